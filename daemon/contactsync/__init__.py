@@ -1,0 +1,1 @@
+"""contactsync keeps contact folders in PostgreSQL in step with LDAP directories."""

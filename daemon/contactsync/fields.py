@@ -1,0 +1,68 @@
+"""The fields of a contact: what the mapping may fill and what the `contacts` table has a column for.
+
+Names follow vCard (RFC 6350) where it has one: `display_name` is FN, the name parts are those of N, `organization`
+and `department` those of ORG, the address parts those of ADR.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+EXTRA_PREFIX = "extra."
+"""A mapped field named `extra.badge` is the key `badge` of the column `extra` (jsonb, text values)."""
+
+PHOTO = "photo"
+"""The one binary field: its octets go to `contact_photos`, its digest to `contacts.photo_digest`."""
+
+
+class Kind(Enum):
+    """What a field holds."""
+
+    TEXT = "text"
+    LIST = "text[]"
+    PHOTO = "bytea"
+
+
+FIELDS: dict[str, Kind] = {
+    "display_name": Kind.TEXT,
+    "name_prefix": Kind.TEXT,
+    "given_name": Kind.TEXT,
+    "additional_names": Kind.TEXT,
+    "family_name": Kind.TEXT,
+    "name_suffix": Kind.TEXT,
+    "nickname": Kind.TEXT,
+    "initials": Kind.TEXT,
+    "emails": Kind.LIST,
+    "work_phones": Kind.LIST,
+    "mobile_phones": Kind.LIST,
+    "home_phones": Kind.LIST,
+    "other_phones": Kind.LIST,
+    "fax_numbers": Kind.LIST,
+    "pagers": Kind.LIST,
+    "ip_phones": Kind.LIST,
+    "organization": Kind.TEXT,
+    "department": Kind.TEXT,
+    "title": Kind.TEXT,
+    "employee_number": Kind.TEXT,
+    "manager": Kind.TEXT,
+    "assistant": Kind.TEXT,
+    "office": Kind.TEXT,
+    "street": Kind.TEXT,
+    "po_box": Kind.TEXT,
+    "city": Kind.TEXT,
+    "region": Kind.TEXT,
+    "postal_code": Kind.TEXT,
+    "country": Kind.TEXT,
+    "home_address": Kind.TEXT,
+    "websites": Kind.LIST,
+    "languages": Kind.LIST,
+    "notes": Kind.TEXT,
+    PHOTO: Kind.PHOTO,
+}
+
+
+def kind_of(field: str) -> Kind | None:
+    """The kind of a mapped field, or None when there is no such field."""
+    if field.startswith(EXTRA_PREFIX) and len(field) > len(EXTRA_PREFIX):
+        return Kind.TEXT
+    return FIELDS.get(field)

@@ -1,0 +1,165 @@
+"""The values that travel through a run; plain data, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Trigger(StrEnum):
+    """Why a run was started."""
+
+    SCHEDULE = "schedule"
+    STARTUP = "startup"
+    EDIT = "edit"
+    MANUAL = "manual"
+    REQUEST = "request"
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    HELD = "held"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
+
+
+class Tls(StrEnum):
+    """How a connection is protected. AUTO: LDAPS for ldaps://, else StartTLS when a password is sent, else plain."""
+
+    AUTO = "auto"
+    LDAPS = "ldaps"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+
+class Policy(StrEnum):
+    """Who owns a field of a contact that a definition brought.
+
+    DIRECTORY: the directory's value always wins. FILL: written only while the contact's own is blank.
+    INSERT: written when the contact is made, never again.
+    """
+
+    DIRECTORY = "directory"
+    FILL = "fill"
+    INSERT = "insert"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """One row of `sync_definitions` with the name and owner of its folder."""
+
+    folder_id: int
+    definition_id: int
+    folder: str
+    owner: str | None = None
+    name: str = "directory"
+    query: str = ""
+    user: str | None = None
+    password_sealed: bytes | None = field(default=None, repr=False)
+    password_ref: str | None = None
+    base: str | None = None
+    scope: str | None = None
+    filter: str | None = None
+    mapping: dict[str, Any] | None = None
+    schedule: str = "every 15m"
+    time_zone: str = "UTC"
+    jitter_seconds: int = 0
+    tls: Tls = Tls.AUTO
+    tls_verify: bool = True
+    tls_ca_file: str | None = None
+    max_delete_count: int | None = None
+    max_delete_share: float | None = None
+    allow_empty: bool = False
+    deadline_seconds: int | None = None
+    page_size: int | None = None
+    enabled: bool = True
+    revision: int = 1
+
+    @property
+    def label(self) -> str:
+        """How people name it: `Staff`, `anna/Private`, and `Staff:branch` for a second definition of a folder."""
+        folder = f"{self.owner}/{self.folder}" if self.owner else self.folder
+        return folder if self.name == "directory" else f"{folder}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class MappedEntry:
+    """One directory entry as a contact: `values` follow the order of the mapping's field names.
+
+    A TEXT value is str or None, a LIST a list of str (empty when blank), the PHOTO bytes or None. `trimmed` counts the
+    attribute values that were dropped or shortened on the way.
+    """
+
+    key: str
+    dn: str
+    fingerprint: bytes
+    values: tuple[Any, ...]
+    trimmed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedEntry:
+    """An entry that cannot become a contact; what it stood for in the folder is left as it is."""
+
+    dn: str
+    key: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many contacts the plan inserts, updates, refreshes and deletes, of how many that there are."""
+
+    inserts: int = 0
+    updates: int = 0
+    refreshes: int = 0
+    deletes: int = 0
+    rejected: int = 0
+    contacts: int = 0
+    deleted_names: tuple[str, ...] = ()
+    rejected_sample: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """Contacts that will look different afterwards."""
+        return self.inserts + self.updates + self.deletes
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a run saw and did, in entries and contacts."""
+
+    entries: int = 0
+    unchanged: int = 0
+    refreshed: int = 0
+    rejected: int = 0
+    references: int = 0
+    trimmed: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+
+@dataclass(slots=True)
+class RunReport:
+    """The record of one run, as it is stored, logged and shown."""
+
+    run_id: int
+    definition: Definition
+    trigger: Trigger
+    started_at: datetime
+    outcome: Outcome = Outcome.FAILED
+    counts: Counts = field(default_factory=Counts)
+    seconds: dict[str, float] = field(default_factory=dict)
+    server: str | None = None
+    attempts: int = 0
+    error_code: str | None = None
+    error: str | None = None
+    held_reason: str | None = None
+    plan: Plan | None = None
