@@ -1,0 +1,1 @@
+"""PostgreSQL: everything that is read from it and written to it."""

@@ -1,0 +1,64 @@
+-- name: definitions
+-- All definitions, or those asked for by id.
+SELECT d.folder_id, d.definition_id, f.name AS folder, f.owner, d.name, d.query, d.bind_user AS "user",
+       d.password_sealed, d.password_ref, d.base, d.scope, d.filter, d.mapping, d.schedule, d.time_zone,
+       d.jitter_seconds, d.tls, d.tls_verify, d.tls_ca_file, d.max_delete_count, d.max_delete_share, d.allow_empty,
+       d.deadline_seconds, d.page_size, d.enabled, d.revision
+FROM contactsync.sync_definitions AS d
+JOIN contactsync.folders AS f USING (folder_id)
+WHERE %(ids)s::bigint[] IS NULL OR d.definition_id = ANY (%(ids)s)
+ORDER BY d.folder_id, d.definition_id
+
+-- name: revisions
+SELECT definition_id, revision FROM contactsync.sync_definitions
+
+-- name: last_starts
+SELECT definition_id, last_started_at FROM contactsync.sync_status
+WHERE last_started_at IS NOT NULL AND definition_id = ANY (%(ids)s)
+
+-- name: set_states
+-- Written only where it says something new, so that looking again writes nothing. Returns what was news.
+INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, state, reason)
+SELECT d.folder_id, d.definition_id, CASE WHEN n.reason IS NULL THEN 'valid' ELSE 'invalid' END, n.reason
+FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS n (definition_id, reason)
+JOIN contactsync.sync_definitions AS d USING (definition_id)
+ON CONFLICT (folder_id, definition_id) DO UPDATE SET state = excluded.state, reason = excluded.reason
+WHERE s.state <> excluded.state OR s.reason IS DISTINCT FROM excluded.reason
+RETURNING s.definition_id
+
+-- name: set_next_runs
+UPDATE contactsync.sync_status AS s SET next_run_at = n.next_run_at
+FROM unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS n (definition_id, next_run_at)
+WHERE s.definition_id = n.definition_id AND s.next_run_at IS DISTINCT FROM n.next_run_at
+
+-- name: overview
+SELECT * FROM contactsync.definition_overview ORDER BY owner NULLS FIRST, folder, definition_id
+
+-- name: find_folder
+SELECT folder_id FROM contactsync.folders WHERE name = %(name)s AND owner IS NOT DISTINCT FROM %(owner)s
+
+-- name: add_folder
+INSERT INTO contactsync.folders (name, owner) VALUES (%(name)s, %(owner)s) RETURNING folder_id
+
+-- name: add_definition
+INSERT INTO contactsync.sync_definitions (folder_id, {columns}) VALUES (%(folder_id)s, {values}) RETURNING definition_id
+
+-- name: edit_definition
+UPDATE contactsync.sync_definitions SET {assignments}
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+
+-- name: remove_definition
+DELETE FROM contactsync.sync_definitions WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+
+-- name: release_contacts
+-- What a definition brought becomes people's own.
+UPDATE contactsync.contacts
+SET definition_id = NULL, source_key = NULL, source_dn = NULL, fingerprint = NULL
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+
+-- name: remove_empty_folder
+-- Only a folder that nothing fills and nobody uses.
+DELETE FROM contactsync.folders AS f
+WHERE f.folder_id = %(folder_id)s
+  AND NOT EXISTS (SELECT FROM contactsync.sync_definitions AS d WHERE d.folder_id = f.folder_id)
+  AND NOT EXISTS (SELECT FROM contactsync.contacts AS c WHERE c.folder_id = f.folder_id)

@@ -1,0 +1,40 @@
+"""The named SQL statements of sql/*.sql, read once.
+
+A statement starts with a line `-- name: its_name`; comment lines under it say what it does. Values travel as
+parameters. A name in braces is filled by `psycopg.sql` with composed identifiers and expressions, never with text.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import LiteralString, cast
+
+from psycopg import sql
+
+_NAME = re.compile(r"^-- name: ([a-z_]+)\s*$", re.MULTILINE)
+
+
+@cache
+def _statements() -> dict[str, LiteralString]:
+    found: dict[str, LiteralString] = {}
+    for file in files("contactsync.store").joinpath("sql").iterdir():
+        parts = _NAME.split(file.read_text(encoding="utf-8"))
+        for name, text in zip(parts[1::2], parts[2::2], strict=True):
+            if name in found:
+                message = f"two SQL statements are named {name}"
+                raise RuntimeError(message)
+            # Package data is as trusted as the code; psycopg asks for a LiteralString to catch what is not.
+            found[name] = cast("LiteralString", text.strip())
+    return found
+
+
+def statement(name: str) -> LiteralString:
+    """The text of a statement without composed parts."""
+    return _statements()[name]
+
+
+def composed(name: str, **parts: sql.Composable) -> sql.Composed:
+    """A statement whose names in braces are filled with composed SQL."""
+    return sql.SQL(_statements()[name]).format(**parts)
