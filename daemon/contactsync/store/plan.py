@@ -1,0 +1,123 @@
+"""The plan of a run: which contacts are to be inserted, updated, refreshed and deleted, with before and after.
+
+It is a temporary table (`planned`), made by set-based SQL over the staged rows, and the same rows are guarded, applied
+and recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from psycopg import Rollback as Rollback  # noqa: PLC0414  (offered to those who use `applying`)
+
+from contactsync.errors import RunCancelled
+from contactsync.model import Plan
+from contactsync.store.errors import translated
+from contactsync.store.statements import composed, statement
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from contactsync.model import Definition
+    from contactsync.store.columns import Columns
+
+_INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
+"""Columns that are no field of a contact and have no place in its history."""
+
+
+@contextmanager
+def applying(connection: Connection[Any], definition: Definition) -> Iterator[None]:
+    """One transaction over an unmoving view of the contacts, for the plan, the guard and the apply.
+
+    `raise Rollback` in its body ends it without a trace. Raises RunCancelled when the definition was edited or removed since the run read it, DatabaseConflict when
+    somebody wrote one of the planned contacts at the same moment, DatabaseError.
+    """
+    with translated(), connection.transaction():
+        connection.execute(statement("unmoving"))
+        _require_unedited(connection, definition)
+        yield
+
+
+def _require_unedited(connection: Connection[Any], definition: Definition) -> None:
+    row = connection.execute(statement("definition_unchanged"), _key(definition)).fetchone()
+    if row is None or row[0] != definition.revision:
+        raise RunCancelled(
+            f"{definition.label} was edited or removed while it was being synchronized.",
+            hint="Nothing was changed; the next run follows the new definition.",
+        )
+
+
+def make_plan(connection: Connection[Any], definition: Definition, columns: Columns, *, sample: int = 5) -> Plan:
+    """Fill `planned` from the closed staging tables; to be called in the transaction that will apply it.
+
+    `sample` is how many names of deleted contacts and of rejected entries are returned. Raises psycopg.Error.
+    """
+    key = _key(definition)
+    connection.execute(statement("reject_duplicates"), key)
+    connection.execute(statement("drop_rejected"))
+    connection.execute(_plan_known(columns), key)
+    connection.execute(composed("plan_new", display_name=columns.display_name), key)
+    connection.execute(statement("plan_gone"), {**key, "internal": _INTERNAL})
+    inserts, updates, refreshes, deletes, rejected = _row(connection, "count_planned")
+    return Plan(
+        inserts,
+        updates,
+        refreshes,
+        deletes,
+        rejected,
+        contacts=_row(connection, "count_contacts", key)[0],
+        deleted_names=_deleted_names(connection, sample),
+        rejected_sample=_rejected_sample(connection, sample),
+    )
+
+
+def knows_source(connection: Connection[Any], definition: Definition, digest: bytes) -> bool:
+    """Whether the folder was last filled from this very source, or never filled at all."""
+    row = connection.execute(statement("source_digest"), _key(definition)).fetchone()
+    return row is None or row[0] is None or row[0] == digest
+
+
+def note_source(connection: Connection[Any], definition: Definition, digest: bytes) -> None:
+    """Remember what filled the folder; writes nothing when it is the same. Raises DatabaseError."""
+    with translated():
+        connection.execute(statement("set_source_digest"), {**_key(definition), "digest": digest})
+
+
+def record_rejected(connection: Connection[Any], definition: Definition, *, run_id: int, limit: int = 1000) -> None:
+    """Keep the names of up to `limit` rejected entries with the run."""
+    connection.execute(
+        statement("record_rejected"), {"folder_id": definition.folder_id, "run_id": run_id, "limit": limit}
+    )
+
+
+def _plan_known(columns: Columns) -> Any:
+    before, after = columns.compared
+    before_pairs, after_pairs = columns.history_pairs
+    return composed(
+        "plan_known",
+        before=before,
+        after=after,
+        before_pairs=before_pairs,
+        after_pairs=after_pairs,
+        display_name=columns.display_name,
+    )
+
+
+def _row(connection: Connection[Any], name: str, parameters: dict[str, Any] | None = None) -> tuple[Any, ...]:
+    row = connection.execute(statement(name), parameters).fetchone()
+    return tuple(row or ())
+
+
+def _deleted_names(connection: Connection[Any], limit: int) -> tuple[str, ...]:
+    rows = connection.execute(statement("planned_names"), {"action": "delete", "limit": limit})
+    return tuple(name or "(no name)" for (name,) in rows)
+
+
+def _rejected_sample(connection: Connection[Any], limit: int) -> tuple[tuple[str, str], ...]:
+    return tuple((dn, reason) for dn, reason in connection.execute(statement("rejected_sample"), {"limit": limit}))
+
+
+def _key(definition: Definition) -> dict[str, Any]:
+    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id}

@@ -1,0 +1,108 @@
+"""The record of runs: opened before anything else happens, closed whatever happened."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from contactsync.errors import AlreadyRunning
+from contactsync.model import Definition, Outcome, RunReport, Trigger
+from contactsync.store.errors import translated
+from contactsync.store.statements import statement
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+
+def begin_run(connection: Connection[Any], definition: Definition, trigger: Trigger) -> RunReport:
+    """Take the definition's lock and open a run.
+
+    Runs of the definition that never ended are marked interrupted: whoever holds the lock knows that they are dead.
+    Raises AlreadyRunning, DatabaseError.
+    """
+    key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
+    with translated():
+        if not _scalar(connection, "lock_definition", key):
+            raise AlreadyRunning(
+                f"{definition.label} is being synchronized by another process right now.",
+                hint="Wait for it to end and try again.",
+            )
+        connection.execute(statement("interrupt_own"), key)
+        row = connection.execute(
+            statement("begin_run"), {**key, "definition": definition.label, "trigger": trigger.value}
+        ).fetchone()
+    run_id, started_at = row or (0, datetime.min)
+    return RunReport(run_id, definition, trigger, started_at)
+
+
+def finish_run(connection: Connection[Any], report: RunReport) -> None:
+    """Close the record of a run. Raises DatabaseError."""
+    definition = report.definition
+    values = {
+        "folder_id": definition.folder_id,
+        "definition_id": definition.definition_id,
+        "run_id": report.run_id,
+        "outcome": report.outcome.value,
+        "server": report.server,
+        "attempts": report.attempts,
+        "seconds": Jsonb({stage: round(seconds, 6) for stage, seconds in report.seconds.items()}),
+        "error_code": report.error_code,
+        "error": report.error,
+        "held_reason": report.held_reason,
+        **asdict(report.counts),
+    }
+    with translated(), connection.transaction():
+        connection.execute(statement("finish_run"), values)
+        connection.execute(statement("note_outcome"), values)
+
+
+def interrupt_abandoned(connection: Connection[Any]) -> list[tuple[int, str]]:
+    """Mark runs that no living process makes any more; returns (run_id, definition's label) of each."""
+    with translated():
+        return list(connection.execute(statement("interrupt_abandoned")))
+
+
+def latest_runs(
+    connection: Connection[Any], *, definition_id: int | None = None, limit: int = 20
+) -> list[dict[str, Any]]:
+    """The newest runs, of one definition or of all, newest first."""
+    with translated(), connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            statement("latest_runs"), {"definition_id": definition_id, "limit": limit}
+        ).fetchall()
+
+
+def changes_of_run(
+    connection: Connection[Any], *, folder_id: int, run_id: int, limit: int = 1000
+) -> list[dict[str, Any]]:
+    """What a run changed: contact_id, action, display_name and changes ({field: [before, after]}) of each contact."""
+    with translated(), connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            statement("changes_of_run"), {"folder_id": folder_id, "run_id": run_id, "limit": limit}
+        ).fetchall()
+
+
+def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_days: int) -> int:
+    """Delete history older than `keep_days` and ids of contacts gone longer than `departed_keep_days` (0: keep all).
+
+    Returns how many runs were forgotten.
+    """
+    with translated():
+        forgotten = connection.execute(statement("forget_runs"), {"keep_days": keep_days}).rowcount if keep_days else 0
+        if departed_keep_days:
+            connection.execute(statement("forget_departed"), {"keep_days": departed_keep_days})
+    return forgotten
+
+
+def is_success(outcome: Outcome) -> bool:
+    """Whether a folder is in step after a run with this outcome."""
+    return outcome in {Outcome.UNCHANGED, Outcome.CHANGED}
+
+
+def _scalar(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> Any:
+    row = connection.execute(statement(name), parameters).fetchone()
+    return row[0] if row else None

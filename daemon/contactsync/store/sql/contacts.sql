@@ -1,0 +1,171 @@
+-- name: fingerprints
+-- All fingerprints of a definition's contacts as one value, 16 bytes each.
+SELECT coalesce(string_agg(fingerprint, ''), '') FROM contactsync.contacts
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND octet_length(fingerprint) = 16
+
+-- name: touched_fingerprints
+-- Those of contacts that a person edited since the last run: 8 bytes, which no entry's digest can equal.
+SELECT fingerprint FROM contactsync.contacts
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND octet_length(fingerprint) <> 16
+
+-- name: create_staging
+CREATE TEMPORARY TABLE staged (source_key text, source_dn text, fingerprint bytea, {columns});
+
+-- name: create_plan_tables
+CREATE TEMPORARY TABLE unseen (fingerprint bytea);
+CREATE TEMPORARY TABLE rejected (source_key text, source_dn text, reason text);
+CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb);
+
+-- name: drop_run_tables
+DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unseen, pg_temp.rejected, pg_temp.planned
+
+-- name: copy_staged
+COPY pg_temp.staged (source_key, source_dn, fingerprint, {columns}) FROM STDIN
+
+-- name: copy_unseen
+COPY pg_temp.unseen (fingerprint) FROM STDIN
+
+-- name: copy_rejected
+COPY pg_temp.rejected (source_key, source_dn, reason) FROM STDIN
+
+-- name: analyze_run_tables
+-- Without it the planner takes fresh temporary tables for small ones and joins them row by row.
+ANALYZE pg_temp.staged, pg_temp.unseen, pg_temp.rejected
+
+-- name: unmoving
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+
+-- name: definition_unchanged
+-- Keeps the definition as it was read from being edited or removed until the run is applied.
+SELECT revision FROM contactsync.sync_definitions
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+FOR SHARE
+
+-- name: reject_duplicates
+-- Two entries with one key: neither can be told to be the right one. An entry whose key belongs to a contact that was
+-- recognised by another entry is such a pair as well.
+INSERT INTO pg_temp.rejected (source_key, source_dn, reason)
+SELECT s.source_key, s.source_dn, 'another entry has the same identity'
+FROM pg_temp.staged AS s
+WHERE s.source_key IN (SELECT source_key FROM pg_temp.staged GROUP BY source_key HAVING count(*) > 1)
+   OR EXISTS (
+        SELECT FROM contactsync.contacts AS c
+        WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key
+          AND octet_length(c.fingerprint) = 16
+          AND NOT EXISTS (SELECT FROM pg_temp.unseen AS u WHERE u.fingerprint = c.fingerprint))
+
+-- name: drop_rejected
+DELETE FROM pg_temp.staged AS s USING pg_temp.rejected AS r WHERE r.source_key = s.source_key
+
+-- name: plan_known
+-- Contacts that exist: an update where a field differs, else only a fresh fingerprint.
+INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name, changes)
+SELECT CASE WHEN ({before}) IS DISTINCT FROM ({after}) THEN 'update' ELSE 'refresh' END,
+       c.contact_id, s.source_key, {display_name},
+       CASE WHEN ({before}) IS DISTINCT FROM ({after})
+            THEN contactsync.changed_fields(jsonb_build_object({before_pairs}), jsonb_build_object({after_pairs})) END
+FROM pg_temp.staged AS s
+JOIN contactsync.contacts AS c
+  ON c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key
+
+-- name: plan_new
+-- Entries without a contact; one that was here before gets its old id.
+INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name)
+SELECT 'insert', coalesce(d.contact_id, nextval('contactsync.contact_ids')), s.source_key, {display_name}
+FROM pg_temp.staged AS s
+LEFT JOIN contactsync.departed_contacts AS d
+  ON d.folder_id = %(folder_id)s AND d.definition_id = %(definition_id)s AND d.source_key = s.source_key
+WHERE NOT EXISTS (
+    SELECT FROM contactsync.contacts AS c
+    WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key)
+
+-- name: plan_gone
+-- Contacts whose entry did not come. What a rejected entry stands for stays: it is there, it is only unreadable.
+INSERT INTO pg_temp.planned (action, contact_id, display_name, changes)
+SELECT 'delete', c.contact_id, c.display_name,
+       (SELECT jsonb_object_agg(f.key, jsonb_build_array(f.value, NULL))
+        FROM jsonb_each(to_jsonb(c) - %(internal)s::text[]) AS f
+        WHERE f.value NOT IN ('null', '[]', '{}'))
+FROM contactsync.contacts AS c
+JOIN pg_temp.unseen AS u ON u.fingerprint = c.fingerprint
+WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
+  AND NOT EXISTS (SELECT FROM pg_temp.staged AS s WHERE s.source_key = c.source_key)
+  AND NOT EXISTS (SELECT FROM pg_temp.rejected AS r WHERE r.source_key = c.source_key)
+  AND NOT EXISTS (SELECT FROM pg_temp.rejected AS r WHERE r.source_dn = c.source_dn)
+
+-- name: count_planned
+SELECT count(*) FILTER (WHERE action = 'insert'), count(*) FILTER (WHERE action = 'update'),
+       count(*) FILTER (WHERE action = 'refresh'), count(*) FILTER (WHERE action = 'delete'),
+       (SELECT count(*) FROM pg_temp.rejected)
+FROM pg_temp.planned
+
+-- name: count_contacts
+SELECT count(*) FROM contactsync.contacts WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+
+-- name: planned_names
+SELECT display_name FROM pg_temp.planned WHERE action = %(action)s ORDER BY display_name LIMIT %(limit)s
+
+-- name: apply_setting
+SET LOCAL contactsync.applying = 'on'
+
+-- name: apply_deletes
+DELETE FROM contactsync.contacts AS c USING pg_temp.planned AS p
+WHERE p.action = 'delete' AND c.folder_id = %(folder_id)s AND c.contact_id = p.contact_id
+
+-- name: apply_refreshes
+UPDATE contactsync.contacts AS c SET fingerprint = s.fingerprint
+FROM pg_temp.planned AS p JOIN pg_temp.staged AS s USING (source_key)
+WHERE p.action = 'refresh' AND c.folder_id = %(folder_id)s AND c.contact_id = p.contact_id
+
+-- name: apply_updates
+UPDATE contactsync.contacts AS c
+SET ({columns}) = ROW ({after}), source_dn = s.source_dn, fingerprint = s.fingerprint, updated_at = now()
+FROM pg_temp.planned AS p JOIN pg_temp.staged AS s USING (source_key)
+WHERE p.action = 'update' AND c.folder_id = %(folder_id)s AND c.contact_id = p.contact_id
+
+-- name: apply_inserts
+INSERT INTO contactsync.contacts
+    (folder_id, contact_id, definition_id, source_key, source_dn, fingerprint, {columns})
+SELECT %(folder_id)s, p.contact_id, %(definition_id)s, s.source_key, s.source_dn, s.fingerprint, {staged}
+FROM pg_temp.planned AS p JOIN pg_temp.staged AS s USING (source_key)
+WHERE p.action = 'insert'
+
+-- name: forget_returned
+DELETE FROM contactsync.departed_contacts AS d USING pg_temp.planned AS p
+WHERE p.action = 'insert' AND d.folder_id = %(folder_id)s AND d.definition_id = %(definition_id)s
+  AND d.source_key = p.source_key
+
+-- name: apply_photos
+-- The digest in contacts says what the photo is to be; this makes it so for the contacts that were written.
+INSERT INTO contactsync.contact_photos AS old (folder_id, contact_id, digest, photo)
+SELECT c.folder_id, c.contact_id, s.photo_digest, s.photo
+FROM pg_temp.planned AS p
+JOIN pg_temp.staged AS s USING (source_key)
+JOIN contactsync.contacts AS c ON c.folder_id = %(folder_id)s AND c.contact_id = p.contact_id
+WHERE p.action IN ('insert', 'update') AND s.photo IS NOT NULL AND c.photo_digest = s.photo_digest
+ON CONFLICT (folder_id, contact_id) DO UPDATE SET digest = excluded.digest, photo = excluded.photo
+WHERE old.digest <> excluded.digest
+
+-- name: drop_photos
+DELETE FROM contactsync.contact_photos AS old USING pg_temp.planned AS p, contactsync.contacts AS c
+WHERE p.action = 'update' AND c.folder_id = %(folder_id)s AND c.contact_id = p.contact_id
+  AND old.folder_id = c.folder_id AND old.contact_id = c.contact_id AND c.photo_digest IS NULL
+
+-- name: record_changes
+INSERT INTO contactsync.contact_changes (folder_id, run_id, contact_id, action, display_name, changes)
+SELECT %(folder_id)s, %(run_id)s, contact_id, action, display_name, changes
+FROM pg_temp.planned WHERE action <> 'refresh'
+
+-- name: record_rejected
+INSERT INTO contactsync.rejected_entries (folder_id, run_id, dn, source_key, reason)
+SELECT %(folder_id)s, %(run_id)s, source_dn, source_key, reason FROM pg_temp.rejected LIMIT %(limit)s
+
+-- name: rejected_sample
+SELECT source_dn, reason FROM pg_temp.rejected ORDER BY source_dn LIMIT %(limit)s
+
+-- name: source_digest
+SELECT source_digest FROM contactsync.sync_status WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+
+-- name: set_source_digest
+UPDATE contactsync.sync_status SET source_digest = %(digest)s
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND source_digest IS DISTINCT FROM %(digest)s

@@ -1,0 +1,52 @@
+"""What is written by COPY comes out of PostgreSQL as it went in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contactsync.store import copytext
+
+# What mapped values are made of: no control character but line breaks and tabs, no lone surrogate.
+texts = st.text(st.characters(exclude_categories=["Cc", "Cs"], include_characters="\n\t\r\\\"'{},N"))
+rows = st.tuples(
+    st.none() | texts, st.lists(texts), st.none() | st.binary(), st.dictionaries(texts.filter(bool), st.none() | texts)
+)
+
+
+@pytest.fixture(scope="module")
+def connection(postgres_server: str) -> Iterator[psycopg.Connection[Any]]:
+    """Connect once for all examples, with a temporary table to copy into."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute("CREATE TEMPORARY TABLE copied (t text, l text[], b bytea, j jsonb)")
+        yield connection
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(rows, min_size=1, max_size=20))
+def test_every_value_comes_back(connection: psycopg.Connection[Any], given_rows: list[Any]) -> None:
+    """Backslashes, quotes, line breaks, NULL and braces mean nothing special, in text, lists, octets and JSON."""
+    block = copytext.copy_block(
+        (copytext.text(t), copytext.text_array(a), copytext.octets(b), copytext.json_object(j)) for t, a, b, j in given_rows
+    )
+    connection.execute("TRUNCATE copied")
+    with connection.cursor() as cursor, cursor.copy("COPY copied FROM STDIN") as copy:
+        copy.write(block)
+    expected = [(t, a, b, {k: v for k, v in j.items() if v is not None}) for t, a, b, j in given_rows]
+    assert connection.execute("SELECT * FROM copied").fetchall() == expected
+
+
+def test_a_stand_in_inside_a_value_is_refused() -> None:
+    """A value can never shift into another column."""
+    with pytest.raises(ValueError, match="control character"):
+        copytext.copy_block([["a\x1fb", "c"], ["d", "e"]])
+
+
+def test_text_that_was_not_mapped_is_made_harmless() -> None:
+    """NUL goes, the stand-ins become spaces, everything else stays."""
+    assert copytext.plain("cn=a\x00b\x1fc\x1ed\x1de\tf") == "cn=ab c d e\tf"
