@@ -1,0 +1,57 @@
+"""What the guard holds and what it lets pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from contactsync.guard import GuardLimits, reason_to_hold
+from contactsync.model import Plan
+
+LIMITS = GuardLimits(delete_count=500, delete_share=0.2, always_allow=5)
+
+
+def held(plan: Plan, *, entries: int = 900, source_edited: bool = False, limits: GuardLimits = LIMITS) -> str:
+    """Give the reason to hold, or an empty text."""
+    return reason_to_hold(plan, limits, entries=entries, source_edited=source_edited) or ""
+
+
+def test_a_plan_without_deletions_passes() -> None:
+    """Inserts and updates are never held, however many, and whatever was edited."""
+    assert not held(Plan(inserts=100_000, updates=50_000, contacts=50_000), source_edited=True)
+
+
+def test_an_emptied_source_is_held() -> None:
+    """No entries at all are taken for an outage, even where the folder is small."""
+    assert "no entries at all" in held(Plan(deletes=3, contacts=3), entries=0)
+
+
+def test_an_emptied_source_passes_where_the_definition_allows_it() -> None:
+    """allow_empty means just that, and the other limits do not take it back."""
+    limits = GuardLimits(allow_empty=True, delete_count=1, delete_share=0.01, always_allow=0)
+    assert not held(Plan(deletes=1000, contacts=1000), entries=0, limits=limits)
+
+
+def test_deletions_after_an_edited_query_are_held() -> None:
+    """One deletion is enough: another query is likely to mean other people."""
+    assert "query was edited" in held(Plan(deletes=1, contacts=1000), source_edited=True)
+
+
+@pytest.mark.parametrize(("deletes", "passes"), [(500, True), (501, False)])
+def test_the_limit_by_count_is_inclusive(deletes: int, *, passes: bool) -> None:
+    """As many as the limit pass, one more is held with both numbers in the reason."""
+    reason = held(Plan(deletes=deletes, contacts=100_000))
+    assert (not reason) is passes
+    if not passes:
+        assert "501" in reason
+        assert "500" in reason
+
+
+@pytest.mark.parametrize(("deletes", "passes"), [(20, True), (21, False)])
+def test_the_limit_by_share_is_inclusive(deletes: int, *, passes: bool) -> None:
+    """A fifth of a folder passes, more is held."""
+    assert (not held(Plan(deletes=deletes, contacts=100))) is passes
+
+
+def test_a_small_folder_may_lose_a_few_contacts() -> None:
+    """Two of four contacts are half the folder and still everyday business."""
+    assert not held(Plan(deletes=2, contacts=4))
