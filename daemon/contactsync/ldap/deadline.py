@@ -1,0 +1,38 @@
+"""One clock for a whole run: how long it may still take, and whether it was given up."""
+
+from __future__ import annotations
+
+import time
+from threading import Event
+
+from contactsync.errors import DeadlineExceeded, RunCancelled
+
+
+class Deadline:
+    """A number of seconds from now on the monotonic clock; `cancel()` may come from another thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+        self._cancelled = Event()
+
+    def cancel(self) -> None:
+        """Give the run up: every wait on this deadline ends within a fraction of a second."""
+        self._cancelled.set()
+
+    def remaining(self) -> float:
+        """The seconds left, always more than 0; raises RunCancelled or DeadlineExceeded otherwise."""
+        if self._cancelled.is_set():
+            raise RunCancelled("The run was given up before anything was applied.")
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded(
+                f"The run took longer than its deadline of {self.seconds:g} seconds.",
+                hint="Find out why the directory is slow, or allow the run a longer deadline.",
+            )
+        return left
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long; raises RunCancelled or DeadlineExceeded as soon as there is nothing left to wait for."""
+        self._cancelled.wait(min(seconds, self.remaining()))
+        self.remaining()
