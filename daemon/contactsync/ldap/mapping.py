@@ -1,0 +1,151 @@
+"""The mapping of directory entries to contacts, compiled once for a definition. Pure: octets in, values out.
+
+What becomes of values, the whole of it:
+
+- The values of an attribute have no order (RFC 4511 section 4.1.7), so they are taken in the order of their octets: an
+  attribute whose values come in another order is no change. A text field takes the first that is not blank, out of the
+  first of its sources that has one; a list takes all of all sources in the order of sources, repeats left out (the case
+  of letters makes no difference there).
+- Blank values (empty, or white space only) are no values. Outer white space is cut off. Text is brought to NFC, so that
+  names that look the same are the same.
+- These are *trimmed*, which is counted: a text that is not UTF-8, and a photo that is too large or no JPEG, PNG, GIF or
+  WebP, are dropped; a text that is too long is cut between two characters; NUL is removed and other control characters
+  become a space (line breaks and tabs stay where a field has lines); of too many values the first ones are kept.
+- A display name that is mapped but blank becomes the first email, else the value of the first RDN, else the key.
+- An entry whose identity is missing, double or malformed is rejected; whatever else is wrong with it is trimmed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from contactsync.errors import MappingError
+from contactsync.fields import Kind, kind_of
+from contactsync.ldap import dn
+from contactsync.ldap.entry import Entry
+from contactsync.ldap.identity import BY_DN, NoIdentityError, identity_reader
+from contactsync.ldap.readers import EntryReader, ValuesReader, entry_reader, values_reader
+from contactsync.ldap.rules import FieldRule, Rules, read_rules
+from contactsync.ldap.template import Template
+from contactsync.ldap.values import MapLimits, Tally, tidy
+from contactsync.model import MappedEntry, Policy, RejectedEntry
+
+__all__ = ["MapLimits", "Mapping", "compile_mapping"]
+
+FORMAT = 1
+"""To be raised whenever the same rules begin to give other values: every entry is then mapped anew."""
+
+_MOST_ATTRIBUTES = 500
+_DIGEST_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """A compiled mapping. `values` of what `map` returns follow `fields`.
+
+    `attributes` are those to ask the directory for, the identity's included; `filter` is the one to use when the
+    definition has none. `digest` covers all that changes what `map` returns, and the policies, so that a changed
+    policy is carried out on entries that did not change.
+    """
+
+    fields: tuple[str, ...]
+    policies: dict[str, Policy]
+    attributes: tuple[str, ...]
+    identity: tuple[str, ...]
+    filter: str
+    digest: bytes
+    limits: MapLimits
+    _identify: Callable[[Entry], str] = field(repr=False)
+    _by_attribute: tuple[tuple[int, str, ValuesReader], ...] = field(repr=False)
+    _by_entry: tuple[tuple[int, EntryReader], ...] = field(repr=False)
+    _lists: tuple[int, ...] = field(repr=False)
+
+    def map(self, fingerprint: bytes, entry: Entry) -> MappedEntry | RejectedEntry:
+        """The entry as a contact. Never raises: an entry that cannot be recognised again is returned as rejected."""
+        try:
+            key = self._identify(entry)
+        except NoIdentityError as error:
+            return RejectedEntry(entry.dn, None, str(error))
+        attributes = entry.attributes
+        tally = Tally()
+        values: list[Any] = [None] * len(self.fields)
+        for slot, attribute, read_values in self._by_attribute:
+            if attribute in attributes:
+                values[slot] = read_values(attributes[attribute], values[slot], tally)
+        for slot, read_entry in self._by_entry:
+            values[slot] = read_entry(attributes, tally)
+        for slot in self._lists:
+            if values[slot] is None:
+                values[slot] = []
+        if self.fields[0] == "display_name" and not values[0]:
+            values[0] = self._fallback_name(key, entry.dn, values, tally)
+        return MappedEntry(key, entry.dn, fingerprint, tuple(values), tally.trimmed)
+
+    def _fallback_name(self, key: str, entry_dn: str, values: list[Any], tally: Tally) -> str:
+        emails = values[self.fields.index("emails")] if "emails" in self.fields else []
+        name = emails[0] if emails else dn.first_value(entry_dn) or ""
+        return tidy(name, self.limits.text_bytes, tally) or tidy(key, self.limits.text_bytes, tally)
+
+
+def compile_mapping(definition: dict[str, Any] | None, *, active_directory: bool, limits: MapLimits) -> Mapping:
+    """The mapping of a definition's JSON over the preset for the kind of server; raises MappingError naming the key.
+
+    `{"preset": "inetOrgPerson" | "activeDirectory" | "none", "identity": "entryUUID" | [...] | "dn", "fields": {...}}`,
+    all optional. A field is null or `[]` (not mapped), a source, a list of sources, or `{"from": sources, "policy":
+    "directory" | "fill" | "insert"}` with either part left out. A source is an attribute, a template such as
+    `"{title} ({ou})"`, or `{"attribute": "manager", "as": "rdn" | "address" | "fax" | "smtp" | "uri"}`.
+    """
+    rules = read_rules(definition, active_directory=active_directory)
+    by_attribute: list[tuple[int, str, ValuesReader]] = []
+    by_entry: list[tuple[int, EntryReader]] = []
+    for slot, (name, rule) in enumerate(rules.fields.items()):
+        plain = [source for source in rule.sources if not isinstance(source, Template)]
+        if len(plain) < len(rule.sources):
+            by_entry.append((slot, entry_reader(name, rule, limits)))
+        else:
+            by_attribute += [(slot, source.attribute.lower(), values_reader(name, source, limits)) for source in plain]
+    return Mapping(
+        fields=tuple(rules.fields),
+        policies={name: rule.policy for name, rule in rules.fields.items()},
+        attributes=_needed_attributes(rules),
+        identity=rules.identity,
+        filter=rules.filter,
+        digest=_digest(rules, limits),
+        limits=limits,
+        _identify=identity_reader(rules.identity),
+        _by_attribute=tuple(by_attribute),
+        _by_entry=tuple(by_entry),
+        _lists=tuple(slot for slot, name in enumerate(rules.fields) if kind_of(name) is Kind.LIST),
+    )
+
+
+def _needed_attributes(rules: Rules) -> tuple[str, ...]:
+    """Each attribute once, however its case is written, those of the identity first."""
+    needed = {name.lower(): name for name in rules.identity if name != BY_DN}
+    for rule in rules.fields.values():
+        for source in rule.sources:
+            for name in source.attributes if isinstance(source, Template) else (source.attribute,):
+                needed.setdefault(name.lower(), name)
+    if len(needed) > _MOST_ATTRIBUTES:
+        raise MappingError(
+            f"The mapping's fields use {len(needed)} attributes.", hint=f"At most {_MOST_ATTRIBUTES} are possible."
+        )
+    return tuple(needed.values())
+
+
+def _digest(rules: Rules, limits: MapLimits) -> bytes:
+    fields = {name: [rule.policy, *_canonical(rule)] for name, rule in rules.fields.items()}
+    identity = [name.lower() for name in rules.identity]
+    canonical = json.dumps([FORMAT, identity, asdict(limits), fields], sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=_DIGEST_SIZE).digest()
+
+
+def _canonical(rule: FieldRule) -> list[list[str]]:
+    return [
+        ["template", source.text] if isinstance(source, Template) else [source.attribute.lower(), source.edit]
+        for source in rule.sources
+    ]

@@ -1,0 +1,123 @@
+"""Turns the rules of fields into functions over an entry's octets, made once and called for each entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from contactsync.fields import Kind, kind_of
+from contactsync.ldap import values
+from contactsync.ldap.rules import EDITS, AttributeSource, FieldRule, is_multi_line
+from contactsync.ldap.template import Template
+from contactsync.ldap.values import Clean, MapLimits, Tally, cleaner, is_picture, tidy
+
+Attributes = dict[str, list[bytes]]
+ValuesReader = Callable[[list[bytes], Any, Tally], Any]
+"""From an attribute's values and the field's value so far (None at first) to the field's value."""
+EntryReader = Callable[[Attributes, Tally], Any]
+"""From all attributes of an entry to a field's value."""
+
+
+def values_reader(field: str, source: AttributeSource, limits: MapLimits) -> ValuesReader:
+    """The reader of one attribute into a field."""
+    kind = kind_of(field)
+    if kind is Kind.PHOTO:
+        return partial(_read_photo, limits.photo_bytes)
+    multi_line = is_multi_line(field)
+    edit = EDITS.get(source.edit)
+    if edit is values.address and not multi_line:
+        edit = values.address_in_one_line
+    clean = cleaner(limits.text_bytes, multi_line=multi_line, edit=edit)
+    return _text_reader(clean) if kind is Kind.TEXT else partial(_read_list, clean, limits.values)
+
+
+def entry_reader(field: str, rule: FieldRule, limits: MapLimits) -> EntryReader:
+    """The reader of a field that has a template among its sources."""
+    readers = [_source_reader(field, source, limits) for source in rule.sources]
+
+    def read(attributes: Attributes, tally: Tally) -> Any:
+        value = None
+        for read_source in readers:
+            value = read_source(attributes, value, tally)
+        return value
+
+    return read
+
+
+def _source_reader(field: str, source: AttributeSource | Template, limits: MapLimits) -> Callable[..., Any]:
+    if isinstance(source, Template):
+        return _template_reader(field, source, limits)
+    attribute = source.attribute.lower()
+    read = values_reader(field, source, limits)
+    return lambda attributes, value, tally: read(attributes.get(attribute, []), value, tally)
+
+
+def _template_reader(field: str, template: Template, limits: MapLimits) -> Callable[..., Any]:
+    first = _text_reader(cleaner(limits.text_bytes, multi_line=False))
+    multi_line = is_multi_line(field)
+    is_list = kind_of(field) is Kind.LIST
+
+    def read(attributes: Attributes, value: Any, tally: Tally) -> Any:
+        if value and not is_list:
+            return value
+        text = template.render(lambda name: first(attributes.get(name.lower(), []), None, tally) or "")
+        text = tidy(text, limits.text_bytes, tally, multi_line=multi_line)
+        if is_list:
+            return _joined(value, text, limits.values, tally)
+        return text or None
+
+    return read
+
+
+def _text_reader(clean: Clean) -> ValuesReader:
+    """The first value that is not blank, in the order of the octets: an attribute's values have none of their own."""
+
+    def read(octets: list[bytes], value: Any, tally: Tally) -> str | None:
+        if value:
+            return str(value)
+        for raw in octets if len(octets) == 1 else sorted(octets):
+            text = clean(raw, tally)
+            if text:
+                return text
+        return None
+
+    return read
+
+
+def _joined(value: list[str] | None, text: str, most: int, tally: Tally) -> list[str]:
+    """A template's text after the values so far."""
+    found = value or []
+    if not text or text.casefold() in map(str.casefold, found):
+        return found
+    if len(found) >= most:
+        tally.trimmed += 1
+        return found
+    return [*found, text]
+
+
+def _read_list(clean: Clean, most: int, octets: list[bytes], value: list[str] | None, tally: Tally) -> list[str]:
+    """All values, in the order of their octets, after those so far, without repeats and until there are enough."""
+    if not value and len(octets) == 1:
+        text = clean(octets[0], tally)
+        return [text] if text else []
+    found = {text.casefold(): text for text in value or ()}
+    for index, raw in enumerate(sorted(octets)):
+        if len(found) >= most:
+            tally.trimmed += len(octets) - index
+            break
+        text = clean(raw, tally)
+        if text:
+            found.setdefault(text.casefold(), text)
+    return list(found.values())
+
+
+def _read_photo(limit: int, octets: list[bytes], value: bytes | None, tally: Tally) -> bytes | None:
+    """The first value that is a picture and not too large."""
+    if value:
+        return value
+    for raw in sorted(octets):
+        if len(raw) <= limit and is_picture(raw):
+            return raw
+        tally.trimmed += bool(raw)
+    return None
