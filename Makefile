@@ -1,0 +1,33 @@
+# Everything that make does here is listed by `make help`.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lock clean setup
+SHELL := /bin/sh
+BIN := .venv/bin
+export PYTHON ?= python3
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: setup ## Show the main job on a real directory and a real database
+	@$(BIN)/contactsync demo
+
+test: lint ## Check the code and run every test
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest; status=$$?; $(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
+
+lint: setup ## Check the code without running it
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+lock: setup ## Renew requirements.lock from pyproject.toml (needs the network)
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+
+clean: ## Remove what make has made here: the environment, the demo's data, caches
+	rm -rf .venv .setup .demo .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find daemon tests bench -name __pycache__ -type d -exec rm -rf {} +
+
+setup:
+	@tools/setup.sh

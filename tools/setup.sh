@@ -1,0 +1,107 @@
+#!/bin/sh
+# Sets up what `make demo` and `make test` need. What is there already is left alone: a second run changes nothing and
+# needs no network. PYTHON names the interpreter to use (default: python3).
+set -eu
+cd "$(dirname "$0")/.."
+PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps slapd and useradd, out of most people's PATH
+python=${PYTHON:-python3}
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+main() {
+    take_turns
+    check_python
+    install_packages
+    add_account
+    make_environment
+}
+
+# Two makes at once would write the same virtual environment.
+take_turns() {
+    mkdir -p .setup
+    exec 9>.setup/lock
+    flock --nonblock 9 && return
+    say "Another make is setting up here; waiting for it."
+    flock 9
+}
+
+check_python() {
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') ||
+        fail "There is no program $python; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python."
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$python is Python $version; contactsync needs 3.11 or newer. Name one: make PYTHON=/path/to/python3.11."
+}
+
+install_packages() {
+    missing=$(missing_packages)
+    if [ -n "$missing" ]; then
+        command -v apt-get >/dev/null || fail "These are missing, and there is no apt-get to install them:$missing."
+        say "These Debian packages are missing and will be installed:$missing."
+        say "If slapd is among them: Debian's own slapd service is not started, neither now nor at boot."
+    elif grep -qs '^# contactsync:' /usr/sbin/policy-rc.d; then
+        say "An earlier installation was killed; putting /usr/sbin/policy-rc.d back as it was."
+    else
+        return 0
+    fi
+    as_root sh tools/install-packages.sh $missing
+    missing=$(missing_packages)
+    [ -z "$missing" ] || fail "After the installation these are still missing:$missing."
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        say "sudo is used for that, and for nothing else; it may ask for your password."
+        sudo "$@"
+    else
+        fail "That needs root. As root, run in this folder: $*"
+    fi
+}
+
+missing_packages() {
+    command -v slapd >/dev/null || printf ' slapd'
+    command -v ldapsearch >/dev/null || printf ' ldap-utils'
+    command -v openssl >/dev/null || printf ' openssl'
+    [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
+}
+
+# Debian splits venv off: python3-venv for its python3, python3.X-venv for any other of its interpreters.
+venv_package() {
+    if [ "$("$python" -c 'import sys; print(sys.executable)')" = /usr/bin/python3 ]; then
+        printf ' python3-venv'
+    else
+        printf ' python%s-venv' "$version"
+    fi
+}
+
+add_account() {
+    [ "$(id -u)" -eq 0 ] || return 0
+    id contactsync >/dev/null 2>&1 && return
+    say "PostgreSQL does not run as root: adding the system account contactsync for it, without a home or a shell."
+    useradd --system --no-create-home --shell /usr/sbin/nologin contactsync
+}
+
+# The stamps lie in the environment, so that they go with it.
+make_environment() {
+    wanted="$(checksum requirements.lock) $(pwd -P) $version"
+    if ! is_stamped packages "$wanted"; then
+        say "Making the virtual environment .venv: downloading the packages of requirements.lock, checked by their hashes."
+        "$python" -m venv --clear .venv
+        pip_install --require-hashes --only-binary :all: --requirement requirements.lock
+        stamp packages "$wanted"
+    fi
+    wanted=$(checksum pyproject.toml)
+    if ! is_stamped project "$wanted"; then
+        pip_install --no-index --no-deps --no-build-isolation --editable .
+        stamp project "$wanted"
+    fi
+}
+
+pip_install() { .venv/bin/python -m pip --quiet --disable-pip-version-check install "$@"; }
+checksum() { sha256sum "$1" | cut -d ' ' -f 1; }
+is_stamped() { [ "$(cat ".venv/$1.stamp" 2>/dev/null)" = "$2" ]; }
+stamp() { printf '%s\n' "$2" >".venv/$1.stamp"; }
+
+main
