@@ -87,9 +87,7 @@ class Cluster:
         match = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
         if match is None:
             message = f"{program} does not run: {_last_lines(answer.stderr)}"
-            raise EmbeddedServerError(
-                message, hint="It needs Linux with glibc; or set a database URL in settings.toml."
-            )
+            raise EmbeddedServerError(message, hint="Set a database URL in settings.toml instead.")
         return int(match[1])
 
     def _check_version(self) -> None:
