@@ -1,0 +1,133 @@
+"""Problems with the settings as sentences: where, which key, what was given, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from contactsync.settings.schema import DELIMITER, PREFIX, Section, Settings
+
+_LONGEST_VALUE_SHOWN = 60
+_TABLE = re.compile(r"\s*\[+\s*([\w.\-\"' ]+?)\s*\]+")
+_KEY = re.compile(r"\s*([\w.\-\"' ]+?)\s*=")
+
+
+class Describer:
+    """Sentences for what pydantic refused in a file (`text` of `file`) and in the environment (`overrides`)."""
+
+    def __init__(self, text: str, file: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+        self._lines = _lines_of_keys(text)
+        self._file = file
+        self._overrides = overrides
+
+    def sentence(self, detail: ErrorDetails) -> str:
+        """One problem as a sentence; the value is shown unless it may be a password."""
+        names = [str(part) for part in detail["loc"][:2]]
+        where, key = self._where(names), ".".join(names)
+        if detail["type"] == "extra_forbidden":
+            return f"{where}: {_unknown(names, detail['input'])}"
+        if len(names) == 1 and detail["type"] == "value_error":
+            return f"{where}: {detail['ctx']['error']}"
+        if len(names) == 1:
+            return f"{where}: {key} must be a table, begun by a line [{key}]."
+        field = _fields(names[0])[names[1]]
+        if field.annotation is SecretStr:
+            return f"{where}: {key} must be {_allowed(field)}; what is set is not shown, for it may hold a password."
+        return f"{where}: {key} is {_shown(detail['input'])} but must be {_allowed(field)}."
+
+    def _where(self, names: list[str]) -> str:
+        if len(names) > 1 and names[1] in self._overrides.get(names[0], {}):
+            return f"Environment variable {PREFIX}{DELIMITER.join(names).upper()}"
+        line = self._lines.get(".".join(names))
+        return f"{self._file or 'Settings'}, line {line}" if line else str(self._file or "Settings")
+
+
+def describe_unknown_variable(name: str, known: Collection[str]) -> str | None:
+    """A sentence when `name` was surely meant for a setting, None when it may be something else.
+
+    Any other variable with our prefix may hold a password that a definition refers to (`env:CONTACTSYNC_...`).
+    """
+    plain = {variable.replace("_", ""): variable for variable in known}
+    meant = DELIMITER in name
+    near = difflib.get_close_matches(name.replace("_", ""), plain, n=1, cutoff=0.8 if meant else 0.9)
+    if not near and not meant:
+        return None
+    advice = f"; did you mean {plain[near[0]]}?" if near else "."
+    return f"Environment variable {name}: there is no such setting{advice}"
+
+
+def _unknown(names: list[str], value: object) -> str:
+    sections = Settings.model_fields
+    everything = [f"{section}.{key}" for section in sections for key in _fields(section)]
+    if len(names) == 1 and isinstance(value, dict):
+        return f"there is no section [{names[0]}]{_advice(difflib.get_close_matches(names[0], sections), '[{}]')}"
+    # The right key in the wrong section, else a key like it in this section, else one like it in any.
+    near = [
+        *(name for name in everything if name.partition(".")[2] == names[-1]),
+        *difflib.get_close_matches(".".join(names), everything, cutoff=0.7),
+        *(name for name in everything if difflib.get_close_matches(names[-1], [name.partition(".")[2]], cutoff=0.7)),
+    ]
+    return f"there is no setting {'.'.join(names)}{_advice(near, '{}')}"
+
+
+def _advice(near: list[str], form: str) -> str:
+    return f"; did you mean {form.format(near[0])}?" if near else "."
+
+
+def _fields(section: str) -> dict[str, FieldInfo]:
+    annotation = Settings.model_fields[section].annotation
+    if not (isinstance(annotation, type) and issubclass(annotation, Section)):
+        raise TypeError(section)
+    return annotation.model_fields
+
+
+def _allowed(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(_shown(choice) for choice in get_args(field.annotation))
+    bounds = {type(item): item for item in field.metadata}
+    low, high = bounds.get(Ge), bounds.get(Le)
+    span = f" from {low.ge} to {high.le}" if isinstance(low, Ge) and isinstance(high, Le) else ""
+    words: dict[object, str] = {
+        int: f"a whole number{span}",
+        float: f"a number{span}",
+        Path: "an absolute path in quotes",
+        SecretStr: "a PostgreSQL URL (postgresql://...) or connection string (host=... dbname=...)",
+    }
+    return words[field.annotation]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str | bool):
+        text = json.dumps(value, ensure_ascii=False)
+        return text if len(text) <= _LONGEST_VALUE_SHOWN else text[:_LONGEST_VALUE_SHOWN] + '..."'
+    return str(value)
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """The line (from 1) of each table and key: a scan that knows no multi-line values, of which there are none here."""
+    found: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _TABLE.match(line):
+            table = _bare(header[1])
+            found.setdefault(table, number)
+        elif key := _KEY.match(line):
+            found.setdefault(f"{table}.{_bare(key[1])}".lstrip("."), number)
+    return found
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\"' ]", "", name)

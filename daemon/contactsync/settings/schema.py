@@ -1,0 +1,158 @@
+"""The settings there are, with their types, bounds and defaults; what they mean stands in settings.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "CONTACTSYNC_"
+DELIMITER = "__"
+SYSTEM_STATE = Path("/var/lib/contactsync")
+KEY_FILE_NAME = "secret.key"
+
+
+def _not_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError  # noqa: TRY004 -- pydantic collects ValueError; a bool is an int for Python, not for people
+    return value
+
+
+def _connection_string(value: SecretStr) -> SecretStr:
+    try:
+        conninfo_to_dict(value.get_secret_value())
+    except ProgrammingError:
+        raise ValueError from None  # its message may quote the password
+    return value
+
+
+def _absolute(value: Path) -> Path:
+    path = value.expanduser()
+    if not path.is_absolute():
+        raise ValueError
+    return path
+
+
+Whole = Annotated[int, BeforeValidator(_not_bool)]
+Number = Annotated[float, BeforeValidator(_not_bool)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+ConnectionString = Annotated[SecretStr, AfterValidator(_connection_string)]
+
+
+class Section(BaseModel):
+    """A table of settings.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Database(Section):
+    """Where the folders are kept; an empty `url` stands for the embedded PostgreSQL."""
+
+    url: ConnectionString = SecretStr("")
+    connect_timeout_seconds: Whole = Field(10, ge=1, le=600)
+
+
+class State(Section):
+    """Where the daemon keeps its own files."""
+
+    directory: AbsolutePath = SYSTEM_STATE
+
+
+class Scheduler(Section):
+    """How many runs go on at once, and when."""
+
+    workers: Whole = Field(8, ge=1, le=256)
+    per_server: Whole = Field(4, ge=1, le=256)
+    rescan_seconds: Whole = Field(60, ge=1, le=86_400)
+    drain_seconds: Whole = Field(25, ge=0, le=3600)
+
+
+class Directory(Section):
+    """How patient a run is with a directory server, and what it takes from it."""
+
+    connect_timeout_seconds: Whole = Field(10, ge=1, le=600)
+    receive_timeout_seconds: Whole = Field(60, ge=1, le=3600)
+    deadline_seconds: Whole = Field(1800, ge=1, le=86_400)
+    page_size: Whole = Field(1000, ge=0, le=100_000)
+    max_message_bytes: Whole = Field(64 << 20, ge=64 << 10, le=1 << 30)
+    retry_attempts: Whole = Field(4, ge=1, le=20)
+    retry_base_seconds: Number = Field(1.0, ge=0.01, le=600)
+    retry_max_seconds: Number = Field(30.0, ge=0.01, le=3600)
+
+    @model_validator(mode="after")
+    def _retries_grow(self) -> Self:
+        if self.retry_base_seconds > self.retry_max_seconds:
+            raise ValueError(
+                f"directory.retry_base_seconds ({self.retry_base_seconds:g}) is more than"
+                f" directory.retry_max_seconds ({self.retry_max_seconds:g})."
+            )
+        return self
+
+
+class MappingLimits(Section):
+    """How much of a single entry is taken over."""
+
+    text_bytes: Whole = Field(65_536, ge=64, le=16 << 20)
+    values: Whole = Field(100, ge=1, le=10_000)
+    photo_bytes: Whole = Field(1 << 20, ge=0, le=64 << 20)
+
+
+class Guard(Section):
+    """How many deletions in one run are taken for an accident."""
+
+    delete_count: Whole = Field(500, ge=0, le=1_000_000_000)
+    delete_share: Number = Field(0.2, ge=0, le=1)
+    always_allow: Whole = Field(5, ge=0, le=1_000_000_000)
+
+
+class History(Section):
+    """How long the past is kept."""
+
+    keep_days: Whole = Field(90, ge=1, le=36_500)
+    departed_keep_days: Whole = Field(0, ge=0, le=36_500)
+
+
+class Log(Section):
+    """What the log looks like."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Secrets(Section):
+    """Where the key lies that bind passwords are sealed with."""
+
+    key_file: AbsolutePath = SYSTEM_STATE / KEY_FILE_NAME
+
+
+class Settings(BaseSettings):
+    """All settings, checked and immutable; made by `load_settings`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
+
+    database: Database = Database()
+    state: State = State()
+    scheduler: Scheduler = Scheduler()
+    directory: Directory = Directory()
+    mapping: MappingLimits = MappingLimits()
+    guard: Guard = Guard()
+    history: History = History()
+    log: Log = Log()
+    secrets: Secrets = Secrets()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `load_settings` gives and nothing from the process behind its back."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
