@@ -34,7 +34,7 @@ class Dispatcher:
         self._busy: Counter[str] = Counter()
         self._stopping = False
         self._threads = [
-            threading.Thread(target=self._serve, name=f"worker-{number}", daemon=True) for number in range(1, workers + 1)
+            threading.Thread(target=self._serve, name=f"worker-{number + 1}", daemon=True) for number in range(workers)
         ]
 
     def start(self) -> None:

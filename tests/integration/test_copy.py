@@ -32,7 +32,8 @@ def connection(postgres_server: str) -> Iterator[psycopg.Connection[Any]]:
 def test_every_value_comes_back(connection: psycopg.Connection[Any], given_rows: list[Any]) -> None:
     """Backslashes, quotes, line breaks, NULL and braces mean nothing special, in text, lists, octets and JSON."""
     block = copytext.copy_block(
-        (copytext.text(t), copytext.text_array(a), copytext.octets(b), copytext.json_object(j)) for t, a, b, j in given_rows
+        (copytext.text(t), copytext.text_array(a), copytext.octets(b), copytext.json_object(j))
+        for t, a, b, j in given_rows
     )
     connection.execute("TRUNCATE copied")
     with connection.cursor() as cursor, cursor.copy("COPY copied FROM STDIN") as copy:

@@ -51,7 +51,9 @@ class Folder:
         (self.definition,) = read_definitions(connection, [definition_id])
         self.policies: dict[str, Policy] = dict(POLICIES)
 
-    def run(self, entries: Sequence[MappedEntry], rejected: Sequence[RejectedEntry] = (), *, during: Any = None) -> Plan:
+    def run(
+        self, entries: Sequence[MappedEntry], rejected: Sequence[RejectedEntry] = (), *, during: Any = None
+    ) -> Plan:
         """Do what a run does with these entries, `during` being called between reading and planning."""
         columns = columns_of(FIELDS, self.policies)
         unseen = read_fingerprints(self.connection, self.definition)
@@ -112,10 +114,11 @@ def counts(plan: Plan) -> tuple[int, int, int, int]:
 
 def test_new_entries_become_contacts(folder: Folder) -> None:
     """Every field arrives as it was mapped: text, lists, photo and extra."""
-    anna = person("1", "Anna ☕ \\ \t\n", emails=['a"b\\c@x', "{,}", "NULL"], notes="x\r\ny", photo=b"\xff\xd8\x00", badge='7"')
+    emails, photo = ['a"b\\c@x', "{,}", "NULL"], b"\xff\xd8\x00"
+    anna = person("1", "Anna ☕ \\ \t\n", emails=emails, notes="x\r\ny", photo=photo, badge='7"')
     assert counts(folder.run([anna, person("2", "Bo")])) == (2, 0, 0, 0)
     contact = folder.contacts()["Anna ☕ \\ \t\n"]
-    assert contact["emails"] == ['a"b\\c@x', "{,}", "NULL"]
+    assert contact["emails"] == emails
     assert contact["notes"] == "x\r\ny"
     assert contact["extra"] == {"badge": '7"'}
     assert folder.contacts()["Bo"]["extra"] == {}
@@ -320,11 +323,16 @@ def test_a_concurrent_edit_of_a_planned_contact_fails_the_run_whole(folder: Fold
     staging = Staging(folder.connection, columns)
     staging.add([person("1", "Anna", notes="new")], [])
     staging.close(read_fingerprints(folder.connection, folder.definition))
-    with pytest.raises(DatabaseConflict), applying(folder.connection, folder.definition):
-        plan = make_plan(folder.connection, folder.definition, columns)
-        with psycopg.connect(database, autocommit=True) as other:
-            other.execute("UPDATE contactsync.contacts SET notes = 'mine'")
-        apply_plan(folder.connection, folder.definition, columns, plan, run_id=1)
+
+    def apply_after_an_edit() -> None:
+        with applying(folder.connection, folder.definition):
+            plan = make_plan(folder.connection, folder.definition, columns)
+            with psycopg.connect(database, autocommit=True) as other:
+                other.execute("UPDATE contactsync.contacts SET notes = 'mine'")
+            apply_plan(folder.connection, folder.definition, columns, plan, run_id=1)
+
+    with pytest.raises(DatabaseConflict):
+        apply_after_an_edit()
     assert folder.contacts()["Anna"]["notes"] == "mine"
 
 

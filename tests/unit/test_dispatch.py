@@ -133,7 +133,7 @@ def test_a_forgotten_request_does_not_run() -> None:
 
 
 def test_stop_drops_what_waits_and_waits_for_what_runs() -> None:
-    """join is false while something runs, and nothing starts after stop."""
+    """Joining is false while something runs, and nothing starts after stop."""
     gate = Gate()
     with dispatching(gate, workers=1) as dispatcher:
         dispatcher.request(1, Trigger.SCHEDULE)

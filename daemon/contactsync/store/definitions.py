@@ -42,7 +42,7 @@ def read_revisions(connection: Connection[Any]) -> dict[int, int]:
 
 
 def read_last_starts(connection: Connection[Any], ids: Iterable[int]) -> dict[int, datetime]:
-    """When each of these definitions last started, by id; one that never ran is left out."""
+    """When each of these definitions last started, by id; left out is one that never ran or was cut short."""
     with translated():
         return dict(connection.execute(statement("last_starts"), {"ids": list(ids)}).fetchall())
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from psycopg import Rollback as Rollback  # noqa: PLC0414  (offered to those who use `applying`)
+from psycopg import Rollback
 
 from contactsync.errors import RunCancelled
 from contactsync.model import Plan
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from contactsync.model import Definition
     from contactsync.store.columns import Columns
 
+__all__ = ["Rollback", "applying", "knows_source", "make_plan", "note_source", "record_rejected"]
+
 _INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
 """Columns that are no field of a contact and have no place in its history."""
 
@@ -31,8 +33,9 @@ _INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerpr
 def applying(connection: Connection[Any], definition: Definition) -> Iterator[None]:
     """One transaction over an unmoving view of the contacts, for the plan, the guard and the apply.
 
-    `raise Rollback` in its body ends it without a trace. Raises RunCancelled when the definition was edited or removed since the run read it, DatabaseConflict when
-    somebody wrote one of the planned contacts at the same moment, DatabaseError.
+    `raise Rollback` in its body ends it without a trace. Raises RunCancelled when the definition was edited or removed
+    since the run read it, DatabaseConflict when somebody wrote one of the planned contacts at the same moment,
+    DatabaseError.
     """
     with translated(), connection.transaction():
         connection.execute(statement("unmoving"))
@@ -55,6 +58,8 @@ def make_plan(connection: Connection[Any], definition: Definition, columns: Colu
     `sample` is how many names of deleted contacts and of rejected entries are returned. Raises psycopg.Error.
     """
     key = _key(definition)
+    connection.execute(statement("find_lost"), key)
+    connection.execute(statement("analyze_lost"))
     connection.execute(statement("reject_duplicates"), key)
     connection.execute(statement("drop_rejected"))
     connection.execute(_plan_known(columns), key)

@@ -17,7 +17,7 @@ Pool = ConnectionPool[Connection[Any]]
 
 @contextmanager
 def open_pool(conninfo: str, *, max_size: int, timeout: float, application_name: str = "contactsync") -> Iterator[Pool]:
-    """A pool of autocommit connections, opened at once, closed at the end. `timeout` (seconds) bounds every wait for one.
+    """A pool of autocommit connections, opened at once, closed at the end; `timeout` (seconds) bounds every wait.
 
     A connection that is given back frees its advisory locks and temporary tables, and is checked before the next use,
     so that a restarted server costs a reconnect and not an error. Raises DatabaseUnavailable.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from contactsync.errors import AlreadyRunning
+from contactsync.errors import AlreadyRunning, DefinitionError
 from contactsync.model import Definition, Outcome, RunReport, Trigger
 from contactsync.store.errors import translated
 from contactsync.store.statements import statement
@@ -35,12 +35,12 @@ def begin_run(connection: Connection[Any], definition: Definition, trigger: Trig
         row = connection.execute(
             statement("begin_run"), {**key, "definition": definition.label, "trigger": trigger.value}
         ).fetchone()
-    run_id, started_at = row or (0, datetime.min)
+        run_id, started_at = row or (0, datetime.now(UTC))
     return RunReport(run_id, definition, trigger, started_at)
 
 
 def finish_run(connection: Connection[Any], report: RunReport) -> None:
-    """Close the record of a run. Raises DatabaseError."""
+    """Close the record of a run, and say in the definition's status whether it makes sense. Raises DatabaseError."""
     definition = report.definition
     values = {
         "folder_id": definition.folder_id,
@@ -53,6 +53,7 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
         "error_code": report.error_code,
         "error": report.error,
         "held_reason": report.held_reason,
+        "state": _state(report),
         **asdict(report.counts),
     }
     with translated(), connection.transaction():
@@ -71,9 +72,7 @@ def latest_runs(
 ) -> list[dict[str, Any]]:
     """The newest runs, of one definition or of all, newest first."""
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
-            statement("latest_runs"), {"definition_id": definition_id, "limit": limit}
-        ).fetchall()
+        return cursor.execute(statement("latest_runs"), {"definition_id": definition_id, "limit": limit}).fetchall()
 
 
 def changes_of_run(
@@ -101,6 +100,13 @@ def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_day
 def is_success(outcome: Outcome) -> bool:
     """Whether a folder is in step after a run with this outcome."""
     return outcome in {Outcome.UNCHANGED, Outcome.CHANGED}
+
+
+def _state(report: RunReport) -> str | None:
+    """What the run showed of its definition: None when it failed for a reason that lies elsewhere."""
+    if (report.error_code or "").startswith(DefinitionError.code):
+        return "invalid"
+    return "valid" if is_success(report.outcome) else None
 
 
 def _scalar(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> Any:

@@ -13,11 +13,12 @@ CREATE TEMPORARY TABLE staged (source_key text, source_dn text, fingerprint byte
 
 -- name: create_plan_tables
 CREATE TEMPORARY TABLE unseen (fingerprint bytea);
+CREATE TEMPORARY TABLE lost (contact_id bigint, source_key text);
 CREATE TEMPORARY TABLE rejected (source_key text, source_dn text, reason text);
 CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb);
 
 -- name: drop_run_tables
-DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unseen, pg_temp.rejected, pg_temp.planned
+DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unseen, pg_temp.lost, pg_temp.rejected, pg_temp.planned
 
 -- name: copy_staged
 COPY pg_temp.staged (source_key, source_dn, fingerprint, {columns}) FROM STDIN
@@ -41,6 +42,17 @@ SELECT revision FROM contactsync.sync_definitions
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 FOR SHARE
 
+-- name: find_lost
+-- The contacts that no entry was recognised as: gone or changed. The one look at all contacts that a plan takes.
+INSERT INTO pg_temp.lost (contact_id, source_key)
+SELECT c.contact_id, c.source_key
+FROM contactsync.contacts AS c
+JOIN pg_temp.unseen AS u ON u.fingerprint = c.fingerprint
+WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
+
+-- name: analyze_lost
+ANALYZE pg_temp.lost
+
 -- name: reject_duplicates
 -- Two entries with one key: neither can be told to be the right one. An entry whose key belongs to a contact that was
 -- recognised by another entry is such a pair as well.
@@ -48,11 +60,13 @@ INSERT INTO pg_temp.rejected (source_key, source_dn, reason)
 SELECT s.source_key, s.source_dn, 'another entry has the same identity'
 FROM pg_temp.staged AS s
 WHERE s.source_key IN (SELECT source_key FROM pg_temp.staged GROUP BY source_key HAVING count(*) > 1)
-   OR EXISTS (
-        SELECT FROM contactsync.contacts AS c
-        WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key
-          AND octet_length(c.fingerprint) = 16
-          AND NOT EXISTS (SELECT FROM pg_temp.unseen AS u WHERE u.fingerprint = c.fingerprint))
+UNION
+SELECT s.source_key, s.source_dn, 'another entry has the same identity'
+FROM pg_temp.staged AS s
+JOIN contactsync.contacts AS c
+  ON c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key
+LEFT JOIN pg_temp.lost AS l ON l.contact_id = c.contact_id
+WHERE l.contact_id IS NULL AND octet_length(c.fingerprint) = 16
 
 -- name: drop_rejected
 DELETE FROM pg_temp.staged AS s USING pg_temp.rejected AS r WHERE r.source_key = s.source_key
@@ -86,10 +100,9 @@ SELECT 'delete', c.contact_id, c.display_name,
        (SELECT jsonb_object_agg(f.key, jsonb_build_array(f.value, NULL))
         FROM jsonb_each(to_jsonb(c) - %(internal)s::text[]) AS f
         WHERE f.value NOT IN ('null', '[]', '{}'))
-FROM contactsync.contacts AS c
-JOIN pg_temp.unseen AS u ON u.fingerprint = c.fingerprint
-WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
-  AND NOT EXISTS (SELECT FROM pg_temp.staged AS s WHERE s.source_key = c.source_key)
+FROM pg_temp.lost AS l
+JOIN contactsync.contacts AS c ON c.folder_id = %(folder_id)s AND c.contact_id = l.contact_id
+WHERE NOT EXISTS (SELECT FROM pg_temp.staged AS s WHERE s.source_key = c.source_key)
   AND NOT EXISTS (SELECT FROM pg_temp.rejected AS r WHERE r.source_key = c.source_key)
   AND NOT EXISTS (SELECT FROM pg_temp.rejected AS r WHERE r.source_dn = c.source_dn)
 

@@ -13,8 +13,10 @@ ORDER BY d.folder_id, d.definition_id
 SELECT definition_id, revision FROM contactsync.sync_definitions
 
 -- name: last_starts
+-- A run that was cut short does not count: what it was to do is still due.
 SELECT definition_id, last_started_at FROM contactsync.sync_status
 WHERE last_started_at IS NOT NULL AND definition_id = ANY (%(ids)s)
+  AND coalesce(last_outcome, '') NOT IN ('interrupted', 'cancelled')
 
 -- name: set_states
 -- Written only where it says something new, so that looking again writes nothing. Returns what was news.

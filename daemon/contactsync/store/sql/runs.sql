@@ -61,7 +61,9 @@ WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND outcome IS NULL
 
 -- name: note_outcome
 UPDATE contactsync.sync_status
-SET last_run_id = %(run_id)s, last_outcome = %(outcome)s,
+SET state = coalesce(%(state)s, state),
+    reason = CASE %(state)s WHEN 'valid' THEN NULL WHEN 'invalid' THEN %(error)s ELSE reason END,
+    last_run_id = %(run_id)s, last_outcome = %(outcome)s,
     last_success_at = CASE WHEN %(outcome)s IN ('unchanged', 'changed') THEN clock_timestamp() ELSE last_success_at END
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 

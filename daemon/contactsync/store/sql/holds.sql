@@ -1,0 +1,98 @@
+-- name: planned_changes
+-- The plan for people, what is deleted first; an insert with all that it would bring.
+SELECT p.contact_id, p.action, p.display_name, coalesce(p.changes, contactsync.filled_fields({brought}), '{{}}') AS changes
+FROM pg_temp.planned AS p
+LEFT JOIN pg_temp.staged AS s ON p.action = 'insert' AND s.source_key = p.source_key
+WHERE p.action <> 'refresh'
+ORDER BY p.action, p.display_name, p.contact_id
+LIMIT %(limit)s
+
+-- name: overtake_plans
+-- What was held and not decided is out of date; the digest stays, to tell whether the next plan deletes the same.
+WITH overtaken AS (
+    UPDATE contactsync.held_plans SET decision = 'overtaken', settled_by = %(run_id)s
+    WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND decision IS NULL
+    RETURNING folder_id, run_id
+)
+DELETE FROM contactsync.held_changes AS c USING overtaken AS o WHERE c.folder_id = o.folder_id AND c.run_id = o.run_id
+
+-- name: use_approvals
+UPDATE contactsync.held_plans SET decision = 'used', settled_by = %(run_id)s
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND decision = 'approved'
+
+-- name: keep_plan
+INSERT INTO contactsync.held_plans (folder_id, run_id, definition_id, revision, deletions, expires_at)
+SELECT %(folder_id)s, %(run_id)s, %(definition_id)s, %(revision)s,
+       sha256(convert_to(coalesce(string_agg(contact_id::text, ',' ORDER BY contact_id), ''), 'UTF8')),
+       now() + make_interval(days => %(days)s)
+FROM pg_temp.planned WHERE action = 'delete'
+
+-- name: keep_changes
+INSERT INTO contactsync.held_changes (folder_id, run_id, contact_id, action, display_name, changes)
+SELECT %(folder_id)s, %(run_id)s, p.contact_id, p.action, p.display_name,
+       coalesce(p.changes, contactsync.filled_fields({brought}), '{{}}')
+FROM pg_temp.planned AS p
+LEFT JOIN pg_temp.staged AS s ON p.action = 'insert' AND s.source_key = p.source_key
+WHERE p.action <> 'refresh'
+
+-- name: approval
+-- The approval that holds for the definition as it is now; locked, so that nobody takes it back while it is used.
+SELECT run_id FROM contactsync.held_plans
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND revision = %(revision)s
+  AND decision = 'approved' AND expires_at > now()
+ORDER BY run_id DESC
+LIMIT 1
+FOR UPDATE
+
+-- name: not_approved
+-- The planned deletions that an approval does not cover: their number and the first names.
+SELECT count(*), (array_agg(p.display_name ORDER BY p.display_name))[1:5]
+FROM pg_temp.planned AS p
+WHERE p.action = 'delete' AND NOT EXISTS (
+    SELECT FROM contactsync.held_changes AS c
+    WHERE c.folder_id = %(folder_id)s AND c.run_id = %(approved)s AND c.contact_id = p.contact_id AND c.action = 'delete')
+
+-- name: held_plan
+-- A plan with what became of it. One that was overtaken by a plan with the same deletions stands for that one.
+SELECT h.folder_id, h.run_id, h.definition_id, h.created_at, h.expires_at, h.decided_at, h.decided_by, h.settled_by,
+       CASE WHEN h.decision IN ('rejected', 'used', 'overtaken') THEN h.decision
+            WHEN h.revision <> d.revision THEN 'void'
+            WHEN h.expires_at <= now() THEN 'expired'
+            ELSE coalesce(h.decision, 'waiting') END AS state,
+       (SELECT max(n.run_id) FROM contactsync.held_plans AS n
+        WHERE n.folder_id = h.folder_id AND n.definition_id = h.definition_id AND n.run_id > h.run_id
+          AND n.deletions = h.deletions AND n.revision = h.revision AND h.decision = 'overtaken'
+          AND coalesce(n.decision, '') <> 'overtaken') AS stands_for,
+       r.inserted, r.updated, r.deleted, r.held_reason
+FROM contactsync.held_plans AS h
+JOIN contactsync.sync_runs AS r USING (folder_id, run_id)
+JOIN contactsync.sync_definitions AS d ON d.folder_id = h.folder_id AND d.definition_id = h.definition_id
+WHERE h.run_id = %(run_id)s
+
+-- name: waiting_plan
+-- The newest plan of a definition that waits for somebody, or that was approved and waits for its run.
+SELECT h.run_id
+FROM contactsync.held_plans AS h
+JOIN contactsync.sync_definitions AS d ON d.folder_id = h.folder_id AND d.definition_id = h.definition_id
+WHERE h.folder_id = %(folder_id)s AND h.definition_id = %(definition_id)s AND h.revision = d.revision
+  AND (h.decision IS NULL OR h.decision = 'approved') AND h.expires_at > now()
+ORDER BY h.run_id DESC
+LIMIT 1
+
+-- name: held_changes
+SELECT contact_id, action, display_name, changes
+FROM contactsync.held_changes
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (%(action)s::text IS NULL OR action = %(action)s)
+ORDER BY action, display_name, contact_id
+LIMIT %(limit)s
+
+-- name: decide
+-- Only what is still open is decided; an approval may be taken back until it is used.
+UPDATE contactsync.held_plans
+SET decision = %(decision)s, decided_at = now(), decided_by = %(by)s
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (decision IS NULL OR decision = 'approved')
+
+-- name: withdraw_approvals
+-- At most one approval of a definition holds: the one given last.
+UPDATE contactsync.held_plans SET decision = 'overtaken', settled_by = %(run_id)s
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND run_id <> %(run_id)s AND decision = 'approved'
