@@ -32,6 +32,11 @@ class Deadline:
             )
         return left
 
+    @property
+    def overdrawn(self) -> float:
+        """The seconds since the end; negative before it."""
+        return time.monotonic() - self._end
+
     def sleep(self, seconds: float) -> None:
         """Wait so long; raises RunCancelled or DeadlineExceeded as soon as there is nothing left to wait for."""
         self._cancelled.wait(min(seconds, self.remaining()))

@@ -23,6 +23,16 @@ def first_value(dn: str) -> str | None:
     return _value(pair) if pair else None
 
 
+def first_rdn(dn: str) -> str:
+    r"""The first RDN as it is written: `CN=Smith\, John` of `CN=Smith\, John,OU=x`; the whole text for no DN."""
+    pos = 0
+    while pair := _PAIR.match(dn, pos):
+        if pair["end"] != "+":
+            return dn[: pair.end()].removesuffix(pair["end"]).strip()
+        pos = pair.end()
+    return dn
+
+
 def normalise(dn: str) -> str:
     """One text for all spellings of a DN: case, white space, escapes and the order in an RDN make no difference.
 

@@ -1,0 +1,94 @@
+"""The root DSE (RFC 4512, section 5.1): what a server says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contactsync.errors import BaseNotFound
+from contactsync.ldap.entry import decode_entry
+from contactsync.ldap.query import Scope
+from contactsync.ldap.request import PAGED_RESULTS, search_op
+from contactsync.ldap.result import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
+from contactsync.ldap.wire import SEARCH_DONE, Wire
+
+_ATTRIBUTES = (
+    "namingContexts",
+    "defaultNamingContext",
+    "supportedControl",
+    "supportedCapabilities",
+    "supportedExtension",
+    "vendorName",
+    "vendorVersion",
+)
+_ANYTHING = "(objectClass=*)"
+_HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}
+_ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
+"""LDAP_CAP_ACTIVE_DIRECTORY_OID and _ADAM_OID (MS-ADTS, section 3.1.1.3.4.3): a domain controller, or AD LDS."""
+
+
+@dataclass(frozen=True)
+class RootDse:
+    """The attributes that matter to us; all empty when the server shows none."""
+
+    naming_contexts: tuple[str, ...] = ()
+    default_naming_context: str | None = None
+    supported_controls: frozenset[str] = frozenset()
+    supported_capabilities: frozenset[str] = frozenset()
+    supported_extensions: frozenset[str] = frozenset()
+    vendor_name: str | None = None
+    vendor_version: str | None = None
+
+    @property
+    def is_active_directory(self) -> bool:
+        """True for Microsoft's servers and those that act as one."""
+        return not _ACTIVE_DIRECTORY.isdisjoint(self.supported_capabilities)
+
+    @property
+    def supports_paging(self) -> bool:
+        """True when the server lists the control of RFC 2696."""
+        return PAGED_RESULTS in self.supported_controls
+
+    def default_base(self) -> str:
+        """Where to search when nobody said where; raises BaseNotFound when the server leaves that open."""
+        if self.default_naming_context:
+            return self.default_naming_context
+        if len(self.naming_contexts) == 1:
+            return self.naming_contexts[0]
+        names = " and ".join(repr(name) for name in self.naming_contexts)
+        offer = f"offers several search bases: {names}" if names else "names no search base"
+        raise BaseNotFound(
+            f"The server {offer}.", hint="Put one into the query, for example ldap://server/DC=example,DC=com."
+        )
+
+
+def read_root_dse(wire: Wire) -> RootDse:
+    """Ask for it; a server that hides it from this user has an empty one."""
+    message_id = wire.send(search_op("", Scope.BASE, _ANYTHING, _ATTRIBUTES))
+    found: dict[str, list[str]] = {}
+    while True:
+        batch = wire.read(message_id, SEARCH_DONE)
+        for entry in batch.entries:
+            attributes = decode_entry(entry).attributes
+            found = {name: [value.decode("utf-8", "replace") for value in attributes[name]] for name in attributes}
+        if batch.result:
+            if batch.result.code not in {SUCCESS, *_HIDDEN}:
+                raise search_error(
+                    batch.result, server=wire.server, base="", search_filter=_ANYTHING, entries=len(found)
+                )
+            return _root_dse(found)
+
+
+def _root_dse(attributes: dict[str, list[str]]) -> RootDse:
+    def first(name: str) -> str | None:
+        return next(iter(attributes.get(name, ())), None)
+
+    return RootDse(
+        # OpenLDAP's own root has the empty name; it holds no people.
+        naming_contexts=tuple(name for name in attributes.get("namingcontexts", ()) if name),
+        default_naming_context=first("defaultnamingcontext"),
+        supported_controls=frozenset(attributes.get("supportedcontrol", ())),
+        supported_capabilities=frozenset(attributes.get("supportedcapabilities", ())),
+        supported_extensions=frozenset(attributes.get("supportedextension", ())),
+        vendor_name=first("vendorname"),
+        vendor_version=first("vendorversion"),
+    )

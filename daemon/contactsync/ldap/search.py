@@ -1,0 +1,117 @@
+"""Searches a directory page by page (RFC 4511, section 4.5; RFC 2696) and gives all of it or an error."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from contactsync.errors import IncompleteSnapshot
+from contactsync.ldap.connect import Session
+from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.query import Scope
+from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie, search_op
+from contactsync.ldap.result import SUCCESS, Result, search_error
+from contactsync.ldap.wire import SEARCH_DONE, Batch
+
+_log = structlog.get_logger()
+
+_MOST_EMPTY_PAGES = 100
+"""Pages without an entry, one after the other, after which a server is taken to go round in circles.
+
+A cookie that stays the same proves nothing: 389 Directory Server numbers its searches and sends the number each time.
+"""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What to search for. `page_size` is in entries; 0 asks for everything at once."""
+
+    base: str
+    scope: Scope
+    filter: str
+    attributes: tuple[str, ...]
+    page_size: int
+
+
+def read_entries(
+    session: Session, request: SearchRequest, *, deadline: Deadline, receive_timeout: float, max_message_bytes: int
+) -> Iterator[Batch]:
+    """The entries in batches of up to a page, each valid until the next is asked for.
+
+    Ends normally only when the snapshot is complete: every page with result code 0, with the paging control where it
+    was asked for, and an empty cookie in the last. Raises IncompleteSnapshot otherwise, or the DirectoryError that
+    says more: FilterRefused, BaseNotFound, ServerUnavailable, ServerTimeout and so on. References are counted, never
+    followed. A server that does not list the paging control is asked for everything at once.
+    """
+    session.wire.limit(deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=max_message_bytes)
+    return _Search(session, request).batches()
+
+
+class _Search:
+    """One search on its way: what has come so far, and where the next page starts."""
+
+    def __init__(self, session: Session, request: SearchRequest) -> None:
+        self._session = session
+        self._request = request
+        self._op = search_op(request.base, request.scope, request.filter, request.attributes)
+        self._paged = request.page_size > 0 and session.root_dse.supports_paging
+        self._entries = 0
+        self._entries_before_page = 0
+        self._empty_pages = 0
+
+    def batches(self) -> Iterator[Batch]:
+        _log.debug("search.started", command=ldapsearch_command(self._session, self._request, paged=self._paged))
+        message_id: int | None = self._ask(b"")
+        while message_id is not None:
+            batch = self._session.wire.read(message_id, SEARCH_DONE)
+            self._entries += len(batch.entries)
+            if batch.result:
+                # The next page is asked for before the caller works on this one, so that the server works meanwhile.
+                cookie = self._next_page(batch.result)
+                message_id = self._ask(cookie) if cookie else None
+            yield batch
+
+    def _ask(self, cookie: bytes) -> int:
+        controls = paging_control(self._request.page_size, cookie) if self._paged else b""
+        return self._session.wire.send(self._op, controls)
+
+    def _next_page(self, result: Result) -> bytes:
+        """The cookie of the next page, empty after the last; raises unless this page is whole."""
+        if result.code != SUCCESS:
+            raise search_error(
+                result,
+                server=self._session.server,
+                base=self._request.base,
+                search_filter=self._request.filter,
+                entries=self._entries,
+                anonymous=self._session.user is None,
+            )
+        if not self._paged:
+            return b""
+        if PAGED_RESULTS not in result.controls:
+            raise self._incomplete("ended a page without saying whether more would come")
+        cookie = paging_cookie(result.controls[PAGED_RESULTS])
+        self._empty_pages = self._empty_pages + 1 if self._entries == self._entries_before_page else 0
+        self._entries_before_page = self._entries
+        if cookie and self._empty_pages >= _MOST_EMPTY_PAGES:
+            raise self._incomplete(f"sent {_MOST_EMPTY_PAGES} empty pages one after the other and promises more")
+        return cookie
+
+    def _incomplete(self, what: str) -> IncompleteSnapshot:
+        return IncompleteSnapshot(
+            f"{self._session.server} {what}, after {self._entries} entries.",
+            hint="Nothing was changed. Try another page size, or 0 to ask for everything at once.",
+        )
+
+
+def ldapsearch_command(session: Session, request: SearchRequest, *, paged: bool) -> str:
+    """The same search for a shell; it asks for the password."""
+    words = ["ldapsearch", "-x", "-LLL", "-H", session.server]
+    words += ["-ZZ"] if session.starttls else []
+    words += ["-D", session.user, "-W"] if session.user else []
+    words += ["-b", request.base, "-s", request.scope.value, "-a", "never"]
+    words += ["-E", f"pr={request.page_size}/noprompt"] if paged else []
+    return shlex.join([*words, request.filter, *request.attributes])

@@ -1,0 +1,76 @@
+"""Unchanged entries are told by their octets."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contactsync.ldap.recognise import FINGERPRINT_BYTES, Recogniser
+
+MAPPING, OTHER_MAPPING = b"m" * 16, b"o" * 16
+
+
+def views(*entries: bytes) -> list[memoryview]:
+    """Entries as the wire hands them out: slices of one buffer."""
+    buffer, slices, start = memoryview(b"".join(entries)), [], 0
+    for entry in entries:
+        slices.append(buffer[start : start + len(entry)])
+        start += len(entry)
+    return slices
+
+
+def fingerprints(*entries: bytes, mapping: bytes = MAPPING) -> set[bytes]:
+    """What a first run would store for these entries."""
+    return {fingerprint for fingerprint, _ in Recogniser(set(), mapping).sift(views(*entries))}
+
+
+def test_a_first_run_hands_out_every_entry_with_its_fingerprint() -> None:
+    """The octets are copies, and the fingerprints are 16 bytes and tell the entries apart."""
+    recogniser = Recogniser(set(), MAPPING)
+    buffer = bytearray(b"onetwo")
+
+    found = recogniser.sift([memoryview(buffer)[:3], memoryview(buffer)[3:]])
+    buffer[:] = b"xxxxxx"
+
+    assert [octets for _, octets in found] == [b"one", b"two"]
+    assert len({fingerprint for fingerprint, _ in found}) == 2
+    assert {len(fingerprint) for fingerprint, _ in found} == {FINGERPRINT_BYTES}
+    assert (recogniser.entries_seen, recogniser.unchanged, recogniser.unseen) == (2, 0, set())
+
+
+@given(st.sets(st.binary(min_size=1), max_size=20), st.sets(st.binary(min_size=1), max_size=20))
+def test_only_what_changed_is_handed_out_and_what_is_gone_stays_unseen(before: set[bytes], now: set[bytes]) -> None:
+    """Entries of both runs are unchanged, new ones come out, and old ones are left over."""
+    recogniser = Recogniser(fingerprints(*before), MAPPING)
+
+    found = [octets for entry in now for _, octets in recogniser.sift(views(entry))]
+
+    assert set(found) == now - before
+    assert recogniser.unseen == fingerprints(*(before - now))
+    assert (recogniser.entries_seen, recogniser.unchanged) == (len(now), len(now & before))
+
+
+def test_another_mapping_makes_every_entry_new() -> None:
+    """The mapping's digest is part of the fingerprint."""
+    recogniser = Recogniser(fingerprints(b"one"), OTHER_MAPPING)
+
+    assert len(recogniser.sift(views(b"one"))) == 1
+    assert recogniser.unseen == fingerprints(b"one")
+
+
+def test_the_same_octets_a_second_time_are_not_known() -> None:
+    """A directory that sends an entry twice is noticed."""
+    recogniser = Recogniser(fingerprints(b"one"), MAPPING)
+
+    assert [octets for _, octets in recogniser.sift(views(b"one", b"one"))] == [b"one"]
+    assert (recogniser.entries_seen, recogniser.unchanged) == (2, 1)
+
+
+def test_the_known_fingerprints_are_taken_over() -> None:
+    """There is one set of them in memory, whatever the folder's size."""
+    known = fingerprints(b"one")
+    recogniser = Recogniser(known, MAPPING)
+    recogniser.sift(views(b"one"))
+
+    assert recogniser.unseen is known
+    assert known == set()
