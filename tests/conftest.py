@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migrate import migrate
-
-_TEMPLATE = "migrated"
-_numbers = count(1)
+from tests.borrowed import database_of, short_directory
 
 
 @pytest.fixture
@@ -41,35 +34,31 @@ def slapd(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
     return make_slapd()
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Give an empty directory whose path leaves room for the name of a socket."""
+    with short_directory() as path:
+        yield path
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Run one embedded server for the session and give its conninfo; it does not wait for the disk."""
-    # Not below pytest's own temporary directory: a socket's path may have 107 bytes at most.
-    state_dir = Path(tempfile.mkdtemp(prefix="contactsync-test-"))
-    try:
-        with embedded_server(state_dir, options={"fsync": "off", "full_page_writes": "off"}) as conninfo:
-            yield conninfo
-    finally:
-        shutil.rmtree(state_dir)
+    options = {"fsync": "off", "full_page_writes": "off"}
+    with short_directory() as state_dir, embedded_server(state_dir, options=options) as conninfo:
+        yield conninfo
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres_server: str) -> str:
+def migrated_template(postgres_server: str) -> Iterator[str]:
     """Make the database that each test's own is copied from, and give its name."""
-    _execute(postgres_server, "CREATE DATABASE {}", _TEMPLATE)
-    migrate(make_conninfo(postgres_server, dbname=_TEMPLATE))
-    return _TEMPLATE
+    with database_of(postgres_server) as conninfo:
+        migrate(conninfo)
+        yield str(conninfo_to_dict(conninfo)["dbname"])
 
 
 @pytest.fixture
 def database(postgres_server: str, migrated_template: str) -> Iterator[str]:
     """Give the conninfo of an empty, migrated database that lives as long as the test."""
-    name = f"test_{next(_numbers)}"
-    _execute(postgres_server, "CREATE DATABASE {} TEMPLATE {}", name, migrated_template)
-    yield make_conninfo(postgres_server, dbname=name)
-    _execute(postgres_server, "DROP DATABASE {} WITH (FORCE)", name)
-
-
-def _execute(conninfo: str, statement: LiteralString, *names: str) -> None:
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+    with database_of(postgres_server, template=migrated_template) as conninfo:
+        yield conninfo

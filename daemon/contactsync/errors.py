@@ -12,7 +12,7 @@ from typing import ClassVar
 class ContactsyncError(Exception):
     """The root: what happened (`message`), what to do about it (`hint`), and a stable `code`."""
 
-    code: ClassVar[str] = "error"
+    code: str = "error"
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
     """True when the same attempt may succeed a little later, with nobody doing anything."""
@@ -112,9 +112,18 @@ class ServerNotFound(DirectoryError):
 
 
 class CredentialsRefused(DirectoryError):
-    """The server refused the user or the password (`invalidCredentials`, 49); trying again may lock the account."""
+    """The server refused the user or the password (`invalidCredentials`, 49); trying again may lock the account.
+
+    `data` is Active Directory's reason, as its documentation names it (`52e`); it ends the code:
+    `directory.credentials.52e`.
+    """
 
     code = "directory.credentials"
+
+    def __init__(self, message: str, *, hint: str = "", data: str = "") -> None:
+        super().__init__(message, hint=hint)
+        if data:
+            self.code = f"{self.code}.{data}"
 
 
 class AccessRefused(DirectoryError):
@@ -127,6 +136,8 @@ class CertificateRefused(DirectoryError):
     """The server's certificate did not hold: another name, expired, an unknown issuer."""
 
     code = "directory.certificate"
+    unknown_issuer = False
+    """True when it would hold if its authority were trusted."""
 
 
 class BaseNotFound(DirectoryError):
@@ -159,10 +170,22 @@ class RunCancelled(ContactsyncError):
     code = "run.cancelled"
 
 
+class DefinitionLocked(ContactsyncError):
+    """The directory refused the definition's user or password; only a person may have it tried again."""
+
+    code = "run.locked"
+
+
 class AlreadyRunning(ContactsyncError):
     """Another process is running this definition now."""
 
     code = "run.busy"
+
+
+class UndoRefused(ContactsyncError):
+    """What a run did cannot be taken back; the message names contacts and reasons."""
+
+    code = "undo.refused"
 
 
 class DatabaseError(ContactsyncError):
@@ -189,3 +212,15 @@ class EmbeddedServerError(DatabaseError):
     """The embedded PostgreSQL cannot be set up or started."""
 
     code = "database.embedded"
+
+
+class ControlError(ContactsyncError):
+    """The control socket cannot be used."""
+
+    code = "control"
+
+
+class ControlSocketTaken(ControlError):
+    """Another process serves the control socket."""
+
+    code = "control.taken"

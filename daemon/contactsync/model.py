@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from contactsync.errors import CredentialsRefused
+
 
 class Trigger(StrEnum):
     """Why a run was started."""
@@ -16,6 +18,13 @@ class Trigger(StrEnum):
     EDIT = "edit"
     MANUAL = "manual"
     REQUEST = "request"
+    PREVIEW = "preview"
+    UNDO = "undo"
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody asked for this very run."""
+        return self in {Trigger.MANUAL, Trigger.REQUEST}
 
 
 class Outcome(StrEnum):
@@ -84,8 +93,12 @@ class Definition:
     @property
     def label(self) -> str:
         """How people name it: `Staff`, `anna/Private`, and `Staff:branch` for a second definition of a folder."""
-        folder = f"{self.owner}/{self.folder}" if self.owner else self.folder
-        return folder if self.name == "directory" else f"{folder}:{self.name}"
+        return self.folder_label if self.name == "directory" else f"{self.folder_label}:{self.name}"
+
+    @property
+    def folder_label(self) -> str:
+        """Its folder, as people name it: `Staff`, `anna/Private`."""
+        return f"{self.owner}/{self.folder}" if self.owner else self.folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +144,16 @@ class Plan:
         return self.inserts + self.updates + self.deletes
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One contact of a plan or of the history: `fields` is {"field": [before, after]}, as it is stored."""
+
+    contact_id: int
+    action: str
+    display_name: str | None
+    fields: dict[str, tuple[Any, Any]]
+
+
 @dataclass(slots=True)
 class Counts:
     """What a run saw and did, in entries and contacts."""
@@ -159,7 +182,19 @@ class RunReport:
     seconds: dict[str, float] = field(default_factory=dict)
     server: str | None = None
     attempts: int = 0
+    certificate_expires_at: datetime | None = None
     error_code: str | None = None
     error: str | None = None
+    error_may_pass: bool = False
+    """Whether the next run may succeed with nobody doing anything."""
     held_reason: str | None = None
+    source_digest: bytes | None = None
+    """Stands for what the folder is now in step with; None when the run did not bring it there."""
     plan: Plan | None = None
+    changes: tuple[Change, ...] = ()
+    """The first changes of the plan; filled by a preview only."""
+
+    @property
+    def credentials_refused(self) -> bool:
+        """Whether the directory refused the user or the password: to try again by itself could lock the account."""
+        return (self.error_code or "").startswith(CredentialsRefused.code)

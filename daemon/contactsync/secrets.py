@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contactsync.errors import SecretError
+from contactsync.model import Definition
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -82,6 +83,20 @@ class SecretBox:
             ) from None
 
 
+def password_of(definition: Definition, open_box: Callable[[], SecretBox], environ: Mapping[str, str]) -> str | None:
+    """The bind password of a stored definition, None when it has none; raises SecretError.
+
+    The box is opened only for a sealed password, since that needs the key file.
+    """
+    if definition.password_ref:
+        return resolve_reference(definition.password_ref, environ)
+    if definition.password_sealed is None:
+        return None
+    return open_box().open(
+        definition.password_sealed, folder_id=definition.folder_id, definition_id=definition.definition_id
+    )
+
+
 def check_reference(reference: str) -> None:
     """Raise SecretError unless this is written like a reference; whether there is a password is not looked at."""
     _split_reference(reference)
@@ -133,7 +148,7 @@ def _from_file(path: Path, reference: str) -> str:
     try:
         if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
             # Not refused: container platforms mount their secrets like this.
-            _log.warning("others may read the file of a password", action="secret.loose", path=str(path))
+            _log.warning("secret.exposed", path=str(path))
         octets = _read(path)
     except OSError as error:
         raise SecretError(

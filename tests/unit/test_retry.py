@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from contactsync.errors import (
     ContactsyncError,
     CredentialsRefused,
+    DatabaseUnavailable,
     DeadlineExceeded,
     FilterRefused,
     RunCancelled,
@@ -65,6 +66,21 @@ def test_what_would_fail_again_is_not_tried_again(error: Exception) -> None:
     assert attempts.calls == 1
 
 
+def test_the_caller_may_say_what_passes() -> None:
+    """An error that is not `retryable` for the directory may be for what is tried here."""
+    attempts = Attempts(DatabaseUnavailable("Down."))
+    policy = retrying(
+        attempts=2,
+        base_seconds=1,
+        max_seconds=4,
+        deadline=Deadline(3600),
+        passes=lambda error: isinstance(error, DatabaseUnavailable),
+        sleep=attempts.pauses.append,
+    )
+
+    assert policy(attempts) == 2
+
+
 def test_the_last_error_is_raised_when_the_attempts_are_used_up() -> None:
     """It is the error itself, not one of tenacity's."""
     last = ServerBusy("Still busy.")
@@ -101,9 +117,9 @@ def test_each_retry_is_logged() -> None:
         Attempts(ServerBusy("Busy.")).run()
 
     assert [(log["event"], log["attempt"], log["error_code"]) for log in logs] == [
-        ("attempt.failed", 1, "directory.busy")
+        ("run.attempt_failed", 1, "directory.busy")
     ]
-    assert 1 <= logs[0]["wait_seconds"] <= 2
+    assert 1 <= logs[0]["retry_in_seconds"] <= 2
 
 
 def test_cancelling_ends_a_pause() -> None:

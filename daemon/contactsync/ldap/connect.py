@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import ldap3
 import structlog
@@ -29,7 +30,7 @@ from contactsync.ldap.query import ServerAddress
 from contactsync.ldap.request import bind_op, start_tls_op
 from contactsync.ldap.result import SUCCESS, bind_error
 from contactsync.ldap.rootdse import RootDse, read_root_dse
-from contactsync.ldap.tls import CheckedTls, handshake_error
+from contactsync.ldap.tls import CheckedTls, expiry_of, handshake_error
 from contactsync.ldap.wire import BIND_RESPONSE, EXTENDED_RESPONSE, Wire
 from contactsync.model import Tls
 
@@ -62,7 +63,10 @@ class ConnectOptions:
 
 @dataclass(frozen=True)
 class Session:
-    """A bound connection. `server` is for people and for ldapsearch: `ldaps://dc1.example.com:636`."""
+    """A bound connection. `server` is for people and for ldapsearch: `ldaps://dc1.example.com:636`.
+
+    `certificate_expires_at` is None without TLS and where the certificate is not checked.
+    """
 
     server: str
     root_dse: RootDse
@@ -70,6 +74,7 @@ class Session:
     wire: Wire
     user: str | None
     starttls: bool
+    certificate_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,8 @@ def _first_session(options: ConnectOptions, deadline: Deadline) -> Session:
             return _any_address(server, options, deadline)
         except _NEXT_SERVER_MAY_DO as error:
             failures.append((server.netloc, error))
-            _log.info("server.skipped", server=server.netloc, error=error.message)
+            if len(options.servers) > 1:
+                _log.warning("server.skipped", server=server.netloc, error_code=error.code, error=error.message)
     raise _no_server(failures)
 
 
@@ -190,7 +196,8 @@ def _session(target: Target, options: ConnectOptions, deadline: Deadline) -> Ses
         bind(wire, options)
         root_dse = read_root_dse(wire)
         on_failure.pop_all()
-    return Session(target.url, root_dse, connection, wire, options.user, target.starttls)
+    expires_at = expiry_of(connection.socket)
+    return Session(target.url, root_dse, connection, wire, options.user, target.starttls, expires_at)
 
 
 def open_protected(target: Target, options: ConnectOptions, deadline: Deadline) -> tuple[ldap3.Connection, Wire]:

@@ -82,15 +82,14 @@ def who_am_i_op() -> bytes:
     return cast("bytes", encode_op(extended_operation(WHO_AM_I)))
 
 
-def show_deleted_control() -> bytes:
-    """The controls of a message that asks Active Directory for deleted objects as well; critical."""
-    return ber.encode(_CONTROLS, _critical(SHOW_DELETED))
-
-
 def paging_control(size: int, cookie: bytes) -> bytes:
     """The controls of a message that asks for the page of `size` entries after `cookie`; critical (RFC 2696)."""
-    value = ber.encode(ber.SEQUENCE, ber.encode_integer(size), ber.encode(ber.OCTET_STRING, cookie))
-    return ber.encode(_CONTROLS, _critical(PAGED_RESULTS, ber.encode(ber.OCTET_STRING, value)))
+    return ber.encode(_CONTROLS, _page(size, cookie))
+
+
+def show_deleted_control(size: int) -> bytes:
+    """The controls of a message that asks Active Directory for a first page with deleted objects; both critical."""
+    return ber.encode(_CONTROLS, _page(size, b""), _critical(SHOW_DELETED))
 
 
 def paging_cookie(value: bytes) -> bytes:
@@ -100,6 +99,11 @@ def paging_cookie(value: bytes) -> bytes:
     if [part.tag for part in parts] != [ber.INTEGER, ber.OCTET_STRING]:
         raise ber.not_ldap("the paging control holds no cookie")
     return value[parts[1].start : parts[1].stop]
+
+
+def _page(size: int, cookie: bytes) -> bytes:
+    value = ber.encode(ber.SEQUENCE, ber.encode_integer(size), ber.encode(ber.OCTET_STRING, cookie))
+    return _critical(PAGED_RESULTS, ber.encode(ber.OCTET_STRING, value))
 
 
 def _critical(control: str, *value: bytes) -> bytes:

@@ -151,7 +151,9 @@ def bind_error(result: Result, *, server: str, user: str | None) -> DirectoryErr
     if result.code == INVALID_CREDENTIALS and data:
         reason = _ACTIVE_DIRECTORY_REASONS.get(data[1], f"Active Directory's reason is {data[1]}")
         return CredentialsRefused(
-            f"{server} refused {who}: {reason}.", hint="Correct it in the directory or in the definition, then resume."
+            f"{server} refused {who}: {reason}.",
+            hint="Correct it in the directory or in the definition, then have it run once by hand.",
+            data=data[1],
         )
     if result.code in _BAD_USER:
         return CredentialsRefused(

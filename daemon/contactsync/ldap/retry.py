@@ -59,9 +59,9 @@ class _PauseOutlasts(stop_base):
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     _log.warning(
-        "attempt.failed",
+        "run.attempt_failed",
         attempt=state.attempt_number,
-        wait_seconds=round(state.upcoming_sleep, 3),
+        retry_in_seconds=round(state.upcoming_sleep, 3),
         error_code=getattr(error, "code", None),
         error=str(error),
     )

@@ -19,11 +19,14 @@ _ATTRIBUTES = (
     "supportedExtension",
     "vendorName",
     "vendorVersion",
+    "objectClass",
 )
 _ANYTHING = "(objectClass=*)"
 _HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}
 _ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
 """LDAP_CAP_ACTIVE_DIRECTORY_OID and _ADAM_OID (MS-ADTS, section 3.1.1.3.4.3): a domain controller, or AD LDS."""
+
+_OPEN_LDAP = "OpenLDAProotDSE"
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,21 @@ class RootDse:
     supported_extensions: frozenset[str] = frozenset()
     vendor_name: str | None = None
     vendor_version: str | None = None
+    object_classes: frozenset[str] = frozenset()
 
     @property
     def is_active_directory(self) -> bool:
         """True for Microsoft's servers and those that act as one."""
         return not _ACTIVE_DIRECTORY.isdisjoint(self.supported_capabilities)
+
+    @property
+    def product(self) -> str | None:
+        """What the server is, as far as it tells."""
+        named = " ".join(filter(None, (self.vendor_name, self.vendor_version)))
+        if self.is_active_directory:
+            return f"Active Directory ({named})" if named else "Active Directory"
+        # OpenLDAP gives no vendor's name, but its root DSE has a class of its own.
+        return named or ("OpenLDAP" if _OPEN_LDAP in self.object_classes else None)
 
     @property
     def supports_paging(self) -> bool:
@@ -91,4 +104,5 @@ def _root_dse(attributes: dict[str, list[str]]) -> RootDse:
         supported_extensions=frozenset(attributes.get("supportedextension", ())),
         vendor_name=first("vendorname"),
         vendor_version=first("vendorversion"),
+        object_classes=frozenset(attributes.get("objectclass", ())),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,13 @@ def _context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def expiry_of(connected: socket.socket) -> datetime | None:
+    """When the server's certificate expires; None without TLS, and for one that was not checked."""
+    certificate = connected.getpeercert() if isinstance(connected, ssl.SSLSocket) else None
+    # Python tells nothing of a certificate that it was not to check.
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC) if certificate else None
 
 
 def handshake_error(failure: Exception, server: str, *, seconds: float) -> DirectoryError:

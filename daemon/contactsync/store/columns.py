@@ -31,6 +31,9 @@ class Column:
     after: sql.Composable
 
 
+_SOURCE_DN = Column("source_dn", "text", sql.Identifier("s", "source_dn"))
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """All columns that one mapping fills, and the order of its values in a staged row."""
@@ -87,10 +90,18 @@ class Columns:
         """The same as `'name', value` pairs for jsonb_build_object."""
         before: list[sql.Composable] = []
         after: list[sql.Composable] = []
-        for column in (*self.columns, Column("source_dn", "text", sql.Identifier("s", "source_dn"))):
+        for column in (*self.columns, _SOURCE_DN):
             before.append(_pair(column, sql.Identifier("c", column.name)))
             after.append(_pair(column, column.after))
         return _comma(before), _comma(after)
+
+    @property
+    def brought(self) -> sql.Composed:
+        """All values of a staged row as one jsonb object, the DN among them."""
+        columns = (*self.columns, _SOURCE_DN)
+        return sql.SQL("jsonb_build_object({})").format(
+            _comma(_pair(column, sql.Identifier("s", column.name)) for column in columns)
+        )
 
     @property
     def display_name(self) -> sql.Composable:

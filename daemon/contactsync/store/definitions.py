@@ -60,6 +60,12 @@ def set_states(connection: Connection[Any], reasons: Mapping[int, str | None]) -
         return {definition_id for (definition_id,) in connection.execute(statement("set_states"), values)}
 
 
+def read_locks(connection: Connection[Any], ids: Iterable[int]) -> dict[int, str]:
+    """Why those of these definitions are locked that are: the directory refused the user or the password."""
+    with translated():
+        return dict(connection.execute(statement("locks"), {"ids": list(ids)}).fetchall())
+
+
 def set_next_runs(connection: Connection[Any], times: Mapping[int, datetime | None]) -> None:
     """Note when the given definitions run next, for those who look at the table."""
     with translated():

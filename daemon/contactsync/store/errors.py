@@ -12,6 +12,11 @@ from psycopg_pool import PoolTimeout
 from contactsync.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
 
 _GONE = (pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleInTransactionSessionTimeout)
+_CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected)
+_LACKING = "53"
+"""The class of insufficient resources (PostgreSQL manual, appendix A): a full disk, no memory, too many connections."""
+_AILING = ("58", "XX")
+"""The classes of system and internal errors: the disk fails, a file may not grow, data is damaged."""
 
 
 @contextmanager
@@ -19,29 +24,43 @@ def translated() -> Iterator[None]:
     """Raise DatabaseUnavailable, DatabaseConflict or DatabaseError in place of what psycopg raises."""
     try:
         yield
-    except (PoolTimeout, *_GONE) as error:
-        raise _unavailable(error) from None
-    except (pg.SerializationFailure, pg.DeadlockDetected) as error:
-        raise DatabaseConflict(
-            "Somebody else wrote to the same contacts at the same moment.", hint="The next run tries again."
-        ) from error
-    except psycopg.OperationalError as error:
-        raise _operational(error) from None
+    except PoolTimeout as error:
+        raise _unreachable(error) from None
     except psycopg.Error as error:
-        raise DatabaseError(f"PostgreSQL refused a statement: {_first_line(error)}.") from error
+        # Not `from error`: its details may quote a whole row, or a connection string.
+        raise _translation(error) from None
 
 
-def _operational(error: psycopg.OperationalError) -> DatabaseError:
-    """Class 53 (disk full, out of memory, too many connections) has a cause of its own; the rest is a lost server."""
-    if error.sqlstate is not None and error.sqlstate.startswith("53"):
+def _translation(error: psycopg.Error) -> DatabaseError:
+    state = error.sqlstate or ""
+    if isinstance(error, _CONFLICTS):
+        return DatabaseConflict(
+            "Somebody else wrote to the same contacts at the same moment.",
+            hint="Nothing was changed; the next run tries again.",
+        )
+    if isinstance(error, _GONE) or (isinstance(error, psycopg.OperationalError) and state[:2] in {"", "08"}):
+        return _lost(error) if error.pgconn is None else _unreachable(error)
+    if state.startswith(_LACKING):
         return DatabaseError(
             f"PostgreSQL lacks something that it needs: {_first_line(error)}.",
-            hint="Give it room; nothing was changed, and the next run tries again.",
+            hint="Nothing was changed. Give its server room; the next run tries again.",
         )
-    return _unavailable(error)
+    if state.startswith(_AILING):
+        return DatabaseError(
+            f"PostgreSQL has trouble of its own: {_first_line(error)}.",
+            hint="Nothing was changed. Look into its server's log; the next run tries again.",
+        )
+    return DatabaseError(f"PostgreSQL refused a statement: {_first_line(error)}.")
 
 
-def _unavailable(error: Exception) -> DatabaseUnavailable:
+def _lost(error: psycopg.Error) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"The connection to PostgreSQL broke: {_first_line(error)}.",
+        hint="Its server was stopped or lost, and its log says why; the next run starts anew.",
+    )
+
+
+def _unreachable(error: Exception) -> DatabaseUnavailable:
     # The message of a failed connection may repeat the connection string, though never its password.
     return DatabaseUnavailable(
         f"PostgreSQL cannot be reached: {_first_line(error)}.",

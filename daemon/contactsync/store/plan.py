@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from contactsync.model import Definition
     from contactsync.store.columns import Columns
 
-__all__ = ["Rollback", "applying", "knows_source", "make_plan", "note_source", "record_rejected"]
+__all__ = ["INTERNAL", "Rollback", "applying", "knows_source", "make_plan", "record_rejected"]
 
-_INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
+INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
 """Columns that are no field of a contact and have no place in its history."""
 
 
@@ -64,7 +64,7 @@ def make_plan(connection: Connection[Any], definition: Definition, columns: Colu
     connection.execute(statement("drop_rejected"))
     connection.execute(_plan_known(columns), key)
     connection.execute(composed("plan_new", display_name=columns.display_name), key)
-    connection.execute(statement("plan_gone"), {**key, "internal": _INTERNAL})
+    connection.execute(statement("plan_gone"), {**key, "internal": INTERNAL})
     inserts, updates, refreshes, deletes, rejected = _row(connection, "count_planned")
     return Plan(
         inserts,
@@ -82,12 +82,6 @@ def knows_source(connection: Connection[Any], definition: Definition, digest: by
     """Whether the folder was last filled from this very source, or never filled at all."""
     row = connection.execute(statement("source_digest"), _key(definition)).fetchone()
     return row is None or row[0] is None or row[0] == digest
-
-
-def note_source(connection: Connection[Any], definition: Definition, digest: bytes) -> None:
-    """Remember what filled the folder; writes nothing when it is the same. Raises DatabaseError."""
-    with translated():
-        connection.execute(statement("set_source_digest"), {**_key(definition), "digest": digest})
 
 
 def record_rejected(connection: Connection[Any], definition: Definition, *, run_id: int, limit: int = 1000) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
@@ -19,8 +20,8 @@ Pool = ConnectionPool[Connection[Any]]
 def open_pool(conninfo: str, *, max_size: int, timeout: float, application_name: str = "contactsync") -> Iterator[Pool]:
     """A pool of autocommit connections, opened at once, closed at the end; `timeout` (seconds) bounds every wait.
 
-    A connection that is given back frees its advisory locks and temporary tables, and is checked before the next use,
-    so that a restarted server costs a reconnect and not an error. Raises DatabaseUnavailable.
+    A connection is checked before each use, so that a restarted server costs a reconnect and not an error.
+    Raises DatabaseUnavailable.
     """
     pool = Pool(
         conninfo,
@@ -29,7 +30,6 @@ def open_pool(conninfo: str, *, max_size: int, timeout: float, application_name:
         timeout=timeout,
         open=False,
         check=Pool.check_connection,
-        reset=_reset,
         kwargs={"autocommit": True, "application_name": application_name},
         name=application_name,
     )
@@ -43,11 +43,22 @@ def open_pool(conninfo: str, *, max_size: int, timeout: float, application_name:
 
 @contextmanager
 def connection_of(pool: Pool) -> Iterator[Connection[Any]]:
-    """One connection of the pool. Raises DatabaseUnavailable when there is none in time."""
+    """One connection of the pool, which frees its advisory locks and temporary tables at the end.
+
+    Raises DatabaseUnavailable when there is none in time.
+    """
     with translated(), pool.connection() as connection:
-        yield connection
+        try:
+            yield connection
+        finally:
+            _reset(connection)
 
 
 def _reset(connection: Connection[Any]) -> None:
-    connection.execute(statement("unlock_everything"))
-    connection.execute(statement("drop_temporary_tables"))
+    """Not the pool's own `reset`, which comes later, in a thread of its own: who asks next must find the lock free."""
+    try:
+        connection.execute(statement("unlock_everything"))
+        connection.execute(statement("drop_temporary_tables"))
+    except psycopg.Error:
+        # The server frees everything of a connection that is gone, and the pool opens another.
+        connection.close()

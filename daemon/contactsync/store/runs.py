@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from contactsync.errors import AlreadyRunning, DefinitionError
+from contactsync.errors import AlreadyRunning, DefinitionError, DefinitionLocked
 from contactsync.model import Definition, Outcome, RunReport, Trigger
 from contactsync.store.errors import translated
 from contactsync.store.statements import statement
@@ -18,19 +18,32 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 
-def begin_run(connection: Connection[Any], definition: Definition, trigger: Trigger) -> RunReport:
-    """Take the definition's lock and open a run.
+def lock_definition(connection: Connection[Any], definition: Definition) -> None:
+    """Take the definition's lock, which the connection holds until it is given back to its pool.
 
-    Runs of the definition that never ended are marked interrupted: whoever holds the lock knows that they are dead.
     Raises AlreadyRunning, DatabaseError.
     """
-    key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
     with translated():
-        if not _scalar(connection, "lock_definition", key):
+        if not _scalar(connection, "lock_definition", {"definition_id": definition.definition_id}):
             raise AlreadyRunning(
                 f"{definition.label} is being synchronized by another process right now.",
                 hint="Wait for it to end and try again.",
             )
+
+
+def begin_run(connection: Connection[Any], definition: Definition, trigger: Trigger) -> RunReport:
+    """Take the definition's lock and open a run.
+
+    Runs of the definition that never ended are marked interrupted: whoever holds the lock knows that they are dead.
+    Raises AlreadyRunning, DefinitionLocked (unless a person asks for the run), DatabaseError.
+    """
+    key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
+    lock_definition(connection, definition)
+    with translated():
+        # Looked at here, since a run may have been due, or waiting already, while the one before it was refused.
+        reason = None if trigger.by_hand else _scalar(connection, "locked_reason", key)
+        if reason:
+            raise DefinitionLocked(f"{definition.label} is locked: {reason}")
         connection.execute(statement("interrupt_own"), key)
         row = connection.execute(
             statement("begin_run"), {**key, "definition": definition.label, "trigger": trigger.value}
@@ -39,13 +52,19 @@ def begin_run(connection: Connection[Any], definition: Definition, trigger: Trig
     return RunReport(run_id, definition, trigger, started_at)
 
 
+def note_applied(connection: Connection[Any], report: RunReport, outcome: Outcome) -> None:
+    """Write the outcome and the counts in the transaction that applies the plan. Raises psycopg.Error."""
+    connection.execute(statement("note_applied"), {**_key(report), "outcome": outcome.value, **asdict(report.counts)})
+
+
 def finish_run(connection: Connection[Any], report: RunReport) -> None:
-    """Close the record of a run, and say in the definition's status whether it makes sense. Raises DatabaseError."""
-    definition = report.definition
+    """Close the record of a run, and say in the definition's status whether it makes sense. Raises DatabaseError.
+
+    A run whose connection broke after the commit believes that it failed; its row knows better, and so does the report
+    afterwards.
+    """
     values = {
-        "folder_id": definition.folder_id,
-        "definition_id": definition.definition_id,
-        "run_id": report.run_id,
+        **_key(report),
         "outcome": report.outcome.value,
         "server": report.server,
         "attempts": report.attempts,
@@ -53,12 +72,36 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
         "error_code": report.error_code,
         "error": report.error,
         "held_reason": report.held_reason,
-        "state": _state(report),
         **asdict(report.counts),
     }
     with translated(), connection.transaction():
-        connection.execute(statement("finish_run"), values)
-        connection.execute(statement("note_outcome"), values)
+        row = connection.execute(statement("finish_run"), values).fetchone()
+        if row is not None:
+            _adopt(report, *row)
+        connection.execute(statement("note_outcome"), {**_key(report), **_status(report)})
+
+
+def _adopt(report: RunReport, outcome: str, *counts: int) -> None:
+    if outcome != report.outcome:
+        report.outcome, report.error, report.error_code = Outcome(outcome), None, None
+    names = ("inserted", "updated", "deleted", "refreshed", "rejected")
+    for name, count in zip(names, counts, strict=True):
+        setattr(report.counts, name, count)
+
+
+def _key(report: RunReport) -> dict[str, int]:
+    definition = report.definition
+    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id, "run_id": report.run_id}
+
+
+def _status(report: RunReport) -> dict[str, Any]:
+    return {
+        "revision": report.definition.revision,
+        "state": _state(report),
+        "outcome": report.outcome.value,
+        "error": report.error,
+        "source_digest": report.source_digest,
+    }
 
 
 def interrupt_abandoned(connection: Connection[Any]) -> list[tuple[int, str]]:
@@ -76,7 +119,7 @@ def latest_runs(
 
 
 def changes_of_run(
-    connection: Connection[Any], *, folder_id: int, run_id: int, limit: int = 1000
+    connection: Connection[Any], *, folder_id: int, run_id: int, limit: int | None = 1000
 ) -> list[dict[str, Any]]:
     """What a run changed: contact_id, action, display_name and changes ({field: [before, after]}) of each contact."""
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
@@ -104,9 +147,12 @@ def is_success(outcome: Outcome) -> bool:
 
 def _state(report: RunReport) -> str | None:
     """What the run showed of its definition: None when it failed for a reason that lies elsewhere."""
+    if report.credentials_refused:
+        return "locked"
     if (report.error_code or "").startswith(DefinitionError.code):
         return "invalid"
-    return "valid" if is_success(report.outcome) else None
+    # Whatever came afterwards: it got in.
+    return "valid" if report.server else None
 
 
 def _scalar(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> Any:

@@ -30,14 +30,6 @@ class Staging:
         self._created = False
         self.rows = 0
 
-    def clear(self) -> None:
-        """Forget everything, for an attempt that starts again."""
-        if self._created:
-            with translated():
-                self._connection.execute(statement("drop_run_tables"))
-        self._created = False
-        self.rows = 0
-
     def add(self, entries: Sequence[MappedEntry], rejected: Sequence[RejectedEntry]) -> None:
         """Write one page's entries, in a short transaction of its own. Raises DatabaseError."""
         self._copy(composed("copy_staged", columns=self._columns.staged_names), map(self._row, entries))
@@ -63,6 +55,8 @@ class Staging:
     def _create(self) -> None:
         if self._created:
             return
+        # An attempt that failed in the middle may have left its own.
+        self._connection.execute(statement("drop_run_tables"))
         self._connection.execute(composed("create_staging", columns=self._columns.staged_definitions))
         for create in statement("create_plan_tables").split(";\n"):
             self._connection.execute(create)

@@ -28,13 +28,13 @@ CREATE TABLE contactsync.sync_runs (
     PRIMARY KEY (folder_id, run_id)
 );
 
-COMMENT ON TABLE contactsync.sync_runs IS 'One row for each run. Outcome is null while it runs; a held run counts what it would have done.';
+COMMENT ON TABLE contactsync.sync_runs IS 'One row for each run. Outcome is null until it is known, finished_at while it runs; a held run counts what it would have done.';
 COMMENT ON COLUMN contactsync.sync_runs.search_references IS 'Search references (referrals) that the server gave; they are counted, never followed.';
 COMMENT ON COLUMN contactsync.sync_runs.seconds IS 'Seconds spent in each stage.';
 
 CREATE INDEX sync_runs_by_id ON contactsync.sync_runs (run_id);
 CREATE INDEX sync_runs_by_definition ON contactsync.sync_runs (folder_id, definition_id, run_id DESC);
-CREATE INDEX sync_runs_unfinished ON contactsync.sync_runs (definition_id) WHERE outcome IS NULL;
+CREATE INDEX sync_runs_unfinished ON contactsync.sync_runs (definition_id) WHERE finished_at IS NULL;
 
 CREATE TABLE contactsync.contact_changes (
     folder_id     bigint NOT NULL,

@@ -178,7 +178,3 @@ SELECT source_dn, reason FROM pg_temp.rejected ORDER BY source_dn LIMIT %(limit)
 
 -- name: source_digest
 SELECT source_digest FROM contactsync.sync_status WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
-
--- name: set_source_digest
-UPDATE contactsync.sync_status SET source_digest = %(digest)s
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND source_digest IS DISTINCT FROM %(digest)s

@@ -19,14 +19,19 @@ WHERE last_started_at IS NOT NULL AND definition_id = ANY (%(ids)s)
   AND coalesce(last_outcome, '') NOT IN ('interrupted', 'cancelled')
 
 -- name: set_states
--- Written only where it says something new, so that looking again writes nothing. Returns what was news.
+-- Written only where it says something new, so that looking again writes nothing. Returns what was news. Looking finds
+-- out nothing about a locked one: only an edit and a run that gets in unlock it.
 INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, state, reason)
 SELECT d.folder_id, d.definition_id, CASE WHEN n.reason IS NULL THEN 'valid' ELSE 'invalid' END, n.reason
 FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS n (definition_id, reason)
 JOIN contactsync.sync_definitions AS d USING (definition_id)
 ON CONFLICT (folder_id, definition_id) DO UPDATE SET state = excluded.state, reason = excluded.reason
-WHERE s.state <> excluded.state OR s.reason IS DISTINCT FROM excluded.reason
+WHERE (s.state <> excluded.state OR s.reason IS DISTINCT FROM excluded.reason)
+  AND NOT (s.state = 'locked' AND excluded.state = 'valid')
 RETURNING s.definition_id
+
+-- name: locks
+SELECT definition_id, reason FROM contactsync.sync_status WHERE state = 'locked' AND definition_id = ANY (%(ids)s)
 
 -- name: set_next_runs
 UPDATE contactsync.sync_status AS s SET next_run_at = n.next_run_at

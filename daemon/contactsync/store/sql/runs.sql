@@ -11,32 +11,38 @@ SELECT pg_advisory_unlock_all()
 DISCARD TEMP
 
 -- name: interrupt_own
--- Runs of a definition that never ended; for whoever holds the definition's lock.
+-- Runs of a definition that never ended; for whoever holds the definition's lock. One that was applied stays what it was.
 UPDATE contactsync.sync_runs
-SET outcome = 'interrupted', finished_at = now(),
-    error_code = 'run.interrupted', error = 'The process that made this run ended before the run did.'
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND outcome IS NULL
+SET error_code = CASE WHEN outcome IS NULL THEN 'run.interrupted' END,
+    error = CASE WHEN outcome IS NULL THEN 'The process that made this run ended before the run did.' END,
+    outcome = coalesce(outcome, 'interrupted'), finished_at = now()
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND finished_at IS NULL
 
 -- name: interrupt_abandoned
--- The same for all definitions that no living process holds the lock of. Returns what was found.
+-- The same for all definitions that no living process holds the lock of. Returns those that were cut short.
 WITH abandoned AS MATERIALIZED (
     SELECT folder_id, run_id FROM contactsync.sync_runs
-    WHERE outcome IS NULL
+    WHERE finished_at IS NULL
       AND pg_try_advisory_xact_lock(hashtextextended('contactsync.run', definition_id))
 ), marked AS (
     UPDATE contactsync.sync_runs AS r
-    SET outcome = 'interrupted', finished_at = now(),
-        error_code = 'run.interrupted', error = 'The process that made this run ended before the run did.'
+    SET error_code = CASE WHEN r.outcome IS NULL THEN 'run.interrupted' END,
+        error = CASE WHEN r.outcome IS NULL THEN 'The process that made this run ended before the run did.' END,
+        outcome = coalesce(r.outcome, 'interrupted'), finished_at = now()
     FROM abandoned AS a
     WHERE r.folder_id = a.folder_id AND r.run_id = a.run_id
-    RETURNING r.folder_id, r.run_id, r.definition_id, r.definition
+    RETURNING r.folder_id, r.run_id, r.definition_id, r.definition, r.outcome
 ), noted AS (
     UPDATE contactsync.sync_status AS s
-    SET last_outcome = 'interrupted', last_run_id = m.run_id
+    SET last_outcome = m.outcome, last_run_id = m.run_id
     FROM marked AS m
     WHERE s.folder_id = m.folder_id AND s.definition_id = m.definition_id
 )
-SELECT run_id, definition FROM marked ORDER BY run_id
+SELECT run_id, definition FROM marked WHERE outcome = 'interrupted' ORDER BY run_id
+
+-- name: locked_reason
+SELECT reason FROM contactsync.sync_status
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state = 'locked'
 
 -- name: begin_run
 -- Opens the record of a run, in one statement with the note of when the definition last started.
@@ -49,23 +55,42 @@ INSERT INTO contactsync.sync_runs (folder_id, definition_id, definition, trigger
 VALUES (%(folder_id)s, %(definition_id)s, %(definition)s, %(trigger)s)
 RETURNING run_id, started_at
 
--- name: finish_run
--- Closes the record, once: a run that was marked in the meantime keeps its mark.
+-- name: note_applied
+-- Written with the changes themselves, so that the record tells the truth whatever happens after the commit.
 UPDATE contactsync.sync_runs
-SET outcome = %(outcome)s, finished_at = clock_timestamp(), server = %(server)s, attempts = %(attempts)s,
-    entries = %(entries)s, unchanged = %(unchanged)s, refreshed = %(refreshed)s, rejected = %(rejected)s,
-    search_references = %(references)s, trimmed = %(trimmed)s,
-    inserted = %(inserted)s, updated = %(updated)s, deleted = %(deleted)s,
-    seconds = %(seconds)s, error_code = %(error_code)s, error = %(error)s, held_reason = %(held_reason)s
-WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND outcome IS NULL
+SET outcome = %(outcome)s, inserted = %(inserted)s, updated = %(updated)s, deleted = %(deleted)s,
+    refreshed = %(refreshed)s, rejected = %(rejected)s
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
+
+-- name: finish_run
+-- Closes the record, once. What was noted with the changes stands, also when the connection broke after the commit.
+UPDATE contactsync.sync_runs
+SET finished_at = clock_timestamp(), server = %(server)s, attempts = %(attempts)s,
+    entries = %(entries)s, unchanged = %(unchanged)s, search_references = %(references)s, trimmed = %(trimmed)s,
+    refreshed = CASE WHEN outcome IS NULL THEN %(refreshed)s ELSE refreshed END,
+    rejected = CASE WHEN outcome IS NULL THEN %(rejected)s ELSE rejected END,
+    inserted = CASE WHEN outcome IS NULL THEN %(inserted)s ELSE inserted END,
+    updated = CASE WHEN outcome IS NULL THEN %(updated)s ELSE updated END,
+    deleted = CASE WHEN outcome IS NULL THEN %(deleted)s ELSE deleted END,
+    seconds = %(seconds)s, held_reason = %(held_reason)s,
+    error_code = CASE WHEN outcome IS NULL THEN %(error_code)s END,
+    error = CASE WHEN outcome IS NULL THEN %(error)s END,
+    outcome = coalesce(outcome, %(outcome)s)
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
+RETURNING outcome, inserted, updated, deleted, refreshed, rejected
 
 -- name: note_outcome
-UPDATE contactsync.sync_status
-SET state = coalesce(%(state)s, state),
-    reason = CASE %(state)s WHEN 'valid' THEN NULL WHEN 'invalid' THEN %(error)s ELSE reason END,
+-- A run says nothing about the definition that it was edited into meanwhile.
+UPDATE contactsync.sync_status AS s
+SET state = CASE WHEN d.revision = %(revision)s THEN coalesce(%(state)s, s.state) ELSE s.state END,
+    reason = CASE WHEN d.revision <> %(revision)s OR %(state)s::text IS NULL THEN s.reason
+                  WHEN %(state)s <> 'valid' THEN %(error)s END,
     last_run_id = %(run_id)s, last_outcome = %(outcome)s,
-    last_success_at = CASE WHEN %(outcome)s IN ('unchanged', 'changed') THEN clock_timestamp() ELSE last_success_at END
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+    source_digest = coalesce(%(source_digest)s, s.source_digest),
+    last_success_at = CASE WHEN %(outcome)s IN ('unchanged', 'changed') THEN clock_timestamp() ELSE s.last_success_at END
+FROM contactsync.sync_definitions AS d
+WHERE s.folder_id = %(folder_id)s AND s.definition_id = %(definition_id)s
+  AND d.folder_id = s.folder_id AND d.definition_id = s.definition_id
 
 -- name: latest_runs
 SELECT r.run_id, r.definition, r.trigger, r.outcome, r.started_at, r.finished_at, r.server, r.attempts, r.entries,

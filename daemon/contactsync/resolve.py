@@ -1,0 +1,110 @@
+"""A definition as it will be run: every field parsed, every default filled in. Pure; the first stage of a run.
+
+The same check stands behind the command line (before a definition is saved), the daemon (which marks what fails here
+`invalid`) and the run itself.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from contactsync.ldap.filter import check_filter
+from contactsync.ldap.mapping import MapLimits, Mapping, compile_mapping
+from contactsync.ldap.query import DirectoryQuery, Scope, parse_query
+from contactsync.ldap.typed_dn import normalise_dn
+from contactsync.ldap.user import parse_user
+from contactsync.secrets import check_reference
+from contactsync.timetable import Timetable, parse_schedule
+
+if TYPE_CHECKING:
+    from contactsync.ldap.rootdse import RootDse
+    from contactsync.model import Definition
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A definition whose every field made sense. `trigger` is None for a definition that is run by hand only."""
+
+    definition: Definition
+    query: DirectoryQuery
+    user: str | None
+    base: str | None
+    scope: Scope
+    filter: str | None
+    trigger: Timetable | None
+
+    @property
+    def server_key(self) -> str:
+        """What the limit for each directory server counts by."""
+        if self.query.servers:
+            return self.query.servers[0].netloc
+        return self.query.domain or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is asked of the directory, once its root DSE is known."""
+
+    base: str
+    scope: Scope
+    filter: str
+    attributes: tuple[str, ...]
+    mapping: Mapping
+
+
+def resolve(definition: Definition) -> Resolved:
+    """Parse a definition; raises DefinitionError (or SecretError for a reference) with what is wrong and where."""
+    query = parse_query(definition.query)
+    user = parse_user(definition.user) if definition.user else None
+    if definition.password_ref:
+        check_reference(definition.password_ref)
+    for active_directory in (False, True):
+        compile_mapping(definition.mapping, active_directory=active_directory, limits=MapLimits())
+    return Resolved(
+        definition=definition,
+        query=query,
+        user=user.text if user else None,
+        base=normalise_dn(definition.base) if definition.base else query.base,
+        scope=Scope(definition.scope) if definition.scope else query.scope or Scope.SUB,
+        filter=check_filter(definition.filter) if definition.filter else query.filter,
+        trigger=parse_schedule(
+            definition.schedule,
+            definition.time_zone,
+            definition.jitter_seconds,
+            seed=str(definition.definition_id),
+        ),
+    )
+
+
+def choose_source(resolved: Resolved, root_dse: RootDse, limits: MapLimits) -> Source:
+    """Fill in what depends on the server: its kind decides the mapping's preset, its naming context the base.
+
+    Raises BaseNotFound when there is no base to choose.
+    """
+    mapping = compile_mapping(resolved.definition.mapping, active_directory=root_dse.is_active_directory, limits=limits)
+    return Source(
+        base=resolved.base or root_dse.default_base(),
+        scope=resolved.scope,
+        filter=resolved.filter or mapping.filter,
+        attributes=_requested(mapping, resolved.query.attributes),
+        mapping=mapping,
+    )
+
+
+def source_digest(resolved: Resolved, source: Source) -> bytes:
+    """What stands for "the same entries are asked for": 16 bytes over servers, base, scope, filter and identity."""
+    servers: list[str | None] = [server.netloc for server in resolved.query.servers]
+    servers = servers or [resolved.query.domain]
+    parts = [servers, source.base, source.scope.value, source.filter, list(source.mapping.identity)]
+    return blake2b(json.dumps(parts).encode(), digest_size=16).digest()
+
+
+def _requested(mapping: Mapping, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """The mapping's attributes, cut down to those an RFC 4516 URL asks for; the identity is always needed."""
+    if not wanted or "*" in wanted:
+        return mapping.attributes
+    allowed = {name.lower() for name in (*wanted, *mapping.identity)}
+    return tuple(name for name in mapping.attributes if name.lower() in allowed)

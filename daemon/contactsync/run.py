@@ -1,0 +1,285 @@
+"""One run, from the definition to the record.
+
+    definition -> connect -> search -> map -> stage -> plan -> guard -> apply -> record
+
+Everything up to the plan may be done again when the directory fails in the middle; nothing of it touches `contacts`.
+The plan, the guard and the apply are one transaction. A preview is the same way without the last step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from contactsync.guard import GuardLimits, reason_beyond_approval, reason_to_hold
+from contactsync.ldap.connect import ConnectOptions, Session, connect
+from contactsync.ldap.discover import find_servers
+from contactsync.ldap.entry import decode_entry
+from contactsync.ldap.mapping import MapLimits
+from contactsync.ldap.recognise import Recogniser
+from contactsync.ldap.retry import retrying
+from contactsync.ldap.search import SearchRequest, read_entries
+from contactsync.model import Counts, MappedEntry, Outcome, Plan, RejectedEntry, RunReport
+from contactsync.resolve import Resolved, Source, choose_source, resolve, source_digest
+from contactsync.stopwatch import Stopwatch
+from contactsync.store.apply import apply_plan
+from contactsync.store.columns import Columns, columns_of
+from contactsync.store.contacts import read_fingerprints
+from contactsync.store.holds import keep_plan, planned_changes, read_approval, settle_plans
+from contactsync.store.plan import Rollback, applying, knows_source, make_plan, record_rejected
+from contactsync.store.runs import note_applied
+from contactsync.store.staging import Staging
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from contactsync.ldap.deadline import Deadline
+    from contactsync.model import Definition
+
+Answer = TypeVar("Answer")
+Progress = Callable[[str, Counts], None]
+"""Called from the run's own thread with the stage it enters or is in, and the counts so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What settings.toml says about runs; times in seconds, sizes in bytes."""
+
+    connect_timeout: float = 10
+    receive_timeout: float = 60
+    deadline: float = 1800
+    page_size: int = 1000
+    max_message_bytes: int = 64 * 1024 * 1024
+    retry_attempts: int = 4
+    retry_base: float = 1
+    retry_max: float = 30
+    map_limits: MapLimits = field(default_factory=MapLimits)
+    guard: GuardLimits = field(default_factory=GuardLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one complete search brought: the entries that are not as they were are staged, the rest is only counted."""
+
+    source: Source
+    digest: bytes
+    columns: Columns
+    staging: Staging
+    unseen: set[bytes]
+
+    @property
+    def same(self) -> bool:
+        """Whether every contact was recognised and nothing else came."""
+        return not self.unseen and not self.staging.rows
+
+
+@contextmanager
+def open_directory(
+    resolved: Resolved, options: RunOptions, password: str | None, deadline: Deadline
+) -> Iterator[Session]:
+    """A session with the first of the definition's servers that answers. Raises DirectoryError, RunCancelled."""
+    definition = resolved.definition
+    connect_options = ConnectOptions(
+        servers=resolved.query.servers or find_servers(resolved.query.domain or ""),
+        user=resolved.user,
+        password=password,
+        tls=definition.tls,
+        tls_verify=definition.tls_verify,
+        tls_ca_file=definition.tls_ca_file,
+        connect_timeout=options.connect_timeout,
+        receive_timeout=options.receive_timeout,
+    )
+    with connect(connect_options, deadline) as session:
+        yield session
+
+
+Conclude = Callable[[Plan, Snapshot], None]
+"""What is done with a plan and its guard's verdict, in the transaction that made them."""
+
+
+class Run:
+    """One run of one definition over a connection that holds the definition's lock; `report` is filled as it goes."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        report: RunReport,
+        password: Callable[[Definition], str | None],
+        options: RunOptions,
+        deadline: Deadline,
+        progress: Progress,
+    ) -> None:
+        self._connection = connection
+        self._report = report
+        self._password = password
+        self._options = options
+        self._deadline = deadline
+        self._progress = progress
+        self._watch = Stopwatch(report.seconds)
+
+    def carry_out(self) -> None:
+        """Go the whole way once. Raises ContactsyncError; the report then says how far it got."""
+        try:
+            snapshot = self._read(resolve(self._report.definition))
+            if snapshot.same:
+                self._settle()
+                self._report.outcome = Outcome.UNCHANGED
+            else:
+                self._report.outcome = self._plan(snapshot, self._conclude)
+            if self._report.outcome is not Outcome.HELD:
+                self._report.source_digest = snapshot.digest
+        finally:
+            self._watch.stop()
+
+    def preview(self, limit: int | None) -> None:
+        """Go the way as far as the guard and leave no trace; the report gets the first `limit` changes (None: all).
+
+        Raises ContactsyncError.
+        """
+        try:
+            snapshot = self._read(resolve(self._report.definition))
+            show = partial(self._show, limit)
+            self._report.outcome = Outcome.UNCHANGED if snapshot.same else self._plan(snapshot, show)
+        finally:
+            self._watch.stop()
+
+    def _read(self, resolved: Resolved) -> Snapshot:
+        """Connect and search, again from the start when the directory fails in the middle."""
+        return self._persistently(self._attempt, resolved, self._password(resolved.definition))
+
+    def _persistently(self, step: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Do a step, and do it again after what may pass by itself."""
+        policy = retrying(
+            attempts=self._options.retry_attempts,
+            base_seconds=self._options.retry_base,
+            max_seconds=self._options.retry_max,
+            deadline=self._deadline,
+        )
+        return policy(step, *arguments)
+
+    def _attempt(self, resolved: Resolved, password: str | None) -> Snapshot:
+        self._report.attempts += 1
+        self._report.counts = Counts()
+        self._enter("connect")
+        with open_directory(resolved, self._options, password, self._deadline) as session:
+            self._report.server = session.server
+            self._report.certificate_expires_at = session.certificate_expires_at
+            source = choose_source(resolved, session.root_dse, self._options.map_limits)
+            return self._search(resolved, source, session)
+
+    def _search(self, resolved: Resolved, source: Source, session: Session) -> Snapshot:
+        """Read every page; map and stage what is not recognised, page by page."""
+        self._enter("fingerprints")
+        recogniser = Recogniser(read_fingerprints(self._connection, resolved.definition), source.mapping.digest)
+        columns = columns_of(source.mapping.fields, source.mapping.policies)
+        staging = Staging(self._connection, columns)
+        self._enter("search")
+        for batch in self._pages(resolved, source, session):
+            unknown = recogniser.sift(batch.entries)
+            self._count(recogniser, batch.references)
+            if unknown:
+                self._stage(unknown, source, staging)
+        return Snapshot(source, source_digest(resolved, source), columns, staging, recogniser.unseen)
+
+    def _pages(self, resolved: Resolved, source: Source, session: Session) -> Any:
+        page_size = resolved.definition.page_size or self._options.page_size
+        request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
+        return read_entries(
+            session,
+            request,
+            deadline=self._deadline,
+            receive_timeout=self._options.receive_timeout,
+            max_message_bytes=self._options.max_message_bytes,
+        )
+
+    def _stage(self, unknown: list[tuple[bytes, bytes]], source: Source, staging: Staging) -> None:
+        self._enter("map")
+        mapped: list[MappedEntry] = []
+        rejected: list[RejectedEntry] = []
+        for fingerprint, octets in unknown:
+            entry = source.mapping.map(fingerprint, decode_entry(octets))
+            (mapped if isinstance(entry, MappedEntry) else rejected).append(entry)  # type: ignore[arg-type]
+        self._report.counts.trimmed += sum(entry.trimmed for entry in mapped)
+        self._enter("stage")
+        staging.add(mapped, rejected)
+        self._enter("search")
+
+    def _plan(self, snapshot: Snapshot, conclude: Conclude) -> Outcome:
+        """Plan, guard and conclude; again from the plan when somebody wrote the same contacts at that moment."""
+        self._enter("plan")
+        snapshot.staging.close(snapshot.unseen)
+        return self._persistently(self._change, snapshot, conclude)
+
+    def _change(self, snapshot: Snapshot, conclude: Conclude) -> Outcome:
+        """One transaction: readers see all of it or none of it."""
+        definition = self._report.definition
+        with applying(self._connection, definition):
+            plan = make_plan(self._connection, definition, snapshot.columns)
+            self._note_plan(plan)
+            self._report.held_reason = self._guard(plan, snapshot)
+            conclude(plan, snapshot)
+        if self._report.held_reason:
+            return Outcome.HELD
+        return _outcome(plan)
+
+    def _conclude(self, plan: Plan, snapshot: Snapshot) -> None:
+        """Apply the plan, or keep it for somebody to decide when it is held."""
+        definition, run_id = self._report.definition, self._report.run_id
+        if self._report.held_reason:
+            days = self._options.guard.approval_days
+            keep_plan(self._connection, definition, snapshot.columns, run_id=run_id, days=days)
+        else:
+            self._enter("apply")
+            self._deadline.remaining()
+            apply_plan(self._connection, definition, snapshot.columns, plan, run_id=run_id)
+            note_applied(self._connection, self._report, _outcome(plan))
+            self._settle()
+        record_rejected(self._connection, definition, run_id=run_id)
+
+    def _show(self, limit: int | None, _plan: Plan, snapshot: Snapshot) -> None:
+        self._report.changes = planned_changes(self._connection, snapshot.columns, limit=limit)
+        raise Rollback
+
+    def _settle(self) -> None:
+        """Held plans that a folder in step has overtaken are done with."""
+        settle_plans(self._connection, self._report.definition, run_id=self._report.run_id)
+
+    def _guard(self, plan: Plan, snapshot: Snapshot) -> str | None:
+        definition = self._report.definition
+        ours = self._options.guard
+        limits = replace(
+            ours,
+            delete_count=ours.delete_count if definition.max_delete_count is None else definition.max_delete_count,
+            delete_share=ours.delete_share if definition.max_delete_share is None else definition.max_delete_share,
+            allow_empty=definition.allow_empty,
+        )
+        edited = not knows_source(self._connection, definition, snapshot.digest)
+        reason = reason_to_hold(plan, limits, entries=self._report.counts.entries, source_edited=edited)
+        approval = read_approval(self._connection, definition) if reason else None
+        if reason is None or approval is None:
+            return reason
+        return reason_beyond_approval(reason, run_id=approval.run_id, beyond=approval.beyond, names=approval.names)
+
+    def _count(self, recogniser: Recogniser, references: int) -> None:
+        counts = self._report.counts
+        counts.entries, counts.unchanged = recogniser.entries_seen, recogniser.unchanged
+        counts.references += references
+        self._progress("search", counts)
+
+    def _note_plan(self, plan: Plan) -> None:
+        counts = self._report.counts
+        counts.inserted, counts.updated, counts.deleted = plan.inserts, plan.updates, plan.deletes
+        counts.refreshed, counts.rejected = plan.refreshes, plan.rejected
+        self._report.plan = plan
+        self._progress("plan", counts)
+
+    def _enter(self, stage: str) -> None:
+        self._watch.enter(stage)
+        self._progress(stage, self._report.counts)
+
+
+def _outcome(plan: Plan) -> Outcome:
+    return Outcome.CHANGED if plan.changes else Outcome.UNCHANGED

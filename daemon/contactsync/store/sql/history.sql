@@ -1,0 +1,83 @@
+-- name: run_by_id
+SELECT r.folder_id, r.definition_id, r.run_id, r.definition, r.trigger, r.mode, r.outcome, r.started_at, r.finished_at,
+       r.server, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected, r.search_references, r.trimmed,
+       r.inserted, r.updated, r.deleted, r.seconds, r.error_code, r.error, r.held_reason, r.undoes,
+       (SELECT max(u.run_id) FROM contactsync.sync_runs AS u
+        WHERE u.folder_id = r.folder_id AND u.undoes = r.run_id
+          AND NOT EXISTS (SELECT FROM contactsync.sync_runs AS n
+                          WHERE n.folder_id = u.folder_id AND n.undoes = u.run_id)) AS undone_by
+FROM contactsync.sync_runs AS r
+WHERE r.run_id = %(run_id)s
+
+-- name: find_contacts
+-- Contacts by id, name, email or DN: those that are there, people's own as well, and those that the history knows of.
+WITH found AS (
+    SELECT c.contact_id, c.display_name, c.emails[1] AS email, c.source_dn, c.definition_id, true AS present
+    FROM contactsync.contacts AS c
+    WHERE c.folder_id = %(folder_id)s AND (c.definition_id = %(definition_id)s OR c.definition_id IS NULL)
+      AND (c.contact_id = %(contact_id)s::bigint
+           OR strpos(lower(c.display_name), lower(%(text)s::text)) > 0
+           OR lower(c.source_dn) = lower(%(text)s::text)
+           OR EXISTS (SELECT FROM unnest(c.emails) AS e WHERE lower(e) = lower(%(text)s::text)))
+), gone AS (
+    SELECT DISTINCT ON (h.contact_id)
+           h.contact_id, h.display_name, h.changes #>> '{emails,0,0}' AS email,
+           h.changes #>> '{source_dn,0}' AS source_dn, r.definition_id, false AS present
+    FROM contactsync.contact_changes AS h
+    JOIN contactsync.sync_runs AS r ON r.folder_id = h.folder_id AND r.run_id = h.run_id
+    WHERE h.folder_id = %(folder_id)s AND r.definition_id = %(definition_id)s
+      AND NOT EXISTS (
+        SELECT FROM contactsync.contacts AS c WHERE c.folder_id = h.folder_id AND c.contact_id = h.contact_id)
+      AND (h.contact_id = %(contact_id)s::bigint
+           OR strpos(lower(h.display_name), lower(%(text)s::text)) > 0
+           OR lower(h.changes #>> '{source_dn,0}') = lower(%(text)s::text)
+           OR EXISTS (SELECT FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(h.changes #> '{emails,0}') = 'array'
+                                                                 THEN h.changes #> '{emails,0}' END) AS e
+                      WHERE lower(e) = lower(%(text)s::text)))
+    ORDER BY h.contact_id, h.run_id DESC
+)
+SELECT * FROM found UNION ALL SELECT * FROM gone
+ORDER BY present DESC, display_name, contact_id
+LIMIT %(limit)s
+
+-- name: contact_of_key
+SELECT contact_id, display_name, emails[1] AS email, source_dn, definition_id, true AS present
+FROM contactsync.contacts
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND source_key = %(source_key)s
+
+-- name: contact_fields
+-- A contact as it is now, without what is no field of it; and when it was last written.
+SELECT to_jsonb(c) - %(internal)s::text[], c.updated_at
+FROM contactsync.contacts AS c
+WHERE c.folder_id = %(folder_id)s AND c.contact_id = %(contact_id)s::bigint
+
+-- name: changes_of_contact
+SELECT h.run_id, r.trigger, r.started_at, r.finished_at, h.action, h.display_name, h.changes, r.undoes
+FROM contactsync.contact_changes AS h
+JOIN contactsync.sync_runs AS r ON r.folder_id = h.folder_id AND r.run_id = h.run_id
+WHERE h.folder_id = %(folder_id)s AND h.contact_id = %(contact_id)s::bigint
+ORDER BY h.run_id
+
+-- name: rejected_like
+-- What the newest run that read everything could not use, by DN or identity.
+SELECT e.dn, e.reason, e.run_id
+FROM contactsync.rejected_entries AS e
+WHERE e.folder_id = %(folder_id)s
+  AND e.run_id = (SELECT max(r.run_id) FROM contactsync.sync_runs AS r
+                  WHERE r.folder_id = %(folder_id)s AND r.definition_id = %(definition_id)s
+                    AND r.mode = 'full' AND r.outcome IN ('unchanged', 'changed', 'held'))
+  AND strpos(lower(e.dn), lower(%(text)s::text)) > 0
+ORDER BY e.dn
+LIMIT %(limit)s
+
+-- name: held_like
+SELECT h.action, h.display_name
+FROM contactsync.held_changes AS h
+WHERE h.folder_id = %(folder_id)s AND h.run_id = %(run_id)s
+  AND (h.contact_id = %(contact_id)s::bigint
+       OR (h.action = 'insert'
+           AND (strpos(lower(h.display_name), lower(%(text)s::text)) > 0
+                OR lower(h.changes #>> '{source_dn,1}') = lower(%(text)s::text)
+                OR lower(h.changes #>> '{emails,1,0}') = lower(%(text)s::text))))
+ORDER BY h.action, h.display_name
+LIMIT %(limit)s

@@ -1,0 +1,66 @@
+"""Fixtures of whole runs: a directory for the session, and a folder that was once in step with it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from contactsync.demo.people import write_people
+from contactsync.demo.slapd import PrivateSlapd
+from contactsync.model import Outcome
+from contactsync.store.pool import Pool, open_pool
+from tests.integration.folders import SyncedFolder, change
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres_server: str, migrated_template: str) -> str:
+    """Make one database for all folders of the session: to copy one takes longer than most of the tests."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        copy = sql.SQL("CREATE DATABASE shared TEMPLATE {}").format(sql.Identifier(migrated_template))
+        connection.execute(copy)
+    return make_conninfo(postgres_server, dbname="shared")
+
+
+@pytest.fixture(scope="session")
+def pool(shared_database: str) -> Iterator[Pool]:
+    """Open a pool on it."""
+    with open_pool(shared_database, max_size=4, timeout=5) as pool:
+        yield pool
+
+
+@pytest.fixture
+def make_folder(shared_database: str, pool: Pool) -> Callable[..., SyncedFolder]:
+    """Make folders for directories: `make_folder(slapd, base=...)`."""
+    return partial(SyncedFolder, shared_database, pool)
+
+
+@pytest.fixture(scope="session")
+def shared_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
+    """Run one directory of 60 people for the session."""
+    stream = io.BytesIO()
+    write_people(stream, 60)
+    with PrivateSlapd(tmp_path_factory.mktemp("shared") / "slapd", ldif=stream.getvalue().decode()) as server:
+        yield server
+
+
+@pytest.fixture
+def directory(shared_directory: PrivateSlapd) -> Iterator[PrivateSlapd]:
+    """Lend the directory of the session; people may come and go in it, and it may be stopped."""
+    shared_directory.start()
+    yield shared_directory
+    shared_directory.start()
+
+
+@pytest.fixture
+def folder(make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd) -> SyncedFolder:
+    """Fill a folder from the directory, in which somebody came, left and changed since."""
+    folder = make_folder(directory)
+    assert folder.run().outcome is Outcome.CHANGED
+    change(directory)
+    return folder

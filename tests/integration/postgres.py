@@ -1,0 +1,92 @@
+"""A PostgreSQL of a test's own, for what happens to servers: crashes, lost connections, full disks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from contactsync.store.embedded import embedded_server
+from contactsync.store.embedded.account import Account, run_as
+from contactsync.store.embedded.cluster import ROLE, SUPERUSER
+from contactsync.store.embedded.layout import layout_of
+from contactsync.store.embedded.postmaster import running_postmaster
+from contactsync.store.migrate import migrate
+
+_numbers = count(1)
+
+
+class FragilePostgres:
+    """An embedded server in `state_dir` that can be crashed and started again, always at the same conninfo.
+
+    `newest` is the name of the database that was made last.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._uses = ExitStack()
+        self.conninfo = ""
+        self.newest = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.start()
+        self._uses.close()
+
+    def start(self) -> None:
+        """Start it unless it runs, with recovery after a crash."""
+        if self.pid is None:
+            self.conninfo = self._uses.enter_context(embedded_server(self._state_dir, options={"fsync": "off"}))
+
+    def crash(self) -> None:
+        """End it at once, as `pg_ctl stop -m immediate` does: without a word to clients, and without a checkpoint."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGQUIT)
+            while self.pid is not None:
+                time.sleep(0.01)
+
+    def new_database(self, tablespace: str = "pg_default") -> str:
+        """Make and migrate a database, and give its conninfo."""
+        self.newest = f"trial_{next(_numbers)}"
+        create = sql.SQL("CREATE DATABASE {} OWNER {} TABLESPACE {}")
+        self.as_superuser(create.format(*map(sql.Identifier, (self.newest, ROLE, tablespace))))
+        conninfo = make_conninfo(self.conninfo, dbname=self.newest)
+        migrate(conninfo)
+        return conninfo
+
+    def as_superuser(self, statement: sql.SQL | sql.Composed) -> None:
+        """Carry out a statement that the role of contactsync may not."""
+        with psycopg.connect(self.conninfo, user=SUPERUSER, dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement)
+
+    def limit_files(self, pid: int, octets: int | None = None) -> None:
+        """Let no file that the backend `pid` writes grow beyond so many octets; None takes the limit away."""
+        limit = "unlimited" if octets is None else octets
+        # As the server's own account: root of a container may not set the limits of others.
+        done = run_as(self.account, ["prlimit", f"--pid={pid}", f"--fsize={limit}:"], reaching=[])
+        assert done.returncode == 0, done.stderr
+
+    @property
+    def account(self) -> Account:
+        """The account of the system that it runs as."""
+        return layout_of(self._state_dir).account
+
+    @property
+    def pid(self) -> int | None:
+        """The process that all others of the server come from, while it runs."""
+        running = running_postmaster(self._state_dir.resolve() / "postgresql" / "data")
+        return running.pid if running else None
