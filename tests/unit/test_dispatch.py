@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
 
 from contactsync.dispatch import Dispatcher
-from contactsync.model import Trigger
+from contactsync.model import Definition, RunReport, Trigger
 
 WAIT = 10.0
 
@@ -22,10 +26,11 @@ class Gate:
         self._open = threading.Event()
         self._changed = threading.Condition()
 
-    def work(self, definition_id: int, _trigger: Trigger) -> None:
+    def work(self, definition_id: int, trigger: Trigger) -> RunReport:
         """Go in, wait for the gate to open, go out."""
         with self._changed:
             self.entered.append(definition_id)
+            number = len(self.entered)
             self._inside += 1
             self.most_at_once = max(self.most_at_once, self._inside)
             self._changed.notify_all()
@@ -33,6 +38,8 @@ class Gate:
         with self._changed:
             self._inside -= 1
             self._changed.notify_all()
+        definition = Definition(folder_id=1, definition_id=definition_id, folder="Staff")
+        return RunReport(number, definition, trigger, datetime.now(UTC))
 
     def open(self) -> None:
         """Let everybody through from now on."""
@@ -145,3 +152,57 @@ def test_stop_drops_what_waits_and_waits_for_what_runs() -> None:
         assert dispatcher.join(WAIT)
         dispatcher.request(3, Trigger.SCHEDULE)
     assert gate.entered == [1]
+
+
+def test_all_who_ask_for_the_same_run_get_its_report() -> None:
+    """A hundred requests share one answer, and it is about a run that began after they asked."""
+    gate = Gate()
+    with dispatching(gate) as dispatcher:
+        first = dispatcher.request(1, Trigger.SCHEDULE)
+        gate.wait_for(1)
+        answers = {dispatcher.request(1, Trigger.REQUEST) for _ in range(100)}
+        assert len(answers) == 1
+        gate.open()
+        (answer,) = answers
+        assert answer.result(WAIT).run_id == 2
+        assert first.result(WAIT).run_id == 1
+
+
+def test_a_request_by_hand_makes_a_waiting_one_a_request_by_hand() -> None:
+    """What somebody asks for is not done as if the schedule had asked."""
+    gate = Gate()
+    with dispatching(gate, workers=1) as dispatcher:
+        dispatcher.request(1, Trigger.SCHEDULE)
+        gate.wait_for(1)
+        waiting = dispatcher.request(2, Trigger.SCHEDULE)
+        dispatcher.request(2, Trigger.MANUAL)
+        gate.open()
+        assert waiting.result(WAIT).trigger is Trigger.MANUAL
+
+
+def test_a_request_that_is_taken_back_is_answered_so() -> None:
+    """Whoever waits for a removed definition, or for a stopped dispatcher, is told at once."""
+    gate = Gate()
+    with dispatching(gate, workers=1) as dispatcher:
+        dispatcher.request(1, Trigger.SCHEDULE)
+        gate.wait_for(1)
+        forgotten, dropped = (dispatcher.request(key, Trigger.MANUAL) for key in (2, 3))
+        dispatcher.forget(2)
+        dispatcher.stop()
+        for answer in (forgotten, dropped, dispatcher.request(4, Trigger.MANUAL)):
+            with pytest.raises(CancelledError):
+                answer.result(WAIT)
+
+
+def test_a_failure_goes_to_those_who_wait_and_ends_no_worker() -> None:
+    """The worker that met it takes the next request."""
+
+    def work(definition_id: int, _trigger: Trigger) -> RunReport:
+        raise LookupError(definition_id)
+
+    dispatcher = Dispatcher(work, str, workers=1, per_server=1)
+    dispatcher.start()
+    for definition_id in (1, 2):
+        with pytest.raises(LookupError, match=str(definition_id)):
+            dispatcher.request(definition_id, Trigger.MANUAL).result(WAIT)
+    dispatcher.stop()

@@ -1,0 +1,308 @@
+"""The daemon from outside: the real process, a real slapd, a real PostgreSQL, definitions edited by plain SQL."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from contactsync.demo.people import write_people
+from contactsync.demo.slapd import PrivateSlapd
+from contactsync.store.embedded import embedded_server
+from tests.borrowed import database_of
+
+Person = psycopg.Connection[Any]
+Until = Callable[[Callable[[], Any], str], Any]
+
+
+@pytest.fixture
+def directory(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
+    """Start a slapd with forty people."""
+    people = io.BytesIO()
+    write_people(people, 40, seed=7, suffix="dc=example,dc=test")
+    return make_slapd(ldif=people.getvalue().decode())
+
+
+@pytest.fixture
+def daemon(database: str, make_daemon: Callable[..., Any], directory: PrivateSlapd) -> Any:
+    """Start a daemon that knows the reader's password by reference."""
+    daemon = make_daemon(database, READER=directory.reader_password)
+    daemon.start()
+    return daemon
+
+
+def define(person: Person, directory: PrivateSlapd, name: str = "Staff", **columns: Any) -> int:
+    """Add a folder and a definition as an application would, and give the definition's id."""
+    values = {
+        "query": f"{directory.url}/{directory.suffix}",
+        "bind_user": directory.reader_dn,
+        "password_ref": "env:READER",
+        "tls": "none",
+        "schedule": "every 1h",
+        **columns,
+    }
+    names = ", ".join(values)
+    places = ", ".join(["%s"] * len(values))
+    row = person.execute(
+        f"""
+        WITH f AS (INSERT INTO contactsync.folders (name) VALUES (%s) RETURNING folder_id)
+        INSERT INTO contactsync.sync_definitions (folder_id, {names})
+        SELECT folder_id, {places} FROM f RETURNING definition_id
+        """,  # noqa: S608  (column names written in this file)
+        [name, *values.values()],
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def count(person: Person, table: str = "contacts") -> int:
+    """Count the rows of a table."""
+    row = person.execute(f"SELECT count(*) FROM contactsync.{table}").fetchone()  # noqa: S608  (written in this file)
+    return int(row[0]) if row else -1
+
+
+def outcomes(person: Person, definition_id: int) -> list[str | None]:
+    """Give the outcomes of a definition's runs, oldest first."""
+    statement = "SELECT outcome FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id"
+    return [outcome for (outcome,) in person.execute(statement, [definition_id])]
+
+
+def state(person: Person, definition_id: int) -> tuple[str, str | None] | None:
+    """Give the state and reason of a definition."""
+    statement = "SELECT state, reason FROM contactsync.sync_status WHERE definition_id = %s"
+    return person.execute(statement, [definition_id]).fetchone()
+
+
+def test_a_definition_that_is_added_fills_its_folder(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """No restart and no command: an INSERT is enough, and its run is one line in the log."""
+    definition_id = define(person, directory)
+    until(lambda: count(person) == 40, "forty contacts")
+    (line,) = until(lambda: daemon.events("run.finished", definition=definition_id), "the run's line")
+    assert line["folder"] == "Staff"
+    assert (line["outcome"], line["inserted"], line["level"]) == ("changed", 40, "info")
+
+
+def test_a_schedule_brings_changes(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+    """With a schedule of a second, a deletion in the directory arrives by itself."""
+    assert daemon
+    define(person, directory, schedule="every 1s")
+    until(lambda: count(person) == 40, "forty contacts")
+    row = person.execute("SELECT source_dn FROM contactsync.contacts LIMIT 1").fetchone()
+    connection = directory.connection()
+    connection.delete(row[0] if row else "")
+    connection.unbind()
+    until(lambda: count(person) == 39, "the deletion to arrive")
+
+
+def test_an_edited_schedule_holds_at_once(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+    """From hourly to every second, and back to manual, by UPDATE."""
+    assert daemon
+    definition_id = define(person, directory)
+    until(lambda: outcomes(person, definition_id) == ["changed"], "the first run")
+    person.execute("UPDATE contactsync.sync_definitions SET schedule = 'every 1s'")
+    until(lambda: len(outcomes(person, definition_id)) >= 3, "runs every second")
+    person.execute("UPDATE contactsync.sync_definitions SET schedule = 'manual'")
+    until(
+        lambda: person.execute("SELECT FROM contactsync.sync_status WHERE next_run_at IS NULL").fetchone() is not None,
+        "no next run",
+    )
+
+
+def test_a_definition_that_makes_no_sense_becomes_invalid_and_the_others_go_on(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """The reason stands in the table and in the log; mended, it runs."""
+    bad = define(person, directory, "Bad", schedule="whenever")
+    good = define(person, directory, "Good")
+    until(lambda: outcomes(person, good) == ["changed"], "the good one")
+    verdict = until(lambda: state(person, bad), "a verdict")
+    assert verdict[0] == "invalid"
+    assert "whenever" in verdict[1]
+    assert daemon.events("definition.invalid", folder="Bad")
+    person.execute("UPDATE contactsync.sync_definitions SET schedule = '@hourly' WHERE definition_id = %s", [bad])
+    until(lambda: outcomes(person, bad) == ["changed"], "the mended one")
+    assert state(person, bad) == ("valid", None)
+
+
+def test_a_removed_definition_takes_its_contacts_and_runs_no_more(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """DELETE is enough."""
+    definition_id = define(person, directory, schedule="every 1s")
+    until(lambda: count(person) == 40, "forty contacts")
+    person.execute("DELETE FROM contactsync.sync_definitions")
+    assert count(person) == 0
+    until(lambda: daemon.events("definition.removed", definition=definition_id), "the daemon to notice")
+
+
+def test_a_paused_definition_does_not_run(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+    """It is added paused, and runs when it is resumed."""
+    assert daemon
+    definition_id = define(person, directory, enabled=False)
+    other = define(person, directory, "Other")
+    until(lambda: outcomes(person, other) == ["changed"], "the other one")
+    assert outcomes(person, definition_id) == []
+    person.execute("UPDATE contactsync.sync_definitions SET enabled = true WHERE definition_id = %s", [definition_id])
+    until(lambda: outcomes(person, definition_id) == ["changed"], "the resumed one")
+
+
+def test_edits_are_followed_after_the_listening_connection_was_lost(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """A notification that nobody heard is made up for by looking."""
+    listening = len(daemon.events("database.listening"))
+    person.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'contactsync-watch' AND datname = current_database()"
+    )
+    define(person, directory)
+    until(lambda: count(person) == 40, "forty contacts")
+    assert len(daemon.events("database.listening")) > listening
+
+
+def test_edits_are_followed_after_postgresql_was_restarted(
+    make_daemon: Callable[..., Any], directory: PrivateSlapd, until: Until, short_path: Path
+) -> None:
+    """Killed and started again under the daemon, the database is followed as before."""
+    with embedded_server(short_path) as conninfo:
+        daemon = make_daemon(conninfo, READER=directory.reader_password)
+        daemon.start()
+        with psycopg.connect(conninfo, user="postgres", autocommit=True) as admin:
+            row = admin.execute("SELECT pg_read_file('postmaster.pid')").fetchone()
+        os.kill(int(str(row[0] if row else "").split()[0]), signal.SIGQUIT)
+        until(lambda: daemon.events("database.lost"), "the daemon to notice")
+        with embedded_server(short_path), psycopg.connect(conninfo, autocommit=True) as person:
+            define(person, directory)
+            until(lambda: count(person) == 40, "forty contacts")
+        assert daemon.stop() == 0
+
+
+def test_a_run_that_was_missed_is_made_up_once(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """However often it was due while the daemon was down; one that was not due waits."""
+    missed = define(person, directory, "Missed", schedule="every 1h")
+    waits = define(person, directory, "Waits", schedule="every 1h")
+    until(lambda: outcomes(person, missed) == outcomes(person, waits) == ["changed"], "the first runs")
+    assert daemon.stop() == 0
+    person.execute(
+        "UPDATE contactsync.sync_status SET last_started_at = now() - interval '3 days' WHERE definition_id = %s",
+        [missed],
+    )
+    person.execute(
+        "UPDATE contactsync.sync_status SET last_started_at = now() + interval '1 minute' WHERE definition_id = %s",
+        [waits],
+    )
+    daemon.start()
+    until(lambda: len(outcomes(person, missed)) == 2, "the missed run")
+    third = define(person, directory, "Third")
+    until(lambda: outcomes(person, third) == ["changed"], "another run after it")
+    assert outcomes(person, missed) == ["changed", "unchanged"]
+    assert outcomes(person, waits) == ["changed"]
+    (trigger,) = person.execute(
+        "SELECT trigger FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id DESC LIMIT 1", [missed]
+    ).fetchone() or (None,)
+    assert trigger == "startup"
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """Accept connections and never answer; give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        accepted: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    accepted.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in accepted:
+                connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_daemon_and_gives_up_what_was_not_applied(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until, number: int
+) -> None:
+    """Exit code 0, and a run that waits for a silent directory is recorded as cancelled."""
+    with silent_server() as port:
+        definition_id = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x")
+        until(lambda: outcomes(person, definition_id) == [None], "the run to begin")
+        assert daemon.stop(number) == 0
+    assert outcomes(person, definition_id) == ["cancelled"]
+    assert daemon.events("daemon.stopped")
+    assert not daemon.events("daemon.drain_exceeded")
+
+
+def test_a_killed_daemon_leaves_nothing_half_done(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """After kill -9 the next start marks the run interrupted and runs anew."""
+    with silent_server() as port:
+        definition_id = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x")
+        until(lambda: outcomes(person, definition_id) == [None], "the run to begin")
+        daemon.stop(signal.SIGKILL)
+    assert outcomes(person, definition_id) == [None]
+    mended = f"{directory.url}/{directory.suffix}"
+    person.execute("UPDATE contactsync.sync_definitions SET base = NULL, query = %s", [mended])
+    daemon.start()
+    until(lambda: outcomes(person, definition_id) == ["interrupted", "changed"], "the mark and a new run")
+    assert daemon.events("run.interrupted", folder="Staff")
+    assert count(person) == 40
+
+
+def test_two_daemons_may_start_at_once(postgres_server: str, make_daemon: Callable[..., Any]) -> None:
+    """Both apply the migrations to an empty database, one after the other, and both live."""
+    with database_of(postgres_server) as empty:
+        daemons = [make_daemon(empty), make_daemon(empty)]
+        threads = [threading.Thread(target=daemon.start) for daemon in daemons]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(len(daemon.events("database.migrated")) for daemon in daemons) == 1
+        assert [daemon.stop() for daemon in daemons] == [0, 0]
+
+
+def test_the_password_is_in_no_log(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+    """Not in a good run, not in a refused one."""
+    define(person, directory)
+    define(person, directory, "Wrong", bind_user="cn=nobody,dc=example,dc=test")
+    until(lambda: len(daemon.events("run.finished")) == 2, "both runs")
+    assert all(directory.reader_password not in str(line) for line in daemon.lines())
+
+
+def test_an_embedded_postgresql_that_died_is_started_again(
+    make_daemon: Callable[..., Any], directory: PrivateSlapd, until: Until, short_path: Path
+) -> None:
+    """Nobody has to log in at night because the system ran out of memory: the daemon starts it and goes on."""
+    embedded = {"CONTACTSYNC_DATABASE__URL": "", "CONTACTSYNC_STATE__DIRECTORY": str(short_path)}
+    daemon = make_daemon("", READER=directory.reader_password, **embedded)
+    daemon.start()
+    postmaster = int((short_path / "postgresql/data/postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    until(lambda: daemon.events("database.revived"), "the daemon to start it again")
+    with embedded_server(short_path) as conninfo, psycopg.connect(conninfo, autocommit=True) as person:
+        define(person, directory)
+        until(lambda: count(person) == 40, "forty contacts")
+    assert daemon.stop() == 0
