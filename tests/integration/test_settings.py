@@ -139,7 +139,7 @@ def test_the_process_environment_is_not_read_behind_the_caller(tmp_path: Path, m
         ),
         (
             '[log]\nformat = "xml"\n',
-            ', line 2: log.format is "xml" but must be one of "auto", "json", "console".',
+            ', line 2: log.format is "xml" but must be one of "auto", "json", "console", "journal".',
         ),
         (
             '[state]\ndirectory = "here"\n',

@@ -16,7 +16,15 @@ from pydantic_settings import EnvSettingsSource
 
 from contactsync.errors import SettingsError
 from contactsync.settings.problems import Describer, describe_unknown_variable
-from contactsync.settings.schema import DELIMITER, KEY_FILE_NAME, PREFIX, SYSTEM_STATE, Settings
+from contactsync.settings.schema import (
+    DELIMITER,
+    KEY_FILE_NAME,
+    PREFIX,
+    SOCKET_NAME,
+    SYSTEM_RUNTIME,
+    SYSTEM_STATE,
+    Settings,
+)
 
 FILE_VARIABLE = f"{PREFIX}SETTINGS"
 
@@ -129,12 +137,14 @@ def _unknown_variable(name: str) -> str | None:
 
 def _fill_in_places(values: dict[str, Any], environ: Mapping[str, str]) -> None:
     """Put in the places that depend on who runs this where the settings leave them open or empty."""
-    state, secrets = values.setdefault("state", {}), values.setdefault("secrets", {})
-    if not isinstance(state, dict) or not isinstance(secrets, dict):
+    state, secrets, control = (values.setdefault(section, {}) for section in ("state", "secrets", "control"))
+    if not (isinstance(state, dict) and isinstance(secrets, dict) and isinstance(control, dict)):
         return
     state["directory"] = state.get("directory") or default_state_directory(environ)
     if not secrets.get("key_file"):
         secrets["key_file"] = _default_key_file(state["directory"], environ)
+    if not control.get("socket"):
+        control["socket"] = _default_socket(state["directory"], environ)
 
 
 def default_state_directory(environ: Mapping[str, str]) -> Path:
@@ -156,11 +166,25 @@ def default_state_directory(environ: Mapping[str, str]) -> Path:
 
 def _default_key_file(state_directory: object, environ: Mapping[str, str]) -> Path:
     credential = Path(environ.get("CREDENTIALS_DIRECTORY", ""), KEY_FILE_NAME)
-    if credential.is_absolute() and credential.exists():
+    if credential.is_absolute() and _is_there(credential):
         return credential
-    beside = Path(str(state_directory)).expanduser() / KEY_FILE_NAME
-    # A state directory that is refused for being relative is reported once, not also as a bad key file.
-    return beside if beside.is_absolute() else SYSTEM_STATE / KEY_FILE_NAME
+    return _beside(state_directory, KEY_FILE_NAME)
+
+
+def _default_socket(state_directory: object, environ: Mapping[str, str]) -> Path:
+    """Where systemd's RuntimeDirectory= is, which the commands of the same installation find without systemd's word."""
+    given = Path(environ.get("RUNTIME_DIRECTORY", "").partition(":")[0])
+    if given.is_absolute():
+        return given / SOCKET_NAME
+    if Path(str(state_directory)) == SYSTEM_STATE and SYSTEM_RUNTIME.is_dir():
+        return SYSTEM_RUNTIME / SOCKET_NAME
+    return _beside(state_directory, SOCKET_NAME)
+
+
+def _beside(state_directory: object, name: str) -> Path:
+    path = Path(str(state_directory)).expanduser() / name
+    # A state directory that is refused for being relative is reported once, not also for what would be in it.
+    return path if path.is_absolute() else SYSTEM_STATE / name
 
 
 def _error(problems: list[str]) -> SettingsError:

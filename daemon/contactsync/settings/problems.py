@@ -91,6 +91,8 @@ def _fields(section: str) -> dict[str, FieldInfo]:
 
 
 def _allowed(field: FieldInfo) -> str:
+    if field.description:
+        return field.description
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(_shown(choice) for choice in get_args(field.annotation))
     bounds = {type(item): item for item in field.metadata}

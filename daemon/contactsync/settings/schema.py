@@ -13,7 +13,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 PREFIX = "CONTACTSYNC_"
 DELIMITER = "__"
 SYSTEM_STATE = Path("/var/lib/contactsync")
+SYSTEM_RUNTIME = Path("/run/contactsync")
 KEY_FILE_NAME = "secret.key"
+SOCKET_NAME = "control.sock"
+_LISTEN = r"^$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
 
 
 def _not_bool(value: object) -> object:
@@ -107,6 +110,15 @@ class Guard(Section):
     delete_count: Whole = Field(500, ge=0, le=1_000_000_000)
     delete_share: Number = Field(0.2, ge=0, le=1)
     always_allow: Whole = Field(5, ge=0, le=1_000_000_000)
+    approval_days: Whole = Field(7, ge=1, le=365)
+
+
+class Control(Section):
+    """The socket that the daemon is asked and told things over, and who may."""
+
+    socket: AbsolutePath = SYSTEM_STATE / SOCKET_NAME
+    mode: str = Field("0660", pattern="^0?[0-7]{3}$", description='a file mode in octal and in quotes, like "0660"')
+    group: str = Field("", pattern="^[^:\\s]*$", description="the name of a group, in quotes")
 
 
 class History(Section):
@@ -119,8 +131,14 @@ class History(Section):
 class Log(Section):
     """What the log looks like."""
 
-    format: Literal["auto", "json", "console"] = "auto"
+    format: Literal["auto", "json", "console", "journal"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Metrics(Section):
+    """Where metrics are served beside the control socket."""
+
+    listen: str = Field("", pattern=_LISTEN, description='an address and a port, like "127.0.0.1:9321" or "[::1]:9321"')
 
 
 class Secrets(Section):
@@ -140,8 +158,10 @@ class Settings(BaseSettings):
     directory: Directory = Directory()
     mapping: MappingLimits = MappingLimits()
     guard: Guard = Guard()
+    control: Control = Control()
     history: History = History()
     log: Log = Log()
+    metrics: Metrics = Metrics()
     secrets: Secrets = Secrets()
 
     @classmethod

@@ -1,0 +1,87 @@
+"""The thread that serves the control socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from contactsync.control.listening import BACKLOG
+from contactsync.control.protocol import ControlProtocol
+from contactsync.errors import ContactsyncError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from contactsync.control.events import EventHub
+
+START_SECONDS = 10.0
+GOODBYE_SECONDS = 2
+"""How long answers that are being sent may take when the daemon stops."""
+IDLE_SECONDS = 5
+"""How long a connection may stay open between two requests."""
+
+
+class _Server(uvicorn.Server):
+    turned_at = 0.0
+
+    async def on_tick(self, counter: int) -> bool:
+        """Note that the loop goes round; uvicorn calls this ten times a second."""
+        self.turned_at = time.monotonic()
+        return await super().on_tick(counter)
+
+
+class ControlServer:
+    """uvicorn in a thread of its own, which leaves signals to the main thread."""
+
+    def __init__(self, app: FastAPI, hub: EventHub, listening: socket.socket) -> None:
+        self._hub = hub
+        self._listening = listening
+        config = uvicorn.Config(
+            app,
+            http=ControlProtocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=GOODBYE_SECONDS,
+        )
+        self._server = _Server(config)
+        self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread and return when it serves."""
+        self._server.turned_at = time.monotonic()
+        self._thread.start()
+        end = time.monotonic() + START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > end:
+                raise ContactsyncError("The control socket cannot be served.", hint="The log says why.")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Take no more connections, tell those who wait, and end the thread."""
+        self._hub.close()
+        self._server.should_exit = True
+        self._thread.join(GOODBYE_SECONDS + START_SECONDS)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is there."""
+        return self._thread.is_alive()
+
+    @property
+    def silent_seconds(self) -> float:
+        """The seconds since its loop last went round."""
+        return time.monotonic() - self._server.turned_at
+
+    def _serve(self) -> None:
+        self._server.run(sockets=[self._listening])

@@ -1,0 +1,30 @@
+"""What differs between two readings of the settings, and what of it can hold without a restart."""
+
+from __future__ import annotations
+
+from contactsync.settings.schema import Settings
+
+_LIVE_SECTIONS = ("directory", "mapping", "guard", "history")
+_LIVE_KEYS = {"scheduler": ("rescan_seconds", "drain_seconds"), "log": ("level",)}
+
+
+def differing(before: Settings, after: Settings) -> set[str]:
+    """The names, as in settings.toml, of the settings with another value."""
+    return {
+        f"{section}.{key}"
+        for section in Settings.model_fields
+        for key in type(getattr(before, section)).model_fields
+        if getattr(getattr(before, section), key) != getattr(getattr(after, section), key)
+    }
+
+
+def with_live(before: Settings, after: Settings) -> Settings:
+    """The settings of before with those of after that can change while the daemon runs."""
+    whole = {section: getattr(after, section) for section in _LIVE_SECTIONS}
+    partly = {
+        section: getattr(before, section).model_copy(
+            update={key: getattr(getattr(after, section), key) for key in keys}
+        )
+        for section, keys in _LIVE_KEYS.items()
+    }
+    return before.model_copy(update=whole | partly)

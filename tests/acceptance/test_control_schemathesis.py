@@ -1,0 +1,114 @@
+"""The control socket against its own OpenAPI document: what is allowed works, what is not is refused as a problem."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
+from requests.adapters import HTTPAdapter
+from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from contactsync.demo.slapd import PrivateSlapd
+from tests.acceptance.asking import Asking, asking, people
+from tests.borrowed import database_of, short_directory
+
+ENDLESS = "/v1/events"
+EXAMPLES = 15
+
+
+class UnixPool(HTTPConnectionPool):
+    """Connections of requests to a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("daemon")
+        self.path = path
+
+    def _new_conn(self) -> Any:
+        path = self.path
+
+        class UnixConnection(HTTPConnection):
+            def _new_conn(self) -> socket.socket:
+                connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                connection.connect(str(path))
+                return connection
+
+        return UnixConnection("daemon")
+
+
+class UnixAdapter(HTTPAdapter):
+    """Has requests use one pool for everything."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.pool = UnixPool(path)
+
+    def get_connection_with_tls_context(self, *_arguments: Any, **_options: Any) -> Any:
+        """Give the pool."""
+        return self.pool
+
+    def close(self) -> None:
+        """Close the pool as well."""
+        self.pool.close()
+        super().close()
+
+
+@pytest.fixture(scope="module")
+def asked(postgres_server: str, migrated_template: str) -> Iterator[Asking]:
+    """Run a daemon with a database of its own, in which anything may happen."""
+    with (
+        short_directory() as place,
+        database_of(postgres_server, template=migrated_template) as database,
+        PrivateSlapd(place / "slapd", ldif=people()) as directory,
+        asking(database, directory, place) as asked,
+    ):
+        yield asked
+
+
+@pytest.fixture(scope="module")
+def session(asked: Asking) -> Iterator[requests.Session]:
+    """Open a session of requests to the socket."""
+    with requests.Session() as session:
+        session.mount("http://", UnixAdapter(asked.path))
+        yield session
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_every_operation_keeps_to_the_document(asked: Asking, session: requests.Session, mode: GenerationMode) -> None:
+    """No 5xx, and no status, header or body that the document does not describe, for requests good and bad."""
+    document = schemathesis.openapi.from_dict(asked.get("/v1/openapi.json")).exclude(path=ENDLESS)
+    results = list(document.get_all_operations())
+    assert len(results) >= 20
+    for result in results:
+        assert isinstance(result, Ok)
+        operation = result.ok()
+        if mode is GenerationMode.NEGATIVE and not list(operation.iter_parameters()):
+            continue  # there is nothing in it to be wrong
+        _try(operation.as_strategy(generation_mode=mode), session)
+    assert not asked.daemon.events("control.crashed")
+
+
+def _try(cases: SearchStrategy[schemathesis.Case[Any]], session: requests.Session) -> None:
+    @given(case=cases)
+    @settings(
+        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    def keeps(case: schemathesis.Case[Any]) -> None:
+        case.call_and_validate(
+            base_url="http://daemon",
+            session=session,
+            # A name that could be a folder's is none here, and a run may not be what can be approved.
+            excluded_checks=[positive_data_acceptance],
+        )
+
+    keeps()

@@ -1,0 +1,211 @@
+"""Runs on demand: by signals, from SQL, by the command line; and settings that are read again."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from contactsync.demo.people import write_people
+from contactsync.demo.slapd import PrivateSlapd
+from tests.acceptance.conftest import CommandLine, DaemonProcess
+from tests.acceptance.test_daemon import define, outcomes, silent_server
+
+Person = psycopg.Connection[Any]
+Until = Callable[[Callable[[], Any], str], Any]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Run a slapd with forty people for the tests of this file, which only read it."""
+    people = io.BytesIO()
+    write_people(people, 40, seed=7, suffix="dc=example,dc=test")
+    with PrivateSlapd(tmp_path_factory.mktemp("people") / "slapd", ldif=people.getvalue().decode()) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """Give a settings file of the daemon's, which may be changed."""
+    file = tmp_path / "settings.toml"
+    file.write_text("")
+    return file
+
+
+@pytest.fixture
+def daemon(database: str, make_daemon: Callable[..., Any], directory: PrivateSlapd, settings: Path) -> DaemonProcess:
+    """Start a daemon with a settings file."""
+    daemon: DaemonProcess = make_daemon(database, READER=directory.reader_password, CONTACTSYNC_SETTINGS=str(settings))
+    daemon.start()
+    return daemon
+
+
+def beside(daemon: DaemonProcess, cli: CommandLine) -> CommandLine:
+    """The command line of the same installation as the daemon."""
+    cli.environ["CONTACTSYNC_STATE__DIRECTORY"] = daemon.state
+    return cli
+
+
+def trigger(person: Person, definition_id: int) -> str:
+    """What the newest run of a definition was started by."""
+    row = person.execute(
+        "SELECT trigger FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id DESC LIMIT 1",
+        [definition_id],
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def test_sigusr1_runs_all_but_what_is_paused(
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """Definitions without a schedule as well."""
+    manual = define(person, directory, "Manual", schedule="manual")
+    hourly = define(person, directory, "Hourly")
+    paused = define(person, directory, "Paused", enabled=False)
+    until(lambda: outcomes(person, hourly) == ["changed"], "the first run")
+    daemon.send(signal.SIGUSR1)
+    until(lambda: outcomes(person, manual) == ["changed"], "the manual one")
+    until(lambda: outcomes(person, hourly) == ["changed", "unchanged"], "the hourly one, once more")
+    assert outcomes(person, paused) == []
+
+
+def test_sighup_changes_what_can_change_and_names_what_needs_a_restart(
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, settings: Path, until: Until
+) -> None:
+    """A run's deadline and the log's level change at once; the number of workers has to wait for a restart."""
+    settings.write_text("[directory]\ndeadline_seconds = 1\n[scheduler]\nworkers = 2\n[log]\nlevel = 'warning'\n")
+    daemon.send(signal.SIGHUP)
+    (line,) = until(lambda: daemon.events("settings.need_restart"), "the warning")
+    assert (line["level"], line["settings"]) == ("warning", ["scheduler.workers"])
+    with silent_server() as port:
+        staff = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x")
+        until(lambda: outcomes(person, staff) == ["failed"], "the new deadline to pass")
+    (line,) = until(lambda: daemon.events("run.finished"), "the run's line")
+    assert line["error_code"] == "run.deadline"
+    assert not daemon.events("definition.scheduled")
+    settings.write_text("[log]\nlevel = 'info'\n")
+    daemon.send(signal.SIGHUP)
+    (line,) = until(lambda: daemon.events("settings.reloaded"), "the settings to be read")
+    assert line["changed"] == ["directory.deadline_seconds", "log.level"]
+
+
+def test_sighup_with_a_broken_file_changes_nothing(
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, settings: Path, until: Until
+) -> None:
+    """The sentence is in the log, and the daemon goes on as before."""
+    settings.write_text("[scheduler]\nworkers = 0\n")
+    daemon.send(signal.SIGHUP)
+    (line,) = until(lambda: daemon.events("settings.refused"), "the refusal")
+    assert "scheduler.workers is 0" in line["error"]
+    staff = define(person, directory)
+    until(lambda: outcomes(person, staff) == ["changed"], "a run all the same")
+
+
+def test_sigusr2_writes_the_status_into_the_log(daemon: DaemonProcess, until: Until) -> None:
+    """One line that says how it does."""
+    daemon.send(signal.SIGUSR2)
+    (line,) = until(lambda: daemon.events("daemon.status"), "the line")
+    assert (line["ready"], line["definitions"], line["running"], line["waiting"]) == (True, 0, [], 0)
+
+
+def test_sql_asks_for_a_run_by_the_name_of_a_folder(
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """By the function, which says how many will run, and by a bare NOTIFY; a wrong name is an error."""
+    assert daemon.pid
+    staff = define(person, directory, schedule="manual")
+    assert person.execute("SELECT contactsync.request_sync('Staff')").fetchone() == (1,)
+    until(lambda: outcomes(person, staff) == ["changed"], "the run")
+    assert trigger(person, staff) == "request"
+    person.execute("NOTIFY contactsync_requests, 'Staff'")
+    until(lambda: outcomes(person, staff) == ["changed", "unchanged"], "another run")
+    with pytest.raises(psycopg.errors.NoDataFound, match='There is no folder "Stuff"'):
+        person.execute("SELECT contactsync.request_sync('Stuff')")
+    person.execute("NOTIFY contactsync_requests, 'Stuff'")
+    until(lambda: daemon.events("request.unknown", requested="Stuff"), "a warning about the name")
+    person.execute("UPDATE contactsync.sync_definitions SET enabled = false")
+    assert person.execute("SELECT contactsync.request_sync('Staff')").fetchone() == (0,)
+
+
+def test_what_sql_asks_for_while_no_daemon_is_there_is_done_later(
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """Nobody listened, yet the request is not lost; it is done once."""
+    staff = define(person, directory, schedule="manual")
+    other = define(person, directory, "Other", schedule="manual")
+    assert daemon.stop() == 0
+    person.execute("SELECT contactsync.request_sync('Staff')")
+    daemon.start()
+    until(lambda: outcomes(person, staff) == ["changed"], "the run")
+    daemon.send(signal.SIGHUP)
+    until(lambda: daemon.events("settings.reloaded"), "another look at everything")
+    person.execute("SELECT contactsync.request_sync('Other')")
+    until(lambda: outcomes(person, other) == ["changed"], "a later request")
+    assert outcomes(person, staff) == ["changed"]
+
+
+def test_a_hundred_requests_during_a_run_are_one_run_after_it(
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """The run that goes on cannot know of what changed since; one more is enough for all who asked."""
+    assert daemon.pid
+    with silent_server() as port:
+        staff = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x", deadline_seconds=2, schedule="manual")
+        person.execute("SELECT contactsync.request_sync('Staff')")
+        until(lambda: outcomes(person, staff) == [None], "the run to begin")
+        for _ in range(100):
+            person.execute("SELECT contactsync.request_sync('Staff')")
+        until(lambda: len(outcomes(person, staff)) == 2 and None not in outcomes(person, staff), "both runs")
+    other = define(person, directory, "Other")
+    until(lambda: outcomes(person, other) == ["changed"], "a later run")
+    assert outcomes(person, staff) == ["failed", "failed"]
+
+
+def test_the_command_line_leaves_a_run_to_the_daemon(
+    daemon: DaemonProcess, cli: CommandLine, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """With or without waiting, one or all; what it says is what the daemon did."""
+    command = beside(daemon, cli)
+    staff = define(person, directory, schedule="manual")
+    until(lambda: daemon.events("control.call") or command("sync", "Staff").returncode == 0, "the daemon to know it")
+    assert daemon.events("run.finished", definition=staff, outcome="changed")
+    (run,) = command.json("sync", "--all")["runs"]
+    assert (run["label"], run["outcome"], run["trigger"]) == ("Staff", "unchanged", "manual")
+    done = command("sync", "Staff", "--no-wait")
+    assert done.returncode == 0
+    assert "The daemon will run Staff." in done.stdout
+    until(lambda: len(outcomes(person, staff)) == 3, "the third run")
+    code, shown = command.in_terminal("sync", "Staff")
+    assert code == 0
+    assert "Staff: nothing changed in 40 entries." in shown
+    assert command("sync", "Stuff").returncode == 64
+    assert daemon.events("control.call", path="/v1/sync", outcome="done")
+
+
+def test_without_a_daemon_the_command_line_runs_all_by_itself(
+    cli: CommandLine, person: Person, directory: PrivateSlapd
+) -> None:
+    """One after the other; what needs a daemon says so."""
+    cli.environ["READER"] = directory.reader_password
+    define(person, directory)
+    define(person, directory, "Paused", enabled=False)
+    assert [run["label"] for run in cli.json("sync", "--all")["runs"]] == ["Staff"]
+    done = cli("sync", "Staff", "--no-wait")
+    assert done.returncode == 64
+    assert "There is no daemon" in done.stderr
+    assert cli("sync").returncode == cli("sync", "Staff", "--all").returncode == 64
+
+
+def test_status_shows_what_the_daemon_says_of_itself(daemon: DaemonProcess, cli: CommandLine) -> None:
+    """Which process it is."""
+    command = beside(daemon, cli)
+    assert f"running, process {daemon.pid}" in command("status").stdout
+    assert command.json("status")["daemon"]["pid"] == daemon.pid
+    daemon.stop()
+    assert json.loads(command("status", "--json").stdout)["daemon"] is None
