@@ -1,12 +1,13 @@
 # Everything that make does here is listed by `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock clean setup
+.PHONY: help demo test lint lock clean install uninstall setup
 SHELL := /bin/sh
 BIN := .venv/bin
 export PYTHON ?= python3
+export DESTDIR PREFIX SYSCONFDIR UNITDIR PURGE
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 demo: setup ## Show the main job on a real directory and a real database
 	@$(BIN)/contactsync demo
@@ -21,9 +22,18 @@ lint: setup ## Check the code without running it
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-lock: setup ## Renew requirements.lock from pyproject.toml (needs the network)
+install: ## Put contactsync on this machine, as root (PREFIX=/usr/local, DESTDIR= to stage)
+	@tools/install.sh install
+
+uninstall: ## Take it off again; settings and data stay (PURGE=1: those too)
+	@tools/install.sh uninstall
+
+lock: setup ## Renew requirements.lock and requirements-run.lock from pyproject.toml (needs the network)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group build --constraint requirements.lock --universal \
+		--python-version 3.11 --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url \
+		--no-emit-find-links --quiet -o requirements-run.lock
 
 clean: ## Remove what make has made here: the environment, the demo's data, caches
 	rm -rf .venv .setup .demo .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -11,21 +11,27 @@ was_killed() { grep -qsF "$mark" "$policy"; }
 
 forbid_starts() {
     [ ! -e "$policy" ] || mv "$policy" "$saved"
-    printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
+    printf '#!/bin/sh\n%s\n# new:%s\nexit 101\n' "$mark" "$new_services" >"$policy"
     chmod 755 "$policy"
 }
 
 finish() {
-    if [ "$had_slapd" = no ] && [ -e /etc/init.d/slapd ]; then
+    for service in $new_services; do
         # Or it would listen on all addresses after the next boot. Without systemd its half of this command complains.
-        update-rc.d slapd disable 2>/dev/null
-    fi
+        [ ! -e "/etc/init.d/$service" ] || update-rc.d "$service" disable 2>/dev/null
+    done
     ! was_killed || rm "$policy"
     [ ! -e "$saved" ] || mv "$saved" "$policy"
 }
 
-had_slapd=no
-was_killed || ! command -v slapd >/dev/null || had_slapd=yes
+if was_killed; then
+    new_services=$(sed -n 's/^# new://p' "$policy")
+else
+    new_services=
+    for service in slapd prometheus; do
+        command -v "$service" >/dev/null || new_services="$new_services $service"
+    done
+fi
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP

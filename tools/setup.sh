@@ -38,7 +38,7 @@ install_packages() {
     if [ -n "$missing" ]; then
         command -v apt-get >/dev/null || fail "These are missing, and there is no apt-get to install them:$missing."
         say "These Debian packages are missing and will be installed:$missing."
-        say "If slapd is among them: Debian's own slapd service is not started, neither now nor at boot."
+        say "Their services (slapd, prometheus) are not started, neither now nor at boot."
     elif grep -qs '^# contactsync:' /usr/sbin/policy-rc.d; then
         say "An earlier installation was killed; putting /usr/sbin/policy-rc.d back as it was."
     else
@@ -63,7 +63,8 @@ as_root() {
 missing_packages() {
     command -v slapd >/dev/null || printf ' slapd'
     command -v ldapsearch >/dev/null || printf ' ldap-utils'
-    command -v openssl >/dev/null || printf ' openssl'
+    command -v curl >/dev/null || printf ' curl'
+    command -v promtool >/dev/null || printf ' prometheus' # for promtool, which checks the alert rules
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
 }
 

@@ -1,0 +1,73 @@
+"""The line that `systemctl status` shows: how the folders do and what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+_IN_FEW_WORDS = {
+    "directory.access": "access refused",
+    "directory.base": "search base not found",
+    "directory.busy": "server busy",
+    "directory.certificate": "certificate refused",
+    "directory.credentials": "user or password refused",
+    "directory.credentials.532": "password expired",
+    "directory.credentials.533": "account disabled",
+    "directory.credentials.701": "account expired",
+    "directory.credentials.773": "password must be changed",
+    "directory.credentials.775": "account locked out",
+    "directory.dns": "server not found",
+    "directory.filter": "filter refused",
+    "directory.incomplete": "search not complete",
+    "directory.timeout": "no answer in time",
+    "directory.unavailable": "server unavailable",
+    "run.deadline": "deadline exceeded",
+    "secret": "password not readable",
+}
+"""The rest is shown as its code."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderHealth:
+    """How many folders do equally well, by the worst definition of each; `label` is one of them."""
+
+    state: str
+    folders: int
+    label: str
+    error_code: str | None
+    next_run_at: datetime | None
+    """When the next of all definitions runs, the same in every row."""
+
+
+def status_line(health: Sequence[FolderHealth], *, running: int) -> str:
+    """`4 folders in step, 1 failing (Staff: server unavailable), 2 runs going on, next run 17:32:10`, in local time."""
+    if not health:
+        return "No folder is defined yet"
+    first, *others = health
+    clauses = [f"{first.folders:,} {'folder' if first.folders == 1 else 'folders'} {_state(first)}"]
+    clauses += [f"{row.folders:,} {_state(row)}" for row in others]
+    if running:
+        clauses.append(f"{running:,} {'run' if running == 1 else 'runs'} going on")
+    if first.next_run_at:
+        clauses.append(f"next run {_clock(first.next_run_at)}")
+    return ", ".join(clauses)
+
+
+def _state(row: FolderHealth) -> str:
+    if row.state in {"in step", "paused", "waiting"}:
+        return row.state
+    reason = f": {_in_few_words(row.error_code)}" if row.error_code else ""
+    more = " and others" if row.folders > 1 else ""
+    return f"{row.state} ({row.label}{reason}{more})"
+
+
+def _in_few_words(code: str) -> str:
+    """By the whole code, else without what a server adds to it: `directory.credentials.52e`."""
+    return _IN_FEW_WORDS.get(code) or _IN_FEW_WORDS.get(".".join(code.split(".")[:2]), code)
+
+
+def _clock(moment: datetime) -> str:
+    local = moment.astimezone()
+    today = datetime.now(local.tzinfo).date()
+    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,130 @@
+#!/bin/sh
+# Puts contactsync on this machine, or takes it off: tools/install.sh install|uninstall. Called by make, which gives
+# DESTDIR (a place to stage in; then nothing outside of it is touched), PREFIX, UNITDIR, SYSCONFDIR, PYTHON and PURGE.
+set -eu
+cd "$(dirname "$0")/.."
+umask 022
+
+prefix=${PREFIX:-/usr/local}
+sysconf=${SYSCONFDIR:-/etc}
+units=${UNITDIR:-/etc/systemd/system}
+stage=${DESTDIR:-}
+python=${PYTHON:-python3}
+home=$prefix/lib/contactsync # where the virtual environment will be in the end
+state=/var/lib/contactsync
+
+say() { printf 'contactsync: %s\n' "$*"; }
+fail() { printf 'contactsync: %s\n' "$*" >&2; exit 1; }
+
+main() {
+    for path in "$prefix" "$sysconf" "$units"; do
+        case $path in
+        /*) ;;
+        *) fail "$path must be an absolute path." ;;
+        esac
+    done
+    [ -n "$stage" ] || [ "$(id -u)" -eq 0 ] || fail "That needs root; to look at the result first, set DESTDIR."
+    case ${1:-} in
+    install) install_all ;;
+    uninstall) uninstall_all ;;
+    *) fail "Say install or uninstall." ;;
+    esac
+}
+
+install_all() {
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "contactsync needs Python 3.11 or newer; name one: make install PYTHON=/path/to/python3.11"
+    check_place_of_python
+    make_environment
+    put_in_place
+    install_files
+    say "Installed to $stage$home."
+    ! is_live || settle
+}
+
+# The unit has ProtectHome=: a Python that somebody built at home would not be there for the daemon.
+check_place_of_python() {
+    base=$("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))')
+    case $base/ in
+    /home/* | /root/* | /run/user/*)
+        [ -n "$stage" ] ||
+            fail "$python lies in $base, where the daemon cannot reach it; name another: make install PYTHON=/usr/bin/python3"
+        say "Warning: $python lies in $base, where the daemon could not reach it."
+        ;;
+    esac
+}
+
+# Made beside the old one and moved into its place whole: a daemon that runs keeps its files until it is restarted.
+make_environment() {
+    new=$stage$home.new
+    rm -rf "$new"
+    mkdir -p "$stage$prefix/lib"
+    trap 'rm -rf "$new"' EXIT
+    "$python" -m venv "$new"
+    say "Downloading the packages of requirements-run.lock, checked by their hashes."
+    pip_install --require-hashes --only-binary :all: --requirement requirements-run.lock
+    pip_install --no-index --no-deps --no-build-isolation .
+    # What is written there about its place must be true of the place where it will be.
+    grep -lIrF "$new" "$new/bin" "$new/pyvenv.cfg" | while read -r file; do
+        sed -i "s|$new|$home|g" "$file"
+    done
+    "$new/bin/python" -m compileall -q -j 0 -s "$new" -p "$home" "$new/lib" || fail "The Python files do not compile."
+}
+
+pip_install() { "$new/bin/python" -m pip --quiet --disable-pip-version-check install --no-compile "$@"; }
+
+put_in_place() {
+    rm -rf "$stage$home.old"
+    [ ! -e "$stage$home" ] || mv "$stage$home" "$stage$home.old"
+    mv "$new" "$stage$home"
+    rm -rf "$stage$home.old"
+    mkdir -p "$stage$prefix/bin"
+    ln -sfn "$home/bin/contactsync" "$stage$prefix/bin/contactsync"
+}
+
+install_files() {
+    mkdir -p "$stage$units" "$stage/usr/lib/sysusers.d" "$stage/usr/lib/tmpfiles.d" "$stage$sysconf/contactsync"
+    sed "s|/usr/local/lib/contactsync|$home|; s|/etc/contactsync|$sysconf/contactsync|" \
+        deploy/systemd/contactsync.service >"$stage$units/contactsync.service"
+    cp deploy/systemd/contactsync.socket "$stage$units/"
+    cp deploy/systemd/contactsync.sysusers.conf "$stage/usr/lib/sysusers.d/contactsync.conf"
+    sed "s|/etc/contactsync|$sysconf/contactsync|" \
+        deploy/systemd/contactsync.tmpfiles.conf >"$stage/usr/lib/tmpfiles.d/contactsync.conf"
+    if [ -e "$stage$sysconf/contactsync/settings.toml" ]; then
+        say "$sysconf/contactsync/settings.toml is there already and stays as it is."
+    else
+        cp settings.toml "$stage$sysconf/contactsync/settings.toml"
+    fi
+}
+
+uninstall_all() {
+    if is_live && [ -e "$units/contactsync.service" ]; then
+        systemctl disable --now contactsync.service contactsync.socket
+    fi
+    rm -rf "$stage$home"
+    rm -f "$stage$prefix/bin/contactsync" "$stage$units/contactsync.service" "$stage$units/contactsync.socket" \
+        "$stage/usr/lib/sysusers.d/contactsync.conf" "$stage/usr/lib/tmpfiles.d/contactsync.conf"
+    ! is_live || systemctl daemon-reload
+    if [ "${PURGE:-}" = 1 ]; then
+        rm -rf "$stage$sysconf/contactsync" "$stage$state" "$stage/run/contactsync"
+        say "Removed, with settings, data and key. The account contactsync is still there: userdel contactsync"
+    else
+        say "Removed. Settings ($sysconf/contactsync) and data with the key ($state) are kept; PURGE=1 removes them too."
+    fi
+}
+
+# An installation for this machine, which systemd runs on now.
+is_live() { [ -z "$stage" ] && [ -d /run/systemd/system ]; }
+
+settle() {
+    systemd-sysusers contactsync.conf
+    systemd-tmpfiles --create contactsync.conf
+    systemctl daemon-reload
+    if systemctl --quiet is-active contactsync.service; then
+        say "The daemon still runs as it was; next: systemctl restart contactsync.service"
+    else
+        say "Next: systemctl enable --now contactsync.service"
+    fi
+}
+
+main "$@"
