@@ -1,0 +1,147 @@
+"""Adds and edits definitions: checked as a run would check them, and stored whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contactsync.app import secret_box
+from contactsync.cli.mapping import read_mapping
+from contactsync.cli.password import check_one_way, read_password
+from contactsync.errors import SecretError, UsageError
+from contactsync.resolve import resolve
+from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
+from contactsync.store.errors import translated
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from contactsync.cli.options import DefinitionOptions
+    from contactsync.model import Definition
+    from contactsync.settings import Settings
+
+_NAME_CHARACTERS = {"folder": 200, "owner": 200, "definition": 100}
+_NOT_COLUMNS = frozenset({"folder_id", "definition_id", "folder", "owner", "revision"})
+
+
+def with_options(definition: Definition, options: DefinitionOptions) -> Definition:
+    """A new definition with its options, checked as far as that is possible without the database.
+
+    Raises UsageError, DefinitionError.
+    """
+    _check_names(definition)
+    definition = replace(definition, **given_values(options))
+    _check(definition, options)
+    return definition
+
+
+def add(
+    connection: Connection[Any], settings: Settings, definition: Definition, options: DefinitionOptions
+) -> Definition:
+    """Store what `with_options` gave, with its password, and its folder if that is new; returns it as stored.
+
+    Raises UsageError, SecretError, DatabaseError.
+    """
+    _check_free(connection, definition)
+    password = _password(definition, options)
+    values = {field.name: getattr(definition, field.name) for field in fields(definition)}
+    with translated(), connection.transaction():
+        folder_id = add_folder(connection, definition.folder, definition.owner)
+        definition_id = add_definition(connection, folder_id, _columns(values))
+        definition = replace(definition, folder_id=folder_id, definition_id=definition_id)
+        if password is not None:
+            # It can only be sealed for a row that has its ids.
+            edit_definition(connection, definition, {"password_sealed": _seal(settings, definition, password)})
+    return definition
+
+
+def edit(
+    connection: Connection[Any],
+    settings: Settings,
+    definition: Definition,
+    changes: dict[str, Any],
+    options: DefinitionOptions,
+) -> dict[str, tuple[Any, Any]]:
+    """Apply changes (by the names of Definition) and options; returns {field: (before, after)} of what is new.
+
+    Raises UsageError, DefinitionError, SecretError, DatabaseError.
+    """
+    changes = changes | given_values(options)
+    if options.password_ref is not None:
+        changes["password_sealed"] = None
+    edited = replace(definition, **changes)
+    _check(edited, options)
+    password = _password(edited, options)
+    if password is not None:
+        changes |= {"password_ref": None, "password_sealed": _seal(settings, definition, password)}
+    news = {name: (getattr(definition, name), value) for name, value in changes.items()}
+    news = {name: (before, after) for name, (before, after) in news.items() if before != after}
+    if news:
+        edit_definition(connection, definition, _columns({name: after for name, (_, after) in news.items()}))
+    return news
+
+
+def given_values(options: DefinitionOptions) -> dict[str, Any]:
+    """The options as fields of a definition. Raises UsageError, MappingError."""
+    check_one_way(options)
+    values = options.given()
+    if options.mapping is not None:
+        values["mapping"] = read_mapping(options.mapping)
+    if options.tls_ca_file is not None:
+        # The daemon runs in a directory of its own.
+        values["tls_ca_file"] = str(Path(options.tls_ca_file).absolute())
+    return values
+
+
+def _check(definition: Definition, options: DefinitionOptions) -> None:
+    """Raise UsageError or DefinitionError when the definition as it will be makes no sense."""
+    wanted = options.password_stdin or options.password_prompt or definition.password_ref is not None
+    if wanted and definition.user is None:
+        raise UsageError("A password needs a user.", hint="Give --user, or no password to ask anonymously.")
+    try:
+        resolve(definition)
+    except SecretError as error:  # a reference that is written wrongly: for a run a failure, here wrong usage
+        raise UsageError(error.message, hint=error.hint) from None
+
+
+def _password(definition: Definition, options: DefinitionOptions) -> str | None:
+    """The password to be sealed; None when there is none, or when the stored one stays."""
+    missing = definition.password_sealed is None and definition.password_ref is None
+    return read_password(options, needed=definition.user is not None and missing)
+
+
+def _check_names(definition: Definition) -> None:
+    for what, name in (("folder", definition.folder), ("owner", definition.owner), ("definition", definition.name)):
+        if name is None:
+            continue
+        most = _NAME_CHARACTERS[what]
+        if not name.isprintable() or name != name.strip() or not 1 <= len(name) <= most:
+            raise UsageError(
+                f"{name!r} cannot be the name of a {what}.",
+                hint=f"A name has 1 to {most} printable characters and no space at its ends.",
+            )
+        if "/" in name or ":" in name:
+            raise UsageError(
+                f"{name!r} cannot be the name of a {what}: slash and colon stand between names.",
+                hint="For a personal folder use --owner, for a second definition of a folder --definition.",
+            )
+
+
+def _check_free(connection: Connection[Any], wanted: Definition) -> None:
+    if any(definition.label == wanted.label for definition in read_definitions(connection)):
+        raise UsageError(
+            f"{wanted.label} exists already.",
+            hint="Change it with `contactsync folders edit`, or add a second source: --definition NAME.",
+        )
+
+
+def _seal(settings: Settings, definition: Definition, password: str) -> bytes:
+    box = secret_box(settings)
+    return box.seal(password, folder_id=definition.folder_id, definition_id=definition.definition_id)
+
+
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields of Definition as columns of sync_definitions."""
+    kept = {name: value for name, value in values.items() if name not in _NOT_COLUMNS}
+    return {"bind_user" if name == "user" else name: value for name, value in kept.items()}

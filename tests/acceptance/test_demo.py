@@ -1,0 +1,213 @@
+"""`contactsync demo` as a newcomer starts it: real processes, with and without a terminal, ended in every way."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+CONTACTSYNC = Path(sys.executable).with_name("contactsync")
+PATIENCE = 150.0
+"""Seconds after which a test gives up; the whole demo takes about half a minute."""
+
+STORY = (
+    "1. A directory",
+    "with 1,200 people",
+    "2. The daemon",
+    "3. Two folders",
+    "4. The first load",
+    "佐藤 ミドリ",
+    '"run.finished", "outcome": "changed"',
+    "5. A contact of anna's own",
+    "+ anna/Sales",
+    "work_phones   +1 514 555-6377 -> +49 30 5550 4711",
+    "display_name  Amelia Taylor-Smith -> Amelia Brontë",
+    "source_dn   uid=u000010,ou=Sales,... -> uid=u000010,ou=Finance,...",
+    "- anna/Sales",
+    "11. Two come back",
+    "none had to be decoded",
+    "is still the row that she wrote",
+    "The daemon, PostgreSQL and slapd have ended.",
+)
+"""What has to be said, in this order."""
+
+
+class Demo:
+    """One `contactsync demo` in a directory; without a terminal unless it is given one of 80 columns."""
+
+    def __init__(self, directory: Path, *, in_terminal: bool = False, **environ: str) -> None:
+        self.shown = ""
+        self._ours, theirs = pty.openpty() if in_terminal else os.pipe()
+        if in_terminal:
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+        self.process = subprocess.Popen(
+            # As from a shell: in a session of its own, whose terminal sends Ctrl-C to whatever runs in it.
+            ["setsid", *(["--ctty"] if in_terminal else []), CONTACTSYNC, "demo"],
+            cwd=directory,
+            env={**os.environ, "TERM": "dumb", **environ},
+            stdin=theirs if in_terminal else subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+
+    def read_until(self, text: str) -> None:
+        """Wait until the demo has said this."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.shown:
+            assert time.monotonic() < deadline, f"no {text!r} in:\n{self.shown}"
+            assert self._read(), f"the demo ended without {text!r}:\n{self.shown}"
+
+    def wait(self) -> int:
+        """Wait for the end, and give the exit code."""
+        while self._read():
+            pass
+        return self.process.wait(PATIENCE)
+
+    def press_ctrl_c(self) -> None:
+        """What the key does in the demo's terminal."""
+        os.write(self._ours, b"\x03")
+
+    def send(self, number: int) -> None:
+        """Send a signal to the demo alone."""
+        self.process.send_signal(number)
+
+    def close(self) -> None:
+        """Leave nothing running when a test has failed."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.wait()
+        os.close(self._ours)
+
+    def _read(self) -> bool:
+        """Take what there is; False at the end."""
+        if not select.select([self._ours], [], [], 1)[0]:
+            return True
+        try:
+            octets = os.read(self._ours, 65_536)
+        except OSError:  # how Linux says that the other side of a terminal is gone
+            return False
+        self.shown += octets.decode(errors="replace").replace("\r\n", "\n")
+        return bool(octets)
+
+
+@pytest.fixture
+def start_demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    """Start demos in the test's own directory."""
+    with ExitStack() as stack:
+
+        def start(*, in_terminal: bool = False, **environ: str) -> Demo:
+            demo = Demo(tmp_path, in_terminal=in_terminal, **environ)
+            stack.callback(demo.close)
+            return demo
+
+        yield start
+
+
+def processes_of(directory: Path) -> list[str]:
+    """The command lines of all processes that were started with a path below this directory."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(directory) in command:
+            found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+def test_without_a_terminal_the_demo_tells_its_story_and_ends(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
+    """It ends with exit code 0, has said everything in its order, on 80 columns, and leaves nothing running."""
+    # FORCE_COLOR is about colours; a database of the caller's own is none of the demo's business.
+    demo = start_demo(COLUMNS="80", CONTACTSYNC_DATABASE__URL="postgresql://nobody.invalid/", FORCE_COLOR="")
+    assert demo.wait() == 0, demo.shown
+    position = 0
+    for text in STORY:
+        assert text in demo.shown[position:], f"no {text!r} after:\n{demo.shown[:position]}"
+        position = demo.shown.index(text, position)
+    prose = [line for line in demo.shown.splitlines() if not line.lstrip().startswith(("$", "--"))]
+    assert max(map(len, prose)) <= 80
+    assert processes_of(tmp_path) == []
+
+
+def test_in_a_terminal_it_goes_on_until_ctrl_c(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
+    """It goes on; the commands that it names work; a second demo is refused; Ctrl-C ends it with exit code 0."""
+    demo = start_demo(in_terminal=True)
+    demo.read_until("Ctrl-C ends the demo")
+    demo.read_until("~ ")
+    psql = re.search(r"\$ (\S*psql '[^']*')", demo.shown.replace("\n", ""))
+    assert psql
+    counted = subprocess.run(
+        [*shlex.split(psql[1]), "-Atc", "SELECT count(*) >= 1200 FROM contactsync.contacts"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert counted.stdout == "t\n"
+    listed = subprocess.run(
+        [CONTACTSYNC, "--settings", ".demo/settings.toml", "folders", "list"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "anna/Sales" in listed.stdout
+    second = start_demo()
+    assert second.wait() == 64
+    assert f"Another demo is running in {tmp_path}/.demo (process {demo.process.pid})." in second.shown.replace(
+        "\n", " "
+    )
+    demo.press_ctrl_c()
+    assert demo.wait() == 0, demo.shown
+    assert "Traceback" not in demo.shown
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("moment", ["1. A directory", "2. The daemon", "4. The first load"])
+def test_a_signal_in_the_middle_ends_it_cleanly(start_demo: Callable[..., Demo], tmp_path: Path, moment: str) -> None:
+    """Ctrl-C, also more than once, ends everything that runs by then; the exit code says that the story was cut."""
+    demo = start_demo()
+    demo.read_until(moment)
+    demo.send(signal.SIGINT)
+    demo.send(signal.SIGINT)
+    assert demo.wait() == 128 + signal.SIGINT
+    assert "Traceback" not in demo.shown
+    assert processes_of(tmp_path) == []
+
+
+def test_what_a_killed_demo_left_running_is_ended_by_the_next(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
+    """After kill -9 of the demo alone the next one ends the daemon, slapd and PostgreSQL of the first, and works."""
+    killed = start_demo()
+    killed.read_until("3. Two folders")
+    left = processes_of(tmp_path)
+    killed.send(signal.SIGKILL)
+    killed.process.wait()
+    demo = start_demo()
+    demo.read_until("What an earlier demo had left there is removed.")
+    assert not set(left) & set(processes_of(tmp_path))
+    demo.read_until("2. The daemon")
+    demo.send(signal.SIGTERM)
+    assert demo.wait() == 128 + signal.SIGTERM
+    assert len(left) >= 3
+    assert processes_of(tmp_path) == []
+
+
+def test_it_deletes_nothing_that_is_not_its_own(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
+    """A directory .demo with something else in it is left alone, and the demo says so."""
+    precious = tmp_path / ".demo" / "thesis.txt"
+    precious.parent.mkdir()
+    precious.write_text("years of work")
+    demo = start_demo()
+    assert demo.wait() == 64
+    assert "holds something that is not a demo's" in demo.shown
+    assert precious.read_text() == "years of work"

@@ -1,0 +1,185 @@
+"""Bad passwords do not lock accounts: a real slapd that locks after three of them, and the real daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ldap3
+import psycopg
+import pytest
+
+from contactsync.demo.slapd import PrivateSlapd
+
+Person = psycopg.Connection[Any]
+Until = Callable[[Callable[[], Any], str], Any]
+
+LOCK_AFTER = 3
+
+
+@pytest.fixture
+def directory(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
+    """Start a slapd that locks an account after three refused passwords."""
+    return make_slapd(lock_after=LOCK_AFTER)
+
+
+@pytest.fixture
+def daemon(database: str, make_daemon: Callable[..., Any], directory: PrivateSlapd) -> Any:
+    """Start a daemon that knows a wrong password of the reader, the right one, and that of somebody else."""
+    passwords = {"WRONG": "not it", "RIGHT": directory.reader_password, "OTHER": directory.limited_password}
+    daemon = make_daemon(database, **passwords)
+    daemon.start()
+    return daemon
+
+
+def define(person: Person, directory: PrivateSlapd, name: str = "Staff", **columns: str) -> int:
+    """Add a folder whose definition has the wrong password and a schedule of a second; give the definition's id."""
+    values = {
+        "query": f"{directory.url}/{directory.people_base}",
+        "bind_user": directory.reader_dn,
+        "password_ref": "env:WRONG",
+        **columns,
+    }
+    row = person.execute(
+        """
+        WITH f AS (INSERT INTO contactsync.folders (name) VALUES (%(name)s) RETURNING folder_id)
+        INSERT INTO contactsync.sync_definitions (folder_id, query, bind_user, password_ref, tls, schedule)
+        SELECT folder_id, %(query)s, %(bind_user)s, %(password_ref)s, 'none', 'every 1s' FROM f RETURNING definition_id
+        """,
+        {"name": name, **values},
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def set_password(person: Person, definition_id: int, reference: str) -> None:
+    """Edit a definition's password."""
+    person.execute(
+        "UPDATE contactsync.sync_definitions SET password_ref = %s WHERE definition_id = %s", [reference, definition_id]
+    )
+
+
+def refused(directory: PrivateSlapd) -> int:
+    """Count the refused passwords that slapd remembers of the reader."""
+    connection = directory.connection()
+    connection.search(directory.reader_dn, "(objectClass=*)", ldap3.BASE, attributes=["pwdFailureTime"])
+    found = connection.entries[0].entry_attributes_as_dict["pwdFailureTime"]
+    connection.unbind()
+    return len(found)
+
+
+def state(person: Person, definition_id: int) -> tuple[str, str | None] | None:
+    """Give the state and reason of a definition, as applications see them."""
+    statement = "SELECT state, reason FROM contactsync.definition_overview WHERE definition_id = %s"
+    return person.execute(statement, [definition_id]).fetchone()
+
+
+def runs(person: Person, definition_id: int) -> list[tuple[str, str | None]]:
+    """Give trigger and outcome of a definition's runs, oldest first."""
+    statement = "SELECT trigger, outcome FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id"
+    return person.execute(statement, [definition_id]).fetchall()
+
+
+def lock(person: Person, directory: PrivateSlapd, until: Until, **columns: str) -> int:
+    """Add a definition with the wrong password and wait for the verdict."""
+    definition_id = define(person, directory, **columns)
+    until(lambda: (state(person, definition_id) or ("",))[0] == "locked", "the definition to be locked")
+    return definition_id
+
+
+def see_the_schedule_go_on(person: Person, directory: PrivateSlapd, until: Until) -> None:
+    """Wait until another definition of the same directory ran twice by its schedule of a second."""
+    witness = define(person, directory, "Witness", bind_user=directory.limited_dn, password_ref="env:OTHER")
+    until(lambda: runs(person, witness).count(("schedule", "unchanged")) >= 2, "another definition's runs")
+
+
+def test_a_refused_password_is_tried_once_and_said_loudly(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until, cli: Any
+) -> None:
+    """A schedule of a second stops after one attempt; the table, the log and the command line say why."""
+    definition_id = lock(person, directory, until)
+    see_the_schedule_go_on(person, directory, until)
+    assert len(runs(person, definition_id)) == refused(directory) == 1
+    due = "SELECT next_run_at FROM contactsync.sync_status WHERE definition_id = %s"
+    until(lambda: person.execute(due, [definition_id]).fetchone() == (None,), "no next run")
+    (event,) = daemon.events("definition.locked")
+    assert (event["level"], event["folder"], event["definition"]) == ("error", "Staff", definition_id)
+    assert ("locked", event["reason"]) == state(person, definition_id)
+    assert directory.reader_dn in event["reason"]
+    listed = cli("folders", "list").stdout
+    assert "Staff is locked: " in listed
+    assert directory.reader_dn in listed
+
+
+def test_a_locked_definition_stays_locked_over_a_restart(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """A daemon that starts does not try what the one before it was refused, and says so again."""
+    definition_id = lock(person, directory, until)
+    daemon.stop()
+    daemon.start()
+    see_the_schedule_go_on(person, directory, until)
+    assert len(runs(person, definition_id)) == refused(directory) == 1
+    assert len(daemon.events("definition.locked")) == 2
+
+
+def test_an_edit_unlocks_and_is_tried_once(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+    """Another wrong password costs one attempt more; the right one brings the schedule back."""
+    definition_id = lock(person, directory, until)
+    person.execute("UPDATE contactsync.sync_definitions SET filter = '(uid=*)'")
+    until(lambda: len(runs(person, definition_id)) == 2, "the attempt after the edit")
+    until(lambda: (state(person, definition_id) or ("",))[0] == "locked", "the definition to be locked again")
+    assert len(runs(person, definition_id)) == refused(directory) == 2
+    set_password(person, definition_id, "env:RIGHT")
+    until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
+    assert state(person, definition_id) == ("valid", None)
+    assert daemon.events("definition.unlocked", definition=definition_id)
+
+
+def test_an_edit_without_a_daemon_unlocks(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+    """What is corrected while the daemon is down runs when it comes back."""
+    definition_id = lock(person, directory, until)
+    daemon.stop()
+    set_password(person, definition_id, "env:RIGHT")
+    assert state(person, definition_id) == ("valid", None)
+    daemon.start()
+    until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
+
+
+def test_a_run_by_hand_tries_once_and_unlocks_when_it_gets_in(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """A request from SQL is an attempt; when the directory took the password meanwhile, the schedule goes on."""
+    definition_id = lock(person, directory, until)
+    person.execute("SELECT contactsync.request_sync('Staff')")
+    until(lambda: runs(person, definition_id)[1:] == [("request", "failed")], "the attempt by hand")
+    assert len(runs(person, definition_id)) == refused(directory) == 2
+    connection = directory.connection()
+    connection.modify(directory.reader_dn, {"userPassword": [(ldap3.MODIFY_REPLACE, ["not it"])]})
+    connection.unbind()
+    person.execute("SELECT contactsync.request_sync('Staff')")
+    until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
+    assert state(person, definition_id) == ("valid", None)
+    assert len(daemon.events("definition.locked")) == 1
+
+
+def test_a_list_of_servers_is_no_list_of_attempts(
+    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """A password that one server refused is not offered to the next."""
+    assert daemon
+    lock(person, directory, until, query=f"127.0.0.1:{directory.port} localhost:{directory.port}")
+    assert refused(directory) == 1
+
+
+def test_many_folders_of_one_user_are_one_attempt(
+    database: str, make_daemon: Callable[..., Any], person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """More folders than the account survives refusals: the first one's is enough for all of them."""
+    ids = [define(person, directory, f"Folder {number}") for number in range(LOCK_AFTER + 2)]
+    daemon = make_daemon(database, WRONG="not it", CONTACTSYNC_SCHEDULER__PER_SERVER="1")
+    daemon.start()
+    until(lambda: all((state(person, key) or ("",))[0] == "locked" for key in ids), "all of them to be locked")
+    assert refused(directory) == 1
+    assert [runs(person, key) for key in ids] == [[("startup", "failed")]] * len(ids)
+    assert sum("was not tried" in str(state(person, key)) for key in ids) == len(ids) - 1
