@@ -37,7 +37,8 @@ class PrivateSlapd:
     `suffix` is made of DC components. `ldif` (text, or the path of a file) is loaded below it when the server is
     first started. `size_limit` (entries, 500 unless given: OpenLDAP's own default) holds for everyone but the admin
     and the reader. Ports are chosen free unless given, and stay the same over restarts. `certificates` serve LDAPS
-    and StartTLS. Anonymous clients may bind and read the root DSE, no more.
+    and StartTLS. Anonymous clients may bind and read the root DSE, no more. An account is locked after
+    `lock_after` refused passwords (0: never).
 
     Three users, each with a password made anew: `admin_dn` may change everything; `reader_dn` may read everything
     without limits; `limited_dn` gets no more than `size_limit` entries out of one search, paged or not.
@@ -53,6 +54,7 @@ class PrivateSlapd:
         port: int | None = None,
         tls_port: int | None = None,
         certificates: CertificateFiles | None = None,
+        lock_after: int = 0,
         programs: Path = DEBIAN_PROGRAMS,
     ) -> None:
         self.directory = directory
@@ -67,6 +69,7 @@ class PrivateSlapd:
         self._size_limit = 500 if size_limit is None else size_limit
         self._ldif = ldif
         self._certificates = certificates
+        self._lock_after = lock_after
         self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
         self._filled = False
@@ -158,7 +161,7 @@ class PrivateSlapd:
         if not path.exists():
             raise ContactsyncError(
                 f"The OpenLDAP server is not installed: there is no {path}.",
-                hint="Install Debian's packages: sudo apt-get install slapd ldap-utils.",
+                hint="`make demo` and `make test` install it; by hand: sudo apt-get install slapd ldap-utils.",
             )
         return str(path)
 
@@ -203,6 +206,16 @@ class PrivateSlapd:
         return (
             f"dn: {self.suffix}\nobjectClass: dcObject\nobjectClass: organization\ndc: {top}\no: {top}\n\n"
             f"{accounts}dn: {self.people_base}\nobjectClass: organizationalUnit\nou: people\n\n"
+            f"{self._password_policy()}"
+        )
+
+    def _password_policy(self) -> str:
+        """The entry that slapo-ppolicy(5) goes by."""
+        if not self._lock_after:
+            return ""
+        return (
+            f"dn: cn=policy,{self.suffix}\nobjectClass: organizationalRole\nobjectClass: pwdPolicy\ncn: policy\n"
+            f"pwdAttribute: userPassword\npwdLockout: TRUE\npwdMaxFailure: {self._lock_after}\n\n"
         )
 
     def _config(self) -> str:
@@ -213,6 +226,7 @@ class PrivateSlapd:
         return f"""\
 modulepath {_MODULES}
 moduleload back_mdb.so
+{"moduleload ppolicy.so" if self._lock_after else ""}
 {schemas}
 pidfile "{self.directory}/slapd.pid"
 loglevel none
@@ -235,6 +249,7 @@ limits dn.exact="{self.reader_dn}" size.soft=unlimited size.hard=unlimited size.
 index objectClass,entryUUID,uid,mail eq
 access to attrs=userPassword by anonymous auth by * none
 access to * by users read by * none
+{f'overlay ppolicy{chr(10)}ppolicy_default "cn=policy,{self.suffix}"' if self._lock_after else ""}
 """
 
     def _launch(self) -> bool:
