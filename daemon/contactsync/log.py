@@ -1,4 +1,4 @@
-"""The log: structlog for us and for the libraries, as JSON lines for machines or readable lines for people."""
+"""The log: structlog for us and for the libraries, as JSON lines, in systemd's journal, or readable for people."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import codecs
 import io
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-Format = Literal["auto", "json", "console"]
+from contactsync.journal import JOURNAL_SOCKET, JournalHandler, is_journal, render_record
+
+Format = Literal["auto", "json", "console", "journal"]
 Level = Literal["debug", "info", "warning", "error"]
 
 REDACTED = "***"
@@ -24,22 +27,22 @@ _HARMLESS_NAMES = frozenset({"password_ref", "secrets", "key_file"})
 _QUIET_LIBRARIES = ("apscheduler", "psycopg", "yoyo")
 
 
-def configure_logging(log_format: Format, level: Level, stream: TextIO, environ: Mapping[str, str]) -> None:
-    """Send every log record of this process to `stream`; may be called again.
+def configure_logging(
+    log_format: Format, level: Level, stream: TextIO, environ: Mapping[str, str], journal: Path = JOURNAL_SOCKET
+) -> None:
+    """Send every log record of this process to `stream`, or to the socket of systemd's journal; may be called again.
 
-    `auto` means `console` on a terminal, and `json` elsewhere and under a service manager (which sets JOURNAL_STREAM
-    or INVOCATION_ID in `environ`). What is bound by structlog.contextvars stands on every record of that thread,
-    the libraries' records included.
+    `auto` means `journal` when systemd has connected `stream` to it, `console` on a terminal, and `json` elsewhere and
+    under a service manager (which sets JOURNAL_STREAM or INVOCATION_ID in `environ`). Without a journal's socket,
+    `journal` means `json`. What is bound by structlog.contextvars stands on every record of that thread, the libraries'
+    records included.
     """
-    as_json = log_format == "json" or (log_format == "auto" and not _for_people(stream, environ))
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # a name in letters that the stream lacks must not cost a record
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(stream, as_json=as_json))
-    threshold = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(handlers=[handler], level=threshold, force=True)
+    handler = _handler(_chosen(log_format, stream, environ), stream, journal)
+    logging.basicConfig(handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    _calm_libraries(threshold)
+    set_level(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -52,6 +55,13 @@ def configure_logging(log_format: Format, level: Level, stream: TextIO, environ:
     )
 
 
+def set_level(level: Level) -> None:
+    """Log this and what is worse from now on."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger().setLevel(threshold)
+    _calm_libraries(threshold)
+
+
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace the values of fields that are named like secrets, at any depth."""
     return {key: _redacted(key, value) for key, value in event.items()}
@@ -62,8 +72,23 @@ def in_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     return {key: event[key] for key in ("timestamp", "level", "event") if key in event} | {**event}
 
 
-def _for_people(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    return stream.isatty() and not ("JOURNAL_STREAM" in environ or "INVOCATION_ID" in environ)
+def _chosen(log_format: Format, stream: TextIO, environ: Mapping[str, str]) -> Format:
+    if log_format != "auto":
+        return log_format
+    if is_journal(stream, environ):
+        return "journal"
+    served = "JOURNAL_STREAM" in environ or "INVOCATION_ID" in environ
+    return "console" if stream.isatty() and not served else "json"
+
+
+def _handler(log_format: Format, stream: TextIO, journal: Path) -> logging.Handler:
+    lines = logging.StreamHandler(stream)
+    lines.setFormatter(_formatter(_to_console(stream) if log_format == "console" else _to_json(stream)))
+    if log_format != "journal" or not journal.exists():
+        return lines
+    handler = JournalHandler(journal, otherwise=lines)
+    handler.setFormatter(_formatter([structlog.processors.format_exc_info, render_record]))
+    return handler
 
 
 def _takes_all_letters(stream: TextIO) -> bool:
@@ -82,18 +107,22 @@ def _common_processors() -> list[Processor]:
     ]
 
 
-def _formatter(stream: TextIO, *, as_json: bool) -> structlog.stdlib.ProcessorFormatter:
-    # Tracebacks are Python's plain ones in either form: structlog's own renderers for people would also print the
-    # local variables, and a bind password is one of them.
-    last: list[Processor] = (
-        [
-            structlog.processors.format_exc_info,
-            in_order,
-            structlog.processors.JSONRenderer(ensure_ascii=not _takes_all_letters(stream), default=str),
-        ]
-        if as_json
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
-    )
+# Tracebacks are Python's plain ones in every form: structlog's own renderers for people would also print the local
+# variables, and a bind password is one of them.
+
+
+def _to_json(stream: TextIO) -> list[Processor]:
+    letters = _takes_all_letters(stream)
+    json_lines = structlog.processors.JSONRenderer(ensure_ascii=not letters, default=str)
+    return [structlog.processors.format_exc_info, in_order, json_lines]
+
+
+def _to_console(stream: TextIO) -> list[Processor]:
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+
+
+def _formatter(last: list[Processor]) -> structlog.stdlib.ProcessorFormatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_common_processors(),
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
