@@ -1,6 +1,6 @@
 # Everything that make does here is listed by `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock clean install uninstall setup
+.PHONY: help demo test lint lock clean install uninstall setup setup-test
 SHELL := /bin/sh
 BIN := .venv/bin
 export PYTHON ?= python3
@@ -12,7 +12,7 @@ help: ## Say what can be made
 demo: setup ## Show the main job on a real directory and a real database
 	@$(BIN)/contactsync demo
 
-test: lint ## Check the code and run every test
+test: setup-test lint ## Check the code and run every test
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest; status=$$?; $(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
 
@@ -41,3 +41,6 @@ clean: ## Remove what make has made here: the environment, the demo's data, cach
 
 setup:
 	@tools/setup.sh
+
+setup-test:
+	@tools/setup.sh test

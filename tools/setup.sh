@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps slapd and useradd, out of most people's PATH
 python=${PYTHON:-python3}
+purpose=${1:-} # "test": also what only the tests need
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -63,8 +64,10 @@ as_root() {
 missing_packages() {
     command -v slapd >/dev/null || printf ' slapd'
     command -v ldapsearch >/dev/null || printf ' ldap-utils'
-    command -v curl >/dev/null || printf ' curl'
-    command -v promtool >/dev/null || printf ' prometheus' # for promtool, which checks the alert rules
+    if [ "$purpose" = test ]; then
+        command -v curl >/dev/null || printf ' curl'
+        command -v promtool >/dev/null || printf ' prometheus' # for promtool, which checks the alert rules
+    fi
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
 }
 
