@@ -14,7 +14,7 @@ demo: setup ## Show the main job on a real directory and a real database
 
 test: setup-test lint ## Check the code and run every test
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest; status=$$?; $(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
+	@$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile; status=$$?; $(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
 
 lint: setup ## Check the code without running it
 	$(BIN)/ruff check

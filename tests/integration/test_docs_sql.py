@@ -1,4 +1,4 @@
-"""docs/sql.md: what it says to applications is true, statement by statement."""
+"""docs/sql.md, and README.md after it: what they say to applications is true, statement by statement."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from contactsync.resolve import resolve
 from contactsync.store.definitions import add_definition, add_folder, read_definitions
 from contactsync.store.embedded.cluster import SUPERUSER
 
-PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "docs" / "sql.md", ROOT / "README.md"]
 BLOCK = re.compile(r"^```sql\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 Documents = list[dict[str, Any]]
 
 
 def statements() -> list[str]:
-    """All statements of the page, in their order; none of them has a semicolon inside."""
-    blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+    """All statements of the pages, in their order; none of them has a semicolon inside."""
+    blocks = [block for page in PAGES for block in BLOCK.findall(page.read_text(encoding="utf-8"))]
     return [statement.strip() for block in blocks for statement in block.split(";") if statement.strip()]
 
 
@@ -39,7 +40,7 @@ def conninfo(database: str) -> str:
 
 
 def carry_out(conninfo: str) -> Documents:
-    """Carry out the page: what grants rights as the owner, all else as the application; gives the rows of the reads."""
+    """Carry out the pages: what grants rights as the owner, all else as the application; gives the rows of the reads."""
     rows: Documents = []
     with psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as connection:
         for statement in statements():
@@ -71,7 +72,7 @@ def test_people_may_throw_away_their_own_contacts(conninfo: str) -> None:
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("SET ROLE application")
         deleted = connection.execute("DELETE FROM contactsync.contacts WHERE display_name = 'Our plumber'").rowcount
-    assert deleted == 1
+    assert deleted == len(PAGES)
 
 
 def test_without_the_grants_nothing_can_be_read(conninfo: str) -> None:

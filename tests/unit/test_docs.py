@@ -219,7 +219,7 @@ def test_every_as_is_described() -> None:
     assert {code(row[0]) for row in table(MAPPING, "as")} == set(EDITS)
 
 
-@pytest.mark.parametrize("call", calls(), ids=lambda call: f"{call.page}: {call.text}")
+@pytest.mark.parametrize("call", list(calls()), ids=lambda call: f"{call.page}: {call.text}")
 def test_every_command_exists(call: Call) -> None:
     """Each command line of contactsync in the pages has commands, options and arguments that typer takes."""
     parse(words_of(call.text), whole=call.whole)

@@ -62,7 +62,7 @@ def show_usage_error(error: typer.TyperException, console: Console) -> int:
     hint = f"Try `{context.command_path} --help`." if context else ""
     if getattr(error, "option_name", None) in GLOBAL_OPTIONS:
         hint = f"{error.option_name} goes before the command: contactsync {error.option_name} ... COMMAND."  # type: ignore[attr-defined]
-    _say(console, f"{message.rstrip('.')}.", hint)
+    _say(console, message if message.endswith((".", "?")) else f"{message}.", hint)
     return ExitCode.USAGE if error.exit_code == _CLICK_USAGE else error.exit_code
 
 

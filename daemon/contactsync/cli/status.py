@@ -14,9 +14,10 @@ from contactsync.cli.overview import state_of
 from contactsync.cli.remote import live_daemon
 from contactsync.cli.render import NOTHING, show_json, show_pairs, show_table, show_text, until
 from contactsync.cli.runs import RUN_COLUMNS, RUN_NUMBERS, RUN_STYLES, run_cells, run_document
-from contactsync.errors import ControlError
+from contactsync.errors import ControlError, DatabaseError
 from contactsync.settings import find_settings_file
 from contactsync.store.definitions import read_overview
+from contactsync.store.embedded import psql_command
 from contactsync.store.looks import daemon_listens, server_version
 from contactsync.store.pool import connection_of
 from contactsync.store.runs import latest_runs
@@ -32,9 +33,16 @@ RUNS = 5
 
 
 def show_status(invocation: Invocation, *, as_json: bool) -> None:
-    """One look at everything. Raises DatabaseError when there is no database to look at."""
-    with invocation.pool() as pool, connection_of(pool) as connection:
-        status = _look(invocation, connection)
+    """One look at everything. Raises DatabaseError when there is no database to look at, and no daemon to ask."""
+    live = _ask_daemon(invocation)
+    try:
+        with invocation.pool() as pool, connection_of(pool) as connection:
+            status = _look(invocation, connection, live)
+    except DatabaseError as error:
+        if live is None:
+            raise
+        _show_daemon_only(invocation, live, error, as_json=as_json)
+        return
     if as_json:
         show_json(invocation.out, status | {"runs": [run_document(run) for run in status["runs"]]})
         return
@@ -45,9 +53,18 @@ def show_status(invocation: Invocation, *, as_json: bool) -> None:
         show_table(invocation.out, RUN_COLUMNS, cells, numbers=RUN_NUMBERS, styles=RUN_STYLES)
 
 
-def _look(invocation: Invocation, connection: Connection[Any]) -> dict[str, Any]:
+def _show_daemon_only(invocation: Invocation, live: dict[str, Any], error: DatabaseError, *, as_json: bool) -> None:
+    """For somebody who may ask the daemon, and may not open its database."""
+    status = {"daemon_running": True, "daemon": live, "database": None}
+    if as_json:
+        show_json(invocation.out, status)
+        return
+    show_pairs(invocation.out, {"Daemon": _daemon(status)})
+    show_text(invocation.err, f"Its database cannot be opened from here: {error}", style="yellow")
+
+
+def _look(invocation: Invocation, connection: Connection[Any], live: dict[str, Any] | None) -> dict[str, Any]:
     rows = read_overview(connection)
-    live = _ask_daemon(invocation)
     listens = live is not None or daemon_listens(connection)
     due = [row for row in rows if row["next_run_at"] is not None and row["enabled"]]
     first = min(due, key=lambda row: row["next_run_at"], default=None) if listens else None
@@ -61,6 +78,7 @@ def _look(invocation: Invocation, connection: Connection[Any]) -> dict[str, Any]
         "settings_file": str(file) if file else None,
         "state_directory": str(settings.state.directory),
         "database": {"embedded": not url, "url": _without_password(url) if url else None},
+        "psql": None if url else _psql(connection),
         "daemon_running": listens,
         "daemon": live,
         "definitions": dict(Counter(state_of(row).value for row in rows)),
@@ -79,6 +97,7 @@ def _pairs(status: Mapping[str, Any]) -> dict[str, str]:
         "Contacts": f"{status['contacts']:,}",
         "Next run": f"{first['label']}, {until(first['at'])}" if first else NOTHING,
         "Database": _database(status),
+        **({"SQL": status["psql"]} if status["psql"] else {}),
         "Settings": status["settings_file"] or "defaults (no settings.toml found)",
         "State": status["state_directory"],
         "Version": f"contactsync {status['version']}, Python {status['python_version']}",
@@ -113,6 +132,12 @@ def _database(status: Mapping[str, Any]) -> str:
     database = status["database"]
     where = "embedded" if database["embedded"] else database["url"]
     return f"{where} (PostgreSQL {status['postgresql_version']})"
+
+
+def _psql(connection: Connection[Any]) -> str:
+    """How to look at the embedded database, which nobody else could know."""
+    info = connection.info
+    return psql_command(make_conninfo(host=info.host, user=info.user, dbname=info.dbname))
 
 
 def _without_password(url: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from contactsync.errors import ContactsyncError
+from contactsync.demo.surprise import Surprise
 
 if TYPE_CHECKING:
     from contactsync.demo.watching import Contact, Recorded
@@ -16,15 +16,6 @@ Change = Mapping[str, tuple[Any, Any]]
 """Before and after of every field that differs."""
 
 _BLANK: tuple[Any, ...] = (None, [], {})
-
-
-class Surprise(ContactsyncError):
-    """The demo saw something else than it had to."""
-
-    code = "demo.surprise"
-
-    def __init__(self, expected: str, saw: str) -> None:
-        super().__init__(f"The demo expected {expected}; it saw {saw}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import psycopg
 
-from contactsync.demo.checking import Surprise, expect
+from contactsync.demo.checking import expect
 from contactsync.demo.company import Company, administered
 from contactsync.demo.people import write_people
 from contactsync.demo.place import Place
 from contactsync.demo.programs import Programs
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.demo.stopping import Stopper
+from contactsync.demo.surprise import Surprise
 from contactsync.demo.watching import Watcher
 from contactsync.store.embedded import embedded_server
 

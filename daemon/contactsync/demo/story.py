@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from ldap3.core.exceptions import LDAPException
 
 from contactsync.demo.changing import Changing
-from contactsync.demo.checking import Surprise
 from contactsync.demo.going_on import GoingOn
 from contactsync.demo.opening import Opening
 from contactsync.demo.place import Place, open_place
 from contactsync.demo.showing import Teller
 from contactsync.demo.stage import Stage
 from contactsync.demo.stopping import Stopped, Stopper
+from contactsync.demo.surprise import Surprise
 from contactsync.errors import ContactsyncError
 from contactsync.store.errors import translated
 

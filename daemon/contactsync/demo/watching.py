@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row
 
-from contactsync.demo.checking import Surprise
+from contactsync.demo.surprise import Surprise
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -12,7 +12,7 @@ from contactsync.ldap.deadline import Deadline
 from contactsync.ldap.query import ServerAddress
 
 if TYPE_CHECKING:
-    from contactsync.doctor.sampling import Sample
+    from contactsync.doctor.sample import Sample
     from contactsync.errors import DirectoryError
     from contactsync.ldap.rootdse import RootDse
     from contactsync.model import Definition, RunReport

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contactsync.doctor.asking import Answer, Search, ask_by_pages
 from contactsync.doctor.reading import patience
 from contactsync.doctor.result import Status, StepResult, counted
+from contactsync.doctor.sample import Sample
 from contactsync.ldap.identity import BY_DN
 from contactsync.model import MappedEntry, RejectedEntry
 
@@ -23,20 +23,6 @@ _REASONS_SHOWN = 3
 _NO_ENTRIES = StepResult(status=Status.SKIPPED, text="There are no entries to look at.")
 _COLUMNS = {"name": "display_name", "email": "emails", "phone": "work_phones", "department": "department"}
 """What a sample shows of a contact, with the field that it comes from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The first pages of the search, their entries mapped as a run maps them."""
-
-    pages: tuple[Answer, ...]
-    mapped: tuple[MappedEntry, ...]
-    rejected: tuple[RejectedEntry, ...]
-
-    @property
-    def number(self) -> int:
-        """How many entries there are."""
-        return len(self.mapped) + len(self.rejected)
 
 
 def _sample(checkup: Checkup) -> Sample:

@@ -47,7 +47,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, search: Sequ
         table = values.setdefault(section, {})
         if isinstance(table, dict):
             table.update(overriding)
-    _fill_in_places(values, environ)
+    _fill_in_places(values, environ, of_system=file == search[0])
     problems = [problem for name in sorted(environ) if (problem := _unknown_variable(name))]
     try:
         settings = Settings(**values)
@@ -135,20 +135,24 @@ def _unknown_variable(name: str) -> str | None:
     return describe_unknown_variable(name, {*_variables(), FILE_VARIABLE})
 
 
-def _fill_in_places(values: dict[str, Any], environ: Mapping[str, str]) -> None:
+def _fill_in_places(values: dict[str, Any], environ: Mapping[str, str], *, of_system: bool) -> None:
     """Put in the places that depend on who runs this where the settings leave them open or empty."""
     state, secrets, control = (values.setdefault(section, {}) for section in ("state", "secrets", "control"))
     if not (isinstance(state, dict) and isinstance(secrets, dict) and isinstance(control, dict)):
         return
-    state["directory"] = state.get("directory") or default_state_directory(environ)
+    state["directory"] = state.get("directory") or default_state_directory(environ, of_system=of_system)
     if not secrets.get("key_file"):
         secrets["key_file"] = _default_key_file(state["directory"], environ)
     if not control.get("socket"):
         control["socket"] = _default_socket(state["directory"], environ)
 
 
-def default_state_directory(environ: Mapping[str, str]) -> Path:
-    """What systemd's StateDirectory= gave, else /var/lib for root and the system user, else the XDG state directory."""
+def default_state_directory(environ: Mapping[str, str], *, of_system: bool = False) -> Path:
+    """What systemd's StateDirectory= gave, else /var/lib for root and the system user, else the XDG state directory.
+
+    With the system's settings file it is /var/lib for everyone: who asks how the folders do means the system's, and
+    not new ones at home.
+    """
     given = Path(environ.get("STATE_DIRECTORY", "").partition(":")[0])
     if given.is_absolute():
         return given
@@ -158,7 +162,7 @@ def default_state_directory(environ: Mapping[str, str]) -> Path:
         name, home = entry.pw_name, entry.pw_dir
     except KeyError:  # a container's user without an account
         name, home = "", "/"
-    if user == 0 or name == SYSTEM_USER:
+    if of_system or user == 0 or name == SYSTEM_USER:
         return SYSTEM_STATE
     xdg = Path(environ.get("XDG_STATE_HOME", ""))
     return (xdg if xdg.is_absolute() else Path(environ.get("HOME") or home, ".local", "state")) / "contactsync"

@@ -43,7 +43,7 @@ def parse_cron(text: str, zone: ZoneInfo) -> Cron:
     """
     words = text.split()
     if len(words) != len(_FIELDS):
-        raise ScheduleError(f"cron has five fields, and there are {len(words)}.")
+        raise ScheduleError(f"cron has five fields, not {len(words)}.")
     minutes, hours, days, months, weekdays = (_numbers(field, word) for field, word in zip(_FIELDS, words, strict=True))
     either_day = not words[2].startswith("*") and not words[4].startswith("*")
     cron = Cron(minutes, hours, days, months, weekdays, either_day, zone)
