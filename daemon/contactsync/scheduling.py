@@ -214,11 +214,14 @@ class Schedule:
         if now.timetable is None:
             self._unschedule(definition_id)
             return
+        edited = before is not None and before.what_is_read != now.what_is_read
+        if edited:
+            # Before its schedule can: a password that was refused is tried again after an edit, and not by schedule.
+            self._dispatcher.request(definition_id, Trigger.EDIT)
         if before is None or before.timetable != now.timetable:
             self._schedule(now)
-            self._catch_up(now, last_start)
-        if before and before.what_is_read != now.what_is_read:
-            self._dispatcher.request(definition_id, Trigger.EDIT)
+            if not edited:
+                self._catch_up(now, last_start)
 
     def _schedule(self, followed: Followed) -> None:
         definition_id = followed.definition.definition_id
