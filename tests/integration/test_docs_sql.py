@@ -40,7 +40,7 @@ def conninfo(database: str) -> str:
 
 
 def carry_out(conninfo: str) -> Documents:
-    """Carry out the pages: what grants rights as the owner, all else as the application; gives the rows of the reads."""
+    """Carry out the pages, grants as the owner and all else as the application; gives the rows of the reads."""
     rows: Documents = []
     with psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as connection:
         for statement in statements():

@@ -27,7 +27,7 @@ from contactsync.timetable import parse_schedule
 ROOT = Path(__file__).parents[2]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.md")]
+    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.md")])
 }
 QUERY = PAGES["docs/query.md"]
 MAPPING = PAGES["docs/mapping.md"]
@@ -230,6 +230,25 @@ def test_a_command_that_does_not_exist_is_found() -> None:
     for wrong in ("contactsync synk Staff", "contactsync sync Staff --now", "contactsync approve"):
         with pytest.raises(typer.TyperException):
             parse(words_of(wrong), whole=True)
+
+
+def test_the_code_map_has_every_module() -> None:
+    """CONTRIBUTING.md names every part of the package, those of ldap/ and store/ one by one, and none that is gone."""
+    package = ROOT / "daemon" / "contactsync"
+    shown = {path for row in table(PAGES["CONTRIBUTING.md"], "where") for path in mapped(package, row[0])}
+    there = {path for folder in ("", "ldap", "store") for path in (package / folder).iterdir() if path.name[0] != "_"}
+    assert {path.relative_to(package) for path in shown ^ there} == {Path("ldap"), Path("store")}
+
+
+def mapped(package: Path, cell: str) -> Iterator[Path]:
+    """The files and folders that a cell such as "`ldap/wire` `ber`" stands for; each stands for something."""
+    names = SPAN.findall(cell)
+    folder = package / (names[0].partition("/")[0] if re.search("/.", names[0]) else "")
+    for name in names:
+        last = name.rstrip("/").rpartition("/")[2]
+        found = [*folder.glob(last), *folder.glob(f"{last}.py")]
+        assert found, name
+        yield from found
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -45,6 +45,8 @@ def _show(invocation: Invocation, rows: Sequence[dict[str, Any]], *, listens: bo
         if state in {State.INVALID, State.LOCKED}:
             invocation.out.print()
             show_text(invocation.out, f"{row['label']} is {state}: {row['reason']}")
+        if state is State.LOCKED:
+            show_text(invocation.out, "The schedule does not try it again, until it is edited or run by hand.")
     if not listens:
         invocation.out.print()
         show_text(invocation.out, NO_DAEMON)

@@ -104,7 +104,7 @@ def _accepted(target: Target, handshake: _Handshake, options: ConnectOptions) ->
         return StepResult(
             status=Status.WARNING,
             text=text.format("the certificate is NOT checked"),
-            hint="Anybody could stand in for the server and read the password. Set `tls_verify` to true.",
+            hint="Anybody could stand in for the server and read the password; set `tls_verify` (--tls-verify).",
             details=handshake.details(),
             data=data,
         )

@@ -53,13 +53,13 @@ class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
 
 def _context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:
     if ca_file is not None and not Path(ca_file).is_file():
-        raise DefinitionError(f"There is no file {ca_file!r}.", hint="Correct `tls_ca_file`.")
+        raise DefinitionError(f"There is no file {ca_file!r}.", hint="Correct `tls_ca_file` (--ca-file).")
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ValueError) as error:
         raise DefinitionError(
             f"{ca_file!r} holds no certificates: {error}.",
-            hint="`tls_ca_file` takes a readable file of certificates in PEM form.",
+            hint="`tls_ca_file` (--ca-file) takes a readable file of certificates in PEM form.",
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not verify:
@@ -91,7 +91,7 @@ def handshake_error(failure: Exception, server: str, *, seconds: float) -> Direc
 
 def _certificate_error(failure: ssl.SSLCertVerificationError, server: str) -> CertificateRefused:
     code, said = failure.verify_code, failure.verify_message.rstrip(".")
-    trust = "Put the certificate of the authority that issued it into a file and name that in `tls_ca_file`."
+    trust = "Put the certificate of the authority that issued it into a file and name it in `tls_ca_file` (--ca-file)."
     why, hint = f"does not hold: {said}", trust
     if code in _OTHER_NAME:
         why, hint = f"is made out to another name: {said}", "Use the name that is in the certificate as the server."
@@ -105,7 +105,7 @@ def _certificate_error(failure: ssl.SSLCertVerificationError, server: str) -> Ce
         why = f"comes from an issuer that is not trusted here: {said}"
     refused = CertificateRefused(
         f"The certificate of {server} {why}.",
-        hint=f"{hint} Setting `tls_verify` to false skips the check, and with it all protection of the password.",
+        hint=f"{hint} `tls_verify` false (--no-tls-verify) skips the check and with it all protection of the password.",
     )
     refused.unknown_issuer = code in {_SELF_SIGNED, *_UNKNOWN_ISSUER}
     return refused
