@@ -6,25 +6,21 @@ import io
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from contactsync.demo.people import write_people
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.model import Outcome
 from contactsync.store.pool import Pool, open_pool
+from tests.borrowed import database_of
 from tests.integration.folders import SyncedFolder, change
 
 
 @pytest.fixture(scope="session")
-def shared_database(postgres_server: str, migrated_template: str) -> str:
+def shared_database(postgres_server: str, migrated_template: str) -> Iterator[str]:
     """Make one database for all folders of the session: to copy one takes longer than most of the tests."""
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        copy = sql.SQL("CREATE DATABASE shared TEMPLATE {}").format(sql.Identifier(migrated_template))
-        connection.execute(copy)
-    return make_conninfo(postgres_server, dbname="shared")
+    with database_of(postgres_server, template=migrated_template) as conninfo:
+        yield conninfo
 
 
 @pytest.fixture(scope="session")

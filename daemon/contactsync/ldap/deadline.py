@@ -27,7 +27,7 @@ class Deadline:
         left = self._end - time.monotonic()
         if left <= 0:
             raise DeadlineExceeded(
-                f"The run took longer than its deadline of {self.seconds:g} seconds.",
+                f"The run took longer than its deadline of {self.seconds:g} s.",
                 hint="Find out why the directory is slow, or allow the run a longer deadline.",
             )
         return left
