@@ -176,7 +176,7 @@ def test_a_server_that_lists_no_end_of_entries_is_ended_by_the_deadline(far_fold
         proxy.target = server.port
         report = far_folder.run(deadline=1)
         proxy.target = real
-    far_folder.expect_failure(report, "run.deadline", "deadline of 1 seconds")
+    far_folder.expect_failure(report, "run.deadline", "deadline of 1 s")
     assert far_folder.rows() == before
     far_folder.expect_in_step()
 
@@ -185,7 +185,7 @@ def test_a_server_that_trickles_is_ended_by_the_deadline(far_folder: SyncedFolde
     """Every answer comes within the receive timeout, and the whole would take for ever."""
     before = far_folder.rows()
     report = far_folder.run(once("search", lambda: setattr(proxy, "pace", 0.02)), deadline=1, page_size=1)
-    far_folder.expect_failure(report, "run.deadline", "longer than its deadline of 1 seconds", "a longer deadline")
+    far_folder.expect_failure(report, "run.deadline", "longer than its deadline of 1 s", "a longer deadline")
     assert 0 < report.counts.entries < 60
     assert far_folder.rows() == before
     proxy.pace = 0
@@ -198,7 +198,7 @@ def test_the_deadline_of_the_definition_goes_before_that_of_the_settings(
     """A definition may say how long its own runs take."""
     far_folder.edit(deadline_seconds=1)
     proxy.pace = 0.05
-    far_folder.expect_failure(far_folder.run(deadline=3600), "run.deadline", "deadline of 1 seconds")
+    far_folder.expect_failure(far_folder.run(deadline=3600), "run.deadline", "deadline of 1 s")
 
 
 def test_a_wrong_password_is_tried_once(folder: SyncedFolder) -> None:
