@@ -5,6 +5,7 @@ Each line on standard input asks for one run; the answer has its seconds, counts
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import resource
@@ -24,6 +25,7 @@ def main(conninfo: str, definition_id: str) -> None:
     """Make a run for every line that comes in."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with open_pool(conninfo, max_size=2, timeout=10) as pool:
+        gc.freeze()  # as the daemon does when it has started
         runner = Runner(pool, SecretBox(bytes(32)), RunOptions())
         for _ in sys.stdin:
             start = time.perf_counter()
