@@ -14,7 +14,7 @@ class Trigger(StrEnum):
     """Why a run was started."""
 
     SCHEDULE = "schedule"
-    STARTUP = "startup"
+    CATCH_UP = "catch-up"
     EDIT = "edit"
     MANUAL = "manual"
     REQUEST = "request"

@@ -200,7 +200,7 @@ class Runner:
 
         def fetch(definition: Definition) -> str | None:
             password = self.password(definition)
-            if report.trigger in {Trigger.SCHEDULE, Trigger.STARTUP}:
+            if report.trigger in {Trigger.SCHEDULE, Trigger.CATCH_UP}:
                 self._refusals.check(resolve(definition).server_key, definition.user, password)
             return password
 

@@ -235,7 +235,7 @@ class Schedule:
         if trigger is None:
             return
         if last_start is None or last_due(trigger, last_start, datetime.now(UTC)) is not None:
-            self._dispatcher.request(followed.definition.definition_id, Trigger.STARTUP)
+            self._dispatcher.request(followed.definition.definition_id, Trigger.CATCH_UP)
 
     def _fire(self, definition_id: int) -> None:
         with self._lock:

@@ -68,6 +68,18 @@ def test_a_definition_is_found_by_its_label_and_by_its_id_and_shows_no_password(
     assert asked.get("/v1/definitions/Private/With slash")["label"] == "Private/With slash"
 
 
+def test_a_locked_definition_is_shown_and_others_run_beside_it(asked: Asking) -> None:
+    """Whoever's password was refused keeps nobody from looking at the definitions and synchronizing another."""
+    asked.define("Refused", bind_user=asked.directory.limited_dn)
+    (run,) = asked.post("/v1/definitions/Refused/sync", wait=True)["runs"]
+    assert run["error_code"] == "directory.credentials"
+    (refused,) = [found for found in asked.get("/v1/definitions") if found["label"] == "Refused"]
+    assert refused["state"] == "locked"
+    assert asked.directory.limited_dn in refused["reason"]
+    (run,) = asked.post("/v1/definitions/Staff/sync", wait=True)["runs"]
+    assert run["outcome"] == "unchanged"
+
+
 def test_folders_are_listed_with_their_definitions(asked: Asking) -> None:
     """A folder knows how many contacts are in it, people's own included."""
     (staff,) = [folder for folder in asked.get("/v1/folders") if folder["label"] == "Staff"]

@@ -213,7 +213,7 @@ def test_a_run_that_was_missed_is_made_up_once(
     (trigger,) = person.execute(
         "SELECT trigger FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id DESC LIMIT 1", [missed]
     ).fetchone() or (None,)
-    assert trigger == "startup"
+    assert trigger == "catch-up"
 
 
 @contextmanager

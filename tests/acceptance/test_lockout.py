@@ -181,5 +181,5 @@ def test_many_folders_of_one_user_are_one_attempt(
     daemon.start()
     until(lambda: all((state(person, key) or ("",))[0] == "locked" for key in ids), "all of them to be locked")
     assert refused(directory) == 1
-    assert [runs(person, key) for key in ids] == [[("startup", "failed")]] * len(ids)
+    assert [runs(person, key) for key in ids] == [[("catch-up", "failed")]] * len(ids)
     assert sum("was not tried" in str(state(person, key)) for key in ids) == len(ids) - 1

@@ -27,7 +27,7 @@ def runner_with(password: str, folder: SyncedFolder, **options: Any) -> Runner:
     return Runner(folder.pool, folder.box, replace(BRISK, **options), {"READER": password})
 
 
-@pytest.mark.parametrize("trigger", [Trigger.SCHEDULE, Trigger.STARTUP, Trigger.EDIT])
+@pytest.mark.parametrize("trigger", [Trigger.SCHEDULE, Trigger.CATCH_UP, Trigger.EDIT])
 def test_a_run_that_was_waiting_already_is_not_made(locked: SyncedFolder, trigger: Trigger) -> None:
     """Whatever was on its way when the password was refused is stopped before it begins, and leaves no row."""
     runs = locked.query("SELECT FROM contactsync.sync_runs")

@@ -19,6 +19,10 @@ log = structlog.get_logger()
 
 MOST_BODY_BYTES = 64 * 1024
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+_DETAIL = {
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something that contactsync did not foresee went wrong; the log has the details."
+}
+"""Where HTTP's own words would leave people without a next step."""
 
 
 class _TooLarge(Exception):
@@ -69,7 +73,7 @@ async def _answer(status: HTTPStatus, scope: Scope, receive: Receive, send: Send
     if begun:
         scope["state"]["abort"]()
         return
-    await respond(problem_of_status(status, instance=scope["path"]))(scope, receive, send)
+    await respond(problem_of_status(status, _DETAIL.get(status), scope["path"]))(scope, receive, send)
 
 
 def _log_call(scope: Scope, status: int) -> None:

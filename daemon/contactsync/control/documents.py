@@ -43,7 +43,7 @@ class Definition(Ref):
     time_zone: str
     enabled: bool
     revision: int
-    state: Literal["valid", "invalid"]
+    state: Literal["valid", "invalid", "locked"]
     reason: str | None
     running: bool
     contacts: int

@@ -6,7 +6,7 @@ from datetime import datetime
 
 _HOW = {
     "schedule": "by its schedule",
-    "startup": "at the daemon's start",
+    "catch-up": "because it was due",
     "edit": "after an edit of the definition",
     "manual": "by hand",
     "request": "on request",
