@@ -12,13 +12,15 @@ from pathlib import Path
 from random import Random
 from threading import Thread
 
+import psycopg
 import pytest
 from psycopg import sql
 
 from contactsync.demo.slapd import PrivateSlapd
+from contactsync.errors import DatabaseUnavailable
 from contactsync.ldap.mapping import MapLimits
 from contactsync.model import Counts, Outcome, RunReport
-from contactsync.store.pool import open_pool
+from contactsync.store.pool import connection_of, open_pool
 from tests.borrowed import short_directory
 from tests.integration.folders import SyncedFolder, change, people
 from tests.integration.postgres import FragilePostgres
@@ -305,3 +307,19 @@ def expect_photos(folder: SyncedFolder) -> None:
     assert (report.outcome, report.counts.inserted) == (Outcome.CHANGED, PHOTOS)
     assert folder.contacts() == people(folder.slapd)
     assert [len(row["photo"]) for row in folder.rows()["photos"]] == [PHOTO_BYTES + 3] * PHOTOS
+
+
+def test_who_asks_after_a_long_outage_gets_a_connection_at_once(postgres: FragilePostgres) -> None:
+    """The pauses between the pool's own attempts grow with the outage; nobody has to sit them out."""
+    database = postgres.new_database()
+    with open_pool(database, max_size=2, timeout=2) as pool:
+        with connection_of(pool) as connection:
+            postgres.crash()
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("SELECT")
+        for _ in range(4):
+            with pytest.raises(DatabaseUnavailable), connection_of(pool):
+                pass
+        postgres.start()
+        with connection_of(pool) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)

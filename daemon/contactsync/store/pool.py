@@ -15,6 +15,10 @@ from contactsync.store.statements import statement
 
 Pool = ConnectionPool[Connection[Any]]
 
+RECONNECT_SECONDS = 3.0
+"""How long the pool tries by itself to replace a lost connection, with growing pauses; then the next who asks makes it
+try at once. With psycopg's five minutes the pauses outlast the outage by far."""
+
 
 @contextmanager
 def open_pool(conninfo: str, *, max_size: int, timeout: float, application_name: str = "contactsync") -> Iterator[Pool]:
@@ -30,6 +34,7 @@ def open_pool(conninfo: str, *, max_size: int, timeout: float, application_name:
         timeout=timeout,
         open=False,
         check=Pool.check_connection,
+        reconnect_timeout=RECONNECT_SECONDS,
         kwargs={"autocommit": True, "application_name": application_name},
         name=application_name,
     )
