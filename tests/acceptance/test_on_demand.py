@@ -146,7 +146,8 @@ def test_what_sql_asks_for_while_no_daemon_is_there_is_done_later(
     daemon.send(signal.SIGHUP)
     until(lambda: daemon.events("settings.reloaded"), "another look at everything")
     person.execute("SELECT contactsync.request_sync('Other')")
-    until(lambda: outcomes(person, other) == ["changed"], "a later request")
+    # Heard of and found at the same moment, it may be done twice.
+    until(lambda: outcomes(person, other)[:1] == ["changed"], "a later request")
     assert outcomes(person, staff) == ["changed"]
 
 

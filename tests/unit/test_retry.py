@@ -137,7 +137,7 @@ def test_cancelling_ends_a_pause() -> None:
 def test_a_deadline_counts_down_and_then_raises() -> None:
     """The rest is never more than what it began with, and never 0."""
     assert 0 < Deadline(10).remaining() <= 10
-    with pytest.raises(DeadlineExceeded, match="0 seconds"):
+    with pytest.raises(DeadlineExceeded, match="deadline of 0 s"):
         Deadline(0).remaining()
 
 
