@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
     from contactsync.cli.options import DefinitionOptions
 
-NOT_SAVED = "(not saved)"
-
 
 @dataclass(frozen=True, slots=True)
 class Draft:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from contactsync.model import Definition
 
-NAME_HELP = "Staff, anna/Private for a personal folder, Staff:branch for a folder's second definition."
 
 _SHOWN = 10
 

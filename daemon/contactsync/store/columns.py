@@ -39,7 +39,6 @@ class Columns:
     """All columns that one mapping fills, and the order of its values in a staged row."""
 
     fields: tuple[str, ...]
-    extra_keys: tuple[str, ...]
     columns: tuple[Column, ...]
 
     @property
@@ -116,7 +115,7 @@ def columns_of(fields: tuple[str, ...], policies: Mapping[str, Policy]) -> Colum
     extra = {field.removeprefix(EXTRA_PREFIX): policies[field] for field in fields if field.startswith(EXTRA_PREFIX)}
     if extra:
         plain.append(Column("extra", "jsonb", _extra_after(extra)))
-    return Columns(fields, tuple(extra), tuple(plain))
+    return Columns(fields, tuple(plain))
 
 
 def _column(field: str, policy: Policy) -> Column:

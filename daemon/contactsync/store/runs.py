@@ -140,11 +140,6 @@ def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_day
     return forgotten
 
 
-def is_success(outcome: Outcome) -> bool:
-    """Whether a folder is in step after a run with this outcome."""
-    return outcome in {Outcome.UNCHANGED, Outcome.CHANGED}
-
-
 def _state(report: RunReport) -> str | None:
     """What the run showed of its definition: None when it failed for a reason that lies elsewhere."""
     if report.credentials_refused:
