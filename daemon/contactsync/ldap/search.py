@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,13 +67,18 @@ class _Search:
         _log.debug("search.started", command=ldapsearch_command(self._session, self._request, paged=self._paged))
         message_id: int | None = self._ask(b"")
         while message_id is not None:
-            batch = self._session.wire.read(message_id, SEARCH_DONE)
+            batch = self._session.wire.read(message_id, SEARCH_DONE, expected=self._expected)
             self._entries += len(batch.entries)
             if batch.result:
                 # The next page is asked for before the caller works on this one, so that the server works meanwhile.
                 cookie = self._next_page(batch.result)
                 message_id = self._ask(cookie) if cookie else None
             yield batch
+
+    @property
+    def _expected(self) -> int:
+        """How many entries may come until the page ends."""
+        return self._request.page_size - (self._entries - self._entries_before_page) if self._paged else sys.maxsize
 
     def _ask(self, cookie: bytes) -> int:
         controls = paging_control(self._request.page_size, cookie) if self._paged else b""
