@@ -116,6 +116,22 @@ class MappedEntry:
     trimmed: int = 0
 
 
+@dataclass(slots=True)
+class MappedBatch:
+    """Many directory entries as contacts, column by column.
+
+    `columns` follow the mapping's field names, each with one value for each key: as in MappedEntry, but a blank TEXT
+    may be "" as well. A column is None when it is blank throughout. `trimmed` is the sum.
+    """
+
+    keys: list[str]
+    dns: list[str]
+    fingerprints: list[bytes]
+    columns: tuple[list[Any] | None, ...]
+    trimmed: int = 0
+    rejected: tuple[RejectedEntry, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class RejectedEntry:
     """An entry that cannot become a contact; what it stood for in the folder is left as it is."""
@@ -190,6 +206,8 @@ class RunReport:
     held_reason: str | None = None
     source_digest: bytes | None = None
     """Stands for what the folder is now in step with; None when the run did not bring it there."""
+    mapping_digest: bytes | None = None
+    """Stands for the mapping that its contacts now went by; None as above."""
     plan: Plan | None = None
     changes: tuple[Change, ...] = ()
     """The first changes of the plan; filled by a preview only."""

@@ -17,17 +17,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from contactsync.guard import GuardLimits, reason_beyond_approval, reason_to_hold
 from contactsync.ldap.connect import ConnectOptions, Session, connect
 from contactsync.ldap.discover import find_servers
-from contactsync.ldap.entry import decode_entry
 from contactsync.ldap.mapping import MapLimits
-from contactsync.ldap.recognise import Recogniser
+from contactsync.ldap.recognise import Lot, Recogniser
 from contactsync.ldap.retry import retrying
 from contactsync.ldap.search import SearchRequest, read_entries
-from contactsync.model import Counts, MappedEntry, Outcome, Plan, RejectedEntry, RunReport
+from contactsync.model import Counts, Outcome, Plan, RunReport
 from contactsync.resolve import Resolved, Source, choose_source, resolve, source_digest
 from contactsync.stopwatch import Stopwatch
 from contactsync.store.apply import apply_plan
 from contactsync.store.columns import Columns, columns_of
-from contactsync.store.contacts import read_fingerprints
+from contactsync.store.contacts import read_known
 from contactsync.store.holds import keep_plan, planned_changes, read_approval, settle_plans
 from contactsync.store.plan import Rollback, applying, knows_source, make_plan, record_rejected
 from contactsync.store.runs import note_applied
@@ -62,13 +61,17 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one complete search brought: the entries that are not as they were are staged, the rest is only counted."""
+    """What one complete search brought: the entries that are not as they were are staged, the rest is only counted.
+
+    With `remapped` all entries are staged, since the mapping is another one than the contacts went by.
+    """
 
     source: Source
     digest: bytes
     columns: Columns
     staging: Staging
     unseen: set[bytes]
+    remapped: bool
 
     @property
     def same(self) -> bool:
@@ -131,6 +134,7 @@ class Run:
                 self._report.outcome = self._plan(snapshot, self._conclude)
             if self._report.outcome is not Outcome.HELD:
                 self._report.source_digest = snapshot.digest
+                self._report.mapping_digest = snapshot.source.mapping.digest
         finally:
             self._watch.stop()
 
@@ -171,18 +175,24 @@ class Run:
             return self._search(resolved, source, session)
 
     def _search(self, resolved: Resolved, source: Source, session: Session) -> Snapshot:
-        """Read every page; map and stage what is not recognised, page by page."""
+        """Read every page; map and stage what is not recognised, while the next pages are on their way."""
         self._enter("fingerprints")
-        recogniser = Recogniser(read_fingerprints(self._connection, resolved.definition), source.mapping.digest)
+        known = read_known(self._connection, resolved.definition)
+        remapped = bool(known.fingerprints) and known.mapping_digest != source.mapping.digest
+        recogniser = Recogniser(known.fingerprints, source.mapping.identity_digest, everything=remapped)
         columns = columns_of(source.mapping.fields, source.mapping.policies)
         staging = Staging(self._connection, columns)
+        unknown = Lot()
         self._enter("search")
-        for batch in self._pages(resolved, source, session):
-            unknown = recogniser.sift(batch.entries)
-            self._count(recogniser, batch.references)
-            if unknown:
-                self._stage(unknown, source, staging)
-        return Snapshot(source, source_digest(resolved, source), columns, staging, recogniser.unseen)
+        with staging.beside():
+            for batch in self._pages(resolved, source, session):
+                unknown.add(recogniser.sift(batch.entries))
+                self._count(recogniser, batch.references)
+                if unknown.full:
+                    self._stage(unknown.take(), source, staging)
+        if unknown:
+            self._stage(unknown.take(), source, staging)
+        return Snapshot(source, source_digest(resolved, source), columns, staging, recogniser.unseen, remapped)
 
     def _pages(self, resolved: Resolved, source: Source, session: Session) -> Any:
         page_size = resolved.definition.page_size or self._options.page_size
@@ -197,14 +207,10 @@ class Run:
 
     def _stage(self, unknown: list[tuple[bytes, bytes]], source: Source, staging: Staging) -> None:
         self._enter("map")
-        mapped: list[MappedEntry] = []
-        rejected: list[RejectedEntry] = []
-        for fingerprint, octets in unknown:
-            entry = source.mapping.map(fingerprint, decode_entry(octets))
-            (mapped if isinstance(entry, MappedEntry) else rejected).append(entry)  # type: ignore[arg-type]
-        self._report.counts.trimmed += sum(entry.trimmed for entry in mapped)
+        mapped = source.mapping.map_all(unknown)
+        self._report.counts.trimmed += mapped.trimmed
         self._enter("stage")
-        staging.add(mapped, rejected)
+        staging.add(mapped)
         self._enter("search")
 
     def _plan(self, snapshot: Snapshot, conclude: Conclude) -> Outcome:
@@ -217,8 +223,8 @@ class Run:
         """One transaction: readers see all of it or none of it."""
         definition = self._report.definition
         with applying(self._connection, definition):
-            plan = make_plan(self._connection, definition, snapshot.columns)
-            self._note_plan(plan)
+            plan = make_plan(self._connection, definition, snapshot.columns, everything=snapshot.remapped)
+            self._note_plan(plan, remapped=snapshot.remapped)
             self._report.held_reason = self._guard(plan, snapshot)
             conclude(plan, snapshot)
         if self._report.held_reason:
@@ -269,8 +275,10 @@ class Run:
         counts.references += references
         self._progress("search", counts)
 
-    def _note_plan(self, plan: Plan) -> None:
+    def _note_plan(self, plan: Plan, *, remapped: bool) -> None:
         counts = self._report.counts
+        if remapped:
+            counts.unchanged = max(0, counts.entries - plan.changes + plan.deletes - plan.refreshes - plan.rejected)
         counts.inserted, counts.updated, counts.deleted = plan.inserts, plan.updates, plan.deletes
         counts.refreshed, counts.rejected = plan.refreshes, plan.rejected
         self._report.plan = plan

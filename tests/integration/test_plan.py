@@ -12,10 +12,20 @@ import pytest
 from psycopg.rows import dict_row
 
 from contactsync.errors import DatabaseConflict, RunCancelled
-from contactsync.model import Counts, Definition, MappedEntry, Outcome, Plan, Policy, RejectedEntry, Trigger
+from contactsync.model import (
+    Counts,
+    Definition,
+    MappedBatch,
+    MappedEntry,
+    Outcome,
+    Plan,
+    Policy,
+    RejectedEntry,
+    Trigger,
+)
 from contactsync.store.apply import apply_plan
 from contactsync.store.columns import columns_of
-from contactsync.store.contacts import read_fingerprints
+from contactsync.store.contacts import read_known
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.plan import applying, make_plan
 from contactsync.store.runs import begin_run, finish_run, note_applied
@@ -42,6 +52,18 @@ def person(
     return MappedEntry(key, dn, blake2b(repr((key, dn, values)).encode(), digest_size=16).digest(), values)
 
 
+def batch(entries: Sequence[MappedEntry], rejected: Sequence[RejectedEntry] = ()) -> MappedBatch:
+    """Give entries column by column, as the mapping does."""
+    columns = [[entry.values[place] for entry in entries] for place in range(len(FIELDS))]
+    return MappedBatch(
+        keys=[entry.key for entry in entries],
+        dns=[entry.dn for entry in entries],
+        fingerprints=[entry.fingerprint for entry in entries],
+        columns=tuple(column if any(column) else None for column in columns),
+        rejected=tuple(rejected),
+    )
+
+
 class Folder:
     """A folder with one definition, and runs of it without a directory."""
 
@@ -53,25 +75,34 @@ class Folder:
         self.policies: dict[str, Policy] = dict(POLICIES)
 
     def run(
-        self, entries: Sequence[MappedEntry], rejected: Sequence[RejectedEntry] = (), *, during: Any = None
+        self,
+        entries: Sequence[MappedEntry],
+        rejected: Sequence[RejectedEntry] = (),
+        *,
+        everything: bool = False,
+        during: Any = None,
     ) -> Plan:
-        """Do what a run does with these entries, `during` being called between reading and planning."""
+        """Do what a run does with these entries, `during` being called between reading and planning.
+
+        With `everything` the mapping is another one, so that the known entries are staged too.
+        """
         columns = columns_of(FIELDS, self.policies)
-        unseen = read_fingerprints(self.connection, self.definition)
+        unseen = read_known(self.connection, self.definition).fingerprints
         staging = Staging(self.connection, columns)
         unknown = []
         for entry in entries:
-            if entry.fingerprint in unseen:
+            known = entry.fingerprint in unseen
+            if known:
                 unseen.remove(entry.fingerprint)
-            else:
+            if everything or not known:
                 unknown.append(entry)
-        staging.add(unknown, rejected)
+        staging.add(batch(unknown, rejected))
         staging.close(unseen)
         if during:
             during()
         report = begin_run(self.connection, self.definition, Trigger.MANUAL)
         with applying(self.connection, self.definition):
-            plan = make_plan(self.connection, self.definition, columns)
+            plan = make_plan(self.connection, self.definition, columns, everything=everything)
             apply_plan(self.connection, self.definition, columns, plan, run_id=report.run_id)
         return plan
 
@@ -193,6 +224,27 @@ def test_other_octets_with_equal_values_are_no_update(folder: Folder) -> None:
     assert after["updated_at"] == before["updated_at"]
     assert after["fingerprint"] == b"another octets!!"
     assert len(folder.changes()) == 1
+
+
+def test_another_mapping_writes_only_what_it_changes(folder: Folder) -> None:
+    """All entries come again with their old fingerprints: what differs is updated, and no other row is written."""
+    anna, bo = person("1", "Anna"), person("2", "Bo")
+    folder.run([anna, bo])
+    before = folder.query("SELECT xmin::text, * FROM contactsync.contacts WHERE display_name = 'Anna'")
+    renamed = replace(bo, values=("Bob", *bo.values[1:]))
+    assert counts(folder.run([anna, renamed], everything=True)) == (0, 1, 0, 0)
+    assert folder.query("SELECT xmin::text, * FROM contactsync.contacts WHERE display_name = 'Anna'") == before
+    assert set(folder.contacts()) == {"Anna", "Bob"}
+
+
+def test_another_mapping_deletes_who_is_gone_and_rejects_who_comes_twice(folder: Folder) -> None:
+    """What holds for a run under the old mapping holds under a new one."""
+    anna, bo, cy = person("1", "Anna"), person("2", "Bo"), person("3", "Cy")
+    folder.run([anna, bo, cy])
+    plan = folder.run([anna, person("1", "Impostor"), bo], everything=True)
+    assert counts(plan) == (0, 0, 0, 1)
+    assert plan.rejected == 2
+    assert set(folder.contacts()) == {"Anna", "Bo"}
 
 
 def test_two_entries_with_one_key_are_rejected_by_name_and_delete_nobody(folder: Folder) -> None:
@@ -320,8 +372,8 @@ def test_a_concurrent_edit_of_a_planned_contact_fails_the_run_whole(folder: Fold
     folder.run([person("1", "Anna", notes="old")])
     columns = columns_of(FIELDS, POLICIES)
     staging = Staging(folder.connection, columns)
-    staging.add([person("1", "Anna", notes="new")], [])
-    staging.close(read_fingerprints(folder.connection, folder.definition))
+    staging.add(batch([person("1", "Anna", notes="new")]))
+    staging.close(read_known(folder.connection, folder.definition).fingerprints)
 
     def apply_after_an_edit() -> None:
         with applying(folder.connection, folder.definition):
@@ -340,8 +392,8 @@ def test_readers_see_the_old_folder_or_the_new_one(folder: Folder, database: str
     folder.run([person("1", "Anna"), person("2", "Bo")])
     columns = columns_of(FIELDS, POLICIES)
     staging = Staging(folder.connection, columns)
-    staging.add([person("1", "Anna B"), person("3", "Cy")], [])
-    staging.close(read_fingerprints(folder.connection, folder.definition))
+    staging.add(batch([person("1", "Anna B"), person("3", "Cy")]))
+    staging.close(read_known(folder.connection, folder.definition).fingerprints)
     names = "SELECT array_agg(display_name ORDER BY display_name) FROM contactsync.contacts"
     with psycopg.connect(database, autocommit=True) as reader:
         with applying(folder.connection, folder.definition):
@@ -377,7 +429,7 @@ def test_an_applied_run_is_no_interrupted_one(folder: Folder) -> None:
     """A process that dies between the commit and the end of the record has done its work, and the row says so."""
     columns = columns_of(FIELDS, POLICIES)
     staging = Staging(folder.connection, columns)
-    staging.add([person("1", "Anna")], [])
+    staging.add(batch([person("1", "Anna")]))
     staging.close(set())
     report = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
     with applying(folder.connection, folder.definition):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contactsync.ldap.recognise import FINGERPRINT_BYTES, Recogniser
+from contactsync.ldap.recognise import FINGERPRINT_BYTES, Lot, Recogniser
 
-MAPPING, OTHER_MAPPING = b"m" * 16, b"o" * 16
+IDENTITY, OTHER_IDENTITY = b"i" * 16, b"o" * 16
 
 
 def views(*entries: bytes) -> list[memoryview]:
@@ -19,14 +20,14 @@ def views(*entries: bytes) -> list[memoryview]:
     return slices
 
 
-def fingerprints(*entries: bytes, mapping: bytes = MAPPING) -> set[bytes]:
+def fingerprints(*entries: bytes, identity: bytes = IDENTITY) -> set[bytes]:
     """What a first run would store for these entries."""
-    return {fingerprint for fingerprint, _ in Recogniser(set(), mapping).sift(views(*entries))}
+    return {fingerprint for fingerprint, _ in Recogniser(set(), identity).sift(views(*entries))}
 
 
 def test_a_first_run_hands_out_every_entry_with_its_fingerprint() -> None:
     """The octets are copies, and the fingerprints are 16 bytes and tell the entries apart."""
-    recogniser = Recogniser(set(), MAPPING)
+    recogniser = Recogniser(set(), IDENTITY)
     buffer = bytearray(b"onetwo")
 
     found = recogniser.sift([memoryview(buffer)[:3], memoryview(buffer)[3:]])
@@ -41,7 +42,7 @@ def test_a_first_run_hands_out_every_entry_with_its_fingerprint() -> None:
 @given(st.sets(st.binary(min_size=1), max_size=20), st.sets(st.binary(min_size=1), max_size=20))
 def test_only_what_changed_is_handed_out_and_what_is_gone_stays_unseen(before: set[bytes], now: set[bytes]) -> None:
     """Entries of both runs are unchanged, new ones come out, and old ones are left over."""
-    recogniser = Recogniser(fingerprints(*before), MAPPING)
+    recogniser = Recogniser(fingerprints(*before), IDENTITY)
 
     found = [octets for entry in now for _, octets in recogniser.sift(views(entry))]
 
@@ -50,17 +51,43 @@ def test_only_what_changed_is_handed_out_and_what_is_gone_stays_unseen(before: s
     assert (recogniser.entries_seen, recogniser.unchanged) == (len(now), len(now & before))
 
 
-def test_another_mapping_makes_every_entry_new() -> None:
-    """The mapping's digest is part of the fingerprint."""
-    recogniser = Recogniser(fingerprints(b"one"), OTHER_MAPPING)
+def test_another_identity_makes_every_entry_new() -> None:
+    """The digest of what makes the key is part of the fingerprint."""
+    recogniser = Recogniser(fingerprints(b"one"), OTHER_IDENTITY)
 
     assert len(recogniser.sift(views(b"one"))) == 1
     assert recogniser.unseen == fingerprints(b"one")
 
 
+def test_everything_is_handed_out_when_the_mapping_is_another_one() -> None:
+    """The known entries come with the fingerprint that is stored already, and what is gone is still left over."""
+    known = fingerprints(b"one", b"gone")
+    recogniser = Recogniser(known.copy(), IDENTITY, everything=True)
+
+    found = recogniser.sift(views(b"one", b"two"))
+
+    assert [octets for _, octets in found] == [b"one", b"two"]
+    assert found[0][0] in known
+    assert recogniser.unseen == fingerprints(b"gone")
+
+
+@pytest.mark.parametrize(("entries", "octets"), [(1000, 10), (2, 1 << 20)])
+def test_a_lot_is_full_by_entries_or_by_octets(entries: int, octets: int) -> None:
+    """Many small entries and few large ones both end it; what was put aside comes out once, in order."""
+    lot, given = Lot(), [(b"%d" % number, bytes(octets // 2 + 1)) for number in range(entries)]
+    for entry in given[:-1]:
+        lot.add([entry])
+    assert not lot.full
+    lot.add(given[-1:])
+    assert lot.full
+    assert lot.take() == given
+    assert not lot
+    assert not lot.full
+
+
 def test_the_same_octets_a_second_time_are_not_known() -> None:
     """A directory that sends an entry twice is noticed."""
-    recogniser = Recogniser(fingerprints(b"one"), MAPPING)
+    recogniser = Recogniser(fingerprints(b"one"), IDENTITY)
 
     assert [octets for _, octets in recogniser.sift(views(b"one", b"one"))] == [b"one"]
     assert (recogniser.entries_seen, recogniser.unchanged) == (2, 1)
@@ -69,7 +96,7 @@ def test_the_same_octets_a_second_time_are_not_known() -> None:
 def test_the_known_fingerprints_are_taken_over() -> None:
     """There is one set of them in memory, whatever the folder's size."""
     known = fingerprints(b"one")
-    recogniser = Recogniser(known, MAPPING)
+    recogniser = Recogniser(known, IDENTITY)
     recogniser.sift(views(b"one"))
 
     assert recogniser.unseen is known

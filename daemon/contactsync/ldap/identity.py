@@ -31,28 +31,34 @@ def identity_reader(names: tuple[str, ...]) -> Callable[[Entry], str]:
     """A function from an entry to its key, by the first of these attributes that it has; raises NoIdentityError."""
     if names == (BY_DN,):
         return _dn_key
-    readers = tuple((name, name.lower(), _READERS.get(name.lower(), _text_key)) for name in names)
+    readers = tuple((name.lower(), key_reader(name)) for name in names)
 
     def identify(entry: Entry) -> str:
-        for name, attribute, read in readers:
+        for attribute, read in readers:
             values = entry.attributes.get(attribute)
             if values:
-                return _only_key(name, values, read)
+                return read(values)
         msg = f"The entry has no {' and no '.join(names)}."
         raise NoIdentityError(msg)
 
     return identify
 
 
-def _only_key(name: str, values: list[bytes], read: Callable[[bytes], str]) -> str:
-    if len(values) > 1:
-        msg = f"The attribute {name} has {len(values)} values, where an identity has one."
-        raise NoIdentityError(msg)
-    try:
-        return read(values[0])
-    except ValueError:
-        msg = f"The value of the attribute {name} is not a well-formed identity."
-        raise NoIdentityError(msg) from None
+def key_reader(name: str) -> Callable[[list[bytes]], str]:
+    """A function from the values of the attribute `name`, at least one, to the key; raises NoIdentityError."""
+    read = _READERS.get(name.lower(), _text_key)
+
+    def only_key(values: list[bytes]) -> str:
+        if len(values) > 1:
+            msg = f"The attribute {name} has {len(values)} values, where an identity has one."
+            raise NoIdentityError(msg)
+        try:
+            return read(values[0])
+        except ValueError:
+            msg = f"The value of the attribute {name} is not a well-formed identity."
+            raise NoIdentityError(msg) from None
+
+    return only_key
 
 
 def _dn_key(entry: Entry) -> str:

@@ -19,20 +19,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from contactsync.errors import MappingError
-from contactsync.fields import Kind, kind_of
-from contactsync.ldap import dn
+from contactsync.ldap.batch import DISPLAY_NAME, EMAILS, BatchMapper, fallback_name
 from contactsync.ldap.entry import Entry
 from contactsync.ldap.identity import BY_DN, NoIdentityError, identity_reader
-from contactsync.ldap.readers import EntryReader, ValuesReader, entry_reader, values_reader
+from contactsync.ldap.readers import FieldReader, field_reader
 from contactsync.ldap.rules import FieldRule, Rules, read_rules
 from contactsync.ldap.template import Template
-from contactsync.ldap.values import MapLimits, Tally, tidy
-from contactsync.model import MappedEntry, Policy, RejectedEntry
+from contactsync.ldap.values import MapLimits, Tally
+from contactsync.model import MappedBatch, MappedEntry, Policy, RejectedEntry
 
 __all__ = ["MapLimits", "Mapping", "compile_mapping"]
 
@@ -49,7 +48,7 @@ class Mapping:
 
     `attributes` are those to ask the directory for, the identity's included; `filter` is the one to use when the
     definition has none. `digest` covers all that changes what `map` returns, and the policies, so that a changed
-    policy is carried out on entries that did not change.
+    policy is carried out on entries that did not change; `identity_digest` covers what makes the key. 16 bytes each.
     """
 
     fields: tuple[str, ...]
@@ -58,11 +57,11 @@ class Mapping:
     identity: tuple[str, ...]
     filter: str
     digest: bytes
+    identity_digest: bytes
     limits: MapLimits
     _identify: Callable[[Entry], str] = field(repr=False)
-    _by_attribute: tuple[tuple[int, str, ValuesReader], ...] = field(repr=False)
-    _by_entry: tuple[tuple[int, EntryReader], ...] = field(repr=False)
-    _lists: tuple[int, ...] = field(repr=False)
+    _fields: tuple[FieldReader, ...] = field(repr=False)
+    _batches: BatchMapper = field(repr=False)
 
     def map(self, fingerprint: bytes, entry: Entry) -> MappedEntry | RejectedEntry:
         """The entry as a contact. Never raises: an entry that cannot be recognised again is returned as rejected."""
@@ -70,25 +69,19 @@ class Mapping:
             key = self._identify(entry)
         except NoIdentityError as error:
             return RejectedEntry(entry.dn, None, str(error))
-        attributes = entry.attributes
         tally = Tally()
-        values: list[Any] = [None] * len(self.fields)
-        for slot, attribute, read_values in self._by_attribute:
-            if attribute in attributes:
-                values[slot] = read_values(attributes[attribute], values[slot], tally)
-        for slot, read_entry in self._by_entry:
-            values[slot] = read_entry(attributes, tally)
-        for slot in self._lists:
-            if values[slot] is None:
-                values[slot] = []
-        if self.fields[0] == "display_name" and not values[0]:
-            values[0] = self._fallback_name(key, entry.dn, values, tally)
+        values = [column.read(entry.attributes, tally) for column in self._fields]
+        if self.fields[0] == DISPLAY_NAME and not values[0]:
+            emails = values[self.fields.index(EMAILS)] if EMAILS in self.fields else []
+            values[0] = fallback_name(key, entry.dn, emails, self.limits, tally)
         return MappedEntry(key, entry.dn, fingerprint, tuple(values), tally.trimmed)
 
-    def _fallback_name(self, key: str, entry_dn: str, values: list[Any], tally: Tally) -> str:
-        emails = values[self.fields.index("emails")] if "emails" in self.fields else []
-        name = emails[0] if emails else dn.first_value(entry_dn) or ""
-        return tidy(name, self.limits.text_bytes, tally) or tidy(key, self.limits.text_bytes, tally)
+    def map_all(self, entries: Sequence[tuple[bytes, bytes]]) -> MappedBatch:
+        """Many entries at once, each as its fingerprint and the octets of its protocolOp: the same as `map` of each.
+
+        Raises ProtocolViolation for octets that are no entry.
+        """
+        return self._batches.map(entries)
 
 
 def compile_mapping(definition: dict[str, Any] | None, *, active_directory: bool, limits: MapLimits) -> Mapping:
@@ -100,26 +93,28 @@ def compile_mapping(definition: dict[str, Any] | None, *, active_directory: bool
     `"{title} ({ou})"`, or `{"attribute": "manager", "as": "rdn" | "address" | "fax" | "smtp" | "uri"}`.
     """
     rules = read_rules(definition, active_directory=active_directory)
-    by_attribute: list[tuple[int, str, ValuesReader]] = []
-    by_entry: list[tuple[int, EntryReader]] = []
-    for slot, (name, rule) in enumerate(rules.fields.items()):
-        plain = [source for source in rule.sources if not isinstance(source, Template)]
-        if len(plain) < len(rule.sources):
-            by_entry.append((slot, entry_reader(name, rule, limits)))
-        else:
-            by_attribute += [(slot, source.attribute.lower(), values_reader(name, source, limits)) for source in plain]
+    attributes = _needed_attributes(rules)
+    readers = tuple(field_reader(name, rule, limits) for name, rule in rules.fields.items())
+    identify = identity_reader(rules.identity)
     return Mapping(
         fields=tuple(rules.fields),
         policies={name: rule.policy for name, rule in rules.fields.items()},
-        attributes=_needed_attributes(rules),
+        attributes=attributes,
         identity=rules.identity,
         filter=rules.filter,
         digest=_digest(rules, limits),
+        identity_digest=_hashed([_lowered(rules.identity)]),
         limits=limits,
-        _identify=identity_reader(rules.identity),
-        _by_attribute=tuple(by_attribute),
-        _by_entry=tuple(by_entry),
-        _lists=tuple(slot for slot, name in enumerate(rules.fields) if kind_of(name) is Kind.LIST),
+        _identify=identify,
+        _fields=readers,
+        _batches=BatchMapper(
+            fields=tuple(rules.fields),
+            readers=readers,
+            attributes=tuple(name.lower() for name in attributes),
+            identity=rules.identity,
+            identify=identify,
+            limits=limits,
+        ),
     )
 
 
@@ -128,7 +123,7 @@ def _needed_attributes(rules: Rules) -> tuple[str, ...]:
     needed = {name.lower(): name for name in rules.identity if name != BY_DN}
     for rule in rules.fields.values():
         for source in rule.sources:
-            for name in source.attributes if isinstance(source, Template) else (source.attribute,):
+            for name in source.attributes:
                 needed.setdefault(name.lower(), name)
     if len(needed) > _MOST_ATTRIBUTES:
         raise MappingError(
@@ -139,9 +134,16 @@ def _needed_attributes(rules: Rules) -> tuple[str, ...]:
 
 def _digest(rules: Rules, limits: MapLimits) -> bytes:
     fields = {name: [rule.policy, *_canonical(rule)] for name, rule in rules.fields.items()}
-    identity = [name.lower() for name in rules.identity]
-    canonical = json.dumps([FORMAT, identity, asdict(limits), fields], sort_keys=True, separators=(",", ":"))
+    return _hashed([FORMAT, _lowered(rules.identity), asdict(limits), fields])
+
+
+def _hashed(parts: list[Any]) -> bytes:
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode(), digest_size=_DIGEST_SIZE).digest()
+
+
+def _lowered(names: tuple[str, ...]) -> list[str]:
+    return [name.lower() for name in names]
 
 
 def _canonical(rule: FieldRule) -> list[list[str]]:

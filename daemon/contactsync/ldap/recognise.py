@@ -8,33 +8,67 @@ from hashlib import blake2b
 FINGERPRINT_BYTES = 16
 
 
+_LOT_ENTRIES = 1000
+_LOT_OCTETS = 1 << 20
+
+
+class Lot:
+    """Entries put aside until there are so many that mapping and staging them together pays; bounded in octets too."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[bytes, bytes]] = []
+        self._octets = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to take them."""
+        return len(self._entries) >= _LOT_ENTRIES or self._octets >= _LOT_OCTETS
+
+    def add(self, entries: list[tuple[bytes, bytes]]) -> None:
+        """Put some more aside, each as its fingerprint and its octets."""
+        self._entries += entries
+        self._octets += sum(len(octets) for _, octets in entries)
+
+    def take(self) -> list[tuple[bytes, bytes]]:
+        """All of them, in the order in which they came."""
+        taken, self._entries, self._octets = self._entries, [], 0
+        return taken
+
+
 class Recogniser:
     """Compares entries with the fingerprints that are stored with a folder's contacts.
 
-    A fingerprint is BLAKE2b (RFC 7693) of an entry's octets, 16 bytes long, personalised by the mapping's digest: under
-    a changed mapping every entry is new. `known` is taken over, not copied, since it may hold millions: it becomes
-    `unseen`, and what that holds in the end is gone or changed.
+    A fingerprint is BLAKE2b (RFC 7693) of an entry's octets, 16 bytes long, personalised by a digest of what makes the
+    key: under another identity every entry is new. `known` is taken over, not copied, since it may hold millions: it
+    becomes `unseen`, and what that holds in the end is gone or changed.
+
+    `everything` hands out the known entries as well: the mapping has changed since they were mapped.
     """
 
-    def __init__(self, known: set[bytes], digest_of_mapping: bytes) -> None:
+    def __init__(self, known: set[bytes], identity_digest: bytes, *, everything: bool = False) -> None:
         self.unseen = known
         self.entries_seen = 0
         self.unchanged = 0
-        self._digest_of_mapping = digest_of_mapping
+        self._identity_digest = identity_digest
+        self._everything = everything
 
     def sift(self, entries: Iterable[memoryview]) -> list[tuple[bytes, bytes]]:
         """The fingerprint and a copy of the octets of every entry that is not known; the known ones leave `unseen`.
 
         An entry that comes a second time is not known any more, so that duplicates are noticed.
         """
-        unseen, person = self.unseen, self._digest_of_mapping
+        unseen, person, everything = self.unseen, self._identity_digest, self._everything
         unknown, seen = [], 0
         for entry in entries:
             seen += 1
             fingerprint = blake2b(entry, digest_size=FINGERPRINT_BYTES, person=person).digest()
-            if fingerprint in unseen:
+            known = fingerprint in unseen
+            if known:
                 unseen.remove(fingerprint)
-            else:
+            if everything or not known:
                 unknown.append((fingerprint, bytes(entry)))
         self.entries_seen += seen
         self.unchanged += seen - len(unknown)

@@ -44,6 +44,11 @@ class AttributeSource:
     attribute: str
     edit: str = ""
 
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What it uses, as Template has it."""
+        return (self.attribute,)
+
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contactsync.ldap import dn
+from contactsync.ldap.cut import SHORT
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _CONTROLS_BUT_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
@@ -17,6 +18,10 @@ _LARGEST_COMPOSED = 12
 """Octets that one character may become: NFC makes up to three of it, and UTF-8 up to four octets of each."""
 _ADDRESS_ESCAPES = re.compile(r"\\(24|5[cC])")
 _SMTP = "smtp:"
+_BETWEEN = "\x1f"
+"""Stands between the values of a column while they are one text."""
+_FEW = 16
+"""Values of a column that are looked at one by one where one of them is odd."""
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 """JPEG, PNG, GIF; WebP has its name after the size of its file."""
 
@@ -41,6 +46,7 @@ class Tally:
 
 Edit = Callable[[str], str]
 Clean = Callable[[bytes, Tally], str]
+CleanColumn = Callable[[list[bytes], Tally], list[str]]
 
 
 def cleaner(limit: int, *, multi_line: bool, edit: Edit | None = None) -> Clean:
@@ -60,6 +66,47 @@ def cleaner(limit: int, *, multi_line: bool, edit: Edit | None = None) -> Clean:
         return tidy(text, limit, tally, multi_line=multi_line)
 
     return clean
+
+
+def column_cleaner(limit: int, *, multi_line: bool, edit: Edit | None = None) -> CleanColumn:
+    """The same for the values of many entries at once, each of at most `SHORT` octets, the empty ones included.
+
+    They are decoded and looked over as one text, in a few calls. Where one of them is odd, the halves are looked over
+    by themselves, and of few values each goes through `cleaner`.
+    """
+    clean = cleaner(limit, multi_line=multi_line, edit=edit)
+    one_by_one = edit is not None or min(_COMPOSED_AT_ONCE, limit // _LARGEST_COMPOSED) < SHORT
+
+    def clean_all(column: list[bytes], tally: Tally) -> list[str]:
+        if not one_by_one:
+            texts = _ordinary(column)
+            if texts is not None:
+                return texts
+            if len(column) > _FEW:
+                middle = len(column) // 2
+                return clean_all(column[:middle], tally) + clean_all(column[middle:], tally)
+        return [clean(raw, tally) if raw else "" for raw in column]
+
+    return clean_all
+
+
+def _ordinary(column: list[bytes]) -> list[str] | None:
+    """The texts of a column in which each is as `cleaner` would leave it; None where one is not."""
+    try:
+        joined = _BETWEEN.encode().join(column).decode()
+    except UnicodeDecodeError:
+        return None
+    texts = joined.split(_BETWEEN)
+    framed = f"{_BETWEEN}{joined}{_BETWEEN}"
+    if (
+        len(texts) != len(column)
+        or f"{_BETWEEN} " in framed
+        or f" {_BETWEEN}" in framed
+        or not joined.replace(_BETWEEN, "").isprintable()
+        or not (joined.isascii() or unicodedata.is_normalized("NFC", joined))
+    ):
+        return None
+    return texts
 
 
 def tidy(text: str, limit: int, tally: Tally, *, multi_line: bool = False) -> str:

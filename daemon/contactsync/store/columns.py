@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -19,6 +20,13 @@ _BLANK = {
     "text": sql.SQL("coalesce(c.{0}, '') = ''"),
     "text[]": sql.SQL("c.{0} = '{{}}'"),
     "bytea": sql.SQL("c.{0} IS NULL"),
+}
+
+_STAGED_TYPES: dict[str, LiteralString] = {
+    "text": "text",
+    "text[]": "text[] DEFAULT '{}'",
+    "bytea": "bytea",
+    "jsonb": "jsonb DEFAULT '{}'",
 }
 
 
@@ -48,17 +56,16 @@ class Columns:
 
     @property
     def staged_definitions(self) -> sql.Composed:
-        """`name type` of every mapped column of the staging table; the photo's octets come beside its digest."""
+        """Every mapped column of the staging table with its type and what is blank in it.
+
+        The photo's octets come beside its digest.
+        """
         pairs = [(column.name, column.type) for column in self.columns]
         if self.has_photo:
             pairs.append((PHOTO, "bytea"))
-        return _comma(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_sql_type(kind))) for name, kind in pairs)
-
-    @property
-    def staged_names(self) -> sql.Composed:
-        """The names of the same columns."""
-        names = [column.name for column in self.columns] + ([PHOTO] if self.has_photo else [])
-        return _comma(sql.Identifier(name) for name in names)
+        return _comma(
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_STAGED_TYPES[kind])) for name, kind in pairs
+        )
 
     @property
     def names(self) -> sql.Composed:
@@ -153,13 +160,6 @@ def _only(wanted: list[str], policies: Mapping[str, Policy]) -> sql.Composable:
 
 def _pair(column: Column, value: sql.Composable) -> sql.Composable:
     return sql.SQL("{}, {}").format(sql.Literal(column.name), value)
-
-
-def _sql_type(kind: str) -> str:
-    if kind not in {"text", "text[]", "bytea", "jsonb"}:
-        message = f"no column has the type {kind}"
-        raise ValueError(message)
-    return kind
 
 
 def _comma(parts: Iterable[sql.Composable]) -> sql.Composed:

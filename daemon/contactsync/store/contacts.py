@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contactsync.store.errors import translated
@@ -15,15 +16,26 @@ if TYPE_CHECKING:
 FINGERPRINT_BYTES = 16
 
 
-def read_fingerprints(connection: Connection[Any], definition: Definition) -> set[bytes]:
-    """The fingerprints of all contacts that the definition brought: 16 bytes each, 8 for one that a person edited.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The fingerprints of all contacts that a definition brought, and the digest of the mapping that they went by.
 
-    They come as one value, which takes a twentieth of the time of one row each. Raises DatabaseError.
+    A fingerprint has 16 bytes, or 8 for a contact that a person edited since. The digest is None before the first run.
+    """
+
+    fingerprints: set[bytes]
+    mapping_digest: bytes | None
+
+
+def read_known(connection: Connection[Any], definition: Definition) -> Known:
+    """What is known of a definition's contacts. Raises DatabaseError.
+
+    The fingerprints come as one value, which takes a twentieth of the time of one row each.
     """
     key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
     with translated(), connection.cursor(binary=True) as cursor:
-        row = cursor.execute(statement("fingerprints"), key).fetchone()
-        whole: bytes = row[0] if row else b""
-        known = {whole[at : at + FINGERPRINT_BYTES] for at in range(0, len(whole), FINGERPRINT_BYTES)}
-        known.update(touched for (touched,) in cursor.execute(statement("touched_fingerprints"), key))
-    return known
+        row = cursor.execute(statement("known"), key).fetchone()
+    whole, touched, digest = row or (b"", [], None)
+    fingerprints = {whole[at : at + FINGERPRINT_BYTES] for at in range(0, len(whole), FINGERPRINT_BYTES)}
+    fingerprints.update(touched)
+    return Known(fingerprints, digest)

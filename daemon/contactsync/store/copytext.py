@@ -1,4 +1,4 @@
-"""Rows as COPY's text format (PostgreSQL manual, "COPY", File Formats), for a whole batch at once.
+"""Columns of values as COPY's text format (PostgreSQL manual, "COPY", File Formats), for a whole batch at once.
 
 Escaping value by value in Python costs more than everything else in a first load. So the rows are joined with control
 characters that stand for "next column", "next row" and "null", and the five escapes are made by `str.replace` over the
@@ -9,47 +9,48 @@ stand-ins do not add up is refused, so that a slip elsewhere can never shift a v
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Sequence
 
 COLUMN, ROW, NULL = "\x1f", "\x1e", "\x1d"
 _STAND_INS = str.maketrans({COLUMN: " ", ROW: " ", NULL: " ", "\x00": None})
-
-Writer = Callable[[Any], str]
-
-
-def text(value: str | None) -> str:
-    """A text value or null."""
-    return NULL if value is None else value
+_HARMFUL = re.compile("[\x00\x1d-\x1f]")
 
 
-def text_array(values: Sequence[str]) -> str:
-    """A one-dimensional text array, every element quoted."""
-    if not values:
-        return "{}"
-    joined = '","'.join(values)
-    if "\\" in joined or joined.count('"') != 2 * (len(values) - 1):
-        joined = '","'.join(value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return f'{{"{joined}"}}'
+def texts(values: Iterable[str | None]) -> list[str]:
+    """Text values; blank ones become null."""
+    return [value or NULL for value in values]
 
 
-def octets(value: bytes | None) -> str:
-    """A bytea in hex form, or null."""
-    return NULL if value is None else "\\x" + value.hex()
+def text_arrays(values: Iterable[Sequence[str]]) -> list[str]:
+    """One-dimensional text arrays, every element quoted."""
+    return [_text_array(value) if value else "{}" for value in values]
 
 
-def json_object(value: dict[str, str | None]) -> str:
-    """A jsonb object; keys without a value are left out."""
-    return json.dumps({name: entry for name, entry in value.items() if entry is not None}, ensure_ascii=False)
+def octets(values: Iterable[bytes | None]) -> list[str]:
+    """Values of bytea in hex form, or null."""
+    return [NULL if value is None else f"\\x{value.hex()}" for value in values]
 
 
-def copy_block(rows: Iterable[Sequence[str]]) -> bytes:
-    """The COPY input for rows of values that went through the writers above; empty for no rows."""
-    lines = [COLUMN.join(row) for row in rows]
-    if not lines:
+def json_objects(values: Iterable[dict[str, str | None]]) -> list[str]:
+    """Values of jsonb, each an object; keys without a value are left out."""
+    return [json.dumps({name: entry for name, entry in value.items() if entry}, ensure_ascii=False) for value in values]
+
+
+def plain(values: Sequence[str]) -> list[str]:
+    """Text that did not go through a mapping, such as DNs, without the stand-ins and NUL, which PostgreSQL refuses."""
+    if not _HARMFUL.search("".join(values)):
+        return list(values)
+    return [value.translate(_STAND_INS) for value in values]
+
+
+def copy_block(columns: Sequence[Sequence[str]]) -> bytes:
+    """The COPY input for columns of values that went through the functions above; empty for no rows."""
+    rows = len(columns[0])
+    if not rows:
         return b""
-    block = ROW.join(lines)
-    if block.count(COLUMN) % len(lines) or block.count(ROW) != len(lines) - 1:
+    block = ROW.join(map(COLUMN.join, zip(*columns, strict=True)))
+    if block.count(COLUMN) != rows * (len(columns) - 1) or block.count(ROW) != rows - 1:
         message = "a value to be copied holds a control character"
         raise ValueError(message)
     return (
@@ -64,6 +65,8 @@ def copy_block(rows: Iterable[Sequence[str]]) -> bytes:
     ).encode()
 
 
-def plain(value: str) -> str:
-    """Text that did not go through a mapping, such as a DN, without the stand-ins and NUL, which PostgreSQL refuses."""
-    return value.translate(_STAND_INS)
+def _text_array(values: Sequence[str]) -> str:
+    joined = '","'.join(values)
+    if "\\" in joined or joined.count('"') != 2 * (len(values) - 1):
+        joined = '","'.join(value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return f'{{"{joined}"}}'

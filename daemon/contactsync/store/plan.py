@@ -39,6 +39,7 @@ def applying(connection: Connection[Any], definition: Definition) -> Iterator[No
     """
     with translated(), connection.transaction():
         connection.execute(statement("unmoving"))
+        connection.execute(statement("plan_memory"))
         _require_unedited(connection, definition)
         yield
 
@@ -52,15 +53,23 @@ def _require_unedited(connection: Connection[Any], definition: Definition) -> No
         )
 
 
-def make_plan(connection: Connection[Any], definition: Definition, columns: Columns, *, sample: int = 5) -> Plan:
+def make_plan(
+    connection: Connection[Any],
+    definition: Definition,
+    columns: Columns,
+    *,
+    everything: bool = False,
+    sample: int = 5,
+) -> Plan:
     """Fill `planned` from the closed staging tables; to be called in the transaction that will apply it.
 
-    `sample` is how many names of deleted contacts and of rejected entries are returned. Raises psycopg.Error.
+    `everything` says that all entries are staged, also those whose fingerprint a contact has. `sample` is how many
+    names of deleted contacts and of rejected entries are returned. Raises psycopg.Error.
     """
     key = _key(definition)
     connection.execute(statement("find_lost"), key)
     connection.execute(statement("analyze_lost"))
-    connection.execute(statement("reject_duplicates"), key)
+    connection.execute(statement("reject_duplicates"), {**key, "everything": everything})
     connection.execute(statement("drop_rejected"))
     connection.execute(_plan_known(columns), key)
     connection.execute(composed("plan_new", display_name=columns.display_name), key)

@@ -101,6 +101,7 @@ def _status(report: RunReport) -> dict[str, Any]:
         "outcome": report.outcome.value,
         "error": report.error,
         "source_digest": report.source_digest,
+        "mapping_digest": report.mapping_digest,
     }
 
 

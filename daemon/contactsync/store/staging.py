@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from contactsync.fields import EXTRA_PREFIX, Kind, kind_of
-from contactsync.model import MappedEntry, RejectedEntry
+from psycopg import sql
+
+from contactsync.fields import EXTRA_PREFIX, PHOTO, Kind, kind_of
+from contactsync.model import MappedBatch, RejectedEntry
 from contactsync.store import copytext
+from contactsync.store.columns import PHOTO_DIGEST
 from contactsync.store.errors import translated
 from contactsync.store.statements import composed, statement
 
@@ -18,6 +25,9 @@ if TYPE_CHECKING:
     from contactsync.store.columns import Columns
 
 PHOTO_DIGEST_BYTES = 16
+_UNSEEN_AT_ONCE = 50_000
+
+Cells = list[str]
 
 
 class Staging:
@@ -26,31 +36,60 @@ class Staging:
     def __init__(self, connection: Connection[Any], columns: Columns) -> None:
         self._connection = connection
         self._columns = columns
-        self._row = _row_writer(columns)
         self._created = False
+        self._beside: ThreadPoolExecutor | None = None
+        self._sent: Future[None] | None = None
         self.rows = 0
 
-    def add(self, entries: Sequence[MappedEntry], rejected: Sequence[RejectedEntry]) -> None:
-        """Write one page's entries, in a short transaction of its own. Raises DatabaseError."""
-        self._copy(composed("copy_staged", columns=self._columns.staged_names), map(self._row, entries))
-        self._copy(statement("copy_rejected"), map(_rejected_row, rejected))
-        self.rows += len(entries) + len(rejected)
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Within its block, `add` returns while PostgreSQL is still at the rows: the caller makes the next meanwhile.
+
+        The connection is this object's alone until the block has ended. Raises DatabaseError for what was added last.
+        """
+        try:
+            # It starts its thread with the first batch: most runs have none.
+            with ThreadPoolExecutor(1, thread_name_prefix="staging") as self._beside:
+                yield
+                self._wait()
+        finally:
+            self._beside = None
+
+    def add(self, batch: MappedBatch) -> None:
+        """Write a batch, in a short transaction of its own. Raises DatabaseError, also for the batch before."""
+        names, cells = _staged(batch, self._columns)
+        copies = [
+            (composed("copy_staged", columns=names), copytext.copy_block(cells)),
+            (statement("copy_rejected"), copytext.copy_block(_rejected(batch.rejected))),
+        ]
+        self.rows += len(batch.keys) + len(batch.rejected)
+        self._wait()
+        if self._beside is None:
+            self._copy(copies)
+        else:
+            self._sent = self._beside.submit(self._copy, copies)
 
     def close(self, unseen: Iterable[bytes]) -> None:
         """Say which fingerprints nothing in the directory had; the tables are then ready for the plan."""
-        self._copy(statement("copy_unseen"), ((copytext.octets(fingerprint),) for fingerprint in unseen))
+        rest = iter(unseen)
+        for some in iter(partial(_some, rest), []):
+            self._copy([(statement("copy_unseen"), copytext.copy_block([copytext.octets(some)]))])
         with translated():
             self._create()
             self._connection.execute(statement("analyze_run_tables"))
 
-    def _copy(self, command: Any, rows: Iterable[Sequence[str]]) -> None:
-        block = copytext.copy_block(rows)
-        if not block:
-            return
-        with translated():
-            self._create()
-            with self._connection.cursor() as cursor, cursor.copy(command) as copy:
-                copy.write(block)
+    def _wait(self) -> None:
+        sent, self._sent = self._sent, None
+        if sent is not None:
+            sent.result()
+
+    def _copy(self, copies: Iterable[tuple[Any, bytes]]) -> None:
+        for command, block in copies:
+            if block:
+                with translated():
+                    self._create()
+                    with self._connection.cursor() as cursor, cursor.copy(command) as copy:
+                        copy.write(block)
 
     def _create(self) -> None:
         if self._created:
@@ -63,48 +102,36 @@ class Staging:
         self._created = True
 
 
-def _row_writer(columns: Columns) -> Any:
-    """A function from a MappedEntry to the text values of its staged row, in the order of `staged_names`."""
-    plain = [(index, _writer(name)) for index, name in enumerate(columns.fields) if not name.startswith(EXTRA_PREFIX)]
-    photo = next((index for index, name in enumerate(columns.fields) if kind_of(name) is Kind.PHOTO), None)
-    extra = [
-        (index, name.removeprefix(EXTRA_PREFIX))
-        for index, name in enumerate(columns.fields)
-        if name.startswith(EXTRA_PREFIX)
-    ]
-
-    def row(entry: MappedEntry) -> list[str]:
-        values = entry.values
-        cells = [copytext.plain(entry.key), copytext.plain(entry.dn), "\\x" + entry.fingerprint.hex()]
-        cells += [write(values[index]) for index, write in plain]
-        if extra:
-            cells.append(copytext.json_object({name: values[index] for index, name in extra}))
-        if photo is not None:
-            cells.append(copytext.octets(values[photo]))
-        return cells
-
-    return row
+def _some(rest: Iterator[bytes]) -> list[bytes]:
+    return list(islice(rest, _UNSEEN_AT_ONCE))
 
 
-def _photo_digest(photo: bytes | None) -> str:
-    return copytext.octets(None if photo is None else blake2b(photo, digest_size=PHOTO_DIGEST_BYTES).digest())
+def _staged(batch: MappedBatch, columns: Columns) -> tuple[sql.Composed, list[Cells]]:
+    """The names of the staged columns that are not blank throughout, after the three that never are, and all values."""
+    filled: dict[str, Cells] = {}
+    extra: dict[str, list[Any]] = {}
+    for field, values in zip(columns.fields, batch.columns, strict=True):
+        if values is None:
+            continue
+        if field.startswith(EXTRA_PREFIX):
+            extra[field.removeprefix(EXTRA_PREFIX)] = values
+        elif kind_of(field) is Kind.PHOTO:
+            filled[PHOTO_DIGEST] = copytext.octets(map(_photo_digest, values))
+            filled[PHOTO] = copytext.octets(values)
+        else:
+            filled[field] = copytext.text_arrays(values) if kind_of(field) is Kind.LIST else copytext.texts(values)
+    if extra:
+        rows = zip(*extra.values(), strict=True)
+        filled["extra"] = copytext.json_objects(dict(zip(extra, row, strict=True)) for row in rows)
+    always = [copytext.plain(batch.keys), copytext.plain(batch.dns), copytext.octets(batch.fingerprints)]
+    names = sql.SQL(", ").join([sql.Identifier(name) for name in ("source_key", "source_dn", "fingerprint", *filled)])
+    return names, [*always, *filled.values()]
 
 
-_WRITERS: dict[Kind, copytext.Writer] = {
-    Kind.TEXT: copytext.text,
-    Kind.LIST: copytext.text_array,
-    Kind.PHOTO: _photo_digest,
-}
+def _photo_digest(photo: bytes | None) -> bytes | None:
+    return None if photo is None else blake2b(photo, digest_size=PHOTO_DIGEST_BYTES).digest()
 
 
-def _writer(field: str) -> copytext.Writer:
-    kind = kind_of(field)
-    if kind is None:
-        message = f"no contact field is named {field}"
-        raise ValueError(message)
-    return _WRITERS[kind]
-
-
-def _rejected_row(entry: RejectedEntry) -> tuple[str, str, str]:
-    key = None if entry.key is None else copytext.plain(entry.key)
-    return copytext.text(key), copytext.plain(entry.dn), copytext.plain(entry.reason)
+def _rejected(entries: Sequence[RejectedEntry]) -> list[Cells]:
+    keys = [copytext.NULL if entry.key is None else copytext.plain([entry.key])[0] for entry in entries]
+    return [keys, copytext.plain([entry.dn for entry in entries]), copytext.plain([entry.reason for entry in entries])]

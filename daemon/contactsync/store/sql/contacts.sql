@@ -1,12 +1,12 @@
--- name: fingerprints
--- All fingerprints of a definition's contacts as one value, 16 bytes each.
-SELECT coalesce(string_agg(fingerprint, ''), '') FROM contactsync.contacts
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND octet_length(fingerprint) = 16
-
--- name: touched_fingerprints
--- Those of contacts that a person edited since the last run: 8 bytes, which no entry's digest can equal.
-SELECT fingerprint FROM contactsync.contacts
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND octet_length(fingerprint) <> 16
+-- name: known
+-- What is known of a definition's contacts: all fingerprints as one value, 16 bytes each; those of contacts that a person
+-- edited since the last run, 8 bytes, which no entry's digest can equal; and the mapping that they are in step with.
+SELECT coalesce(string_agg(fingerprint, '') FILTER (WHERE octet_length(fingerprint) = 16), ''),
+       coalesce(array_agg(fingerprint) FILTER (WHERE octet_length(fingerprint) <> 16), '{}'),
+       (SELECT mapping_digest FROM contactsync.sync_status
+        WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s)
+FROM contactsync.contacts
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 
 -- name: create_staging
 CREATE TEMPORARY TABLE staged (source_key text, source_dn text, fingerprint bytea, {columns});
@@ -21,7 +21,7 @@ CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text,
 DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unseen, pg_temp.lost, pg_temp.rejected, pg_temp.planned
 
 -- name: copy_staged
-COPY pg_temp.staged (source_key, source_dn, fingerprint, {columns}) FROM STDIN
+COPY pg_temp.staged ({columns}) FROM STDIN
 
 -- name: copy_unseen
 COPY pg_temp.unseen (fingerprint) FROM STDIN
@@ -30,11 +30,16 @@ COPY pg_temp.unseen (fingerprint) FROM STDIN
 COPY pg_temp.rejected (source_key, source_dn, reason) FROM STDIN
 
 -- name: analyze_run_tables
--- Without it the planner takes fresh temporary tables for small ones and joins them row by row.
-ANALYZE pg_temp.staged, pg_temp.unseen, pg_temp.rejected
+-- Without it the planner takes fresh temporary tables for small ones and joins them row by row. Only what is joined by
+-- is looked at: the other columns would take a hundred times as long.
+ANALYZE pg_temp.staged (source_key), pg_temp.unseen (fingerprint), pg_temp.rejected (source_key)
 
 -- name: unmoving
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+
+-- name: plan_memory
+-- For the joins and sorts of one plan; with PostgreSQL's 4 MB those of 100,000 contacts go to the disk.
+SET LOCAL work_mem = '64MB'
 
 -- name: definition_unchanged
 -- Keeps the definition as it was read from being edited or removed until the run is applied.
@@ -55,7 +60,7 @@ ANALYZE pg_temp.lost
 
 -- name: reject_duplicates
 -- Two entries with one key: neither can be told to be the right one. An entry whose key belongs to a contact that was
--- recognised by another entry is such a pair as well.
+-- recognised by another entry is such a pair as well; when everything is mapped anew, that entry is staged too.
 INSERT INTO pg_temp.rejected (source_key, source_dn, reason)
 SELECT s.source_key, s.source_dn, 'another entry has the same identity'
 FROM pg_temp.staged AS s
@@ -67,12 +72,13 @@ JOIN contactsync.contacts AS c
   ON c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key
 LEFT JOIN pg_temp.lost AS l ON l.contact_id = c.contact_id
 WHERE l.contact_id IS NULL AND octet_length(c.fingerprint) = 16
+  AND NOT (%(everything)s AND c.fingerprint = s.fingerprint)
 
 -- name: drop_rejected
 DELETE FROM pg_temp.staged AS s USING pg_temp.rejected AS r WHERE r.source_key = s.source_key
 
 -- name: plan_known
--- Contacts that exist: an update where a field differs, else only a fresh fingerprint.
+-- Contacts that exist: an update where a field differs, else only a fresh fingerprint, else nothing.
 INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name, changes)
 SELECT CASE WHEN ({before}) IS DISTINCT FROM ({after}) THEN 'update' ELSE 'refresh' END,
        c.contact_id, s.source_key, {display_name},
@@ -81,6 +87,7 @@ SELECT CASE WHEN ({before}) IS DISTINCT FROM ({after}) THEN 'update' ELSE 'refre
 FROM pg_temp.staged AS s
 JOIN contactsync.contacts AS c
   ON c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key
+WHERE c.fingerprint <> s.fingerprint OR ({before}) IS DISTINCT FROM ({after})
 
 -- name: plan_new
 -- Entries without a contact; one that was here before gets its old id.

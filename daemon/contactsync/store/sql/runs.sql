@@ -87,6 +87,7 @@ SET state = CASE WHEN d.revision = %(revision)s THEN coalesce(%(state)s, s.state
                   WHEN %(state)s <> 'valid' THEN %(error)s END,
     last_run_id = %(run_id)s, last_outcome = %(outcome)s,
     source_digest = coalesce(%(source_digest)s, s.source_digest),
+    mapping_digest = coalesce(%(mapping_digest)s, s.mapping_digest),
     last_success_at = CASE WHEN %(outcome)s IN ('unchanged', 'changed') THEN clock_timestamp() ELSE s.last_success_at END
 FROM contactsync.sync_definitions AS d
 WHERE s.folder_id = %(folder_id)s AND s.definition_id = %(definition_id)s
