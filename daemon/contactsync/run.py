@@ -240,7 +240,8 @@ class Run:
         else:
             self._enter("apply")
             self._deadline.remaining()
-            apply_plan(self._connection, definition, snapshot.columns, plan, run_id=run_id)
+            photos = snapshot.staging.photos
+            apply_plan(self._connection, definition, snapshot.columns, plan, run_id=run_id, photos=photos)
             note_applied(self._connection, self._report, _outcome(plan))
             self._settle()
         record_rejected(self._connection, definition, run_id=run_id)

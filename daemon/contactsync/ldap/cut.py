@@ -65,32 +65,40 @@ class Cutter:
 
     def cut(self, entries: Iterable[bytes]) -> Cut:
         """Cut protocolOps, each with its tag and length, none with trailing octets. Raises ProtocolViolation."""
-        width = len(self._places)
-        cut = Cut(width)
-        blank = [b""] * width
-        familiar = self._familiar
-        for row, data in enumerate(entries):
-            dn, pos, end = open_entry(data)
-            cells = blank.copy()
-            while pos < end:
-                value = pos + _HEADERS + (data[pos + 3] if pos + 3 < end else 0)
-                try:
-                    place = familiar[data[pos:value]]
-                except KeyError:
-                    place = -1
-                if place < 0 or cells[place]:
-                    pos = self._unfamiliar(data, pos, end, cells, cut.rest.setdefault(row, {}))
-                    continue
-                pos += 2 + data[pos + 1]
-                cells[place] = data[value:pos]
-            if pos > end:
-                raise not_ldap("an attribute is longer than its entry")
-            if cut.rest.get(row):
-                _gather(cells, cut.rest[row])
-            cut.dns.append(dn)
-            cut.cells += cells
-        cut.rest = {row: found for row, found in cut.rest.items() if found}
+        cut = Cut(len(self._places))
+        try:
+            for row, data in enumerate(entries):
+                dn, first, end = open_entry(data)
+                rest: dict[int, list[bytes]] = {}
+                cells = self._cells(data, first, end, rest)
+                if rest:
+                    cut.rest[row] = rest
+                cut.dns.append(dn)
+                cut.cells += cells
+        except IndexError:
+            raise not_ldap("an attribute is cut off") from None
         return cut
+
+    def _cells(self, data: bytes, pos: int, end: int, rest: dict[int, list[bytes]]) -> list[bytes]:
+        """The only short values of an entry at their places; all others go to `rest`. IndexError for cut-off octets."""
+        cells = [b""] * len(self._places)
+        familiar = self._familiar
+        while pos < end:
+            value = pos + _HEADERS + data[pos + 3]
+            try:
+                place = familiar[data[pos:value]]
+            except KeyError:
+                place = -1
+            if place < 0 or cells[place]:
+                pos = self._unfamiliar(data, pos, end, cells, rest)
+                continue
+            pos += 2 + data[pos + 1]
+            cells[place] = data[value:pos]
+        if pos > end:
+            raise not_ldap("an attribute is longer than its entry")
+        if rest:
+            _gather(cells, rest)
+        return cells
 
     def _unfamiliar(self, data: bytes, first: int, end: int, cells: list[bytes], rest: dict[int, list[bytes]]) -> int:
         """Take the attribute at `first`, in whatever form it is encoded, and return where the next one starts."""

@@ -14,11 +14,18 @@ if TYPE_CHECKING:
 
 
 def apply_plan(
-    connection: Connection[Any], definition: Definition, columns: Columns, plan: Plan, *, run_id: int
+    connection: Connection[Any],
+    definition: Definition,
+    columns: Columns,
+    plan: Plan,
+    *,
+    run_id: int,
+    photos: bool = True,
 ) -> None:
     """Delete, refresh, update and insert what `planned` says, with photos, and write the history. Raises psycopg.Error.
 
-    Only contacts that the definition brought are in the plan, so no other row can be touched.
+    `photos` says whether an entry that is staged has one. Only contacts that the definition brought are in the plan, so
+    no other row can be touched.
     """
     key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id, "run_id": run_id}
     connection.execute(statement("apply_setting"))
@@ -31,12 +38,9 @@ def apply_plan(
     if plan.inserts:
         connection.execute(composed("apply_inserts", columns=columns.names, staged=columns.staged), key)
         connection.execute(statement("forget_returned"), key)
-    if columns.has_photo and (plan.inserts or plan.updates):
-        _apply_photos(connection, key)
+    if columns.has_photo and photos and (plan.inserts or plan.updates):
+        connection.execute(statement("apply_photos"), key)
+    if columns.has_photo and plan.updates:
+        connection.execute(statement("drop_photos"), key)
     if plan.changes:
         connection.execute(statement("record_changes"), key)
-
-
-def _apply_photos(connection: Connection[Any], key: dict[str, Any]) -> None:
-    connection.execute(statement("apply_photos"), key)
-    connection.execute(statement("drop_photos"), key)

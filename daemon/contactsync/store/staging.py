@@ -40,6 +40,8 @@ class Staging:
         self._beside: ThreadPoolExecutor | None = None
         self._sent: Future[None] | None = None
         self.rows = 0
+        self.photos = False
+        """Whether an entry has one."""
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -57,12 +59,14 @@ class Staging:
 
     def add(self, batch: MappedBatch) -> None:
         """Write a batch, in a short transaction of its own. Raises DatabaseError, also for the batch before."""
-        names, cells = _staged(batch, self._columns)
+        cells = _staged(batch, self._columns)
+        names = sql.SQL(", ").join(map(sql.Identifier, cells))
         copies = [
-            (composed("copy_staged", columns=names), copytext.copy_block(cells)),
+            (composed("copy_staged", columns=names), copytext.copy_block(list(cells.values()))),
             (statement("copy_rejected"), copytext.copy_block(_rejected(batch.rejected))),
         ]
         self.rows += len(batch.keys) + len(batch.rejected)
+        self.photos = self.photos or PHOTO in cells
         self._wait()
         if self._beside is None:
             self._copy(copies)
@@ -74,8 +78,9 @@ class Staging:
         rest = iter(unseen)
         for some in iter(partial(_some, rest), []):
             self._copy([(statement("copy_unseen"), copytext.copy_block([copytext.octets(some)]))])
-        with translated():
+        with translated(), self._connection.transaction():
             self._create()
+            self._connection.execute(statement("few_statistics"))
             self._connection.execute(statement("analyze_run_tables"))
 
     def _wait(self) -> None:
@@ -106,9 +111,13 @@ def _some(rest: Iterator[bytes]) -> list[bytes]:
     return list(islice(rest, _UNSEEN_AT_ONCE))
 
 
-def _staged(batch: MappedBatch, columns: Columns) -> tuple[sql.Composed, list[Cells]]:
-    """The names of the staged columns that are not blank throughout, after the three that never are, and all values."""
-    filled: dict[str, Cells] = {}
+def _staged(batch: MappedBatch, columns: Columns) -> dict[str, Cells]:
+    """The staged columns by name, without those that are blank throughout."""
+    staged = {
+        "source_key": copytext.plain(batch.keys),
+        "source_dn": copytext.plain(batch.dns),
+        "fingerprint": copytext.octets(batch.fingerprints),
+    }
     extra: dict[str, list[Any]] = {}
     for field, values in zip(columns.fields, batch.columns, strict=True):
         if values is None:
@@ -116,16 +125,14 @@ def _staged(batch: MappedBatch, columns: Columns) -> tuple[sql.Composed, list[Ce
         if field.startswith(EXTRA_PREFIX):
             extra[field.removeprefix(EXTRA_PREFIX)] = values
         elif kind_of(field) is Kind.PHOTO:
-            filled[PHOTO_DIGEST] = copytext.octets(map(_photo_digest, values))
-            filled[PHOTO] = copytext.octets(values)
+            staged[PHOTO_DIGEST] = copytext.octets(map(_photo_digest, values))
+            staged[PHOTO] = copytext.octets(values)
         else:
-            filled[field] = copytext.text_arrays(values) if kind_of(field) is Kind.LIST else copytext.texts(values)
+            staged[field] = copytext.text_arrays(values) if kind_of(field) is Kind.LIST else copytext.texts(values)
     if extra:
         rows = zip(*extra.values(), strict=True)
-        filled["extra"] = copytext.json_objects(dict(zip(extra, row, strict=True)) for row in rows)
-    always = [copytext.plain(batch.keys), copytext.plain(batch.dns), copytext.octets(batch.fingerprints)]
-    names = sql.SQL(", ").join([sql.Identifier(name) for name in ("source_key", "source_dn", "fingerprint", *filled)])
-    return names, [*always, *filled.values()]
+        staged["extra"] = copytext.json_objects(dict(zip(extra, row, strict=True)) for row in rows)
+    return staged
 
 
 def _photo_digest(photo: bytes | None) -> bytes | None:
