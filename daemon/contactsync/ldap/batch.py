@@ -13,7 +13,7 @@ from typing import Any
 from contactsync.ldap import dn
 from contactsync.ldap.cut import Cut, Cutter
 from contactsync.ldap.entry import Entry, dn_texts
-from contactsync.ldap.identity import BY_DN, NoIdentityError, key_reader
+from contactsync.ldap.identity import BY_DN, NoIdentityError, column_reader, key_reader
 from contactsync.ldap.readers import FieldReader
 from contactsync.ldap.values import MapLimits, Tally, tidy
 from contactsync.model import MappedBatch, RejectedEntry
@@ -39,7 +39,7 @@ class BatchMapper:
         self._places = {attribute: place for place, attribute in enumerate(attributes)}
         self._cutter = Cutter(attributes)
         self._identity = () if identity == (BY_DN,) else tuple(name.lower() for name in identity)
-        self._first_key = key_reader(identity[0])
+        self._first_key, self._first_keys = key_reader(identity[0]), column_reader(identity[0])
         self._identify = identify
         self._limits = limits
 
@@ -64,6 +64,8 @@ class BatchMapper:
         keys: list[str] = []
         rejected: dict[int, RejectedEntry] = {}
         cells = cut.column(self._places[self._identity[0]]) if self._identity else [b""] * len(dns)
+        if found := self._first_keys(cells):
+            return found, rejected
         for row, cell in enumerate(cells):
             try:
                 keys.append(self._first_key([cell]) if cell else self._key(cut, row, dns[row]))

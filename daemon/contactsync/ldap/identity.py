@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 from contactsync.ldap import dn
 from contactsync.ldap.entry import Entry
@@ -16,6 +17,7 @@ from contactsync.ldap.entry import Entry
 BY_DN = "dn"
 """The identity that is no attribute: the entry's own DN, normalised. A renamed or moved entry is then another one."""
 
+_LINE = b"\n"
 _LONGEST_KEY = 1000
 """Octets. An index entry of PostgreSQL holds about 2,700."""
 _GUID_SIZE = 16
@@ -61,6 +63,21 @@ def key_reader(name: str) -> Callable[[list[bytes]], str]:
     return only_key
 
 
+def column_reader(name: str) -> Callable[[list[bytes]], list[str] | None]:
+    """The same for one value of each of many entries; None where they have to be read one by one."""
+    form = _FORMS.get(name.lower())
+
+    def keys(column: list[bytes]) -> list[str] | None:
+        try:
+            texts = _LINE.join(column).decode("ascii").lower().split("\n")
+        except UnicodeDecodeError:
+            return None
+        whole = form is not None and len(texts) == len(column) and all(map(form.fullmatch, texts))
+        return texts if whole else None
+
+    return keys
+
+
 def _dn_key(entry: Entry) -> str:
     try:
         return _bounded(dn.normalise(_bounded(entry.dn)))
@@ -81,17 +98,7 @@ def _guid(raw: bytes) -> str:
     return raw.hex()
 
 
-def _uuid_key(raw: bytes) -> str:
-    """The UUID of entryUUID (RFC 4530 section 2.1) and its like, in lower case."""
-    return _matching(_UUID, raw)
-
-
-def _ns_unique_id(raw: bytes) -> str:
-    """The nsUniqueId of 389 Directory Server."""
-    return _matching(_NS_UNIQUE_ID, raw)
-
-
-def _matching(form: re.Pattern[str], raw: bytes) -> str:
+def _formed_key(form: re.Pattern[str], raw: bytes) -> str:
     text = raw.decode("ascii").lower()
     if not form.fullmatch(text):
         raise ValueError
@@ -112,10 +119,15 @@ def _bounded(text: str) -> str:
     return text
 
 
+_FORMS: dict[str, re.Pattern[str]] = {
+    "entryuuid": _UUID,  # RFC 4530 section 2.1
+    "ipauniqueid": _UUID,
+    "nsuniqueid": _NS_UNIQUE_ID,  # 389 Directory Server
+}
+"""The identities that are ASCII text of one form, in lower case."""
+
 _READERS: dict[str, Callable[[bytes], str]] = {
     "objectguid": _object_guid,
-    "entryuuid": _uuid_key,
-    "ipauniqueid": _uuid_key,
-    "nsuniqueid": _ns_unique_id,
     "guid": _guid,
+    **{name: partial(_formed_key, form) for name, form in _FORMS.items()},
 }

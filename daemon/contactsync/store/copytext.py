@@ -1,9 +1,9 @@
 """Columns of values as COPY's text format (PostgreSQL manual, "COPY", File Formats), for a whole batch at once.
 
 Escaping value by value in Python costs more than everything else in a first load. So the rows are joined with control
-characters that stand for "next column", "next row" and "null", and the five escapes are made by `str.replace` over the
-whole batch. Mapped values hold no control character but newline and tab; `plain` makes other text so. A batch whose
-stand-ins do not add up is refused, so that a slip elsewhere can never shift a value into another column.
+characters that stand for "next column", "next row" and "null", and the escapes are made over the octets of the whole
+batch. Mapped values hold no control character but newline and tab; `plain` makes other text so. A batch whose stand-ins
+do not add up is refused, so that a slip elsewhere can never shift a value into another column.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from collections.abc import Iterable, Sequence
 COLUMN, ROW, NULL = "\x1f", "\x1e", "\x1d"
 _STAND_INS = str.maketrans({COLUMN: " ", ROW: " ", NULL: " ", "\x00": None})
 _HARMFUL = re.compile("[\x00\x1d-\x1f]")
+_QUOTED = re.compile(r'["\\]')
+_COLUMN, _ROW, _NULL = COLUMN.encode(), ROW.encode(), NULL.encode()
+_SEPARATORS = bytes.maketrans(_COLUMN + _ROW, b"\t\n")
+_ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\t", b"\\t"), (b"\r", b"\\r"))
 
 
 def texts(values: Iterable[str | None]) -> list[str]:
@@ -24,7 +28,12 @@ def texts(values: Iterable[str | None]) -> list[str]:
 
 def text_arrays(values: Iterable[Sequence[str]]) -> list[str]:
     """One-dimensional text arrays, every element quoted."""
-    return [_text_array(value) if value else "{}" for value in values]
+    return [
+        (f'{{"{value[0]}"}}' if len(value) == 1 and not _QUOTED.search(value[0]) else _text_array(value))
+        if value
+        else "{}"
+        for value in values
+    ]
 
 
 def octets(values: Iterable[bytes | None]) -> list[str]:
@@ -49,20 +58,13 @@ def copy_block(columns: Sequence[Sequence[str]]) -> bytes:
     rows = len(columns[0])
     if not rows:
         return b""
-    block = ROW.join(map(COLUMN.join, zip(*columns, strict=True)))
-    if block.count(COLUMN) != rows * (len(columns) - 1) or block.count(ROW) != rows - 1:
+    block = ROW.join(map(COLUMN.join, zip(*columns, strict=True))).encode()
+    if block.count(_COLUMN) != rows * (len(columns) - 1) or block.count(_ROW) != rows - 1:
         message = "a value to be copied holds a control character"
         raise ValueError(message)
-    return (
-        block.replace("\\", "\\\\")
-        .replace("\n", "\\n")
-        .replace("\t", "\\t")
-        .replace("\r", "\\r")
-        .replace(COLUMN, "\t")
-        .replace(NULL, "\\N")
-        .replace(ROW, "\n")
-        + "\n"
-    ).encode()
+    for character, escape in _ESCAPES:
+        block = block.replace(character, escape)
+    return block.translate(_SEPARATORS).replace(_NULL, b"\\N") + b"\n"
 
 
 def _text_array(values: Sequence[str]) -> str:
