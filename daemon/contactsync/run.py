@@ -9,6 +9,7 @@ The plan, the guard and the apply are one transaction. A preview is the same way
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,7 +21,7 @@ from contactsync.ldap.discover import find_servers
 from contactsync.ldap.mapping import MapLimits
 from contactsync.ldap.recognise import Lot, Recogniser
 from contactsync.ldap.retry import retrying
-from contactsync.ldap.search import SearchRequest, read_entries
+from contactsync.ldap.search import SearchRequest, read_ahead, read_entries
 from contactsync.model import Counts, Outcome, Plan, RunReport
 from contactsync.resolve import Resolved, Source, choose_source, resolve, source_digest
 from contactsync.stopwatch import Stopwatch
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.ldap.deadline import Deadline
+    from contactsync.ldap.wire import Batch
     from contactsync.model import Definition
 
 Answer = TypeVar("Answer")
@@ -176,25 +178,32 @@ class Run:
 
     def _search(self, resolved: Resolved, source: Source, session: Session) -> Snapshot:
         """Read every page; map and stage what is not recognised, while the next pages are on their way."""
-        self._enter("fingerprints")
-        known = read_known(self._connection, resolved.definition)
-        remapped = bool(known.fingerprints) and known.mapping_digest != source.mapping.digest
-        recogniser = Recogniser(known.fingerprints, source.mapping.identity_digest, everything=remapped)
         columns = columns_of(source.mapping.fields, source.mapping.policies)
         staging = Staging(self._connection, columns)
-        unknown = Lot()
         self._enter("search")
-        with staging.beside():
-            for batch in self._pages(resolved, source, session):
-                unknown.add(recogniser.sift(batch.entries))
-                self._count(recogniser, batch.references)
-                if unknown.full:
-                    self._stage(unknown.take(), source, staging)
-        if unknown:
-            self._stage(unknown.take(), source, staging)
+        # One thread for PostgreSQL, so that the directory need not wait for it.
+        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
+            reading = executor.submit(read_known, self._connection, resolved.definition)
+            pages = read_ahead(self._pages(resolved, source, session), reading.done)
+            self._enter("fingerprints")
+            known = reading.result()
+            self._enter("search")
+            remapped = bool(known.fingerprints) and known.mapping_digest != source.mapping.digest
+            recogniser = Recogniser(known.fingerprints, source.mapping.identity_digest, everything=remapped)
+            self._sift(pages, recogniser, source, staging)
         return Snapshot(source, source_digest(resolved, source), columns, staging, recogniser.unseen, remapped)
 
-    def _pages(self, resolved: Resolved, source: Source, session: Session) -> Any:
+    def _sift(self, pages: Iterator[Batch], recogniser: Recogniser, source: Source, staging: Staging) -> None:
+        unknown = Lot()
+        for batch in pages:
+            unknown.add(recogniser.sift(batch.entries))
+            self._count(recogniser, batch.references)
+            if unknown.full:
+                self._stage(unknown.take(), source, staging)
+        if unknown:
+            self._stage(unknown.take(), source, staging)
+
+    def _pages(self, resolved: Resolved, source: Source, session: Session) -> Iterator[Batch]:
         page_size = resolved.definition.page_size or self._options.page_size
         request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
         return read_entries(

@@ -111,7 +111,8 @@ class Cutter:
             return stop
         cells[place] = values[0]
         value = stop - len(values[0])
-        if stop == first + 2 + data[first + 1] and value == first + _HEADERS + data[first + 3]:
+        short = data[first + 1] < LONG_FORM and stop == first + 2 + data[first + 1]
+        if short and value == first + _HEADERS + data[first + 3]:
             self._remember(data[first:value], place)
         return stop
 

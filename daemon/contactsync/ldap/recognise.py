@@ -56,7 +56,7 @@ class Recogniser:
         self._fresh = blake2b(digest_size=FINGERPRINT_BYTES, person=identity_digest).copy
         self._everything = everything
 
-    def sift(self, entries: Sequence[memoryview]) -> list[tuple[bytes, bytes]]:
+    def sift(self, entries: Sequence[memoryview | bytes]) -> list[tuple[bytes, bytes]]:
         """The fingerprint and a copy of the octets of every entry that is not known; the known ones leave `unseen`.
 
         An entry that comes a second time is not known any more, so that duplicates are noticed.
@@ -71,7 +71,7 @@ class Recogniser:
         self.unchanged += len(entries) - len(unknown)
         return unknown
 
-    def _unknown(self, entries: Sequence[memoryview], fingerprints: list[bytes]) -> list[tuple[bytes, bytes]]:
+    def _unknown(self, entries: Sequence[memoryview | bytes], fingerprints: list[bytes]) -> list[tuple[bytes, bytes]]:
         unseen, once = self.unseen, set(fingerprints)
         if not self._everything and len(once) == len(fingerprints) and once <= unseen:
             unseen -= once  # spares the look at each of them for nearly every page

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import structlog
 
@@ -24,6 +25,10 @@ _MOST_EMPTY_PAGES = 100
 
 A cookie that stays the same proves nothing: 389 Directory Server numbers its searches and sends the number each time.
 """
+
+_AHEAD_OCTETS = 16 << 20
+"""What may be kept while fingerprints are read: the pages of about as many entries as have their fingerprints read in
+the same time."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,18 @@ def read_entries(
     """
     session.wire.limit(deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=max_message_bytes)
     return _Search(session, request).batches()
+
+
+def read_ahead(batches: Iterator[Batch], ready: Callable[[], bool], *, octets: int = _AHEAD_OCTETS) -> Iterator[Batch]:
+    """The same batches; those that come before something else is `ready` are read and kept already, up to `octets`."""
+    kept: list[Batch] = []
+    for batch in batches:
+        copies: list[memoryview | bytes] = [bytes(entry) for entry in batch.entries]
+        kept.append(replace(batch, entries=copies))
+        octets -= sum(map(len, copies))
+        if ready() or octets <= 0:
+            break
+    return chain(kept, batches)
 
 
 class _Search:

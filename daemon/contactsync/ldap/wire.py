@@ -38,13 +38,13 @@ _NOTICE_OF_DISCONNECTION = b"1.3.6.1.4.1.1466.20036"
 
 @dataclass(slots=True)
 class Batch:
-    """What one read gave. Its entries are slices of the buffer, so they are valid until the next read only.
+    """What one read gave. Entries that are slices of the buffer are valid until the next read only.
 
     An entry is the octets of a protocolOp, tag 0x64 and length included. `references` counts the search result
     references, which are not followed. `result` is there when the operation has ended.
     """
 
-    entries: list[memoryview] = field(default_factory=list)
+    entries: list[memoryview | bytes] = field(default_factory=list)
     references: int = 0
     result: Result | None = None
 

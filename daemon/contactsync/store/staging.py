@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
@@ -37,23 +37,22 @@ class Staging:
         self._connection = connection
         self._columns = columns
         self._created = False
-        self._beside: ThreadPoolExecutor | None = None
+        self._beside: Executor | None = None
         self._sent: Future[None] | None = None
         self.rows = 0
         self.photos = False
         """Whether an entry has one."""
 
     @contextmanager
-    def beside(self) -> Iterator[None]:
+    def beside(self, executor: Executor) -> Iterator[None]:
         """Within its block, `add` returns while PostgreSQL is still at the rows: the caller makes the next meanwhile.
 
-        The connection is this object's alone until the block has ended. Raises DatabaseError for what was added last.
+        The connection is the executor's alone until the block has ended. Raises DatabaseError for what was added last.
         """
+        self._beside = executor
         try:
-            # It starts its thread with the first batch: most runs have none.
-            with ThreadPoolExecutor(1, thread_name_prefix="staging") as self._beside:
-                yield
-                self._wait()
+            yield
+            self._wait()
         finally:
             self._beside = None
 
