@@ -164,6 +164,17 @@ def test_broken_attribute_after_its_like(broken: bytes) -> None:
         decode_entry(element(0x64, element(0x04, b"cn=a") + element(0x30, broken)))
 
 
+def test_header_that_seems_to_be_of_an_only_value() -> None:
+    """A length of two octets is no length of one, though the attribute ends where 0x81 octets would."""
+    values = [b"", b"x" * 0x77]
+    attribute = (
+        b"\x30\x81\x80" + element(0x04, b"a") + element(0x31, b"".join(element(0x04, value) for value in values))
+    )
+    octets = element(0x64, element(0x04, b"cn=a") + element(0x30, attribute, 2))
+    for _ in range(2):
+        assert decode_entry(octets).attributes == {"a": values}
+
+
 def test_name_that_is_not_utf8() -> None:
     """Octets of a DN that are not UTF-8 are shown as escapes, and so is a NUL, which PostgreSQL refuses."""
     assert decode_entry(encode(b"cn=\xff\x00a", [])).dn == "cn=\\xff\\00a"

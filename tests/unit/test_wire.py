@@ -179,6 +179,15 @@ def test_the_control_of_a_finished_page_holds_the_cookie() -> None:
     assert paging_cookie(result.controls[PAGED_RESULTS]) == cookie
 
 
+def test_a_control_has_its_name_and_no_other() -> None:
+    """What only looks like the paging control when it is printed is none."""
+    control = tlv(0x30, tlv(0x04, PAGED_RESULTS.encode() + b"\0"), tlv(0x04, b""))
+
+    _, _, result = read(message(tlv(0x65, SUCCESS), tlv(0xA0, control)), [1000])
+
+    assert PAGED_RESULTS not in result.controls
+
+
 def test_a_result_says_what_the_server_said_on_one_line() -> None:
     """Matched DN, diagnostic text and referrals are read; control characters in them are not passed on."""
     referral = tlv(0xA3, tlv(0x04, b"ldap://elsewhere.example/"))

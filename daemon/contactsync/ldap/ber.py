@@ -11,6 +11,11 @@ TRUE = b"\xff"
 LONG_FORM = 0x80
 """A length octet below this is the length; else its low seven bits count the octets of the length that follow."""
 
+_MOST_ELEMENTS = 1000
+"""In one element that is taken apart by `elements`. Far beyond what servers send, and 64 MiB could hold 32 million."""
+_LONGEST_NUMBER = 8
+"""Octets. LDAP's own numbers fit into four (RFC 4511, section 4.1.1); the rest is for zeros in front of them."""
+
 
 class Element(NamedTuple):
     """One tag-length-value inside some octets; its contents are `octets[start:stop]`."""
@@ -37,13 +42,23 @@ def element_at(octets: bytes, position: int, end: int) -> Element:
 
 
 def elements(octets: bytes, position: int, end: int) -> list[Element]:
-    """All the elements from `position` to `end`, none of them opened."""
-    found = []
+    """All the elements from `position` to `end`, none of them opened; ProtocolViolation for thousands."""
+    found: list[Element] = []
     while position < end:
         element = element_at(octets, position, end)
+        if len(found) == _MOST_ELEMENTS:
+            raise not_ldap(f"more than {_MOST_ELEMENTS} elements stand where a few belong")
         found.append(element)
         position = element.stop
     return found
+
+
+def number_in(octets: bytes, element: Element) -> int:
+    """The value of an INTEGER or ENUMERATED; ProtocolViolation for one that is empty or longer than any of LDAP's."""
+    length = element.stop - element.start
+    if not 1 <= length <= _LONGEST_NUMBER:
+        raise not_ldap(f"a number has {length} octets")
+    return int.from_bytes(octets[element.start : element.stop], "big", signed=True)
 
 
 def encode(tag: int, *contents: bytes) -> bytes:

@@ -39,6 +39,10 @@ _REFERRAL = 0xA3
 _RESPONSE_VALUE = 0x8B
 _LONGEST_TEXT = 300
 """Characters of a server's own words that are shown: enough for Active Directory's, little enough for one line."""
+_WIDEST_LETTER = 4
+"""Octets of UTF-8."""
+_MOST_REFERRALS = 10
+"""Shown of those that come with a result; none is followed."""
 
 _TLS_HINT = "Set tls to `starttls` or `ldaps`: this server does not take a password over a plain connection."
 _COMMON: dict[int, tuple[type[DirectoryError], str]] = {
@@ -93,9 +97,9 @@ def parse_result(op: bytes, controls: bytes = b"") -> Result:
     parts = ber.elements(op, outer.start, outer.stop)
     if [part.tag for part in parts[:3]] != [ber.ENUMERATED, ber.OCTET_STRING, ber.OCTET_STRING]:
         raise ber.not_ldap("an operation ends without a result")
-    code, matched_dn, diagnostic = (op[part.start : part.stop] for part in parts[:3])
+    matched_dn, diagnostic = (op[part.start : part.stop] for part in parts[1:3])
     return Result(
-        code=int.from_bytes(code, "big"),
+        code=ber.number_in(op, parts[0]),
         matched_dn=_text(matched_dn),
         diagnostic=_text(diagnostic),
         referrals=tuple(
@@ -103,7 +107,7 @@ def parse_result(op: bytes, controls: bytes = b"") -> Result:
             for part in parts[3:]
             if part.tag == _REFERRAL
             for uri in ber.elements(op, part.start, part.stop)
-        ),
+        )[:_MOST_REFERRALS],
         controls=_controls(controls),
         value=next((op[part.start : part.stop] for part in parts[3:] if part.tag == _RESPONSE_VALUE), b""),
     )
@@ -117,7 +121,7 @@ def _controls(octets: bytes) -> dict[str, bytes]:
         if not parts:
             raise ber.not_ldap("a control has no type")
         kind, *values = (octets[part.start : part.stop] for part in parts)
-        found[_text(kind)] = values[0] if values else b""
+        found[kind.decode("utf-8", "replace")] = values[0] if values else b""
     return found
 
 
@@ -167,5 +171,5 @@ def bind_error(result: Result, *, server: str, user: str | None) -> DirectoryErr
 
 def _text(raw: bytes) -> str:
     """A server's words, fit for one line of a log."""
-    text = raw.decode("utf-8", "replace")
+    text = raw[: _LONGEST_TEXT * _WIDEST_LETTER].decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:_LONGEST_TEXT]

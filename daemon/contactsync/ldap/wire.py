@@ -16,7 +16,7 @@ from contactsync.ldap.result import Result, parse_result
 BUFFER_BYTES = 1 << 20
 """Holds a page of 1,000 people. Measured with 100,000: a smaller one makes more batches, a larger one gains nothing."""
 GREETING_BYTES = 1 << 20
-"""The longest message before the search: the answer to a bind or a root DSE takes a few thousand octets."""
+"""The longest message before the search, and later of all but entries: each of them takes a few thousand octets."""
 
 _LULL = 0.0005
 """Seconds in which octets pile up before the next look. A server that writes entry by entry would wake us for each, and
@@ -58,6 +58,7 @@ class MessageBuffer:
 
     def __init__(self, max_message_bytes: int, *, capacity: int = BUFFER_BYTES) -> None:
         self.max_message_bytes = max_message_bytes
+        self._capacity = capacity
         self._octets = bytearray(capacity)
         self._view = memoryview(self._octets)
         self._position = 0
@@ -95,19 +96,24 @@ class MessageBuffer:
         return batch
 
     def rewind(self) -> None:
-        """Move the unread octets to the front; the entries taken so far are overwritten from now on."""
-        rest = bytes(self._view[self._position : self._end])
-        self._view[: len(rest)] = rest
-        self._position, self._end = 0, len(rest)
+        """Give up the entries taken so far: they are overwritten from now on, and so their octets make room.
+
+        The unread octets move only when at least as many have been read: a thousand short answers in one buffer would
+        otherwise move the rest a thousand times. A buffer that grew for a long message shrinks again.
+        """
+        if self._position >= self.unread:
+            grown = len(self._octets) > self._capacity >= self.unread
+            self._move_to(bytearray(self._capacity) if grown else self._octets)
 
     def _make_room(self) -> None:
         """Double the buffer for a message that is longer; it was found to be within the limit."""
-        if self._position:
-            self.rewind()
-            return
-        octets = bytearray(2 * len(self._octets))
-        octets[: self._end] = self._octets
-        self._octets, self._view = octets, memoryview(octets)
+        self._move_to(self._octets if self._position else bytearray(2 * len(self._octets)))
+
+    def _move_to(self, octets: bytearray) -> None:
+        unread, view = self.unread, memoryview(octets)
+        view[:unread] = self._view[self._position : self._end]
+        self._octets, self._view = octets, view
+        self._position, self._end = 0, unread
 
     def parse(self, message_id: int, answer: int) -> bool:
         """Go through the whole messages that are here; true when the operation has ended, with a protocolOp `answer`.
@@ -165,7 +171,9 @@ class MessageBuffer:
         if len(parts) < 2 or parts[0].tag != ber.INTEGER:  # noqa: PLR2004 -- an id and an operation
             raise ber.not_ldap("a message has no id or no operation")
         ident, op = parts[:2]
-        number = int.from_bytes(message[ident.start : ident.stop], "big", signed=True)
+        if op.tag != _SEARCH_ENTRY and len(message) > GREETING_BYTES:
+            raise ber.not_ldap(f"a message that is no entry has {len(message)} octets")
+        number = ber.number_in(message, ident)
         if number != message_id:
             _unsolicited(number, op.tag, message[ident.stop : op.stop])
         elif op.tag == _SEARCH_ENTRY:
