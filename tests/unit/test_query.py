@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ldap3.operation.search import compile_filter, parse_filter
-from pyasn1.codec.ber import encoder  # type: ignore[import-untyped]
+from pyasn1.codec.ber import encoder
 
 from contactsync.errors import QueryError
 from contactsync.ldap.filter import MAX_DEPTH, check_filter
