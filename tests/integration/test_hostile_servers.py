@@ -43,6 +43,8 @@ from tests.integration.peers import (
     root_dse_answer,
 )
 
+LIMIT = 1 << 20
+"""Octets of a message."""
 USER, PASSWORD = "cn=reader,dc=example,dc=test", "correct horse battery staple"
 
 
@@ -70,7 +72,7 @@ def synchronise(
     search = SearchRequest("dc=example,dc=test", Scope.SUB, "(objectClass=*)", ("cn",), 100)
     with connect(options, deadline) as session:
         batches = read_entries(
-            session, search, deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=1 << 20
+            session, search, deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=LIMIT
         )
         return sum(len(batch.entries) for batch in batches)
 
@@ -160,6 +162,53 @@ def test_a_trickle_is_ended_by_the_deadline(answered: int) -> None:
     answers = [bind_answer, root_dse_answer][:answered]
     with peer(*answers, trickle) as server, pytest.raises(DeadlineExceeded):
         synchronise(server, deadline=Deadline(0.4))
+
+
+@pytest.mark.parametrize("answered", [0, 1, 2])
+def test_a_message_over_the_limit_is_refused_when_its_length_has_dribbled_in(answered: int) -> None:
+    """Nothing of its sixty megabytes is waited for."""
+
+    def dribble(_: int) -> Iterator[bytes]:
+        for octet in bytes.fromhex("3084 03938700"):
+            time.sleep(0.02)
+            yield bytes((octet,))
+
+    answers = [bind_answer, root_dse_answer][:answered]
+    with peer(*answers, dribble) as server, pytest.raises(ProtocolViolation, match="message of 60000006 octets"):
+        synchronise(server)
+
+
+def test_a_long_entry_that_comes_in_small_pieces_is_read() -> None:
+    """Its message has just the octets that are allowed, and the ones after it are read as well."""
+
+    def in_pieces(number: int) -> Iterator[bytes]:
+        around = len(entry(number, "a" * 900_000)) - 900_000
+        octets = entry(number, "a" * (LIMIT - around)) + entry(number, "b") + done(number)
+        assert len(octets) - len(entry(number, "b") + done(number)) == LIMIT
+        for start in range(0, len(octets), 1000):
+            yield octets[start : start + 1000]
+
+    with peer(bind_answer, root_dse_answer, in_pieces) as server:
+        assert synchronise(server) == 2
+
+
+@pytest.mark.parametrize("answered", [0, 2])
+@pytest.mark.parametrize(
+    ("contents", "what"),
+    [
+        (ber.encode(0x0A, b"\1" * 5000) + ber.encode(0x04) * 2, "a number has 5000 octets"),
+        (ber.encode(0x0A) + ber.encode(0x04) * 2, "a number has 0 octets"),
+        (SUCCESS + ber.encode(0xA3, ber.encode(0x04) * 5000), "more than 1000 elements"),
+        (SUCCESS + ber.encode(0x04) * 5000, "more than 1000 elements"),
+    ],
+)
+def test_a_result_that_no_server_sends_is_refused(answered: int, contents: bytes, what: str) -> None:
+    """Be it the answer to a bind or the end of a page."""
+    tag = 0x61 if answered == 0 else 0x65
+    answer: Answer = lambda number: iter([message(number, ber.encode(tag, contents))])  # noqa: E731 -- as the others
+    answers = [bind_answer, root_dse_answer][:answered]
+    with peer(*answers, answer) as server, pytest.raises(ProtocolViolation, match=what):
+        synchronise(server)
 
 
 def test_answers_without_end_are_ended_by_the_deadline() -> None:
