@@ -1,8 +1,9 @@
 # Everything that make does here is listed by `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock clean install uninstall setup setup-test
+.PHONY: help demo test lint fuzz lock clean install uninstall setup setup-test
 SHELL := /bin/sh
 BIN := .venv/bin
+SECONDS ?= 600
 export PYTHON ?= python3
 export DESTDIR PREFIX SYSCONFDIR UNITDIR PURGE
 
@@ -22,6 +23,12 @@ lint: setup ## Check the code without running it
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+fuzz: setup-test ## Feed the reader of LDAP messages hostile octets (SECONDS=600); finds are kept in .fuzz/finds
+	@mkdir -p .fuzz/corpus .fuzz/finds
+	$(BIN)/python -m tests.fuzz.seeds .fuzz
+	$(BIN)/python -m tests.fuzz.reader .fuzz/corpus .fuzz/seeds -dict=.fuzz/dictionary -artifact_prefix=.fuzz/finds/ \
+		-timeout=20 -rss_limit_mb=1024 -max_total_time=$(SECONDS)
+
 install: ## Put contactsync on this machine, as root (PREFIX=/usr/local, DESTDIR= to stage)
 	@tools/install.sh install
 
@@ -36,7 +43,7 @@ lock: setup ## Renew requirements.lock and requirements-run.lock from pyproject.
 		--no-emit-find-links --quiet -o requirements-run.lock
 
 clean: ## Remove what make has made here: the environment, the demo's data, caches
-	rm -rf .venv .setup .demo .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .setup .demo .fuzz .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find daemon tests bench -name __pycache__ -type d -exec rm -rf {} +
 
 setup:

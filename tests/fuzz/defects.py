@@ -1,0 +1,68 @@
+"""The fuzzer on a reader with a defect, to see that it is found: `python -m tests.fuzz.defects DEFECT` and options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from unittest.mock import patch
+
+from tests.fuzz import reader
+
+# isort: split
+# Only what the target is the first to import is rewritten for the fuzzer.
+from contactsync.ldap import ber
+from contactsync.ldap.entry import Entry, decode_entry
+from contactsync.ldap.wire import MessageBuffer
+
+
+def believes_lengths() -> None:
+    """An element may end behind what holds it."""
+
+    def element_at(octets: bytes, position: int, _end: int) -> ber.Element:
+        start, length = position + 2, octets[position + 1]
+        if length > ber.LONG_FORM:
+            start += length - ber.LONG_FORM
+            length = int.from_bytes(octets[position + 2 : start], "big")
+        return ber.Element(octets[position], start, start + length)
+
+    patch("contactsync.ldap.ber.element_at", element_at).start()
+    patch("contactsync.ldap.entry.element_at", element_at).start()
+
+
+def keeps_one_value() -> None:
+    """Of an attribute's values only the last is there."""
+
+    def decode(op: bytes) -> Entry:
+        entry = decode_entry(op)
+        return Entry(entry.dn, {name: values[-1:] for name, values in entry.attributes.items()})
+
+    patch("tests.reading.decode_entry", decode).start()
+
+
+def makes_too_much_room() -> None:
+    """The buffer is larger than what was asked for and than what came."""
+
+    class Roomy(MessageBuffer):
+        def __init__(self, max_message_bytes: int, *, capacity: int) -> None:
+            super().__init__(max_message_bytes, capacity=capacity + (1 << 16))
+
+    patch("tests.reading.MessageBuffer", Roomy).start()
+
+
+def loses_an_octet() -> None:
+    """A read that brings one octet is not counted."""
+
+    class Forgetful(MessageBuffer):
+        def filled(self, octets: int) -> None:
+            super().filled(0 if octets == 1 else octets)
+
+    patch("tests.reading.MessageBuffer", Forgetful).start()
+
+
+DEFECTS: dict[str, Callable[[], None]] = {
+    make.__name__: make for make in (believes_lengths, keeps_one_value, makes_too_much_room, loses_an_octet)
+}
+
+if __name__ == "__main__":
+    DEFECTS[sys.argv.pop(1)]()
+    reader.main()
