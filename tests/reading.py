@@ -66,7 +66,7 @@ def read(
         buffer.rewind()
         while not buffer.parse(MESSAGE_ID, answer) and not buffer.full:
             room = buffer.room()
-            assert 0 < len(room) <= max(capacity, position), "room for more than came"
+            assert 0 < len(room) <= max(capacity, 2 * position), "room for more than came"
             piece = octets[position : position + min(next(sizes), len(room))]
             room[: len(piece)] = piece
             buffer.filled(len(piece))

@@ -202,6 +202,27 @@ def peak(work: Callable[[bytes], Any], octets: bytes) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("case", GROWING)
+def test_four_times_as_much_takes_no_more_than_its_share_of_memory(case: str) -> None:
+    """A buffer that doubles may take twice of that; the square would be sixteen times as much."""
+    work, make = GROWING[case]
+    work(make(8))
+
+    few, many = peak(work, make(1000)), peak(work, make(4000))
+
+    assert many <= 8 * few
+
+
+def test_names_without_end_are_not_all_remembered() -> None:
+    """What makes the decoder fast for usual attributes does not keep a list of a server's inventions."""
+
+    def invent(entries: bytes) -> None:
+        for number, _ in enumerate(entries):
+            decode(entry(*(BER.attribute(b"a%d" % (100 * number + index), [b"v"]) for index in range(100))))
+
+    assert peak(invent, bytes(300)) < 3 << 20
+
+
 @pytest.mark.parametrize("announced", [1 << 20, LIMIT - 100])
 def test_an_announced_length_allocates_nothing(announced: int) -> None:
     """A mebibyte and fifteen take the same: what came, and the buffer."""
@@ -211,9 +232,10 @@ def test_an_announced_length_allocates_nothing(announced: int) -> None:
 
 
 def test_a_long_message_leaves_no_large_buffer_behind() -> None:
-    """Its room is given back when its entry was taken."""
+    """No small entries are gathered in its room, which is given back when it was taken."""
     buffer = MessageBuffer(LIMIT, capacity=1024)
     fill(buffer, entry(bytes(100_000)))
+    assert buffer.full
     assert len(buffer.take().entries) == 1
 
     buffer.rewind()

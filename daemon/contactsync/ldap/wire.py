@@ -72,8 +72,8 @@ class MessageBuffer:
 
     @property
     def full(self) -> bool:
-        """True when the entries have to be taken before more octets fit in."""
-        return self._end == len(self._octets) and bool(self._batch.entries)
+        """True when the entries have to be taken before more come; no more are gathered where a long one made room."""
+        return self._end >= self._capacity and bool(self._batch.entries)
 
     @property
     def entries(self) -> int:
