@@ -24,6 +24,7 @@ from ldap3.strategy.base import BaseStrategy
 from ldap3.utils.asn1 import decode_message_fast, decoder
 
 from contactsync.errors import ProtocolViolation, ServerUnavailable
+from contactsync.ldap.cut import Cutter
 from contactsync.ldap.entry import decode_entry
 from contactsync.ldap.request import PAGED_RESULTS, paging_cookie
 from contactsync.ldap.result import Result
@@ -33,6 +34,9 @@ from tests.messages import BIND_RESPONSE, DONE, EXTENDED_RESPONSE, MESSAGE_ID
 LIMIT = 1 << 20
 REFUSED = (ProtocolViolation, ServerUnavailable)
 """All that the reader may raise, whatever comes."""
+
+CUT = ("cn", "mail", "objectclass", "member", "cn;lang-de", "2.5.4.3", "jpegphoto")
+"""What `cut_alike` looks at: the names of the fuzzer's first inputs."""
 
 _LONGEST_TEXT = 300
 _ENTRY, _REFERENCE, _INTERMEDIATE, _EXTENDED = 4, 19, 25, 24
@@ -108,6 +112,7 @@ def said_to_us(message: bytes, answer: int = DONE) -> Said:
     found = read(message, capacity=max(64, len(message)), answer=answer)
     if found.entries:
         entry = decode_entry(found.entries[0])
+        assert cut_alike(found.entries[0]), "an entry is cut in another way than it is decoded"
         return Said("entry", entry.dn, entry.attributes)
     if found.result:
         control = found.result.controls.get(PAGED_RESULTS)
@@ -115,6 +120,18 @@ def said_to_us(message: bytes, answer: int = DONE) -> Said:
         words = (found.result.matched_dn, found.result.diagnostic)
         return Said("result", code=found.result.code, words=words, cookie=cookie)
     return A_REFERENCE if found.references else NOTHING
+
+
+def cut_alike(octets: bytes) -> bool:
+    """Whether an entry has the same values when it is cut for a batch, also the second time, by what was learned."""
+    entry, cutter = decode_entry(octets), Cutter(CUT)
+    for _ in range(2):
+        cut = cutter.cut([octets])
+        if any(
+            sorted(cut.values(0, place)) != sorted(entry.attributes.get(name, ())) for place, name in enumerate(CUT)
+        ):
+            return False
+    return True
 
 
 def said_by_fast_decoder(message: bytes) -> Said:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from unittest.mock import patch
 
 from tests.fuzz import reader
@@ -11,6 +11,7 @@ from tests.fuzz import reader
 # isort: split
 # Only what the target is the first to import is rewritten for the fuzzer.
 from contactsync.ldap import ber
+from contactsync.ldap.cut import Cut, Cutter
 from contactsync.ldap.entry import Entry, decode_entry
 from contactsync.ldap.wire import MessageBuffer
 
@@ -39,6 +40,18 @@ def keeps_one_value() -> None:
     patch("tests.reading.decode_entry", decode).start()
 
 
+def cuts_one_value() -> None:
+    """Of an attribute's values a batch has the first only."""
+
+    class Careless(Cutter):
+        def cut(self, entries: Iterable[bytes]) -> Cut:
+            cut = super().cut(entries)
+            cut.rest = {row: {place: some[:1] for place, some in rest.items()} for row, rest in cut.rest.items()}
+            return cut
+
+    patch("tests.reading.Cutter", Careless).start()
+
+
 def makes_too_much_room() -> None:
     """The buffer is larger than what was asked for and than what came."""
 
@@ -60,7 +73,8 @@ def loses_an_octet() -> None:
 
 
 DEFECTS: dict[str, Callable[[], None]] = {
-    make.__name__: make for make in (believes_lengths, keeps_one_value, makes_too_much_room, loses_an_octet)
+    make.__name__: make
+    for make in (believes_lengths, keeps_one_value, cuts_one_value, makes_too_much_room, loses_an_octet)
 }
 
 if __name__ == "__main__":
