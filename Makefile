@@ -1,6 +1,6 @@
 # Everything that make does here is listed by `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz lock clean install uninstall setup setup-test
+.PHONY: help demo test lint fuzz bench lock clean install uninstall setup setup-test setup-bench
 SHELL := /bin/sh
 BIN := .venv/bin
 SECONDS ?= 600
@@ -29,6 +29,9 @@ fuzz: setup-test ## Feed the reader of LDAP messages hostile octets (SECONDS=600
 	$(BIN)/python -m tests.fuzz.reader .fuzz/corpus .fuzz/seeds -dict=.fuzz/dictionary -artifact_prefix=.fuzz/finds/ \
 		-timeout=20 -rss_limit_mb=1024 -max_total_time=$(SECONDS)
 
+bench: setup-bench ## Measure beside ldapsearch and the others into docs/performance, in ten minutes (OPTIONS=--help)
+	@$(BIN)/python -m bench $(OPTIONS)
+
 install: ## Put contactsync on this machine, as root (PREFIX=/usr/local, DESTDIR= to stage)
 	@tools/install.sh install
 
@@ -51,3 +54,6 @@ setup:
 
 setup-test:
 	@tools/setup.sh test
+
+setup-bench:
+	@tools/setup.sh bench

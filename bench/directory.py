@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+TEAM_SIZE = 20
+"""People in each of many small folders."""
 
 GIVEN = ["Anna", "Jürgen", "Zoë", "Łukasz", "Søren", "Þóra", "Иван", "太郎", "김민준", "José", "İpek", "Δημήτρης"]
 FAMILY = ["Müller", "Smith", "Nowak", "Østergård", "Dvořák", "Петров", "山田", "Trần", "Çelik", "D'Angelo", "Groß"]
@@ -45,26 +49,65 @@ def ldif(numbers: range, base: str) -> Iterator[str]:
         yield f"dn: {dn(number, base)}\nobjectClass: inetOrgPerson\n{_lines(number)}\n"
 
 
-def changes(round_number: int, *, existing: int, count: int, base: str) -> str:
-    """`count` changes as LDIF for ldapmodify: half edits, a quarter adds, and a quarter deletes.
+def team_base(team: int, base: str) -> str:
+    """The organizational unit of a team."""
+    return f"ou=t{team:06d},{base}"
+
+
+def teams_ldif(teams: int, base: str) -> Iterator[str]:
+    """The LDIF records of teams of twenty, each in an organizational unit of its own."""
+    for team in range(teams):
+        unit = team_base(team, base)
+        yield f"dn: {unit}\nobjectClass: organizationalUnit\nou: t{team:06d}\n\n"
+        yield from ldif(range(team * TEAM_SIZE, (team + 1) * TEAM_SIZE), unit)
+
+
+@dataclass
+class Staff:
+    """The people below `base`, through rounds of changes to 1% of them: half edits, a quarter each adds and deletes.
 
     What one round adds the next deletes; the first deletes the people with the highest numbers.
     """
-    quarter = count // 4
-    added = existing + round_number * quarter
-    gone = existing - quarter if round_number == 0 else added - quarter
-    edits = (round_number * count + step for step in range(count // 2))
-    parts = [_edit(dn(number % (existing // 2), base), round_number) for number in edits]
-    parts += [
-        f"dn: {dn(added + step, base)}\nchangetype: add\nobjectClass: inetOrgPerson\n{_lines(added + step)}\n"
-        for step in range(quarter)
-    ]
-    parts += [f"dn: {dn(gone + step, base)}\nchangetype: delete\n\n" for step in range(quarter)]
-    return "".join(parts)
+
+    count: int
+    base: str
+    rounds: int = 0
+    _titles: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def quarter(self) -> int:
+        """How many a round adds, and how many it deletes; it edits twice as many."""
+        return max(1, self.count // 400)
+
+    def records(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """DN and attributes of everybody who is there now, in the order of the DN."""
+        for numbers in (range(self.count - self.quarter if self.rounds else self.count), self._added(self.rounds)):
+            for number in numbers:
+                now = {"title": self._titles[number]} if number in self._titles else {}
+                yield dn(number, self.base), attributes(number) | now
+
+    def change(self) -> str:
+        """The next round, as LDIF for ldapmodify."""
+        self.rounds += 1
+        edited = [(self.rounds * 2 * self.quarter + step) % (self.count // 2) for step in range(2 * self.quarter)]
+        self._titles |= dict.fromkeys(edited, f"Round {self.rounds}")
+        gone = self._added(self.rounds - 1) or range(self.count - self.quarter, self.count)
+        parts = [_edit(dn(number, self.base), f"Round {self.rounds}") for number in edited]
+        parts += [_add(number, self.base) for number in self._added(self.rounds)]
+        parts += [f"dn: {dn(number, self.base)}\nchangetype: delete\n\n" for number in gone]
+        return "".join(parts)
+
+    def _added(self, round_number: int) -> range:
+        end = self.count + round_number * self.quarter
+        return range(max(self.count, end - self.quarter), end)
 
 
-def _edit(name: str, round_number: int) -> str:
-    return f"dn: {name}\nchangetype: modify\nreplace: title\ntitle: Round {round_number}\n\n"
+def _edit(name: str, title: str) -> str:
+    return f"dn: {name}\nchangetype: modify\nreplace: title\ntitle: {title}\n\n"
+
+
+def _add(number: int, base: str) -> str:
+    return f"dn: {dn(number, base)}\nchangetype: add\nobjectClass: inetOrgPerson\n{_lines(number)}\n"
 
 
 def _lines(number: int) -> str:

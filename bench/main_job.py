@@ -1,178 +1,132 @@
-"""Measures the main job beside `ldapsearch`, over the same entries of the same slapd in the same minute.
-
-    .venv/bin/python bench/main_job.py [--entries 100000] [--pairs 5]
-
-Starts a slapd and a PostgreSQL of its own and one warm process that makes the runs. Prints seconds, peak memory and the
-ratio to `ldapsearch` (C, LDIF into /dev/null, the same attributes and page size) of a first load, a run that finds
-nothing changed, and a run with 1% changed (half edits, a quarter each adds and deletes). Runs and `ldapsearch` take
-turns, and each ratio is the median over the pairs.
-"""
+"""The main job at one size of the directory: each kind of run, in turns with `ldapsearch`."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path
-from statistics import median
-from typing import IO, Any
+from dataclasses import replace
+from typing import Any
 
-import psycopg
-from rich.console import Console
-from rich.table import Table
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
-import directory
-from contactsync.demo.slapd import PrivateSlapd
-from contactsync.ldap.mapping import MapLimits, compile_mapping
+from bench.checking import CONTACTS, count_equal
+from bench.daemon import Daemon, running
+from bench.directory import Staff
+from bench.results import CHANGED, FIRST, KINDS, REMAPPED, UNCHANGED, Kind, Size, Turn
+from bench.servers import PAGE_SIZE, Servers
+from bench.telling import say, turns
 from contactsync.store.definitions import add_definition, add_folder
-from contactsync.store.embedded import embedded_server
-from contactsync.store.migrate import migrate
 
-PAGE_SIZE = 1000
-REFERENCE = "BENCH_READER"
-"""The environment variable in which the runs find the password."""
-console = Console()
+MAPPINGS = [{"fields": {"title": ["title", attribute]}} for attribute in ("employeeType", "carLicense")]
+"""Attributes that nobody has, so that each mapping is another one and gives the same contacts."""
+WAL_RUNS = 3
+_EMPTY = "TRUNCATE contactsync.folders, contactsync.contact_changes CASCADE"
+_EDIT = "UPDATE contactsync.sync_definitions SET mapping = %s WHERE definition_id = %s"
+_RUN = "SELECT * FROM contactsync.sync_runs WHERE run_id = %s"
 
 
-class Bench:
-    """The servers, the warm process, and the things that are timed."""
+def measure_size(servers: Servers, staff: Staff, pairs: int) -> Size:
+    """Measure every kind of run over the people of this directory."""
+    with running(servers) as daemon:
+        return _Job(servers, daemon, staff).measure(pairs)
 
-    def __init__(self, stack: ExitStack, entries: int) -> None:
-        self.entries = entries
-        self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="contactsync-bench-")))
-        self._slapd = stack.enter_context(self._make_slapd())
-        self._conninfo = stack.enter_context(embedded_server(self._folder / "state"))
-        migrate(self._conninfo)
-        self._definition_id = self._define()
-        self._runner = self._start_runner(stack)
-        self._round = 0
 
-    def ldapsearch(self) -> float:
-        """Seconds of one ldapsearch that prints every entry into /dev/null."""
-        mapping = compile_mapping(None, active_directory=False, limits=MapLimits())
-        password = self._folder / "password"
-        password.touch(mode=0o600)
-        password.write_text(self._slapd.reader_password)
-        command = ["ldapsearch", "-x", "-LLL", "-H", self._slapd.url, "-D", self._slapd.reader_dn, "-y", str(password)]
-        command += ["-b", self._slapd.suffix, "-E", f"pr={PAGE_SIZE}/noprompt", mapping.filter, *mapping.attributes]
-        start = time.perf_counter()
-        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        return time.perf_counter() - start
+class _Job:
+    """One folder, and the daemon that runs it."""
 
-    def run(self, expected: str) -> dict[str, Any]:
-        """One run in the warm process; its outcome must be the one expected, or there is nothing to measure."""
-        requests, answers = self._runner
-        requests.write("run\n")
-        requests.flush()
-        answer: dict[str, Any] = json.loads(answers.readline())
-        if answer["outcome"] != expected:
-            raise SystemExit(f"a run ended {answer['outcome']} in place of {expected}: {answer['error']}")
-        return answer
+    def __init__(self, servers: Servers, daemon: Daemon, staff: Staff) -> None:
+        self._servers = servers
+        self._daemon = daemon
+        self._staff = staff
+        self._definition_id = 0
+        self._edits = 0
 
-    def first_load(self) -> dict[str, Any]:
-        """A run into an empty folder."""
-        with psycopg.connect(self._conninfo, autocommit=True) as connection:
-            connection.execute("TRUNCATE contactsync.contacts, contactsync.contact_changes CASCADE")
-            connection.execute("TRUNCATE contactsync.departed_contacts")
-            connection.execute("VACUUM ANALYZE contactsync.contacts")
-        return self.run("changed")
+    def measure(self, pairs: int) -> Size:
+        """All kinds of runs in their order, and the WAL of runs that find nothing changed."""
+        self._servers.ldapsearch()  # what slapd reads from the disk once is not what is compared
+        kinds = {FIRST: self._turns(FIRST, pairs, self._first_load)}
+        self._servers.settle()
+        kinds[UNCHANGED] = self._turns(UNCHANGED, pairs, self._unchanged)
+        wal, wal_after_checkpoint = self._wal(checkpoint=False), self._wal(checkpoint=True)
+        kinds[CHANGED] = self._turns(CHANGED, pairs, self._changed)
+        self._servers.settle()
+        kinds[REMAPPED] = self._turns(REMAPPED, pairs, self._remapped)
+        say("  comparing the contacts with the directory")
+        with self._servers.connect() as connection:
+            equal = count_equal(connection, CONTACTS, self._staff.records())
+        return Size(self._staff.count, {kind: kinds[kind] for kind in KINDS}, wal, wal_after_checkpoint, equal)
 
-    def settle(self) -> None:
-        """Do now what autovacuum does within a minute of a first load: without statistics a plan takes much longer."""
-        with psycopg.connect(self._conninfo, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE contactsync.contacts")
+    def _turns(self, kind: str, pairs: int, turn: Callable[[], Turn]) -> Kind:
+        say(f"  {kind}: {turns(pairs)} with ldapsearch")
+        return Kind([turn() for _ in range(pairs)])
 
-    def unchanged(self) -> dict[str, Any]:
-        """A run that finds nothing changed."""
-        return self.run("unchanged")
+    def _first_load(self) -> Turn:
+        self._define()
+        return self._turn({"outcome": "changed", "inserted": self._staff.count})
 
-    def changed(self) -> dict[str, Any]:
-        """A run after 1% of the directory changed."""
-        changes = directory.changes(
-            self._round, existing=self.entries, count=self.entries // 100, base=self._slapd.people_base
-        )
-        self._round += 1
-        connection = ["-H", self._slapd.url, "-D", self._slapd.admin_dn, "-w", self._slapd.admin_password]
-        subprocess.run(["ldapmodify", "-x", *connection], input=changes.encode(), stdout=subprocess.DEVNULL, check=True)
-        return self.run("changed")
+    def _unchanged(self) -> Turn:
+        return self._turn({"outcome": "unchanged", "unchanged": self._staff.count})
 
-    def _make_slapd(self) -> PrivateSlapd:
-        people = self._folder / "people.ldif"
-        slapd = PrivateSlapd(self._folder / "slapd", ldif=people)
-        with people.open("w", encoding="utf-8") as file:
-            file.writelines(directory.ldif(range(self.entries), slapd.people_base))
-        return slapd
+    def _changed(self) -> Turn:
+        unchanged, _ = self._daemon.sync(self._definition_id)
+        self._servers.ldapmodify(self._staff.change())
+        quarter = self._staff.quarter
+        counts = {"inserted": quarter, "deleted": quarter, "updated": 2 * quarter}
+        return replace(self._turn({"outcome": "changed", **counts}), unchanged=unchanged)
 
-    def _define(self) -> int:
-        with psycopg.connect(self._conninfo, autocommit=True) as connection:
-            return add_definition(
+    def _remapped(self) -> Turn:
+        mapping = MAPPINGS[self._edits % len(MAPPINGS)]
+        self._edits += 1
+        with self._servers.connect() as connection:
+            connection.execute(_EDIT, [Jsonb(mapping), self._definition_id])
+        turn = self._turn({"outcome": "unchanged", "unchanged": 0, "updated": 0}, mapping)
+        self._servers.settle()
+        return turn
+
+    def _turn(self, expected: dict[str, Any], mapping: dict[str, Any] | None = None) -> Turn:
+        """An ldapsearch and a run, which must end as expected, or there is nothing to compare."""
+        ldapsearch = self._servers.ldapsearch(mapping)
+        self._daemon.reset_peak()
+        seconds, run_id = self._daemon.sync(self._definition_id)
+        run = self._run(run_id)
+        expected["entries"] = self._staff.count
+        if differing := {name: run[name] for name in expected if run[name] != expected[name]}:
+            why = run["error"] or run["held_reason"]
+            raise SystemExit(f"A run ended with {differing} in place of {expected}: {why}")
+        return Turn(seconds, ldapsearch, self._daemon.peak, run["seconds"])
+
+    def _run(self, run_id: int) -> dict[str, Any]:
+        with self._servers.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_RUN, [run_id]).fetchone() or {}
+
+    def _define(self) -> None:
+        """An empty folder in empty tables, whose definition runs only when it is asked to: no edit starts a run."""
+        slapd = self._servers.slapd
+        with self._servers.connect() as connection:
+            connection.execute(_EMPTY)
+            self._definition_id = add_definition(
                 connection,
                 add_folder(connection, "Everybody", None),
                 {
-                    "query": f"{self._slapd.url}/{self._slapd.suffix}",
-                    "bind_user": self._slapd.reader_dn,
-                    "password_ref": f"env:{REFERENCE}",
+                    "query": f"{slapd.url}/{slapd.people_base}",
+                    "bind_user": slapd.reader_dn,
+                    "password_ref": f"file:{self._servers.password_file}",
                     "tls": "none",
+                    "schedule": "manual",
                     "page_size": PAGE_SIZE,
-                    "max_delete_count": self.entries,
+                    "max_delete_count": self._staff.count,
                 },
             )
 
-    def _start_runner(self, stack: ExitStack) -> tuple[IO[str], IO[str]]:
-        script = Path(__file__).with_name("warm_runner.py")
-        process = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, str(script), self._conninfo, str(self._definition_id)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, REFERENCE: self._slapd.reader_password},
-            )
-        )
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("Popen was asked for two pipes and gave fewer")
-        return process.stdin, process.stdout
+    def _wal(self, *, checkpoint: bool) -> list[int]:
+        return [self._wal_once(checkpoint=checkpoint) for _ in range(WAL_RUNS)]
 
-
-def measure(bench: Bench, what: str, pairs: int, run: Callable[[], dict[str, Any]]) -> list[str]:
-    """A row of the table: the medians of `pairs` turns of ldapsearch and the run."""
-    turns = [(bench.ldapsearch(), run()) for _ in range(pairs)]
-    ratios = sorted(answer["seconds"] / reference for reference, answer in turns)
-    stages = {stage: median(answer["stages"].get(stage, 0.0) for _, answer in turns) for stage in turns[0][1]["stages"]}
-    return [
-        what,
-        f"{median(answer['seconds'] for _, answer in turns):.2f}",
-        f"{median(reference for reference, _ in turns):.2f}",
-        f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
-        f"{turns[-1][1]['peak_mib']:.0f}",
-        " ".join(f"{stage} {seconds:.2f}" for stage, seconds in stages.items()),
-    ]
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--entries", type=int, default=100_000, help="how many people (default: 100000)")
-    parser.add_argument("--pairs", type=int, default=5, help="how many turns of each kind (default: 5)")
-    options = parser.parse_args()
-    table = Table("run", "s", "ldapsearch, s", "ratio (min to max)", "peak MiB", "s by stage", title="The main job")
-    with ExitStack() as stack:
-        console.print(f"Making a directory of {options.entries:,} people ...")
-        bench = Bench(stack, options.entries)
-        bench.ldapsearch()
-        table.add_row(*measure(bench, "first load", options.pairs, bench.first_load))
-        bench.settle()
-        bench.unchanged()
-        table.add_row(*measure(bench, "nothing changed", options.pairs, bench.unchanged))
-        table.add_row(*measure(bench, "1% changed", options.pairs, bench.changed))
-    console.print(table)
-
-
-if __name__ == "__main__":
-    main()
+    def _wal_once(self, *, checkpoint: bool) -> int:
+        """The octets of WAL that a run without changes writes, the background's own among them."""
+        if checkpoint:
+            self._servers.administer("CHECKPOINT")  # the next change of a page writes the whole page
+        with self._servers.connect() as connection:
+            before = connection.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+            self._daemon.sync(self._definition_id)
+            row = connection.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", before).fetchone()
+        return int(row[0]) if row else 0

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Sets up what `make demo` and `make test` need. What is there already is left alone: a second run changes nothing and
-# needs no network. PYTHON names the interpreter to use (default: python3).
+# Sets up what `make demo`, `make test` and `make bench` need. What is there already is left alone: a second run changes
+# nothing and needs no network. PYTHON names the interpreter to use (default: python3).
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps slapd and useradd, out of most people's PATH
 python=${PYTHON:-python3}
-purpose=${1:-} # "test": also what only the tests need
+purpose=${1:-} # "test", "bench": also what only the tests, or the benchmark, need
+rival=/usr/lib/python3/dist-packages/ldap # python-ldap, which has no wheel
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -68,6 +69,7 @@ missing_packages() {
         command -v curl >/dev/null || printf ' curl'
         command -v promtool >/dev/null || printf ' prometheus' # for promtool, which checks the alert rules
     fi
+    case $purpose in test | bench) [ -d "$rival" ] || printf ' python3-ldap' ;; esac
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
 }
 

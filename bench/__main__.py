@@ -1,0 +1,83 @@
+"""Measures everything and writes it into docs/performance.
+
+    make bench
+    .venv/bin/python -m bench --entries 10000 --sizes 1000,10000 --folders 100 --output /tmp/bench
+
+Makes its people (the same every time), starts a slapd and a PostgreSQL of its own, and runs the real daemon. Writes
+results.json, results.md and the plots.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from bench.directory import Staff, ldif
+from bench.machine import describe
+from bench.main_job import measure_size
+from bench.many_folders import measure_folders
+from bench.plots import draw
+from bench.report import show, write
+from bench.results import Results, Rival, Size
+from bench.rivalry import measure_rivals
+from bench.servers import started
+from bench.telling import say
+
+
+def main() -> None:
+    """Measure, write and show."""
+    options = _options()
+    options.output.mkdir(parents=True, exist_ok=True)
+    results = _measure(options)
+    write(results, options.output)
+    draw(results, options.output)
+    show(results)
+    say(f"Written into {options.output}.")
+
+
+def _measure(options: argparse.Namespace) -> Results:
+    sizes: list[Size] = []
+    rivals: list[Rival] = []
+    for entries in sorted({*options.sizes, options.entries}):
+        say(f"A directory of {entries:,} people.")
+        with started(partial(ldif, range(entries))) as servers:
+            staff = Staff(entries, servers.slapd.people_base)
+            sizes.append(measure_size(servers, staff, _pairs(options, entries)))
+            if entries == options.entries and options.rival_pairs:
+                rivals = measure_rivals(servers, staff, options.rival_pairs)
+    folders = measure_folders(options.folders, options.idle_seconds) if options.folders else None
+    written = {name.replace("_", " "): _written(value) for name, value in vars(options).items() if name != "output"}
+    return Results(describe(), written, options.entries, sizes, rivals, folders)
+
+
+def _pairs(options: argparse.Namespace, entries: int) -> int:
+    return int(options.pairs if entries <= options.entries else options.large_pairs)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--entries", type=int, default=100_000, help="people of the main comparison (100000)")
+    add("--sizes", type=_sizes, default=[10_000, 1_000_000], help="other sizes to see the growth at (10000,1000000)")
+    add("--pairs", type=int, default=5, help="turns of each kind of run with ldapsearch (5)")
+    add("--large-pairs", type=int, default=1, help="the same for sizes above --entries (1)")
+    add("--rival-pairs", type=int, default=1, help="turns of each of the others; 0 leaves them out (1)")
+    add("--folders", type=int, default=10_000, help="many small folders; 0 leaves them out (10000)")
+    add("--idle-seconds", type=float, default=10, help="how long to watch the idle daemon with them (10)")
+    add("--output", type=Path, default=Path("docs/performance"), help="where to write (docs/performance)")
+    return parser.parse_args()
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",") if size]
+
+
+def _written(value: object) -> str:
+    return ", ".join(f"{size:,}" for size in value) if isinstance(value, list) else f"{value:,}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""`contactsync daemon` as a process of its own, asked over its control socket and looked at through /proc."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench.servers import Servers
+
+CONTACTSYNC = Path(sys.executable).with_name("contactsync")
+START_SECONDS = 600
+STOP_SECONDS = 200
+POLL_SECONDS = 0.05
+_RESET_PEAK = "5"
+"""What proc(5) wants written to clear_refs to set VmHWM to what is used now."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Daemon:
+    """A running daemon."""
+
+    def __init__(self, process: subprocess.Popen[bytes], socket: Path, log: Path) -> None:
+        self._process = process
+        self._log = log
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://daemon", timeout=httpx.Timeout(None)
+        )
+
+    def sync(self, definition_id: int) -> tuple[float, int]:
+        """Run a definition; the seconds until its end was told, and the run's id."""
+        start = time.perf_counter()
+        response = self._http.post(f"/v1/definitions/{definition_id}/sync", params={"wait": True})
+        seconds = time.perf_counter() - start
+        response.raise_for_status()
+        return seconds, int(response.json()["runs"][0]["run_id"])
+
+    def sync_all(self) -> None:
+        """Ask for a run of every definition, and wait for none."""
+        self._http.post("/v1/sync").raise_for_status()
+
+    def status(self) -> dict[str, Any]:
+        """What it says about itself."""
+        response = self._http.get("/v1/status")
+        response.raise_for_status()
+        status: dict[str, Any] = response.json()
+        return status
+
+    def wait_until_ready(self, definitions: int) -> None:
+        """Wait until it works and follows so many definitions."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self._follows(definitions):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"The daemon did not start: {self._last_words()}")
+            time.sleep(POLL_SECONDS)
+
+    def reset_peak(self) -> None:
+        """Let `peak` begin at what is used now."""
+        self._proc("clear_refs").write_text(_RESET_PEAK, encoding="ascii")
+
+    @property
+    def peak(self) -> int:
+        """The most memory that was in use since `reset_peak`, in bytes."""
+        return self._memory("VmHWM")
+
+    @property
+    def memory(self) -> int:
+        """The memory in use now, in bytes."""
+        return self._memory("VmRSS")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The processor time it has used."""
+        # The name, the second field, may hold blanks; utime and stime are the 14th and the 15th.
+        fields = self._proc("stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def _follows(self, definitions: int) -> bool:
+        try:
+            status = self.status()
+        except httpx.TransportError:
+            return False
+        return bool(status["ready"]) and status["definitions"] == definitions
+
+    def _memory(self, name: str) -> int:
+        for line in self._proc("status").read_text(encoding="utf-8").splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+        raise SystemExit(f"There is no {name} in {self._proc('status')}.")
+
+    def _proc(self, name: str) -> Path:
+        return Path(f"/proc/{self._process.pid}/{name}")
+
+    def _last_words(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")[-1000:]
+
+
+@contextmanager
+def running(servers: Servers, *, definitions: int = 0) -> Iterator[Daemon]:
+    """Start the daemon, wait until it follows so many definitions, and stop it in the end."""
+    settings, log = servers.place / "settings.toml", servers.place / "daemon.log"
+    settings.write_text(f"[state]\ndirectory = {json.dumps(str(servers.state))}\n", encoding="utf-8")
+    # Settings of the shell that this was started from are none of the benchmark's.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CONTACTSYNC_")}
+    command = [str(CONTACTSYNC), "--settings", str(settings), "daemon"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environ, start_new_session=True)
+    try:
+        daemon = Daemon(process, servers.state / "control.sock", log)
+        daemon.wait_until_ready(definitions)
+        yield daemon
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)

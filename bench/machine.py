@@ -1,0 +1,41 @@
+"""What the numbers were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from contactsync.demo.slapd import DEBIAN_PROGRAMS
+from contactsync.store.embedded import psql_command
+
+
+def describe() -> dict[str, str]:
+    """The machine and the programs, and today."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "processor": f"{os.cpu_count()} × {_processor()}",
+        "memory": f"{memory / 2**30:.0f} GiB",
+        "system": f"Linux {platform.release()}",
+        "contactsync": version("contactsync"),
+        "Python": platform.python_version(),
+        "OpenLDAP": _first_number(str(DEBIAN_PROGRAMS / "slapd"), "-VV"),
+        "PostgreSQL": _first_number(shlex.split(psql_command(""))[0], "--version"),
+    }
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _first_number(*command: str) -> str:
+    said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+    found = re.search(r"\d+\.\d+[\w.]*", said)
+    return found[0] if found else "unknown"

@@ -1,0 +1,45 @@
+"""Writes what was measured: results.json for programs, results.md for people, and tables in the terminal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.table import Table
+
+from bench.results import Results
+from bench.sheets import Sheet, sheets
+from bench.targets import targets
+from bench.telling import console
+
+
+def show(results: Results) -> None:
+    """The tables, in the terminal."""
+    for sheet in sheets(results):
+        table = Table(*sheet.headings, title=sheet.title, caption=sheet.note)
+        for row in sheet.rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def write(results: Results, folder: Path) -> None:
+    """results.json and results.md."""
+    document = asdict(results) | {"targets": [asdict(target) for target in targets(results)]}
+    (folder / "results.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    parts = [_head(results), *map(_markdown, sheets(results))]
+    (folder / "results.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _head(results: Results) -> str:
+    facts = "\n".join(f"| {name} | {value} |" for name, value in (results.machine | results.options).items())
+    return (
+        "# What was measured\n\n"
+        "`make bench` writes this page; what it means stands in [Performance](../performance.md).\n\n"
+        f"| on | |\n| --- | --- |\n{facts}\n"
+    )
+
+
+def _markdown(sheet: Sheet) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in (sheet.headings, ("---",) * len(sheet.headings), *sheet.rows)]
+    return f"## {sheet.title}\n\n{sheet.note}\n\n" + "\n".join(lines) + "\n"

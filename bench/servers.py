@@ -1,0 +1,98 @@
+"""The servers that everything is measured against: a slapd with people, and a PostgreSQL, both private."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, LiteralString
+
+import psycopg
+
+from contactsync.demo.slapd import PrivateSlapd
+from contactsync.ldap.mapping import MapLimits, compile_mapping
+from contactsync.store.embedded import embedded_server
+from contactsync.store.migrate import migrate
+
+PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Both servers while they run, and how to use them; `place` is the temporary directory of everything."""
+
+    place: Path
+    slapd: PrivateSlapd
+    conninfo: str
+
+    @property
+    def state(self) -> Path:
+        """The state directory of the daemon, in which the embedded PostgreSQL lies."""
+        return self.place / "state"
+
+    @property
+    def password_file(self) -> Path:
+        """Holds the password of the directory's reader, and no line break: ldapsearch would send it too."""
+        return self.place / "reader-password"
+
+    def ldapsearch(self, mapping: Mapping[str, Any] | None = None) -> float:
+        """Seconds of an ldapsearch for what a definition with this mapping asks for, its LDIF into /dev/null."""
+        compiled = compile_mapping(dict(mapping or {}), active_directory=False, limits=MapLimits())
+        command = ["ldapsearch", "-x", "-LLL", "-H", self.slapd.url, "-D", self.slapd.reader_dn]
+        command += ["-y", str(self.password_file), "-b", self.slapd.people_base, "-E", f"pr={PAGE_SIZE}/noprompt"]
+        start = time.perf_counter()
+        # With -LLL it still writes a line to stderr for each page.
+        subprocess.run(
+            [*command, compiled.filter, *compiled.attributes],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        return time.perf_counter() - start
+
+    def ldapmodify(self, changes: str) -> None:
+        """Carry out changes of the directory."""
+        slapd = self.slapd
+        command = ["ldapmodify", "-x", "-H", slapd.url, "-D", slapd.admin_dn, "-w", slapd.admin_password]
+        subprocess.run(command, input=changes.encode(), stdout=subprocess.DEVNULL, check=True)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection as an application has it."""
+        return psycopg.connect(self.conninfo, autocommit=True)
+
+    def administer(self, statement: LiteralString) -> None:
+        """Carry out a statement as the database's superuser."""
+        with psycopg.connect(self.conninfo, user="postgres", autocommit=True) as connection:
+            connection.execute(statement)
+
+    def settle(self) -> None:
+        """Do now what autovacuum does within a minute of many changes."""
+        self.administer("VACUUM ANALYZE")
+
+
+@contextmanager
+def started(people: Callable[[str], Iterable[str]]) -> Iterator[Servers]:
+    """Start both servers, the database migrated; `people` gives the LDIF of the people below a base."""
+    with TemporaryDirectory(prefix="contactsync-bench-", ignore_cleanup_errors=True) as temporary:
+        place = Path(temporary).resolve()
+        with _filled_slapd(place, people) as slapd, embedded_server(place / "state") as conninfo:
+            servers = Servers(place, slapd, conninfo)
+            servers.password_file.touch(mode=0o600)  # before the password goes in
+            servers.password_file.write_text(slapd.reader_password, encoding="utf-8")
+            migrate(conninfo)
+            yield servers
+
+
+@contextmanager
+def _filled_slapd(place: Path, people: Callable[[str], Iterable[str]]) -> Iterator[PrivateSlapd]:
+    file = place / "people.ldif"
+    slapd = PrivateSlapd(place / "slapd", ldif=file)
+    with file.open("w", encoding="utf-8") as stream:
+        stream.writelines(people(slapd.people_base))
+    with slapd:
+        file.unlink()
+        yield slapd
