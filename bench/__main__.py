@@ -61,8 +61,8 @@ def _options() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--entries", type=int, default=100_000, help="people of the main comparison (100000)")
-    add("--sizes", type=_sizes, default=[10_000, 1_000_000], help="other sizes to see the growth at (10000,1000000)")
-    add("--pairs", type=int, default=5, help="turns of each kind of run with ldapsearch (5)")
+    add("--sizes", type=_sizes, default=[10_000, 300_000], help="other sizes to see the growth at (10000,300000)")
+    add("--pairs", type=int, default=3, help="turns of each kind of run with ldapsearch (3)")
     add("--large-pairs", type=int, default=1, help="the same for sizes above --entries (1)")
     add("--rival-pairs", type=int, default=1, help="turns of each of the others; 0 leaves them out (1)")
     add("--folders", type=int, default=10_000, help="many small folders; 0 leaves them out (10000)")

@@ -1,11 +1,11 @@
-"""Made-up people for the benchmarks: as many as wanted, the same number always the same person."""
+"""Made-up people for the benchmark: as many as wanted, the same number always the same person."""
 
 from __future__ import annotations
 
 import base64
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 TEAM_SIZE = 20
 """People in each of many small folders."""
@@ -18,20 +18,20 @@ CITIES = [("Köln", "50667", "NRW"), ("São Paulo", "01310", "SP"), ("Kraków", 
 
 def attributes(number: int) -> dict[str, str]:
     """Fourteen attributes of a person; with objectClass they are fifteen."""
-    pick = random.Random(number)
-    given, family, city = pick.choice(GIVEN), pick.choice(FAMILY), pick.choice(CITIES)
+    seed = blake2b(number.to_bytes(8), digest_size=16).digest()
+    given, family, city = GIVEN[seed[0] % len(GIVEN)], FAMILY[seed[1] % len(FAMILY)], CITIES[seed[2] % len(CITIES)]
     return {
         "uid": f"u{number:07d}",
         "cn": f"{given} {family}",
         "sn": family,
         "givenName": given,
         "mail": f"u{number:07d}@example.test",
-        "telephoneNumber": f"+49 221 {pick.randrange(10**7):07d}",
-        "mobile": f"+49 170 {pick.randrange(10**7):07d}",
-        "title": pick.choice(TITLES),
-        "departmentNumber": str(pick.randrange(100)),
+        "telephoneNumber": f"+49 221 {int.from_bytes(seed[8:12]) % 10**7:07d}",
+        "mobile": f"+49 170 {int.from_bytes(seed[12:16]) % 10**7:07d}",
+        "title": TITLES[seed[3] % len(TITLES)],
+        "departmentNumber": str(seed[4] % 100),
         "o": "Example GmbH",
-        "street": f"Straße {pick.randrange(200)}",
+        "street": f"Straße {seed[5]}",
         "l": city[0],
         "postalCode": city[1],
         "st": city[2],

@@ -18,8 +18,9 @@ from bench.telling import say
 
 EDITS = 5
 QUIET_SECONDS = 2
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 CLOSE_SECONDS = 0.01
+TELL_SECONDS = 15
 PATIENCE = 1800
 
 # Due once at the first start, since they never ran, and then hardly ever while this goes on.
@@ -56,45 +57,22 @@ _SOME = "SELECT definition_id FROM contactsync.sync_definitions ORDER BY definit
 
 def measure_folders(folders: int, idle_seconds: float) -> Folders:
     """Measure so many folders of twenty people each."""
-    say(f"Many folders: a directory of {folders * TEAM_SIZE:,} people in {folders:,} units.")
+    people = folders * TEAM_SIZE
+    say(f"Many folders: a directory of {people:,} people in {folders:,} units.")
     with started(lambda base: teams_ldif(folders, base)) as servers, servers.connect() as connection:
         many = _Many(servers, connection, folders)
         many.define()
-        say("  the first start, at which all of them are due")
-        with many.started() as (daemon, first_start, since):
-            first_round = many.round(since, after=0)
-            first_peak = daemon.peak
-        servers.settle()
-        say(f"  a start with nothing due, and {idle_seconds:g} seconds of rest")
-        with many.started() as (daemon, restart, _):
-            idle_cpu, idle_memory = _rest(daemon, idle_seconds)
-            say(f"  {EDITS} edits, one after the other")
-            noticed = many.edits()
-            say("  a run of each, asked for at once, and an edit in the middle of them")
-            full_round, noticed_in_round = many.full_round(daemon)
-            peak = max(first_peak, daemon.peak)
-    return Folders(
-        folders=folders,
-        people=folders * TEAM_SIZE,
-        first_start=first_start,
-        first_round=first_round,
-        restart=restart,
-        idle_cpu=idle_cpu,
-        idle_memory=idle_memory,
-        full_round=full_round,
-        peak=peak,
-        noticed=noticed,
-        noticed_in_round=noticed_in_round,
-    )
+        return Folders(folders=folders, people=people, **many.first_start(), **many.later_start(idle_seconds))
 
 
 class _Many:
-    """The definitions, and the eyes on what becomes of them."""
+    """The definitions, and the eyes on what becomes of them; what it measures has the names of Folders."""
 
     def __init__(self, servers: Servers, connection: Connection[Any], folders: int) -> None:
         self._servers = servers
         self._connection = connection
         self._folders = folders
+        self._tell_at = 0.0
 
     def define(self) -> None:
         """Add the definitions as an application would, all at once."""
@@ -103,41 +81,66 @@ class _Many:
         self._connection.execute(_DEFINE, values | {"password": f"file:{self._servers.password_file}"})
         self._servers.settle()
 
+    def first_start(self) -> dict[str, Any]:
+        """A start at which every definition is due, and the first runs."""
+        say("  the first start, at which all of them are due")
+        with self._started() as (daemon, seconds, since):
+            say(f"  followed after {seconds:.1f} seconds; their first runs")
+            return {"first_start": seconds, "first_round": self._round(since, 0), "first_peak": daemon.peak}
+
+    def later_start(self, idle_seconds: float) -> dict[str, Any]:
+        """A start at which none is due, a rest, edits, and a run of all."""
+        self._servers.settle()
+        say(f"  a start with nothing due, and {idle_seconds:g} seconds of rest")
+        with self._started() as (daemon, seconds, _):
+            return {
+                "restart": seconds,
+                **_rest(daemon, idle_seconds),
+                "noticed": self._edits(),
+                **self._full_round(daemon),
+                "peak": daemon.peak,
+            }
+
     @contextmanager
-    def started(self) -> Iterator[tuple[Daemon, float, datetime]]:
+    def _started(self) -> Iterator[tuple[Daemon, float, datetime]]:
         """A daemon, the seconds until it followed every definition, and when it was started."""
         since, start = datetime.now(UTC), time.perf_counter()
         with running(self._servers, definitions=self._folders) as daemon:
             yield daemon, time.perf_counter() - start, since
 
-    def full_round(self, daemon: Daemon) -> tuple[Round, float]:
-        """Run all of them at once; also how long it took meanwhile until an edited schedule was followed."""
-        after = self._one(_LAST_RUN)
-        since = datetime.now(UTC)
+    def _full_round(self, daemon: Daemon) -> dict[str, Any]:
+        """A run of each, and how long it takes meanwhile until an edited schedule is followed."""
+        say("  a run of each, asked for at once, and an edit in the middle of them")
+        definition_id, after = self._one(_SOME, 1), self._one(_LAST_RUN)
+        before, since = self._one(_NEXT, definition_id), datetime.now(UTC)
         daemon.sync_all()
-        return self._with_edit(since, after)
-
-    def _with_edit(self, since: datetime, after: int) -> tuple[Round, float]:
-        definition_id = self._one(_SOME, 1)
-        before = self._one(_NEXT, definition_id)
-        self._connection.execute(_EDIT_SCHEDULE, [definition_id])
         start = time.perf_counter()
+        self._connection.execute(_EDIT_SCHEDULE, [definition_id])
         _wait(lambda: self._one(_NEXT, definition_id) != before, CLOSE_SECONDS)
         noticed = time.perf_counter() - start
-        return self.round(since, after), noticed
+        return {"full_round": self._round(since, after), "noticed_in_round": noticed}
 
-    def round(self, since: datetime, after: int) -> Round:
+    def _round(self, since: datetime, after: int) -> Round:
         """Wait until every definition ran after that run, and add up what they did."""
-        _wait(lambda: self._one(_RAN, after) == self._folders, POLL_SECONDS)
-        if failed := self._connection.execute(_FAILED).fetchone():
-            raise SystemExit(f"A run of a small folder did not do its work: {failed[0]}")
+        self._tell_at = time.monotonic() + TELL_SECONDS
+        _wait(lambda: self._all_ran(after), POLL_SECONDS)
+        if failed := self._one(_FAILED):
+            raise SystemExit(f"A run of a small folder did not do its work: {failed}")
         (row,) = self._connection.execute(_ROUND, {"since": since, "after": after}).fetchall()
-        stages = dict(self._connection.execute(_STAGES, [after]).fetchall())
         seconds, runs, definitions, longest_wait = row
+        stages = dict(self._connection.execute(_STAGES, [after]).fetchall())
         return Round(seconds, runs, definitions, longest_wait, stages)
 
-    def edits(self) -> list[float]:
+    def _all_ran(self, after: int) -> bool:
+        ran: int = self._one(_RAN, after)
+        if time.monotonic() > self._tell_at:
+            self._tell_at += TELL_SECONDS
+            say(f"    {ran:,} of {self._folders:,}")
+        return ran == self._folders
+
+    def _edits(self) -> list[float]:
         """Edit some definitions; the seconds from each edit to the start of the run that it sets going."""
+        say(f"  {EDITS} edits, one after the other")
         some = [definition_id for (definition_id,) in self._connection.execute(_SOME, [EDITS])]
         return [self._edit(definition_id) for definition_id in some]
 
@@ -153,7 +156,7 @@ class _Many:
         return row[0] if row else None
 
 
-def _rest(daemon: Daemon, seconds: float) -> tuple[float, int]:
+def _rest(daemon: Daemon, seconds: float) -> dict[str, Any]:
     """The share of a core and the memory that a daemon uses that has nothing to do."""
 
     def at_rest() -> bool:
@@ -164,7 +167,8 @@ def _rest(daemon: Daemon, seconds: float) -> tuple[float, int]:
     time.sleep(QUIET_SECONDS)
     before, start = daemon.cpu_seconds, time.perf_counter()
     time.sleep(seconds)
-    return (daemon.cpu_seconds - before) / (time.perf_counter() - start), daemon.memory
+    share = (daemon.cpu_seconds - before) / (time.perf_counter() - start)
+    return {"idle_cpu": share, "idle_memory": daemon.memory}
 
 
 def _wait(condition: Callable[[], Any], poll: float) -> Any:

@@ -41,5 +41,10 @@ def _head(results: Results) -> str:
 
 
 def _markdown(sheet: Sheet) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in (sheet.headings, ("---",) * len(sheet.headings), *sheet.rows)]
+    lines = map(_line, (sheet.headings, ("---",) * len(sheet.headings), *sheet.rows))
     return f"## {sheet.title}\n\n{sheet.note}\n\n" + "\n".join(lines) + "\n"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    whole = " | ".join(cell.replace("|", r"\|") for cell in cells)
+    return f"| {whole} |"

@@ -129,16 +129,17 @@ class Folders:
     people: int
     first_start: float
     first_round: Round
+    first_peak: int
     restart: float
     idle_cpu: float
     """The processor's time that an idle daemon uses, as a share of one core."""
     idle_memory: int
-    full_round: Round
-    peak: int
     noticed: list[float]
     """The seconds from each edit of a definition to the start of the run that follows from it."""
+    full_round: Round
     noticed_in_round: float
     """The seconds until an edited schedule was followed while all definitions ran."""
+    peak: int
 
 
 @dataclass(frozen=True)

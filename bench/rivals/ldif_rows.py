@@ -42,6 +42,7 @@ def _decoded(value: str) -> str:
 
 
 def row(entry: Entry) -> list[str | None]:
+    """The key, the DN, and the other columns."""
     texts = (entry[name][0] if name in entry else None for name in TEXTS)
     return [entry[KEY][0], entry["dn"][0], *texts, *(_array(entry.get(name, ())) for name in LISTS)]
 

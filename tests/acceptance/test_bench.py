@@ -1,0 +1,165 @@
+"""`make bench` at the size of a toy: everything is measured, checked and written, however long it takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from bench.checking import count_equal
+from bench.directory import Staff
+from bench.plots import draw
+from bench.results import KINDS, Folders, Kind, Results, Rival, Round, Size, Turn
+from bench.rivalry import PEOPLE, RIVALS
+
+ROOT = Path(__file__).parents[2]
+ENTRIES, FEWER, FOLDERS = 400, 200, 5
+DEBIAN_PACKAGES = Path("/usr/lib/python3/dist-packages")
+
+_INSERT = """
+INSERT INTO people (source_key, source_dn, display_name, given_name, family_name, title, department, organization,
+                    street, city, region, postal_code, emails, work_phones, mobile_phones)
+VALUES (gen_random_uuid(), %(dn)s, %(cn)s, %(givenName)s, %(sn)s, %(title)s, %(departmentNumber)s, %(o)s, %(street)s,
+        %(l)s, %(st)s, %(postalCode)s, ARRAY[%(mail)s], ARRAY[%(telephoneNumber)s], ARRAY[%(mobile)s])
+"""
+
+_ONE_MORE = """
+INSERT INTO people (source_key, source_dn, emails, work_phones, mobile_phones)
+VALUES (gen_random_uuid(), 'uid=v', '{}', '{}', '{}')
+"""
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Carry out the command once and give the folder that it wrote into."""
+    folder = tmp_path_factory.mktemp("bench")
+    options = ["--entries", str(ENTRIES), "--sizes", str(FEWER), "--pairs", "1", "--folders", str(FOLDERS)]
+    command = [sys.executable, "-m", "bench", *options, "--idle-seconds", "0.5", "--output", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(output: Path) -> dict[str, Any]:
+    """What results.json says."""
+    document: dict[str, Any] = json.loads((output / "results.json").read_text(encoding="utf-8"))
+    return document
+
+
+def test_every_kind_of_run_is_measured_at_every_size(results: dict[str, Any]) -> None:
+    """With ldapsearch beside it, its stages, the memory, and contacts that are those of the directory."""
+    assert [size["entries"] for size in results["sizes"]] == [FEWER, ENTRIES]
+    for size in results["sizes"]:
+        assert tuple(size["kinds"]) == KINDS
+        assert size["contacts"] == size["entries"]
+        assert len(size["wal"]) == len(size["wal_after_checkpoint"]) == 1
+        for kind in size["kinds"].values():
+            (turn,) = kind["turns"]
+            assert turn["ldapsearch"] > 0
+            assert 0 < sum(turn["stages"].values()) < turn["seconds"]
+            assert turn["peak"] > 1_000_000
+    searched = results["sizes"][-1]["kinds"]
+    assert {"map", "stage", "plan", "apply"} <= searched["first load"]["turns"][0]["stages"].keys()
+    assert searched["1% changed"]["turns"][0]["unchanged"] > 0
+
+
+def test_the_others_hold_exactly_the_people_of_the_directory(results: dict[str, Any]) -> None:
+    """Each is measured twice over, but for python-ldap where Debian has none for this Python."""
+    version = "".join(map(str, sys.version_info[:2]))
+    has_python_ldap = bool(list(DEBIAN_PACKAGES.glob(f"_ldap.cpython-{version}-*.so")))
+    rivals = {rival["name"]: rival for rival in results["rivals"]}
+    assert list(rivals) == ["ldapsearch | psql", "python-ldap", "ldap3"]
+    assert (rivals["python-ldap"]["left_out"] is None) == has_python_ldap
+    for rival in rivals.values():
+        measured = rival["left_out"] is None
+        assert rival["rows"] == (ENTRIES if measured else 0)
+        assert len(rival["first"]["turns"]) == len(rival["again"]["turns"]) == measured
+
+
+def test_many_folders_all_run(results: dict[str, Any]) -> None:
+    """At the first start and when asked for, each once; and the edits were followed."""
+    folders = results["folders"]
+    assert (folders["folders"], folders["people"]) == (FOLDERS, FOLDERS * 20)
+    for name in ("first_round", "full_round"):
+        made = folders[name]
+        assert made["runs"] == made["definitions"] == FOLDERS
+        assert 0 < made["longest_wait"] < made["seconds"]
+        assert made["stages"]["search"] > 0
+    assert min(*folders["noticed"], folders["noticed_in_round"], folders["first_start"], folders["restart"]) > 0
+    assert folders["peak"] >= folders["idle_memory"] > 1_000_000
+    assert folders["first_peak"] > 1_000_000
+
+
+def test_every_table_is_in_the_report(output: Path, results: dict[str, Any]) -> None:
+    """With a row for each promise, met or not; what these options did not measure says so."""
+    page = (output / "results.md").read_text(encoding="utf-8")
+    for target in results["targets"]:
+        met = {True: "met", False: "not met", None: "-"}[target["met"]]
+        assert f"| {target['what']} | {target['wanted']} | {target['measured']} | {met} |" in page
+    assert len(results["targets"]) == 13
+    assert "| memory at 1,000,000 entries | ≤ 400 MB | not measured | - |" in page
+    for heading in ("The main job", "Where the time", "Beside the others", "Sizes", "WAL", "Many folders", "Rounds"):
+        assert f"\n## {heading}" in page
+    for kind in KINDS:
+        assert page.count(f"| {kind} |") == 4  # once each: main job, stages; for each of two sizes
+    for name in ("contactsync", "ldapsearch \\| psql", "python-ldap", "ldap3"):
+        assert f"\n| {name} | " in page
+
+
+@pytest.mark.parametrize(
+    ("plot", "labels"),
+    [
+        ("others", {"contactsync", "ldapsearch | psql", "ldap3", "ldapsearch (only reads)", "first load", "seconds"}),
+        ("time", {*KINDS, "ldapsearch", "200", "400", "entries", "seconds"}),
+        ("memory", {*KINDS, "200", "400", "entries", "MB"}),
+        ("stages", {*KINDS, "connect", "fingerprints", "search", "map", "stage", "plan", "apply", "other"}),
+    ],
+)
+def test_the_plots_are_drawn(output: Path, plot: str, labels: set[str]) -> None:
+    """Each is SVG whose words stand in it as text."""
+    root = ET.parse(output / f"{plot}.svg").getroot()  # noqa: S314  (written by our own program)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert labels <= {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
+
+
+def test_the_same_numbers_give_the_same_plots(tmp_path: Path) -> None:
+    """No date and nothing random: what git shows as changed has changed."""
+    kind = Kind([Turn(2.0, 1.0, peak=100, stages={"search": 1.0})])
+    made = Round(seconds=1, runs=1, definitions=1, longest_wait=1, stages={})
+    size = Size(10, dict.fromkeys(KINDS, kind), [1], [1], 10)
+    folders = Folders(1, 20, 1, made, 1, 1, 0, 1, [1], made, 1, 1)
+    for place in (tmp_path / "once", tmp_path / "again"):
+        place.mkdir()
+        draw(Results({}, {}, 10, [size], [Rival("ldap3", kind, kind, 10)], folders), place)
+    once, again = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("once", "again"))
+    assert once == again
+    assert len(once) == 4
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "UPDATE people SET mobile_phones = '{}' WHERE source_dn LIKE 'uid=u0000001,%'",
+        "DELETE FROM people WHERE source_dn LIKE 'uid=u0000001,%'",
+        "DELETE FROM people WHERE source_dn LIKE 'uid=u0000002,%'",
+        _ONE_MORE,
+    ],
+)
+def test_a_table_that_is_not_the_directory_ends_the_benchmark(database: str, mistake: LiteralString) -> None:
+    """A value that differs, a person too few in the middle or at the end, or one too many."""
+    staff = Staff(3, "ou=people,dc=example,dc=test")
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute((RIVALS / "people.sql").read_bytes())
+        for dn, attributes in staff.records():
+            connection.execute(_INSERT, {"dn": dn, **attributes})
+        assert count_equal(connection, PEOPLE, staff.records()) == 3
+        connection.execute(mistake)
+        with pytest.raises(SystemExit, match="people"):
+            count_equal(connection, PEOPLE, staff.records())
