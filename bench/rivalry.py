@@ -48,14 +48,14 @@ def measure_rivals(servers: Servers, staff: Staff, pairs: int) -> list[Rival]:
 
 
 def _measure(servers: Servers, program: Program, staff: Staff, pairs: int) -> Rival:
-    if reason := _reason_to_leave_out(program):
+    if reason := reason_to_leave_out(program):
         say(f"  {program.name} is left out: {reason}")
         return Rival(program.name, left_out=reason)
     say(f"  {program.name}: {turns(pairs)} of a first load, and again with nothing changed")
     database = _make_database(servers)
     first, again = Kind(), Kind()
     for _ in range(pairs):
-        _make_table(database)
+        make_table(database)
         first.turns.append(_turn(servers, program, database))
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE people")
@@ -64,7 +64,31 @@ def _measure(servers: Servers, program: Program, staff: Staff, pairs: int) -> Ri
         return Rival(program.name, first, again, count_equal(connection, PEOPLE, staff.records()))
 
 
-def _reason_to_leave_out(program: Program) -> str | None:
+def _make_database(servers: Servers) -> str:
+    """An empty database of the rival's own."""
+    with servers.connect() as connection:
+        connection.execute("DROP DATABASE IF EXISTS rival")
+        connection.execute("CREATE DATABASE rival")
+    return make_conninfo(servers.conninfo, dbname="rival")
+
+
+def make_table(database: str) -> None:
+    """An empty table for a rival to fill."""
+    with psycopg.connect(database) as connection:
+        connection.execute("DROP TABLE IF EXISTS people")
+        connection.execute((RIVALS / "people.sql").read_bytes())
+
+
+def carry_out(servers: Servers, program: Program, database: str) -> None:
+    """Run a rival until it ends."""
+    slapd = servers.slapd
+    job = Job(slapd.url, slapd.reader_dn, str(servers.password_file), slapd.people_base, str(PAGE_SIZE))
+    command, environ = _command(program, job, database)
+    subprocess.run(command, env=os.environ | environ, cwd=RIVALS.parents[1], check=True)
+
+
+def reason_to_leave_out(program: Program) -> str | None:
+    """Why a rival cannot be measured on this machine; None when it can."""
     if program is not PYTHON_LDAP or find_spec("ldap"):
         return None
     version = "".join(map(str, sys.version_info[:2]))
@@ -76,27 +100,10 @@ def _reason_to_leave_out(program: Program) -> str | None:
     )
 
 
-def _make_database(servers: Servers) -> str:
-    """An empty database of the rival's own."""
-    with servers.connect() as connection:
-        connection.execute("DROP DATABASE IF EXISTS rival")
-        connection.execute("CREATE DATABASE rival")
-    return make_conninfo(servers.conninfo, dbname="rival")
-
-
-def _make_table(database: str) -> None:
-    with psycopg.connect(database) as connection:
-        connection.execute("DROP TABLE IF EXISTS people")
-        connection.execute((RIVALS / "people.sql").read_bytes())
-
-
 def _turn(servers: Servers, program: Program, database: str) -> Turn:
     ldapsearch = servers.ldapsearch()
-    slapd = servers.slapd
-    job = Job(slapd.url, slapd.reader_dn, str(servers.password_file), slapd.people_base, str(PAGE_SIZE))
-    command, environ = _command(program, job, database)
     start = time.perf_counter()
-    subprocess.run(command, env=os.environ | environ, cwd=RIVALS.parents[1], check=True)
+    carry_out(servers, program, database)
     return Turn(time.perf_counter() - start, ldapsearch)
 
 

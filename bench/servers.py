@@ -39,6 +39,11 @@ class Servers:
         """Holds the password of the directory's reader, and no line break: ldapsearch would send it too."""
         return self.place / "reader-password"
 
+    def write_password(self) -> None:
+        """Write that file, for its owner's eyes only."""
+        self.password_file.touch(mode=0o600)  # before the password goes in
+        self.password_file.write_text(self.slapd.reader_password, encoding="utf-8")
+
     def ldapsearch(self, mapping: Mapping[str, Any] | None = None) -> float:
         """Seconds of an ldapsearch for what a definition with this mapping asks for, its LDIF into /dev/null."""
         compiled = compile_mapping(dict(mapping or {}), active_directory=False, limits=MapLimits())
@@ -81,8 +86,7 @@ def started(people: Callable[[str], Iterable[str]]) -> Iterator[Servers]:
         place = Path(temporary).resolve()
         with _filled_slapd(place, people) as slapd, embedded_server(place / "state") as conninfo:
             servers = Servers(place, slapd, conninfo)
-            servers.password_file.touch(mode=0o600)  # before the password goes in
-            servers.password_file.write_text(slapd.reader_password, encoding="utf-8")
+            servers.write_password()
             migrate(conninfo)
             yield servers
 

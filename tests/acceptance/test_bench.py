@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -13,13 +14,16 @@ import psycopg
 import pytest
 
 from bench.checking import count_equal
-from bench.directory import Staff
+from bench.directory import Staff, ldif
 from bench.plots import draw
 from bench.results import KINDS, Folders, Kind, Results, Rival, Round, Size, Turn
-from bench.rivalry import PEOPLE, RIVALS
+from bench.rivalry import PEOPLE, PROGRAMS, Program, carry_out, make_table, reason_to_leave_out
+from bench.servers import Servers
+from contactsync.demo.slapd import PrivateSlapd
 
 ROOT = Path(__file__).parents[2]
 ENTRIES, FEWER, FOLDERS = 400, 200, 5
+BASE = "ou=people,dc=example,dc=test"
 DEBIAN_PACKAGES = Path("/usr/lib/python3/dist-packages")
 
 _INSERT = """
@@ -33,6 +37,11 @@ _ONE_MORE = """
 INSERT INTO people (source_key, source_dn, emails, work_phones, mobile_phones)
 VALUES (gen_random_uuid(), 'uid=v', '{}', '{}', '{}')
 """
+
+
+def versions(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Which transaction wrote each row."""
+    return dict(connection.execute("SELECT source_dn, xmin::text FROM people").fetchall())
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +152,27 @@ def test_the_same_numbers_give_the_same_plots(tmp_path: Path) -> None:
     assert len(once) == 4
 
 
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_the_others_do_the_whole_work(
+    program: Program, make_slapd: Callable[..., PrivateSlapd], database: str, tmp_path: Path
+) -> None:
+    """They follow edits, adds and deletes, and write no row that did not change."""
+    if reason := reason_to_leave_out(program):
+        pytest.skip(reason)
+    staff = Staff(1200, BASE)  # more than a page
+    servers = Servers(tmp_path, make_slapd(ldif="".join(ldif(range(staff.count), BASE))), database)
+    servers.write_password()
+    make_table(database)
+    carry_out(servers, program, database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        before = versions(connection)
+        servers.ldapmodify(staff.change())
+        carry_out(servers, program, database)
+        assert count_equal(connection, PEOPLE, staff.records()) == staff.count
+        written = versions(connection).items() - before.items()
+    assert len(written) == 3 * staff.quarter
+
+
 @pytest.mark.parametrize(
     "mistake",
     [
@@ -154,9 +184,9 @@ def test_the_same_numbers_give_the_same_plots(tmp_path: Path) -> None:
 )
 def test_a_table_that_is_not_the_directory_ends_the_benchmark(database: str, mistake: LiteralString) -> None:
     """A value that differs, a person too few in the middle or at the end, or one too many."""
-    staff = Staff(3, "ou=people,dc=example,dc=test")
+    staff = Staff(3, BASE)
+    make_table(database)
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute((RIVALS / "people.sql").read_bytes())
         for dn, attributes in staff.records():
             connection.execute(_INSERT, {"dn": dn, **attributes})
         assert count_equal(connection, PEOPLE, staff.records()) == 3
