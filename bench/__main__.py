@@ -10,6 +10,8 @@ results.json, results.md and the plots.
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from bench.telling import say
 def main() -> None:
     """Measure, write and show."""
     options = _options()
+    # As Ctrl-C does: whatever was started is ended in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options.output.mkdir(parents=True, exist_ok=True)
     results = _measure(options)
     write(results, options.output)

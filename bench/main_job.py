@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from bench.checking import CONTACTS, count_equal
 from bench.daemon import Daemon, running
 from bench.directory import Staff
-from bench.results import CHANGED, FIRST, KINDS, REMAPPED, UNCHANGED, Kind, Size, Turn
+from bench.results import CHANGED, FIRST, REMAPPED, UNCHANGED, Kind, Size, Turn
 from bench.servers import PAGE_SIZE, Servers
 from bench.telling import say, turns
 from contactsync.store.definitions import add_definition, add_folder
@@ -55,7 +55,7 @@ class _Job:
         say("  comparing the contacts with the directory")
         with self._servers.connect() as connection:
             equal = count_equal(connection, CONTACTS, self._staff.records())
-        return Size(self._staff.count, {kind: kinds[kind] for kind in KINDS}, wal, wal_after_checkpoint, equal)
+        return Size(self._staff.count, kinds, wal, wal_after_checkpoint, equal)
 
     def _turns(self, kind: str, pairs: int, turn: Callable[[], Turn]) -> Kind:
         say(f"  {kind}: {turns(pairs)} with ldapsearch")

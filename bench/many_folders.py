@@ -23,6 +23,10 @@ CLOSE_SECONDS = 0.01
 TELL_SECONDS = 15
 PATIENCE = 1800
 
+# For a paged search slapd goes through the whole directory, however few are below its base: that would be all there is
+# to see here. A definition cannot say that it wants no pages; the settings can.
+_SETTINGS = "[directory]\npage_size = 0\n"
+
 # Due once at the first start, since they never ran, and then hardly ever while this goes on.
 _DEFINE = """
 WITH teams AS (
@@ -47,7 +51,7 @@ _FAILED = """
 SELECT coalesce(error, outcome) FROM contactsync.sync_runs WHERE outcome NOT IN ('changed', 'unchanged') LIMIT 1
 """
 _EDIT_READ = """
-UPDATE contactsync.sync_definitions SET page_size = %s WHERE definition_id = %s RETURNING clock_timestamp()
+UPDATE contactsync.sync_definitions SET deadline_seconds = %s WHERE definition_id = %s RETURNING clock_timestamp()
 """
 _STARTED = "SELECT started_at FROM contactsync.sync_runs WHERE run_id > %s AND definition_id = %s"
 _EDIT_SCHEDULE = "UPDATE contactsync.sync_definitions SET schedule = 'every 300d' WHERE definition_id = %s"
@@ -105,7 +109,7 @@ class _Many:
     def _started(self) -> Iterator[tuple[Daemon, float, datetime]]:
         """A daemon, the seconds until it followed every definition, and when it was started."""
         since, start = datetime.now(UTC), time.perf_counter()
-        with running(self._servers, definitions=self._folders) as daemon:
+        with running(self._servers, definitions=self._folders, settings=_SETTINGS) as daemon:
             yield daemon, time.perf_counter() - start, since
 
     def _full_round(self, daemon: Daemon) -> dict[str, Any]:
