@@ -43,16 +43,18 @@ def main() -> None:
 def _measure(options: argparse.Namespace) -> Results:
     sizes: list[Size] = []
     rivals: list[Rival] = []
+    machine = describe()
     for entries in sorted({*options.sizes, options.entries}):
         say(f"A directory of {entries:,} people.")
         with started(partial(ldif, range(entries))) as servers:
+            machine["PostgreSQL"] = servers.postgresql
             staff = Staff(entries, servers.slapd.people_base)
             sizes.append(measure_size(servers, staff, _pairs(options, entries)))
             if entries == options.entries and options.rival_pairs:
                 rivals = measure_rivals(servers, staff, options.rival_pairs)
     folders = measure_folders(options.folders, options.idle_seconds) if options.folders else None
     written = {name.replace("_", " "): _written(value) for name, value in vars(options).items() if name != "output"}
-    return Results(describe(), written, options.entries, sizes, rivals, folders)
+    return Results(machine, written, options.entries, sizes, rivals, folders)
 
 
 def _pairs(options: argparse.Namespace, entries: int) -> int:

@@ -5,28 +5,26 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shlex
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from contactsync.demo.slapd import DEBIAN_PROGRAMS
-from contactsync.store.embedded import psql_command
 
 
 def describe() -> dict[str, str]:
-    """The machine and the programs, and today."""
+    """The machine, how busy it is, the programs but for PostgreSQL, and today."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "processor": f"{os.cpu_count()} × {_processor()}",
         "memory": f"{memory / 2**30:.0f} GiB",
         "system": f"Linux {platform.release()}",
+        "load just before": f"{os.getloadavg()[0]:.1f}",
         "contactsync": version("contactsync"),
         "Python": platform.python_version(),
         "OpenLDAP": _first_number(str(DEBIAN_PROGRAMS / "slapd"), "-VV"),
-        "PostgreSQL": _first_number(shlex.split(psql_command(""))[0], "--version"),
     }
 
 

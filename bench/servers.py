@@ -65,6 +65,12 @@ class Servers:
         command = ["ldapmodify", "-x", "-H", slapd.url, "-D", slapd.admin_dn, "-w", slapd.admin_password]
         subprocess.run(command, input=changes.encode(), stdout=subprocess.DEVNULL, check=True)
 
+    @property
+    def postgresql(self) -> str:
+        """The version of PostgreSQL, as people write it."""
+        with self.connect() as connection:
+            return connection.info.parameter_status("server_version") or "unknown"
+
     def connect(self) -> psycopg.Connection[Any]:
         """A connection as an application has it."""
         return psycopg.connect(self.conninfo, autocommit=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -113,6 +114,7 @@ def test_every_table_is_in_the_report(output: Path, results: dict[str, Any]) -> 
         met = {True: "met", False: "not met", None: "-"}[target["met"]]
         assert f"| {target['what']} | {target['wanted']} | {target['measured']} | {met} |" in page
     assert len(results["targets"]) == 13
+    assert re.search(r"\n\| PostgreSQL \| \d+\.\d+ \|", page)
     assert "| memory at 1,000,000 entries | ≤ 400 MB | not measured | - |" in page
     for heading in ("The main job", "Where the time", "Beside the others", "Sizes", "WAL", "Many folders", "Rounds"):
         assert f"\n## {heading}" in page
