@@ -244,6 +244,9 @@ def _open(target: Target, tls: CheckedTls | None, seconds: float) -> ldap3.Conne
     except LDAPException as error:
         close(connection)
         raise _open_error(target.url, tls, error, seconds) from None
+    # The end of a TLS handshake and the bind are two small writes: Nagle's algorithm would hold the second one back
+    # until the server's delayed acknowledgement of the first, for 40 ms.
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
