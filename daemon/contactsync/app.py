@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from contactsync.guard import GuardLimits
+from contactsync.ldap.connect import Connect, connect
 from contactsync.ldap.mapping import MapLimits
 from contactsync.observing import Observer
 from contactsync.run import RunOptions
@@ -57,9 +58,11 @@ def ready_pool(settings: Settings, *, max_size: int) -> Iterator[tuple[str, Pool
             yield conninfo, pool
 
 
-def build_runner(settings: Settings, pool: Pool, observer: Observer | None = None) -> Runner:
+def build_runner(
+    settings: Settings, pool: Pool, observer: Observer | None = None, connect: Connect = connect
+) -> Runner:
     """What makes runs, with the limits of settings.toml."""
-    return Runner(pool, secret_box(settings), run_options(settings), observer=observer)
+    return Runner(pool, secret_box(settings), run_options(settings), observer=observer, connect=connect)
 
 
 def secret_box(settings: Settings) -> SecretBox:

@@ -20,6 +20,7 @@ from contactsync.control.events import EventHub
 from contactsync.control.server import ControlServer
 from contactsync.dispatch import Dispatcher
 from contactsync.errors import ContactsyncError, DefinitionLocked, SettingsError
+from contactsync.ldap.sessions import SessionCache
 from contactsync.measuring import Gauge
 from contactsync.metrics import DaemonNow, Metrics
 from contactsync.model import RunReport, Trigger
@@ -75,7 +76,10 @@ class Daemon:
         self._started_at = datetime.now(UTC)
         self._hub = EventHub()
         self.metrics = Metrics(self._measure)
-        self._runner = build_runner(settings, pool, Everybody((self._hub, self.metrics)))
+        # No more can be of use than runs go on at once.
+        self._sessions = SessionCache(per_server=settings.scheduler.per_server, most=settings.scheduler.workers)
+        observers = Everybody((self._hub, self.metrics))
+        self._runner = build_runner(settings, pool, observers, self._sessions.connect)
         self._dispatcher = Dispatcher(
             self._work,
             self._server_of,
@@ -126,6 +130,11 @@ class Daemon:
         self._runner.cancel_all()
         if not self._dispatcher.join(drain):
             log.warning("daemon.drain_exceeded", running=sorted(self._dispatcher.running), drain_seconds=drain)
+        self._sessions.close()
+
+    def tidy(self) -> None:
+        """Close connections to directories that nobody needed for a while."""
+        self._sessions.close_idle()
 
     @property
     def ready(self) -> bool:

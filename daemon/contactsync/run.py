@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from contactsync.guard import GuardLimits, reason_beyond_approval, reason_to_hold
-from contactsync.ldap.connect import ConnectOptions, Session, connect
+from contactsync.ldap.connect import Connect, ConnectOptions, Session, connect
 from contactsync.ldap.discover import find_servers
 from contactsync.ldap.mapping import MapLimits
 from contactsync.ldap.recognise import Lot, Recogniser
@@ -83,9 +83,12 @@ class Snapshot:
 
 @contextmanager
 def open_directory(
-    resolved: Resolved, options: RunOptions, password: str | None, deadline: Deadline
+    resolved: Resolved, options: RunOptions, password: str | None, deadline: Deadline, connect: Connect = connect
 ) -> Iterator[Session]:
-    """A session with the first of the definition's servers that answers. Raises DirectoryError, RunCancelled."""
+    """A session with the first of the definition's servers that answers. Raises DirectoryError, RunCancelled.
+
+    `connect` may keep it for the next run when the block ends without an error.
+    """
     definition = resolved.definition
     connect_options = ConnectOptions(
         servers=resolved.query.servers or find_servers(resolved.query.domain or ""),
@@ -116,6 +119,7 @@ class Run:
         options: RunOptions,
         deadline: Deadline,
         progress: Progress,
+        connect: Connect = connect,
     ) -> None:
         self._connection = connection
         self._report = report
@@ -123,6 +127,7 @@ class Run:
         self._options = options
         self._deadline = deadline
         self._progress = progress
+        self._connect = connect
         self._watch = Stopwatch(report.seconds)
 
     def carry_out(self) -> None:
@@ -170,7 +175,7 @@ class Run:
         self._report.attempts += 1
         self._report.counts = Counts()
         self._enter("connect")
-        with open_directory(resolved, self._options, password, self._deadline) as session:
+        with open_directory(resolved, self._options, password, self._deadline, self._connect) as session:
             self._report.server = session.server
             self._report.certificate_expires_at = session.certificate_expires_at
             source = choose_source(resolved, session.root_dse, self._options.map_limits)

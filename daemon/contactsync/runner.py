@@ -18,6 +18,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from contactsync.errors import ContactsyncError, DatabaseError, DatabaseUnavailable, RunCancelled, UsageError
+from contactsync.ldap.connect import Connect, connect
 from contactsync.ldap.deadline import Deadline
 from contactsync.ldap.retry import retrying
 from contactsync.model import Counts, Definition, Outcome, RunReport, Trigger
@@ -55,7 +56,8 @@ class _Active:
 class Runner:
     """Runs definitions; any number of threads may call `run` at once.
 
-    `options` may be replaced at any time; a run keeps those that it began with.
+    `options` may be replaced at any time; a run keeps those that it began with. `connect` makes the connections to
+    directories, or keeps them from one run to the next.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Runner:
         options: RunOptions,
         environ: Mapping[str, str] = os.environ,
         observer: Observer | None = None,
+        connect: Connect = connect,
     ) -> None:
         self._pool = pool
         self._secrets = secrets
         self.options = options
         self._environ = environ
         self._observer = observer or Nobody()
+        self._connect = connect
         self._active: dict[int, _Active] = {}
         self._looks: set[Deadline] = set()
         self._guard = threading.Lock()
@@ -108,7 +112,7 @@ class Runner:
             lock_definition(connection, definition)
             report = RunReport(0, definition, Trigger.PREVIEW, datetime.now(UTC))
             with self.deadline_for(definition) as deadline:
-                Run(connection, report, self.password, self.options, deadline, progress).preview(limit)
+                Run(connection, report, self.password, self.options, deadline, progress, self._connect).preview(limit)
         return report
 
     @contextmanager
@@ -165,7 +169,8 @@ class Runner:
             self._observer.progress(report, stage)
 
         try:
-            Run(connection, report, self._password_of(report), options, deadline, watched).carry_out()
+            password = self._password_of(report)
+            Run(connection, report, password, options, deadline, watched, self._connect).carry_out()
         except RunCancelled as error:
             report.outcome = Outcome.CANCELLED
             _note(report, error)

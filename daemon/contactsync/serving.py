@@ -79,6 +79,7 @@ def _serve(daemon: Daemon, manager: ServiceManager, signals: Signals) -> None:
     manager.ready(daemon.status)
     while not signals.stopping:
         manager.pulse(daemon.vitals(), daemon.status)
+        daemon.tidy()
         asked = signals.next(manager.pulse_seconds)
         if asked is not None:
             daemon.obey(asked)

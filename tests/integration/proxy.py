@@ -14,12 +14,16 @@ _TICK = 0.02
 class Proxy:
     """Passes connections on to `target`, a port of loopback that may be changed at any time.
 
-    `pace` (seconds, 0 unless set) is a pause after every 64 octets that the server sends.
+    `pace` (seconds, 0 unless set) is a pause after every 64 octets that the server sends. `silenced` connections
+    stay open and pass nothing on. `accepted` counts all connections, `most` those that were open at once.
     """
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.pace = 0.0
+        self.accepted = self.most = 0
+        self._clients: list[socket.socket] = []
+        self._silenced: list[socket.socket] = []
         self._over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(_TICK)
@@ -34,10 +38,21 @@ class Proxy:
             thread.join()
         self._listener.close()
 
+    @property
+    def open(self) -> int:
+        """How many connections there are now."""
+        return len(self._clients)
+
+    def silence(self) -> None:
+        """Pass on nothing more of the connections that are open now, as a firewall that has forgotten them."""
+        self._silenced = list(self._clients)
+
     def _accept(self) -> None:
         while not self._over.is_set():
             with suppress(TimeoutError):
                 client, _ = self._listener.accept()
+                self._clients.append(client)
+                self.accepted, self.most = self.accepted + 1, max(self.most, self.open)
                 thread = threading.Thread(target=self._serve, args=[client])
                 self._threads.append(thread)
                 thread.start()
@@ -48,6 +63,7 @@ class Proxy:
             back.start()
             self._pass(client, server, slowly=False)
             back.join()
+        self._clients.remove(client)
 
     def _pass(self, source: socket.socket, sink: socket.socket, *, slowly: bool) -> None:
         """Pass octets one way until either side ends, and end both then."""
@@ -58,6 +74,8 @@ class Proxy:
                     octets = source.recv(64 if pace else 65536)
                     if not octets:
                         break
+                    if source in self._silenced or sink in self._silenced:
+                        continue
                     sink.sendall(octets)
                     time.sleep(pace)
         for side in (source, sink):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -75,6 +75,10 @@ class Session:
     user: str | None
     starttls: bool
     certificate_expires_at: datetime | None = None
+
+
+Connect = Callable[[ConnectOptions, Deadline], AbstractContextManager[Session]]
+"""How a run gets its session: `connect`, or something that may have one already."""
 
 
 @dataclass(frozen=True)

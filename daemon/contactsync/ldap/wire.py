@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -69,6 +71,11 @@ class MessageBuffer:
     def unread(self) -> int:
         """How many octets are here that no message was made of."""
         return self._end - self._position
+
+    @property
+    def grown(self) -> bool:
+        """Whether it is larger than it was made, for the sake of a long message."""
+        return len(self._octets) > BUFFER_BYTES
 
     @property
     def full(self) -> bool:
@@ -226,6 +233,20 @@ class Wire:
         self._deadline = deadline
         self._receive_timeout = receive_timeout
         self._buffer.max_message_bytes = max_message_bytes
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that came was read and nothing more is there, not even the connection's end.
+
+        False as well when it holds more memory than a new one.
+        """
+        if self._buffer.unread or self._buffer.grown:
+            return False
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
 
     def secure(self, wrap: Callable[[], socket.socket]) -> None:
         """Go on over TLS; what came before it in plain text must not be taken for what comes after."""
