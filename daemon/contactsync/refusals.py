@@ -21,6 +21,10 @@ class Refusals:
         self._guard = threading.Lock()
         self._reasons: dict[bytes, str] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there is any: most of the time there is none, and nobody needs to look up a password to ask."""
+        return bool(self._reasons)
+
     def check(self, server: str, user: str | None, password: str | None) -> None:
         """Raise CredentialsRefused when this very server refused this very user with this password."""
         with self._guard:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contactsync.ldap.filter import check_filter
 from contactsync.ldap.mapping import MapLimits, Mapping, compile_mapping
@@ -62,7 +63,7 @@ def resolve(definition: Definition) -> Resolved:
     if definition.password_ref:
         check_reference(definition.password_ref)
     for active_directory in (False, True):
-        compile_mapping(definition.mapping, active_directory=active_directory, limits=MapLimits())
+        _compiled(definition.mapping, active_directory=active_directory, limits=MapLimits())
     return Resolved(
         definition=definition,
         query=query,
@@ -84,7 +85,7 @@ def choose_source(resolved: Resolved, root_dse: RootDse, limits: MapLimits) -> S
 
     Raises BaseNotFound when there is no base to choose.
     """
-    mapping = compile_mapping(resolved.definition.mapping, active_directory=root_dse.is_active_directory, limits=limits)
+    mapping = _compiled(resolved.definition.mapping, active_directory=root_dse.is_active_directory, limits=limits)
     return Source(
         base=resolved.base or root_dse.default_base(),
         scope=resolved.scope,
@@ -100,6 +101,17 @@ def source_digest(resolved: Resolved, source: Source) -> bytes:
     servers = servers or [resolved.query.domain]
     parts = [servers, source.base, source.scope.value, source.filter, list(source.mapping.identity)]
     return blake2b(json.dumps(parts).encode(), digest_size=16).digest()
+
+
+def _compiled(written: dict[str, Any] | None, *, active_directory: bool, limits: MapLimits) -> Mapping:
+    return _compiled_text(None if written is None else json.dumps(written), active_directory, limits)
+
+
+@lru_cache(maxsize=64)
+def _compiled_text(written: str | None, active_directory: bool, limits: MapLimits) -> Mapping:  # noqa: FBT001 -- a key
+    """One mapping for all definitions that have the same: to compile it takes longer than to read a small folder."""
+    definition = None if written is None else json.loads(written)
+    return compile_mapping(definition, active_directory=active_directory, limits=limits)
 
 
 def _requested(mapping: Mapping, wanted: tuple[str, ...]) -> tuple[str, ...]:

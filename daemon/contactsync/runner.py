@@ -205,7 +205,7 @@ class Runner:
 
         def fetch(definition: Definition) -> str | None:
             password = self.password(definition)
-            if report.trigger in {Trigger.SCHEDULE, Trigger.CATCH_UP}:
+            if self._refusals and report.trigger in {Trigger.SCHEDULE, Trigger.CATCH_UP}:
                 self._refusals.check(resolve(definition).server_key, definition.user, password)
             return password
 
@@ -214,7 +214,7 @@ class Runner:
     def _remember(self, report: RunReport) -> None:
         """Note for other definitions whether user and password were let in."""
         definition = report.definition
-        if not report.attempts or not (report.server or report.credentials_refused):
+        if not report.attempts or not (report.credentials_refused or (report.server and self._refusals)):
             return
         with suppress(ContactsyncError):  # the password's file has gone since
             logon = resolve(definition).server_key, definition.user, self.password(definition)
