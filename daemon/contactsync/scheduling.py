@@ -154,7 +154,8 @@ class Schedule:
                 log.warning("request.unknown", requested=name)
             for known in meant:
                 if known.may_run:
-                    self._dispatcher.request(known.definition.definition_id, Trigger.REQUEST)
+                    # Everything is a round, which nobody waits for in particular.
+                    self._dispatcher.request(known.definition.definition_id, Trigger.REQUEST, awaited=name != "")
 
     def catch_up_requests(self) -> None:
         """Run what request_sync noted and did not start since. Raises DatabaseError."""
@@ -163,7 +164,7 @@ class Schedule:
         may_run = set(self.enabled())
         for definition_id in wanted:
             if definition_id in may_run:
-                self._dispatcher.request(definition_id, Trigger.REQUEST)
+                self._dispatcher.request(definition_id, Trigger.REQUEST, awaited=True)
 
     def rescan(self) -> None:
         """Look at every definition's revision and follow those that are new, edited or gone. Raises DatabaseError."""
@@ -217,7 +218,7 @@ class Schedule:
         edited = before is not None and before.what_is_read != now.what_is_read
         if edited:
             # Before its schedule can: a password that was refused is tried again after an edit, and not by schedule.
-            self._dispatcher.request(definition_id, Trigger.EDIT)
+            self._dispatcher.request(definition_id, Trigger.EDIT, awaited=True)
         if before is None or before.timetable != now.timetable:
             self._schedule(now)
             if not edited:

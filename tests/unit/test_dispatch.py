@@ -125,14 +125,59 @@ def test_a_busy_server_holds_up_only_its_own() -> None:
         gate.wait_for(5)
 
 
+def test_what_somebody_waits_for_passes_a_round() -> None:
+    """A folder that was asked for or edited is not put behind ten thousand; nor are those kept waiting by it."""
+    gate = Gate()
+    with dispatching(gate, workers=1) as dispatcher:
+        dispatcher.request(0, Trigger.MANUAL)
+        gate.wait_for(1)
+        for definition_id in range(1, 10_000):
+            dispatcher.request(definition_id, Trigger.MANUAL)
+        for definition_id in (9_000, 20_000, 9_001):
+            dispatcher.request(definition_id, Trigger.EDIT, awaited=True)
+        dispatcher.request(9_001, Trigger.SCHEDULE)
+        gate.open()
+        gate.wait_for(8)
+    assert gate.entered[:8] == [0, 9_000, 1, 20_000, 2, 9_001, 3, 4]
+
+
+def test_what_somebody_waits_for_passes_the_rounds_of_other_servers() -> None:
+    """Hundreds of servers have their turns, and the one that somebody waits for does not come last."""
+    gate = Gate()
+    with dispatching(gate, workers=1, servers=500) as dispatcher:
+        for definition_id in range(2_000):
+            dispatcher.request(definition_id, Trigger.SCHEDULE)
+        gate.wait_for(1)
+        dispatcher.request(1_999, Trigger.MANUAL, awaited=True)
+        gate.open()
+        gate.wait_for(2_000)
+    assert gate.entered.index(1_999) <= 2
+    assert sorted(gate.entered) == list(range(2_000))
+
+
+def test_a_second_server_is_served_while_ten_thousand_wait_for_the_first() -> None:
+    """Each server has its turn, however long the line for another one is."""
+    gate = Gate()
+    with dispatching(gate, workers=1, servers=2) as dispatcher:
+        for definition_id in range(0, 20_000, 2):
+            dispatcher.request(definition_id, Trigger.SCHEDULE)
+        gate.wait_for(1)
+        dispatcher.request(1, Trigger.SCHEDULE)
+        gate.open()
+        gate.wait_for(4)
+    assert 1 in gate.entered[:4]
+
+
 def test_a_forgotten_request_does_not_run() -> None:
     """A definition that was removed while it waited is not run any more."""
     gate = Gate()
     with dispatching(gate, workers=1) as dispatcher:
-        for definition_id in (1, 2, 3):
-            dispatcher.request(definition_id, Trigger.SCHEDULE)
+        dispatcher.request(1, Trigger.SCHEDULE)
         gate.wait_for(1)
+        for definition_id in (2, 3, 4):
+            dispatcher.request(definition_id, Trigger.SCHEDULE, awaited=definition_id == 4)
         dispatcher.forget(2)
+        dispatcher.forget(4)
         gate.open()
         gate.wait_for(2)
         gate.wait_until_empty()

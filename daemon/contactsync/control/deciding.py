@@ -43,7 +43,7 @@ def approve_run(run_id: RunId, controls: Given, request: Request) -> Decided:
     with connection_of(controls.pool) as connection:
         plan = open_plan(connection, run_id)
         approve(connection, plan, by=_who(request))
-    controls.dispatcher.request(plan.definition_id, Trigger.MANUAL)
+    controls.dispatcher.request(plan.definition_id, Trigger.MANUAL, awaited=True)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="approved")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ async def sync_definition(
 ) -> Synchronized | Requested:
     """Run a definition now, also a paused one; after the run that goes on, if one does."""
     found = await run_in_threadpool(controls.find, definition)
-    return await _sync([found], controls, request, response, wait=wait)
+    return await _sync([found], controls, request, response, wait=wait, awaited=True)
 
 
 @router.post("/sync", responses={202: {"model": Requested}})
@@ -53,7 +54,7 @@ async def sync_all(
         wanted = [known.definition for known in controls.schedule.followed if known.may_run]
     else:
         wanted = await run_in_threadpool(controls.find_all, definition)
-    return await _sync(wanted, controls, request, response, wait=wait)
+    return await _sync(wanted, controls, request, response, wait=wait, awaited=definition is not None)
 
 
 @router.post("/definitions/{definition:path}/cancel")
@@ -94,9 +95,10 @@ def reload_settings(controls: Given) -> Reloaded:
 
 
 async def _sync(
-    wanted: list[Definition], controls: Controls, request: Request, response: Response, *, wait: bool
+    wanted: list[Definition], controls: Controls, request: Request, response: Response, *, wait: bool, awaited: bool
 ) -> Synchronized | Requested:
-    answers = [controls.dispatcher.request(known.definition_id, Trigger.MANUAL) for known in wanted]
+    dispatch = partial(controls.dispatcher.request, trigger=Trigger.MANUAL, awaited=awaited)
+    answers = [dispatch(known.definition_id) for known in wanted]
     if not wait:
         response.status_code = HTTPStatus.ACCEPTED
         return Requested(requested=[_ref(known) for known in wanted])
