@@ -7,7 +7,8 @@ run, so neither a busy pool nor a slow directory can make the scheduler late.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from contactsync.errors import ContactsyncError
@@ -186,13 +188,25 @@ class Schedule:
             locks = read_locks(connection, wanted)
         for definition_id in wanted.difference(definition.definition_id for definition in definitions):
             self._forget(definition_id)
-        for now in looked:
-            definition_id = now.definition.definition_id
-            self._follow(replace(now, locked=locks.get(definition_id)), started.get(definition_id))
-            if now.reason and definition_id in news:
-                _log_of(now).error("definition.invalid", reason=now.reason)
+        with self._dozing():
+            for now in looked:
+                definition_id = now.definition.definition_id
+                self._follow(replace(now, locked=locks.get(definition_id)), started.get(definition_id))
+                if now.reason and definition_id in news:
+                    _log_of(now).error("definition.invalid", reason=now.reason)
         with self._lock:
             self._fired.update(now.definition.definition_id for now in looked)
+
+    @contextmanager
+    def _dozing(self) -> Iterator[None]:
+        """Wake APScheduler's thread once afterwards, and not for each of many jobs."""
+        with suppress(SchedulerNotRunningError):
+            self._scheduler.pause()
+        try:
+            yield
+        finally:
+            with suppress(SchedulerNotRunningError):  # it was stopped meanwhile
+                self._scheduler.resume()
 
     def note_next_runs(self) -> None:
         """Write when those definitions run next that were followed or fired since. Raises DatabaseError."""
