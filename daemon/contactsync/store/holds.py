@@ -72,8 +72,7 @@ def settle_plans(connection: Connection[Any], definition: Definition, *, run_id:
     """A run that was not held uses up what was approved, and makes what was not decided pointless."""
     key = {**_key(definition), "run_id": run_id}
     with translated():
-        connection.execute(statement("overtake_plans"), key)
-        connection.execute(statement("use_approvals"), key)
+        connection.execute(statement("settle_plans"), key)
 
 
 def read_approval(connection: Connection[Any], definition: Definition) -> Approval | None:

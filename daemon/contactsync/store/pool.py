@@ -62,8 +62,9 @@ def connection_of(pool: Pool) -> Iterator[Connection[Any]]:
 def _reset(connection: Connection[Any]) -> None:
     """Not the pool's own `reset`, which comes later, in a thread of its own: who asks next must find the lock free."""
     try:
-        connection.execute(statement("unlock_everything"))
-        connection.execute(statement("drop_temporary_tables"))
+        row = connection.execute(statement("unlock_everything")).fetchone()
+        if row and row[1]:
+            connection.execute(statement("drop_temporary_tables"))
     except psycopg.Error:
         # The server frees everything of a connection that is gone, and the pool opens another.
         connection.close()

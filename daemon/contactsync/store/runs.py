@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
@@ -39,16 +38,13 @@ def begin_run(connection: Connection[Any], definition: Definition, trigger: Trig
     """
     key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
     lock_definition(connection, definition)
+    values = {**key, "definition": definition.label, "trigger": trigger.value, "by_hand": trigger.by_hand}
     with translated():
         # Looked at here, since a run may have been due, or waiting already, while the one before it was refused.
-        reason = None if trigger.by_hand else _scalar(connection, "locked_reason", key)
-        if reason:
-            raise DefinitionLocked(f"{definition.label} is locked: {reason}")
-        connection.execute(statement("interrupt_own"), key)
-        row = connection.execute(
-            statement("begin_run"), {**key, "definition": definition.label, "trigger": trigger.value}
-        ).fetchone()
-        run_id, started_at = row or (0, datetime.now(UTC))
+        row = connection.execute(statement("begin_run"), values).fetchone()
+        if row is None:
+            raise DefinitionLocked(f"{definition.label} is locked: {_scalar(connection, 'locked_reason', key)}")
+        run_id, started_at = row
     return RunReport(run_id, definition, trigger, started_at)
 
 
@@ -72,13 +68,16 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
         "error_code": report.error_code,
         "error": report.error,
         "held_reason": report.held_reason,
+        "revision": report.definition.revision,
+        "state": _state(report),
+        "source_digest": report.source_digest,
+        "mapping_digest": report.mapping_digest,
         **asdict(report.counts),
     }
-    with translated(), connection.transaction():
+    with translated():
         row = connection.execute(statement("finish_run"), values).fetchone()
-        if row is not None:
-            _adopt(report, *row)
-        connection.execute(statement("note_outcome"), {**_key(report), **_status(report)})
+    if row is not None:
+        _adopt(report, *row)
 
 
 def _adopt(report: RunReport, outcome: str, *counts: int) -> None:
@@ -92,17 +91,6 @@ def _adopt(report: RunReport, outcome: str, *counts: int) -> None:
 def _key(report: RunReport) -> dict[str, int]:
     definition = report.definition
     return {"folder_id": definition.folder_id, "definition_id": definition.definition_id, "run_id": report.run_id}
-
-
-def _status(report: RunReport) -> dict[str, Any]:
-    return {
-        "revision": report.definition.revision,
-        "state": _state(report),
-        "outcome": report.outcome.value,
-        "error": report.error,
-        "source_digest": report.source_digest,
-        "mapping_digest": report.mapping_digest,
-    }
 
 
 def interrupt_abandoned(connection: Connection[Any]) -> list[tuple[int, str]]:

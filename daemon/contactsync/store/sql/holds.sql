@@ -16,9 +16,17 @@ WITH overtaken AS (
 )
 DELETE FROM contactsync.held_changes AS c USING overtaken AS o WHERE c.folder_id = o.folder_id AND c.run_id = o.run_id
 
--- name: use_approvals
-UPDATE contactsync.held_plans SET decision = 'used', settled_by = %(run_id)s
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND decision = 'approved'
+-- name: settle_plans
+-- The same for a run that was not held; what was approved is used up.
+WITH settled AS (
+    UPDATE contactsync.held_plans
+    SET decision = CASE WHEN decision IS NULL THEN 'overtaken' ELSE 'used' END, settled_by = %(run_id)s
+    WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+      AND (decision IS NULL OR decision = 'approved')
+    RETURNING folder_id, run_id, decision
+)
+DELETE FROM contactsync.held_changes AS c USING settled AS s
+WHERE s.decision = 'overtaken' AND c.folder_id = s.folder_id AND c.run_id = s.run_id
 
 -- name: keep_plan
 INSERT INTO contactsync.held_plans (folder_id, run_id, definition_id, revision, deletions, expires_at)

@@ -4,19 +4,12 @@
 SELECT pg_try_advisory_lock(hashtextextended('contactsync.run', %(definition_id)s))
 
 -- name: unlock_everything
--- What a pooled connection does before the next one gets it.
-SELECT pg_advisory_unlock_all()
+-- What a pooled connection does before the next one gets it. Tells whether the run left temporary tables, of which
+-- `staged` is the first.
+SELECT pg_advisory_unlock_all(), to_regclass('pg_temp.staged') IS NOT NULL
 
 -- name: drop_temporary_tables
 DISCARD TEMP
-
--- name: interrupt_own
--- Runs of a definition that never ended; for whoever holds the definition's lock. One that was applied stays what it was.
-UPDATE contactsync.sync_runs
-SET error_code = CASE WHEN outcome IS NULL THEN 'run.interrupted' END,
-    error = CASE WHEN outcome IS NULL THEN 'The process that made this run ended before the run did.' END,
-    outcome = coalesce(outcome, 'interrupted'), finished_at = now()
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND finished_at IS NULL
 
 -- name: interrupt_abandoned
 -- The same for all definitions that no living process holds the lock of. Returns those that were cut short.
@@ -45,14 +38,28 @@ SELECT reason FROM contactsync.sync_status
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state = 'locked'
 
 -- name: begin_run
--- Opens the record of a run, in one statement with the note of when the definition last started.
-WITH noted AS (
+-- Opens the record of a run, notes when the definition last started, and marks its runs that never ended: whoever holds
+-- the lock knows that they are dead. One that was applied stays what it was. No row when the definition is locked, but
+-- for a run by hand.
+WITH may_run AS MATERIALIZED (
+    SELECT
+    WHERE %(by_hand)s OR NOT EXISTS (
+        SELECT FROM contactsync.sync_status
+        WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state = 'locked')
+), interrupted AS (
+    UPDATE contactsync.sync_runs
+    SET error_code = CASE WHEN outcome IS NULL THEN 'run.interrupted' END,
+        error = CASE WHEN outcome IS NULL THEN 'The process that made this run ended before the run did.' END,
+        outcome = coalesce(outcome, 'interrupted'), finished_at = now()
+    WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND finished_at IS NULL
+      AND EXISTS (SELECT FROM may_run)
+), noted AS (
     INSERT INTO contactsync.sync_status (folder_id, definition_id, last_started_at)
-    VALUES (%(folder_id)s, %(definition_id)s, now())
+    SELECT %(folder_id)s, %(definition_id)s, now() FROM may_run
     ON CONFLICT (folder_id, definition_id) DO UPDATE SET last_started_at = excluded.last_started_at
 )
 INSERT INTO contactsync.sync_runs (folder_id, definition_id, definition, trigger)
-VALUES (%(folder_id)s, %(definition_id)s, %(definition)s, %(trigger)s)
+SELECT %(folder_id)s, %(definition_id)s, %(definition)s, %(trigger)s FROM may_run
 RETURNING run_id, started_at
 
 -- name: note_applied
@@ -63,35 +70,44 @@ SET outcome = %(outcome)s, inserted = %(inserted)s, updated = %(updated)s, delet
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
 
 -- name: finish_run
--- Closes the record, once. What was noted with the changes stands, also when the connection broke after the commit.
-UPDATE contactsync.sync_runs
-SET finished_at = clock_timestamp(), server = %(server)s, attempts = %(attempts)s,
-    entries = %(entries)s, unchanged = %(unchanged)s, search_references = %(references)s, trimmed = %(trimmed)s,
-    refreshed = CASE WHEN outcome IS NULL THEN %(refreshed)s ELSE refreshed END,
-    rejected = CASE WHEN outcome IS NULL THEN %(rejected)s ELSE rejected END,
-    inserted = CASE WHEN outcome IS NULL THEN %(inserted)s ELSE inserted END,
-    updated = CASE WHEN outcome IS NULL THEN %(updated)s ELSE updated END,
-    deleted = CASE WHEN outcome IS NULL THEN %(deleted)s ELSE deleted END,
-    seconds = %(seconds)s, held_reason = %(held_reason)s,
-    error_code = CASE WHEN outcome IS NULL THEN %(error_code)s END,
-    error = CASE WHEN outcome IS NULL THEN %(error)s END,
-    outcome = coalesce(outcome, %(outcome)s)
-WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
-RETURNING outcome, inserted, updated, deleted, refreshed, rejected
-
--- name: note_outcome
--- A run says nothing about the definition that it was edited into meanwhile.
-UPDATE contactsync.sync_status AS s
-SET state = CASE WHEN d.revision = %(revision)s THEN coalesce(%(state)s, s.state) ELSE s.state END,
-    reason = CASE WHEN d.revision <> %(revision)s OR %(state)s::text IS NULL THEN s.reason
-                  WHEN %(state)s <> 'valid' THEN %(error)s END,
-    last_run_id = %(run_id)s, last_outcome = %(outcome)s,
-    source_digest = coalesce(%(source_digest)s, s.source_digest),
-    mapping_digest = coalesce(%(mapping_digest)s, s.mapping_digest),
-    last_success_at = CASE WHEN %(outcome)s IN ('unchanged', 'changed') THEN clock_timestamp() ELSE s.last_success_at END
-FROM contactsync.sync_definitions AS d
-WHERE s.folder_id = %(folder_id)s AND s.definition_id = %(definition_id)s
-  AND d.folder_id = s.folder_id AND d.definition_id = s.definition_id
+-- Closes the record, once, and says in the definition's status what the run showed of it. What was noted with the
+-- changes stands, also when the connection broke after the commit and the run believes that it failed. A run says
+-- nothing about the definition that its own was edited into meanwhile.
+WITH finished AS (
+    UPDATE contactsync.sync_runs
+    SET finished_at = clock_timestamp(), server = %(server)s, attempts = %(attempts)s,
+        entries = %(entries)s, unchanged = %(unchanged)s, search_references = %(references)s, trimmed = %(trimmed)s,
+        refreshed = CASE WHEN outcome IS NULL THEN %(refreshed)s ELSE refreshed END,
+        rejected = CASE WHEN outcome IS NULL THEN %(rejected)s ELSE rejected END,
+        inserted = CASE WHEN outcome IS NULL THEN %(inserted)s ELSE inserted END,
+        updated = CASE WHEN outcome IS NULL THEN %(updated)s ELSE updated END,
+        deleted = CASE WHEN outcome IS NULL THEN %(deleted)s ELSE deleted END,
+        seconds = %(seconds)s, held_reason = %(held_reason)s,
+        error_code = CASE WHEN outcome IS NULL THEN %(error_code)s END,
+        error = CASE WHEN outcome IS NULL THEN %(error)s END,
+        outcome = coalesce(outcome, %(outcome)s)
+    WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
+    RETURNING outcome, inserted, updated, deleted, refreshed, rejected
+), truth AS (
+    -- Somebody may have closed the record already; the run's own word is all there is then.
+    SELECT t.outcome, CASE WHEN t.outcome = %(outcome)s THEN %(state)s ELSE 'valid' END AS state,
+           CASE WHEN t.outcome = %(outcome)s THEN %(error)s END AS error
+    FROM (SELECT coalesce((SELECT outcome FROM finished), %(outcome)s)) AS t (outcome)
+), noted AS (
+    UPDATE contactsync.sync_status AS s
+    SET state = CASE WHEN d.revision = %(revision)s THEN coalesce(t.state, s.state) ELSE s.state END,
+        reason = CASE WHEN d.revision <> %(revision)s OR t.state IS NULL THEN s.reason
+                      WHEN t.state <> 'valid' THEN t.error END,
+        last_run_id = %(run_id)s, last_outcome = t.outcome,
+        source_digest = coalesce(%(source_digest)s, s.source_digest),
+        mapping_digest = coalesce(%(mapping_digest)s, s.mapping_digest),
+        last_success_at = CASE WHEN t.outcome IN ('unchanged', 'changed') THEN clock_timestamp()
+                               ELSE s.last_success_at END
+    FROM contactsync.sync_definitions AS d, truth AS t
+    WHERE s.folder_id = %(folder_id)s AND s.definition_id = %(definition_id)s
+      AND d.folder_id = s.folder_id AND d.definition_id = s.definition_id
+)
+SELECT outcome, inserted, updated, deleted, refreshed, rejected FROM finished
 
 -- name: latest_runs
 SELECT r.run_id, r.definition, r.trigger, r.outcome, r.started_at, r.finished_at, r.server, r.attempts, r.entries,
