@@ -43,7 +43,9 @@ Reread = Callable[[], "Settings"]
 
 HOUSEKEEPING_SECONDS = 3600
 STATUS_SECONDS = 2
-"""How old the folders' states in the status line may be."""
+"""How old the folders' states in the status line may be, unless there are so many that to count them takes long."""
+STATUS_SHARE = 0.01
+"""The most of the time that is spent on counting them."""
 
 SCHEDULE_SECONDS = 60
 CONTROL_SECONDS = 60
@@ -282,9 +284,11 @@ class Daemon:
     def _tick(self) -> None:
         self._schedule.note_next_runs()
         if time.monotonic() >= self._status_due:
-            self._status_due = time.monotonic() + STATUS_SECONDS
+            began = time.monotonic()
             with connection_of(self._pool) as connection:
                 self._health = [FolderHealth(*row) for row in count_by_state(connection)]
+            ended = time.monotonic()
+            self._status_due = ended + max(STATUS_SECONDS, (ended - began) / STATUS_SHARE)
 
     def _forget_old(self) -> None:
         history = self._settings.history
