@@ -80,7 +80,9 @@ class _Job:
         self._edits += 1
         with self._servers.connect() as connection:
             connection.execute(_EDIT, [Jsonb(mapping), self._definition_id])
-        turn = self._turn({"outcome": "unchanged", "unchanged": 0, "updated": 0}, mapping)
+        turn = self._turn({"outcome": "unchanged", "unchanged": self._staff.count, "updated": 0}, mapping)
+        if "map" not in turn.stages:
+            raise SystemExit("A run under another mapping did not decode the entries.")
         self._servers.settle()
         return turn
 
