@@ -17,7 +17,7 @@ from contactsync.ldap import sessions
 from contactsync.ldap.sessions import SessionCache
 from contactsync.model import Outcome, RunReport, Trigger
 from contactsync.runner import Runner
-from tests.integration.folders import BRISK, SyncedFolder
+from tests.integration.folders import BRISK, SyncedFolder, people
 from tests.integration.proxy import Proxy
 
 PER_SERVER = 2
@@ -74,18 +74,20 @@ def wait_until_closed(proxy: Proxy, *, but: int = 0) -> None:
 
 
 def test_folders_of_one_server_and_user_share_a_connection(
-    make_folder: MakeFolder, proxy: Proxy, cache: SessionCache
+    make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, directory: PrivateSlapd
 ) -> None:
     """What is read for each of them is its own, whatever was read before."""
     whole, part = make_folder(), make_folder(filter="(employeeType=Nobody)", allow_empty=True)
     for outcome in (Outcome.CHANGED, Outcome.UNCHANGED):
         assert run(whole, cache).outcome is outcome
         assert run(part, cache).outcome is Outcome.UNCHANGED
-    assert (len(whole.contacts()), part.contacts()) == (60, set())
+    assert (whole.contacts(), part.contacts()) == (people(directory), set())
     assert proxy.accepted == 1
 
 
-def test_runs_at_once_have_a_connection_each(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
+def test_runs_at_once_have_a_connection_each(
+    make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, directory: PrivateSlapd
+) -> None:
     """And leave no more behind than may be open to one server."""
     folders = [make_folder() for _ in range(3)]
     inside = threading.Barrier(3)
@@ -102,7 +104,7 @@ def test_runs_at_once_have_a_connection_each(make_folder: MakeFolder, proxy: Pro
         thread.start()
     for thread in threads:
         thread.join()
-    assert [len(folder.contacts()) for folder in folders] == [60] * 3
+    assert [folder.contacts() for folder in folders] == [people(directory)] * 3
     assert proxy.accepted == 3
     wait_until_closed(proxy, but=PER_SERVER)
 
