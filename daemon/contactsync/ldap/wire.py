@@ -240,8 +240,10 @@ class Wire:
 
         False as well when it holds more memory than a new one.
         """
-        if self._buffer.unread or self._buffer.grown:
-            return False
+        return not self._buffer.unread and not self._buffer.grown and self._is_quiet()
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is there to be received at this moment, not even the connection's end."""
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return False
         poll = select.poll()
@@ -282,11 +284,15 @@ class Wire:
         buffer.rewind()
         octets = 0
         while not buffer.parse(message_id, answer) and not buffer.full:
-            if octets < _FLOOD and _LULL_ENTRIES <= buffer.entries <= expected - _LULL_ENTRIES:
+            if octets < _FLOOD and _LULL_ENTRIES <= buffer.entries <= expected - _LULL_ENTRIES and self._is_drained():
                 time.sleep(_LULL)
             octets = self._receive(buffer.room())
             buffer.filled(octets)
         return buffer.take()
+
+    def _is_drained(self) -> bool:
+        """Whether the last look took all there was: over TLS it takes one record, and thousands may lie behind it."""
+        return not isinstance(self._socket, ssl.SSLSocket) or self._is_quiet()
 
     def _receive(self, room: memoryview) -> int:
         patience = self._receive_timeout
