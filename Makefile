@@ -1,6 +1,6 @@
 # Everything that make does here is listed by `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz bench lock clean install uninstall setup setup-test setup-bench
+.PHONY: help demo test coverage lint fuzz bench lock clean install uninstall setup setup-test setup-bench
 SHELL := /bin/sh
 BIN := .venv/bin
 SECONDS ?= 600
@@ -14,6 +14,9 @@ demo: setup ## Show the main job on a real directory and a real database
 	@$(BIN)/contactsync demo
 
 test: setup-test lint ## Check the code and run every test
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+coverage: setup-test ## Run every test and show what none of them runs (takes longer)
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile; status=$$?; $(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
 
