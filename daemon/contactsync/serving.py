@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import gc
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,17 @@ STOP_SECONDS = 150
 READY_POLL_SECONDS = 0.05
 
 
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+_LARGE_BYTES = 128 * 1024
+"""mallopt(3): the numbers of its parameters in glibc, and its own first threshold, which it would raise."""
+
+
 def run_daemon(settings: Settings, reread: Reread) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code. `reread` loads the settings anew, for SIGHUP.
 
     Raises ContactsyncError when it cannot even begin.
     """
+    _use_one_heap()
     faulthandler.enable()  # the watchdog ends a stuck process by SIGABRT: let it say where every thread was
     signals = Signals()
     signals.install()
@@ -98,3 +105,14 @@ def _open_patiently(stack: ExitStack, settings: Settings, signals: Signals) -> t
             signals.wait_for_stop(wait)
             wait = min(wait * 2, 30)
     return None
+
+
+def _use_one_heap() -> None:
+    """Let what one run's threads have freed serve the next run's; each thread would get a heap of its own from glibc.
+
+    Python holds its lock while it allocates, so the threads would not wait less. To be called before there are any.
+    """
+    with suppress(AttributeError):  # another C library than glibc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
