@@ -105,10 +105,10 @@ class Daemon:
 
 
 @contextmanager
-def running(servers: Servers, *, definitions: int = 0, settings: str = "") -> Iterator[Daemon]:
-    """Start the daemon with more settings, wait until it follows so many definitions, and stop it in the end."""
+def running(servers: Servers, *, definitions: int = 0) -> Iterator[Daemon]:
+    """Start the daemon, wait until it follows so many definitions, and stop it in the end."""
     file, log = servers.place / "settings.toml", servers.place / "daemon.log"
-    file.write_text(f"[state]\ndirectory = {json.dumps(str(servers.state))}\n{settings}", encoding="utf-8")
+    file.write_text(f"[state]\ndirectory = {json.dumps(str(servers.state))}\n", encoding="utf-8")
     # Settings of the shell that this was started from are none of the benchmark's.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CONTACTSYNC_")}
     command = [str(CONTACTSYNC), "--settings", str(file), "daemon"]

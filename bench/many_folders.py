@@ -23,10 +23,6 @@ CLOSE_SECONDS = 0.01
 TELL_SECONDS = 15
 PATIENCE = 1800
 
-# For a paged search slapd goes through the whole directory, however few are below its base: that would be all there is
-# to see here. A definition cannot say that it wants no pages; the settings can.
-_SETTINGS = "[directory]\npage_size = 0\n"
-
 # Due once at the first start, since they never ran, and then hardly ever while this goes on.
 _DEFINE = """
 WITH teams AS (
@@ -109,7 +105,7 @@ class _Many:
     def _started(self) -> Iterator[tuple[Daemon, float, datetime]]:
         """A daemon, the seconds until it followed every definition, and when it was started."""
         since, start = datetime.now(UTC), time.perf_counter()
-        with running(self._servers, definitions=self._folders, settings=_SETTINGS) as daemon:
+        with running(self._servers, definitions=self._folders) as daemon:
             yield daemon, time.perf_counter() - start, since
 
     def _full_round(self, daemon: Daemon) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from contactsync.guard import GuardLimits
 from contactsync.ldap.connect import Connect, connect
 from contactsync.ldap.mapping import MapLimits
 from contactsync.observing import Observer
-from contactsync.run import RunOptions
 from contactsync.runner import Runner
+from contactsync.runoptions import RunOptions
 from contactsync.secrets import SecretBox
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migrate import migrate

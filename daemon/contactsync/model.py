@@ -193,6 +193,8 @@ class RunReport:
     definition: Definition
     trigger: Trigger
     started_at: datetime
+    entries_before: int | None = None
+    """How many entries the last complete run saw; None when there was none, and for a preview."""
     outcome: Outcome = Outcome.FAILED
     counts: Counts = field(default_factory=Counts)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -8,102 +8,33 @@ The plan, the guard and the apply are one transaction. A preview is the same way
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from contactsync.guard import GuardLimits, reason_beyond_approval, reason_to_hold
-from contactsync.ldap.connect import Connect, ConnectOptions, Session, connect
-from contactsync.ldap.discover import find_servers
-from contactsync.ldap.mapping import MapLimits
-from contactsync.ldap.recognise import Lot, Recogniser
+from contactsync.guard import reason_beyond_approval, reason_to_hold
+from contactsync.ldap.connect import Connect, connect
 from contactsync.ldap.retry import retrying
-from contactsync.ldap.search import SearchRequest, read_ahead, read_entries
 from contactsync.model import Counts, Outcome, Plan, RunReport
-from contactsync.resolve import Resolved, Source, choose_source, resolve, source_digest
+from contactsync.reading import Reader, Snapshot
+from contactsync.resolve import resolve
 from contactsync.stopwatch import Stopwatch
 from contactsync.store.apply import apply_plan
-from contactsync.store.columns import Columns, columns_of
-from contactsync.store.contacts import read_known
 from contactsync.store.holds import keep_plan, planned_changes, read_approval, settle_plans
 from contactsync.store.plan import Rollback, applying, knows_source, make_plan, record_rejected
 from contactsync.store.runs import note_applied
-from contactsync.store.staging import Staging
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.ldap.deadline import Deadline
-    from contactsync.ldap.wire import Batch
     from contactsync.model import Definition
+    from contactsync.runoptions import RunOptions
 
 Answer = TypeVar("Answer")
 Progress = Callable[[str, Counts], None]
 """Called from the run's own thread with the stage it enters or is in, and the counts so far."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What settings.toml says about runs; times in seconds, sizes in bytes."""
-
-    connect_timeout: float = 10
-    receive_timeout: float = 60
-    deadline: float = 1800
-    page_size: int = 1000
-    max_message_bytes: int = 64 * 1024 * 1024
-    retry_attempts: int = 4
-    retry_base: float = 1
-    retry_max: float = 30
-    map_limits: MapLimits = field(default_factory=MapLimits)
-    guard: GuardLimits = field(default_factory=GuardLimits)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What one complete search brought: the entries that are not as they were are staged, the rest is only counted.
-
-    With `remapped` all entries are staged, since the mapping is another one than the contacts went by.
-    """
-
-    source: Source
-    digest: bytes
-    columns: Columns
-    staging: Staging
-    unseen: set[bytes]
-    remapped: bool
-
-    @property
-    def same(self) -> bool:
-        """Whether every contact was recognised and nothing else came."""
-        return not self.unseen and not self.staging.rows
-
-
-@contextmanager
-def open_directory(
-    resolved: Resolved, options: RunOptions, password: str | None, deadline: Deadline, connect: Connect = connect
-) -> Iterator[Session]:
-    """A session with the first of the definition's servers that answers. Raises DirectoryError, RunCancelled.
-
-    `connect` may keep it for the next run when the block ends without an error.
-    """
-    definition = resolved.definition
-    connect_options = ConnectOptions(
-        servers=resolved.query.servers or find_servers(resolved.query.domain or ""),
-        user=resolved.user,
-        password=password,
-        tls=definition.tls,
-        tls_verify=definition.tls_verify,
-        tls_ca_file=definition.tls_ca_file,
-        connect_timeout=options.connect_timeout,
-        receive_timeout=options.receive_timeout,
-    )
-    with connect(connect_options, deadline) as session:
-        yield session
-
-
 Conclude = Callable[[Plan, Snapshot], None]
 """What is done with a plan and its guard's verdict, in the transaction that made them."""
 
@@ -133,7 +64,7 @@ class Run:
     def carry_out(self) -> None:
         """Go the whole way once. Raises ContactsyncError; the report then says how far it got."""
         try:
-            snapshot = self._read(resolve(self._report.definition))
+            snapshot = self._read()
             if snapshot.same:
                 self._settle()
                 self._report.outcome = Outcome.UNCHANGED
@@ -151,15 +82,17 @@ class Run:
         Raises ContactsyncError.
         """
         try:
-            snapshot = self._read(resolve(self._report.definition))
+            snapshot = self._read()
             show = partial(self._show, limit)
             self._report.outcome = Outcome.UNCHANGED if snapshot.same else self._plan(snapshot, show)
         finally:
             self._watch.stop()
 
-    def _read(self, resolved: Resolved) -> Snapshot:
+    def _read(self) -> Snapshot:
         """Connect and search, again from the start when the directory fails in the middle."""
-        return self._persistently(self._attempt, resolved, self._password(resolved.definition))
+        resolved = resolve(self._report.definition)
+        reader = Reader(self._connection, self._report, self._options, self._deadline, self._enter, self._connect)
+        return self._persistently(reader.read, resolved, self._password(resolved.definition))
 
     def _persistently(self, step: Callable[..., Answer], *arguments: Any) -> Answer:
         """Do a step, and do it again after what may pass by itself."""
@@ -170,62 +103,6 @@ class Run:
             deadline=self._deadline,
         )
         return policy(step, *arguments)
-
-    def _attempt(self, resolved: Resolved, password: str | None) -> Snapshot:
-        self._report.attempts += 1
-        self._report.counts = Counts()
-        self._enter("connect")
-        with open_directory(resolved, self._options, password, self._deadline, self._connect) as session:
-            self._report.server = session.server
-            self._report.certificate_expires_at = session.certificate_expires_at
-            source = choose_source(resolved, session.root_dse, self._options.map_limits)
-            return self._search(resolved, source, session)
-
-    def _search(self, resolved: Resolved, source: Source, session: Session) -> Snapshot:
-        """Read every page; map and stage what is not recognised, while the next pages are on their way."""
-        columns = columns_of(source.mapping.fields, source.mapping.policies)
-        staging = Staging(self._connection, columns)
-        self._enter("search")
-        # One thread for PostgreSQL, so that the directory need not wait for it.
-        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
-            reading = executor.submit(read_known, self._connection, resolved.definition)
-            pages = read_ahead(self._pages(resolved, source, session), reading.done)
-            self._enter("fingerprints")
-            known = reading.result()
-            self._enter("search")
-            remapped = bool(known.fingerprints) and known.mapping_digest != source.mapping.digest
-            recogniser = Recogniser(known.fingerprints, source.mapping.identity_digest, everything=remapped)
-            self._sift(pages, recogniser, source, staging)
-        return Snapshot(source, source_digest(resolved, source), columns, staging, recogniser.unseen, remapped)
-
-    def _sift(self, pages: Iterator[Batch], recogniser: Recogniser, source: Source, staging: Staging) -> None:
-        unknown = Lot()
-        for batch in pages:
-            unknown.add(recogniser.sift(batch.entries))
-            self._count(recogniser, batch.references)
-            if unknown.full:
-                self._stage(unknown.take(), source, staging)
-        if unknown:
-            self._stage(unknown.take(), source, staging)
-
-    def _pages(self, resolved: Resolved, source: Source, session: Session) -> Iterator[Batch]:
-        page_size = resolved.definition.page_size or self._options.page_size
-        request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
-        return read_entries(
-            session,
-            request,
-            deadline=self._deadline,
-            receive_timeout=self._options.receive_timeout,
-            max_message_bytes=self._options.max_message_bytes,
-        )
-
-    def _stage(self, unknown: list[tuple[bytes, bytes]], source: Source, staging: Staging) -> None:
-        self._enter("map")
-        mapped = source.mapping.map_all(unknown)
-        self._report.counts.trimmed += mapped.trimmed
-        self._enter("stage")
-        staging.add(mapped)
-        self._enter("search")
 
     def _plan(self, snapshot: Snapshot, conclude: Conclude) -> Outcome:
         """Plan, guard and conclude; again from the plan when somebody wrote the same contacts at that moment."""
@@ -283,12 +160,6 @@ class Run:
         if reason is None or approval is None:
             return reason
         return reason_beyond_approval(reason, run_id=approval.run_id, beyond=approval.beyond, names=approval.names)
-
-    def _count(self, recogniser: Recogniser, references: int) -> None:
-        counts = self._report.counts
-        counts.entries, counts.unchanged = recogniser.entries_seen, recogniser.unchanged
-        counts.references += references
-        self._progress("search", counts)
 
     def _note_plan(self, plan: Plan, *, remapped: bool) -> None:
         counts = self._report.counts

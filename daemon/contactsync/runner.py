@@ -25,8 +25,9 @@ from contactsync.model import Counts, Definition, Outcome, RunReport, Trigger
 from contactsync.observing import Nobody, Observer
 from contactsync.refusals import Refusals
 from contactsync.resolve import resolve
-from contactsync.run import Progress, Run, RunOptions
+from contactsync.run import Progress, Run
 from contactsync.runlog import log_run
+from contactsync.runoptions import RunOptions
 from contactsync.secrets import SecretBox, password_of
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import Pool, connection_of

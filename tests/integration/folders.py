@@ -19,8 +19,9 @@ from structlog.typing import WrappedLogger
 from contactsync.demo.people import make_people
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.model import Definition, Outcome, RunReport, Trigger
-from contactsync.run import Progress, RunOptions
+from contactsync.run import Progress
 from contactsync.runner import Runner, no_progress
+from contactsync.runoptions import RunOptions
 from contactsync.secrets import SecretBox
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.pool import Pool

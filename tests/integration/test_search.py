@@ -30,7 +30,7 @@ from contactsync.ldap.entry import decode_entry
 from contactsync.ldap.query import Scope, ServerAddress
 from contactsync.ldap.recognise import Recogniser
 from contactsync.ldap.rootdse import RootDse
-from contactsync.ldap.search import SearchRequest, read_entries
+from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_entries
 from contactsync.model import Tls
 
 PEOPLE = 1200
@@ -125,6 +125,37 @@ def test_every_entry_comes_once_whatever_the_page_size(server: PrivateSlapd, ses
 
     assert len(found) == len(wanted) > 0
     assert {entry.dn: {name: sorted(values) for name, values in entry.attributes.items()} for entry in found} == wanted
+
+
+@pytest.mark.parametrize("page_size", [PEOPLE, PEOPLE + 1])
+def test_what_fits_into_one_page_comes_without_paging(session: Session, page_size: int) -> None:
+    """It is the same as page by page, also when it fills the page."""
+    whole = names(session, request(page_size=100))
+    with capture_logs() as lines:
+        assert names(session, replace(request(page_size=page_size), one_page=True)) == whole
+    (command,) = (line["command"] for line in lines if line["event"] == "search.started")
+    assert f"-z {page_size}" in command
+    assert "pr=" not in command
+
+
+@pytest.mark.parametrize("page_size", [1, 100, PEOPLE - 1])
+def test_more_than_one_page_is_said_and_can_be_read_page_by_page(session: Session, page_size: int) -> None:
+    """No part of a folder is taken for the whole, and the connection is good for the second search."""
+    search = request(page_size=page_size)
+    with pytest.raises(MoreThanOnePage):
+        names(session, replace(search, one_page=True))
+    assert len(names(session, search)) == PEOPLE
+
+
+def test_a_server_that_gives_less_than_a_page_at_once_is_asked_page_by_page(server: PrivateSlapd) -> None:
+    """Its own limit is met before ours, and says the same; that it holds for pages too is an error of its own."""
+    search = request(page_size=SIZE_LIMIT + 100)
+    with connect(options(server, server.limited_dn, server.limited_password), Deadline(30)) as limited:
+        with pytest.raises(MoreThanOnePage):
+            names(limited, replace(search, one_page=True))
+        with pytest.raises(IncompleteSnapshot) as caught:
+            names(limited, search)
+    assert not isinstance(caught.value, MoreThanOnePage)
 
 
 def test_scopes_reach_as_far_as_they_say(server: PrivateSlapd, session: Session) -> None:

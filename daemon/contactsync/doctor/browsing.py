@@ -15,8 +15,9 @@ from contactsync.ldap.mapping import Mapping, compile_mapping
 from contactsync.ldap.query import Scope
 from contactsync.ldap.typed_dn import normalise_dn
 from contactsync.model import MappedEntry
+from contactsync.reading import open_directory
 from contactsync.resolve import resolve
-from contactsync.run import RunOptions, open_directory
+from contactsync.runoptions import RunOptions
 
 if TYPE_CHECKING:
     from contactsync.doctor.checkup import Password

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contactsync.ldap.rootdse import RootDse
     from contactsync.model import Definition, RunReport
     from contactsync.resolve import Resolved, Source
-    from contactsync.run import RunOptions
+    from contactsync.runoptions import RunOptions
 
 T = TypeVar("T")
 Password = Callable[[], str | None]

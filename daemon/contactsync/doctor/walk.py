@@ -19,7 +19,7 @@ from contactsync.doctor.sampling import check_identity, check_paging, check_samp
 from contactsync.doctor.trusting import check_tls
 from contactsync.errors import ContactsyncError
 from contactsync.model import Definition
-from contactsync.run import RunOptions
+from contactsync.runoptions import RunOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from contactsync.ldap.connect import Session
 from contactsync.ldap.deadline import Deadline
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie, search_op
-from contactsync.ldap.result import SUCCESS, Result, search_error
+from contactsync.ldap.result import LIMITS, SUCCESS, Result, search_error
 from contactsync.ldap.wire import SEARCH_DONE, Batch
 
 _log = structlog.get_logger()
@@ -26,20 +26,28 @@ _MOST_EMPTY_PAGES = 100
 A cookie that stays the same proves nothing: 389 Directory Server numbers its searches and sends the number each time.
 """
 
-_AHEAD_OCTETS = 16 << 20
-"""What may be kept while fingerprints are read: the pages of about as many entries as have their fingerprints read in
-the same time."""
+_AHEAD_OCTETS = 4 << 20
+"""What may be kept while fingerprints are read: some of the first pages; the server works on the next one meanwhile."""
+
+
+class MoreThanOnePage(IncompleteSnapshot):
+    """A search that asked for one page in one piece met a limit: it has to be made again, page by page."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What to search for. `page_size` is in entries; 0 asks for everything at once."""
+    """What to search for. `page_size` is in entries; 0 asks for everything at once.
+
+    With `one_page` the search is not paged and stops after `page_size` entries. For a paged one OpenLDAP goes through
+    the whole directory, however few entries are below the base.
+    """
 
     base: str
     scope: Scope
     filter: str
     attributes: tuple[str, ...]
     page_size: int
+    one_page: bool = False
 
 
 def read_entries(
@@ -50,7 +58,8 @@ def read_entries(
     Ends normally only when the snapshot is complete: every page with result code 0, with the paging control where it
     was asked for, and an empty cookie in the last. Raises IncompleteSnapshot otherwise, or the DirectoryError that
     says more: FilterRefused, BaseNotFound, ServerUnavailable, ServerTimeout and so on. References are counted, never
-    followed. A server that does not list the paging control is asked for everything at once.
+    followed. A server that does not list the paging control is asked for everything at once. MoreThanOnePage, for a
+    request of one page, says that the same is to be asked for in pages.
     """
     session.wire.limit(deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=max_message_bytes)
     return _Search(session, request).batches()
@@ -74,8 +83,10 @@ class _Search:
     def __init__(self, session: Session, request: SearchRequest) -> None:
         self._session = session
         self._request = request
-        self._op = search_op(request.base, request.scope, request.filter, request.attributes)
-        self._paged = request.page_size > 0 and session.root_dse.supports_paging
+        self._pages = request.page_size > 0 and session.root_dse.supports_paging
+        self._paged = self._pages and not request.one_page
+        limit = request.page_size if self._pages and request.one_page else 0
+        self._op = search_op(request.base, request.scope, request.filter, request.attributes, size_limit=limit)
         self._entries = 0
         self._entries_before_page = 0
         self._empty_pages = 0
@@ -95,7 +106,7 @@ class _Search:
     @property
     def _expected(self) -> int:
         """How many entries may come until the page ends."""
-        return self._request.page_size - (self._entries - self._entries_before_page) if self._paged else sys.maxsize
+        return self._request.page_size - (self._entries - self._entries_before_page) if self._pages else sys.maxsize
 
     def _ask(self, cookie: bytes) -> int:
         controls = paging_control(self._request.page_size, cookie) if self._paged else b""
@@ -103,6 +114,8 @@ class _Search:
 
     def _next_page(self, result: Result) -> bytes:
         """The cookie of the next page, empty after the last; raises unless this page is whole."""
+        if result.code in LIMITS and self._pages and not self._paged:
+            raise MoreThanOnePage(f"{self._session.server} has more than a page of entries.")
         if result.code != SUCCESS:
             raise search_error(
                 result,
@@ -136,5 +149,8 @@ def ldapsearch_command(session: Session, request: SearchRequest, *, paged: bool)
     words += ["-ZZ"] if session.starttls else []
     words += ["-D", session.user, "-W"] if session.user else []
     words += ["-b", request.base, "-s", request.scope.value, "-a", "never"]
-    words += ["-E", f"pr={request.page_size}/noprompt"] if paged else []
+    if paged:
+        words += ["-E", f"pr={request.page_size}/noprompt"]
+    elif request.one_page:
+        words += ["-z", str(request.page_size)]
     return shlex.join([*words, request.filter, *request.attributes])

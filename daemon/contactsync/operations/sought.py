@@ -14,8 +14,9 @@ from contactsync.ldap import dn
 from contactsync.ldap.entry import decode_entry
 from contactsync.ldap.query import Scope
 from contactsync.ldap.search import SearchRequest, read_entries
+from contactsync.reading import open_directory
 from contactsync.resolve import Resolved, Source, choose_source, resolve
-from contactsync.run import RunOptions, open_directory
+from contactsync.runoptions import RunOptions
 
 if TYPE_CHECKING:
     from contactsync.ldap.connect import Session

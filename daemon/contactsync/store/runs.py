@@ -44,8 +44,8 @@ def begin_run(connection: Connection[Any], definition: Definition, trigger: Trig
         row = connection.execute(statement("begin_run"), values).fetchone()
         if row is None:
             raise DefinitionLocked(f"{definition.label} is locked: {_scalar(connection, 'locked_reason', key)}")
-        run_id, started_at = row
-    return RunReport(run_id, definition, trigger, started_at)
+        run_id, started_at, entries_before = row
+    return RunReport(run_id, definition, trigger, started_at, entries_before=entries_before)
 
 
 def note_applied(connection: Connection[Any], report: RunReport, outcome: Outcome) -> None:

@@ -74,7 +74,9 @@ def _record(connection: Connection[Any], definition: Definition, key: dict[str, 
     counts = {"inserted": inserted, "updated": updated, "deleted": deleted}
     run_id, started_at = _row(connection, "record_undo", {**key, **counts, "definition": definition.label})
     connection.execute(statement("record_changes"), {**key, "run_id": run_id})
-    return RunReport(run_id, definition, Trigger.UNDO, started_at, Outcome.CHANGED, Counts(**counts))
+    report = RunReport(run_id, definition, Trigger.UNDO, started_at)
+    report.outcome, report.counts = Outcome.CHANGED, Counts(**counts)
+    return report
 
 
 def _columns() -> sql.Composed:

@@ -40,7 +40,7 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state 
 -- name: begin_run
 -- Opens the record of a run, notes when the definition last started, and marks its runs that never ended: whoever holds
 -- the lock knows that they are dead. One that was applied stays what it was. No row when the definition is locked, but
--- for a run by hand.
+-- for a run by hand. Tells how many entries the run before it saw that last read the directory to the end.
 WITH may_run AS MATERIALIZED (
     SELECT
     WHERE %(by_hand)s OR NOT EXISTS (
@@ -60,7 +60,11 @@ WITH may_run AS MATERIALIZED (
 )
 INSERT INTO contactsync.sync_runs (folder_id, definition_id, definition, trigger)
 SELECT %(folder_id)s, %(definition_id)s, %(definition)s, %(trigger)s FROM may_run
-RETURNING run_id, started_at
+RETURNING run_id, started_at, (
+    SELECT before.entries FROM contactsync.sync_runs AS before
+    WHERE before.folder_id = %(folder_id)s AND before.definition_id = %(definition_id)s
+      AND before.outcome IN ('unchanged', 'changed')
+    ORDER BY before.run_id DESC LIMIT 1)
 
 -- name: note_applied
 -- Written with the changes themselves, so that the record tells the truth whatever happens after the commit.

@@ -1,0 +1,165 @@
+"""The first half of a run: connect, search, map and stage, until a complete snapshot of the directory is staged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from contactsync.ldap.connect import Connect, ConnectOptions, Session, connect
+from contactsync.ldap.discover import find_servers
+from contactsync.ldap.recognise import Lot, Recogniser
+from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
+from contactsync.model import Counts
+from contactsync.resolve import Resolved, Source, choose_source, source_digest
+from contactsync.store.columns import Columns, columns_of
+from contactsync.store.contacts import read_known
+from contactsync.store.staging import Staging
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from contactsync.ldap.deadline import Deadline
+    from contactsync.ldap.wire import Batch
+    from contactsync.model import RunReport
+    from contactsync.runoptions import RunOptions
+
+Enter = Callable[[str], None]
+"""Called with each stage when it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one complete search brought: the entries that are not as they were are staged, the rest is only counted.
+
+    With `remapped` all entries are staged, since the mapping is another one than the contacts went by.
+    """
+
+    source: Source
+    digest: bytes
+    columns: Columns
+    staging: Staging
+    unseen: set[bytes]
+    remapped: bool
+
+    @property
+    def same(self) -> bool:
+        """Whether every contact was recognised and nothing else came."""
+        return not self.unseen and not self.staging.rows
+
+
+@contextmanager
+def open_directory(
+    resolved: Resolved, options: RunOptions, password: str | None, deadline: Deadline, connect: Connect = connect
+) -> Iterator[Session]:
+    """A session with the first of the definition's servers that answers. Raises DirectoryError, RunCancelled.
+
+    `connect` may keep it for the next run when the block ends without an error.
+    """
+    definition = resolved.definition
+    connect_options = ConnectOptions(
+        servers=resolved.query.servers or find_servers(resolved.query.domain or ""),
+        user=resolved.user,
+        password=password,
+        tls=definition.tls,
+        tls_verify=definition.tls_verify,
+        tls_ca_file=definition.tls_ca_file,
+        connect_timeout=options.connect_timeout,
+        receive_timeout=options.receive_timeout,
+    )
+    with connect(connect_options, deadline) as session:
+        yield session
+
+
+class Reader:
+    """Reads a definition's directory for one run, whose report it fills; any number of attempts."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        report: RunReport,
+        options: RunOptions,
+        deadline: Deadline,
+        enter: Enter,
+        connect: Connect = connect,
+    ) -> None:
+        self._connection = connection
+        self._report = report
+        self._options = options
+        self._deadline = deadline
+        self._enter = enter
+        self._connect = connect
+
+    def read(self, resolved: Resolved, password: str | None) -> Snapshot:
+        """One attempt. Raises DirectoryError, DatabaseError, RunCancelled."""
+        self._report.attempts += 1
+        self._enter("connect")
+        with open_directory(resolved, self._options, password, self._deadline, self._connect) as session:
+            self._report.server = session.server
+            self._report.certificate_expires_at = session.certificate_expires_at
+            source = choose_source(resolved, session.root_dse, self._options.map_limits)
+            page_size = resolved.definition.page_size or self._options.page_size
+            request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
+            if self._may_fit(page_size):
+                try:
+                    return self._search(resolved, source, session, replace(request, one_page=True))
+                except MoreThanOnePage:
+                    # Nothing was concluded from what came; the staging tables are made anew.
+                    pass
+            return self._search(resolved, source, session, request)
+
+    def _may_fit(self, page_size: int) -> bool:
+        """Whether the entries may come in one page; half a page leaves room for those that came since."""
+        before = self._report.entries_before
+        return before is None or before <= page_size // 2
+
+    def _search(self, resolved: Resolved, source: Source, session: Session, request: SearchRequest) -> Snapshot:
+        """Read every page; map and stage what is not recognised, while the next pages are on their way."""
+        self._report.counts = Counts()
+        columns = columns_of(source.mapping.fields, source.mapping.policies)
+        staging = Staging(self._connection, columns)
+        pages = read_entries(
+            session,
+            request,
+            deadline=self._deadline,
+            receive_timeout=self._options.receive_timeout,
+            max_message_bytes=self._options.max_message_bytes,
+        )
+        self._enter("search")
+        # One thread for PostgreSQL, so that the directory need not wait for it.
+        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
+            reading = executor.submit(read_known, self._connection, resolved.definition)
+            pages = read_ahead(pages, reading.done)
+            self._enter("fingerprints")
+            known = reading.result()
+            self._enter("search")
+            remapped = bool(known.fingerprints) and known.mapping_digest != source.mapping.digest
+            recogniser = Recogniser(known.fingerprints, source.mapping.identity_digest, everything=remapped)
+            self._sift(pages, recogniser, source, staging)
+        return Snapshot(source, source_digest(resolved, source), columns, staging, recogniser.unseen, remapped)
+
+    def _sift(self, pages: Iterator[Batch], recogniser: Recogniser, source: Source, staging: Staging) -> None:
+        unknown = Lot()
+        for batch in pages:
+            unknown.add(recogniser.sift(batch.entries))
+            self._count(recogniser, batch.references)
+            if unknown.full:
+                self._stage(unknown.take(), source, staging)
+        if unknown:
+            self._stage(unknown.take(), source, staging)
+
+    def _stage(self, unknown: list[tuple[bytes, bytes]], source: Source, staging: Staging) -> None:
+        self._enter("map")
+        mapped = source.mapping.map_all(unknown)
+        self._report.counts.trimmed += mapped.trimmed
+        self._enter("stage")
+        staging.add(mapped)
+        self._enter("search")
+
+    def _count(self, recogniser: Recogniser, references: int) -> None:
+        counts = self._report.counts
+        counts.entries, counts.unchanged = recogniser.entries_seen, recogniser.unchanged
+        counts.references += references
+        self._enter("search")

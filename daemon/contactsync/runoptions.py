@@ -1,0 +1,24 @@
+"""What settings.toml says about runs, and looks into directories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from contactsync.guard import GuardLimits
+from contactsync.ldap.mapping import MapLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What settings.toml says about runs; times in seconds, sizes in bytes."""
+
+    connect_timeout: float = 10
+    receive_timeout: float = 60
+    deadline: float = 1800
+    page_size: int = 1000
+    max_message_bytes: int = 64 * 1024 * 1024
+    retry_attempts: int = 4
+    retry_base: float = 1
+    retry_max: float = 30
+    map_limits: MapLimits = field(default_factory=MapLimits)
+    guard: GuardLimits = field(default_factory=GuardLimits)
