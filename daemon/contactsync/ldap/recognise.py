@@ -73,9 +73,13 @@ class Recogniser:
 
     def _unknown(self, entries: Sequence[memoryview | bytes], fingerprints: list[bytes]) -> list[tuple[bytes, bytes]]:
         unseen, once = self.unseen, set(fingerprints)
-        if not self._everything and len(once) == len(fingerprints) and once <= unseen:
-            unseen -= once  # spares the look at each of them for nearly every page
-            return []
+        if len(once) == len(fingerprints):
+            # Spares the look at each of them for nearly every page: all of it is known, or nothing.
+            if once <= unseen:
+                unseen -= once
+                return _copies(fingerprints, entries) if self._everything else []
+            if once.isdisjoint(unseen):
+                return _copies(fingerprints, entries)
         unknown = []
         for entry, fingerprint in zip(entries, fingerprints, strict=True):
             known = fingerprint in unseen
@@ -84,3 +88,7 @@ class Recogniser:
             if self._everything or not known:
                 unknown.append((fingerprint, bytes(entry)))
         return unknown
+
+
+def _copies(fingerprints: list[bytes], entries: Sequence[memoryview | bytes]) -> list[tuple[bytes, bytes]]:
+    return list(zip(fingerprints, map(bytes, entries), strict=True))
