@@ -38,8 +38,16 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Auth(StrEnum):
+    """How it is shown who asks. SIMPLE: by user and password, or not at all. EXTERNAL: by the client certificate."""
+
+    SIMPLE = "simple"
+    KERBEROS = "kerberos"
+    EXTERNAL = "external"
+
+
 class Tls(StrEnum):
-    """How a connection is protected. AUTO: LDAPS for ldaps://, else StartTLS when a password is sent, else plain."""
+    """How a connection is protected. AUTO: LDAPS for ldaps://, else StartTLS unless it is asked anonymously."""
 
     AUTO = "auto"
     LDAPS = "ldaps"
@@ -79,9 +87,14 @@ class Definition:
     schedule: str = "every 15m"
     time_zone: str = "UTC"
     jitter_seconds: int = 0
+    auth: Auth = Auth.SIMPLE
     tls: Tls = Tls.AUTO
     tls_verify: bool = True
+    tls_minimum: str | None = None
     tls_ca_file: str | None = None
+    tls_ca_pem: str | None = field(default=None, repr=False)
+    tls_client_cert: str | None = None
+    tls_client_key: str | None = None
     max_delete_count: int | None = None
     max_delete_share: float | None = None
     allow_empty: bool = False

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from contactsync.ldap.connect import Connect, ConnectOptions, Session, connect
+from contactsync.ldap.connect import Connect, Session, connect
 from contactsync.ldap.discover import find_servers
 from contactsync.ldap.recognise import Lot, Recogniser
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
 from contactsync.model import Counts
-from contactsync.resolve import Resolved, Source, choose_source, source_digest
+from contactsync.resolve import Resolved, Source, choose_source, connect_options, source_digest
 from contactsync.store.columns import Columns, columns_of
 from contactsync.store.contacts import read_known
 from contactsync.store.staging import Staging
@@ -58,18 +58,14 @@ def open_directory(
 
     `connect` may keep it for the next run when the block ends without an error.
     """
-    definition = resolved.definition
-    connect_options = ConnectOptions(
-        servers=resolved.query.servers or find_servers(resolved.query.domain or ""),
-        user=resolved.user,
-        password=password,
-        tls=definition.tls,
-        tls_verify=definition.tls_verify,
-        tls_ca_file=definition.tls_ca_file,
+    where = connect_options(
+        resolved,
+        password,
+        resolved.query.servers or find_servers(resolved.query.domain or ""),
         connect_timeout=options.connect_timeout,
         receive_timeout=options.receive_timeout,
     )
-    with connect(connect_options, deadline) as session:
+    with connect(where, deadline) as session:
         yield session
 
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.ldap.filter import check_filter
 from contactsync.ldap.mapping import MapLimits, Mapping, compile_mapping
-from contactsync.ldap.query import DirectoryQuery, Scope, parse_query
+from contactsync.ldap.options import ConnectOptions, TlsOptions, check_protection
+from contactsync.ldap.query import DirectoryQuery, Scope, ServerAddress, parse_query
+from contactsync.ldap.tls import check_authorities
 from contactsync.ldap.typed_dn import normalise_dn
 from contactsync.ldap.user import parse_user
 from contactsync.secrets import check_reference
@@ -36,6 +38,7 @@ class Resolved:
     scope: Scope
     filter: str | None
     trigger: Timetable | None
+    trust: TlsOptions
 
     @property
     def server_key(self) -> str:
@@ -56,12 +59,36 @@ class Source:
     mapping: Mapping
 
 
+def connect_options(
+    resolved: Resolved,
+    password: str | None,
+    servers: tuple[ServerAddress, ...],
+    *,
+    connect_timeout: float,
+    receive_timeout: float,
+) -> ConnectOptions:
+    """How to connect to these servers as the definition says; times in seconds."""
+    definition = resolved.definition
+    return ConnectOptions(
+        servers=servers,
+        user=resolved.user,
+        password=password,
+        auth=definition.auth,
+        tls=definition.tls,
+        trust=resolved.trust,
+        connect_timeout=connect_timeout,
+        receive_timeout=receive_timeout,
+    )
+
+
 def resolve(definition: Definition) -> Resolved:
     """Parse a definition; raises DefinitionError (or SecretError for a reference) with what is wrong and where."""
     query = parse_query(definition.query)
     user = parse_user(definition.user) if definition.user else None
     if definition.password_ref:
         check_reference(definition.password_ref)
+    trust = _trust(definition)
+    check_protection(query.servers, auth=definition.auth, user=definition.user, tls=definition.tls, trust=trust)
     for active_directory in (False, True):
         _compiled(definition.mapping, active_directory=active_directory, limits=MapLimits())
     return Resolved(
@@ -77,6 +104,20 @@ def resolve(definition: Definition) -> Resolved:
             definition.jitter_seconds,
             seed=str(definition.definition_id),
         ),
+        trust=trust,
+    )
+
+
+def _trust(definition: Definition) -> TlsOptions:
+    if definition.tls_ca_pem:
+        check_authorities(definition.tls_ca_pem)
+    return TlsOptions(
+        verify=definition.tls_verify,
+        minimum=definition.tls_minimum,
+        ca_file=definition.tls_ca_file,
+        ca_pem=definition.tls_ca_pem,
+        client_cert=definition.tls_client_cert,
+        client_key=definition.tls_client_key,
     )
 
 

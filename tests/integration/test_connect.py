@@ -26,8 +26,9 @@ from contactsync.errors import (
     ServerNotFound,
     ServerUnavailable,
 )
-from contactsync.ldap.connect import ConnectOptions, Session, connect
+from contactsync.ldap.connect import Session, connect
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.options import ConnectOptions, TlsOptions
 from contactsync.ldap.query import ServerAddress
 from contactsync.model import Tls
 
@@ -43,8 +44,7 @@ def options(
         user=server.reader_dn,
         password=server.reader_password,
         tls=tls,
-        tls_verify=True,
-        tls_ca_file=str(server.ca_file),
+        trust=TlsOptions(ca_file=str(server.ca_file)),
         connect_timeout=5,
         receive_timeout=10,
     )
@@ -175,14 +175,14 @@ def test_a_certificate_that_does_not_hold_is_refused_with_its_reason(
 
     assert "tls_verify" in caught.value.hint
     assert not caught.value.retryable
-    assert protected(replace(wanted, tls_verify=False))
+    assert protected(replace(wanted, trust=TlsOptions(verify=False)))
 
 
 def test_an_unknown_issuer_is_refused_with_what_to_do(server: PrivateSlapd, tmp_path: Path) -> None:
     """Neither this machine's authorities nor another one vouch for the server."""
     for ca_file in (None, str(make_certificates(tmp_path).authority)):
         with pytest.raises(CertificateRefused, match="issuer that is not trusted") as caught:
-            tried(replace(options(server, ldaps=True), tls_ca_file=ca_file))
+            tried(replace(options(server, ldaps=True), trust=TlsOptions(ca_file=ca_file)))
         assert "tls_ca_file" in caught.value.hint
 
 
@@ -194,7 +194,7 @@ def test_a_self_signed_certificate_is_refused_unless_it_is_the_trusted_one(
     server = make_slapd(certificates=files)
 
     with pytest.raises(CertificateRefused, match="certificate of"):
-        tried(replace(options(server, ldaps=True), tls_ca_file=None))
+        tried(replace(options(server, ldaps=True), trust=TlsOptions()))
     assert protected(options(server, ldaps=True))
 
 
@@ -208,7 +208,7 @@ def test_a_ca_file_that_is_none_is_named(
         ca_file.write_text(content)
 
     with pytest.raises(DefinitionError, match=message) as caught:
-        tried(replace(options(server, ldaps=True), tls_ca_file=str(ca_file)))
+        tried(replace(options(server, ldaps=True), trust=TlsOptions(ca_file=str(ca_file))))
     assert "tls_ca_file" in caught.value.hint
 
 
@@ -239,8 +239,6 @@ def test_a_user_without_a_password_is_refused_before_anything_is_sent(password: 
         user="cn=reader,dc=example,dc=test",
         password=password,
         tls=Tls.NONE,
-        tls_verify=True,
-        tls_ca_file=None,
         connect_timeout=1,
         receive_timeout=1,
     )

@@ -23,8 +23,9 @@ from contactsync.errors import (
     ServerUnavailable,
 )
 from contactsync.ldap import ber
-from contactsync.ldap.connect import ConnectOptions, connect
+from contactsync.ldap.connect import connect
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.options import ConnectOptions, TlsOptions
 from contactsync.ldap.query import Scope, ServerAddress
 from contactsync.ldap.request import PAGED_RESULTS
 from contactsync.ldap.search import SearchRequest, read_entries
@@ -64,8 +65,7 @@ def synchronise(
         user=user,
         password=PASSWORD,
         tls=tls,
-        tls_verify=False,
-        tls_ca_file=None,
+        trust=TlsOptions(verify=False),
         connect_timeout=receive_timeout,
         receive_timeout=receive_timeout,
     )

@@ -24,9 +24,10 @@ from contactsync.errors import (
     ProtocolViolation,
     ServerUnavailable,
 )
-from contactsync.ldap.connect import ConnectOptions, Session, connect
+from contactsync.ldap.connect import Session, connect
 from contactsync.ldap.deadline import Deadline
 from contactsync.ldap.entry import decode_entry
+from contactsync.ldap.options import ConnectOptions
 from contactsync.ldap.query import Scope, ServerAddress
 from contactsync.ldap.recognise import Recogniser
 from contactsync.ldap.rootdse import RootDse
@@ -57,8 +58,6 @@ def options(server: PrivateSlapd, user: str | None = None, password: str | None 
         user=user or server.reader_dn,
         password=password or server.reader_password,
         tls=Tls.NONE,
-        tls_verify=True,
-        tls_ca_file=None,
         connect_timeout=5,
         receive_timeout=10,
     )

@@ -13,8 +13,9 @@ from contactsync.demo.people import write_people
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.errors import AlreadyRunning, ContactsyncError, CredentialsRefused, UsageError
 from contactsync.guard import GuardLimits
-from contactsync.ldap.connect import ConnectOptions, connect
+from contactsync.ldap.connect import connect
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.options import ConnectOptions, TlsOptions
 from contactsync.ldap.query import ServerAddress
 from contactsync.model import Counts, Outcome, Tls, Trigger
 from contactsync.store.definitions import remove_definition
@@ -169,8 +170,7 @@ def test_a_refused_password_is_in_no_traceback(directory: PrivateSlapd) -> None:
         user=directory.reader_dn,
         password="wrong battery staple",
         tls=Tls.AUTO,
-        tls_verify=True,
-        tls_ca_file=str(directory.ca_file),
+        trust=TlsOptions(ca_file=str(directory.ca_file)),
         connect_timeout=3,
         receive_timeout=3,
     )

@@ -10,6 +10,7 @@ from contactsync.app import secret_box
 from contactsync.cli.mapping import read_mapping
 from contactsync.cli.password import check_one_way, read_password
 from contactsync.errors import SecretError, UsageError
+from contactsync.model import Auth
 from contactsync.resolve import resolve
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.errors import translated
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from contactsync.settings import Settings
 
 _NAME_CHARACTERS = {"folder": 200, "owner": 200, "definition": 100}
+FILES = frozenset({"tls_ca_file", "tls_client_cert", "tls_client_key"})
+"""Fields that name a file where the daemon runs."""
 _NOT_COLUMNS = frozenset({"folder_id", "definition_id", "folder", "owner", "revision"})
 
 
@@ -88,10 +91,24 @@ def given_values(options: DefinitionOptions) -> dict[str, Any]:
     values = options.given()
     if options.mapping is not None:
         values["mapping"] = read_mapping(options.mapping)
-    if options.tls_ca_file is not None:
+    for name in FILES & values.keys():
         # The daemon runs in a directory of its own.
-        values["tls_ca_file"] = str(Path(options.tls_ca_file).absolute())
-    return values
+        values[name] = str(Path(values[name]).absolute())
+    return values | _authorities(options)
+
+
+def _authorities(options: DefinitionOptions) -> dict[str, str | None]:
+    """One of the two ways to say whom to trust takes the place of the other."""
+    if options.tls_ca_pem is None:
+        return {"tls_ca_pem": None} if options.tls_ca_file is not None else {}
+    if options.tls_ca_file is not None:
+        raise UsageError("The authorities can come from one place only.", hint="Give --ca-file or --ca-pem.")
+    try:
+        return {"tls_ca_file": None, "tls_ca_pem": Path(options.tls_ca_pem).read_text(encoding="ascii")}
+    except OSError as error:
+        raise UsageError(f"{options.tls_ca_pem} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{options.tls_ca_pem} is not a file of certificates in PEM form.") from None
 
 
 def _check(definition: Definition, options: DefinitionOptions) -> None:
@@ -107,8 +124,13 @@ def _check(definition: Definition, options: DefinitionOptions) -> None:
 
 def _password(definition: Definition, options: DefinitionOptions) -> str | None:
     """The password to be sealed; None when there is none, or when the stored one stays."""
-    missing = definition.password_sealed is None and definition.password_ref is None
-    return read_password(options, needed=definition.user is not None and missing)
+    return read_password(options, needed=lacks_password(definition))
+
+
+def lacks_password(definition: Definition) -> bool:
+    """Whether there is a user who cannot be let in without a password, and none is stored or referred to."""
+    stored = definition.password_sealed is not None or definition.password_ref is not None
+    return definition.auth is Auth.SIMPLE and definition.user is not None and not stored
 
 
 def _check_names(definition: Definition) -> None:

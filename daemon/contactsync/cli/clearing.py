@@ -18,9 +18,13 @@ class Clearable(StrEnum):
     SCOPE = "scope"
     FILTER = "filter"
     MAPPING = "mapping"
+    AUTH = "auth"
     TLS = "tls"
     TLS_VERIFY = "tls-verify"
+    TLS_MINIMUM = "tls-minimum"
     CA_FILE = "ca-file"
+    CLIENT_CERT = "client-cert"
+    CLIENT_KEY = "client-key"
     SCHEDULE = "schedule"
     TIME_ZONE = "time-zone"
     JITTER = "jitter"
@@ -34,7 +38,9 @@ class Clearable(StrEnum):
 _OTHERWISE_NAMED = {
     # A password is of no use without the user that it belongs to.
     Clearable.USER: ("user", "password_sealed", "password_ref"),
-    Clearable.CA_FILE: ("tls_ca_file",),
+    Clearable.CA_FILE: ("tls_ca_file", "tls_ca_pem"),
+    Clearable.CLIENT_CERT: ("tls_client_cert", "tls_client_key"),
+    Clearable.CLIENT_KEY: ("tls_client_key",),
     Clearable.JITTER: ("jitter_seconds",),
     Clearable.DEADLINE: ("deadline_seconds",),
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from contactsync.app import secret_box
-from contactsync.cli.change import given_values
+from contactsync.cli.change import given_values, lacks_password
 from contactsync.cli.naming import find_one
 from contactsync.cli.password import read_password
 from contactsync.errors import UsageError
@@ -55,13 +55,9 @@ def draft_of(
             with connection_of(pool) as connection:
                 before = find_one(connection, name)
         definition = replace(before, **edits)
-        typed = read_password(options, needed=_lacks_password(definition))
+        typed = read_password(options, needed=lacks_password(definition))
 
         def password() -> str | None:
             return typed or password_of(definition, lambda: secret_box(invocation.settings), os.environ)
 
         yield Draft(definition, password, stored=None if edits or typed else pool)
-
-
-def _lacks_password(definition: Definition) -> bool:
-    return bool(definition.user) and definition.password_sealed is None and definition.password_ref is None

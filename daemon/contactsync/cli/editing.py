@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contactsync.cli.change import add, edit, with_options
+from contactsync.cli.change import FILES, add, edit, with_options
 from contactsync.cli.clearing import Clearable, defaults_of
 from contactsync.cli.listing import NO_DAEMON
 from contactsync.cli.naming import find_all, find_one
@@ -38,7 +38,7 @@ def add_folder(invocation: Invocation, wanted: Definition, options: DefinitionOp
         added = add(connection, invocation.settings, wanted, options)
         listens = daemon_listens(connection)
     show_text(invocation.out, f"Added {added.label} (schedule: {added.schedule}).")
-    _warn_of_authorities(invocation, added.tls_ca_file)
+    _warn_of_files(invocation, [added.tls_ca_file, added.tls_client_cert, added.tls_client_key])
     name = shlex.quote(added.label)
     if not added.enabled:
         show_text(invocation.out, f"It is paused; to start it: contactsync folders resume {name}")
@@ -66,7 +66,7 @@ def edit_folder(
     show_text(invocation.out, f"Changed {definition.label}.")
     for line in _news_lines(news):
         show_text(invocation.out, line)
-    _warn_of_authorities(invocation, news.get("tls_ca_file", (None, None))[1])
+    _warn_of_files(invocation, [after for name, (_, after) in news.items() if name in FILES])
     if news.keys() & _READ_BY:
         show_text(
             invocation.err, "The next run is held if it would delete contacts, because what is asked for was edited."
@@ -112,9 +112,10 @@ def _contacts_of(rows: list[dict[str, Any]], definition: Definition) -> int:
     return sum(row["contacts"] for row in rows if row["definition_id"] == definition.definition_id)
 
 
-def _warn_of_authorities(invocation: Invocation, path: str | None) -> None:
-    if path and not Path(path).is_file():
-        show_text(invocation.err, f"Warning: there is no file {path} here; the daemon needs it where it runs.")
+def _warn_of_files(invocation: Invocation, paths: Iterable[str | None]) -> None:
+    for path in paths:
+        if path and not Path(path).is_file():
+            show_text(invocation.err, f"Warning: there is no file {path} here; the daemon needs it where it runs.")
 
 
 def _news_lines(news: dict[str, tuple[Any, Any]]) -> list[str]:
@@ -133,4 +134,5 @@ def _shown(value: Any) -> str:
         return "default"
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
-    return str(value)
+    lines = str(value).splitlines()
+    return str(value) if len(lines) == 1 else f"{lines[0]} ({len(lines)} lines)"

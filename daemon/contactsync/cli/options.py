@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 
-from contactsync.model import Tls
+from contactsync.model import Auth, Tls
 
 Returned = TypeVar("Returned")
 
@@ -45,21 +45,51 @@ class DefinitionOptions:
             help="How attributes become fields of a contact: a JSON file, - for standard input, or the JSON itself.",
         ),
     ] = None
+    auth: Annotated[
+        Auth | None,
+        typer.Option(
+            help="How it is shown who asks: simple, by --user and a password; kerberos; or external, by --client-cert."
+        ),
+    ] = None
     tls: Annotated[
         Tls | None,
         typer.Option(
-            help="How the connection is protected. auto: LDAPS for ldaps://, else StartTLS when a password is sent."
+            help="How the connection is protected. auto: LDAPS for ldaps://, else StartTLS when a user is sent."
         ),
     ] = None
     tls_verify: Annotated[
         bool | None,
         typer.Option(help="Whether the server's certificate is checked; on unless switched off."),
     ] = None
+    tls_minimum: Annotated[
+        Literal["1.2", "1.3"] | None,
+        typer.Option(help="The oldest version of TLS that will do; 1.2 if not given."),
+    ] = None
     tls_ca_file: Annotated[
         str | None,
         typer.Option(
             "--ca-file", metavar="FILE", help="Trust the authorities in this PEM file instead of the system's."
         ),
+    ] = None
+    tls_ca_pem: Annotated[
+        str | None,
+        typer.Option(
+            "--ca-pem",
+            metavar="FILE",
+            help="The same, but keep what is in the file now in the definition; the daemon needs no file then.",
+        ),
+    ] = None
+    tls_client_cert: Annotated[
+        str | None,
+        typer.Option(
+            "--client-cert",
+            metavar="FILE",
+            help="Show the directory the certificate in this PEM file; it says who asks with --auth external.",
+        ),
+    ] = None
+    tls_client_key: Annotated[
+        str | None,
+        typer.Option("--client-key", metavar="FILE", help="Its private key, when the file of --client-cert has none."),
     ] = None
     password_stdin: Annotated[
         bool,
@@ -120,7 +150,7 @@ class DefinitionOptions:
     def given(self) -> dict[str, Any]:
         """The options that were given and are fields of a definition as they stand."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        special = {"mapping", "password_stdin", "password_prompt"}
+        special = {"mapping", "tls_ca_pem", "password_stdin", "password_prompt"}
         return {name: value for name, value in values.items() if value is not None and name not in special}
 
     def any_given(self) -> bool:
@@ -130,7 +160,8 @@ class DefinitionOptions:
 
 CONNECTION = frozenset(
     {
-        "user", "filter", "mapping", "tls", "tls_verify", "tls_ca_file",
+        "user", "filter", "mapping", "auth", "tls", "tls_verify", "tls_minimum", "tls_ca_file", "tls_ca_pem",
+        "tls_client_cert", "tls_client_key",
         "password_stdin", "password_prompt", "password_ref",
     }
 )  # fmt: skip

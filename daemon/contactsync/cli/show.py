@@ -94,6 +94,7 @@ def _pairs(seen: Seen) -> dict[str, str]:
         "Scope": definition.scope or "from the query, or sub",
         "Filter": definition.filter or "from the query, or the mapping's",
         "Mapping": json.dumps(definition.mapping, ensure_ascii=False) if definition.mapping else DEFAULT,
+        "Shown by": _auth(definition),
         "TLS": _tls(definition),
         "Schedule": _schedule(definition),
         "Max. deleted": _or_default(definition.max_delete_count, "contacts"),
@@ -114,8 +115,18 @@ def _password(definition: Definition) -> str:
 def _tls(definition: Definition) -> str:
     if definition.tls is Tls.NONE:
         return "none"
+    least = f", {definition.tls_minimum} or later" if definition.tls_minimum else ""
     trusted = f", authorities of {definition.tls_ca_file}" if definition.tls_ca_file else ""
-    return f"{definition.tls.value}, certificate {'checked' if definition.tls_verify else 'NOT checked'}{trusted}"
+    trusted = ", authorities of the definition's own" if definition.tls_ca_pem else trusted
+    checked = "checked" if definition.tls_verify else "NOT checked"
+    return f"{definition.tls.value}{least}, certificate {checked}{trusted}"
+
+
+def _auth(definition: Definition) -> str:
+    if definition.tls_client_cert is None:
+        return definition.auth.value
+    key = f" with the key {definition.tls_client_key}" if definition.tls_client_key else ""
+    return f"{definition.auth.value}, client certificate {definition.tls_client_cert}{key}"
 
 
 def _schedule(definition: Definition) -> str:

@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from contactsync.ldap.connect import ConnectOptions, Session, Target
+from contactsync.ldap.connect import Session, Target
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.options import ConnectOptions
 from contactsync.ldap.query import ServerAddress
+from contactsync.resolve import connect_options
 
 if TYPE_CHECKING:
     from contactsync.doctor.sample import Sample
@@ -104,13 +106,10 @@ class Checkup:
 
     def connect_options(self, *, password: str | None = None) -> ConnectOptions:
         """As a run would connect."""
-        return ConnectOptions(
-            servers=self.servers,
-            user=self.known.user,
-            password=password,
-            tls=self.definition.tls,
-            tls_verify=self.definition.tls_verify,
-            tls_ca_file=self.definition.tls_ca_file,
+        return connect_options(
+            self.known,
+            password,
+            self.servers,
             connect_timeout=self.options.connect_timeout,
             receive_timeout=min(self.options.receive_timeout, self.limits.step_seconds),
         )

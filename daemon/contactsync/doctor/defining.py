@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from contactsync.doctor.result import Status, StepResult
 from contactsync.errors import ContactsyncError, DefinitionError, MappingError, QueryError, ScheduleError, SecretError
-from contactsync.ldap.connect import check_protection
 from contactsync.ldap.filter import check_filter
 from contactsync.ldap.typed_dn import normalise_dn
 from contactsync.resolve import Resolved, resolve
@@ -34,7 +33,6 @@ def check_definition(checkup: Checkup) -> StepResult:
     """Read every field; raises DefinitionError for one without which no directory can be asked."""
     resolved, problems = _resolve_what_can_be(checkup)
     checkup.resolved, checkup.servers = resolved, resolved.query.servers
-    check_protection(checkup.connect_options())
     details = tuple(f"{name}: {value}" for name, value in _as_understood(resolved).items())
     data = {"query": str(resolved.query), "next_runs": [time.isoformat() for time in _next_runs(resolved.trigger)]}
     if problems:

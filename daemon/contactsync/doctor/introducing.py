@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from contactsync.doctor.result import Status, StepResult, failed
 from contactsync.errors import DirectoryError
-from contactsync.ldap.connect import Session, bind, check_user, close, open_protected
+from contactsync.ldap.connect import Session, close, open_protected
+from contactsync.ldap.logon import check_logon, log_on
 from contactsync.ldap.request import PAGED_RESULTS, SHOW_DELETED, WHO_AM_I, who_am_i_op
 from contactsync.ldap.result import SUCCESS
 from contactsync.ldap.rootdse import RootDse, read_root_dse
@@ -39,11 +40,11 @@ def check_bind(checkup: Checkup) -> StepResult:
 def _open_session(checkup: Checkup) -> Session:
     """A bound connection to the chosen server, closed when the check is over."""
     options = checkup.connect_options(password=checkup.password())
-    check_user(options)
+    check_logon(options)
     target = checkup.chosen
     connection, wire = open_protected(target, options, checkup.deadline())
     checkup.stack.callback(close, connection)
-    bind(wire, options)
+    log_on(wire, options)
     root_dse = RootDse()
     try:
         root_dse = read_root_dse(wire)

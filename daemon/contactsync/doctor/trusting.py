@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from contactsync.doctor.certificate import Certificate, certificates_of, expiry
 from contactsync.doctor.result import Status, StepResult, failed
 from contactsync.errors import CertificateRefused, DirectoryError
-from contactsync.ldap.connect import ConnectOptions, Target, close, open_protected
+from contactsync.ldap.connect import Target, close, open_protected
+from contactsync.ldap.options import ConnectOptions, TlsOptions
 
 if TYPE_CHECKING:
     from contactsync.doctor.checkup import Checkup
@@ -99,8 +100,8 @@ def _plain(checkup: Checkup, target: Target) -> StepResult:
 def _accepted(target: Target, handshake: _Handshake, options: ConnectOptions) -> StepResult:
     how = "LDAPS" if target.ldaps else "StartTLS"
     text = f"{handshake.version} by {how}, {handshake.cipher}; {{}}."
-    data = {"protected": True, "verified": options.tls_verify, **handshake.data()}
-    if not options.tls_verify:
+    data = {"protected": True, "verified": options.trust.verify, **handshake.data()}
+    if not options.trust.verify:
         return StepResult(
             status=Status.WARNING,
             text=text.format("the certificate is NOT checked"),
@@ -124,7 +125,7 @@ def _accepted(target: Target, handshake: _Handshake, options: ConnectOptions) ->
 
 def _refused(checkup: Checkup, target: Target, error: CertificateRefused) -> StepResult:
     """Look at the certificate all the same: over a connection that nothing is sent over, the password least of all."""
-    unchecked = replace(checkup.connect_options(), tls_verify=False, tls_ca_file=None, user=None)
+    unchecked = replace(checkup.connect_options(), trust=TlsOptions(verify=False))
     with suppress(DirectoryError):
         handshake = _shake_hands(checkup, target, unchecked)
         return failed(

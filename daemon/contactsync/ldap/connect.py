@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import ldap3
@@ -16,7 +16,6 @@ from ldap3.core.exceptions import LDAPException
 from contactsync.errors import (
     AccessRefused,
     CertificateRefused,
-    ContactsyncError,
     DefinitionError,
     DirectoryError,
     ProtocolViolation,
@@ -26,12 +25,14 @@ from contactsync.errors import (
     ServerUnavailable,
 )
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.logon import check_logon, log_on
+from contactsync.ldap.options import ConnectOptions, check_protection
 from contactsync.ldap.query import ServerAddress
-from contactsync.ldap.request import bind_op, start_tls_op
-from contactsync.ldap.result import SUCCESS, bind_error
+from contactsync.ldap.request import start_tls_op
+from contactsync.ldap.result import SUCCESS
 from contactsync.ldap.rootdse import RootDse, read_root_dse
 from contactsync.ldap.tls import CheckedTls, expiry_of, handshake_error
-from contactsync.ldap.wire import BIND_RESPONSE, EXTENDED_RESPONSE, Wire
+from contactsync.ldap.wire import EXTENDED_RESPONSE, Wire
 from contactsync.model import Tls
 
 _log = structlog.get_logger()
@@ -45,20 +46,6 @@ _NEXT_SERVER_MAY_DO = (
     ServerUnavailable,
 )
 """What says nothing about the other servers. A refused password is not offered to them: accounts get locked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConnectOptions:
-    """Where to connect, as whom, and how carefully. Times are seconds; no `user` binds anonymously."""
-
-    servers: tuple[ServerAddress, ...]
-    user: str | None
-    password: str | None = field(repr=False)
-    tls: Tls
-    tls_verify: bool
-    tls_ca_file: str | None
-    connect_timeout: float
-    receive_timeout: float
 
 
 @dataclass(frozen=True)
@@ -104,37 +91,15 @@ def connect(options: ConnectOptions, deadline: Deadline) -> Iterator[Session]:
     Raises DirectoryError: the one of a single server, or one that says of each server why it could not be used. A
     refused user or password ends the search for a server. DefinitionError when the options contradict each other.
     """
-    _check(options)
+    if not options.servers:
+        raise DefinitionError("There is no server to connect to.", hint="Name one in the query.")
+    check_logon(options)
+    check_protection(options.servers, auth=options.auth, user=options.user, tls=options.tls, trust=options.trust)
     session = _first_session(options, deadline)
     try:
         yield session
     finally:
         close(session.connection)
-
-
-def _check(options: ConnectOptions) -> None:
-    if not options.servers:
-        raise DefinitionError("There is no server to connect to.", hint="Name one in the query.")
-    check_user(options)
-    check_protection(options)
-
-
-def check_user(options: ConnectOptions) -> None:
-    """Raise DefinitionError for a user without a password."""
-    if options.user and not options.password:
-        # RFC 4513, section 5.1.2: servers take this for an anonymous bind, and it would look like success.
-        raise DefinitionError(
-            f"The user {options.user!r} has no password.", hint="Set one, or leave out the user to bind anonymously."
-        )
-
-
-def check_protection(options: ConnectOptions) -> None:
-    """Raise DefinitionError when the query and `tls` contradict each other."""
-    if options.tls in {Tls.NONE, Tls.STARTTLS} and any(server.ldaps for server in options.servers):
-        raise DefinitionError(
-            f"The query asks for LDAPS, and `tls` is set to {options.tls.value!r}.",
-            hint="Set `tls` to 'auto', or write ldap:// in the query.",
-        )
 
 
 def _first_session(options: ConnectOptions, deadline: Deadline) -> Session:
@@ -171,8 +136,8 @@ def _any_address(server: ServerAddress, options: ConnectOptions, deadline: Deadl
 def targets_of(server: ServerAddress, options: ConnectOptions) -> list[Target]:
     """Every address of a server with how it is to be protected; raises ServerNotFound, ServerUnavailable."""
     ldaps = server.ldaps or options.tls is Tls.LDAPS
-    sends_password = options.tls is Tls.AUTO and options.user is not None
-    starttls = not ldaps and (options.tls is Tls.STARTTLS or sends_password)
+    logs_on = options.tls is Tls.AUTO and not options.anonymous
+    starttls = not ldaps and (options.tls is Tls.STARTTLS or logs_on)
     port = server.port or ServerAddress(server.host, ldaps=ldaps).port_or_default
     return [Target(server.host, address, port, ldaps, starttls) for address in _addresses(server.host, port)]
 
@@ -197,7 +162,7 @@ def _session(target: Target, options: ConnectOptions, deadline: Deadline) -> Ses
     connection, wire = open_protected(target, options, deadline)
     with ExitStack() as on_failure:
         on_failure.callback(close, connection)
-        bind(wire, options)
+        log_on(wire, options)
         root_dse = read_root_dse(wire)
         on_failure.pop_all()
     expires_at = expiry_of(connection.socket)
@@ -211,7 +176,7 @@ def open_protected(target: Target, options: ConnectOptions, deadline: Deadline) 
     """
     tls = None
     if target.ldaps or target.starttls:
-        tls = CheckedTls(target.host, verify=options.tls_verify, ca_file=options.tls_ca_file)
+        tls = CheckedTls(target.host, options.trust)
     connection = _open(target, tls, min(options.connect_timeout, deadline.remaining()))
     with ExitStack() as on_failure:
         on_failure.callback(close, connection)
@@ -282,17 +247,6 @@ def _start_tls(wire: Wire, connection: ldap3.Connection, tls: CheckedTls, second
             raise handshake_error(failure, wire.server, seconds=seconds) from None
 
     wire.secure(handshake)
-
-
-def bind(wire: Wire, options: ConnectOptions) -> None:
-    """Simple or anonymous. The password is handed on in no other way, so that ldap3 cannot send it elsewhere."""
-    try:
-        result = wire.ask(bind_op(options.user, options.password), BIND_RESPONSE)
-    except ContactsyncError as error:
-        # Frames further down hold the request; a traceback that shows local variables must not.
-        raise error.with_traceback(None) from None
-    if result.code != SUCCESS:
-        raise bind_error(result, server=wire.server, user=options.user)
 
 
 def close(connection: ldap3.Connection) -> None:

@@ -72,6 +72,15 @@ def bind_op(user: str | None, password: str | None) -> bytes:
         ) from None
 
 
+def external_bind_op() -> bytes:
+    """A BindRequest by SASL EXTERNAL (RFC 4513, section 5.2.3): who asks is whom TLS has shown.
+
+    The credentials are there and empty, which leaves it to the server whom it knows us as (RFC 4422, appendix A).
+    """
+    request = bind_operation(_LDAP_VERSION, ldap3.SASL, sasl_mechanism="EXTERNAL", sasl_credentials=b"")
+    return cast("bytes", encode_op(request))
+
+
 def start_tls_op() -> bytes:
     """The extended operation of RFC 4511, section 4.14."""
     return cast("bytes", encode_op(extended_operation(_START_TLS)))

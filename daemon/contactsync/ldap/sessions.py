@@ -16,12 +16,13 @@ from hashlib import blake2b
 from pathlib import Path
 
 from contactsync.errors import DirectoryError
-from contactsync.ldap.connect import ConnectOptions, Session, connect
+from contactsync.ldap.connect import Session, connect
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.options import ConnectOptions, TlsOptions
 from contactsync.ldap.query import ServerAddress
 from contactsync.ldap.rootdse import read_root_dse
 from contactsync.ldap.wire import GREETING_BYTES
-from contactsync.model import Tls
+from contactsync.model import Auth, Tls
 
 KEEP_SECONDS = 30.0
 """How long a connection is kept for the next run: through a round, and not until a firewall or the server ends it."""
@@ -33,15 +34,15 @@ _TRUSTED_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What two runs have to have in common to use one connection; what is in the file counts, not only its name."""
+    """What two runs have to have in common to use one connection; what is in files counts, not only their names."""
 
     servers: tuple[ServerAddress, ...]
     user: str | None
     password_digest: bytes
+    auth: Auth
     tls: Tls
-    tls_verify: bool
-    tls_ca_file: str | None
-    authorities: bytes
+    trust: TlsOptions
+    files_digest: bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,14 +112,18 @@ class SessionCache:
             servers=options.servers,
             user=options.user,
             password_digest=self._digest((options.password or "").encode(errors="surrogatepass")),
+            auth=options.auth,
             tls=options.tls,
-            tls_verify=options.tls_verify,
-            tls_ca_file=options.tls_ca_file,
-            authorities=self._digest(_content(options.tls_ca_file)),
+            trust=options.trust,
+            files_digest=self._digest_of_files(options.trust),
         )
 
     def _digest(self, octets: bytes) -> bytes:
         return blake2b(octets, digest_size=32, key=self._secret).digest()
+
+    def _digest_of_files(self, trust: TlsOptions) -> bytes:
+        """Stands for what is in them now; each first by itself, so that nothing can move from one into another."""
+        return self._digest(b"".join(self._digest(_content(file)) for file in trust.files))
 
     @contextmanager
     def _counted(self, server: str) -> Iterator[None]:
@@ -214,7 +219,7 @@ def _close(over: Iterable[_Kept]) -> None:
 
 
 def _content(file: str | None) -> bytes:
-    """What is in a file of authorities; one that cannot be read is refused when a connection is made."""
+    """What is in a file; one that cannot be read is refused when a connection is made."""
     try:
         return b"" if file is None else Path(file).read_bytes()
     except OSError:

@@ -18,6 +18,7 @@ from contactsync.errors import (
     ServerTimeout,
     ServerUnavailable,
 )
+from contactsync.ldap.options import TlsOptions
 
 _OTHER_NAME = {62, 64}
 _EXPIRED = 10
@@ -27,6 +28,9 @@ _UNKNOWN_ISSUER = {2, 19, 20, 21}
 """X509_V_ERR_* of OpenSSL's x509_vfy.h: SSLCertVerificationError.verify_code."""
 
 
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
 class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
     """Wraps a connection's socket by an SSLContext that checks the server's own name, IP addresses included.
 
@@ -34,11 +38,11 @@ class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
     It also loses the error of a failed handshake but for its text: `failure` keeps it.
     """
 
-    def __init__(self, host: str, *, verify: bool, ca_file: str | None) -> None:
-        super().__init__(validate=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
+    def __init__(self, host: str, options: TlsOptions) -> None:
+        super().__init__(validate=ssl.CERT_REQUIRED if options.verify else ssl.CERT_NONE)
         self.failure: OSError | ValueError | None = None
         self._host = host
-        self._context = _context(verify=verify, ca_file=ca_file)
+        self._context = _context(options)
 
     def wrap_socket(self, connection: Any, do_handshake: bool = True) -> ssl.SSLSocket:  # noqa: ARG002, FBT001, FBT002 -- ldap3's
         """Put TLS on the connection; ldap3 calls this for LDAPS, we for StartTLS. The handshake is always done."""
@@ -51,21 +55,61 @@ class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
         return wrapped
 
 
-def _context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:
-    if ca_file is not None and not Path(ca_file).is_file():
-        raise DefinitionError(f"There is no file {ca_file!r}.", hint="Correct `tls_ca_file` (--ca-file).")
+def _context(options: TlsOptions) -> ssl.SSLContext:
+    context = _trusting(options.ca_file, options.ca_pem)
+    context.minimum_version = _VERSIONS[options.minimum or "1.2"]
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.client_cert:
+        _show(context, options.client_cert, options.client_key)
+    return context
+
+
+def _trusting(ca_file: str | None, ca_pem: str | None) -> ssl.SSLContext:
+    if ca_file is not None:
+        _check_file(ca_file, "tls_ca_file", "--ca-file")
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        return ssl.create_default_context(cafile=ca_file, cadata=ca_pem)
     except (OSError, ValueError) as error:
+        if ca_pem is not None:
+            raise DefinitionError(
+                f"`tls_ca_pem` holds no certificates: {error}.", hint="It takes certificates in PEM form (--ca-pem)."
+            ) from error
         raise DefinitionError(
             f"{ca_file!r} holds no certificates: {error}.",
             hint="`tls_ca_file` (--ca-file) takes a readable file of certificates in PEM form.",
         ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+
+
+def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
+    """Have our certificate shown to a server that asks for it."""
+    _check_file(certificate, "tls_client_cert", "--client-cert")
+    if key is not None:
+        _check_file(key, "tls_client_key", "--client-key")
+
+    def no_password() -> str:  # without this OpenSSL asks for one in the terminal
+        message = "its key is encrypted"
+        raise ValueError(message)
+
+    try:
+        context.load_cert_chain(certificate, key, no_password)
+    except (OSError, ValueError) as error:
+        raise DefinitionError(
+            f"The client certificate {certificate!r} cannot be used with its private key: {error}.",
+            hint="`tls_client_cert` (--client-cert) and `tls_client_key` (--client-key) take readable PEM files that"
+            " belong together; the key must not be encrypted.",
+        ) from None
+
+
+def _check_file(path: str, column: str, option: str) -> None:
+    if not Path(path).is_file():
+        raise DefinitionError(f"There is no file {path!r}.", hint=f"Correct `{column}` ({option}).")
+
+
+def check_authorities(pem: str) -> None:
+    """Raise DefinitionError when this text holds no certificates."""
+    _trusting(None, pem)
 
 
 def expiry_of(connected: socket.socket) -> datetime | None:
@@ -84,7 +128,7 @@ def handshake_error(failure: Exception, server: str, *, seconds: float) -> Direc
     if isinstance(failure, ssl.SSLError) and not isinstance(failure, ssl.SSLEOFError):
         return ProtocolViolation(
             f"{server} and this machine could not agree on TLS: {failure.reason or failure}.",
-            hint="Check that this port speaks TLS (LDAPS is usually on 636), in version 1.2 or later.",
+            hint="Check that this port speaks TLS (LDAPS is usually on 636), in a version that is new enough.",
         )
     return ServerUnavailable(f"{server} broke off the TLS handshake: {failure}.")
 

@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from contactsync.model import Definition, Tls
+from contactsync.model import Auth, Definition, Tls
 from contactsync.store.errors import translated
 from contactsync.store.statements import composed, statement
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 EDITABLE = frozenset(
     {
         "name", "query", "bind_user", "password_sealed", "password_ref", "base", "scope", "filter", "mapping",
-        "schedule", "time_zone", "jitter_seconds", "tls", "tls_verify", "tls_ca_file", "max_delete_count",
-        "max_delete_share", "allow_empty", "deadline_seconds", "page_size", "enabled",
+        "schedule", "time_zone", "jitter_seconds", "auth", "tls", "tls_verify", "tls_minimum", "tls_ca_file",
+        "tls_ca_pem", "tls_client_cert", "tls_client_key", "max_delete_count", "max_delete_share", "allow_empty",
+        "deadline_seconds", "page_size", "enabled",
     }
 )  # fmt: skip
 """The columns of sync_definitions that people may set."""
@@ -32,7 +33,7 @@ def read_definitions(connection: Connection[Any], ids: Iterable[int] | None = No
     wanted = None if ids is None else list(ids)
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(statement("definitions"), {"ids": wanted}).fetchall()
-    return [Definition(**{**row, "tls": Tls(row["tls"])}) for row in rows]
+    return [Definition(**{**row, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])}) for row in rows]
 
 
 def read_revisions(connection: Connection[Any]) -> dict[int, int]:

@@ -1,0 +1,38 @@
+"""Says to a server who asks: by user and password, by nobody's name, or by what TLS has shown already."""
+
+from __future__ import annotations
+
+from contactsync.errors import ContactsyncError, DefinitionError
+from contactsync.ldap.options import ConnectOptions
+from contactsync.ldap.request import bind_op, external_bind_op
+from contactsync.ldap.result import SUCCESS, bind_error
+from contactsync.ldap.wire import BIND_RESPONSE, Wire
+from contactsync.model import Auth
+
+
+def check_logon(options: ConnectOptions) -> None:
+    """Raise DefinitionError for a user without a password."""
+    if options.auth is Auth.SIMPLE and options.user and not options.password:
+        # RFC 4513, section 5.1.2: servers take this for an anonymous bind, and it would look like success.
+        raise DefinitionError(
+            f"The user {options.user!r} has no password.", hint="Set one, or leave out the user to bind anonymously."
+        )
+
+
+def log_on(wire: Wire, options: ConnectOptions) -> None:
+    """Bind, once. Raises CredentialsRefused, AccessRefused and what else a server says to that.
+
+    The password is handed on in no other way, so that ldap3 cannot send it elsewhere.
+    """
+    try:
+        result = wire.ask(_bind_op(options), BIND_RESPONSE)
+    except ContactsyncError as error:
+        # Frames further down hold the request; a traceback that shows local variables must not.
+        raise error.with_traceback(None) from None
+    if result.code != SUCCESS:
+        who = options.trust.client_cert if options.auth is Auth.EXTERNAL else options.user
+        raise bind_error(result, server=wire.server, user=who)
+
+
+def _bind_op(options: ConnectOptions) -> bytes:
+    return external_bind_op() if options.auth is Auth.EXTERNAL else bind_op(options.user, options.password)
