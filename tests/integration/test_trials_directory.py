@@ -5,18 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from contactsync.demo.certificates import make_certificates
+from contactsync.demo.certificates import make_certificates, make_self_signed
 from contactsync.demo.people import write_people
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.model import Counts, Outcome
@@ -266,30 +262,12 @@ def test_a_definition_that_makes_no_sense_becomes_invalid_until_it_does(
     assert (folder.status()["state"], folder.status()["reason"]) == ("valid", None)
 
 
-def self_signed(directory: Path) -> None:
-    """Put a certificate in place of the server's that nobody but itself vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "server.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    (directory / "server.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-    )
-
-
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda tls: make_certificates(tls, names=["elsewhere.example"]), ["another name", "127.0.0.1"]),
         (lambda tls: make_certificates(tls, expires=timedelta(days=-1)), ["has expired", "renew"]),
-        (self_signed, ["self-signed", "tls_ca_file"]),
+        (make_self_signed, ["self-signed", "tls_ca_file"]),
     ],
     ids=["other name", "expired", "self-signed"],
 )
