@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from contactsync.guard import GuardLimits
-from contactsync.ldap.connect import Connect, connect
+from contactsync.ldap.connect import Connect
 from contactsync.ldap.mapping import MapLimits
+from contactsync.ldap.names import parse_name_servers
 from contactsync.observing import Observer
 from contactsync.runner import Runner
 from contactsync.runoptions import RunOptions
@@ -59,7 +60,7 @@ def ready_pool(settings: Settings, *, max_size: int) -> Iterator[tuple[str, Pool
 
 
 def build_runner(
-    settings: Settings, pool: Pool, observer: Observer | None = None, connect: Connect = connect
+    settings: Settings, pool: Pool, observer: Observer | None = None, connect: Connect | None = None
 ) -> Runner:
     """What makes runs, with the limits of settings.toml."""
     return Runner(pool, secret_box(settings), run_options(settings), observer=observer, connect=connect)
@@ -83,5 +84,6 @@ def run_options(settings: Settings) -> RunOptions:
         retry_base=directory.retry_base_seconds,
         retry_max=directory.retry_max_seconds,
         map_limits=MapLimits(**settings.mapping.model_dump()),
+        name_servers=parse_name_servers(directory.dns_servers),
         guard=GuardLimits(**settings.guard.model_dump()),
     )

@@ -212,6 +212,8 @@ class RunReport:
     counts: Counts = field(default_factory=Counts)
     seconds: dict[str, float] = field(default_factory=dict)
     server: str | None = None
+    passed_over: tuple[str, ...] = ()
+    """The servers that come before it and could not be used."""
     attempts: int = 0
     certificate_expires_at: datetime | None = None
     error_code: str | None = None

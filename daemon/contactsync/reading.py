@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from contactsync.ldap.connect import Connect, Session, connect
-from contactsync.ldap.discover import find_servers
 from contactsync.ldap.recognise import Lot, Recogniser
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
 from contactsync.model import Counts
-from contactsync.resolve import Resolved, Source, choose_source, connect_options, source_digest
+from contactsync.resolve import Resolved, Source, choose_source, connect_options, servers_of, source_digest
 from contactsync.store.columns import Columns, columns_of
 from contactsync.store.contacts import read_known
 from contactsync.store.staging import Staging
@@ -61,9 +60,10 @@ def open_directory(
     where = connect_options(
         resolved,
         password,
-        resolved.query.servers or find_servers(resolved.query.domain or ""),
+        servers_of(resolved, options.name_servers),
         connect_timeout=options.connect_timeout,
         receive_timeout=options.receive_timeout,
+        name_servers=options.name_servers,
     )
     with connect(where, deadline) as session:
         yield session
@@ -94,6 +94,7 @@ class Reader:
         self._enter("connect")
         with open_directory(resolved, self._options, password, self._deadline, self._connect) as session:
             self._report.server = session.server
+            self._report.passed_over = session.passed_over
             self._report.certificate_expires_at = session.certificate_expires_at
             source = choose_source(resolved, session.root_dse, self._options.map_limits)
             page_size = resolved.definition.page_size or self._options.page_size

@@ -1,4 +1,4 @@
-"""A definition as it will be run: every field parsed, every default filled in. Pure; the first stage of a run.
+"""A definition as it will be run: every field parsed, every default filled in; the first stage of a run.
 
 The same check stands behind the command line (before a definition is saved), the daemon (which marks what fails here
 `invalid`) and the run itself.
@@ -12,6 +12,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from contactsync.ldap.discover import find_servers
 from contactsync.ldap.filter import check_filter
 from contactsync.ldap.mapping import MapLimits, Mapping, compile_mapping
 from contactsync.ldap.options import ConnectOptions, TlsOptions, check_protection
@@ -19,6 +20,7 @@ from contactsync.ldap.query import DirectoryQuery, Scope, ServerAddress, parse_q
 from contactsync.ldap.tls import check_authorities
 from contactsync.ldap.typed_dn import normalise_dn
 from contactsync.ldap.user import parse_user
+from contactsync.model import Tls
 from contactsync.secrets import check_reference
 from contactsync.timetable import Timetable, parse_schedule
 
@@ -59,6 +61,12 @@ class Source:
     mapping: Mapping
 
 
+def servers_of(resolved: Resolved, name_servers: tuple[ServerAddress, ...]) -> tuple[ServerAddress, ...]:
+    """The servers that the query names, or those that DNS has for its domain; raises DirectoryError."""
+    ldaps = resolved.definition.tls is Tls.LDAPS
+    return resolved.query.servers or find_servers(resolved.query.domain or "", name_servers, ldaps=ldaps)
+
+
 def connect_options(
     resolved: Resolved,
     password: str | None,
@@ -66,11 +74,13 @@ def connect_options(
     *,
     connect_timeout: float,
     receive_timeout: float,
+    name_servers: tuple[ServerAddress, ...],
 ) -> ConnectOptions:
     """How to connect to these servers as the definition says; times in seconds."""
     definition = resolved.definition
     return ConnectOptions(
         servers=servers,
+        drawn=not resolved.query.servers,
         user=resolved.user,
         password=password,
         auth=definition.auth,
@@ -78,6 +88,7 @@ def connect_options(
         trust=resolved.trust,
         connect_timeout=connect_timeout,
         receive_timeout=receive_timeout,
+        name_servers=name_servers,
     )
 
 

@@ -15,7 +15,12 @@ log = structlog.get_logger()
 def log_run(report: RunReport) -> None:
     """The one line that says everything about a run."""
     counts = report.counts
-    details: dict[str, object] = {"error_code": report.error_code, "error": report.error, "held": report.held_reason}
+    details: dict[str, object] = {
+        "error_code": report.error_code,
+        "error": report.error,
+        "held": report.held_reason,
+        "passed_over": report.passed_over or None,
+    }
     if report.certificate_expires_at:
         details["certificate_days"] = (report.certificate_expires_at - datetime.now(UTC)).days
     if report.plan and report.plan.rejected_sample:

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from contactsync.errors import ContactsyncError, DatabaseError, DatabaseUnavailable, RunCancelled, UsageError
-from contactsync.ldap.connect import Connect, connect
+from contactsync.ldap.connect import Connect
+from contactsync.ldap.connect import connect as connect_anew
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.failover import Outages
 from contactsync.ldap.retry import retrying
 from contactsync.model import Counts, Definition, Outcome, RunReport, Trigger
 from contactsync.observing import Nobody, Observer
@@ -68,14 +71,14 @@ class Runner:
         options: RunOptions,
         environ: Mapping[str, str] = os.environ,
         observer: Observer | None = None,
-        connect: Connect = connect,
+        connect: Connect | None = None,
     ) -> None:
         self._pool = pool
         self._secrets = secrets
         self.options = options
         self._environ = environ
         self._observer = observer or Nobody()
-        self._connect = connect
+        self._connect = connect or partial(connect_anew, outages=Outages())
         self._active: dict[int, _Active] = {}
         self._looks: set[Deadline] = set()
         self._guard = threading.Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from contactsync.guard import GuardLimits
+from contactsync.ldap.address import ServerAddress
 from contactsync.ldap.mapping import MapLimits
 
 
@@ -20,5 +21,6 @@ class RunOptions:
     retry_attempts: int = 4
     retry_base: float = 1
     retry_max: float = 30
+    name_servers: tuple[ServerAddress, ...] = ()
     map_limits: MapLimits = field(default_factory=MapLimits)
     guard: GuardLimits = field(default_factory=GuardLimits)

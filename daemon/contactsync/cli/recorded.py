@@ -125,7 +125,7 @@ def _pairs(run: dict[str, Any]) -> dict[str, str]:
         "Why": run["trigger"],
         "Started": moment(run["started_at"]),
         "Took": f"{sum(run['seconds'].values()):.1f} seconds" if run["seconds"] else NOTHING,
-        "Server": run["server"] or NOTHING,
+        "Server": _server(run),
         "Entries": f"{run['entries']:,} read, {run['unchanged']:,} as before",
         "Contacts": f"{would}{run['inserted']:,} added, {run['updated']:,} changed, {run['deleted']:,} deleted",
     }
@@ -134,6 +134,11 @@ def _pairs(run: dict[str, Any]) -> dict[str, str]:
     if run["undone_by"]:
         pairs["Taken back"] = f"by run {run['undone_by']}"
     return pairs
+
+
+def _server(run: dict[str, Any]) -> str:
+    passed_over = f" (passed over: {', '.join(run['passed_over'])})" if run["passed_over"] else ""
+    return f"{run['server'] or NOTHING}{passed_over}"
 
 
 def _cells(run: dict[str, Any]) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ def _report(document: dict[str, Any], definition: Definition) -> RunReport:
         counts=_counts(document),
         seconds=document["seconds"],
         server=document["server"],
+        passed_over=tuple(document["passed_over"]),
         attempts=document["attempts"],
         error_code=document["error_code"],
         error=document["error"],

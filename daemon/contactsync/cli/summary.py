@@ -45,6 +45,7 @@ def report_document(report: RunReport) -> dict[str, Any]:
         "outcome": report.outcome,
         "started_at": report.started_at,
         "server": report.server,
+        "passed_over": list(report.passed_over),
         "attempts": report.attempts,
         **asdict(report.counts),
         "seconds": round(sum(report.seconds.values()), 3),

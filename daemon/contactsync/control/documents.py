@@ -78,6 +78,7 @@ class RunFacts(RunCounts):
     outcome: Outcome | None = Field(description="Null while it goes on.")
     started_at: datetime
     server: str | None
+    passed_over: list[str]
     attempts: int
     seconds: dict[str, float]
     error_code: str | None
@@ -141,6 +142,7 @@ class RunResult(RunFacts):
             outcome=report.outcome,
             started_at=report.started_at,
             server=report.server,
+            passed_over=list(report.passed_over),
             attempts=report.attempts,
             seconds=report.seconds,
             error_code=report.error_code,

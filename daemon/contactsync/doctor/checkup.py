@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from contactsync.ldap.connect import Session, Target
+from contactsync.ldap.connect import Session
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.opening import Target
 from contactsync.ldap.options import ConnectOptions
 from contactsync.ldap.query import ServerAddress
 from contactsync.resolve import connect_options
@@ -112,6 +113,7 @@ class Checkup:
             self.servers,
             connect_timeout=self.options.connect_timeout,
             receive_timeout=min(self.options.receive_timeout, self.limits.step_seconds),
+            name_servers=self.options.name_servers,
         )
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.doctor.result import StepResult, worst
 from contactsync.errors import DirectoryError
-from contactsync.ldap.connect import Target, close, open_protected, targets_of
-from contactsync.ldap.discover import find_servers
+from contactsync.ldap.opening import Target, close, open_protected, targets_of
+from contactsync.resolve import servers_of
 
 if TYPE_CHECKING:
     from contactsync.doctor.checkup import Checkup
@@ -22,7 +22,7 @@ def check_dns(checkup: Checkup) -> StepResult:
     """Find the servers by SRV when the query names none, and the addresses of each. Raises when there is none."""
     found_by_srv = not checkup.servers
     if found_by_srv:
-        checkup.servers = find_servers(checkup.known.query.domain or "")
+        checkup.servers = servers_of(checkup.known, checkup.options.name_servers)
     details, data, errors = [], [], []
     for server in checkup.servers:
         try:

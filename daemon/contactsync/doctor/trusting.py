@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.doctor.certificate import Certificate, certificates_of, expiry
 from contactsync.doctor.result import Status, StepResult, failed
 from contactsync.errors import CertificateRefused, DirectoryError
-from contactsync.ldap.connect import Target, close, open_protected
+from contactsync.ldap.opening import Target, close, open_protected
 from contactsync.ldap.options import ConnectOptions, TlsOptions
 
 if TYPE_CHECKING:

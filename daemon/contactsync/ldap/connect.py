@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import ldap3
 import structlog
-from ldap3.core.exceptions import LDAPException
 
 from contactsync.errors import (
-    AccessRefused,
     CertificateRefused,
     DefinitionError,
     DirectoryError,
@@ -25,15 +21,14 @@ from contactsync.errors import (
     ServerUnavailable,
 )
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.failover import Outages
 from contactsync.ldap.logon import check_logon, log_on
+from contactsync.ldap.opening import Target, close, open_protected, targets_of
 from contactsync.ldap.options import ConnectOptions, check_protection
 from contactsync.ldap.query import ServerAddress
-from contactsync.ldap.request import start_tls_op
-from contactsync.ldap.result import SUCCESS
 from contactsync.ldap.rootdse import RootDse, read_root_dse
-from contactsync.ldap.tls import CheckedTls, expiry_of, handshake_error
-from contactsync.ldap.wire import EXTENDED_RESPONSE, Wire
-from contactsync.model import Tls
+from contactsync.ldap.tls import expiry_of
+from contactsync.ldap.wire import Wire
 
 _log = structlog.get_logger()
 
@@ -52,7 +47,8 @@ _NEXT_SERVER_MAY_DO = (
 class Session:
     """A bound connection. `server` is for people and for ldapsearch: `ldaps://dc1.example.com:636`.
 
-    `certificate_expires_at` is None without TLS and where the certificate is not checked.
+    `certificate_expires_at` is None without TLS and where the certificate is not checked. `passed_over` are the servers
+    that come before this one and could not be used when the connection was made, or lately.
     """
 
     server: str
@@ -62,55 +58,50 @@ class Session:
     user: str | None
     starttls: bool
     certificate_expires_at: datetime | None = None
+    passed_over: tuple[str, ...] = ()
 
 
 Connect = Callable[[ConnectOptions, Deadline], AbstractContextManager[Session]]
 """How a run gets its session: `connect`, or something that may have one already."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """One address of one server, and how the connection to it is to be protected."""
-
-    host: str
-    address: str
-    port: int
-    ldaps: bool
-    starttls: bool
-
-    @property
-    def url(self) -> str:
-        """How people know it; the address is left out."""
-        return f"{'ldaps' if self.ldaps else 'ldap'}://{ServerAddress(self.host, self.port).netloc}"
-
-
 @contextmanager
-def connect(options: ConnectOptions, deadline: Deadline) -> Iterator[Session]:
+def connect(options: ConnectOptions, deadline: Deadline, outages: Outages | None = None) -> Iterator[Session]:
     """A session with the first server that can be used; its socket is closed afterwards in every case.
 
-    Raises DirectoryError: the one of a single server, or one that says of each server why it could not be used. A
-    refused user or password ends the search for a server. DefinitionError when the options contradict each other.
+    `outages` says which servers are tried last, and learns which could not be used, or failed in the block. Raises
+    DirectoryError: the one of a single server, or one that says of each server why it could not be used. A refused user
+    or password ends the search for a server. DefinitionError when the options contradict each other.
     """
     if not options.servers:
         raise DefinitionError("There is no server to connect to.", hint="Name one in the query.")
     check_logon(options)
     check_protection(options.servers, auth=options.auth, user=options.user, tls=options.tls, trust=options.trust)
-    session = _first_session(options, deadline)
+    outages = outages or Outages()
+    server, session = _first_session(options, deadline, outages)
     try:
         yield session
+    except _NEXT_SERVER_MAY_DO:
+        outages.add(server)
+        raise
     finally:
         close(session.connection)
 
 
-def _first_session(options: ConnectOptions, deadline: Deadline) -> Session:
+def _first_session(options: ConnectOptions, deadline: Deadline, outages: Outages) -> tuple[ServerAddress, Session]:
     failures: list[tuple[str, DirectoryError]] = []
-    for server in options.servers:
+    for server in outages.in_order(options.servers):
         try:
-            return _any_address(server, options, deadline)
+            session = _any_address(server, options, deadline)
         except _NEXT_SERVER_MAY_DO as error:
+            outages.add(server)
             failures.append((server.netloc, error))
             if len(options.servers) > 1:
                 _log.warning("server.skipped", server=server.netloc, error_code=error.code, error=error.message)
+        else:
+            outages.discard(server)
+            before = options.servers[: options.servers.index(server)]
+            return server, replace(session, passed_over=tuple(each.netloc for each in before))
     raise _no_server(failures)
 
 
@@ -133,31 +124,6 @@ def _any_address(server: ServerAddress, options: ConnectOptions, deadline: Deadl
     raise failure
 
 
-def targets_of(server: ServerAddress, options: ConnectOptions) -> list[Target]:
-    """Every address of a server with how it is to be protected; raises ServerNotFound, ServerUnavailable."""
-    ldaps = server.ldaps or options.tls is Tls.LDAPS
-    logs_on = options.tls is Tls.AUTO and not options.anonymous
-    starttls = not ldaps and (options.tls is Tls.STARTTLS or logs_on)
-    port = server.port or ServerAddress(server.host, ldaps=ldaps).port_or_default
-    return [Target(server.host, address, port, ldaps, starttls) for address in _addresses(server.host, port)]
-
-
-def _addresses(host: str, port: int) -> list[str]:
-    """The IP addresses of a host in the order of the system's resolver (RFC 6724).
-
-    Resolved here because ldap3 leaves the socket open of every address but the last that it tries.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        if error.errno == socket.EAI_AGAIN:
-            raise ServerUnavailable(f"DNS does not answer for {host}: {error.strerror}.") from None
-        raise ServerNotFound(f"DNS does not know the server {host}.", hint="Check the server in the query.") from None
-    except UnicodeError:
-        raise ServerNotFound(f"{host!r} is no host name.", hint="Check the server in the query.") from None
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 def _session(target: Target, options: ConnectOptions, deadline: Deadline) -> Session:
     connection, wire = open_protected(target, options, deadline)
     with ExitStack() as on_failure:
@@ -167,92 +133,3 @@ def _session(target: Target, options: ConnectOptions, deadline: Deadline) -> Ses
         on_failure.pop_all()
     expires_at = expiry_of(connection.socket)
     return Session(target.url, root_dse, connection, wire, options.user, target.starttls, expires_at)
-
-
-def open_protected(target: Target, options: ConnectOptions, deadline: Deadline) -> tuple[ldap3.Connection, Wire]:
-    """A connection that is as safe as the target asks for, nothing sent over it yet but StartTLS; to be closed.
-
-    Raises DirectoryError, and DefinitionError for a file of authorities that cannot be used.
-    """
-    tls = None
-    if target.ldaps or target.starttls:
-        tls = CheckedTls(target.host, options.trust)
-    connection = _open(target, tls, min(options.connect_timeout, deadline.remaining()))
-    with ExitStack() as on_failure:
-        on_failure.callback(close, connection)
-        wire = Wire(connection.socket, target.url, deadline=deadline, receive_timeout=options.receive_timeout)
-        if tls and target.starttls:
-            _start_tls(wire, connection, tls, min(options.connect_timeout, deadline.remaining()))
-        on_failure.pop_all()
-    return connection, wire
-
-
-def _open(target: Target, tls: CheckedTls | None, seconds: float) -> ldap3.Connection:
-    """An open connection, over TLS for LDAPS; `seconds` hold for the connection and again for the handshake.
-
-    The receive timeout is not ldap3's business: it would set a socket option, and `Wire` sets the time of every wait.
-    """
-    server = ldap3.Server(
-        target.address,
-        port=target.port,
-        use_ssl=target.ldaps,
-        tls=tls,
-        get_info=ldap3.NONE,
-        connect_timeout=seconds,
-        allowed_referral_hosts=[],
-    )
-    connection = ldap3.Connection(
-        server,
-        client_strategy=ldap3.SYNC,
-        auto_bind=ldap3.AUTO_BIND_NONE,
-        auto_referrals=False,
-        raise_exceptions=False,
-    )
-    try:
-        connection.open(read_server_info=False)
-    except LDAPException as error:
-        close(connection)
-        raise _open_error(target.url, tls, error, seconds) from None
-    # The end of a TLS handshake and the bind are two small writes: Nagle's algorithm would hold the second one back
-    # until the server's delayed acknowledgement of the first, for 40 ms.
-    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
-def _open_error(url: str, tls: CheckedTls | None, error: LDAPException, seconds: float) -> DirectoryError:
-    """ldap3 raises a class of its own that inherits from that of the original error as well."""
-    if tls and tls.failure:
-        return handshake_error(tls.failure, url, seconds=seconds)
-    if isinstance(error, TimeoutError):
-        return ServerTimeout(f"{url} did not accept a connection within {seconds:g} seconds.")
-    if isinstance(error, ConnectionRefusedError):
-        return ServerUnavailable(f"{url} refused the connection.", hint="Check that the directory runs, and its port.")
-    return ServerUnavailable(f"{url} cannot be reached: {error}.")
-
-
-def _start_tls(wire: Wire, connection: ldap3.Connection, tls: CheckedTls, seconds: float) -> None:
-    """Protect the connection or give it up: it never goes on in plain text."""
-    result = wire.ask(start_tls_op(), EXTENDED_RESPONSE)
-    if result.code != SUCCESS:
-        raise AccessRefused(
-            f"{wire.server} refused StartTLS: {result}.",
-            hint="Set `tls` to 'ldaps' if the directory has a TLS port; 'none' would send the password in plain text.",
-        )
-
-    def handshake() -> ssl.SSLSocket:
-        connection.socket.settimeout(seconds)
-        try:
-            return tls.wrap_socket(connection)
-        except (OSError, ValueError) as failure:
-            raise handshake_error(failure, wire.server, seconds=seconds) from None
-
-    wire.secure(handshake)
-
-
-def close(connection: ldap3.Connection) -> None:
-    """Say good-bye if that still goes, and close the socket in every case."""
-    with suppress(LDAPException, OSError):
-        connection.unbind()
-    # ldap3 forgets to close a socket that it could not connect.
-    if connection.socket is not None:
-        connection.socket.close()

@@ -8,57 +8,51 @@ from collections.abc import Iterable
 from itertools import accumulate, groupby
 from operator import attrgetter
 
-import dns.exception
-import dns.resolver
 from dns.rdtypes.IN.SRV import SRV
 
-from contactsync.errors import ServerNotFound, ServerTimeout, ServerUnavailable
-from contactsync.ldap.address import TLS_PORTS, ServerAddress
+from contactsync.errors import ServerNotFound, ServerUnavailable
+from contactsync.ldap.address import LDAP_PORT, TLS_PORTS, ServerAddress
+from contactsync.ldap.names import find_services
 
-_NAME_SERVERS_HINT = "Check the name servers of this machine, or name a server in the query."
+_OF_DOMAIN_CONTROLLERS = "_ldap._tcp.dc._msdcs."
+"""Where Active Directory lists its domain controllers, and nothing else ([MS-ADTS], section 6.3.2.3)."""
+_OF_ANY_SERVERS = "_ldap._tcp."
 
 
 def find_servers(
     domain: str,
+    name_servers: tuple[ServerAddress, ...] = (),
     *,
-    resolver: dns.resolver.Resolver | None = None,
+    ldaps: bool = False,
     timeout: float = 5.0,
     rng: random.Random | None = None,
 ) -> tuple[ServerAddress, ...]:
-    """The servers that `_ldap._tcp.DOMAIN` names, in the order to try them.
+    """The servers that DNS names for a domain, in the order to try them.
 
-    `timeout` is in seconds and covers the whole look-up. `resolver` None is the one of this machine. Raises
-    ServerNotFound when there are none, ServerTimeout or ServerUnavailable when no name server answers.
+    A name does not tell whether its domain is one of Active Directory, so the record that only Active Directory has is
+    asked for first: its `_ldap._tcp.DOMAIN` may hold other servers as well. `name_servers` () are those of this
+    machine; `timeout` is in seconds and holds for each look-up. With `ldaps` a record's port 389 says nothing: Active
+    Directory's records have no other. Raises ServerNotFound when there are none, ServerTimeout or ServerUnavailable
+    when no name server answers.
     """
-    record = f"_ldap._tcp.{domain}"
-    records = [found for found in _look_up(record, resolver, timeout) if str(found.target) != "."]
-    if not records:  # a target of "." says that there is decidedly no such service
-        raise ServerNotFound(
-            f"The DNS record {record} says that the domain offers no LDAP.", hint="Name a server in the query."
-        )
-    return tuple(_to_address(found) for found in _in_order(records, rng or random.Random()))  # noqa: S311  # spreads load
+    ordered = _in_order(_records(domain, name_servers, timeout), rng or random.Random())  # noqa: S311  # spreads load
+    return tuple(_to_address(found, ldaps=ldaps) for found in ordered)
 
 
-def _look_up(record: str, resolver: dns.resolver.Resolver | None, timeout: float) -> Iterable[SRV]:
+def _records(domain: str, name_servers: tuple[ServerAddress, ...], timeout: float) -> list[SRV]:
+    failure: ServerUnavailable | None = None
     try:
-        answer = (resolver or dns.resolver.Resolver()).resolve(record, "SRV", lifetime=timeout, search=False)
-    except dns.resolver.LifetimeTimeout:
-        raise ServerTimeout(
-            f"No name server answered within {timeout:g} s when asked for {record}.", hint=_NAME_SERVERS_HINT
-        ) from None
-    except dns.resolver.NoNameservers:
-        raise ServerUnavailable(
-            f"The name servers could not answer when asked for {record}.", hint=_NAME_SERVERS_HINT
-        ) from None
-    except dns.resolver.NoResolverConfiguration:
-        raise ServerNotFound(f"This machine has no name server to ask for {record}.", hint=_NAME_SERVERS_HINT) from None
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        raise ServerNotFound(
-            f"DNS has no record {record}.", hint="Name a server in the query, or correct its DC= components."
-        ) from None
-    except dns.exception.DNSException as error:
-        raise ServerNotFound(f"{record} cannot be looked up in DNS: {error}.", hint=_NAME_SERVERS_HINT) from error
-    return (rdata for rdata in answer if isinstance(rdata, SRV))
+        return find_services(_OF_DOMAIN_CONTROLLERS + domain, name_servers, timeout=timeout)
+    except ServerNotFound:
+        pass
+    except ServerUnavailable as error:  # the zone _msdcs is often kept elsewhere than its domain's
+        failure = error
+    try:
+        return find_services(_OF_ANY_SERVERS + domain, name_servers, timeout=timeout)
+    except ServerNotFound:
+        if failure:
+            raise failure from None
+        raise
 
 
 def _in_order(records: Iterable[SRV], rng: random.Random) -> list[SRV]:
@@ -77,6 +71,7 @@ def _draw(weights: list[int], rng: random.Random) -> int:
     return bisect_left(list(accumulate(weights)), rng.randint(0, sum(weights)))
 
 
-def _to_address(record: SRV) -> ServerAddress:
+def _to_address(record: SRV, *, ldaps: bool) -> ServerAddress:
     host = record.target.to_text(omit_final_dot=True).lower()
-    return ServerAddress(host=host, port=record.port, ldaps=record.port in TLS_PORTS)
+    port = None if ldaps and record.port == LDAP_PORT else record.port
+    return ServerAddress(host=host, port=port, ldaps=ldaps or record.port in TLS_PORTS)

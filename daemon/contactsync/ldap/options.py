@@ -33,9 +33,14 @@ class TlsOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectOptions:
-    """Where to connect, as whom, and how carefully. Times are seconds."""
+    """Where to connect, as whom, and how carefully. Times are seconds.
+
+    `servers` are in the order to try them; it means nothing to another run when it was `drawn` by chance (RFC 2782).
+    `name_servers` () are those of this machine.
+    """
 
     servers: tuple[ServerAddress, ...]
+    drawn: bool = False
     user: str | None
     password: str | None = field(repr=False)
     auth: Auth = Auth.SIMPLE
@@ -43,6 +48,7 @@ class ConnectOptions:
     trust: TlsOptions = TlsOptions()
     connect_timeout: float
     receive_timeout: float
+    name_servers: tuple[ServerAddress, ...] = ()
 
     @property
     def anonymous(self) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from contactsync.errors import DirectoryError
 from contactsync.ldap.connect import Session, connect
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.failover import Outages
 from contactsync.ldap.options import ConnectOptions, TlsOptions
 from contactsync.ldap.query import ServerAddress
 from contactsync.ldap.rootdse import read_root_dse
@@ -37,6 +38,7 @@ class _Key:
     """What two runs have to have in common to use one connection; what is in files counts, not only their names."""
 
     servers: tuple[ServerAddress, ...]
+    drawn: bool
     user: str | None
     password_digest: bytes
     auth: Auth
@@ -67,7 +69,7 @@ class SessionCache:
     """Idle connections, none of which two runs ever use at once; threads may share it.
 
     There are at most `most` of them, and no more to one server than `per_server` leaves beside those in use. Nobody
-    gets one that was made with another user, password or TLS policy.
+    gets one that was made with another user, password or TLS policy. It remembers which servers could not be used.
     """
 
     def __init__(self, *, per_server: int, most: int) -> None:
@@ -78,6 +80,7 @@ class SessionCache:
         self._idle: list[_Kept] = []
         self._in_use: Counter[str] = Counter()
         self._closed = False
+        self._outages = Outages()
 
     @contextmanager
     def connect(self, options: ConnectOptions, deadline: Deadline) -> Iterator[Session]:
@@ -109,7 +112,8 @@ class SessionCache:
 
     def _key(self, options: ConnectOptions) -> _Key:
         return _Key(
-            servers=options.servers,
+            servers=tuple(sorted(options.servers, key=str)) if options.drawn else options.servers,
+            drawn=options.drawn,
             user=options.user,
             password_digest=self._digest((options.password or "").encode(errors="surrogatepass")),
             auth=options.auth,
@@ -163,7 +167,7 @@ class SessionCache:
             self._drop(over)
         _close(over)
         closing = ExitStack()
-        session = closing.enter_context(connect(options, deadline))
+        session = closing.enter_context(connect(options, deadline, self._outages))
         return _Kept(key, session, closing, time.monotonic())
 
     def _keep(self, used: _Kept) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -40,6 +42,17 @@ def _absolute(value: Path) -> Path:
     return path
 
 
+def _name_servers(value: str) -> str:
+    for word in value.split():
+        bare = word.count(":") > 1 and not word.startswith("[")
+        parts = urlsplit(f"//[{word}]" if bare else f"//{word}")
+        ip_address(parts.hostname or "")
+        if parts.port == 0:
+            raise ValueError
+    return value
+
+
+NameServers = Annotated[str, AfterValidator(_name_servers)]
 Whole = Annotated[int, BeforeValidator(_not_bool)]
 Number = Annotated[float, BeforeValidator(_not_bool)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -85,6 +98,9 @@ class Directory(Section):
     retry_attempts: Whole = Field(4, ge=1, le=20)
     retry_base_seconds: Number = Field(1.0, ge=0.01, le=600)
     retry_max_seconds: Number = Field(30.0, ge=0.01, le=3600)
+    dns_servers: NameServers = Field(
+        "", description='IP addresses with spaces between them, like "192.0.2.53 [2001:db8::53]:5353"'
+    )
 
     @model_validator(mode="after")
     def _retries_grow(self) -> Self:

@@ -63,6 +63,7 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
         **_key(report),
         "outcome": report.outcome.value,
         "server": report.server,
+        "passed_over": list(report.passed_over),
         "attempts": report.attempts,
         "seconds": Jsonb({stage: round(seconds, 6) for stage, seconds in report.seconds.items()}),
         "error_code": report.error_code,

@@ -22,4 +22,4 @@ COMMENT ON COLUMN contactsync.sync_definitions.tls_client_key IS 'The PEM file o
 
 ALTER TABLE contactsync.sync_runs ADD COLUMN passed_over text[] NOT NULL DEFAULT '{}';
 
-COMMENT ON COLUMN contactsync.sync_runs.passed_over IS 'The servers that could not be used before the one in `server`, or at all; the log says why.';
+COMMENT ON COLUMN contactsync.sync_runs.passed_over IS 'The servers that come before the one in `server` and could not be used; the log says why.';
