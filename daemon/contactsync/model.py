@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from contactsync.errors import CredentialsRefused
+
+CERTIFICATE_WARNING = timedelta(days=30)
+"""How long before a certificate expires everybody who looks is told."""
 
 
 class Trigger(StrEnum):
@@ -216,6 +219,9 @@ class RunReport:
     """The servers that come before it and could not be used."""
     attempts: int = 0
     certificate_expires_at: datetime | None = None
+    certificate_unchecked: bool = False
+    """Whether TLS was used without looking at the server's certificate."""
+    client_certificate_expires_at: datetime | None = None
     error_code: str | None = None
     error: str | None = None
     error_may_pass: bool = False

@@ -96,6 +96,8 @@ class Reader:
             self._report.server = session.server
             self._report.passed_over = session.passed_over
             self._report.certificate_expires_at = session.certificate_expires_at
+            self._report.certificate_unchecked = session.certificate_unchecked
+            self._report.client_certificate_expires_at = session.client_certificate_expires_at
             source = choose_source(resolved, session.root_dse, self._options.map_limits)
             page_size = resolved.definition.page_size or self._options.page_size
             request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)

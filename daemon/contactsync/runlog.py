@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from contactsync.model import Outcome, RunReport
+from contactsync.model import CERTIFICATE_WARNING, Outcome, RunReport
 
 log = structlog.get_logger()
 
 
 def log_run(report: RunReport) -> None:
-    """The one line that says everything about a run."""
+    """The one line that says everything about a run; before it what to know of certificates."""
     counts = report.counts
     details: dict[str, object] = {
         "error_code": report.error_code,
@@ -25,6 +25,7 @@ def log_run(report: RunReport) -> None:
         details["certificate_days"] = (report.certificate_expires_at - datetime.now(UTC)).days
     if report.plan and report.plan.rejected_sample:
         details["rejected_sample"] = [f"{dn}: {reason}" for dn, reason in report.plan.rejected_sample]
+    _warn_of_certificates(report)
     log.log(
         _level(report),
         "run.finished",
@@ -45,6 +46,19 @@ def log_run(report: RunReport) -> None:
         stages={stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
         **{name: value for name, value in details.items() if value is not None},
     )
+
+
+def _warn_of_certificates(report: RunReport) -> None:
+    if report.certificate_unchecked:
+        log.warning("certificate.unchecked", server=report.server)
+    now = datetime.now(UTC)
+    for whose, expires_at in (
+        ("server", report.certificate_expires_at),
+        ("client", report.client_certificate_expires_at),
+    ):
+        if expires_at and expires_at - now < CERTIFICATE_WARNING:
+            days = (expires_at - now).days
+            log.warning("certificate.expires", whose=whose, server=report.server, days=days, expires_at=str(expires_at))
 
 
 def _level(report: RunReport) -> int:

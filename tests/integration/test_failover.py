@@ -47,6 +47,14 @@ def folder(make_folder: MakeFolder, directory: PrivateSlapd, first: Proxy, secon
     return make_folder(directory, query=query_of(directory, first, second))
 
 
+@pytest.fixture
+def cache() -> Iterator[SessionCache]:
+    """Give a cache as the daemon has it."""
+    cache = SessionCache(per_server=2, most=8)
+    yield cache
+    cache.close()
+
+
 def query_of(directory: PrivateSlapd, *proxies: Proxy) -> str:
     """A query that names servers in this order."""
     return " ".join(f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}" for proxy in proxies)
@@ -104,16 +112,19 @@ def test_a_dead_server_is_tried_first_again_after_a_while(
 
 
 def test_other_folders_know_of_a_dead_server(
-    make_folder: MakeFolder, folder: SyncedFolder, directory: PrivateSlapd, first: Proxy, second: Proxy
+    make_folder: MakeFolder,
+    folder: SyncedFolder,
+    directory: PrivateSlapd,
+    first: Proxy,
+    second: Proxy,
+    cache: SessionCache,
 ) -> None:
     """In the daemon all runs share what one of them has learned, whoever they ask as."""
-    cache = SessionCache(per_server=2, most=8)
     other = make_folder(directory, query=query_of(directory, first, second), bind_user=directory.limited_dn)
     other.set_password(directory.limited_password)
     reports = [
         each.run(runner=Runner(each.pool, each.box, BRISK, {}, connect=cache.connect)) for each in (folder, other)
     ]
-    cache.close()
     assert [(report.server, report.attempts) for report in reports] == [(url_of(second), 1)] * 2
     assert [report.passed_over for report in reports] == [(f"127.0.0.1:{first.port}",)] * 2
     assert first.accepted == 1
@@ -157,10 +168,9 @@ def test_servers_of_a_domain_are_found_and_checked_by_their_own_names(
 
 
 def test_a_connection_is_shared_in_whatever_order_dns_gave_the_servers(
-    make_folder: MakeFolder, directory: PrivateSlapd, second: Proxy
+    make_folder: MakeFolder, directory: PrivateSlapd, second: Proxy, cache: SessionCache
 ) -> None:
     """Twenty runs draw by weight twenty times, and need one connection."""
-    cache = SessionCache(per_server=2, most=8)
     folder = make_folder(directory, query=f"LDAP://{directory.suffix}", tls="none", page_size=1000)
     zone = {CONTROLLERS: [f"0 1 {second.port} localhost.", f"0 1 {second.port} a.example.test."]}
     zone |= {f"{host} A": ["127.0.0.1"] for host in ("localhost", "a.example.test")}
@@ -170,7 +180,6 @@ def test_a_connection_is_shared_in_whatever_order_dns_gave_the_servers(
         for _ in range(20):
             assert not folder.run(runner=runner).error
     assert second.accepted == 1
-    cache.close()
 
 
 def test_a_domain_that_dns_does_not_know_fails_without_another_attempt(

@@ -45,10 +45,12 @@ class Authority:
         builder = _certificate(_common_name(names[0]), key, self._name, self._key, expires, ca=False)
         return self._write(directory, "server", _made_out_to(builder, names).sign(self._key, hashes.SHA256()), key)
 
-    def issue_to_client(self, directory: Path, name: str) -> CertificateFiles:
+    def issue_to_client(
+        self, directory: Path, name: str, *, expires: timedelta = timedelta(days=365)
+    ) -> CertificateFiles:
         """Write ca.crt, client.crt and client.key, made out to somebody (CN=name), to `directory`."""
         key = _new_key()
-        builder = _certificate(_common_name(name), key, self._name, self._key, timedelta(days=365), ca=False)
+        builder = _certificate(_common_name(name), key, self._name, self._key, expires, ca=False)
         return self._write(directory, "client", builder.sign(self._key, hashes.SHA256()), key)
 
     def _write(

@@ -136,5 +136,5 @@ def _good(session: Session, search: Search, answer: Answer) -> Answer:
         base=search.base,
         search_filter=search.filter,
         entries=answer.number,
-        anonymous=session.user is None,
+        anonymous=session.anonymous,
     )

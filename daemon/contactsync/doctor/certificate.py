@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-WARN_BEFORE = timedelta(days=30)
+from contactsync.model import CERTIFICATE_WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Certificate:
         return self.subject == self.issuer
 
     def expires_soon(self, now: datetime) -> bool:
-        """Whether it ends within WARN_BEFORE."""
-        return self.not_after - now < WARN_BEFORE
+        """Whether it ends within CERTIFICATE_WARNING."""
+        return self.not_after - now < CERTIFICATE_WARNING
 
     def data(self) -> dict[str, Any]:
         """For scripts; times are ISO 8601."""
@@ -77,8 +78,16 @@ def _sent(tls: ssl.SSLSocket) -> list[bytes]:
     return [own] if own else []
 
 
+def certificate_in(file: Path) -> Certificate:
+    """The first certificate of a PEM file; raises OSError, ValueError."""
+    return _described(x509.load_pem_x509_certificates(file.read_bytes())[0])
+
+
 def _read(octets: bytes) -> Certificate:
-    certificate = x509.load_der_x509_certificate(octets)
+    return _described(x509.load_der_x509_certificate(octets))
+
+
+def _described(certificate: x509.Certificate) -> Certificate:
     return Certificate(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),

@@ -11,6 +11,7 @@ from contactsync.doctor.result import Status, StepResult
 from contactsync.errors import ContactsyncError, DefinitionError, MappingError, QueryError, ScheduleError, SecretError
 from contactsync.ldap.filter import check_filter
 from contactsync.ldap.typed_dn import normalise_dn
+from contactsync.model import Auth
 from contactsync.resolve import Resolved, resolve
 
 if TYPE_CHECKING:
@@ -81,10 +82,14 @@ def _as_understood(resolved: Resolved) -> dict[str, str]:
     mapping = definition.mapping
     return {
         "query": str(resolved.query),
-        "user": resolved.user or "none (anonymous)",
+        "user": resolved.user or _nobody(definition),
         "mapping": f"its own, keys {', '.join(mapping)}" if mapping else "the preset for the kind of server",
         "schedule": _schedule(resolved),
     }
+
+
+def _nobody(definition: Definition) -> str:
+    return f"that of {definition.tls_client_cert}" if definition.auth is Auth.EXTERNAL else "none (anonymous)"
 
 
 def _schedule(resolved: Resolved) -> str:

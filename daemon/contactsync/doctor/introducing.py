@@ -32,7 +32,7 @@ def check_bind(checkup: Checkup) -> StepResult:
     checkup.session = session = _open_session(checkup)
     authorised = _who_am_i(session)
     user = checkup.known.user
-    who = f"as {user}" if user else "anonymously"
+    who = f"as {user}" if user else "anonymously" if session.anonymous else "by the certificate that it was shown"
     known = f"; the server calls it {authorised}" if authorised and authorised.lower() != (user or "").lower() else ""
     data = {"server": session.server, "user": user, "authorisation_id": authorised}
     return StepResult(status=Status.OK, text=f"{session.server} lets us in {who}{known}.", data=data)
@@ -51,7 +51,7 @@ def _open_session(checkup: Checkup) -> Session:
         root_dse = read_root_dse(wire)
     except DirectoryError as error:
         checkup.root_dse_error = error
-    return Session(target.url, root_dse, connection, wire, options.user, target.starttls)
+    return Session(target.url, root_dse, connection, wire, options.user, target.starttls, auth=options.auth)
 
 
 def _who_am_i(session: Session) -> str | None:

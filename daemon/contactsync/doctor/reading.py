@@ -76,7 +76,7 @@ def check_filter(checkup: Checkup) -> StepResult:
 
 
 def _nothing_found(checkup: Checkup) -> str:
-    if checkup.known.user is None:
+    if checkup.bound.anonymous:
         return "Many directories show nothing to anonymous users: name a user. Or check base and filter."
     return (
         "Check the base, the filter's spelling (an attribute that the server does not know finds nothing),"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.doctor.certificate import Certificate, certificates_of, expiry
 from contactsync.doctor.result import Status, StepResult, failed
+from contactsync.doctor.showing import with_client_certificate
 from contactsync.errors import CertificateRefused, DirectoryError
 from contactsync.ldap.opening import Target, close, open_protected
 from contactsync.ldap.options import ConnectOptions, TlsOptions
@@ -51,6 +52,8 @@ def check_tls(checkup: Checkup) -> StepResult:
         result = _protect(checkup, target)
         if result.leaves_ground:
             checkup.target = target
+            if target.protected:
+                result = with_client_certificate(result, checkup.connect_options().trust)
             return _with_refused(result, refused)
         refused.append(result)
     return refused[0]
@@ -69,7 +72,7 @@ def _with_refused(result: StepResult, refused: list[StepResult]) -> StepResult:
 
 
 def _protect(checkup: Checkup, target: Target) -> StepResult:
-    if not (target.ldaps or target.starttls):
+    if not target.protected:
         return _plain(checkup, target)
     options = checkup.connect_options()
     try:

@@ -27,8 +27,9 @@ from contactsync.ldap.opening import Target, close, open_protected, targets_of
 from contactsync.ldap.options import ConnectOptions, check_protection
 from contactsync.ldap.query import ServerAddress
 from contactsync.ldap.rootdse import RootDse, read_root_dse
-from contactsync.ldap.tls import expiry_of
+from contactsync.ldap.tls import client_expiry, expiry_of
 from contactsync.ldap.wire import Wire
+from contactsync.model import Auth
 
 _log = structlog.get_logger()
 
@@ -58,7 +59,15 @@ class Session:
     user: str | None
     starttls: bool
     certificate_expires_at: datetime | None = None
+    certificate_unchecked: bool = False
+    client_certificate_expires_at: datetime | None = None
     passed_over: tuple[str, ...] = ()
+    auth: Auth = Auth.SIMPLE
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether nobody in particular asks."""
+        return self.auth is Auth.SIMPLE and not self.user
 
 
 Connect = Callable[[ConnectOptions, Deadline], AbstractContextManager[Session]]
@@ -131,5 +140,15 @@ def _session(target: Target, options: ConnectOptions, deadline: Deadline) -> Ses
         log_on(wire, options)
         root_dse = read_root_dse(wire)
         on_failure.pop_all()
-    expires_at = expiry_of(connection.socket)
-    return Session(target.url, root_dse, connection, wire, options.user, target.starttls, expires_at)
+    return Session(
+        target.url,
+        root_dse,
+        connection,
+        wire,
+        options.user,
+        target.starttls,
+        certificate_expires_at=expiry_of(connection.socket),
+        certificate_unchecked=target.protected and not options.trust.verify,
+        auth=options.auth,
+        client_certificate_expires_at=client_expiry(options.trust) if target.protected else None,
+    )

@@ -33,6 +33,11 @@ class Target:
     starttls: bool
 
     @property
+    def protected(self) -> bool:
+        """Whether TLS is to protect it."""
+        return self.ldaps or self.starttls
+
+    @property
     def url(self) -> str:
         """How people know it; the address is left out."""
         return f"{'ldaps' if self.ldaps else 'ldap'}://{ServerAddress(self.host, self.port).netloc}"
@@ -54,7 +59,7 @@ def open_protected(target: Target, options: ConnectOptions, deadline: Deadline) 
     Raises DirectoryError, and DefinitionError for a file of authorities that cannot be used.
     """
     tls = None
-    if target.ldaps or target.starttls:
+    if target.protected:
         tls = CheckedTls(target.host, options.trust)
     connection = _open(target, tls, min(options.connect_timeout, deadline.remaining()))
     with ExitStack() as on_failure:

@@ -17,6 +17,7 @@ from contactsync.ldap.query import Scope
 from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie, search_op
 from contactsync.ldap.result import LIMITS, SUCCESS, Result, search_error
 from contactsync.ldap.wire import SEARCH_DONE, Batch
+from contactsync.model import Auth
 
 _log = structlog.get_logger()
 
@@ -123,7 +124,7 @@ class _Search:
                 base=self._request.base,
                 search_filter=self._request.filter,
                 entries=self._entries,
-                anonymous=self._session.user is None,
+                anonymous=self._session.anonymous,
             )
         if not self._paged:
             return b""
@@ -145,7 +146,8 @@ class _Search:
 
 def ldapsearch_command(session: Session, request: SearchRequest, *, paged: bool) -> str:
     """The same search for a shell; it asks for the password."""
-    words = ["ldapsearch", "-x", "-LLL", "-H", session.server]
+    how = ["-Y", "EXTERNAL"] if session.auth is Auth.EXTERNAL else ["-x"]
+    words = ["ldapsearch", *how, "-LLL", "-H", session.server]
     words += ["-ZZ"] if session.starttls else []
     words += ["-D", session.user, "-W"] if session.user else []
     words += ["-b", request.base, "-s", request.scope.value, "-a", "never"]

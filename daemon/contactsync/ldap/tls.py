@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import socket
 import ssl
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import ldap3
+import structlog
+from cryptography import x509
 
 from contactsync.errors import (
+    AccessRefused,
     CertificateRefused,
     DefinitionError,
     DirectoryError,
@@ -19,6 +23,8 @@ from contactsync.errors import (
     ServerUnavailable,
 )
 from contactsync.ldap.options import TlsOptions
+
+_log = structlog.get_logger()
 
 _OTHER_NAME = {62, 64}
 _EXPIRED = 10
@@ -29,6 +35,19 @@ _UNKNOWN_ISSUER = {2, 19, 20, 21}
 
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+_ALERTS_ABOUT_OURS = (
+    "ALERT_CERTIFICATE_REQUIRED",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_REVOKED",
+    "ALERT_CERTIFICATE_EXPIRED",
+    "ALERT_CERTIFICATE_UNKNOWN",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_ACCESS_DENIED",
+)
+"""RFC 8446, section 6.2, as OpenSSL's reasons name them: SSLV3_ALERT_BAD_CERTIFICATE."""
 
 
 class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
@@ -93,6 +112,8 @@ def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
         raise ValueError(message)
 
     try:
+        if is_exposed(key or certificate):
+            _log.warning("secret.exposed", path=key or certificate)
         context.load_cert_chain(certificate, key, no_password)
     except (OSError, ValueError) as error:
         raise DefinitionError(
@@ -100,6 +121,20 @@ def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
             hint="`tls_client_cert` (--client-cert) and `tls_client_key` (--client-key) take readable PEM files that"
             " belong together; the key must not be encrypted.",
         ) from None
+
+
+def is_exposed(path: str) -> bool:
+    """Whether others than its owner and its group may read or change a file; raises OSError."""
+    return bool(Path(path).stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
+
+
+def client_expiry(options: TlsOptions) -> datetime | None:
+    """When the certificate that we show expires; None without one, or when its file has gone since."""
+    try:
+        octets = Path(options.client_cert).read_bytes() if options.client_cert else b""
+        return x509.load_pem_x509_certificates(octets)[0].not_valid_after_utc if octets else None
+    except (OSError, ValueError):
+        return None
 
 
 def _check_file(path: str, column: str, option: str) -> None:
@@ -125,12 +160,30 @@ def handshake_error(failure: Exception, server: str, *, seconds: float) -> Direc
         return _certificate_error(failure, server)
     if isinstance(failure, TimeoutError):
         return ServerTimeout(f"{server} did not finish the TLS handshake within {seconds:g} seconds.")
+    refused = our_certificate_refused(failure, server)
+    if refused:
+        return refused
     if isinstance(failure, ssl.SSLError) and not isinstance(failure, ssl.SSLEOFError):
         return ProtocolViolation(
             f"{server} and this machine could not agree on TLS: {failure.reason or failure}.",
             hint="Check that this port speaks TLS (LDAPS is usually on 636), in a version that is new enough.",
         )
     return ServerUnavailable(f"{server} broke off the TLS handshake: {failure}.")
+
+
+def our_certificate_refused(failure: Exception, server: str) -> AccessRefused | None:
+    """The error for an alert about our own certificate; None for anything else.
+
+    With TLS 1.3 it comes when we believe that the handshake is over (RFC 8446, section 4.4.2.4 and appendix E.1.2).
+    """
+    reason = str(getattr(failure, "reason", None) or "")
+    if not isinstance(failure, ssl.SSLError) or not any(alert in reason for alert in _ALERTS_ABOUT_OURS):
+        return None
+    said = reason.partition("ALERT_")[2].replace("_", " ").lower()
+    return AccessRefused(
+        f"{server} does not let us in with the certificate that we show, or without one: {said}.",
+        hint="Set `tls_client_cert` (--client-cert) to one of an authority that the directory trusts.",
+    )
 
 
 def _certificate_error(failure: ssl.SSLCertVerificationError, server: str) -> CertificateRefused:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from contactsync.errors import ProtocolViolation, ServerTimeout, ServerUnavailable
+from contactsync.errors import DirectoryError, ProtocolViolation, ServerTimeout, ServerUnavailable
 from contactsync.ldap import ber
 from contactsync.ldap.deadline import Deadline
 from contactsync.ldap.result import Result, parse_result
+from contactsync.ldap.tls import our_certificate_refused
 
 BUFFER_BYTES = 1 << 20
 """Holds a page of 1,000 people. Measured with 100,000: a smaller one makes more batches, a larger one gains nothing."""
@@ -309,12 +310,20 @@ class Wire:
             else:
                 if octets:
                     return octets
-                where = " in the middle of a message" if self._buffer.unread else ""
-                raise ServerUnavailable(
-                    f"{self.server} closed the connection{where}.",
-                    hint="If it always does, check whether this port expects TLS (ldaps://).",
-                )
+                raise self._closed()
         raise self._silent()
+
+    def _closed(self) -> ServerUnavailable:
+        where = " in the middle of a message" if self._buffer.unread else ""
+        hint = self._certificate_hint or "If it always does, check whether this port expects TLS (ldaps://)."
+        return ServerUnavailable(f"{self.server} closed the connection{where}.", hint=hint)
+
+    @property
+    def _certificate_hint(self) -> str:
+        """OpenLDAP with GnuTLS gives no other answer to who shows it no certificate, or one that it does not know."""
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return ""
+        return "If it always does, check whether it wants a client certificate, or another one (--client-cert)."
 
     def _silent(self) -> ServerTimeout:
         return ServerTimeout(
@@ -322,5 +331,8 @@ class Wire:
             hint="If the directory is that slow, raise the receive timeout.",
         )
 
-    def _broken(self, error: OSError) -> ServerUnavailable:
-        return ServerUnavailable(f"The connection to {self.server} broke: {error.strerror or error}.")
+    def _broken(self, error: OSError) -> DirectoryError:
+        refused = our_certificate_refused(error, self.server)
+        return refused or ServerUnavailable(
+            f"The connection to {self.server} broke: {error.strerror or error}.", hint=self._certificate_hint
+        )
