@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from select import select
 
@@ -15,12 +16,14 @@ class Proxy:
     """Passes connections on to `target`, a port of loopback that may be changed at any time.
 
     `pace` (seconds, 0 unless set) is a pause after every 64 octets that the server sends. `silenced` connections
-    stay open and pass nothing on. `accepted` counts all connections, `most` those that were open at once.
+    stay open and pass nothing on. `tamper` changes what clients send. `accepted` counts all connections, `most` those
+    that were open at once.
     """
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.pace = 0.0
+        self.tamper: Callable[[bytes], bytes] = bytes
         self.accepted = self.most = 0
         self._clients: list[socket.socket] = []
         self._silenced: list[socket.socket] = []
@@ -76,7 +79,7 @@ class Proxy:
                         break
                     if source in self._silenced or sink in self._silenced:
                         continue
-                    sink.sendall(octets)
+                    sink.sendall(octets if slowly else self.tamper(octets))
                     time.sleep(pace)
         for side in (source, sink):
             with suppress(OSError):
