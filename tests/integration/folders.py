@@ -17,7 +17,7 @@ from structlog.processors import JSONRenderer, add_log_level, format_exc_info
 from structlog.typing import WrappedLogger
 
 from contactsync.demo.people import make_people
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.demo.private_server import PrivateServer
 from contactsync.model import Definition, Outcome, RunReport, Trigger
 from contactsync.run import Progress
 from contactsync.runner import Runner, no_progress
@@ -70,7 +70,7 @@ def captured_log() -> Iterator[list[str]]:
 class SyncedFolder:
     """A folder with one definition for the people of `slapd`, and a contact `Mum` that a person made."""
 
-    def __init__(self, conninfo: str, pool: Pool, slapd: PrivateSlapd, **definition: Any) -> None:
+    def __init__(self, conninfo: str, pool: Pool, slapd: PrivateServer, **definition: Any) -> None:
         self.conninfo = conninfo
         self.slapd = slapd
         self.pool = pool
@@ -209,7 +209,7 @@ class SyncedFolder:
         return definition
 
 
-def people(slapd: PrivateSlapd) -> set[tuple[str, str, str | None]]:
+def people(slapd: PrivateServer) -> set[tuple[str, str, str | None]]:
     """DN, identity and description of everybody in the directory."""
     admin = slapd.connection()
     admin.search(slapd.suffix, PEOPLE_FILTER, attributes=["entryUUID", "description"])
@@ -218,7 +218,7 @@ def people(slapd: PrivateSlapd) -> set[tuple[str, str, str | None]]:
     return {(entry["dn"], _text(entry, "entryUUID") or "", _text(entry, "description")) for entry in entries}
 
 
-def change(slapd: PrivateSlapd) -> None:
+def change(slapd: PrivateServer) -> None:
     """Somebody joins, who joined last leaves, and the description of the one before changes; the others stay."""
     (joins,) = make_people(1, start=next(_numbers), suffix=slapd.suffix)
     admin = slapd.connection()

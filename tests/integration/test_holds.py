@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contactsync.demo.people import write_people
+from contactsync.demo.private_server import PrivateServer
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.errors import UsageError
 from contactsync.guard import GuardLimits
@@ -38,7 +39,7 @@ def folder(make_folder: Callable[..., SyncedFolder], team: PrivateSlapd) -> Sync
     return folder
 
 
-def dismiss(slapd: PrivateSlapd, number: int) -> None:
+def dismiss(slapd: PrivateServer, number: int) -> None:
     """Delete so many people from the directory."""
     admin = slapd.connection()
     for dn, _, _ in sorted(people(slapd))[:number]:

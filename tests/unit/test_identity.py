@@ -85,4 +85,4 @@ def test_identity_suits_the_server() -> None:
     for preset in ("inetOrgPerson", "none"):
         definition = {"preset": preset, "fields": {"title": "title"}}
         assert compile_mapping(definition, active_directory=True, limits=MapLimits()).identity == ("objectGUID",)
-        assert compile_mapping(definition, active_directory=False, limits=MapLimits()).identity[0] == "entryUUID"
+        assert compile_mapping(definition, active_directory=False, limits=MapLimits()).identity[0] == "nsUniqueId"

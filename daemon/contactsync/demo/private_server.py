@@ -28,7 +28,8 @@ _REASON_LINES = 3
 class PrivateServer(ABC):
     """One server in `directory`, with its data below `suffix`. Ports are chosen free unless given.
 
-    They stay the same over restarts. `admin_dn` may change everything. `certificates` serve LDAPS and StartTLS.
+    They stay the same over restarts. `admin_dn` may change everything, `reader_dn` read it without
+    limits, `limited_dn` with a limit. `certificates` serve LDAPS and StartTLS.
     """
 
     program: ClassVar[str]
@@ -38,6 +39,10 @@ class PrivateServer(ABC):
 
     admin_dn: str
     admin_password: str
+    reader_dn: str
+    reader_password: str
+    limited_dn: str
+    limited_password: str
 
     def __init__(
         self,

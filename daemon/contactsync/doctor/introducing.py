@@ -61,7 +61,7 @@ def _who_am_i(session: Session) -> str | None:
     with suppress(DirectoryError):
         result = session.wire.ask(who_am_i_op(), EXTENDED_RESPONSE)
         if result.code == SUCCESS:
-            return result.value.decode("utf-8", "replace").removeprefix("dn:").removeprefix("u:") or None
+            return result.value.decode("utf-8", "replace").removeprefix("dn:").removeprefix("u:").strip() or None
     return None
 
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _PAGES = 2
 _REASONS_SHOWN = 3
+_COST_OF_DN = (
+    "Whoever is renamed or moved is deleted and comes back as another contact, with another id and without what people"
+    " added to the old one; a unit that is renamed takes along all who are in it."
+)
+_INSTEAD_OF_DN = "Leave `identity` out of the mapping if the directory has entryUUID, nsUniqueId or the like."
 _NO_ENTRIES = StepResult(status=Status.SKIPPED, text="There are no entries to look at.")
 _COLUMNS = {"name": "display_name", "email": "emails", "phone": "work_phones", "department": "department"}
 """What a sample shows of a contact, with the field that it comes from."""
@@ -72,8 +77,10 @@ def check_identity(checkup: Checkup) -> StepResult:
             details=_reasons(sample),
             data=data,
         )
-    renamed = " An entry that is renamed becomes another contact." if identity == (BY_DN,) else ""
-    return StepResult(status=Status.OK, text=f"{' or '.join(identity)}, unique on {of}.{renamed}", data=data)
+    text = f"{' or '.join(identity)}, unique on {of}."
+    if identity == (BY_DN,):
+        return StepResult(status=Status.WARNING, text=f"{text} {_COST_OF_DN}", hint=_INSTEAD_OF_DN, data=data)
+    return StepResult(status=Status.OK, text=text, data=data)
 
 
 def _present(sample: Sample, identity: tuple[str, ...]) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ class BatchMapper:
         self._places = {attribute: place for place, attribute in enumerate(attributes)}
         self._cutter = Cutter(attributes)
         self._identity = () if identity == (BY_DN,) else tuple(name.lower() for name in identity)
-        self._first_key, self._first_keys = key_reader(identity[0]), column_reader(identity[0])
+        self._key_readers = {name.lower(): (key_reader(name), column_reader(name)) for name in identity}
         self._identify = identify
         self._limits = limits
 
@@ -63,15 +63,25 @@ class BatchMapper:
         """The key of each entry that has one, and the others by their row."""
         keys: list[str] = []
         rejected: dict[int, RejectedEntry] = {}
-        cells = cut.column(self._places[self._identity[0]]) if self._identity else [b""] * len(dns)
-        if found := self._first_keys(cells):
+        leading = self._leading(cut)
+        cells = cut.column(self._places[leading]) if self._identity else [b""] * len(dns)
+        read, read_all = self._key_readers[leading]
+        if found := read_all(cells):
             return found, rejected
         for row, cell in enumerate(cells):
             try:
-                keys.append(self._first_key([cell]) if cell else self._key(cut, row, dns[row]))
+                keys.append(read([cell]) if cell else self._key(cut, row, dns[row]))
             except NoIdentityError as error:
                 rejected[row] = RejectedEntry(dns[row], None, str(error))
         return keys, rejected
+
+    def _leading(self, cut: Cut) -> str:
+        """The first attribute of the identity that any of the entries has: servers of one kind give all the same."""
+        for name in self._identity:
+            place = self._places[name]
+            if cut.odd_rows([place]) or any(cut.column(place)):
+                return name
+        return next(iter(self._key_readers))
 
     def _key(self, cut: Cut, row: int, entry_dn: str) -> str:
         return self._identify(Entry(entry_dn, self._attributes(cut, row, self._identity)))

@@ -21,7 +21,9 @@ INET_ORG_PERSON = Preset(
     # Machine accounts of Samba are persons whose uid ends in a dollar sign. Only attributes and classes that every
     # server knows may stand inside a `not`: with an unknown one the whole filter is undefined and finds nobody.
     filter="(&(|(objectClass=inetOrgPerson)(objectClass=person))(!(uid=*$)))",
-    identity=("entryUUID", "nsUniqueId", "ipaUniqueID", "GUID"),
+    # 389 Directory Server gives an entryUUID to entries that came in by LDAP, and none to those that were imported: it
+    # must not come before the one that all of them have.
+    identity=("nsUniqueId", "entryUUID", "ipaUniqueID", "GUID"),
     # RFC 2798, RFC 4519, RFC 4524, and RFC 2079 for labeledURI.
     fields={
         "display_name": ["displayName", "cn"],
