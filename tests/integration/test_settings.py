@@ -117,6 +117,9 @@ def test_the_process_environment_is_not_read_behind_the_caller(tmp_path: Path, m
     assert load(tmp_path).scheduler.workers == 8
 
 
+NAME_SERVERS = 'IP addresses with spaces between them, like "192.0.2.53 [2001:db8::53]:5353"'
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -131,6 +134,13 @@ def test_the_process_environment_is_not_read_behind_the_caller(tmp_path: Path, m
         (
             "scheduler.workers = 2.5\n",
             ", line 1: scheduler.workers is 2.5 but must be a whole number from 1 to 256.",
+        ),
+        *(
+            (
+                f'[directory]\ndns_servers = "{wrong}"\n',
+                f', line 2: directory.dns_servers is "{wrong}" but must be {NAME_SERVERS}.',
+            )
+            for wrong in ("ns1.example.com", "192.0.2.53:0", "[192.0.2.53", "192.0.2.53,192.0.2.54", "192.0.2.53:99999")
         ),
         ("[guard]\ndelete_share = nan\n", ", line 2: guard.delete_share is nan but must be a number from 0 to 1."),
         (
