@@ -63,12 +63,15 @@ class _Tally:
     rejected: int = 0
     contacts: int | None = None
     certificate_expires_at: datetime | None = None
+    client_certificate_expires_at: datetime | None = None
 
     def add(self, report: RunReport) -> None:
         self.runs[report.outcome.value] += 1
         self.retries += max(report.attempts - 1, 0)
         if report.certificate_expires_at:
             self.certificate_expires_at = report.certificate_expires_at
+        if report.client_certificate_expires_at:
+            self.client_certificate_expires_at = report.client_certificate_expires_at
         if report.outcome in {Outcome.CHANGED, Outcome.UNCHANGED}:
             counts = report.counts
             self.rejected = counts.rejected
@@ -224,6 +227,11 @@ def _of_runs(tallies: Sequence[tuple[DefinitionNow, _Tally | None]]) -> Iterator
     expiry = GaugeMetricFamily(
         "contactsync_certificate_expiry_timestamp_seconds", "When the server's certificate expires.", labels=_NAMES
     )
+    client_expiry = GaugeMetricFamily(
+        "contactsync_client_certificate_expiry_timestamp_seconds",
+        "When the certificate expires that is shown to the server.",
+        labels=_NAMES,
+    )
     for known, tally in tallies:
         if tally is None:
             continue
@@ -238,7 +246,9 @@ def _of_runs(tallies: Sequence[tuple[DefinitionNow, _Tally | None]]) -> Iterator
             contacts.add_metric(labels, tally.contacts)
         if tally.certificate_expires_at:
             expiry.add_metric(labels, tally.certificate_expires_at.timestamp())
-    yield from (runs, changes, retries, rejected, contacts, expiry)
+        if tally.client_certificate_expires_at:
+            client_expiry.add_metric(labels, tally.client_certificate_expires_at.timestamp())
+    yield from (runs, changes, retries, rejected, contacts, expiry, client_expiry)
 
 
 def _labels(known: DefinitionNow) -> list[str]:

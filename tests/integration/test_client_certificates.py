@@ -186,6 +186,8 @@ def test_a_server_that_takes_no_certificates_says_so(directory: PrivateSlapd, re
     """Nothing was shown to it, so it knows nobody; the schedule must not go on."""
     with pytest.raises((CredentialsRefused, AccessRefused)) as caught:
         tried(options(directory, reader))
+    assert str(reader.certificate) in caught.value.message
+    assert "StartTLS" in caught.value.hint
     assert not caught.value.retryable
 
 

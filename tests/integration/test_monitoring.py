@@ -49,7 +49,8 @@ def metric_names() -> set[str]:
     )
     metrics = Metrics(lambda: DaemonNow(definitions=[definition], workers=1, workers_busy=1, waiting=1, reconnects=1))
     report = RunReport(1, Definition(folder_id=1, definition_id=3, folder="Staff"), Trigger.SCHEDULE, NOW)
-    report.outcome, report.certificate_expires_at = Outcome.UNCHANGED, NOW
+    report.outcome = Outcome.UNCHANGED
+    report.certificate_expires_at = report.client_certificate_expires_at = NOW
     report.seconds, report.counts = {"search": 1.0}, Counts(unchanged=1)
     metrics.finished(report)
     families = text_string_to_metric_families(metrics.render().decode())

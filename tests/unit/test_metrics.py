@@ -121,10 +121,10 @@ def test_states_and_times_are_looked_up(daemon: Daemon) -> None:
 
 def test_a_certificate_stays_known_between_runs(daemon: Daemon) -> None:
     """A run that did not get as far as TLS does not forget it."""
-    daemon.ran(Outcome.UNCHANGED, certificate_expires_at=NOON)
+    daemon.ran(Outcome.UNCHANGED, certificate_expires_at=NOON, client_certificate_expires_at=NOON)
     daemon.ran(Outcome.FAILED)
-    name = of_staff("certificate_expiry_timestamp_seconds")
-    assert daemon.samples()[name] == NOON.timestamp()
+    for name in ("certificate_expiry_timestamp_seconds", "client_certificate_expiry_timestamp_seconds"):
+        assert daemon.samples()[of_staff(name)] == NOON.timestamp()
 
 
 def test_a_removed_definition_takes_its_series_along(daemon: Daemon) -> None:

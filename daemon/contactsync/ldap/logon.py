@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contactsync.errors import ContactsyncError, DefinitionError
+from contactsync.errors import ContactsyncError, DefinitionError, DirectoryError
 from contactsync.ldap.options import ConnectOptions
 from contactsync.ldap.request import bind_op, external_bind_op
-from contactsync.ldap.result import SUCCESS, bind_error
+from contactsync.ldap.result import SUCCESS, Result, bind_error
 from contactsync.ldap.wire import BIND_RESPONSE, Wire
 from contactsync.model import Auth
 
@@ -30,8 +30,18 @@ def log_on(wire: Wire, options: ConnectOptions) -> None:
         # Frames further down hold the request; a traceback that shows local variables must not.
         raise error.with_traceback(None) from None
     if result.code != SUCCESS:
-        who = options.trust.client_cert if options.auth is Auth.EXTERNAL else options.user
-        raise bind_error(result, server=wire.server, user=who)
+        raise _refused(result, wire.server, options)
+
+
+def _refused(result: Result, server: str, options: ConnectOptions) -> DirectoryError:
+    if options.auth is not Auth.EXTERNAL:
+        return bind_error(result, server=server, user=options.user)
+    kind = type(bind_error(result, server=server, user=None))
+    return kind(
+        f"{server} refused to take the certificate {options.trust.client_cert!r} for a user of its: {result}.",
+        hint="Ask its administrator for whom it takes it. Active Directory takes certificates after StartTLS only:"
+        " write ldap:// in the query.",
+    )
 
 
 def _bind_op(options: ConnectOptions) -> bytes:
