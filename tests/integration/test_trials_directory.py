@@ -213,7 +213,9 @@ def test_a_wrong_password_is_tried_once(folder: SyncedFolder) -> None:
 def test_a_password_sealed_for_another_definition_does_not_open(folder: SyncedFolder) -> None:
     """What was copied from another row is refused before anything is sent."""
     before = folder.rows()
-    sealed = folder.box.seal(folder.slapd.reader_password, folder_id=folder.folder_id, definition_id=99)
+    sealed = folder.box.seal(
+        folder.slapd.reader_password, folder_id=folder.folder_id, definition_id=folder.definition_id + 1
+    )
     folder.edit(password_sealed=sealed)
     report = folder.run()
     folder.expect_failure(report, "secret", "another definition", "Set the password of this definition again")
