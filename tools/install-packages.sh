@@ -28,8 +28,9 @@ if was_killed; then
     new_services=$(sed -n 's/^# new://p' "$policy")
 else
     new_services=
-    for service in slapd prometheus; do
-        command -v "$service" >/dev/null || new_services="$new_services $service"
+    for service in slapd prometheus smbd nmbd winbind samba-ad-dc; do
+        case $service in winbind) program=winbindd ;; samba-ad-dc) program=samba ;; *) program=$service ;; esac
+        command -v "$program" >/dev/null || new_services="$new_services $service"
     done
 fi
 trap finish EXIT

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps slapd and useradd, out of most people's PATH
 python=${PYTHON:-python3}
 purpose=${1:-} # "test", "bench": also what only the tests, or the benchmark, need
-rival=/usr/lib/python3/dist-packages/ldap # python-ldap, which has no wheel
+debian_python=/usr/lib/python3/dist-packages # has what has no wheel: python-ldap and python-gssapi
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -40,7 +40,7 @@ install_packages() {
     if [ -n "$missing" ]; then
         command -v apt-get >/dev/null || fail "These are missing, and there is no apt-get to install them:$missing."
         say "These Debian packages are missing and will be installed:$missing."
-        say "Their services (slapd, prometheus, dirsrv) are not started, neither now nor at boot."
+        say "Their services (slapd, prometheus, dirsrv, Samba's) are not started, neither now nor at boot."
     elif grep -qs '^# contactsync:' /usr/sbin/policy-rc.d; then
         say "An earlier installation was killed; putting /usr/sbin/policy-rc.d back as it was."
     else
@@ -69,9 +69,20 @@ missing_packages() {
         command -v curl >/dev/null || printf ' curl'
         command -v ns-slapd >/dev/null || printf ' 389-ds-base' # the tests start a private one when root runs them
         command -v promtool >/dev/null || printf ' prometheus' # for promtool, which checks the alert rules
+        missing_samba
+        [ -d "$debian_python/gssapi" ] || printf ' python3-gssapi'
     fi
-    case $purpose in test | bench) [ -d "$rival" ] || printf ' python3-ldap' ;; esac
+    case $purpose in test | bench) [ -d "$debian_python/ldap" ] || printf ' python3-ldap' ;; esac
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
+}
+
+# An Active Directory for the tests. The packages are named that Debian only recommends, or splits off in some releases.
+missing_samba() {
+    command -v samba >/dev/null || printf ' samba samba-ad-dc'
+    command -v samba-tool >/dev/null || printf ' samba-common-bin'
+    [ -d /usr/share/samba/setup ] || printf ' samba-ad-provision'
+    [ -n "$(find /usr/lib -path '*/samba/ldb/samba_dsdb.so' 2>/dev/null)" ] || printf ' samba-dsdb-modules'
+    [ -n "$(find /usr/lib -path '*/samba/vfs/acl_xattr.so' 2>/dev/null)" ] || printf ' samba-vfs-modules'
 }
 
 # Debian splits venv off: python3-venv for its python3, python3.X-venv for any other of its interpreters.

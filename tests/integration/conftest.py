@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from contactsync.model import Outcome
 from contactsync.store.pool import Pool, open_pool
 from tests.borrowed import database_of
 from tests.integration.folders import SyncedFolder, change
+from tests.integration.samba import PrivateSamba, provisioned_domain, reason_to_skip
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +63,27 @@ def folder(make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd) ->
     assert folder.run().outcome is Outcome.CHANGED
     change(directory)
     return folder
+
+
+@pytest.fixture(scope="session")
+def domain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an empty Active Directory domain to be copied, once for all workers, since that takes seconds."""
+    if reason := reason_to_skip():
+        pytest.skip(reason)
+    base = tmp_path_factory.getbasetemp()
+    return provisioned_domain(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+
+@pytest.fixture(scope="session")
+def samba(domain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSamba]:
+    """Run one domain controller for the session; every test has an organizational unit of its own in it."""
+    with PrivateSamba(tmp_path_factory.mktemp("samba") / "domain", domain) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def exchange(domain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSamba]:
+    """Run another, of a forest that had Exchange once, and with Samba's own idea of a strong bind."""
+    with PrivateSamba(tmp_path_factory.mktemp("exchange") / "domain", domain, strong_auth="yes") as server:
+        server.learn_from_exchange()
+        yield server

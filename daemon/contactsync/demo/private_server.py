@@ -54,6 +54,7 @@ class PrivateServer(ABC):
         certificates: CertificateFiles | None = None,
     ) -> None:
         self.directory = directory
+        self.address = LOOPBACK
         self.suffix = suffix
         self.people_base = f"ou=people,{suffix}"
         self.port = port or free_port()
@@ -66,7 +67,7 @@ class PrivateServer(ABC):
     @property
     def url(self) -> str:
         """The plain address, which offers StartTLS."""
-        return f"ldap://{LOOPBACK}:{self.port}"
+        return f"ldap://{self.address}:{self.port}"
 
     @property
     def tls_url(self) -> str:
@@ -130,7 +131,7 @@ class PrivateServer(ABC):
 
     def connection(self) -> ldap3.Connection:
         """A connection bound as the admin, for changes; the caller unbinds it. Failed operations raise."""
-        connection = self._unbound_connection()
+        connection = self.unbound_connection()
         connection.raise_exceptions = True
         connection.bind()
         return connection
@@ -160,8 +161,9 @@ class PrivateServer(ABC):
         said = " | ".join(lines[-_REASON_LINES:]) or "it gave no reason"
         return ContactsyncError(f"{what}: {said.rstrip('.')}.", hint=f"The whole output is in {log}.")
 
-    def _unbound_connection(self) -> ldap3.Connection:
-        server = ldap3.Server(LOOPBACK, port=self.port, get_info=ldap3.NONE, connect_timeout=5)
+    def unbound_connection(self) -> ldap3.Connection:
+        """A connection that is to be bound as the admin."""
+        server = ldap3.Server(self.address, port=self.port, get_info=ldap3.NONE, connect_timeout=5)
         return ldap3.Connection(
             server, self.admin_dn, self.admin_password, auto_referrals=False, check_names=False, receive_timeout=30
         )
@@ -184,10 +186,10 @@ class PrivateServer(ABC):
     def _answers(self) -> bool:
         # The knock comes first because ldap3 leaves a socket open for every refused connection.
         try:
-            socket.create_connection((LOOPBACK, self.port), timeout=1).close()
+            socket.create_connection((self.address, self.port), timeout=1).close()
         except OSError:
             return False
-        connection = self._unbound_connection()
+        connection = self.unbound_connection()
         try:
             # Only our own server takes the password; something else on the port would not.
             return bool(connection.bind())
