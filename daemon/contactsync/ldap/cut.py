@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from contactsync.ldap.ber import LONG_FORM, not_ldap
-from contactsync.ldap.entry import attribute_at, open_entry
+from contactsync.ldap.entry import attribute_at, open_entry, without_range
 
 SHORT = LONG_FORM - 1
 """The longest value, in octets, that comes in a column; a longer one is among the rest."""
@@ -103,7 +103,7 @@ class Cutter:
     def _unfamiliar(self, data: bytes, first: int, end: int, cells: list[bytes], rest: dict[int, list[bytes]]) -> int:
         """Take the attribute at `first`, in whatever form it is encoded, and return where the next one starts."""
         description, values, stop = attribute_at(data, first, end)
-        place = self._places.get(description)
+        place = self._places.get(without_range(description))
         if place is None or not values:
             return stop
         if len(values) > 1 or not 0 < len(values[0]) <= SHORT or cells[place] or place in rest:

@@ -17,6 +17,8 @@ from contactsync.ldap.ber import LONG_FORM, OCTET_STRING, SEQUENCE, element_at, 
 _SET = 0x31
 _SEARCH_RESULT_ENTRY = 0x64
 _DESCRIPTION = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]*|\d+(?:\.\d+)+)(?:;[A-Za-z0-9-]+)*", re.ASCII)
+RANGE_OPTION = ";range="
+"""Begins the option of an attribute of which a part of the values is there ([MS-ADTS], section 3.1.1.3.1.3.3)."""
 _LONGEST_DESCRIPTION = 128
 _LINE = b"\n"
 _TWO_OCTETS = LONG_FORM | 2
@@ -41,7 +43,7 @@ def decode_entry(op: bytes | memoryview) -> Entry:
     attributes: dict[str, list[bytes]] = {}
     while pos < end:
         description, values, pos = attribute_at(data, pos, end)
-        attributes.setdefault(description, []).extend(values)
+        attributes.setdefault(without_range(description), []).extend(values)
     return Entry(dn_text(dn), attributes)
 
 
@@ -71,16 +73,26 @@ def open_entry(data: bytes) -> tuple[bytes, int, int]:
 
 
 def attribute_at(data: bytes, pos: int, end: int) -> tuple[str, list[bytes], int]:
-    """The description and the values of the attribute at `pos`, and where the next one starts; ProtocolViolation."""
+    """The description in lower case and the values of the attribute at `pos`, and where the next one starts.
+
+    Raises ProtocolViolation.
+    """
     pos, following = _content(data, pos, end, SEQUENCE)
     start, pos = _content(data, pos, following, OCTET_STRING)
-    description = _description(data[start:pos])
+    description = data[start:pos].lower().decode("utf-8", "backslashreplace")
     values = []
     pos, end = _content(data, pos, following, _SET)
     while pos < end:
         start, pos = _content(data, pos, end, OCTET_STRING)
         values.append(data[start:pos])
     return description, values, following
+
+
+def without_range(description: str) -> str:
+    """The description without Active Directory's `range` option, which says how many of the values are there."""
+    if RANGE_OPTION not in description:
+        return description
+    return ";".join(part for part in description.split(";") if not part.startswith(RANGE_OPTION[1:]))
 
 
 def dn_text(raw: bytes) -> str:
@@ -107,14 +119,3 @@ def _content(data: bytes, pos: int, end: int, tag: int) -> tuple[int, int]:
     if element.tag != tag:
         raise not_ldap(f"tag 0x{element.tag:02x} stands where 0x{tag:02x} belongs")
     return element.start, element.stop
-
-
-def _description(raw: bytes) -> str:
-    """An attribute description in lower case.
-
-    Without Active Directory's `range` option, which says how many of the values are there, not what they are.
-    """
-    text = raw.lower().decode("utf-8", "backslashreplace")
-    if ";range=" not in text:
-        return text
-    return ";".join(part for part in text.split(";") if not part.startswith("range="))

@@ -14,6 +14,7 @@ from contactsync.errors import IncompleteSnapshot
 from contactsync.ldap.connect import Session
 from contactsync.ldap.deadline import Deadline
 from contactsync.ldap.query import Scope
+from contactsync.ldap.ranges import read_whole
 from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie, search_op
 from contactsync.ldap.result import LIMITS, SUCCESS, Result, search_error
 from contactsync.ldap.wire import SEARCH_DONE, Batch
@@ -59,11 +60,14 @@ def read_entries(
     Ends normally only when the snapshot is complete: every page with result code 0, with the paging control where it
     was asked for, and an empty cookie in the last. Raises IncompleteSnapshot otherwise, or the DirectoryError that
     says more: FilterRefused, BaseNotFound, ServerUnavailable, ServerTimeout and so on. References are counted, never
-    followed. A server that does not list the paging control is asked for everything at once. MoreThanOnePage, for a
-    request of one page, says that the same is to be asked for in pages.
+    followed. Values that Active Directory sends in ranges are there to the last one. A server that does not list the
+    paging control is asked for everything at once. MoreThanOnePage, for a request of one page, says that the same is to
+    be asked for in pages.
     """
     session.wire.limit(deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=max_message_bytes)
-    return _Search(session, request).batches()
+    batches = _Search(session, request).batches()
+    # No other server sends a part of the values as if it were all; and the look takes a twentieth of a run's time.
+    return read_whole(session, batches) if session.root_dse.is_active_directory else batches
 
 
 def read_ahead(batches: Iterator[Batch], ready: Callable[[], bool], *, octets: int = _AHEAD_OCTETS) -> Iterator[Batch]:
