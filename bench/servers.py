@@ -52,7 +52,7 @@ class Servers:
         start = time.perf_counter()
         # With -LLL it still writes a line to stderr for each page.
         subprocess.run(
-            [*command, compiled.filter, *compiled.attributes],
+            [*command, str(compiled.filter), *compiled.attributes],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=True,

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from contactsync.ldap.connect import Connect, Session, connect
 from contactsync.ldap.recognise import Lot, Recogniser
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from contactsync.ldap.wire import Batch
     from contactsync.model import RunReport
     from contactsync.runoptions import RunOptions
+
+_log = structlog.get_logger()
 
 Enter = Callable[[str], None]
 """Called with each stage when it begins."""
@@ -99,6 +103,8 @@ class Reader:
             self._report.certificate_unchecked = session.certificate_unchecked
             self._report.client_certificate_expires_at = session.client_certificate_expires_at
             source = choose_source(resolved, session.root_dse, self._options.map_limits)
+            if source.lacking:
+                _log.info("catalogue.lacking", server=session.server, attributes=list(source.lacking))
             page_size = resolved.definition.page_size or self._options.page_size
             request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
             if self._may_fit(page_size):

@@ -12,11 +12,13 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from contactsync.errors import AccessRefused, MappingError
 from contactsync.ldap.discover import find_servers
 from contactsync.ldap.filter import check_filter
 from contactsync.ldap.mapping import MapLimits, Mapping, compile_mapping
 from contactsync.ldap.options import ConnectOptions, TlsOptions, check_protection
 from contactsync.ldap.query import DirectoryQuery, Scope, ServerAddress, parse_query
+from contactsync.ldap.schema import EXCHANGE_HIDDEN
 from contactsync.ldap.tls import check_authorities
 from contactsync.ldap.typed_dn import normalise_dn
 from contactsync.ldap.user import parse_user
@@ -59,6 +61,8 @@ class Source:
     filter: str
     attributes: tuple[str, ...]
     mapping: Mapping
+    lacking: tuple[str, ...] = ()
+    """Those of the attributes that the server, a global catalogue, does not hold."""
 
 
 def servers_of(resolved: Resolved, name_servers: tuple[ServerAddress, ...]) -> tuple[ServerAddress, ...]:
@@ -102,13 +106,19 @@ def resolve(definition: Definition) -> Resolved:
     check_protection(query.servers, auth=definition.auth, user=definition.user, tls=definition.tls, trust=trust)
     for active_directory in (False, True):
         _compiled(definition.mapping, active_directory=active_directory, limits=MapLimits())
+    own_filter = check_filter(definition.filter) if definition.filter else query.filter
+    if own_filter and (definition.mapping or {}).get("include"):
+        raise MappingError(
+            "The mapping has `include`, which goes into the preset's filter, and the definition has one of its own.",
+            hint="Leave out one of them.",
+        )
     return Resolved(
         definition=definition,
         query=query,
         user=user.text if user else None,
         base=normalise_dn(definition.base) if definition.base else query.base,
         scope=Scope(definition.scope) if definition.scope else query.scope or Scope.SUB,
-        filter=check_filter(definition.filter) if definition.filter else query.filter,
+        filter=own_filter,
         trigger=parse_schedule(
             definition.schedule,
             definition.time_zone,
@@ -135,23 +145,43 @@ def _trust(definition: Definition) -> TlsOptions:
 def choose_source(resolved: Resolved, root_dse: RootDse, limits: MapLimits) -> Source:
     """Fill in what depends on the server: its kind decides the mapping's preset, its naming context the base.
 
-    Raises BaseNotFound when there is no base to choose.
+    Raises BaseNotFound when there is no base to choose, AccessRefused when the schema is hidden.
     """
     mapping = _compiled(resolved.definition.mapping, active_directory=root_dse.is_active_directory, limits=limits)
+    attributes = _requested(mapping, resolved.query.attributes)
     return Source(
         base=resolved.base or root_dse.default_base(),
         scope=resolved.scope,
-        filter=resolved.filter or mapping.filter,
-        attributes=_requested(mapping, resolved.query.attributes),
+        filter=choose_filter(resolved, mapping, root_dse),
+        attributes=attributes,
         mapping=mapping,
+        lacking=root_dse.schema.lacking(attributes) if root_dse.schema else (),
     )
+
+
+def choose_filter(resolved: Resolved, mapping: Mapping, root_dse: RootDse) -> str:
+    """The definition's filter, or the mapping's as far as the server knows what stands in it.
+
+    Raises AccessRefused when nobody can say whether it does.
+    """
+    if resolved.filter:
+        return resolved.filter
+    if root_dse.is_active_directory and root_dse.schema is None and mapping.filter.looks_for_hidden:
+        raise AccessRefused(
+            f"The server shows this user no schema, which says whether it knows {EXCHANGE_HIDDEN}.",
+            hint="Name a user who may read it, as all of a domain's users may;"
+            ' or put "include": {"hidden": true} into the mapping, to take in who is hidden from address lists.',
+        )
+    return mapping.filter.for_schema(root_dse.schema)
 
 
 def source_digest(resolved: Resolved, source: Source) -> bytes:
     """What stands for "the same entries are asked for": 16 bytes over servers, base, scope, filter and identity."""
     servers: list[str | None] = [server.netloc for server in resolved.query.servers]
     servers = servers or [resolved.query.domain]
-    parts = [servers, source.base, source.scope.value, source.filter, list(source.mapping.identity)]
+    # The mapping's whole filter, so that a schema that learns an attribute is no edit of the definition.
+    wanted = resolved.filter or str(source.mapping.filter)
+    parts = [servers, source.base, source.scope.value, wanted, list(source.mapping.identity)]
     return blake2b(json.dumps(parts).encode(), digest_size=16).digest()
 
 

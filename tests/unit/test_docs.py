@@ -16,6 +16,7 @@ from contactsync.cli.app import app
 from contactsync.errors import QueryError, ScheduleError
 from contactsync.fields import FIELDS, Kind
 from contactsync.ldap.filter import check_filter
+from contactsync.ldap.include import DEFAULTS
 from contactsync.ldap.mapping import MapLimits, compile_mapping
 from contactsync.ldap.presets import ACTIVE_DIRECTORY, INET_ORG_PERSON
 from contactsync.ldap.query import parse_query
@@ -195,10 +196,9 @@ def sources(written: Any) -> str:
 
 
 def test_the_filters_of_the_presets_are_those_of_the_code() -> None:
-    """The page shows both, and then Active Directory's with the clause for those whom Exchange hides."""
+    """The page shows both, whole."""
     shown = [text.strip() for page, text in blocks("ldap") if page == "docs/mapping.md"]
-    ours = ACTIVE_DIRECTORY.filter
-    assert shown == [INET_ORG_PERSON.filter, ours, f"{ours[:-1]}(!(msExchHideFromAddressLists=TRUE)))"]
+    assert shown == [str(INET_ORG_PERSON.filter), str(ACTIVE_DIRECTORY.filter)]
 
 
 @pytest.mark.parametrize("row", table(MAPPING, "template"), ids=lambda row: f"{row[0]} {row[1]}")
@@ -212,6 +212,12 @@ def test_each_template_gives_the_text(row: list[str]) -> None:
 def test_each_as_turns_the_value(row: list[str]) -> None:
     """`as` makes the third column of the second."""
     assert EDITS[code(row[0])](code(row[1])) == code(row[2]).replace(LINE_BREAK, "\n")
+
+
+def test_every_switch_is_described_as_it_stands_by_itself() -> None:
+    """What `include` may say, and what holds where nothing is said."""
+    rows = {code(row[0]): code(row[1]) == "true" for row in table(MAPPING, "include")}
+    assert rows == DEFAULTS
 
 
 def test_every_as_is_described() -> None:

@@ -16,7 +16,7 @@ from contactsync.ldap.query import Scope
 from contactsync.ldap.typed_dn import normalise_dn
 from contactsync.model import MappedEntry
 from contactsync.reading import open_directory
-from contactsync.resolve import resolve
+from contactsync.resolve import choose_filter, resolve
 from contactsync.runoptions import RunOptions
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def browse(definition: Definition, password: Password, options: RunOptions, *, b
         mapping = compile_mapping(
             definition.mapping, active_directory=session.root_dse.is_active_directory, limits=options.map_limits
         )
-        looker = _Looker(session, mapping, resolved.filter or mapping.filter, _patience(options), limit)
+        people = choose_filter(resolved, mapping, session.root_dse)
+        looker = _Looker(session, mapping, people, _patience(options), limit)
         bases = (wanted,) if wanted else _promising(session.root_dse)
         others = () if wanted else tuple(name for name in session.root_dse.naming_contexts if name not in bases)
         return View(session.server, tuple(map(looker.level, bases)), others)
@@ -181,5 +182,7 @@ def _object_class(entry: Entry) -> str:
     """The most telling class: the first that is not a general one, which servers give in any order."""
     general = {b"top", b"person", b"organizationalperson"}
     classes = entry.attributes.get("objectclass", [])
-    chosen = next((value for value in classes if value.lower() not in general), next(iter(classes), b""))
+    telling = [value for value in classes if value.lower() not in general]
+    # At Active Directory a computer is a user as well.
+    chosen = next((value for value in telling if value.lower() != b"user"), next(iter([*telling, *classes]), b""))
     return chosen.decode("utf-8", "replace")

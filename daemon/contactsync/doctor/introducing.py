@@ -77,6 +77,8 @@ def check_root_dse(checkup: Checkup) -> StepResult:
             hint="Name the base in the definition; nothing is read by pages.",
         )
     product = root_dse.product or "A server that does not say what it is"
+    in_catalogue = root_dse.schema is not None and root_dse.schema.catalogue is not None
+    product += ", its global catalogue" if in_catalogue else ""
     controls = [name for control, name in _CONTROLS.items() if control in root_dse.supported_controls]
     contexts = ", ".join(root_dse.naming_contexts) or "none shown"
     return StepResult(
@@ -86,6 +88,7 @@ def check_root_dse(checkup: Checkup) -> StepResult:
         data={
             "product": root_dse.product,
             "active_directory": root_dse.is_active_directory,
+            "global_catalogue": in_catalogue,
             "naming_contexts": list(root_dse.naming_contexts),
             "default_naming_context": root_dse.default_naming_context,
             "controls": controls,

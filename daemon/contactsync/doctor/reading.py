@@ -35,13 +35,27 @@ def check_base(checkup: Checkup) -> StepResult:
     source = choose_source(checkup.known, checkup.root_dse, checkup.options.map_limits)
     answer = ask(checkup.bound, Search(source.base, Scope.BASE), patience(checkup))
     checkup.source = source
-    data = {"base": source.base, "scope": source.scope.value, "chosen_from": _origin(checkup)}
+    data = {
+        "base": source.base,
+        "scope": source.scope.value,
+        "chosen_from": _origin(checkup),
+        "lacking": list(source.lacking),
+    }
     text = f"{source.base} ({_origin(checkup)}), {_REACH[source.scope]}."
     if not answer.number:
         return StepResult(
             status=Status.WARNING,
             text=text,
             hint="The entry itself is not shown to this user; ask for the right to read it if nothing is found.",
+            data=data,
+        )
+    if source.lacking:
+        return StepResult(
+            status=Status.WARNING,
+            text=f"{text} The global catalogue lacks {counted(len(source.lacking), 'attribute')} of the mapping.",
+            hint="What comes from them alone stays blank. Read each domain at its own port (389, 636),"
+            " or have them put into the catalogue (isMemberOfPartialAttributeSet in the schema).",
+            details=(f"lacking: {', '.join(source.lacking)}",),
             data=data,
         )
     return StepResult(status=Status.OK, text=text, data=data)

@@ -27,6 +27,7 @@ from contactsync.errors import MappingError
 from contactsync.ldap.batch import DISPLAY_NAME, EMAILS, BatchMapper, fallback_name
 from contactsync.ldap.entry import Entry
 from contactsync.ldap.identity import BY_DN, NoIdentityError, identity_reader
+from contactsync.ldap.include import EntryFilter
 from contactsync.ldap.readers import FieldReader, field_reader
 from contactsync.ldap.rules import FieldRule, Rules, read_rules
 from contactsync.ldap.template import Template
@@ -47,15 +48,16 @@ class Mapping:
     """A compiled mapping. `values` of what `map` returns follow `fields`.
 
     `attributes` are those to ask the directory for, the identity's included; `filter` is the one to use when the
-    definition has none. `digest` covers all that changes what `map` returns, and the policies, so that a changed
-    policy is carried out on entries that did not change; `identity_digest` covers what makes the key. 16 bytes each.
+    definition has none, as far as the server's schema allows. `digest` covers all that changes what `map` returns, and
+    the policies, so that a changed policy is carried out on entries that did not change; `identity_digest` covers what
+    makes the key. 16 bytes each.
     """
 
     fields: tuple[str, ...]
     policies: dict[str, Policy]
     attributes: tuple[str, ...]
     identity: tuple[str, ...]
-    filter: str
+    filter: EntryFilter
     digest: bytes
     identity_digest: bytes
     limits: MapLimits
@@ -87,10 +89,11 @@ class Mapping:
 def compile_mapping(definition: dict[str, Any] | None, *, active_directory: bool, limits: MapLimits) -> Mapping:
     """The mapping of a definition's JSON over the preset for the kind of server; raises MappingError naming the key.
 
-    `{"preset": "inetOrgPerson" | "activeDirectory" | "none", "identity": "entryUUID" | [...] | "dn", "fields": {...}}`,
-    all optional. A field is null or `[]` (not mapped), a source, a list of sources, or `{"from": sources, "policy":
-    "directory" | "fill" | "insert"}` with either part left out. A source is an attribute, a template such as
-    `"{title} ({ou})"`, or `{"attribute": "manager", "as": "rdn" | "address" | "fax" | "smtp" | "uri"}`.
+    `{"preset": "inetOrgPerson" | "activeDirectory" | "none", "include": {"disabled": true, ...}, "identity":
+    "entryUUID" | [...] | "dn", "fields": {...}}`, all optional; contactsync.ldap.include has the switches of `include`.
+    A field is null or `[]` (not mapped), a source, a list of sources, or `{"from": sources, "policy": "directory" |
+    "fill" | "insert"}` with either part left out. A source is an attribute, a template such as `"{title} ({ou})"`, or
+    `{"attribute": "manager", "as": "rdn" | "address" | "fax" | "smtp" | "uri"}`.
     """
     rules = read_rules(definition, active_directory=active_directory)
     attributes = _needed_attributes(rules)

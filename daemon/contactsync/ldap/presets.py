@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from contactsync.ldap.include import EntryFilter, active_directory_filter
+
 
 class Preset(NamedTuple):
     """The filter that finds people, the attributes that identify one, and the sources of each field."""
 
-    filter: str
+    filter: EntryFilter
     identity: tuple[str, ...]
     fields: dict[str, Any]
 
@@ -20,7 +22,7 @@ class Preset(NamedTuple):
 INET_ORG_PERSON = Preset(
     # Machine accounts of Samba are persons whose uid ends in a dollar sign. Only attributes and classes that every
     # server knows may stand inside a `not`: with an unknown one the whole filter is undefined and finds nobody.
-    filter="(&(|(objectClass=inetOrgPerson)(objectClass=person))(!(uid=*$)))",
+    filter=EntryFilter("(&(|(objectClass=inetOrgPerson)(objectClass=person))(!(uid=*$)))"),
     # 389 Directory Server gives an entryUUID to entries that came in by LDAP, and none to those that were imported: it
     # must not come before the one that all of them have.
     identity=("nsUniqueId", "entryUUID", "ipaUniqueID", "GUID"),
@@ -60,14 +62,7 @@ INET_ORG_PERSON = Preset(
 )
 
 ACTIVE_DIRECTORY = Preset(
-    # objectCategory=person holds users and contacts, not computers; the bit is ACCOUNTDISABLE (MS-ADTS 2.2.16).
-    # `(!(msExchHideFromAddressLists=TRUE))` is for a definition's own filter: a forest without Exchange does not
-    # know the attribute, Active Directory evaluates a filter in three values as RFC 4511 does, and so it would
-    # find nobody there at all.
-    filter=(
-        "(&(objectCategory=person)(|(objectClass=user)(objectClass=contact))"
-        "(!(userAccountControl:1.2.840.113556.1.4.803:=2)))"
-    ),
+    filter=active_directory_filter({}),
     identity=("objectGUID",),
     fields={
         "display_name": ["displayName", "cn", "name"],

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from contactsync.errors import BaseNotFound
 from contactsync.ldap.entry import decode_entry
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import PAGED_RESULTS, search_op
 from contactsync.ldap.result import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
+from contactsync.ldap.schema import Schema, read_schema
 from contactsync.ldap.wire import SEARCH_DONE, Wire
 
 _ATTRIBUTES = (
     "namingContexts",
     "defaultNamingContext",
+    "schemaNamingContext",
     "supportedControl",
     "supportedCapabilities",
     "supportedExtension",
@@ -27,6 +30,8 @@ _ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
 """LDAP_CAP_ACTIVE_DIRECTORY_OID and _ADAM_OID (MS-ADTS, section 3.1.1.3.4.3): a domain controller, or AD LDS."""
 
 _OPEN_LDAP = "OpenLDAProotDSE"
+_CATALOGUE_PORTS = {3268, 3269}
+"""Of the global catalogue, plain and over TLS; its root DSE is that of the domain controller."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,15 @@ class RootDse:
 
     naming_contexts: tuple[str, ...] = ()
     default_naming_context: str | None = None
+    schema_naming_context: str | None = None
     supported_controls: frozenset[str] = frozenset()
     supported_capabilities: frozenset[str] = frozenset()
     supported_extensions: frozenset[str] = frozenset()
     vendor_name: str | None = None
     vendor_version: str | None = None
     object_classes: frozenset[str] = frozenset()
+    schema: Schema | None = None
+    """What Active Directory shows of its schema to this user; None at other servers, and where it shows nothing."""
 
     @property
     def is_active_directory(self) -> bool:
@@ -75,7 +83,7 @@ class RootDse:
 
 
 def read_root_dse(wire: Wire) -> RootDse:
-    """Ask for it; a server that hides it from this user has an empty one."""
+    """Ask for it, and Active Directory for what matters of its schema; a server may hide both from this user."""
     message_id = wire.send(search_op("", Scope.BASE, _ANYTHING, _ATTRIBUTES))
     found: dict[str, list[str]] = {}
     while True:
@@ -88,7 +96,15 @@ def read_root_dse(wire: Wire) -> RootDse:
                 raise search_error(
                     batch.result, server=wire.server, base="", search_filter=_ANYTHING, entries=len(found)
                 )
-            return _root_dse(found)
+            return _with_schema(wire, _root_dse(found))
+
+
+def _with_schema(wire: Wire, root_dse: RootDse) -> RootDse:
+    context = root_dse.schema_naming_context
+    if context is None or not root_dse.is_active_directory:
+        return root_dse
+    in_catalogue = urlsplit(wire.server).port in _CATALOGUE_PORTS
+    return replace(root_dse, schema=read_schema(wire, context, global_catalogue=in_catalogue))
 
 
 def _root_dse(attributes: dict[str, list[str]]) -> RootDse:
@@ -99,6 +115,7 @@ def _root_dse(attributes: dict[str, list[str]]) -> RootDse:
         # OpenLDAP's own root has the empty name; it holds no people.
         naming_contexts=tuple(name for name in attributes.get("namingcontexts", ()) if name),
         default_naming_context=first("defaultnamingcontext"),
+        schema_naming_context=first("schemanamingcontext"),
         supported_controls=frozenset(attributes.get("supportedcontrol", ())),
         supported_capabilities=frozenset(attributes.get("supportedcapabilities", ())),
         supported_extensions=frozenset(attributes.get("supportedextension", ())),

@@ -11,8 +11,9 @@ from typing import Any
 from contactsync.errors import MappingError
 from contactsync.fields import EXTRA_PREFIX, FIELDS, Kind, kind_of
 from contactsync.ldap import values
-from contactsync.ldap.entry import is_attribute_description
+from contactsync.ldap.entry import RANGE_OPTION, is_attribute_description
 from contactsync.ldap.identity import BY_DN
+from contactsync.ldap.include import COMPUTERS, CONTACTS, DEFAULTS, PEOPLE, EntryFilter, active_directory_filter
 from contactsync.ldap.presets import ACTIVE_DIRECTORY, INET_ORG_PERSON, PRESETS, Preset
 from contactsync.ldap.template import Template
 from contactsync.model import Policy
@@ -63,7 +64,7 @@ class Rules:
     """A whole mapping; `fields` follow the order of contactsync.fields, then the extra ones by name."""
 
     identity: tuple[str, ...]
-    filter: str
+    filter: EntryFilter
     fields: dict[str, FieldRule]
 
 
@@ -74,19 +75,38 @@ def is_multi_line(field: str) -> bool:
 
 def read_rules(definition: object, *, active_directory: bool) -> Rules:
     """The rules of a definition's mapping over those of its preset; None is an empty definition."""
-    top = _object({} if definition is None else definition, "", ("preset", "identity", "fields"))
+    top = _object({} if definition is None else definition, "", ("preset", "include", "identity", "fields"))
     native = ACTIVE_DIRECTORY if active_directory else INET_ORG_PERSON
     name = top.get("preset")
     if name is not None:
         _one_of(name, "preset", (*PRESETS, NO_PRESET))
+    if name == "inetOrgPerson" and top.get("include"):
+        raise _wrong("include", "is about Active Directory's entries", "Leave it out, or the preset inetOrgPerson.")
     preset = native if name is None else PRESETS.get(name, Preset(native.filter, native.identity, {}))
     # Active Directory has no entryUUID, and other directories have no objectGUID, whatever fills the fields.
     identity = ACTIVE_DIRECTORY.identity if active_directory else preset.identity
     return Rules(
         identity=_identity(top["identity"]) if top.get("identity") is not None else identity,
-        filter=preset.filter,
+        filter=_filter(top.get("include"), preset),
         fields=_fields(top.get("fields"), preset),
     )
+
+
+def _filter(written: object, preset: Preset) -> EntryFilter:
+    """The preset's filter, with the switches that are about Active Directory's kinds of entries."""
+    if written is None:
+        return preset.filter
+    switches = _object(written, "include", tuple(DEFAULTS))
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise _wrong(f"include.{name}", f"is {_shown(value)}", "It may be: true, false.")
+    if preset.filter != ACTIVE_DIRECTORY.filter:
+        return preset.filter
+    try:
+        return active_directory_filter(switches)
+    except ValueError:
+        hint = f"Leave one of {PEOPLE}, {CONTACTS} and {COMPUTERS} in."
+        raise _wrong("include", "leaves out every kind of entry", hint) from None
 
 
 def _identity(written: object) -> tuple[str, ...]:
@@ -159,6 +179,8 @@ def _attribute(written: object, path: str) -> str:
     if isinstance(written, str) and is_attribute_description(written):
         return written
     hint = "Write a name such as mail or cn;lang-de, or an OID, of at most 128 characters (RFC 4512 section 2.5)."
+    if isinstance(written, str) and RANGE_OPTION in written.lower():
+        hint = "Leave out the range: all values are read, however they come."
     raise _wrong(path, f"is {_shown(written)}, which is not an attribute description", hint)
 
 
