@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 umask 022
 
 prefix=${PREFIX:-/usr/local}
+debian_python=/usr/lib/python3/dist-packages
 sysconf=${SYSCONFDIR:-/etc}
 units=${UNITDIR:-/etc/systemd/system}
 stage=${DESTDIR:-}
@@ -64,11 +65,20 @@ make_environment() {
     say "Downloading the packages of requirements-run.lock, checked by their hashes."
     pip_install --require-hashes --only-binary :all: --requirement requirements-run.lock
     pip_install --no-index --no-deps --no-build-isolation .
+    borrow_gssapi
     # What is written there about its place must be true of the place where it will be.
     grep -lIrF "$new" "$new/bin" "$new/pyvenv.cfg" | while read -r file; do
         sed -i "s|$new|$home|g" "$file"
     done
     "$new/bin/python" -m compileall -q -j 0 -s "$new" -p "$home" "$new/lib" || fail "The Python files do not compile."
+}
+
+# For Kerberos, if somebody wants it: python-gssapi has no wheel, but Debian's does for the Python that Debian has.
+borrow_gssapi() {
+    [ -d "$debian_python/gssapi" ] || return 0
+    site=$("$new/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    ln -s "$debian_python/gssapi" "$debian_python/decorator.py" "$site/"
+    "$new/bin/python" -c 'import gssapi' 2>/dev/null || rm "$site/gssapi" "$site/decorator.py"
 }
 
 pip_install() { "$new/bin/python" -m pip --quiet --disable-pip-version-check install --no-compile "$@"; }

@@ -42,7 +42,10 @@ class Outcome(StrEnum):
 
 
 class Auth(StrEnum):
-    """How it is shown who asks. SIMPLE: by user and password, or not at all. EXTERNAL: by the client certificate."""
+    """How it is shown who asks. SIMPLE: by user and password, or not at all. EXTERNAL: by the client certificate.
+
+    KERBEROS: by a ticket of the daemon's own.
+    """
 
     SIMPLE = "simple"
     KERBEROS = "kerberos"

@@ -12,7 +12,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from contactsync.errors import AccessRefused, MappingError
+from contactsync.errors import AccessRefused, DefinitionError, MappingError
 from contactsync.ldap.discover import find_servers
 from contactsync.ldap.filter import check_filter
 from contactsync.ldap.mapping import MapLimits, Mapping, compile_mapping
@@ -22,7 +22,7 @@ from contactsync.ldap.schema import EXCHANGE_HIDDEN
 from contactsync.ldap.tls import check_authorities
 from contactsync.ldap.typed_dn import normalise_dn
 from contactsync.ldap.user import parse_user
-from contactsync.model import Tls
+from contactsync.model import Auth, Tls
 from contactsync.secrets import check_reference
 from contactsync.timetable import Timetable, parse_schedule
 
@@ -102,6 +102,11 @@ def resolve(definition: Definition) -> Resolved:
     user = parse_user(definition.user) if definition.user else None
     if definition.password_ref:
         check_reference(definition.password_ref)
+    if definition.auth is Auth.KERBEROS and (definition.password_ref or definition.password_sealed):
+        raise DefinitionError(
+            "With `auth` set to 'kerberos' a ticket says who asks, and there is a password as well.",
+            hint="Take it away together with the user (--clear user), or set `auth` to 'simple'.",
+        )
     trust = _trust(definition)
     check_protection(query.servers, auth=definition.auth, user=definition.user, tls=definition.tls, trust=trust)
     for active_directory in (False, True):

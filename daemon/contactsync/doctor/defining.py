@@ -89,7 +89,8 @@ def _as_understood(resolved: Resolved) -> dict[str, str]:
 
 
 def _nobody(definition: Definition) -> str:
-    return f"that of {definition.tls_client_cert}" if definition.auth is Auth.EXTERNAL else "none (anonymous)"
+    who = {Auth.EXTERNAL: f"that of {definition.tls_client_cert}", Auth.KERBEROS: "that of the Kerberos ticket"}
+    return who.get(definition.auth, "none (anonymous)")
 
 
 def _schedule(resolved: Resolved) -> str:

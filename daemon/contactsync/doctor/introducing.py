@@ -15,6 +15,7 @@ from contactsync.ldap.request import PAGED_RESULTS, SHOW_DELETED, WHO_AM_I, who_
 from contactsync.ldap.result import SUCCESS
 from contactsync.ldap.rootdse import RootDse, read_root_dse
 from contactsync.ldap.wire import EXTENDED_RESPONSE
+from contactsync.model import Auth
 
 if TYPE_CHECKING:
     from contactsync.doctor.checkup import Checkup
@@ -26,13 +27,20 @@ _CONTROLS = {
     SHOW_DELETED: "show deleted",
 }
 
+_BY = {
+    Auth.SIMPLE: "anonymously",
+    Auth.KERBEROS: "by the Kerberos ticket of this machine",
+    Auth.EXTERNAL: "by the certificate that it was shown",
+}
+"""What says who asks where there is no user."""
+
 
 def check_bind(checkup: Checkup) -> StepResult:
     """Bind once, with no second try: accounts get locked. Raises SecretError, CredentialsRefused and so on."""
     checkup.session = session = _open_session(checkup)
     authorised = _who_am_i(session)
     user = checkup.known.user
-    who = f"as {user}" if user else "anonymously" if session.anonymous else "by the certificate that it was shown"
+    who = f"as {user}" if user else _BY[session.auth]
     known = f"; the server calls it {authorised}" if authorised and authorised.lower() != (user or "").lower() else ""
     data = {"server": session.server, "user": user, "authorisation_id": authorised}
     return StepResult(status=Status.OK, text=f"{session.server} lets us in {who}{known}.", data=data)

@@ -1,10 +1,11 @@
-"""Says to a server who asks: by user and password, by nobody's name, or by what TLS has shown already."""
+"""Says to a server who asks: by user and password, by nobody's name, by a ticket, or by what TLS has shown."""
 
 from __future__ import annotations
 
 from contactsync.errors import ContactsyncError, DefinitionError, DirectoryError
+from contactsync.ldap.kerberos import kerberos_bind
 from contactsync.ldap.options import ConnectOptions
-from contactsync.ldap.request import bind_op, external_bind_op
+from contactsync.ldap.request import bind_op, sasl_bind_op
 from contactsync.ldap.result import SUCCESS, Result, bind_error
 from contactsync.ldap.wire import BIND_RESPONSE, Wire
 from contactsync.model import Auth
@@ -25,6 +26,9 @@ def log_on(wire: Wire, options: ConnectOptions) -> None:
     The password is handed on in no other way, so that ldap3 cannot send it elsewhere.
     """
     try:
+        if options.auth is Auth.KERBEROS:
+            kerberos_bind(wire, options.user)
+            return
         result = wire.ask(_bind_op(options), BIND_RESPONSE)
     except ContactsyncError as error:
         # Frames further down hold the request; a traceback that shows local variables must not.
@@ -45,4 +49,4 @@ def _refused(result: Result, server: str, options: ConnectOptions) -> DirectoryE
 
 
 def _bind_op(options: ConnectOptions) -> bytes:
-    return external_bind_op() if options.auth is Auth.EXTERNAL else bind_op(options.user, options.password)
+    return sasl_bind_op("EXTERNAL") if options.auth is Auth.EXTERNAL else bind_op(options.user, options.password)

@@ -72,12 +72,12 @@ def bind_op(user: str | None, password: str | None) -> bytes:
         ) from None
 
 
-def external_bind_op() -> bytes:
-    """A BindRequest by SASL EXTERNAL (RFC 4513, section 5.2.3): who asks is whom TLS has shown.
+def sasl_bind_op(mechanism: str, credentials: bytes = b"") -> bytes:
+    """A BindRequest by a SASL mechanism (section 4.2), with credentials even where they are empty.
 
-    The credentials are there and empty, which leaves it to the server whom it knows us as (RFC 4422, appendix A).
+    For EXTERNAL that leaves it to the server whom it knows us as (RFC 4422, appendix A).
     """
-    request = bind_operation(_LDAP_VERSION, ldap3.SASL, sasl_mechanism="EXTERNAL", sasl_credentials=b"")
+    request = bind_operation(_LDAP_VERSION, ldap3.SASL, sasl_mechanism=mechanism, sasl_credentials=credentials)
     return cast("bytes", encode_op(request))
 
 

@@ -29,6 +29,7 @@ SUCCESS, OPERATIONS_ERROR, NO_SUCH_OBJECT, INVALID_DN_SYNTAX, INVALID_CREDENTIAL
     49,
     50,
 )
+STRONGER_AUTH_REQUIRED, SASL_IN_PROGRESS = 8, 14
 LIMITS = frozenset({3, 4, 11})
 """timeLimitExceeded, sizeLimitExceeded and adminLimitExceeded: what came is good, and more was there."""
 _FILTER = {17, 18, 21}
@@ -36,7 +37,8 @@ _BAD_USER = {19, 32, 34, 48, INVALID_CREDENTIALS, 53}
 """What servers answer to a bind whose user or password is wrong, locked, expired or in a form they do not take."""
 
 _REFERRAL = 0xA3
-_RESPONSE_VALUE = 0x8B
+_VALUES = {0x8B, 0x87}
+"""responseValue (section 4.12) and serverSaslCreds (section 4.2.2)."""
 _LONGEST_TEXT = 300
 """Characters of a server's own words that are shown: enough for Active Directory's, little enough for one line."""
 _WIDEST_LETTER = 4
@@ -44,12 +46,12 @@ _WIDEST_LETTER = 4
 _MOST_REFERRALS = 10
 """Shown of those that come with a result; none is followed."""
 
-_TLS_HINT = "Set tls to `starttls` or `ldaps`: this server does not take a password over a plain connection."
+TLS_HINT = "Set tls to `starttls` or `ldaps`: this server does not take a password over a plain connection."
 _COMMON: dict[int, tuple[type[DirectoryError], str]] = {
     7: (AccessRefused, "The server allows no simple bind; its administrator has to."),
-    8: (AccessRefused, _TLS_HINT),
+    STRONGER_AUTH_REQUIRED: (AccessRefused, TLS_HINT),
     10: (AccessRefused, "Name that server in the query: credentials are never sent to a host that a referral names."),
-    13: (AccessRefused, _TLS_HINT),
+    13: (AccessRefused, TLS_HINT),
     INVALID_CREDENTIALS: (CredentialsRefused, "Check the user and the password."),
     INSUFFICIENT_ACCESS: (AccessRefused, "Ask the directory's administrator for the right to read the base."),
     51: (ServerBusy, ""),
@@ -75,7 +77,7 @@ _ACTIVE_DIRECTORY_REASONS = {
 class Result:
     """What the server said at the end of an operation, and the values of the controls that came with it.
 
-    `value` is the responseValue of an extended operation (RFC 4511, section 4.12).
+    `value` is the responseValue of an extended operation (RFC 4511, section 4.12), or what a bind by SASL goes on with.
     """
 
     code: int
@@ -109,7 +111,7 @@ def parse_result(op: bytes, controls: bytes = b"") -> Result:
             for uri in ber.elements(op, part.start, part.stop)
         )[:_MOST_REFERRALS],
         controls=_controls(controls),
-        value=next((op[part.start : part.stop] for part in parts[3:] if part.tag == _RESPONSE_VALUE), b""),
+        value=next((op[part.start : part.stop] for part in parts[3:] if part.tag in _VALUES), b""),
     )
 
 

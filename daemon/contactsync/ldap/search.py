@@ -28,6 +28,8 @@ _MOST_EMPTY_PAGES = 100
 A cookie that stays the same proves nothing: 389 Directory Server numbers its searches and sends the number each time.
 """
 
+_LDAPSEARCH = {Auth.SIMPLE: ["-x"], Auth.KERBEROS: ["-Y", "GSSAPI"], Auth.EXTERNAL: ["-Y", "EXTERNAL"]}
+
 _AHEAD_OCTETS = 4 << 20
 """What may be kept while fingerprints are read: some of the first pages; the server works on the next one meanwhile."""
 
@@ -150,10 +152,9 @@ class _Search:
 
 def ldapsearch_command(session: Session, request: SearchRequest, *, paged: bool) -> str:
     """The same search for a shell; it asks for the password."""
-    how = ["-Y", "EXTERNAL"] if session.auth is Auth.EXTERNAL else ["-x"]
-    words = ["ldapsearch", *how, "-LLL", "-H", session.server]
+    words = ["ldapsearch", *_LDAPSEARCH[session.auth], "-LLL", "-H", session.server]
     words += ["-ZZ"] if session.starttls else []
-    words += ["-D", session.user, "-W"] if session.user else []
+    words += ["-D", session.user, "-W"] if session.user and session.auth is Auth.SIMPLE else []
     words += ["-b", request.base, "-s", request.scope.value, "-a", "never"]
     if paged:
         words += ["-E", f"pr={request.page_size}/noprompt"]

@@ -243,6 +243,11 @@ class Wire:
         """
         return not self._buffer.unread and not self._buffer.grown and self._is_quiet()
 
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """The server's own certificate (DER); None without TLS."""
+        return self._socket.getpeercert(binary_form=True) if isinstance(self._socket, ssl.SSLSocket) else None
+
     def _is_quiet(self) -> bool:
         """Whether nothing is there to be received at this moment, not even the connection's end."""
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
