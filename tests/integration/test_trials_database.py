@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -20,9 +22,10 @@ from contactsync.demo.slapd import PrivateSlapd
 from contactsync.errors import DatabaseUnavailable
 from contactsync.ldap.mapping import MapLimits
 from contactsync.model import Counts, Outcome, RunReport
+from contactsync.runner import Runner
 from contactsync.store.pool import connection_of, open_pool
 from tests.borrowed import short_directory
-from tests.integration.folders import SyncedFolder, change, people
+from tests.integration.folders import BRISK, SyncedFolder, change, people
 from tests.integration.postgres import FragilePostgres
 
 MIB = 1 << 20
@@ -73,13 +76,13 @@ def fragile_folder(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def backends(folder: SyncedFolder) -> list[int]:
-    """The processes that serve the pool of the folder's runs."""
+def backends(folder: SyncedFolder, application_name: str = "contactsync") -> list[int]:
+    """The processes that serve the pool of the folder's runs, or another pool."""
     query = (
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        " AND application_name = 'contactsync'"
+        " AND application_name = %s"
     )
-    return [row["pid"] for row in folder.query(query)]
+    return [row["pid"] for row in folder.query(query, application_name)]
 
 
 def at(stage: str, act: Callable[[], object], *, entries: int = 0) -> Callable[[str, Counts], None]:
@@ -201,6 +204,32 @@ def test_a_backend_terminated_inside_the_apply(fragile_folder: SyncedFolder, whe
     report = folder.run()
     folder.query("DROP FUNCTION hang_up CASCADE")
     expect_lost(folder, report)
+    assert folder.rows() == before
+    folder.expect_in_step()
+
+
+@pytest.mark.parametrize("stage", ["connect", "fingerprints", "stage", "plan", "apply"])
+def test_a_postgresql_that_says_nothing_any_more(
+    fragile_folder: SyncedFolder, fragile_database: str, stage: str
+) -> None:
+    """As behind a network that forgot the connection: the run ends after a while, and the next has another one."""
+    folder, before = fragile_folder, fragile_folder.rows()
+    frozen: list[int] = []
+
+    def freeze() -> None:
+        for pid in backends(folder, "frozen"):
+            os.kill(pid, signal.SIGSTOP)
+            frozen.append(pid)
+
+    with open_pool(fragile_database, max_size=2, timeout=3, silence=0.3, application_name="frozen") as pool:
+        runner = Runner(pool, folder.box, BRISK, {})
+        try:
+            report = folder.run(at(stage, freeze), runner=runner)
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+    expect_lost(folder, report)
+    folder.expect_sentences(report.error, "it said nothing for 0.3 seconds")
     assert folder.rows() == before
     folder.expect_in_step()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import socket
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
@@ -13,22 +16,80 @@ from psycopg_pool import ConnectionPool
 from contactsync.store.errors import translated
 from contactsync.store.statements import statement
 
-Pool = ConnectionPool[Connection[Any]]
+Value = TypeVar("Value")
 
 RECONNECT_SECONDS = 3.0
 """How long the pool tries by itself to replace a lost connection, with growing pauses; then the next who asks makes it
 try at once. With psycopg's five minutes the pauses outlast the outage by far."""
+SILENCE_SECONDS = 600.0
+"""How long PostgreSQL may be at one statement, or wait for a lock, without a word. A connection that the network has
+forgotten looks just the same, and nothing else would ever end the wait for it."""
+
+
+class _Impatient(Connection[Any]):
+    """A connection that is given up when the server has said nothing for `silence` seconds."""
+
+    silence = SILENCE_SECONDS
+
+    def wait(self, gen: Generator[Any, Any, Value], *limits: Any, **named_limits: Any) -> Value:
+        """As psycopg's, which everything passes that waits for the server."""
+        return super().wait(self._heard(gen), *limits, **named_limits)
+
+    def _heard(self, gen: Generator[Any, Any, Value]) -> Generator[Any, Any, Value]:
+        """The same generator; psycopg resumes it ten times a second with nothing while there is nothing to read."""
+        heard_at = time.monotonic()
+        silent = False
+        try:
+            state = next(gen)
+            while True:
+                ready = yield state
+                now = time.monotonic()
+                if ready:
+                    heard_at = now
+                elif not silent and now > heard_at + self.silence:
+                    silent = True
+                    _hang_up(self)
+                state = gen.send(ready)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
+        except psycopg.OperationalError:
+            if silent:
+                raise psycopg.OperationalError(f"it said nothing for {self.silence:g} seconds") from None
+            raise
+
+
+Pool = ConnectionPool[_Impatient]
+
+
+def _hang_up(connection: Connection[Any]) -> None:
+    """End the connection below libpq, which then finds it broken."""
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
-def open_pool(conninfo: str, *, max_size: int, timeout: float, application_name: str = "contactsync") -> Iterator[Pool]:
+def open_pool(
+    conninfo: str,
+    *,
+    max_size: int,
+    timeout: float,
+    application_name: str = "contactsync",
+    silence: float = SILENCE_SECONDS,
+) -> Iterator[Pool]:
     """A pool of autocommit connections, opened at once, closed at the end; `timeout` (seconds) bounds every wait.
 
-    A connection is checked before each use, so that a restarted server costs a reconnect and not an error.
-    Raises DatabaseUnavailable.
+    A connection is checked before each use, so that a restarted server costs a reconnect and not an error; one that is
+    waited for in vain for `silence` seconds breaks. Raises DatabaseUnavailable.
     """
+
+    def configure(connection: _Impatient) -> None:
+        connection.silence = silence
+
     pool = Pool(
         conninfo,
+        connection_class=_Impatient,
+        configure=configure,
         min_size=1,
         max_size=max_size,
         timeout=timeout,
