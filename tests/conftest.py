@@ -21,6 +21,13 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the trials of tests/faults be longer, and be repeated."""
+    group = parser.getgroup("contactsync")
+    group.addoption("--faults", type=int, default=1, metavar="TIMES", help="try so many times as many faults")
+    group.addoption("--fault-seed", default="1", metavar="SEED", help="what everything left to chance goes by")
+
+
 @pytest.fixture
 def make_slapd(tmp_path: Path) -> Iterator[Callable[..., PrivateSlapd]]:
     """Start as many private servers as a test asks for: `make_slapd(ldif=..., size_limit=...)`."""

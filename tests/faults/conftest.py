@@ -1,0 +1,34 @@
+"""What the trials with faults share: servers of their own behind proxies, and how many faults there are to be."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+
+from contactsync.demo.people import write_people
+from tests.faults.world import World, world
+
+PEOPLE = 60
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Run a directory of sixty people and a PostgreSQL, both behind proxies."""
+    stream = io.BytesIO()
+    write_people(stream, PEOPLE)
+    with world(tmp_path_factory.mktemp("troubled"), stream.getvalue().decode()) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> str:
+    """Everything that is left to chance goes by this."""
+    return str(pytestconfig.getoption("--fault-seed"))
+
+
+@pytest.fixture(scope="session")
+def times(pytestconfig: pytest.Config) -> int:
+    """How many times as much is to be tried as in the usual tests."""
+    return int(pytestconfig.getoption("--faults"))

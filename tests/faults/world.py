@@ -1,0 +1,110 @@
+"""A directory, a PostgreSQL, a folder between them, and a proxy before each server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from contactsync.demo.slapd import PrivateSlapd
+from contactsync.store.pool import Pool, open_pool
+from tests.borrowed import short_directory
+from tests.integration.folders import SyncedFolder
+from tests.integration.postgres import FragilePostgres
+from tests.integration.proxy import LDAP_LENGTHS, POSTGRESQL_LENGTHS, Proxy
+
+SOCKET = ".s.PGSQL.5432"
+PATIENCE = 20.0
+"""Seconds after which something that should have ended is said to be left behind."""
+_LEFT_IN_DATABASE = """
+SELECT 'a lock' AS what FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+WHERE l.locktype = 'advisory' AND d.datname = current_database()
+UNION ALL
+SELECT 'a temporary table' FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'
+UNION ALL
+SELECT 'a transaction: ' || query FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+  AND state NOT IN ('idle', 'disabled')
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything of it; `plain` and `tls` are proxies before the directory's two ports, `database` is the third.
+
+    `conninfo` leads to PostgreSQL itself, `through` by way of its proxy, as `pool` does.
+    """
+
+    slapd: PrivateSlapd
+    postgres: FragilePostgres
+    conninfo: str
+    through: str
+    plain: Proxy
+    tls: Proxy
+    database: Proxy
+    pool: Pool
+
+    def folder(self, way: str, **columns: Any) -> SyncedFolder:
+        """A folder whose definition goes to the directory in clear text, by StartTLS or by LDAPS."""
+        proxy = self.directory(way)
+        scheme = "ldaps" if way == "ldaps" else "ldap"
+        columns.setdefault("query", f"{scheme}://127.0.0.1:{proxy.port}/{self.slapd.suffix}")
+        columns.setdefault("tls", "none" if way == "plain" else "auto")
+        return SyncedFolder(self.conninfo, self.pool, self.slapd, **columns)
+
+    def directory(self, way: str) -> Proxy:
+        """The proxy that such a folder goes through."""
+        return self.tls if way == "ldaps" else self.plain
+
+    @property
+    def proxies(self) -> tuple[Proxy, ...]:
+        """All three."""
+        return self.plain, self.tls, self.database
+
+    def leftovers(self, folder: SyncedFolder) -> list[str]:
+        """What nobody needs between two runs: what they left in PostgreSQL, and their threads and connections."""
+        left = [row["what"] for row in folder.query(_LEFT_IN_DATABASE)]
+        left += [thread.name for thread in threading.enumerate() if thread.name.startswith("beside")]
+        left += [f"{proxy.open} connections to the directory" for proxy in (self.plain, self.tls) if proxy.open]
+        return left
+
+    def footprint(self) -> tuple[int, int]:
+        """The threads of this process and its open files, without those that the proxies need for what is open."""
+        threads = [thread for thread in threading.enumerate() if thread.name != "proxy"]
+        # One on each side of the proxy, and the client's own.
+        return len(threads), len(list(Path("/proc/self/fd").iterdir())) - 3 * sum(proxy.open for proxy in self.proxies)
+
+    def expect_footprint(self, before: tuple[int, int]) -> None:
+        """No more threads and files than before."""
+        wait_until(lambda: self.footprint() == before, lambda: f"threads and files: {self.footprint()}, were {before}")
+
+
+@contextmanager
+def world(place: Path, ldif: str = "") -> Iterator[World]:
+    """Start everything."""
+    with ExitStack() as stack:
+        postgres = stack.enter_context(FragilePostgres(stack.enter_context(short_directory())))
+        slapd = stack.enter_context(PrivateSlapd(place / "slapd", ldif=ldif))
+        conninfo = postgres.new_database()
+        ours = stack.enter_context(short_directory())
+        target = Path(str(conninfo_to_dict(conninfo)["host"])) / SOCKET
+        database = stack.enter_context(closing(Proxy(target, listen=ours / SOCKET, lengths=POSTGRESQL_LENGTHS)))
+        plain = stack.enter_context(closing(Proxy(slapd.port, lengths=LDAP_LENGTHS)))
+        tls = stack.enter_context(closing(Proxy(slapd.tls_port)))
+        through = make_conninfo(conninfo, host=str(ours))
+        pool = stack.enter_context(open_pool(through, max_size=3, timeout=5))
+        yield World(slapd, postgres, conninfo, through, plain, tls, database, pool)
+
+
+def wait_until(condition: Callable[[], object], what: Callable[[], str]) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, what()
+        time.sleep(0.01)
