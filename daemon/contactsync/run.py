@@ -133,7 +133,13 @@ class Run:
             self._deadline.remaining()
             photos = snapshot.staging.photos
             apply_plan(self._connection, definition, snapshot.columns, plan, run_id=run_id, photos=photos)
-            note_applied(self._connection, self._report, _outcome(plan))
+            note_applied(
+                self._connection,
+                self._report,
+                _outcome(plan),
+                source_digest=snapshot.digest,
+                mapping_digest=snapshot.source.mapping.digest,
+            )
             self._settle()
         record_rejected(self._connection, definition, run_id=run_id)
 

@@ -436,17 +436,19 @@ def test_an_applied_run_is_no_interrupted_one(folder: Folder) -> None:
         plan = make_plan(folder.connection, folder.definition, columns)
         apply_plan(folder.connection, folder.definition, columns, plan, run_id=report.run_id)
         report.counts.inserted = plan.inserts
-        note_applied(folder.connection, report, Outcome.CHANGED)
+        note_applied(folder.connection, report, Outcome.CHANGED, source_digest=b"s", mapping_digest=b"m")
     begin_run(folder.connection, folder.definition, Trigger.MANUAL)
     (row, _) = folder.query("SELECT outcome, inserted, error FROM contactsync.sync_runs ORDER BY run_id")
     assert row == {"outcome": "changed", "inserted": 1, "error": None}
+    (known,) = folder.query("SELECT source_digest, mapping_digest FROM contactsync.sync_status")
+    assert known == {"source_digest": b"s", "mapping_digest": b"m"}
 
 
 def test_a_run_that_lost_its_connection_after_the_commit_learns_that_it_succeeded(folder: Folder) -> None:
     """The row's outcome stands, and the report follows it."""
     report = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
     report.counts.inserted = 3
-    note_applied(folder.connection, report, Outcome.CHANGED)
+    note_applied(folder.connection, report, Outcome.CHANGED, source_digest=b"s", mapping_digest=b"m")
     believed = replace(report, outcome=Outcome.FAILED, error="The connection broke.", counts=Counts())
     finish_run(folder.connection, believed)
     assert (believed.outcome.value, believed.error, believed.counts.inserted) == ("changed", None, 3)

@@ -48,9 +48,16 @@ def begin_run(connection: Connection[Any], definition: Definition, trigger: Trig
     return RunReport(run_id, definition, trigger, started_at, entries_before=entries_before)
 
 
-def note_applied(connection: Connection[Any], report: RunReport, outcome: Outcome) -> None:
-    """Write the outcome and the counts in the transaction that applies the plan. Raises psycopg.Error."""
-    connection.execute(statement("note_applied"), {**_key(report), "outcome": outcome.value, **asdict(report.counts)})
+def note_applied(
+    connection: Connection[Any], report: RunReport, outcome: Outcome, *, source_digest: bytes, mapping_digest: bytes
+) -> None:
+    """Write what was done, in the transaction that applies the plan: the outcome, the counts, what the contacts go by.
+
+    Raises psycopg.Error.
+    """
+    digests = {"source_digest": source_digest, "mapping_digest": mapping_digest}
+    values = {**_key(report), "outcome": outcome.value, **asdict(report.counts), **digests}
+    connection.execute(statement("note_applied"), values)
 
 
 def finish_run(connection: Connection[Any], report: RunReport) -> None:

@@ -24,10 +24,12 @@ WITH abandoned AS MATERIALIZED (
         outcome = coalesce(r.outcome, 'interrupted'), finished_at = now()
     FROM abandoned AS a
     WHERE r.folder_id = a.folder_id AND r.run_id = a.run_id
-    RETURNING r.folder_id, r.run_id, r.definition_id, r.definition, r.outcome
+    RETURNING r.folder_id, r.run_id, r.definition_id, r.definition, r.outcome, r.source_digest, r.mapping_digest
 ), noted AS (
     UPDATE contactsync.sync_status AS s
-    SET last_outcome = m.outcome, last_run_id = m.run_id
+    SET last_outcome = m.outcome, last_run_id = m.run_id,
+        source_digest = coalesce(m.source_digest, s.source_digest),
+        mapping_digest = coalesce(m.mapping_digest, s.mapping_digest)
     FROM marked AS m
     WHERE s.folder_id = m.folder_id AND s.definition_id = m.definition_id
 )
@@ -53,10 +55,16 @@ WITH may_run AS MATERIALIZED (
         outcome = coalesce(outcome, 'interrupted'), finished_at = now()
     WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND finished_at IS NULL
       AND EXISTS (SELECT FROM may_run)
+    RETURNING run_id, source_digest, mapping_digest
+), applied AS (
+    SELECT source_digest, mapping_digest FROM interrupted WHERE mapping_digest IS NOT NULL ORDER BY run_id DESC LIMIT 1
 ), noted AS (
-    INSERT INTO contactsync.sync_status (folder_id, definition_id, last_started_at)
+    INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, last_started_at)
     SELECT %(folder_id)s, %(definition_id)s, now() FROM may_run
-    ON CONFLICT (folder_id, definition_id) DO UPDATE SET last_started_at = excluded.last_started_at
+    ON CONFLICT (folder_id, definition_id) DO UPDATE
+    SET last_started_at = excluded.last_started_at,
+        source_digest = coalesce((SELECT source_digest FROM applied), s.source_digest),
+        mapping_digest = coalesce((SELECT mapping_digest FROM applied), s.mapping_digest)
 )
 INSERT INTO contactsync.sync_runs (folder_id, definition_id, definition, trigger)
 SELECT %(folder_id)s, %(definition_id)s, %(definition)s, %(trigger)s FROM may_run
@@ -70,7 +78,8 @@ RETURNING run_id, started_at, (
 -- Written with the changes themselves, so that the record tells the truth whatever happens after the commit.
 UPDATE contactsync.sync_runs
 SET outcome = %(outcome)s, inserted = %(inserted)s, updated = %(updated)s, deleted = %(deleted)s,
-    refreshed = %(refreshed)s, rejected = %(rejected)s
+    refreshed = %(refreshed)s, rejected = %(rejected)s,
+    source_digest = %(source_digest)s, mapping_digest = %(mapping_digest)s
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
 
 -- name: finish_run
@@ -91,7 +100,7 @@ WITH finished AS (
         error = CASE WHEN outcome IS NULL THEN %(error)s END,
         outcome = coalesce(outcome, %(outcome)s)
     WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
-    RETURNING outcome, inserted, updated, deleted, refreshed, rejected
+    RETURNING outcome, inserted, updated, deleted, refreshed, rejected, source_digest, mapping_digest
 ), truth AS (
     -- Somebody may have closed the record already; the run's own word is all there is then.
     SELECT t.outcome, CASE WHEN t.outcome = %(outcome)s THEN %(state)s ELSE 'valid' END AS state,
@@ -103,8 +112,8 @@ WITH finished AS (
         reason = CASE WHEN d.revision <> %(revision)s OR t.state IS NULL THEN s.reason
                       WHEN t.state <> 'valid' THEN t.error END,
         last_run_id = %(run_id)s, last_outcome = t.outcome,
-        source_digest = coalesce(%(source_digest)s, s.source_digest),
-        mapping_digest = coalesce(%(mapping_digest)s, s.mapping_digest),
+        source_digest = coalesce((SELECT source_digest FROM finished), %(source_digest)s, s.source_digest),
+        mapping_digest = coalesce((SELECT mapping_digest FROM finished), %(mapping_digest)s, s.mapping_digest),
         last_success_at = CASE WHEN t.outcome IN ('unchanged', 'changed') THEN clock_timestamp()
                                ELSE s.last_success_at END
     FROM contactsync.sync_definitions AS d, truth AS t

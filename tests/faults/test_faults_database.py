@@ -1,0 +1,66 @@
+"""Runs while the connection to PostgreSQL is delayed, stalled, cut, reset, refused, corrupted and slowed down."""
+
+from __future__ import annotations
+
+import pytest
+
+from contactsync.model import Counts, Outcome
+from contactsync.runner import Runner
+from contactsync.store.pool import open_pool
+from tests.faults.oracle import brought, recomputed
+from tests.faults.trial import Trial, faults, repeatable
+from tests.faults.world import World
+from tests.integration.folders import BRISK
+from tests.integration.proxy import Fault, Harm
+
+STUCK = {Harm.STALL, Harm.CORRUPT}
+"""A message that is not understood is one that never came, too."""
+READING = {"search", "fingerprints", "stage"}
+"""While these go on, one thread reads fingerprints and stages what is new."""
+
+
+def test_faults_between_the_daemon_and_postgresql(troubled: World, seed: str, times: int) -> None:
+    """Whatever happens at whichever octet: the folder is the old or the new one, and the run says which."""
+    folder = troubled.folder("plain")
+    trial = Trial(troubled, folder, troubled.database)
+    assert folder.run().outcome is Outcome.CHANGED
+    spans = trial.measure()
+    with open_pool(troubled.through, max_size=1, timeout=2, silence=0.5) as impatient:
+        patient, hasty = (Runner(pool, folder.box, BRISK, {}) for pool in (troubled.pool, impatient))
+        footprint = troubled.footprint()
+        for fault in faults(seed, spans, each=times):
+            troubled.pool.timeout = 0.3 if fault.harm is Harm.REFUSE else 10
+            with repeatable(fault, seed):
+                trial.run(fault, runner=hasty if fault.harm in STUCK else patient)
+        troubled.expect_footprint(footprint)
+    stages = trial.tried.stages.keys()
+    assert stages >= {"begin", "plan", "apply"}, trial.tried
+    assert stages & READING, trial.tried
+    assert {Outcome.CHANGED, Outcome.FAILED} <= trial.tried.outcomes.keys()
+
+
+@pytest.mark.parametrize("harm", [Harm.CUT, Harm.REFUSE])
+def test_a_mapping_that_is_set_back_after_a_run_whose_end_was_lost(troubled: World, harm: Harm) -> None:
+    """The commit arrived and its answer did not: what the contacts go by now is known all the same.
+
+    To the run itself where it can look, or to the next one that marks its row.
+    """
+    folder = troubled.folder("plain")
+    assert folder.run().outcome is Outcome.CHANGED
+    # It asks for the same attributes, so that no entry looks different.
+    folder.edit(mapping={"fields": {"title": "sn", "nickname": "title"}})
+
+    def progress(stage: str, _counts: Counts) -> None:
+        if stage == "apply":
+            troubled.database.arm(Fault(harm, to_server=False, after=0, at=b"COMMIT\0"))
+
+    troubled.pool.timeout = 0.3 if harm is Harm.REFUSE else 10
+    report = folder.run(progress)
+    assert troubled.database.struck
+    troubled.database.heal()
+    troubled.pool.timeout = 10
+    assert folder.row(report.run_id)["outcome"] == "changed"
+    assert all(contact["title"] == contact["family_name"] for contact in brought(folder).values())
+    folder.edit(mapping=None)
+    assert folder.run().outcome is Outcome.CHANGED
+    assert brought(folder) == recomputed(troubled.slapd)
