@@ -64,3 +64,14 @@ def test_a_mapping_that_is_set_back_after_a_run_whose_end_was_lost(troubled: Wor
     folder.edit(mapping=None)
     assert folder.run().outcome is Outcome.CHANGED
     assert brought(folder) == recomputed(troubled.slapd)
+
+
+def test_a_server_that_answers_a_copy_twice(troubled: World) -> None:
+    """It does not understand the end of the rows, and says that and then that it hangs up."""
+    folder = troubled.folder("plain")
+    before = folder.rows()
+    troubled.database.arm(Fault(Harm.CORRUPT, to_server=True, after=0, at=b"COPY pg_temp.staged"))
+    report = folder.run()
+    assert troubled.database.struck
+    folder.expect_failure(report, "database.unavailable", "The connection to PostgreSQL broke")
+    assert folder.rows() == before

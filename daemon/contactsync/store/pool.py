@@ -57,6 +57,10 @@ class _Impatient(Connection[Any]):
             if silent:
                 raise psycopg.OperationalError(f"it said nothing for {self.silence:g} seconds") from None
             raise
+        except ValueError:
+            # psycopg takes it for granted that a COPY has one answer; one that is cut short may have a second.
+            _hang_up(self)
+            raise psycopg.OperationalError("what the server answered is not whole") from None
 
 
 Pool = ConnectionPool[_Impatient]
