@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -17,6 +17,8 @@ from tests.faults.world import World, wait_until
 from tests.integration.folders import SyncedFolder, change
 from tests.integration.proxy import Fault, Harm, Proxy
 
+CONNECTION = tuple(harm for harm in Harm if harm is not Harm.KILL)
+"""What happens to a connection while both sides live."""
 _NEW_RUNS = "SELECT * FROM contactsync.sync_runs WHERE definition_id = %s AND run_id > %s ORDER BY run_id"
 _LAST_RUN = "SELECT coalesce(max(run_id), 0) AS run_id FROM contactsync.sync_runs"
 _HISTORY = "SELECT action FROM contactsync.contact_changes WHERE folder_id = %s AND run_id = %s"
@@ -81,13 +83,21 @@ class Trial:
             if start[to_server] < end[to_server]
         ]
 
-    def run(self, fault: Fault, *, runner: Runner | None = None, **options: Any) -> Outcome | None:
+    def run(
+        self,
+        fault: Fault,
+        kill: Callable[[], object] = lambda: None,
+        *,
+        runner: Runner | None = None,
+        **options: Any,
+    ) -> Outcome | None:
         """Change something, make a run with the fault, look, and make one without. None: no run could be begun."""
         folder = self.folder
         change(self.world.slapd)
         before, held = folder.rows(), brought(folder)
         last = folder.query(_LAST_RUN)[0]["run_id"]
-        self.proxy.arm(fault)
+        self.world.pool.check()  # a connection that has to be made anew would shift the octets
+        self.proxy.arm(fault, kill)
         report = self._attempt(runner, options)
         struck = self.proxy.struck
         self.proxy.heal()
@@ -168,12 +178,12 @@ def _ids(rows: list[dict[str, Any]], keys: Any) -> dict[str, int]:
     return {row["source_key"]: row["contact_id"] for row in rows if row["source_key"] in keys}
 
 
-def faults(seed: object, spans: list[Span], *, each: int) -> Iterator[Fault]:
+def faults(seed: object, spans: list[Span], *, each: int, harms: Iterable[Harm] = CONNECTION) -> Iterator[Fault]:
     """Faults of each kind in each stage, `each` of them, at an octet that is left to chance."""
     random = Random(str(seed))  # noqa: S311 -- repeatable, not secret
     stages = list(dict.fromkeys(span.stage for span in spans))
     for _ in range(each):
-        for harm in Harm:
+        for harm in harms:
             for stage in stages:
                 span = random.choice([span for span in spans if span.stage == stage])
                 yield Fault(harm, span.to_server, random.randrange(span.start, span.stop))

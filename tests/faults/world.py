@@ -26,7 +26,7 @@ _LEFT_IN_DATABASE = """
 SELECT 'a lock' AS what FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
 WHERE l.locktype = 'advisory' AND d.datname = current_database()
 UNION ALL
-SELECT 'a temporary table' FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'
+SELECT 'a temporary table' FROM pg_class WHERE relpersistence = 't' AND relkind = 'r' AND NOT %s
 UNION ALL
 SELECT 'a transaction: ' || query FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
@@ -69,7 +69,7 @@ class World:
 
     def leftovers(self, folder: SyncedFolder) -> list[str]:
         """What nobody needs between two runs: what they left in PostgreSQL, and their threads and connections."""
-        left = [row["what"] for row in folder.query(_LEFT_IN_DATABASE)]
+        left = [row["what"] for row in folder.query(_LEFT_IN_DATABASE, self.postgres.crashes > 0)]
         left += [thread.name for thread in threading.enumerate() if thread.name.startswith("beside")]
         left += [f"{proxy.open} connections to the directory" for proxy in (self.plain, self.tls) if proxy.open]
         return left

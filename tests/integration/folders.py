@@ -125,7 +125,7 @@ class SyncedFolder:
             report = runner.run(self.definition_id, Trigger.MANUAL, progress)
         self.log += lines
         self.expect_no_password(repr(report), *lines)
-        assert "Traceback" not in "".join(lines)
+        assert not [line for line in lines if "Traceback" in line]
         assert [line for line in lines if '"run.finished"' in line] == lines[-1:]
         return report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,8 @@ _numbers = count(1)
 class FragilePostgres:
     """An embedded server in `state_dir` that can be crashed and started again, always at the same conninfo.
 
-    `newest` is the name of the database that was made last.
+    `newest` is the name of the database that was made last. After one of its `crashes` PostgreSQL lists temporary
+    tables of processes that are no more, until its autovacuum comes by.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -36,6 +37,7 @@ class FragilePostgres:
         self._uses = ExitStack()
         self.conninfo = ""
         self.newest = ""
+        self.crashes = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -52,12 +54,26 @@ class FragilePostgres:
         if self.pid is None:
             self.conninfo = self._uses.enter_context(embedded_server(self._state_dir, options={"fsync": "off"}))
 
-    def crash(self) -> None:
+    def crash(self, number: int = signal.SIGQUIT) -> None:
         """End it at once, as `pg_ctl stop -m immediate` does: without a word to clients, and without a checkpoint."""
         if self.pid is not None:
-            os.kill(self.pid, signal.SIGQUIT)
+            self.crashes += 1
+            os.kill(self.pid, number)
             while self.pid is not None:
                 time.sleep(0.01)
+
+    def kill_backends(self, *pids: int) -> None:
+        """End some of its processes at once (SIGKILL), and wait until it has recovered from that by itself."""
+        self.crashes += 1
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        # Until it has noticed it lets people in, and throws them out again.
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            time.sleep(0.01)
+        while True:
+            with suppress(psycopg.OperationalError), psycopg.connect(self.conninfo):
+                return
+            time.sleep(0.01)
 
     def new_database(self, tablespace: str = "pg_default") -> str:
         """Make and migrate a database, and give its conninfo."""

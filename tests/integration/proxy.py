@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from select import select
@@ -38,6 +38,7 @@ class Harm(StrEnum):
     REFUSE = "refuse"
     CORRUPT = "corrupt"
     TRICKLE = "trickle"
+    KILL = "kill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ class Fault:
 
     A connection that stalls passes nothing on any more and stays open. One that is refused is reset, and so is every
     other; no new ones are accepted until the proxy is healed. What is corrupted is one octet: that very one, or where
-    the proxy can tell messages apart the first of the next message. `at` says instead of `after` which octets have to
-    come.
+    the proxy can tell messages apart the first of the next message. To kill is to call what the proxy was armed with.
+    `at` says instead of `after` which octets have to come.
     """
 
     harm: Harm
@@ -114,6 +115,7 @@ class Proxy:
         self._path = listen
         self._lengths = lengths
         self._fault: Fault | None = None
+        self._kill: Callable[[], object] = lambda: None
         self._guard = threading.Lock()
         self._clients: list[socket.socket] = []
         self._silenced: list[socket.socket] = []
@@ -141,10 +143,10 @@ class Proxy:
         """Pass on nothing more of the connections that are open now, as a firewall that has forgotten them."""
         self._silenced = list(self._clients)
 
-    def arm(self, fault: Fault | None) -> None:
+    def arm(self, fault: Fault | None, kill: Callable[[], object] = lambda: None) -> None:
         """Let a fault happen, counted from here; None: only count."""
         with self._guard:
-            self._fault, self.struck = fault, None
+            self._fault, self.struck, self._kill = fault, None, kill
             self.passed = {True: 0, False: 0}
 
     def heal(self) -> None:
@@ -233,8 +235,10 @@ class Proxy:
             self.passed[to_server] += len(octets)
             if fault is None or fault.to_server is not to_server:
                 return octets, None, b""
-            place = octets.find(fault.at) if fault.at else max(0, fault.after - first)
-            if fault.harm is Harm.CORRUPT:
+            if fault.at and fault.at in octets:
+                fault = self._fault = replace(fault, after=first + octets.index(fault.at) + 1, at=b"")
+            place = -1 if fault.at else max(0, fault.after - first)
+            if fault.harm is Harm.CORRUPT and not fault.at:
                 place = next((begin for begin in begins if begin >= place), -1)
             if not 0 <= place < len(octets):
                 return octets, None, b""
@@ -248,6 +252,9 @@ class Proxy:
             stream.sink.sendall(rest)
         elif fault.harm is Harm.STALL:
             self._silenced.append(client)
+        elif fault.harm is Harm.KILL:
+            self._kill()
+            stream.sink.sendall(rest)
         elif fault.harm is Harm.CORRUPT:
             stream.sink.sendall(bytes((rest[0] ^ 0xFF,)) + rest[1:])
         elif fault.harm is Harm.TRICKLE:
