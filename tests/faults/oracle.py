@@ -5,6 +5,8 @@ ldap3's ordinary search and decoders read it, and the few fields are written out
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Any
 
 from contactsync.demo.slapd import PrivateSlapd
@@ -20,6 +22,8 @@ _TEXTS = {
     "city": ("l",),
 }
 _LISTS = {"emails": "mail", "work_phones": "telephoneNumber", "mobile_phones": "mobile"}
+_WITH_LINES = {"notes"}
+_CONTROLS = re.compile(r"[\x00-\x1f]+")
 _ATTRIBUTES = ["entryUUID", *{name for names in _TEXTS.values() for name in names}, *_LISTS.values()]
 
 Contact = dict[str, Any]
@@ -39,15 +43,19 @@ def recomputed(
 def _contact(dn: str, attributes: dict[str, list[bytes]]) -> Contact:
     contact: Contact = {"source_dn": dn}
     for field, names in _TEXTS.items():
-        contact[field] = next((_values(attributes, name)[0] for name in names if _values(attributes, name)), None)
+        texts = [text for name in names for text in _values(attributes, name)]
+        if field not in _WITH_LINES:
+            texts = [_CONTROLS.sub(" ", text) for text in texts]
+        contact[field] = texts[0] if texts else None
     for field, name in _LISTS.items():
         contact[field] = _values(attributes, name)
     return contact
 
 
 def _values(attributes: dict[str, list[bytes]], name: str) -> list[str]:
-    """In the order of the octets."""
-    return [octets.decode().strip() for octets in sorted(attributes.get(name, []))]
+    """Those that are not blank, in the order of their octets, with letters and accents put together."""
+    texts = [unicodedata.normalize("NFC", octets.decode()).strip() for octets in sorted(attributes.get(name, []))]
+    return [text for text in texts if text]
 
 
 def brought(folder: SyncedFolder) -> dict[str, Contact]:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
+from threading import Event
 from typing import Any
 
 from contactsync.errors import ContactsyncError, DatabaseError
 from contactsync.model import Counts, Outcome, RunReport
 from contactsync.runner import Runner
 from tests.faults.oracle import brought, recomputed
-from tests.faults.world import World, wait_until
+from tests.faults.world import PATIENCE, World, wait_until
 from tests.integration.folders import SyncedFolder, change
 from tests.integration.proxy import Fault, Harm, Proxy
 
@@ -97,8 +98,16 @@ class Trial:
         before, held = folder.rows(), brought(folder)
         last = folder.query(_LAST_RUN)[0]["run_id"]
         self.world.pool.check()  # a connection that has to be made anew would shift the octets
-        self.proxy.arm(fault, kill)
+        killed = Event()
+
+        def kill_and_tell() -> None:
+            kill()
+            killed.set()
+
+        self.proxy.arm(fault, kill_and_tell)
         report = self._attempt(runner, options)
+        if self.proxy.struck and fault.harm is Harm.KILL:
+            assert killed.wait(PATIENCE)
         struck = self.proxy.struck
         self.proxy.heal()
         self.world.pool.timeout = 10

@@ -17,7 +17,8 @@ from contactsync.store.pool import Pool, open_pool
 from tests.borrowed import short_directory
 from tests.integration.folders import SyncedFolder
 from tests.integration.postgres import FragilePostgres
-from tests.integration.proxy import LDAP_LENGTHS, POSTGRESQL_LENGTHS, Proxy
+from tests.integration.proxy import Proxy
+from tests.integration.streams import LDAP_LENGTHS, POSTGRESQL_LENGTHS
 
 SOCKET = ".s.PGSQL.5432"
 PATIENCE = 20.0

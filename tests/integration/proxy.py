@@ -9,12 +9,14 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from select import select
+
+from tests.integration.streams import LengthOf, Stream
 
 _TICK = 0.02
 _DELAY_SECONDS = 0.1
@@ -24,8 +26,6 @@ _RESETTING = struct.pack("ii", 1, 0)
 
 Address = int | Path
 """A port of loopback, or the path of a Unix socket."""
-LengthOf = Callable[[bytes], int | None]
-"""How many octets the message that begins with these has; None while that cannot be told."""
 
 
 class Harm(StrEnum):
@@ -61,37 +61,6 @@ class Fault:
         return f"{self.harm} at {where} to the {'server' if self.to_server else 'client'}"
 
 
-class _Stream:
-    """One direction of a connection; knows where in it messages begin."""
-
-    def __init__(self, source: socket.socket, sink: socket.socket, length_of: LengthOf | None) -> None:
-        self.source, self.sink = source, sink
-        self._length_of = length_of
-        self._head = b""
-        self._left = 0
-
-    def begins(self, octets: bytes) -> Sequence[int]:
-        """The places in `octets`, which are the next of the stream, where messages begin; all where nobody can tell."""
-        if self._length_of is None:
-            return range(len(octets))
-        places = []
-        position = 0
-        while position < len(octets):
-            if not self._left:
-                if not self._head:
-                    places.append(position)
-                self._head += octets[position : position + 1]
-                position += 1
-                length = self._length_of(self._head)
-                if length is not None:
-                    self._left, self._head = length - len(self._head), b""
-                continue
-            step = min(self._left, len(octets) - position)
-            self._left -= step
-            position += step
-        return places
-
-
 class Proxy:
     """Passes connections on to `target`, which may be changed at any time.
 
@@ -119,6 +88,8 @@ class Proxy:
         self._guard = threading.Lock()
         self._clients: list[socket.socket] = []
         self._silenced: list[socket.socket] = []
+        self._doomed: list[socket.socket] = []
+        self._ended: list[socket.socket] = []
         self._slow: dict[socket.socket, int] = {}
         self._refusing = threading.Event()
         self._over = threading.Event()
@@ -150,8 +121,9 @@ class Proxy:
             self.passed = {True: 0, False: 0}
 
     def heal(self) -> None:
-        """Pass everything on again; a connection that was stalled stays so."""
+        """Pass everything on again; connections that were stalled or corrupted end."""
         self.arm(None)
+        self._ended, self._doomed = self._doomed, []
         self._refusing.clear()
 
     def _listen(self) -> socket.socket:
@@ -185,8 +157,8 @@ class Proxy:
     def _serve(self, client: socket.socket) -> None:
         to_server, to_client = self._lengths or (None, None)
         with client, suppress(OSError), self._connect() as server:
-            streams = [_Stream(client, server, to_server), _Stream(server, client, to_client)]
-            while not self._over.is_set() and not self._refusing.is_set():
+            streams = [Stream(client, server, to_server), Stream(server, client, to_client)]
+            while not (self._over.is_set() or self._refusing.is_set() or client in self._ended):
                 sources = [stream.source for stream in streams]
                 ready = select(sources, [], [], _TICK)[0]
                 if not all(self._pass(stream, client) for stream in streams if stream.source in ready):
@@ -203,7 +175,7 @@ class Proxy:
         server.connect(str(self.target))
         return server
 
-    def _pass(self, stream: _Stream, client: socket.socket) -> bool:
+    def _pass(self, stream: Stream, client: socket.socket) -> bool:
         """Pass on what there is one way; False when the connection is to end."""
         downwards = stream.sink is client
         slowly = bool(self.pace) and downwards
@@ -227,7 +199,7 @@ class Proxy:
             time.sleep(self.pace)
         return True
 
-    def _struck_in(self, stream: _Stream, octets: bytes, *, to_server: bool) -> tuple[bytes, Fault | None, bytes]:
+    def _struck_in(self, stream: Stream, octets: bytes, *, to_server: bool) -> tuple[bytes, Fault | None, bytes]:
         """What of these octets is before the fault, the fault if its turn has come, and the rest."""
         begins = stream.begins(octets)
         with self._guard:
@@ -245,17 +217,19 @@ class Proxy:
             self._fault, self.struck = None, fault
         return octets[:place], fault, octets[place:]
 
-    def _strike(self, fault: Fault, stream: _Stream, client: socket.socket, rest: bytes) -> bool:
+    def _strike(self, fault: Fault, stream: Stream, client: socket.socket, rest: bytes) -> bool:
         """Do the harm; False when the connection is to end."""
         if fault.harm is Harm.DELAY:
             time.sleep(_DELAY_SECONDS)
             stream.sink.sendall(rest)
         elif fault.harm is Harm.STALL:
             self._silenced.append(client)
+            self._doomed.append(client)
         elif fault.harm is Harm.KILL:
             self._kill()
             stream.sink.sendall(rest)
         elif fault.harm is Harm.CORRUPT:
+            self._doomed.append(client)
             stream.sink.sendall(bytes((rest[0] ^ 0xFF,)) + rest[1:])
         elif fault.harm is Harm.TRICKLE:
             self._slow[client] = _TRICKLE_OCTETS
@@ -283,20 +257,3 @@ def _reset(side: socket.socket) -> None:
     """Have a socket of TCP send a reset when it is closed."""
     if side.family != socket.AF_UNIX:
         side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESETTING)
-
-
-def ldap_length(head: bytes) -> int | None:
-    """Of an LDAPMessage: tag, length of BER (X.690, section 8.1.3), contents."""
-    if len(head) < 2 or len(head) < 2 + (head[1] & 0x7F if head[1] >= 0x80 else 0):
-        return None
-    return len(head) + (int.from_bytes(head[2:]) if head[1] >= 0x80 else head[1])
-
-
-def postgresql_length(head: bytes) -> int | None:
-    """Of a message of PostgreSQL's protocol (manual, section 54.7): type, length without it; no type in the first."""
-    typed = head[:1] != b"\0"
-    return int.from_bytes(head[typed : typed + 4]) + typed if len(head) >= 4 + typed else None
-
-
-LDAP_LENGTHS = ldap_length, ldap_length
-POSTGRESQL_LENGTHS = postgresql_length, postgresql_length

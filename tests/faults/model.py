@@ -1,0 +1,108 @@
+"""What contactsync does to a folder, in the fewest words of Python: what a state machine compares it with.
+
+Fields after docs/mapping.md, the guard after README.md. Contacts are held by the identity of their entries.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.oracle import Contact
+
+MAPPINGS: dict[str, dict[str, Any] | None] = {
+    "preset": None,
+    "policies": {"fields": {"notes": {"policy": "fill"}, "city": {"policy": "insert"}}},
+    "swapped": {"fields": {"title": "sn", "nickname": "title"}},
+    "shorter": {"fields": {"emails": None, "title": "Staff: {sn}"}},
+}
+ALWAYS_ALLOW, DELETE_SHARE = 2, 0.5
+
+
+@dataclass
+class Definition:
+    """What of it decides about contacts."""
+
+    base: str | None = None
+    filter: str | None = None
+    mapping: str = "preset"
+    max_delete_count: int | None = None
+    allow_empty: bool = False
+
+    @property
+    def source(self) -> tuple[str | None, str | None]:
+        """What is asked for; another one may delete nothing before somebody looked."""
+        return self.base, self.filter
+
+    def mapped(self, found: Contact) -> Contact:
+        """What this mapping makes of an entry, whose contact under the preset is given; without what it leaves out."""
+        contact = dict(found)
+        if self.mapping == "swapped":
+            contact |= {"title": found["family_name"], "nickname": found["title"]}
+        if self.mapping == "shorter":
+            del contact["emails"]
+            contact["title"] = f"Staff: {found['family_name']}"
+        return contact
+
+    def merged(self, old: Contact | None, found: Contact) -> Contact:
+        """What the contact is after a run."""
+        new = self.mapped(found)
+        if old is None:
+            return {"nickname": None, "emails": []} | new
+        if self.mapping == "policies":
+            new["notes"] = old["notes"] or new["notes"]
+            new["city"] = old["city"]
+        return old | new
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run has to do."""
+
+    outcome: str
+    contacts: dict[str, Contact]
+    inserted: int
+    updated: int
+    deleted: frozenset[str]
+
+
+@dataclass
+class Folder:
+    """The contacts that the definition brought, their ids, people's own, and what is known besides."""
+
+    definition: Definition = field(default_factory=Definition)
+    contacts: dict[str, Contact] = field(default_factory=dict)
+    own: dict[int, str] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+    followed: tuple[str | None, str | None] | None = None
+    """The source that it was last filled from."""
+    approved: frozenset[str] | None = None
+    """The deletions that somebody has approved."""
+
+    def expect(self, found: dict[str, Contact]) -> Expected:
+        """What a run has to do when this is what the directory says."""
+        after = {key: self.definition.merged(self.contacts.get(key), entry) for key, entry in found.items()}
+        inserted = after.keys() - self.contacts.keys()
+        updated = {key for key in after.keys() & self.contacts.keys() if after[key] != self.contacts[key]}
+        deleted = frozenset(self.contacts.keys() - after.keys())
+        held = self._must_hold(deleted, found) and not (self.approved is not None and deleted <= self.approved)
+        outcome = "held" if held else "changed" if inserted or updated or deleted else "unchanged"
+        return Expected(outcome, after, len(inserted), len(updated), deleted)
+
+    def _must_hold(self, deleted: frozenset[str], found: dict[str, Contact]) -> bool:
+        definition, number = self.definition, len(deleted)
+        if not deleted:
+            return False
+        if self.followed not in {None, definition.source}:
+            return True
+        if not found:
+            return not definition.allow_empty
+        most = 500 if definition.max_delete_count is None else definition.max_delete_count
+        return number > most or (number > ALWAYS_ALLOW and number > DELETE_SHARE * len(self.contacts))
+
+    def follow(self, expected: Expected) -> None:
+        """It was done."""
+        self.contacts = deepcopy(expected.contacts)
+        self.followed = self.definition.source
+        self.approved = None
