@@ -1,9 +1,12 @@
 # Everything that make does here is listed by `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint fuzz bench lock clean install uninstall setup setup-test setup-bench
+.PHONY: help demo test coverage lint fuzz faults soak bench lock clean install uninstall setup setup-test setup-bench
 SHELL := /bin/sh
 BIN := .venv/bin
 SECONDS ?= 600
+TIMES ?= 20
+SEED ?= 2
+MINUTES ?= 60
 export PYTHON ?= python3
 export DESTDIR PREFIX SYSCONFDIR UNITDIR PURGE
 
@@ -31,6 +34,12 @@ fuzz: setup-test ## Feed the reader of LDAP messages hostile octets (SECONDS=600
 	$(BIN)/python -m tests.fuzz.seeds .fuzz
 	$(BIN)/python -m tests.fuzz.reader .fuzz/corpus .fuzz/seeds -dict=.fuzz/dictionary -artifact_prefix=.fuzz/finds/ \
 		-timeout=20 -rss_limit_mb=1024 -max_total_time=$(SECONDS)
+
+faults: setup-test ## Try TIMES=20 times as many faults, kills and steps as make test does, others with each SEED=2
+	$(BIN)/python -m pytest tests/faults --numprocesses 0 --faults $(TIMES) --fault-seed $(SEED) -o timeout=0
+
+soak: setup-test ## Let the daemon work while everything around it breaks, and see that nothing grows (MINUTES=60, OPTIONS=--help)
+	@$(BIN)/python -m bench.soak --minutes $(MINUTES) $(OPTIONS)
 
 bench: setup-bench ## Measure beside ldapsearch and the others into docs/performance, in ten minutes (OPTIONS=--help)
 	@$(BIN)/python -m bench $(OPTIONS)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from threading import Event
 from typing import Any
 
 from contactsync.errors import ContactsyncError, DatabaseError
@@ -98,16 +98,11 @@ class Trial:
         before, held = folder.rows(), brought(folder)
         last = folder.query(_LAST_RUN)[0]["run_id"]
         self.world.pool.check()  # a connection that has to be made anew would shift the octets
-        killed = Event()
-
-        def kill_and_tell() -> None:
-            kill()
-            killed.set()
-
-        self.proxy.arm(fault, kill_and_tell)
+        killed: Future[object] = Future()
+        self.proxy.arm(fault, lambda: _fulfil(killed, kill))
         report = self._attempt(runner, options)
         if self.proxy.struck and fault.harm is Harm.KILL:
-            assert killed.wait(PATIENCE)
+            killed.result(PATIENCE)
         struck = self.proxy.struck
         self.proxy.heal()
         self.world.pool.timeout = 10
@@ -181,6 +176,14 @@ class Trial:
         self.tried.outcomes[report.outcome if report else "not begun"] += 1
         if report is None or report.outcome is not Outcome.CHANGED:
             self.tried.stages[self._stage] += 1
+
+
+def _fulfil(future: Future[object], act: Callable[[], object]) -> None:
+    """Do something, for somebody who waits in another thread."""
+    try:
+        future.set_result(act())
+    except Exception as error:  # noqa: BLE001 -- it is handed on
+        future.set_exception(error)
 
 
 def _ids(rows: list[dict[str, Any]], keys: Any) -> dict[str, int]:

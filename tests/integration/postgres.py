@@ -66,7 +66,8 @@ class FragilePostgres:
         """End some of its processes at once (SIGKILL), and wait until it has recovered from that by itself."""
         self.crashes += 1
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         # Until it has noticed it lets people in, and throws them out again.
         while any(Path(f"/proc/{pid}").exists() for pid in pids):
             time.sleep(0.01)

@@ -172,7 +172,11 @@ class Proxy:
         if isinstance(self.target, int):
             return _undelayed(socket.create_connection(("127.0.0.1", self.target)))
         server = socket.socket(socket.AF_UNIX)
-        server.connect(str(self.target))
+        try:
+            server.connect(str(self.target))
+        except OSError:
+            server.close()
+            raise
         return server
 
     def _pass(self, stream: Stream, client: socket.socket) -> bool:

@@ -1,0 +1,157 @@
+"""A storm: the directory, the definitions, the connections and the servers change and fail at random."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from ldap3 import MODIFY_REPLACE
+from ldap3.core.exceptions import LDAPException
+
+from bench.directory import TEAM_SIZE, attributes, dn, team_base
+from bench.endurance import Log
+from bench.folders import Folders
+from tests.acceptance.conftest import DaemonProcess
+from tests.faults.trial import CONNECTION
+from tests.faults.world import World
+from tests.integration.proxy import Fault
+
+_MAPPINGS = ['{"fields": {"nickname": "uid"}}', '{"fields": {"notes": {"policy": "fill"}}}', None]
+_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'contactsync' AND datname = current_database()"
+
+
+class Storm:
+    """Everything that may happen, by chance; `log` is the daemon's, `troubles` what happened that must not."""
+
+    def __init__(self, servers: World, folders: Folders, daemon: DaemonProcess, seed: str) -> None:
+        self._servers = servers
+        self._folders = folders
+        self._daemon = daemon
+        self._random = Random(seed)  # noqa: S311 -- repeatable, not secret
+        self._done: Counter[str] = Counter()
+        self._changes = 0
+        self.log = Log(Path(daemon.state).with_name("daemon.log"))
+        self.troubles: list[str] = []
+        self._often: list[Callable[[], None]] = [self._change, self._change, self._edit, self._ask, self._fault]
+        self._seldom: list[Callable[[], None]] = [
+            self._restart_directory,
+            self._restart_postgresql,
+            self._kill_backends,
+            self._replace_folder,
+            self._reload,
+        ]
+        self._restarts: list[Callable[[], None]] = [self._restart_daemon, self._kill_daemon]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{number} {what}" for what, number in sorted(self._done.items()))
+
+    def rage(self, seconds: float, *, restarts: bool) -> None:
+        """Let things happen for so long; the daemon is restarted, too, if it may be."""
+        end = time.monotonic() + seconds
+        seldom = self._seldom + (self._restarts if restarts else [])
+        while time.monotonic() < end:
+            act = self._random.choice(seldom if self._random.random() < 0.1 else self._often)  # noqa: PLR2004 -- a tenth
+            act()
+            self._done[act.__name__.strip("_").replace("_", " ")] += 1
+            time.sleep(self._random.random() * 0.3)
+            self.troubles += self.log.skip()
+
+    def end(self) -> None:
+        """Everything is well again; nothing is stuck any more."""
+        for proxy in self._servers.proxies:
+            proxy.heal()
+        self._servers.slapd.start()
+        self._servers.postgres.start()
+
+    def _team(self) -> int:
+        return self._random.randrange(self._folders.number)
+
+    def _person(self) -> tuple[int, str]:
+        number = self._random.randrange(self._folders.number * TEAM_SIZE)
+        return number, dn(number, team_base(number // TEAM_SIZE, self._servers.slapd.people_base))
+
+    def _change(self) -> None:
+        """Some people change, leave or come back."""
+        admin = self._servers.slapd.connection()
+        for _ in range(10):
+            number, name = self._person()
+            with suppress(LDAPException):  # who is not there cannot change, who is there not come
+                self._changes += 1
+                match self._random.choice(["change", "change", "come", "leave"]):
+                    case "change":
+                        admin.modify(name, {"title": [(MODIFY_REPLACE, [f"Change {self._changes}"])]})
+                    case "come":
+                        admin.add(name, "inetOrgPerson", attributes(number))
+                    case _:
+                        admin.delete(name)
+        admin.unbind()
+
+    def _edit(self) -> None:
+        """A definition gets another mapping, page size or deadline."""
+        column, value = self._random.choice(
+            [*(("mapping", mapping) for mapping in _MAPPINGS), ("page_size", 5), ("deadline_seconds", 15)]
+        )
+        self._sql(
+            f"UPDATE contactsync.sync_definitions AS d SET {column} = %s FROM contactsync.folders AS f"  # noqa: S608
+            " WHERE f.folder_id = d.folder_id AND f.name = %s",
+            value,
+            self._folders.name(self._team()),
+        )
+
+    def _ask(self) -> None:
+        """Somebody wants a folder to be in step now."""
+        self._sql("SELECT contactsync.request_sync(%s)", self._folders.name(self._team()))
+
+    def _fault(self) -> None:
+        """Something happens to a connection, or has happened long enough."""
+        proxy = self._random.choice(self._servers.proxies)
+        proxy.heal()
+        to_server = self._random.choice([True, False])
+        proxy.arm(Fault(self._random.choice(CONNECTION), to_server, self._random.randrange(50_000)))
+
+    def _restart_directory(self) -> None:
+        self._servers.slapd.kill()
+        self._servers.slapd.start()
+
+    def _restart_postgresql(self) -> None:
+        self._servers.postgres.crash()
+        self._servers.postgres.start()
+
+    def _kill_backends(self) -> None:
+        pids = [pid for (pid,) in self._folders.connection.execute(_BACKENDS)]
+        self._servers.postgres.kill_backends(*pids)
+
+    def _replace_folder(self) -> None:
+        """A folder goes with all that is in it, and is added anew."""
+        team = self._team()
+        self._sql("DELETE FROM contactsync.folders WHERE name = %s", self._folders.name(team))
+        self._folders.add(team)
+        self._sql(
+            "INSERT INTO contactsync.contacts (folder_id, display_name)"
+            " SELECT folder_id, 'Mum' FROM contactsync.folders WHERE name = %s",
+            self._folders.name(team),
+        )
+
+    def _reload(self) -> None:
+        self._daemon.send(signal.SIGHUP)
+
+    def _restart_daemon(self) -> None:
+        self.end()
+        if self._daemon.stop() != 0:
+            self.troubles.append("The daemon did not stop in order.")
+        self._daemon.start()
+
+    def _kill_daemon(self) -> None:
+        self.end()
+        self._daemon.send(signal.SIGKILL)
+        self._daemon.wait()
+        self._daemon.start()
+
+    def _sql(self, statement: Any, *values: Any) -> None:
+        self._folders.connection.execute(statement, values)
