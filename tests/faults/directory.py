@@ -22,11 +22,11 @@ class ChangingDirectory(RuleBasedStateMachine):
         super().__init__()
         self.dns: dict[str, str] = {}
 
-    @initialize(people=st.dictionaries(st.sampled_from(UIDS), attributes, max_size=8))
+    @initialize(people=st.dictionaries(st.sampled_from(UIDS), attributes, min_size=2, max_size=8))
     def begin(self, people: dict[str, dict[str, Any]]) -> None:
         """Some are there from the beginning."""
-        for uid, values in people.items():
-            self._add(uid, UNITS[len(uid + values["sn"]) % 2], values)
+        for number, (uid, values) in enumerate(people.items()):
+            self._add(uid, UNITS[number % 2], values)
 
     @rule(uid=st.sampled_from(UIDS), unit=st.sampled_from(UNITS), values=attributes)
     def add_or_replace(self, uid: str, unit: str, values: dict[str, Any]) -> None:
