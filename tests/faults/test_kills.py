@@ -164,4 +164,5 @@ def test_a_postgresql_that_is_killed(troubled: World, seed: str, times: int) -> 
     for number, fault in enumerate(faults(seed, trial.measure(), each=2 * times, harms=[Harm.KILL])):
         with repeatable(fault, seed):
             trial.run(fault, kill_all if number % 3 == 0 else kill_backend)
-    assert trial.tried.stages.keys() >= {"begin", "plan", "apply"}, trial.tried
+    assert "begin" in trial.tried.stages, trial.tried
+    assert trial.tried.stages.keys() & {"plan", "apply"}, trial.tried

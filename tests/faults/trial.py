@@ -97,7 +97,7 @@ class Trial:
         change(self.world.slapd)
         before, held = folder.rows(), brought(folder)
         last = folder.query(_LAST_RUN)[0]["run_id"]
-        self.world.pool.check()  # a connection that has to be made anew would shift the octets
+        self.world.refresh_pool()
         killed: Future[object] = Future()
         self.proxy.arm(fault, lambda: _fulfil(killed, kill))
         report = self._attempt(runner, options)

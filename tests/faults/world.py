@@ -68,6 +68,18 @@ class World:
         """All three."""
         return self.plain, self.tls, self.database
 
+    def refresh_pool(self) -> None:
+        """Replace its dead connections now: those that a run has to make would shift the octets."""
+        self.pool.check()
+        with self.pool.connection():
+            pass
+
+        def is_settled() -> bool:
+            stats = self.pool.get_stats()
+            return stats["pool_available"] == stats["pool_size"]
+
+        wait_until(is_settled, lambda: f"the pool is not settled: {self.pool.get_stats()}")
+
     def leftovers(self, folder: SyncedFolder) -> list[str]:
         """What nobody needs between two runs: what they left in PostgreSQL, and their threads and connections."""
         left = [row["what"] for row in folder.query(_LEFT_IN_DATABASE, self.postgres.crashes > 0)]
