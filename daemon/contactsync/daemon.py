@@ -21,6 +21,7 @@ from contactsync.control.server import ControlServer
 from contactsync.dispatch import Dispatcher
 from contactsync.errors import ContactsyncError, DefinitionLocked, SettingsError
 from contactsync.ldap.sessions import SessionCache
+from contactsync.live import LiveFolders
 from contactsync.measuring import Gauge
 from contactsync.metrics import DaemonNow, Metrics
 from contactsync.model import RunReport, Trigger
@@ -89,6 +90,8 @@ class Daemon:
             per_server=settings.scheduler.per_server,
         )
         self._schedule = Schedule(pool, self._dispatcher)
+        runner = self._runner
+        self._live = LiveFolders(runner.listening, self._dispatcher.request, lambda: runner.options.map_limits)
         self._watch = DefinitionWatch(
             conninfo,
             Callbacks(
@@ -127,6 +130,7 @@ class Daemon:
         drain = self._settings.scheduler.drain_seconds
         self._control.stop()
         self._watch.stop()
+        self._live.stop()
         self._schedule.stop()
         self._dispatcher.stop()
         self._runner.cancel_all()
@@ -254,7 +258,10 @@ class Daemon:
     def _work(self, definition_id: int, trigger: Trigger) -> RunReport:
         """One run, on a worker thread; what it raises is logged here, and told to those who wait for it."""
         try:
-            return self._runner.run(definition_id, trigger)
+            report = self._runner.run(definition_id, trigger)
+            if not report.error:
+                self._live.ran(definition_id, report.started_at.timestamp())
+            return report
         except DefinitionLocked:
             log.debug("run.not_due", definition=definition_id)
             raise
@@ -270,10 +277,16 @@ class Daemon:
 
     def _follow(self, ids: set[int]) -> None:
         self._schedule.follow(ids)
+        self._follow_live()
         self._hub.definitions_changed(ids)
+
+    def _follow_live(self) -> None:
+        followed = (known for known in self._schedule.followed if known.may_run and not known.locked)
+        self._live.follow(known.resolved for known in followed if known.resolved)
 
     def _rescan(self) -> None:
         self._schedule.rescan()
+        self._follow_live()
         self._schedule.catch_up_requests()
         self._status_due = 0.0
         self._tick()

@@ -23,6 +23,7 @@ class Trigger(StrEnum):
     REQUEST = "request"
     PREVIEW = "preview"
     UNDO = "undo"
+    LIVE = "live"
 
     @property
     def by_hand(self) -> bool:
@@ -50,6 +51,25 @@ class Auth(StrEnum):
     SIMPLE = "simple"
     KERBEROS = "kerberos"
     EXTERNAL = "external"
+
+
+class Mode(StrEnum):
+    """What a run asks the directory for: all entries, or those that changed since the last run."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+
+
+class Missing(StrEnum):
+    """How the contacts are found whose entry did not come unchanged.
+
+    UNSEEN: by the fingerprints that no entry had. GONE: by the keys that the directory named. UNLISTED: by not being
+    among the keys that it named.
+    """
+
+    UNSEEN = "unseen"
+    GONE = "gone"
+    UNLISTED = "unlisted"
 
 
 class Tls(StrEnum):
@@ -92,6 +112,7 @@ class Definition:
     mapping: dict[str, Any] | None = None
     schedule: str = "every 15m"
     time_zone: str = "UTC"
+    mode: str = "auto"
     jitter_seconds: int = 0
     auth: Auth = Auth.SIMPLE
     tls: Tls = Tls.AUTO
@@ -212,6 +233,11 @@ class RunReport:
     definition: Definition
     trigger: Trigger
     started_at: datetime
+    mode: Mode = Mode.FULL
+    missed: tuple[int, tuple[str, ...]] = (0, ())
+    """How many changes the runs before had missed that asked only for what changed, and the first of them."""
+    why_full: str | None = None
+    """Why everything was read where less might have done; None where nothing else came into question."""
     entries_before: int | None = None
     """How many entries the last complete run saw; None when there was none, and for a preview."""
     outcome: Outcome = Outcome.FAILED

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from contactsync.increments import AT_ONCE, Asked, Increments
+from contactsync.ldap.changes import CursorVoid
 from contactsync.ldap.connect import Connect, Session, connect
 from contactsync.ldap.recognise import Lot, Recogniser
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
-from contactsync.model import Counts
+from contactsync.model import Counts, Missing, Mode
 from contactsync.resolve import Resolved, Source, choose_source, connect_options, servers_of, source_digest
 from contactsync.store.columns import Columns, columns_of
 from contactsync.store.contacts import read_known
+from contactsync.store.cursors import KeptCursor
 from contactsync.store.staging import Staging
 
 if TYPE_CHECKING:
@@ -37,7 +40,9 @@ Enter = Callable[[str], None]
 class Snapshot:
     """What one complete search brought: the entries that are not as they were are staged, the rest is only counted.
 
-    With `remapped` all entries are staged, since the mapping is another one than the contacts went by.
+    With `remapped` all entries are staged, since the mapping is another one than the contacts went by. `missing` says
+    how the contacts are found whose entry did not come unchanged. `cursor` is up to where the folder is in step once
+    this is applied, and None when the next run has to read all.
     """
 
     source: Source
@@ -46,11 +51,17 @@ class Snapshot:
     staging: Staging
     unseen: set[bytes]
     remapped: bool
+    missing: Missing = Missing.UNSEEN
+    cursor: KeptCursor | None = None
+    cursor_moved: bool = False
+    told: bool = False
+    """Whether the keys of all that changed since the last run are staged too, to compare the plan with them."""
+    all_listed: bool = False
 
     @property
     def same(self) -> bool:
         """Whether every contact was recognised and nothing else came."""
-        return not self.unseen and not self.staging.rows
+        return not (self.unseen or self.staging.rows or self.staging.names or self.missing is Missing.UNLISTED)
 
 
 @contextmanager
@@ -107,35 +118,91 @@ class Reader:
                 _log.info("catalogue.lacking", server=session.server, attributes=list(source.lacking))
             page_size = resolved.definition.page_size or self._options.page_size
             request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
-            if self._may_fit(page_size):
+            asked = Asked(resolved.definition, session, request, source, source_digest(resolved, source))
+            if self._may_fit(page_size) and resolved.definition.mode not in AT_ONCE:
                 try:
-                    return self._search(resolved, source, session, replace(request, one_page=True))
+                    return self._search(replace(asked, request=replace(request, one_page=True)))
                 except MoreThanOnePage:
                     # Nothing was concluded from what came; the staging tables are made anew.
                     pass
-            return self._search(resolved, source, session, request)
+            return self._search_or_ask(asked)
 
     def _may_fit(self, page_size: int) -> bool:
         """Whether the entries may come in one page; half a page leaves room for those that came since."""
         before = self._report.entries_before
         return before is None or before <= page_size // 2
 
-    def _search(self, resolved: Resolved, source: Source, session: Session, request: SearchRequest) -> Snapshot:
-        """Read every page; map and stage what is not recognised, while the next pages are on their way."""
+    def _search_or_ask(self, asked: Asked) -> Snapshot:
+        """What changed since the last run if that can be told, or everything."""
+        increments = Increments(self._connection, asked, full_seconds=self._options.full_seconds)
+        if increments.why_full is None:
+            try:
+                return self._ask(asked, increments)
+            except CursorVoid as error:
+                increments.why_full = error.message
+        self._report.why_full = increments.why_full
+        cursor = increments.cursor_before_search()
+        snapshot = replace(self._search(asked), cursor=cursor, cursor_moved=cursor is not None)
+        if increments.trusted and not snapshot.same:
+            return self._with_what_is_told(snapshot, asked, increments)
+        return snapshot
+
+    def _with_what_is_told(self, snapshot: Snapshot, asked: Asked, increments: Increments) -> Snapshot:
+        """The same, with the keys of all that changed since the last increment staged beside it."""
+        mapping = asked.source.mapping
+        try:
+            for changed in increments.since():
+                mapped = mapping.map_all([(b"", entry) for entry in changed.entries])
+                snapshot.staging.tell([*mapped.keys, *changed.gone])
+                snapshot.staging.name(changed.present)
+        except CursorVoid:
+            return snapshot
+        return replace(snapshot, told=True, all_listed=increments.all_listed)
+
+    def _ask(self, asked: Asked, increments: Increments) -> Snapshot:
+        """Map and stage what changed, and note the keys that the directory names."""
+        source = asked.source
+        self._begin(Mode.INCREMENTAL)
+        columns = columns_of(source.mapping.fields, source.mapping.policies)
+        staging = Staging(self._connection, columns)
+        recogniser = Recogniser(set(), source.mapping.identity_digest)
+        unknown = Lot()
+        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
+            for changed in increments.since():
+                unknown.add(recogniser.sift(changed.entries))
+                self._count(recogniser, 0)
+                if keys := changed.gone or changed.present:
+                    staging.name(keys)
+                if unknown.full:
+                    self._stage(unknown.take(), source, staging)
+            if unknown:
+                self._stage(unknown.take(), source, staging)
+        missing = Missing.UNLISTED if increments.all_listed else Missing.GONE
+        cursor = increments.cursor_after_changes()
+        moved = cursor is None or increments.moved(cursor)
+        return Snapshot(source, asked.digest, columns, staging, set(), False, missing, cursor, moved)  # noqa: FBT003
+
+    def _begin(self, mode: Mode) -> None:
+        self._report.mode = mode
         self._report.counts = Counts()
+        self._enter("search")
+
+    def _search(self, asked: Asked) -> Snapshot:
+        """Read every page; map and stage what is not recognised, while the next pages are on their way."""
+        definition, source = asked.definition, asked.source
+        self._begin(Mode.FULL)
         columns = columns_of(source.mapping.fields, source.mapping.policies)
         staging = Staging(self._connection, columns)
         pages = read_entries(
-            session,
-            request,
+            asked.session,
+            asked.request,
             deadline=self._deadline,
             receive_timeout=self._options.receive_timeout,
             max_message_bytes=self._options.max_message_bytes,
         )
-        self._enter("search")
         # One thread for PostgreSQL, so that the directory need not wait for it.
         with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
-            reading = executor.submit(read_known, self._connection, resolved.definition)
+            reading = executor.submit(read_known, self._connection, definition)
             pages = read_ahead(pages, reading.done)
             self._enter("fingerprints")
             known = reading.result()
@@ -143,7 +210,7 @@ class Reader:
             remapped = bool(known.fingerprints) and known.mapping_digest != source.mapping.digest
             recogniser = Recogniser(known.fingerprints, source.mapping.identity_digest, everything=remapped)
             self._sift(pages, recogniser, source, staging)
-        return Snapshot(source, source_digest(resolved, source), columns, staging, recogniser.unseen, remapped)
+        return Snapshot(source, asked.digest, columns, staging, recogniser.unseen, remapped)
 
     def _sift(self, pages: Iterator[Batch], recogniser: Recogniser, source: Source, staging: Staging) -> None:
         unknown = Lot()

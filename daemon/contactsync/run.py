@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from contactsync.guard import reason_beyond_approval, reason_to_hold
 from contactsync.ldap.connect import Connect, connect
 from contactsync.ldap.retry import retrying
-from contactsync.model import Counts, Outcome, Plan, RunReport
+from contactsync.model import Counts, Mode, Outcome, Plan, RunReport
 from contactsync.reading import Reader, Snapshot
 from contactsync.resolve import resolve
 from contactsync.stopwatch import Stopwatch
 from contactsync.store.apply import apply_plan
+from contactsync.store.cursors import drop_cursor, set_cursor
 from contactsync.store.holds import keep_plan, planned_changes, read_approval, settle_plans
-from contactsync.store.plan import Rollback, applying, knows_source, make_plan, record_rejected
+from contactsync.store.plan import Rollback, applying, knows_source, make_plan, read_untold, record_rejected
 from contactsync.store.runs import note_applied
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Run:
             snapshot = self._read()
             if snapshot.same:
                 self._settle()
+                self._keep_cursor(snapshot)
                 self._report.outcome = Outcome.UNCHANGED
             else:
                 self._report.outcome = self._plan(snapshot, self._conclude)
@@ -114,8 +116,16 @@ class Run:
         """One transaction: readers see all of it or none of it."""
         definition = self._report.definition
         with applying(self._connection, definition):
-            plan = make_plan(self._connection, definition, snapshot.columns, everything=snapshot.remapped)
+            plan = make_plan(
+                self._connection,
+                definition,
+                snapshot.columns,
+                missing=snapshot.missing,
+                everything=snapshot.remapped,
+            )
             self._note_plan(plan, remapped=snapshot.remapped)
+            if snapshot.told:
+                self._report.missed = read_untold(self._connection, all_listed=snapshot.all_listed)
             self._report.held_reason = self._guard(plan, snapshot)
             conclude(plan, snapshot)
         if self._report.held_reason:
@@ -128,6 +138,8 @@ class Run:
         if self._report.held_reason:
             days = self._options.guard.approval_days
             keep_plan(self._connection, definition, snapshot.columns, run_id=run_id, days=days)
+            # What is decided is decided over everything that there is.
+            drop_cursor(self._connection, definition)
         else:
             self._enter("apply")
             self._deadline.remaining()
@@ -141,6 +153,7 @@ class Run:
                 mapping_digest=snapshot.source.mapping.digest,
             )
             self._settle()
+            self._keep_cursor(snapshot)
         record_rejected(self._connection, definition, run_id=run_id)
 
     def _show(self, limit: int | None, _plan: Plan, snapshot: Snapshot) -> None:
@@ -150,6 +163,14 @@ class Run:
     def _settle(self) -> None:
         """Held plans that a folder in step has overtaken are done with."""
         settle_plans(self._connection, self._report.definition, run_id=self._report.run_id)
+
+    def _keep_cursor(self, snapshot: Snapshot) -> None:
+        """Note up to where the folder is in step, with the changes that brought it there."""
+        definition = self._report.definition
+        if snapshot.cursor is not None and snapshot.cursor_moved:
+            set_cursor(self._connection, definition, snapshot.cursor, full=self._report.mode is Mode.FULL)
+        elif snapshot.cursor_moved:
+            drop_cursor(self._connection, definition)
 
     def _guard(self, plan: Plan, snapshot: Snapshot) -> str | None:
         definition = self._report.definition
@@ -161,7 +182,8 @@ class Run:
             allow_empty=definition.allow_empty,
         )
         edited = not knows_source(self._connection, definition, snapshot.digest)
-        reason = reason_to_hold(plan, limits, entries=self._report.counts.entries, source_edited=edited)
+        left = self._report.counts.entries if self._report.mode is Mode.FULL else plan.contacts - plan.deletes
+        reason = reason_to_hold(plan, limits, entries=left, source_edited=edited)
         approval = read_approval(self._connection, definition) if reason else None
         if reason is None or approval is None:
             return reason

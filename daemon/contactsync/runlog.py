@@ -20,6 +20,7 @@ def log_run(report: RunReport) -> None:
         "error": report.error,
         "held": report.held_reason,
         "passed_over": report.passed_over or None,
+        "why_full": report.why_full,
     }
     if report.certificate_expires_at:
         details["certificate_days"] = (report.certificate_expires_at - datetime.now(UTC)).days
@@ -31,6 +32,7 @@ def log_run(report: RunReport) -> None:
         "run.finished",
         outcome=report.outcome.value,
         trigger=report.trigger.value,
+        mode=report.mode.value,
         server=report.server,
         attempts=report.attempts,
         entries=counts.entries,
@@ -59,6 +61,13 @@ def _warn_of_certificates(report: RunReport) -> None:
         if expires_at and expires_at - now < CERTIFICATE_WARNING:
             days = (expires_at - now).days
             log.warning("certificate.expires", whose=whose, server=report.server, days=days, expires_at=str(expires_at))
+
+
+def log_missed(report: RunReport) -> None:
+    """Say what the runs before had missed that asked only for what changed."""
+    count, first = report.missed
+    if count:
+        log.error("run.missed", server=report.server, count=count, contacts=first)
 
 
 def _level(report: RunReport) -> int:

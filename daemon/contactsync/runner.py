@@ -26,10 +26,11 @@ from contactsync.ldap.failover import Outages
 from contactsync.ldap.retry import retrying
 from contactsync.model import Counts, Definition, Outcome, RunReport, Trigger
 from contactsync.observing import Nobody, Observer
+from contactsync.reading import open_directory
 from contactsync.refusals import Refusals
-from contactsync.resolve import resolve
+from contactsync.resolve import Resolved, resolve
 from contactsync.run import Progress, Run
-from contactsync.runlog import log_run
+from contactsync.runlog import log_missed, log_run
 from contactsync.runoptions import RunOptions
 from contactsync.secrets import SecretBox, password_of
 from contactsync.store.definitions import read_definitions
@@ -41,8 +42,12 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+    from contactsync.ldap.connect import Session
+
 log = structlog.get_logger()
 
+_FOREVER = 10 * 366 * 86_400
+"""Seconds."""
 RECORD_SECONDS = 10
 """How long a run whose connection to PostgreSQL broke goes on trying to write its record."""
 
@@ -102,6 +107,7 @@ class Runner:
         with bound_contextvars(**names):
             if not recorded:
                 self._record_anew(report)
+            log_missed(report)
             log_run(report)
         self._observer.finished(report)
         return report
@@ -132,6 +138,13 @@ class Runner:
         finally:
             with self._guard:
                 self._looks.discard(deadline)
+
+    @contextmanager
+    def listening(self, resolved: Resolved) -> Iterator[Session]:
+        """A connection to a definition's directory that lasts until the block ends; raises ContactsyncError."""
+        definition = resolved.definition
+        with open_directory(resolved, self.options, self.password(definition), Deadline(_FOREVER)) as session:
+            yield session
 
     def active(self) -> list[RunReport]:
         """The runs that go on now, oldest first; their counts grow while one looks."""

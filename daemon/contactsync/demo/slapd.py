@@ -28,7 +28,8 @@ class PrivateSlapd(PrivateServer):
     first started. `size_limit` (entries, 500 unless given: OpenLDAP's own default) holds for everyone but the admin
     and the reader. Anonymous clients may bind and read the root DSE, no more. An account is locked after `lock_after`
     refused passwords (0: never). With `client_certificates` nobody gets in over TLS without one that the server's
-    authority has issued, and SASL EXTERNAL takes CN=reader for the reader.
+    authority has issued, and SASL EXTERNAL takes CN=reader for the reader. With `session_log` it offers content
+    synchronization (RFC 4533), and remembers so many deletions for it (0: none).
 
     Three users, each with a password made anew: `admin_dn` may change everything; `reader_dn` may read everything
     without limits; `limited_dn` gets no more than `size_limit` entries out of one search, paged or not.
@@ -49,6 +50,7 @@ class PrivateSlapd(PrivateServer):
         certificates: CertificateFiles | None = None,
         lock_after: int = 0,
         client_certificates: bool = False,
+        session_log: int | None = None,
         programs: Path = DEBIAN_PROGRAMS,
     ) -> None:
         super().__init__(directory, suffix=suffix, port=port, tls_port=tls_port, certificates=certificates)
@@ -59,6 +61,7 @@ class PrivateSlapd(PrivateServer):
         self._ldif = ldif
         self._lock_after = lock_after
         self._client_certificates = client_certificates
+        self._session_log = session_log
         self._programs = programs
 
     def _program(self, name: str) -> str:
@@ -131,6 +134,7 @@ class PrivateSlapd(PrivateServer):
         return f"""\
 modulepath {_MODULES}
 moduleload back_mdb.so
+{"" if self._session_log is None else "moduleload syncprov.so"}
 {"moduleload ppolicy.so" if self._lock_after else ""}
 {schemas}
 pidfile "{self.directory}/slapd.pid"
@@ -152,11 +156,18 @@ maxsize {4 << 30}
 dbnosync
 sizelimit {self._size_limit}
 limits dn.exact="{self.reader_dn}" size.soft=unlimited size.hard=unlimited size.prtotal=unlimited time=unlimited
-index objectClass,entryUUID,uid,mail eq
+index objectClass,entryUUID,entryCSN,uid,mail eq
 access to attrs=userPassword by anonymous auth by * none
 access to * by users read by * none
 {f'overlay ppolicy{chr(10)}ppolicy_default "cn=policy,{self.suffix}"' if self._lock_after else ""}
+{self._overlay_syncprov()}
 """
+
+    def _overlay_syncprov(self) -> str:
+        if self._session_log is None:
+            return ""
+        log = f"syncprov-sessionlog {self._session_log}" if self._session_log else ""
+        return f"overlay syncprov\nsyncprov-checkpoint 100 10\n{log}"
 
     def command(self) -> list[str]:
         """See PrivateServer."""

@@ -101,6 +101,11 @@ def show_deleted_control(size: int) -> bytes:
     return ber.encode(_CONTROLS, _page(size, b""), _critical(SHOW_DELETED))
 
 
+def controls_of(*controls: tuple[str, bytes]) -> bytes:
+    """The controls of a message, each by its type with its value, all critical."""
+    return ber.encode(_CONTROLS, *(_critical(kind, ber.encode(ber.OCTET_STRING, value)) for kind, value in controls))
+
+
 def paging_cookie(value: bytes) -> bytes:
     """Where the next page starts, out of the control of a finished one; empty after the last. ProtocolViolation."""
     outer = ber.element_at(value, 0, len(value))

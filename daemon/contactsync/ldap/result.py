@@ -93,8 +93,8 @@ class Result:
         return f"{RESULT_CODES.get(self.code, 'an unknown result')} ({self.code}){said}{referred}"
 
 
-def parse_result(op: bytes, controls: bytes = b"") -> Result:
-    """The LDAPResult that starts the contents of `op`, and the contents of a message's controls; ProtocolViolation."""
+def parse_result(op: bytes, controls: Mapping[str, bytes] | None = None) -> Result:
+    """The LDAPResult that starts the contents of `op`, with the message's controls; raises ProtocolViolation."""
     outer = ber.element_at(op, 0, len(op))
     parts = ber.elements(op, outer.start, outer.stop)
     if [part.tag for part in parts[:3]] != [ber.ENUMERATED, ber.OCTET_STRING, ber.OCTET_STRING]:
@@ -110,13 +110,13 @@ def parse_result(op: bytes, controls: bytes = b"") -> Result:
             if part.tag == _REFERRAL
             for uri in ber.elements(op, part.start, part.stop)
         )[:_MOST_REFERRALS],
-        controls=_controls(controls),
+        controls=controls or {},
         value=next((op[part.start : part.stop] for part in parts[3:] if part.tag in _VALUES), b""),
     )
 
 
-def _controls(octets: bytes) -> dict[str, bytes]:
-    """The controlValue by controlType (RFC 4511, section 4.1.11)."""
+def read_controls(octets: bytes) -> dict[str, bytes]:
+    """The controlValue by controlType (RFC 4511, section 4.1.11); raises ProtocolViolation."""
     found = {}
     for control in ber.elements(octets, 0, len(octets)):
         parts = [part for part in ber.elements(octets, control.start, control.stop) if part.tag == ber.OCTET_STRING]

@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from contactsync.errors import BaseNotFound
-from contactsync.ldap.entry import decode_entry
-from contactsync.ldap.query import Scope
-from contactsync.ldap.request import PAGED_RESULTS, search_op
-from contactsync.ldap.result import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
+from contactsync.ldap.lookup import read_texts
+from contactsync.ldap.request import PAGED_RESULTS
 from contactsync.ldap.schema import Schema, read_schema
-from contactsync.ldap.wire import SEARCH_DONE, Wire
+from contactsync.ldap.wire import Wire
 
 _ATTRIBUTES = (
     "namingContexts",
@@ -24,8 +22,6 @@ _ATTRIBUTES = (
     "vendorVersion",
     "objectClass",
 )
-_ANYTHING = "(objectClass=*)"
-_HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}
 _ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
 """LDAP_CAP_ACTIVE_DIRECTORY_OID and _ADAM_OID (MS-ADTS, section 3.1.1.3.4.3): a domain controller, or AD LDS."""
 
@@ -84,19 +80,7 @@ class RootDse:
 
 def read_root_dse(wire: Wire) -> RootDse:
     """Ask for it, and Active Directory for what matters of its schema; a server may hide both from this user."""
-    message_id = wire.send(search_op("", Scope.BASE, _ANYTHING, _ATTRIBUTES))
-    found: dict[str, list[str]] = {}
-    while True:
-        batch = wire.read(message_id, SEARCH_DONE)
-        for entry in batch.entries:
-            attributes = decode_entry(entry).attributes
-            found = {name: [value.decode("utf-8", "replace") for value in attributes[name]] for name in attributes}
-        if batch.result:
-            if batch.result.code not in {SUCCESS, *_HIDDEN}:
-                raise search_error(
-                    batch.result, server=wire.server, base="", search_filter=_ANYTHING, entries=len(found)
-                )
-            return _with_schema(wire, _root_dse(found))
+    return _with_schema(wire, _root_dse(read_texts(wire, "", _ATTRIBUTES)))
 
 
 def _with_schema(wire: Wire, root_dse: RootDse) -> RootDse:

@@ -6,14 +6,14 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
 from contactsync.errors import DirectoryError, ProtocolViolation, ServerTimeout, ServerUnavailable
 from contactsync.ldap import ber
 from contactsync.ldap.deadline import Deadline
-from contactsync.ldap.result import Result, parse_result
+from contactsync.ldap.result import Result, parse_result, read_controls
 from contactsync.ldap.tls import our_certificate_refused
 
 BUFFER_BYTES = 1 << 20
@@ -33,10 +33,20 @@ _PATIENCE = 0.25
 """Seconds of a single wait, so that a run that was given up does not sit out a whole receive timeout."""
 
 BIND_RESPONSE, SEARCH_DONE, EXTENDED_RESPONSE = 0x61, 0x65, 0x78
-_SEARCH_ENTRY, _SEARCH_REFERENCE, _INTERMEDIATE = 0x64, 0x73, 0x79
+SEARCH_ENTRY, INTERMEDIATE = 0x64, 0x79
+_SEARCH_REFERENCE = 0x73
 _CONTROLS = 0xA0
 _RESPONSE_NAME = 0x8A
 _NOTICE_OF_DISCONNECTION = b"1.3.6.1.4.1.1466.20036"
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """An entry that came with controls, or an intermediate response: the octets of its protocolOp, and the controls."""
+
+    tag: int
+    op: bytes
+    controls: Mapping[str, bytes]
 
 
 @dataclass(slots=True)
@@ -44,10 +54,12 @@ class Batch:
     """What one read gave. Entries that are slices of the buffer are valid until the next read only.
 
     An entry is the octets of a protocolOp, tag 0x64 and length included. `references` counts the search result
-    references, which are not followed. `result` is there when the operation has ended.
+    references, which are not followed. `result` is there when the operation has ended. Only a read that asks for
+    details has them; the entries among them are not in `entries`.
     """
 
     entries: list[memoryview | bytes] = field(default_factory=list)
+    details: list[Detail] = field(default_factory=list)
     references: int = 0
     result: Result | None = None
 
@@ -67,6 +79,7 @@ class MessageBuffer:
         self._position = 0
         self._end = 0
         self._batch = Batch()
+        self.detailed = False
 
     @property
     def unread(self) -> int:
@@ -80,8 +93,11 @@ class MessageBuffer:
 
     @property
     def full(self) -> bool:
-        """True when the entries have to be taken before more come; no more are gathered where a long one made room."""
-        return self._end >= self._capacity and bool(self._batch.entries)
+        """True when the entries have to be taken before more come; no more are gathered where a long one made room.
+
+        Details are not gathered at all: more of them may come in a second or in a week.
+        """
+        return (self._end >= self._capacity and bool(self._batch.entries)) or bool(self._batch.details)
 
     @property
     def entries(self) -> int:
@@ -131,7 +147,7 @@ class MessageBuffer:
         """
         octets, view, position, end = self._octets, self._view, self._position, self._end
         entries, limit, from_bytes = self._batch.entries, self.max_message_bytes, int.from_bytes
-        familiar = ber.encode_integer(message_id) + bytes((_SEARCH_ENTRY,))
+        familiar = ber.encode_integer(message_id) + bytes((SEARCH_ENTRY,))
         while position + 2 <= end:
             start, length = position + 2, octets[position + 1]
             if length >= ber.LONG_FORM:
@@ -179,20 +195,26 @@ class MessageBuffer:
         if len(parts) < 2 or parts[0].tag != ber.INTEGER:  # noqa: PLR2004 -- an id and an operation
             raise ber.not_ldap("a message has no id or no operation")
         ident, op = parts[:2]
-        if op.tag != _SEARCH_ENTRY and len(message) > GREETING_BYTES:
+        if op.tag != SEARCH_ENTRY and len(message) > GREETING_BYTES:
             raise ber.not_ldap(f"a message that is no entry has {len(message)} octets")
         number = ber.number_in(message, ident)
         if number != message_id:
             _unsolicited(number, op.tag, message[ident.stop : op.stop])
-        elif op.tag == _SEARCH_ENTRY:
+        elif self.detailed and op.tag in {SEARCH_ENTRY, INTERMEDIATE}:
+            self._batch.details.append(Detail(op.tag, message[ident.stop : op.stop], _controls(message, parts[2:])))
+        elif op.tag == SEARCH_ENTRY:
             self._batch.entries.append(self._view[first + ident.stop : first + op.stop])
         elif op.tag == _SEARCH_REFERENCE:
             self._batch.references += 1
         elif op.tag == answer:
-            controls = b"".join(message[part.start : part.stop] for part in parts[2:] if part.tag == _CONTROLS)
-            self._batch.result = parse_result(message[ident.stop : op.stop], controls)
-        elif op.tag != _INTERMEDIATE:
+            self._batch.result = parse_result(message[ident.stop : op.stop], _controls(message, parts[2:]))
+        elif op.tag != INTERMEDIATE:
             raise ber.not_ldap(f"operation 0x{op.tag:02x} is no answer to what was asked")
+
+
+def _controls(message: bytes, parts: Iterable[ber.Element]) -> Mapping[str, bytes]:
+    """What stands behind the protocolOp of a message."""
+    return read_controls(b"".join(message[part.start : part.stop] for part in parts if part.tag == _CONTROLS))
 
 
 def _unsolicited(message_id: int, tag: int, op: bytes) -> None:
@@ -281,12 +303,14 @@ class Wire:
             raise self._broken(error) from None
         return message_id
 
-    def read(self, message_id: int, answer: int, *, expected: int = 0) -> Batch:
+    def read(self, message_id: int, answer: int, *, expected: int = 0, detailed: bool = False) -> Batch:
         """The next entries of that operation: all until it ends, or as many as the buffer holds.
 
-        `expected` is how many may come, at most: while that is many, they are not looked for one by one.
+        `expected` is how many may come, at most: while that is many, they are not looked for one by one. With
+        `detailed` it returns as soon as anything is there.
         """
         buffer = self._buffer
+        buffer.detailed = detailed
         buffer.rewind()
         octets = 0
         while not buffer.parse(message_id, answer) and not buffer.full:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Rollback
 
 from contactsync.errors import RunCancelled
-from contactsync.model import Plan
+from contactsync.model import Missing, Plan
 from contactsync.store.errors import translated
 from contactsync.store.statements import composed, statement
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contactsync.model import Definition
     from contactsync.store.columns import Columns
 
-__all__ = ["INTERNAL", "Rollback", "applying", "knows_source", "make_plan", "record_rejected"]
+__all__ = ["INTERNAL", "Rollback", "applying", "knows_source", "make_plan", "read_untold", "record_rejected"]
 
 INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
 """Columns that are no field of a contact and have no place in its history."""
@@ -58,16 +58,18 @@ def make_plan(
     definition: Definition,
     columns: Columns,
     *,
+    missing: Missing = Missing.UNSEEN,
     everything: bool = False,
     sample: int = 5,
 ) -> Plan:
     """Fill `planned` from the closed staging tables; to be called in the transaction that will apply it.
 
-    `everything` says that all entries are staged, also those whose fingerprint a contact has. `sample` is how many
-    names of deleted contacts and of rejected entries are returned. Raises psycopg.Error.
+    `missing` says how the contacts are found whose entry changed or is gone. `everything` says that all entries are
+    staged, also those whose fingerprint a contact has. `sample` is how many names of deleted contacts and of rejected
+    entries are returned. Raises psycopg.Error.
     """
     key = _key(definition)
-    connection.execute(statement("find_lost"), key)
+    connection.execute(statement(f"find_lost_{missing}"), key)
     connection.execute(statement("analyze_lost"))
     connection.execute(statement("reject_duplicates"), {**key, "everything": everything})
     connection.execute(statement("drop_rejected"))
@@ -85,6 +87,15 @@ def make_plan(
         deleted_names=_deleted_names(connection, sample),
         rejected_sample=_rejected_sample(connection, sample),
     )
+
+
+def read_untold(connection: Connection[Any], *, all_listed: bool, limit: int = 20) -> tuple[int, tuple[str, ...]]:
+    """How many contacts are planned that the directory tells nothing of, and the first as `update of Anna Smith`.
+
+    To be called after `make_plan`, when what the directory tells was staged. Raises psycopg.Error.
+    """
+    rows = connection.execute(statement("untold"), {"all_listed": all_listed, "limit": limit}).fetchall()
+    return (rows[0][0] if rows else 0), tuple(f"{action} of {name or '(no name)'}" for _, action, name in rows)
 
 
 def knows_source(connection: Connection[Any], definition: Definition, digest: bytes) -> bool:

@@ -72,6 +72,8 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
         "server": report.server,
         "passed_over": list(report.passed_over),
         "attempts": report.attempts,
+        "mode": report.mode.value,
+        "why_full": report.why_full,
         "seconds": Jsonb({stage: round(seconds, 6) for stage, seconds in report.seconds.items()}),
         "error_code": report.error_code,
         "error": report.error,

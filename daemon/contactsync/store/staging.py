@@ -40,6 +40,7 @@ class Staging:
         self._beside: Executor | None = None
         self._sent: Future[None] | None = None
         self.rows = 0
+        self.names = 0
         self.photos = False
         """Whether an entry has one."""
 
@@ -72,7 +73,18 @@ class Staging:
         else:
             self._sent = self._beside.submit(self._copy, copies)
 
-    def close(self, unseen: Iterable[bytes]) -> None:
+    def name(self, keys: Sequence[str]) -> None:
+        """Note keys that the directory named. Raises DatabaseError."""
+        self.names += len(keys)
+        self._wait()
+        self._copy([(statement("copy_named"), copytext.copy_block([copytext.plain(keys)]))])
+
+    def tell(self, keys: Sequence[str]) -> None:
+        """Note keys of entries that changed or are gone, to be compared with a plan. Raises DatabaseError."""
+        self._wait()
+        self._copy([(statement("copy_told"), copytext.copy_block([copytext.plain(keys)]))])
+
+    def close(self, unseen: Iterable[bytes] = ()) -> None:
         """Say which fingerprints nothing in the directory had; the tables are then ready for the plan."""
         rest = iter(unseen)
         for some in iter(partial(_some, rest), []):

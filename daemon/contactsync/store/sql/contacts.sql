@@ -13,18 +13,26 @@ CREATE TEMPORARY TABLE staged (source_key text, source_dn text, fingerprint byte
 
 -- name: create_plan_tables
 CREATE TEMPORARY TABLE unseen (fingerprint bytea);
+CREATE TEMPORARY TABLE named (source_key text);
+CREATE TEMPORARY TABLE told (source_key text);
 CREATE TEMPORARY TABLE lost (contact_id bigint, source_key text);
 CREATE TEMPORARY TABLE rejected (source_key text, source_dn text, reason text);
 CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb);
 
 -- name: drop_run_tables
-DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unseen, pg_temp.lost, pg_temp.rejected, pg_temp.planned
+DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unseen, pg_temp.named, pg_temp.told, pg_temp.lost, pg_temp.rejected, pg_temp.planned
 
 -- name: copy_staged
 COPY pg_temp.staged ({columns}) FROM STDIN
 
 -- name: copy_unseen
 COPY pg_temp.unseen (fingerprint) FROM STDIN
+
+-- name: copy_named
+COPY pg_temp.named (source_key) FROM STDIN
+
+-- name: copy_told
+COPY pg_temp.told (source_key) FROM STDIN
 
 -- name: copy_rejected
 COPY pg_temp.rejected (source_key, source_dn, reason) FROM STDIN
@@ -36,7 +44,7 @@ SET LOCAL default_statistics_target = 10
 -- name: analyze_run_tables
 -- Without it the planner takes fresh temporary tables for small ones and joins them row by row. Only what is joined by
 -- is looked at: the other columns would take a hundred times as long.
-ANALYZE pg_temp.staged (source_key), pg_temp.unseen (fingerprint), pg_temp.rejected (source_key)
+ANALYZE pg_temp.staged (source_key), pg_temp.unseen (fingerprint), pg_temp.named (source_key), pg_temp.rejected (source_key)
 
 -- name: unmoving
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
@@ -51,13 +59,31 @@ SELECT revision FROM contactsync.sync_definitions
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 FOR SHARE
 
--- name: find_lost
+-- name: find_lost_unseen
 -- The contacts that no entry was recognised as: gone or changed. The one look at all contacts that a plan takes.
 INSERT INTO pg_temp.lost (contact_id, source_key)
 SELECT c.contact_id, c.source_key
 FROM contactsync.contacts AS c
 JOIN pg_temp.unseen AS u ON u.fingerprint = c.fingerprint
 WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
+
+-- name: find_lost_gone
+-- The same where the directory sent what changed and named what is gone. Finds each by its key, however many others
+-- there are.
+INSERT INTO pg_temp.lost (contact_id, source_key)
+SELECT c.contact_id, c.source_key
+FROM (SELECT source_key FROM pg_temp.named UNION SELECT source_key FROM pg_temp.staged) AS k
+JOIN contactsync.contacts AS c
+  ON c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = k.source_key
+
+-- name: find_lost_unlisted
+-- The same where the directory sent what changed and named what did not; slapd names what it sends as well.
+INSERT INTO pg_temp.lost (contact_id, source_key)
+SELECT c.contact_id, c.source_key
+FROM contactsync.contacts AS c
+WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
+  AND (NOT EXISTS (SELECT FROM pg_temp.named AS n WHERE n.source_key = c.source_key)
+       OR c.source_key IN (SELECT source_key FROM pg_temp.staged))
 
 -- name: analyze_lost
 ANALYZE pg_temp.lost
@@ -118,6 +144,19 @@ JOIN contactsync.contacts AS c ON c.folder_id = %(folder_id)s AND c.contact_id =
 WHERE NOT EXISTS (SELECT FROM pg_temp.staged AS s WHERE s.source_key = c.source_key)
   AND NOT EXISTS (SELECT FROM pg_temp.rejected AS r WHERE r.source_key = c.source_key)
   AND NOT EXISTS (SELECT FROM pg_temp.rejected AS r WHERE r.source_dn = c.source_dn)
+
+-- name: untold
+-- What is planned although the directory, asked for what changed since the last increment, tells nothing of it: the
+-- increments have missed it. `all_listed` says that every key was named that is still there.
+SELECT count(*) OVER (), p.action, p.display_name
+FROM pg_temp.planned AS p
+LEFT JOIN pg_temp.lost AS l USING (contact_id)
+WHERE p.action <> 'refresh'
+  AND coalesce(p.source_key, l.source_key) NOT IN (SELECT source_key FROM pg_temp.told)
+  AND NOT (%(all_listed)s AND p.action = 'delete'
+           AND l.source_key NOT IN (SELECT source_key FROM pg_temp.named))
+ORDER BY p.display_name, p.contact_id
+LIMIT %(limit)s
 
 -- name: count_planned
 SELECT count(*) FILTER (WHERE action = 'insert'), count(*) FILTER (WHERE action = 'update'),

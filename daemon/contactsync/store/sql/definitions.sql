@@ -2,8 +2,9 @@
 -- All definitions, or those asked for by id.
 SELECT d.folder_id, d.definition_id, f.name AS folder, f.owner, d.name, d.query, d.bind_user AS "user",
        d.password_sealed, d.password_ref, d.base, d.scope, d.filter, d.mapping, d.schedule, d.time_zone,
-       d.jitter_seconds, d.auth, d.tls, d.tls_verify, d.tls_minimum, d.tls_ca_file, d.tls_ca_pem, d.tls_client_cert,
-       d.tls_client_key, d.max_delete_count, d.max_delete_share, d.allow_empty, d.deadline_seconds, d.page_size, d.enabled, d.revision
+       d.mode, d.jitter_seconds, d.auth, d.tls, d.tls_verify, d.tls_minimum, d.tls_ca_file, d.tls_ca_pem,
+       d.tls_client_cert, d.tls_client_key, d.max_delete_count, d.max_delete_share, d.allow_empty, d.deadline_seconds,
+       d.page_size, d.enabled, d.revision
 FROM contactsync.sync_definitions AS d
 JOIN contactsync.folders AS f USING (folder_id)
 WHERE %(ids)s::bigint[] IS NULL OR d.definition_id = ANY (%(ids)s)

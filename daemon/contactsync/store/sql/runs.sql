@@ -71,7 +71,7 @@ SELECT %(folder_id)s, %(definition_id)s, %(definition)s, %(trigger)s FROM may_ru
 RETURNING run_id, started_at, (
     SELECT before.entries FROM contactsync.sync_runs AS before
     WHERE before.folder_id = %(folder_id)s AND before.definition_id = %(definition_id)s
-      AND before.outcome IN ('unchanged', 'changed')
+      AND before.mode = 'full' AND before.outcome IN ('unchanged', 'changed')
     ORDER BY before.run_id DESC LIMIT 1)
 
 -- name: note_applied
@@ -88,7 +88,8 @@ WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
 -- nothing about the definition that its own was edited into meanwhile.
 WITH finished AS (
     UPDATE contactsync.sync_runs
-    SET finished_at = clock_timestamp(), server = %(server)s, passed_over = %(passed_over)s, attempts = %(attempts)s,
+    SET finished_at = clock_timestamp(), mode = %(mode)s, why_full = %(why_full)s, server = %(server)s,
+        passed_over = %(passed_over)s, attempts = %(attempts)s,
         entries = %(entries)s, unchanged = %(unchanged)s, search_references = %(references)s, trimmed = %(trimmed)s,
         refreshed = CASE WHEN outcome IS NULL THEN %(refreshed)s ELSE refreshed END,
         rejected = CASE WHEN outcome IS NULL THEN %(rejected)s ELSE rejected END,

@@ -1,0 +1,128 @@
+"""Whether a run may ask only for what changed since the last one, and the asking.
+
+A cursor counts for as long as nothing gives reason to doubt it; else everything is read, which is always right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from contactsync.ldap.changes import Changed, Changes, Cursor, CursorVoid
+from contactsync.ldap.contentsync import ContentSync
+from contactsync.store.cursors import KeptCursor, read_cursor
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from contactsync.ldap.connect import Session
+    from contactsync.ldap.search import SearchRequest
+    from contactsync.model import Definition
+    from contactsync.resolve import Source
+
+log = structlog.get_logger()
+
+FULL = "full"
+AT_ONCE = frozenset({"incremental", "live"})
+"""What a definition's mode may ask for; `auto` reads small folders as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a search asks for, and of whom: the frame that a cursor counts in."""
+
+    definition: Definition
+    session: Session
+    request: SearchRequest
+    source: Source
+    digest: bytes
+
+    @property
+    def context(self) -> bytes:
+        """Stands for all of it, in 16 octets."""
+        parts = [
+            self.digest.hex(),
+            self.source.mapping.digest.hex(),
+            sorted(self.request.attributes),
+            self.session.server,
+            self.session.user,
+        ]
+        return blake2b(json.dumps(parts).encode(), digest_size=16).digest()
+
+
+class Increments:
+    """How one attempt of a run is to be made.
+
+    `why_full` says why everything has to be read, if it has to. With `trusted` the cursor is good nevertheless, and a
+    full run may find no more than what `since` tells.
+    """
+
+    def __init__(self, connection: Connection[Any], asked: Asked, *, full_seconds: float) -> None:
+        self.why_full: str | None = None
+        self.trusted = False
+        self._asked = asked
+        self._changes: Changes | None = None
+        self._kept: KeptCursor | None = None
+        self._choose(connection, full_seconds)
+
+    def since(self) -> Iterator[Changed]:
+        """What changed since the last run; raises CursorVoid, DirectoryError."""
+        if self._changes is None or self._kept is None:
+            raise CursorVoid("There is no cursor.")
+        yield from self._changes.since(Cursor(self._kept.kind, self._kept.value, self._kept.server))
+
+    @property
+    def all_listed(self) -> bool:
+        """See contactsync.ldap.changes.Changes."""
+        return self._changes is not None and self._changes.all_listed
+
+    def cursor_after_changes(self) -> KeptCursor | None:
+        """Up to where the folder is once what `since` gave is applied; None when the next run has to read all."""
+        return self._to_keep(self._changes.cursor if self._changes else None)
+
+    def cursor_before_search(self) -> KeptCursor | None:
+        """Up to where the folder is once a full search that begins now is applied; None when no increment is possible.
+
+        Raises DirectoryError.
+        """
+        return self._to_keep(self._changes.mark() if self._changes else None)
+
+    def moved(self, cursor: KeptCursor) -> bool:
+        """Whether a cursor is another one than that which is stored."""
+        kept = self._kept
+        return kept is None or (kept.value, kept.context) != (cursor.value, cursor.context)
+
+    def _choose(self, connection: Connection[Any], full_seconds: float) -> None:
+        asked = self._asked
+        if asked.definition.mode == FULL:
+            self.why_full = "The definition's mode is full."
+            return
+        changes = ContentSync(asked.session, asked.request, asked.source.mapping.identity)
+        obstacle = changes.obstacle()
+        if obstacle:
+            self.why_full = f"There is no other way: {obstacle}."
+            return
+        self._changes = changes
+        self._kept = read_cursor(connection, asked.definition)
+        self.why_full = self._doubt(full_seconds)
+
+    def _doubt(self, full_seconds: float) -> str | None:
+        kept = self._kept
+        if kept is None:
+            return "No run before this one has noted up to where it read."
+        if kept.context != self._asked.context:
+            return "What is asked for, or which server is asked, is not what it was."
+        if kept.touched:
+            return "Somebody changed a contact here since the last run."
+        self.trusted = True
+        if kept.seconds >= full_seconds:
+            return f"The last full run was {kept.seconds / 3600:.1f} hours ago."
+        return None
+
+    def _to_keep(self, cursor: Cursor | None) -> KeptCursor | None:
+        return KeptCursor(cursor.kind, cursor.value, cursor.server, self._asked.context) if cursor else None

@@ -1,0 +1,39 @@
+"""Reads one entry by its name: the root DSE, the head of a naming context, where servers tell of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contactsync.ldap.entry import decode_entry
+from contactsync.ldap.query import Scope
+from contactsync.ldap.request import search_op
+from contactsync.ldap.result import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
+from contactsync.ldap.wire import SEARCH_DONE, Wire
+
+_ANYTHING = "(objectClass=*)"
+_HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}
+
+
+def read_values(wire: Wire, name: str, attributes: Sequence[str]) -> dict[str, list[bytes]]:
+    """The values of the entry `name`, by attribute in lower case; empty when the server hides it from this user.
+
+    Raises DirectoryError.
+    """
+    message_id = wire.send(search_op(name, Scope.BASE, _ANYTHING, attributes))
+    found: dict[str, list[bytes]] = {}
+    while True:
+        batch = wire.read(message_id, SEARCH_DONE)
+        for entry in batch.entries:
+            found = decode_entry(entry).attributes
+        if batch.result:
+            if batch.result.code not in {SUCCESS, *_HIDDEN}:
+                raise search_error(
+                    batch.result, server=wire.server, base=name, search_filter=_ANYTHING, entries=len(found)
+                )
+            return found
+
+
+def read_texts(wire: Wire, name: str, attributes: Sequence[str]) -> dict[str, list[str]]:
+    """The same for values that are text."""
+    found = read_values(wire, name, attributes)
+    return {attribute: [value.decode("utf-8", "replace") for value in found[attribute]] for attribute in found}

@@ -1,0 +1,193 @@
+"""Hears from a directory, over one connection, that something changed; what changed is read by a run.
+
+Three protocols say so: the persist stage of content synchronization (RFC 4533, section 3.4), persistent search
+(draft-ietf-ldapext-psearch-03), and Active Directory's change notification ([MS-ADTS], section 3.1.1.3.4.1.9).
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+
+from contactsync.errors import DirectoryError, ServerUnavailable
+from contactsync.ldap import ber
+from contactsync.ldap.changes import Cursor
+from contactsync.ldap.connect import Session
+from contactsync.ldap.request import controls_of, search_op
+from contactsync.ldap.result import parse_result, search_error
+from contactsync.ldap.search import SearchRequest
+from contactsync.ldap.syncinfo import REFRESH_AND_PERSIST, SYNC_REQUEST, read_info, sync_request
+from contactsync.ldap.wire import GREETING_BYTES, INTERMEDIATE, SEARCH_DONE, SEARCH_ENTRY
+
+PERSISTENT_SEARCH = "2.16.840.1.113730.3.4.3"
+CHANGE_NOTIFICATION = "1.2.840.113556.1.4.528"
+
+NO_ATTRIBUTES = ("1.1",)
+"""Asks for none (RFC 4511, section 4.5.1.8)."""
+
+_MOST_NOTIFICATIONS = 5
+"""For each connection to Active Directory ([MS-ADTS], section 3.1.1.3.4.6, MaxNotificationPerConn)."""
+_CONFIRM_SECONDS = 2.0
+"""slapd lets a connection have half as many searches as it has threads, and says nothing to those beyond."""
+
+_ANY_CHANGE = 1 | 2 | 4 | 8
+_ABANDON_REQUEST = 0x50
+_MOST_OCTETS = GREETING_BYTES
+_CHUNK = 1 << 16
+_PATIENCE = 1.0
+"""Seconds for the rest of a TLS record."""
+
+
+class Stream:
+    """Listens for changes to what searches find; each is known by a number of the caller's.
+
+    One thread uses it. Everything raises DirectoryError when the connection is of no more use.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._socket = session.connection.socket
+        self._octets = bytearray()
+        self._listening: dict[int, tuple[int, SearchRequest]] = {}
+        self._confirmed: set[int] = set()
+        self._heard: set[int] = set()
+
+    @property
+    def protocol(self) -> str | None:
+        """What the server offers, the best first; None when it offers nothing."""
+        offered = self._session.root_dse.supported_controls
+        return next((kind for kind in (SYNC_REQUEST, PERSISTENT_SEARCH, CHANGE_NOTIFICATION) if kind in offered), None)
+
+    def listen(self, number: int, request: SearchRequest, cursor: Cursor | None) -> bool:
+        """Begin to listen; what changed since `cursor`, if the protocol has one, is heard as well.
+
+        False when the server takes no more on this connection.
+        """
+        protocol = self.protocol
+        if protocol == CHANGE_NOTIFICATION and len(self._listening) >= _MOST_NOTIFICATIONS:
+            return False
+        self._send(number, request, cursor, protocol)
+        if protocol == SYNC_REQUEST and not self._is_confirmed(number):
+            self.forget(number)
+            return False
+        return True
+
+    def _send(self, number: int, request: SearchRequest, cursor: Cursor | None, protocol: str | None) -> None:
+        search_filter = request.filter
+        if protocol == SYNC_REQUEST:
+            value = sync_request(REFRESH_AND_PERSIST, cursor.value if cursor else None)
+            controls = controls_of((SYNC_REQUEST, value))
+        elif protocol == PERSISTENT_SEARCH:
+            only_changes, controls_too = ber.encode(ber.BOOLEAN, ber.TRUE), ber.encode(ber.BOOLEAN, b"\0")
+            value = ber.encode(ber.SEQUENCE, ber.encode_integer(_ANY_CHANGE), only_changes, controls_too)
+            controls = controls_of((PERSISTENT_SEARCH, value))
+        else:
+            controls = controls_of((CHANGE_NOTIFICATION, b""))
+            search_filter = "(objectClass=*)"  # it takes no other
+        op = search_op(request.base, request.scope, search_filter, NO_ATTRIBUTES)
+        self._listening[self._session.wire.send(op, controls)] = number, request
+
+    def forget(self, number: int) -> None:
+        """Listen no more to what has this number."""
+        for message_id, (known, _) in list(self._listening.items()):
+            if known == number:
+                self._confirmed.discard(number)
+                del self._listening[message_id]
+                self._session.wire.send(ber.encode_integer(message_id, _ABANDON_REQUEST))
+
+    def fileno(self) -> int:
+        """Of the connection's socket, for select."""
+        return int(self._socket.fileno())
+
+    def hear(self) -> set[int]:
+        """The numbers of those for which something was heard since the last time; waits for nothing."""
+        while self._receive():
+            self._sort_out()
+        heard, self._heard = self._heard, set()
+        return heard
+
+    def _is_confirmed(self, number: int) -> bool:
+        deadline = time.monotonic() + _CONFIRM_SECONDS
+        while number not in self._confirmed:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            if self._receive(left):
+                self._sort_out()
+        return True
+
+    def _sort_out(self) -> None:
+        for message_id, op in self._messages():
+            if message_id == 0:
+                raise ServerUnavailable(f"{self._session.server} gave notice that it ends the connection.")
+            if message_id not in self._listening:
+                continue
+            number, request = self._listening[message_id]
+            if op[0] == SEARCH_DONE:
+                raise self._ended(op, request)
+            info = read_info(op) if op[0] == INTERMEDIATE else None
+            if info and info.ends_refresh:
+                self._confirmed.add(number)
+            if op[0] == SEARCH_ENTRY or (info and info.uuids):
+                self._heard.add(number)
+
+    def _receive(self, seconds: float = 0.0) -> bool:
+        """Take what is there, or comes in this time; false when nothing is."""
+        pending = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
+        if not pending and not select.select([self._socket], [], [], seconds)[0]:
+            return False
+        self._socket.settimeout(_PATIENCE)
+        try:
+            octets = bytes(self._socket.recv(_CHUNK))
+        except TimeoutError:  # a part of a TLS record
+            return False
+        except OSError as error:
+            raise ServerUnavailable(f"The connection to {self._session.server} broke: {error}.") from None
+        if not octets:
+            raise ServerUnavailable(f"{self._session.server} closed the connection.")
+        self._octets += octets
+        return True
+
+    def _messages(self) -> Iterator[tuple[int, bytes]]:
+        """The id and the protocolOp of each whole message that is here."""
+        octets, position = bytes(self._octets), 0
+        while (stop := _end_of(octets, position)) <= len(octets):
+            outer = ber.element_at(octets, position, stop)
+            parts = ber.elements(octets, outer.start, outer.stop)
+            if outer.tag != ber.SEQUENCE or len(parts) < 2 or parts[0].tag != ber.INTEGER:  # noqa: PLR2004 -- id and operation
+                raise ber.not_ldap("a message has no id or no operation")
+            yield ber.number_in(octets, parts[0]), octets[parts[0].stop : parts[1].stop]
+            position = stop
+        if stop - position > _MOST_OCTETS:
+            raise ber.not_ldap(f"a message that needs few octets announces {stop - position}")
+        del self._octets[:position]
+
+    def _ended(self, op: bytes, request: SearchRequest) -> DirectoryError:
+        return search_error(
+            parse_result(op), server=self._session.server, base=request.base, search_filter=request.filter, entries=0
+        )
+
+
+def _end_of(octets: bytes, position: int) -> int:
+    """Where the message at `position` ends, or any place behind the octets that are here while that cannot be told."""
+    start = position + 2
+    if start > len(octets):
+        return len(octets) + 1
+    length = octets[position + 1]
+    if length >= ber.LONG_FORM:
+        start += length - ber.LONG_FORM
+        if start > len(octets):
+            return len(octets) + 1
+        length = int.from_bytes(octets[position + 2 : start], "big")
+    return start + length
+
+
+def hear_any(streams: Sequence[Stream], seconds: float) -> set[int]:
+    """What is heard on any of them, as soon as anything is; empty after `seconds`."""
+    heard: set[int] = set().union(*(stream.hear() for stream in streams))
+    if not heard and streams:
+        ready, _, _ = select.select(streams, [], [], seconds)
+        heard = set().union(*(stream.hear() for stream in ready))
+    return heard

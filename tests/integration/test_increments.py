@@ -1,0 +1,285 @@
+"""Runs that ask a real OpenLDAP only for what changed: whatever happens in it, the folder is what it is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import ldap3
+import pytest
+
+from contactsync.demo.people import Person, make_people, write_people
+from contactsync.demo.slapd import PrivateSlapd
+from contactsync.model import Mode, Outcome, RunReport
+from tests.integration.folders import SyncedFolder, people
+
+PEOPLE = 40
+_numbers = count(1000)
+
+
+@pytest.fixture(scope="module", params=[0, 50], ids=["present", "session-log"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
+    """Run one directory without and one with a session log."""
+    stream = io.BytesIO()
+    write_people(stream, PEOPLE)
+    directory = tmp_path_factory.mktemp("sync") / "slapd"
+    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), session_log=request.param) as slapd:
+        yield slapd
+
+
+@pytest.fixture
+def admin(server: PrivateSlapd) -> Iterator[ldap3.Connection]:
+    """Change the directory."""
+    server.start()
+    connection = server.connection()
+    yield connection
+    connection.unbind()
+
+
+@pytest.fixture
+def folder(make_folder: Callable[..., SyncedFolder], server: PrivateSlapd) -> SyncedFolder:
+    """Fill a folder; the next run can ask for what changed."""
+    folder = make_folder(server, mode="incremental", max_delete_share=1)
+    assert folder.run().mode is Mode.FULL
+    return folder
+
+
+def someone() -> Person:
+    """A person whom no directory has yet."""
+    (person,) = make_people(1, start=next(_numbers))
+    return person
+
+
+def increment(folder: SyncedFolder, **counts: int) -> RunReport:
+    """Make a run that asks for what changed, does so many changes, and has the folder in step."""
+    report = folder.run()
+    assert (report.mode, report.why_full) == (Mode.INCREMENTAL, None)
+    done = {name: getattr(report.counts, name) for name in ("inserted", "updated", "deleted")}
+    assert done == {"inserted": 0, "updated": 0, "deleted": 0} | counts
+    assert folder.contacts() == people(folder.slapd)
+    assert folder.row(report.run_id)["mode"] == "incremental"
+    return report
+
+
+def full(folder: SyncedFolder, *words: str) -> RunReport:
+    """Make a run that reads everything, for a reason with these words, and has the folder in step."""
+    report = folder.run()
+    assert report.mode is Mode.FULL
+    for word in words:
+        assert word in (report.why_full or "")
+    assert folder.row(report.run_id)["why_full"] == report.why_full
+    assert folder.contacts() == people(folder.slapd)
+    return report
+
+
+def test_adds_edits_renames_moves_and_deletes_come_as_increments(folder: SyncedFolder, admin: ldap3.Connection) -> None:
+    """Each of them, alone and together; nothing else is read."""
+    assert increment(folder).outcome is Outcome.UNCHANGED
+    first, second = someone(), someone()
+    admin.add(first.dn, attributes=first.attributes)
+    assert increment(folder, inserted=1).counts.entries == 1
+    ids = {row["source_key"]: row["contact_id"] for row in folder.rows()["contacts"]}
+    admin.modify(first.dn, {"description": [(ldap3.MODIFY_REPLACE, ["Changed"])]})
+    assert increment(folder, updated=1).counts.entries == 1
+    admin.modify_dn(first.dn, "uid=renamed")
+    increment(folder, updated=1)
+    renamed = first.dn.replace(first.dn.partition(",")[0], "uid=renamed")
+    admin.modify_dn(renamed, "uid=renamed", new_superior=folder.slapd.people_base)
+    increment(folder, updated=1)
+    admin.add(second.dn, attributes=second.attributes)
+    admin.delete(f"uid=renamed,{folder.slapd.people_base}")
+    increment(folder, inserted=1, deleted=1)
+    admin.delete(second.dn)
+    increment(folder, deleted=1)
+    assert increment(folder).outcome is Outcome.UNCHANGED
+    left = {row["source_key"]: row["contact_id"] for row in folder.rows()["contacts"]}
+    assert left.items() <= ids.items()
+    mum = [row for row in folder.rows()["contacts"] if row["display_name"] == "Mum"]
+    assert len(mum) == 1
+
+
+def test_who_enters_and_leaves_the_filter_comes_and_goes(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """An edit of an entry is an insert or a delete where the filter makes it so."""
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    folder = make_folder(server, mode="incremental", filter="(description=wanted)", allow_empty=True)
+    folder.run()
+
+    def counts(**description: list[Any]) -> tuple[Mode, int, int]:
+        admin.modify(person.dn, description)
+        report = folder.run()
+        return report.mode, report.counts.inserted, report.counts.deleted
+
+    assert counts(description=[(ldap3.MODIFY_REPLACE, ["wanted"])]) == (Mode.INCREMENTAL, 1, 0)
+    assert counts(description=[(ldap3.MODIFY_REPLACE, ["unwanted"])]) == (Mode.INCREMENTAL, 0, 1)
+    assert counts(description=[(ldap3.MODIFY_REPLACE, ["wanted"])]) == (Mode.INCREMENTAL, 1, 0)
+    admin.delete(person.dn)
+    assert folder.run().counts.deleted == 1
+
+
+def test_a_restarted_server_and_a_log_that_is_too_short_lose_nothing(
+    folder: SyncedFolder, server: PrivateSlapd
+) -> None:
+    """Sixty come and go where fifty are remembered, and the server forgets the rest by itself."""
+    staff = [someone() for _ in range(60)]
+    admin = server.connection()
+    for person in staff:
+        admin.add(person.dn, attributes=person.attributes)
+    increment(folder, inserted=60)
+    for person in staff[:55]:
+        admin.delete(person.dn)
+    increment(folder, deleted=55)
+    admin.delete(staff[55].dn)
+    admin.unbind()
+    server.stop()
+    server.start()
+    increment(folder, deleted=1)
+    admin = server.connection()
+    for person in staff[56:]:
+        admin.delete(person.dn)
+    admin.unbind()
+    increment(folder, deleted=4)
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        b"hello",
+        b"",
+        b"rid=000,csn=",
+        b"rid=000,csn=20260101000000.000000Z#000000#0f0#000000",
+        b"rid=000,csn=29990101000000.000000Z#000000#000#000000",
+        b"\xff\xfe",
+    ],
+    ids=["garbage", "empty", "none", "another-server", "future", "octets"],
+)
+def test_a_cursor_that_cannot_be_true_is_not_believed(
+    folder: SyncedFolder, admin: ldap3.Connection, cookie: bytes
+) -> None:
+    """Everything is read, and who left meanwhile leaves the folder."""
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    increment(folder, inserted=1)
+    admin.delete(person.dn)
+    spoil = "UPDATE contactsync.sync_cursors SET value = %s WHERE definition_id = %s"
+    folder.query(spoil, cookie, folder.definition_id)
+    assert full(folder, folder.definition.query.split("/")[2]).counts.deleted == 1
+    increment(folder)
+
+
+def test_every_edit_of_what_is_asked_for_has_everything_read(folder: SyncedFolder, server: PrivateSlapd) -> None:
+    """Filter, base, mapping, user; and each is followed by increments again."""
+    for columns in (
+        {"filter": "(objectClass=person)"},
+        {"base": server.people_base},
+        {"mapping": {"fields": {"title": ["title", "carLicense"]}}},
+        {"bind_user": server.admin_dn},
+    ):
+        folder.edit(**columns)
+        if "bind_user" in columns:
+            folder.set_password(server.admin_password)
+        full(folder, "What is asked for")
+        increment(folder)
+
+
+def test_a_contact_that_a_person_changed_is_set_right(folder: SyncedFolder) -> None:
+    """The directory did not change, so that only a full run can tell."""
+    folder.query(
+        "UPDATE contactsync.contacts SET notes = 'mine', title = 'mine' WHERE contact_id ="
+        " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)",
+        folder.definition_id,
+    )
+    assert full(folder, "Somebody changed").counts.updated == 1
+    increment(folder)
+
+
+def test_a_full_run_follows_at_its_own_interval(folder: SyncedFolder) -> None:
+    """However well the increments go."""
+    increment(folder)
+    folder.query(
+        "UPDATE contactsync.sync_cursors SET full_at = now() - interval '25 hours' WHERE definition_id = %s",
+        folder.definition_id,
+    )
+    full(folder, "25.0 hours")
+    increment(folder)
+
+
+def test_a_mass_deletion_is_held_and_then_decided_over_everything(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """The guard is the same; what it holds is shown as a full run sees it."""
+    staff = [someone() for _ in range(30)]
+    for person in staff:
+        admin.add(person.dn, attributes=person.attributes)
+    folder = make_folder(server, mode="incremental")
+    folder.run()
+    for person in staff:
+        admin.delete(person.dn)
+    report = folder.run()
+    assert (report.mode, report.outcome) == (Mode.INCREMENTAL, Outcome.HELD)
+    folder.expect_held(report, "30 of")
+    again = folder.run()
+    assert (again.mode, again.outcome, again.counts.deleted) == (Mode.FULL, Outcome.HELD, 30)
+    folder.edit(max_delete_share=1)
+    assert full(folder).counts.deleted == 30
+
+
+def test_small_folders_are_read_whole_unless_told_otherwise(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd
+) -> None:
+    """A page costs no more than asking what changed; larger folders take the best that there is."""
+    folder = make_folder(server, page_size=1000)
+    for _ in range(2):
+        assert (folder.run().mode, folder.run().why_full) == (Mode.FULL, None)
+    large = make_folder(server, page_size=10)
+    full(large, "No run before")
+    increment(large)
+    never = make_folder(server, page_size=10, mode="full")
+    full(never)
+    full(never, "mode is full")
+
+
+def test_a_directory_without_content_synchronization_is_read_as_a_whole(
+    make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
+) -> None:
+    """It says why."""
+    folder = make_folder(directory, mode="incremental")
+    full(folder)
+    full(folder, "does not offer content synchronization")
+
+
+def test_a_full_run_names_what_the_increments_missed(
+    folder: SyncedFolder, server: PrivateSlapd, admin: ldap3.Connection, request: pytest.FixtureRequest
+) -> None:
+    """It sets it right and is an error; what changed since the last increment is none.
+
+    A server without a session log names who is there, not who left, so that when somebody left cannot be told.
+    """
+    lost, left, changed, leaves, comes = (someone() for _ in range(5))
+    for person in (left, changed, leaves):
+        admin.add(person.dn, attributes=person.attributes)
+    increment(folder, inserted=3)
+    # As if the server had told nothing of these two: the cursor is moved past them by hand.
+    admin.add(lost.dn, attributes=lost.attributes)
+    admin.delete(left.dn)
+    admin.search(server.suffix, "(objectClass=organization)", attributes=["contextCSN"])
+    folder.query(
+        "UPDATE contactsync.sync_cursors SET value = %s, full_at = now() - interval '2 days' WHERE definition_id = %s",
+        b"rid=000,csn=" + admin.response[0]["raw_attributes"]["contextCSN"][0],
+        folder.definition_id,
+    )
+    admin.modify(changed.dn, {"description": [(ldap3.MODIFY_REPLACE, ["Changed"])]})
+    admin.delete(leaves.dn)
+    admin.add(comes.dn, attributes=comes.attributes)
+    report = full(folder, "48.0 hours")
+    assert (report.counts.inserted, report.counts.updated, report.counts.deleted) == (2, 1, 2)
+    missed = {"insert", "delete"} if "session-log" in request.node.name else {"insert"}
+    assert {what.partition(" ")[0] for what in report.missed[1]} == missed
+    assert report.missed[0] == len(missed)
+    (line,) = (line for line in folder.log if '"run.missed"' in line)
+    assert '"level": "error"' in line
+    increment(folder)

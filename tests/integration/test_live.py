@@ -1,0 +1,198 @@
+"""Folders that follow a real OpenLDAP at once, through its restarts and their own edits."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import ldap3
+import pytest
+
+from contactsync.demo.people import Person, make_people, write_people
+from contactsync.demo.slapd import PrivateSlapd
+from contactsync.dispatch import Dispatcher
+from contactsync.live import LiveFolders
+from contactsync.model import Mode, RunReport, Trigger
+from contactsync.resolve import resolve
+from contactsync.runner import Runner
+from tests.integration.folders import SyncedFolder, people
+
+PEOPLE = 30
+PATIENCE = 30
+_numbers = count(5000)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
+    """Run one directory that tells what changes."""
+    stream = io.BytesIO()
+    write_people(stream, PEOPLE)
+    directory = tmp_path_factory.mktemp("live") / "slapd"
+    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), session_log=1000) as slapd:
+        yield slapd
+
+
+@pytest.fixture
+def admin(server: PrivateSlapd) -> Iterator[ldap3.Connection]:
+    """Change the directory."""
+    server.start()
+    connection = server.connection()
+    yield connection
+    connection.unbind()
+
+
+class Following:
+    """Folders of one runner that are listened for, and the runs that came of it."""
+
+    def __init__(self, runner: Runner, folders: list[SyncedFolder]) -> None:
+        self.reports: list[RunReport] = []
+        self.folders = folders
+        self.runner = runner
+        self.dispatcher = Dispatcher(self._run, lambda _: "", workers=2, per_server=2)
+        self.live = LiveFolders(runner.listening, self.dispatcher.request, lambda: runner.options.map_limits)
+        self.dispatcher.start()
+        self.follow()
+
+    def _run(self, definition_id: int, trigger: Trigger) -> RunReport:
+        report = self.runner.run(definition_id, trigger)
+        self.live.ran(definition_id, report.started_at.timestamp())
+        self.reports.append(report)
+        return report
+
+    def follow(self) -> None:
+        """Listen for the definitions as they are in the table now."""
+        self.live.follow(resolve(folder.definition) for folder in self.folders)
+
+    def expect_in_step(self, folder: SyncedFolder) -> None:
+        """The folder gets in step by itself."""
+        expect(lambda: folder.contacts() == people(folder.slapd))
+
+    def expect_listening(self) -> None:
+        """Every folder is listened for, and nothing is left to be asked for."""
+
+        def settled() -> bool:
+            states = self.live.states.values()
+            return bool(states) and all(state.listening_since and not state.behind_since for state in states)
+
+        expect(settled)
+
+    def stop(self) -> None:
+        """End all threads."""
+        self.live.stop()
+        self.dispatcher.stop()
+        assert self.dispatcher.join(PATIENCE)
+
+
+def expect(condition: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def someone() -> Person:
+    """A person whom no directory has yet."""
+    (person,) = make_people(1, start=next(_numbers))
+    return person
+
+
+@pytest.fixture
+def following(make_folder: Callable[..., SyncedFolder], server: PrivateSlapd) -> Iterator[Callable[[int], Following]]:
+    """Follow so many folders of the server."""
+    made: list[Following] = []
+
+    def follow(number: int) -> Following:
+        folders = [make_folder(server, mode="live", max_delete_share=1) for _ in range(number)]
+        made.append(Following(folders[0].runner(), folders))
+        return made[-1]
+
+    yield follow
+    for one in made:
+        one.stop()
+
+
+def test_every_change_arrives_by_itself(following: Callable[[int], Following], admin: ldap3.Connection) -> None:
+    """Adds, edits, renames and deletes, each as an increment that nobody asked for."""
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    live.expect_in_step(folder)
+    person = someone()
+    first = len(live.reports)
+    admin.add(person.dn, attributes=person.attributes)
+    live.expect_in_step(folder)
+    admin.modify(person.dn, {"description": [(ldap3.MODIFY_REPLACE, ["Changed"])]})
+    live.expect_in_step(folder)
+    admin.modify_dn(person.dn, "uid=renamed")
+    live.expect_in_step(folder)
+    admin.delete(person.dn.replace(person.dn.partition(",")[0], "uid=renamed"))
+    live.expect_in_step(folder)
+    live.expect_listening()
+    caused = live.reports[first:]
+    assert caused
+    assert {(report.trigger, report.mode) for report in caused} == {(Trigger.LIVE, Mode.INCREMENTAL)}
+
+
+def test_folders_of_one_server_and_user_share_a_connection(
+    following: Callable[[int], Following], admin: ldap3.Connection
+) -> None:
+    """Twelve of them listen over one, and each gets what changes."""
+    live = following(12)
+    live.expect_listening()
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    for folder in live.folders:
+        live.expect_in_step(folder)
+    assert sum(thread.name == "live" for thread in threading.enumerate()) == 1
+
+
+def test_what_changes_while_the_server_is_away_is_caught_up(
+    following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """The connection is made anew, and what was not heard is asked for."""
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    live.expect_in_step(folder)
+    admin.unbind()
+    server.kill()
+    expect(lambda: all(state.reason for state in live.live.states.values()))
+    server.start()
+    again = server.connection()
+    person = someone()
+    again.add(person.dn, attributes=person.attributes)
+    live.expect_in_step(folder)
+    live.expect_listening()
+    again.delete(person.dn)
+    again.unbind()
+    live.expect_in_step(folder)
+    admin.open()
+    admin.bind()
+
+
+def test_an_edited_definition_is_listened_for_anew(
+    following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """What the new filter finds arrives by itself, and nothing of the folder that was paused."""
+    live = following(2)
+    first, second = live.folders
+    live.expect_listening()
+    first.edit(filter="(|(objectClass=inetOrgPerson)(objectClass=organizationalRole))")
+    second.edit(mode="full")
+    live.follow()
+    expect(lambda: set(live.live.states) == {first.definition_id})
+    live.expect_listening()
+    before = second.contacts()
+    number = next(_numbers)
+    dn = f"cn=front desk {number},{server.suffix}"
+    admin.add(dn, "organizationalRole", {"cn": f"front desk {number}"})
+
+    def came(folder: SyncedFolder) -> bool:
+        return len(folder.query("SELECT source_dn FROM contactsync.contacts WHERE source_dn = %s", dn)) > 0
+
+    expect(lambda: came(first))
+    assert second.contacts() == before
