@@ -6,7 +6,7 @@ A cursor counts for as long as nothing gives reason to doubt it; else everything
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,7 @@ class Increments:
         if asked.definition.mode == FULL:
             self.why_full = "The definition's mode is full."
             return
-        changes = ContentSync(asked.session, asked.request, asked.source.mapping.identity)
+        changes = changes_for(asked.session, asked.request, asked.source.mapping.identity)
         obstacle = changes.obstacle()
         if obstacle:
             self.why_full = f"There is no other way: {obstacle}."
@@ -126,3 +126,8 @@ class Increments:
 
     def _to_keep(self, cursor: Cursor | None) -> KeptCursor | None:
         return KeptCursor(cursor.kind, cursor.value, cursor.server, self._asked.context) if cursor else None
+
+
+def changes_for(session: Session, request: SearchRequest, identity: Sequence[str]) -> Changes:
+    """The best way that a server may offer to tell what changed; whether it does, `obstacle` says."""
+    return ContentSync(session, request, identity)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from contactsync.errors import ContactsyncError, ServerUnavailable
-from contactsync.ldap.contentsync import ContentSync
+from contactsync.increments import changes_for
 from contactsync.ldap.search import SearchRequest
 from contactsync.ldap.stream import Stream, hear_any
 from contactsync.model import Trigger
@@ -275,8 +275,8 @@ class _Ears:
         """What to listen for, and from when on, where the server tells that."""
         source = choose_source(resolved, session.root_dse, self._folders.limits())
         request = SearchRequest(source.base, source.scope, source.filter, source.attributes, 0)
-        sync = ContentSync(session, request, source.mapping.identity)
-        return request, None if sync.obstacle() else sync.mark()
+        changes = changes_for(session, request, source.mapping.identity)
+        return request, None if changes.obstacle() else changes.mark()
 
 
 def _connection_of(resolved: Resolved) -> tuple[object, ...]:

@@ -22,7 +22,7 @@ Person = psycopg.Connection[Any]
 PEOPLE = 30
 STEPS = [
     "definition", "dns", "tcp", "tls", "bind", "root_dse", "base",
-    "filter", "identity", "paging", "deleted_objects", "sample", "plan",
+    "filter", "identity", "paging", "changes", "deleted_objects", "sample", "plan",
 ]  # fmt: skip
 WRONG_PASSWORD = "correct horse battery staple"
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

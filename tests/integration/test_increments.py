@@ -12,8 +12,10 @@ import pytest
 
 from contactsync.demo.people import Person, make_people, write_people
 from contactsync.demo.slapd import PrivateSlapd
+from contactsync.doctor.result import Status
+from contactsync.doctor.walk import check
 from contactsync.model import Mode, Outcome, RunReport
-from tests.integration.folders import SyncedFolder, people
+from tests.integration.folders import BRISK, SyncedFolder, people
 
 PEOPLE = 40
 _numbers = count(1000)
@@ -283,3 +285,24 @@ def test_a_full_run_names_what_the_increments_missed(
     (line,) = (line for line in folder.log if '"run.missed"' in line)
     assert '"level": "error"' in line
     increment(folder)
+
+
+def test_check_says_what_the_mode_comes_to(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, directory: PrivateSlapd
+) -> None:
+    """On this server, for this user, and why not to more."""
+
+    def said(slapd: PrivateSlapd, mode: str) -> tuple[Status, str]:
+        folder = make_folder(slapd, mode=mode)
+        steps = {step.name: step for step in check(folder.definition, lambda: slapd.reader_password, BRISK)}
+        return steps["changes"].status, steps["changes"].text
+
+    assert said(server, "full") == (Status.OK, "Every run reads everything: the definition's mode is full.")
+    for mode in ("auto", "incremental", "live"):
+        status, text = said(server, mode)
+        assert status is Status.OK
+        assert "ask only for what changed" in text
+    for mode, expected in (("auto", Status.OK), ("incremental", Status.WARNING), ("live", Status.WARNING)):
+        status, text = said(directory, mode)
+        assert status is expected
+        assert "does not offer content synchronization" in text

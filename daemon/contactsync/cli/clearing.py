@@ -25,6 +25,7 @@ class Clearable(StrEnum):
     CA_FILE = "ca-file"
     CLIENT_CERT = "client-cert"
     CLIENT_KEY = "client-key"
+    MODE = "mode"
     SCHEDULE = "schedule"
     TIME_ZONE = "time-zone"
     JITTER = "jitter"

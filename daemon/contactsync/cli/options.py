@@ -108,6 +108,13 @@ class DefinitionOptions:
             help="Where the daemon finds the password: env:NAME, file:PATH or credential:NAME (systemd's).",
         ),
     ] = None
+    mode: Annotated[
+        Literal["auto", "full", "incremental", "live"] | None,
+        typer.Option(
+            help="Read everything in each run (full), or ask the directory what changed (incremental), also as soon"
+            " as it does (live); auto, if not given, asks where that pays and the directory tells."
+        ),
+    ] = None
     schedule: Annotated[
         str | None,
         typer.Option(metavar="SCHEDULE", help='"every 15m", five cron fields, @hourly and the like, or manual.'),

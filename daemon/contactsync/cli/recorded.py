@@ -127,6 +127,7 @@ def _pairs(run: dict[str, Any]) -> dict[str, str]:
         "Took": f"{sum(run['seconds'].values()):.1f} seconds" if run["seconds"] else NOTHING,
         "Server": _server(run),
         "Entries": f"{run['entries']:,} read, {run['unchanged']:,} as before",
+        "Read": _read(run),
         "Contacts": f"{would}{run['inserted']:,} added, {run['updated']:,} changed, {run['deleted']:,} deleted",
     }
     if run["undoes"]:
@@ -134,6 +135,11 @@ def _pairs(run: dict[str, Any]) -> dict[str, str]:
     if run["undone_by"]:
         pairs["Taken back"] = f"by run {run['undone_by']}"
     return pairs
+
+
+def _read(run: dict[str, Any]) -> str:
+    why = f": {run['why_full']}" if run["why_full"] else ""
+    return f"everything{why}" if run["mode"] == "full" else "what changed since the run before"
 
 
 def _server(run: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from contactsync.cli.naming import choose_all
 from contactsync.cli.progress import run_progress
 from contactsync.cli.render import counted, show_json, show_text
 from contactsync.errors import ControlError
-from contactsync.model import Counts, Definition, Outcome, Plan, RunReport, Trigger
+from contactsync.model import Counts, Definition, Mode, Outcome, Plan, RunReport, Trigger
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -95,6 +95,8 @@ def _report(document: dict[str, Any], definition: Definition) -> RunReport:
         seconds=document["seconds"],
         server=document["server"],
         passed_over=tuple(document["passed_over"]),
+        mode=Mode(document["mode"]),
+        why_full=document["why_full"],
         attempts=document["attempts"],
         error_code=document["error_code"],
         error=document["error"],

@@ -96,6 +96,7 @@ def _pairs(seen: Seen) -> dict[str, str]:
         "Mapping": json.dumps(definition.mapping, ensure_ascii=False) if definition.mapping else DEFAULT,
         "Shown by": _auth(definition),
         "TLS": _tls(definition),
+        "Mode": definition.mode,
         "Schedule": _schedule(definition),
         "Max. deleted": _or_default(definition.max_delete_count, "contacts"),
         "Max. share": _or_default(definition.max_delete_share, "of all"),

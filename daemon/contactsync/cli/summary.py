@@ -46,6 +46,8 @@ def report_document(report: RunReport) -> dict[str, Any]:
         "started_at": report.started_at,
         "server": report.server,
         "passed_over": list(report.passed_over),
+        "mode": report.mode.value,
+        "why_full": report.why_full,
         "attempts": report.attempts,
         **asdict(report.counts),
         "seconds": round(sum(report.seconds.values()), 3),

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from contactsync.model import Outcome, RunReport, Trigger
+from contactsync.model import Mode, Outcome, RunReport, Trigger
 from contactsync.operations import undo as operation
 
 
@@ -75,6 +75,8 @@ class RunFacts(RunCounts):
     definition_id: int
     label: str
     trigger: Trigger
+    mode: Mode
+    why_full: str | None = Field(description="Why everything was read where less might have done.")
     outcome: Outcome | None = Field(description="Null while it goes on.")
     started_at: datetime
     server: str | None
@@ -90,7 +92,6 @@ class Run(RunFacts):
     """A run as it is recorded."""
 
     folder_id: int
-    mode: str
     finished_at: datetime | None
 
 
@@ -139,6 +140,8 @@ class RunResult(RunFacts):
             definition_id=report.definition.definition_id,
             label=report.definition.label,
             trigger=report.trigger,
+            mode=report.mode,
+            why_full=report.why_full,
             outcome=report.outcome,
             started_at=report.started_at,
             server=report.server,

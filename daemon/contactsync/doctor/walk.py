@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from contactsync.doctor.changing import check_changes
 from contactsync.doctor.checkup import CheckLimits, Checkup, Password, Preview
 from contactsync.doctor.defining import check_definition
 from contactsync.doctor.deleting import check_deleted_objects
@@ -46,6 +47,7 @@ STEPS = (
     Step("filter", "Filter", check_filter, ("base",), ("filter",)),
     Step("identity", "Identity", check_identity, ("filter",), ("mapping",)),
     Step("paging", "Paging", check_paging, ("filter",), ("mapping",)),
+    Step("changes", "Changes", check_changes, ("filter",), ("mapping",)),
     Step("deleted_objects", "Deletions", check_deleted_objects, ("bind",)),
     Step("sample", "Sample", check_sample, ("filter",), ("mapping",)),
     Step("plan", "First plan", check_plan, ("filter",), ("mapping",)),

@@ -93,6 +93,7 @@ class Directory(Section):
     connect_timeout_seconds: Whole = Field(10, ge=1, le=600)
     receive_timeout_seconds: Whole = Field(60, ge=1, le=3600)
     deadline_seconds: Whole = Field(1800, ge=1, le=86_400)
+    full_hours: Number = Field(24.0, ge=0, le=8760)
     page_size: Whole = Field(1000, ge=0, le=100_000)
     max_message_bytes: Whole = Field(64 << 20, ge=64 << 10, le=1 << 30)
     retry_attempts: Whole = Field(4, ge=1, le=20)

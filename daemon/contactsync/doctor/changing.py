@@ -1,0 +1,53 @@
+"""The step "changes": whether runs may ask only for what changed, and whether the directory says when that is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contactsync.doctor.reading import patience
+from contactsync.doctor.result import Status, StepResult
+from contactsync.increments import AT_ONCE, FULL, changes_for
+from contactsync.ldap.search import SearchRequest
+from contactsync.ldap.stream import Stream
+from contactsync.live import LIVE
+
+if TYPE_CHECKING:
+    from contactsync.doctor.checkup import Checkup
+
+_SECONDS_OF_AN_HOUR = 3600
+
+
+def check_changes(checkup: Checkup) -> StepResult:
+    """Say what the mode comes to on this server for this user, and why not to more. Raises DirectoryError."""
+    mode = checkup.definition.mode
+    source = checkup.asked
+    request = SearchRequest(source.base, source.scope, source.filter, source.attributes, checkup.options.page_size)
+    limits = patience(checkup)
+    checkup.bound.wire.limit(
+        deadline=limits.deadline, receive_timeout=limits.receive_timeout, max_message_bytes=limits.max_message_bytes
+    )
+    obstacle = changes_for(checkup.bound, request, source.mapping.identity).obstacle()
+    listens = Stream(checkup.bound).protocol is not None
+    data = {"mode": mode, "increments": obstacle is None, "obstacle": obstacle, "live": listens}
+    if mode == FULL:
+        return StepResult(
+            status=Status.OK, text="Every run reads everything: the definition's mode is full.", data=data
+        )
+    hours = checkup.options.full_seconds / _SECONDS_OF_AN_HOUR
+    if obstacle:
+        text = f"Every run reads everything: {obstacle}."
+    elif mode in AT_ONCE:
+        text = f"Runs ask only for what changed since the last one; every {hours:g} hours one reads everything."
+    else:
+        text = f"Runs of a large folder ask only for what changed; every {hours:g} hours one reads everything."
+    if mode == LIVE and not listens:
+        return StepResult(
+            status=Status.WARNING,
+            text=f"{text} The server tells nobody when something changes.",
+            hint="The folder goes by its schedule. Set --mode auto.",
+            data=data,
+        )
+    if mode in AT_ONCE and obstacle:
+        hint = "That is right, and slower. Mend what is in the way, or set --mode auto."
+        return StepResult(status=Status.WARNING, text=text, hint=hint, data=data)
+    return StepResult(status=Status.OK, text=text, data=data)
