@@ -54,10 +54,11 @@ class Auth(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a run asks the directory for: all entries, or those that changed since the last run."""
+    """What a run asks the directory for: all entries, those that changed since the last run, or nothing (UNDO)."""
 
     FULL = "full"
     INCREMENTAL = "incremental"
+    UNDO = "undo"
 
 
 class Missing(StrEnum):

@@ -66,7 +66,7 @@ def test_a_definition_is_checked_before_it_is_saved(
     """Exit code 0, a line for each step, five contacts, and nothing is stored anywhere."""
     done = cli("check", *options)
     assert done.returncode == 0
-    assert words(done) == ["ok"] * 10 + ["skipped"] + ["ok"] * 2
+    assert words(done) == ["ok"] * 11 + ["skipped"] + ["ok"] * 2
     assert f"finds {PEOPLE} entries" in done.stdout
     assert f"A new folder would get {PEOPLE} contacts" in done.stdout
     assert done.stdout.splitlines()[-1] == "The definition works."
@@ -101,7 +101,7 @@ def test_a_failed_step_ends_with_1_and_says_what_to_do(cli: Cli, options: list[s
     options[options.index("--password-ref") + 1] = "env:WRONG"
     done = cli("check", *options, WRONG=WRONG_PASSWORD)
     assert done.returncode == 1
-    assert words(done) == ["ok"] * 4 + ["failed"] + ["skipped"] * 8
+    assert words(done) == ["ok"] * 4 + ["failed"] + ["skipped"] * 9
     assert f"refused the user '{directory.reader_dn}'" in done.stdout
     assert "-> Check the user and the password" in done.stdout
     assert 'Not done, since "Bind" failed.' in done.stdout
@@ -157,7 +157,7 @@ def test_a_check_fits_a_terminal_of_eighty_columns(cli: Cli, options: list[str])
     code, seen = cli.in_terminal("check", *options)
     lines = [COLOURS.sub("", line).split("\r")[-1].rstrip() for line in seen.replace("\r\n", "\n").split("\n")]
     assert code == 0
-    assert len([line for line in lines if line.startswith("✓ ")]) == 12
+    assert len([line for line in lines if line.startswith("✓ ")]) == 13
     assert max(map(cell_len, lines)) <= 80
 
 

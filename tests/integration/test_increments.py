@@ -199,6 +199,17 @@ def test_a_contact_that_a_person_changed_is_set_right(folder: SyncedFolder) -> N
     increment(folder)
 
 
+def test_a_contact_that_somebody_deleted_here_comes_back(folder: SyncedFolder) -> None:
+    """As it does by a full run; that it left is nothing that the directory could tell."""
+    folder.query(
+        "DELETE FROM contactsync.contacts WHERE contact_id ="
+        " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)",
+        folder.definition_id,
+    )
+    assert full(folder).counts.inserted == 1
+    increment(folder)
+
+
 def test_a_full_run_follows_at_its_own_interval(folder: SyncedFolder) -> None:
     """However well the increments go."""
     increment(folder)

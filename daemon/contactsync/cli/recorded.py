@@ -139,7 +139,8 @@ def _pairs(run: dict[str, Any]) -> dict[str, str]:
 
 def _read(run: dict[str, Any]) -> str:
     why = f": {run['why_full']}" if run["why_full"] else ""
-    return f"everything{why}" if run["mode"] == "full" else "what changed since the run before"
+    read = {"full": f"everything{why}", "incremental": "what changed since the run before"}
+    return read.get(run["mode"], NOTHING)
 
 
 def _server(run: dict[str, Any]) -> str:

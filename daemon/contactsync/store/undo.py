@@ -9,7 +9,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from contactsync.fields import FIELDS, Kind
-from contactsync.model import Counts, Outcome, RunReport, Trigger
+from contactsync.model import Counts, Mode, Outcome, RunReport, Trigger
 from contactsync.store.columns import PHOTO_DIGEST
 from contactsync.store.plan import INTERNAL
 from contactsync.store.statements import composed, statement
@@ -74,8 +74,10 @@ def _record(connection: Connection[Any], definition: Definition, key: dict[str, 
     counts = {"inserted": inserted, "updated": updated, "deleted": deleted}
     run_id, started_at = _row(connection, "record_undo", {**key, **counts, "definition": definition.label})
     connection.execute(statement("record_changes"), {**key, "run_id": run_id})
+    # What was taken back is no more as the directory is.
+    connection.execute(statement("drop_cursor"), key)
     report = RunReport(run_id, definition, Trigger.UNDO, started_at)
-    report.outcome, report.counts = Outcome.CHANGED, Counts(**counts)
+    report.mode, report.outcome, report.counts = Mode.UNDO, Outcome.CHANGED, Counts(**counts)
     return report
 
 

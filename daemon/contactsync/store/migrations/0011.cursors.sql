@@ -6,7 +6,7 @@ ALTER TABLE contactsync.sync_definitions
 ALTER TABLE contactsync.sync_runs
     DROP CONSTRAINT sync_runs_mode_check,
     ADD COLUMN why_full text,
-    ADD CONSTRAINT sync_runs_mode_check CHECK (mode IN ('full', 'incremental'));
+    ADD CONSTRAINT sync_runs_mode_check CHECK (mode IN ('full', 'incremental', 'undo'));
 
 CREATE TABLE contactsync.sync_cursors (
     folder_id      bigint NOT NULL,
@@ -27,3 +27,18 @@ COMMENT ON COLUMN contactsync.sync_cursors.full_at IS 'When the directory was la
 
 -- A run that asks only for what changed in the directory has to know at once whether a person changed something here.
 CREATE INDEX contacts_touched ON contactsync.contacts (folder_id, definition_id) WHERE octet_length(fingerprint) <> 16;
+
+-- A contact that somebody deletes here comes back with the next run that reads everything.
+CREATE FUNCTION contactsync.cursors_void() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM contactsync.sync_cursors AS c USING gone AS g
+    WHERE c.folder_id = g.folder_id AND c.definition_id = g.definition_id;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER contacts_taken AFTER DELETE ON contactsync.contacts
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
+    WHEN (current_setting('contactsync.applying', true) IS DISTINCT FROM 'on')
+    EXECUTE FUNCTION contactsync.cursors_void();
