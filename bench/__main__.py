@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.directory import Staff, ldif
+from bench.following import measure_following
 from bench.machine import describe
 from bench.main_job import measure_size
 from bench.many_folders import measure_folders
@@ -53,8 +54,13 @@ def _measure(options: argparse.Namespace) -> Results:
             if entries == options.entries and options.rival_pairs:
                 rivals = measure_rivals(servers, staff, options.rival_pairs)
     folders = measure_folders(options.folders, options.idle_seconds) if options.folders else None
+    following = [
+        measure_following(entries, options.pairs, options.live_seconds if entries == options.entries else 0)
+        for entries in sorted({*options.sizes, options.entries})
+        if entries <= options.entries
+    ]
     written = {name.replace("_", " "): _written(value) for name, value in vars(options).items() if name != "output"}
-    return Results(machine, written, options.entries, sizes, rivals, folders)
+    return Results(machine, written, options.entries, sizes, rivals, folders, following)
 
 
 def _pairs(options: argparse.Namespace, entries: int) -> int:
@@ -73,6 +79,7 @@ def _options() -> argparse.Namespace:
     add("--rival-pairs", type=int, default=1, help="turns of each of the others; 0 leaves them out (1)")
     add("--folders", type=int, default=10_000, help="many small folders; 0 leaves them out (10000)")
     add("--idle-seconds", type=float, default=10, help="how long to watch the idle daemon with them (10)")
+    add("--live-seconds", type=float, default=60, help="how long a live folder is watched; 0 leaves it out (60)")
     add("--output", type=Path, default=Path("docs/performance"), help="where to write (docs/performance)")
     return parser.parse_args()
 

@@ -143,6 +143,42 @@ class Folders:
 
 
 @dataclass(frozen=True)
+class Increment:
+    """A run that asked for ten changes, and the full run without changes just before it, in seconds."""
+
+    seconds: float
+    full: float
+
+
+@dataclass(frozen=True)
+class Following:
+    """Runs that ask only for what changed in a directory of so many entries, and a folder that follows at once.
+
+    `delays` are the seconds from the directory's answer to each change until the row could be read; `idle_cpu` is what
+    the daemon uses while nothing changes, as a share of one core.
+    """
+
+    entries: int
+    increments: list[Increment]
+    delays: list[float]
+    idle_cpu: float
+
+    @property
+    def ratio(self) -> Spread:
+        """The runs' time in that of the full run just before."""
+        return Spread.of([made.seconds / made.full for made in self.increments])
+
+    @property
+    def seconds(self) -> Spread:
+        """How long the runs took."""
+        return Spread.of([made.seconds for made in self.increments])
+
+    def delay(self, share: float) -> float | None:
+        """The delay that so many of them (0 to 1) do not exceed."""
+        return sorted(self.delays)[min(len(self.delays) - 1, int(share * len(self.delays)))] if self.delays else None
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything."""
 
@@ -152,6 +188,7 @@ class Results:
     sizes: list[Size]
     rivals: list[Rival]
     folders: Folders | None
+    following: list[Following] = field(default_factory=list)
 
     @property
     def main(self) -> Size:

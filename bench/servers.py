@@ -86,11 +86,14 @@ class Servers:
 
 
 @contextmanager
-def started(people: Callable[[str], Iterable[str]]) -> Iterator[Servers]:
-    """Start both servers, the database migrated; `people` gives the LDIF of the people below a base."""
+def started(people: Callable[[str], Iterable[str]], *, session_log: int | None = None) -> Iterator[Servers]:
+    """Start both servers, the database migrated; `people` gives the LDIF of the people below a base.
+
+    With `session_log` the directory tells what changed, and remembers so many deletions.
+    """
     with TemporaryDirectory(prefix="contactsync-bench-", ignore_cleanup_errors=True) as temporary:
         place = Path(temporary).resolve()
-        with _filled_slapd(place, people) as slapd, embedded_server(place / "state") as conninfo:
+        with _filled_slapd(place, people, session_log) as slapd, embedded_server(place / "state") as conninfo:
             servers = Servers(place, slapd, conninfo)
             servers.write_password()
             migrate(conninfo)
@@ -98,9 +101,11 @@ def started(people: Callable[[str], Iterable[str]]) -> Iterator[Servers]:
 
 
 @contextmanager
-def _filled_slapd(place: Path, people: Callable[[str], Iterable[str]]) -> Iterator[PrivateSlapd]:
+def _filled_slapd(
+    place: Path, people: Callable[[str], Iterable[str]], session_log: int | None
+) -> Iterator[PrivateSlapd]:
     file = place / "people.ldif"
-    slapd = PrivateSlapd(place / "slapd", ldif=file)
+    slapd = PrivateSlapd(place / "slapd", ldif=file, session_log=session_log)
     with file.open("w", encoding="utf-8") as stream:
         stream.writelines(people(slapd.people_base))
     with slapd:

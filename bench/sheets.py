@@ -25,6 +25,7 @@ class Sheet:
 def sheets(results: Results) -> list[Sheet]:
     """All tables, in the order in which they are read."""
     made = [_targets(results), _main(results), _stages(results), _others(results), _sizes(results), _wal(results)]
+    made += [_following(results)] if results.following else []
     return made + ([_folders(results), _rounds(results)] if results.folders else [])
 
 
@@ -132,6 +133,30 @@ def _folders(results: Results) -> Sheet:
     ]
     title = f"Many folders: {folders.folders:,} of {folders.people // folders.folders} people"
     return Sheet(title, "On one daemon; the first start finds all of them due.", ("what", "measured"), rows)
+
+
+def _following(results: Results) -> Sheet:
+    rows = [
+        (
+            f"{made.entries:,}",
+            f"{made.seconds.median * 1000:.0f}",
+            _times(made.ratio),
+            *(_milliseconds(made.delay(share)) for share in (0.5, 0.99)),
+            f"{made.idle_cpu:.2%}" if made.delays else "-",
+        )
+        for made in results.following
+    ]
+    return Sheet(
+        "Only what changed",
+        "Ten changes, from a slapd with a session log, to the full run without changes just before. Live: from the"
+        " directory's answer to a change until it could be read in PostgreSQL, at fifty changes a second.",
+        ("entries", "ten changed, ms", "to a full run", "live: median, ms", "99 of 100, ms", "idle, of one core"),
+        rows,
+    )
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:.0f}"
 
 
 def _rounds(results: Results) -> Sheet:

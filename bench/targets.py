@@ -45,6 +45,7 @@ def targets(results: Results) -> list[Target]:
         _at_most("growth of the time per entry", MOST_GROWTH, growth(results.sizes), "{:.0%}".format),
         _at_most("WAL of a run that finds nothing changed", MOST_WAL, wal, _kibibytes),
         *_many(results.folders),
+        *_following(results),
     ]
 
 
@@ -74,6 +75,14 @@ def _many(folders: Folders | None) -> list[Target]:
     ]
     fewer = folders is not None and folders.folders < MANY
     return [replace(target, met=None) for target in made] if fewer else made
+
+
+def _following(results: Results) -> Iterator[Target]:
+    made = next((made for made in results.following if made.entries == results.entries), None)
+    yield _ratio("ten changed, to a full run without changes", 0.1, made.ratio if made else None)
+    milliseconds = lambda seconds: f"{seconds * 1000:.0f} ms"  # noqa: E731 -- a form, as the others
+    yield _at_most("live: a change arrives, median", 0.05, made.delay(0.5) if made else None, milliseconds)
+    yield _at_most("live: a change arrives, 99 of 100", 0.25, made.delay(0.99) if made else None, milliseconds)
 
 
 def _ratio(what: str, most: float, spread: Spread | None) -> Target:

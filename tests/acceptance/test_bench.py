@@ -50,7 +50,18 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Carry out the command once and give the folder that it wrote into."""
     folder = tmp_path_factory.mktemp("bench")
     options = ["--entries", str(ENTRIES), "--sizes", str(FEWER), "--pairs", "1", "--folders", str(FOLDERS)]
-    command = [sys.executable, "-m", "bench", *options, "--idle-seconds", "0.5", "--output", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        *options,
+        "--idle-seconds",
+        "0.5",
+        "--live-seconds",
+        "1",
+        "--output",
+        str(folder),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -107,16 +118,35 @@ def test_many_folders_all_run(results: dict[str, Any]) -> None:
     assert folders["first_peak"] > 1_000_000
 
 
+def test_increments_and_a_live_folder_are_measured(results: dict[str, Any]) -> None:
+    """Increments at both sizes, each beside a full run; every change of the live folder arrived."""
+    fewer, main = results["following"]
+    assert (fewer["entries"], main["entries"]) == (FEWER, ENTRIES)
+    for made in (fewer, main):
+        (increment,) = made["increments"]
+        assert min(increment["seconds"], increment["full"]) > 0
+    assert (len(fewer["delays"]), len(main["delays"])) == (0, 50)
+
+
 def test_every_table_is_in_the_report(output: Path, results: dict[str, Any]) -> None:
     """With a row for each promise, met or not; what these options did not measure says so."""
     page = (output / "results.md").read_text(encoding="utf-8")
     for target in results["targets"]:
         met = {True: "met", False: "not met", None: "-"}[target["met"]]
         assert f"| {target['what']} | {target['wanted']} | {target['measured']} | {met} |" in page
-    assert len(results["targets"]) == 13
+    assert len(results["targets"]) == 16
     assert re.search(r"\n\| PostgreSQL \| \d+\.\d+ \|", page)
     assert "| memory at 1,000,000 entries | ≤ 400 MB | not measured | - |" in page
-    for heading in ("The main job", "Where the time", "Beside the others", "Sizes", "WAL", "Many folders", "Rounds"):
+    for heading in (
+        "The main job",
+        "Where the time",
+        "Beside the others",
+        "Sizes",
+        "WAL",
+        "Many folders",
+        "Rounds",
+        "Only what",
+    ):
         assert f"\n## {heading}" in page
     for kind in KINDS:
         assert page.count(f"| {kind} |") == 4  # once each: main job, stages; for each of two sizes
