@@ -108,7 +108,9 @@ class Daemon:
 def running(servers: Servers, *, definitions: int = 0) -> Iterator[Daemon]:
     """Start the daemon, wait until it follows so many definitions, and stop it in the end."""
     file, log = servers.place / "settings.toml", servers.place / "daemon.log"
-    file.write_text(f"[state]\ndirectory = {json.dumps(str(servers.state))}\n", encoding="utf-8")
+    text = f"[state]\ndirectory = {json.dumps(str(servers.state))}\n"
+    text += f'[secrets]\nreferences = "file:*/{servers.password_file.name}"\n'
+    file.write_text(text, encoding="utf-8")
     # Settings of the shell that this was started from are none of the benchmark's.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CONTACTSYNC_")}
     command = [str(CONTACTSYNC), "--settings", str(file), "daemon"]

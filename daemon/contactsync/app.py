@@ -15,7 +15,7 @@ from contactsync.ldap.names import parse_name_servers
 from contactsync.observing import Observer
 from contactsync.runner import Runner
 from contactsync.runoptions import RunOptions
-from contactsync.secrets import SecretBox
+from contactsync.secrets import References, SecretBox
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migrate import migrate
 from contactsync.store.pool import Pool, open_pool
@@ -71,6 +71,12 @@ def secret_box(settings: Settings) -> SecretBox:
     return SecretBox.from_file(settings.secrets.key_file)
 
 
+def allowed_references(settings: Settings) -> References:
+    """The references to passwords that definitions may hold; none leads to the key."""
+    secrets = settings.secrets
+    return References(tuple(secrets.references.split()), never=(secrets.key_file,))
+
+
 def run_options(settings: Settings) -> RunOptions:
     """The part of settings.toml that runs go by."""
     directory = settings.directory
@@ -87,4 +93,5 @@ def run_options(settings: Settings) -> RunOptions:
         map_limits=MapLimits(**settings.mapping.model_dump()),
         name_servers=parse_name_servers(directory.dns_servers),
         guard=GuardLimits(**settings.guard.model_dump()),
+        references=allowed_references(settings),
     )

@@ -26,13 +26,14 @@ from contactsync.ldap.failover import Outages
 from contactsync.ldap.retry import retrying
 from contactsync.model import Counts, Definition, Outcome, RunReport, Trigger
 from contactsync.observing import Nobody, Observer
+from contactsync.passwords import password_of
 from contactsync.reading import open_directory
 from contactsync.refusals import Refusals
 from contactsync.resolve import Resolved, resolve
 from contactsync.run import Progress, Run
 from contactsync.runlog import log_missed, log_run
 from contactsync.runoptions import RunOptions
-from contactsync.secrets import SecretBox, password_of
+from contactsync.secrets import SecretBox
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.runs import begin_run, finish_run, lock_definition
@@ -212,7 +213,7 @@ class Runner:
 
     def password(self, definition: Definition) -> str | None:
         """The definition's password, opened or fetched; None when there is none. Raises SecretError."""
-        return password_of(definition, lambda: self._secrets, self._environ)
+        return password_of(definition, lambda: self._secrets, self._environ, self.options.references)
 
     def _password_of(self, report: RunReport) -> Callable[[Definition], str | None]:
         """How the run gets its password; one that nobody asked for, by hand or by an edit, gets none that was refused.

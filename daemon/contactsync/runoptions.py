@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from contactsync.guard import GuardLimits
 from contactsync.ldap.address import ServerAddress
 from contactsync.ldap.mapping import MapLimits
+from contactsync.secrets import References
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,3 +26,4 @@ class RunOptions:
     name_servers: tuple[ServerAddress, ...] = ()
     map_limits: MapLimits = field(default_factory=MapLimits)
     guard: GuardLimits = field(default_factory=GuardLimits)
+    references: References = field(default_factory=References)

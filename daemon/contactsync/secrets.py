@@ -1,7 +1,8 @@
 """Bind passwords: sealed for the table with a key that is not in the database, or fetched by a reference.
 
 A sealed password is: version (1 octet), key id (4), nonce (12), ciphertext and tag of AES-256-GCM (NIST SP 800-38D).
-Version, key id, folder and definition are the associated data: a value copied to another row does not open there.
+Version, key id, folder, definition and destination are the associated data: a value that was copied to another row does
+not open there, nor one whose row was edited to have the password sent elsewhere (see contactsync.passwords).
 """
 
 from __future__ import annotations
@@ -10,23 +11,26 @@ import base64
 import binascii
 import hashlib
 import os
+import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from posixpath import normpath
 
 import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contactsync.errors import SecretError
-from contactsync.model import Definition
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-_VERSION = b"\x01"
+_VERSION = b"\x02"
 _KEY_BYTES = 32
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
@@ -35,6 +39,8 @@ _LEAST_BYTES = _HEADER_BYTES + _NONCE_BYTES + 16
 _MOST_BYTES = 64 << 10
 
 _SET_AGAIN = "Set the password of this definition again."
+_SETTING = re.compile(r"CONTACTSYNC_\w+__\w+", re.IGNORECASE)
+"""The names of settings in the environment (contactsync.settings), of which one may hold the database's password."""
 _REFERENCE_FORMS = "Write env:NAME, file:/absolute/path or credential:NAME."
 
 
@@ -57,15 +63,15 @@ class SecretBox:
             _make_key(path)
             return cls(_read_key(path))
 
-    def seal(self, password: str, *, folder_id: int, definition_id: int) -> bytes:
-        """The password as octets that only this key opens, and only for this definition."""
+    def seal(self, password: str, *, folder_id: int, definition_id: int, destination: bytes) -> bytes:
+        """The password as octets that only this key opens, and only for this definition and where it goes now."""
         header = _VERSION + self._key_id
         nonce = os.urandom(_NONCE_BYTES)
-        context = _context(header, folder_id, definition_id)
+        context = _context(header, folder_id, definition_id, destination)
         return header + nonce + self._cipher.encrypt(nonce, _usable(password, "The password").encode(), context)
 
-    def open(self, sealed: bytes, *, folder_id: int, definition_id: int) -> str:
-        """The password again; SecretError says whether key, definition or octets are not those it was sealed with."""
+    def open(self, sealed: bytes, *, folder_id: int, definition_id: int, destination: bytes) -> str:
+        """The password again; SecretError says whether it was sealed with another key, or for something else."""
         header, body = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES:]
         if len(sealed) < _LEAST_BYTES or header[:1] != _VERSION:
             raise SecretError("The stored password is not one that contactsync sealed.", hint=_SET_AGAIN)
@@ -75,26 +81,43 @@ class SecretBox:
                 hint="Restore the key file of that time, or set the password again.",
             )
         try:
-            context = _context(header, folder_id, definition_id)
+            context = _context(header, folder_id, definition_id, destination)
             return self._cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], context).decode()
         except InvalidTag:
             raise SecretError(
-                "The stored password was sealed for another definition, or its octets were changed.", hint=_SET_AGAIN
+                "The stored password was given for other servers, another user or other TLS settings than those of now,"
+                " or for another definition; it is not sent.",
+                hint=f"Undo that edit if it is not yours. {_SET_AGAIN}",
             ) from None
 
 
-def password_of(definition: Definition, open_box: Callable[[], SecretBox], environ: Mapping[str, str]) -> str | None:
-    """The bind password of a stored definition, None when it has none; raises SecretError.
+@dataclass(frozen=True, slots=True)
+class References:
+    """Which references to passwords definitions may hold: who can write one could else have any file sent anywhere.
 
-    The box is opened only for a sealed password, since that needs the key file.
+    `patterns` are those of settings.toml, with `*` for any characters; `never` are files that hold other secrets.
     """
-    if definition.password_ref:
-        return resolve_reference(definition.password_ref, environ)
-    if definition.password_sealed is None:
-        return None
-    return open_box().open(
-        definition.password_sealed, folder_id=definition.folder_id, definition_id=definition.definition_id
-    )
+
+    patterns: tuple[str, ...] = ("file:/etc/contactsync/*", "credential:*", "env:LDAP_*")
+    never: tuple[Path, ...] = ()
+
+    def check(self, reference: str) -> None:
+        """Raise SecretError unless the reference is one of those; whether there is a password is not looked at."""
+        kind, name = _split_reference(reference)
+        plain = f"{kind}:{normpath(name)}" if kind == "file" else reference
+        if any(fnmatchcase(plain, pattern) for pattern in self.patterns) and not self._is_ours(kind, name):
+            return
+        raise SecretError(
+            f"The settings do not allow the reference {reference} to a password.",
+            hint="Those who run the daemon can add it to `references` of [secrets] in settings.toml.",
+        )
+
+    def _is_ours(self, kind: str, name: str) -> bool:
+        if kind == "env":
+            return _SETTING.fullmatch(name) is not None
+        if kind == "credential":
+            return name in {path.name for path in self.never}
+        return any(_same_file(Path(name), path) for path in self.never)
 
 
 def check_reference(reference: str) -> None:
@@ -102,11 +125,12 @@ def check_reference(reference: str) -> None:
     _split_reference(reference)
 
 
-def resolve_reference(reference: str, environ: Mapping[str, str]) -> str:
+def resolve_reference(reference: str, environ: Mapping[str, str], allowed: References) -> str:
     """The password that `env:NAME`, `file:/path` or `credential:NAME` stands for, without one line end after it.
 
     Credentials are those that systemd's LoadCredential= put into $CREDENTIALS_DIRECTORY. Raises SecretError.
     """
+    allowed.check(reference)
     kind, name = _split_reference(reference)
     if kind == "env":
         return _from_environment(name, environ)
@@ -159,7 +183,14 @@ def _from_file(path: Path, reference: str) -> str:
         text = octets.decode()
     except UnicodeDecodeError:
         raise SecretError(f"The password of {reference} is not text in UTF-8.", hint=f"Check {path}.") from None
-    return _usable(text.removesuffix("\n").removesuffix("\r"), f"The password of {reference}")
+    password = text.removesuffix("\n").removesuffix("\r")
+    if "\n" in password:
+        # Some other file, such as settings.toml or a private key, that is not to be sent to a directory.
+        raise SecretError(
+            f"The file of {reference} has more than one line, so it is not that of a password.",
+            hint="Name a file that holds the password and nothing else.",
+        )
+    return _usable(password, f"The password of {reference}")
 
 
 def _usable(password: str, what: str) -> str:
@@ -184,8 +215,16 @@ def _read(path: Path) -> bytes:
     return octets
 
 
-def _context(header: bytes, folder_id: int, definition_id: int) -> bytes:
-    return header + folder_id.to_bytes(8, "big") + definition_id.to_bytes(8, "big")
+def _same_file(one: Path, other: Path) -> bool:
+    """By whatever name; a file that cannot be looked at cannot be read either."""
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def _context(header: bytes, folder_id: int, definition_id: int, destination: bytes) -> bytes:
+    return header + folder_id.to_bytes(8, "big") + definition_id.to_bytes(8, "big") + destination
 
 
 def _read_key(path: Path) -> bytes:

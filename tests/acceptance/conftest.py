@@ -36,6 +36,7 @@ class DaemonProcess:
             "CONTACTSYNC_STATE__DIRECTORY": str(directory / "state"),
             "CONTACTSYNC_LOG__FORMAT": "json",
             "CONTACTSYNC_SETTINGS": os.devnull,
+            "CONTACTSYNC_SECRETS__REFERENCES": "env:* file:*",
             **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
             **settings,
         }
@@ -113,6 +114,7 @@ class CommandLine:
             "CONTACTSYNC_DATABASE__URL": database,
             "CONTACTSYNC_STATE__DIRECTORY": str(directory / "state"),
             "CONTACTSYNC_SETTINGS": os.devnull,
+            "CONTACTSYNC_SECRETS__REFERENCES": "env:* file:*",
             **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from itertools import count
 from typing import Any
@@ -18,11 +18,13 @@ from structlog.typing import WrappedLogger
 
 from contactsync.demo.people import make_people
 from contactsync.demo.private_server import PrivateServer
+from contactsync.errors import DefinitionError
 from contactsync.model import Definition, Outcome, RunReport, Trigger
+from contactsync.passwords import destination_of, seal_for
 from contactsync.run import Progress
 from contactsync.runner import Runner, no_progress
 from contactsync.runoptions import RunOptions
-from contactsync.secrets import SecretBox
+from contactsync.secrets import References, SecretBox
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.pool import Pool
 
@@ -35,6 +37,7 @@ BRISK = RunOptions(
     retry_attempts=2,
     retry_base=0.01,
     retry_max=0.02,
+    references=References(("file:*", "credential:*", "env:*")),
 )
 """As settings.toml's, for people who wait for a test."""
 
@@ -65,6 +68,13 @@ def captured_log() -> Iterator[list[str]]:
         yield lines
     finally:
         processors[:] = before
+
+
+def moved(before: Definition, after: Definition) -> bool:
+    """Whether the password goes elsewhere; what makes no sense goes nowhere."""
+    with suppress(DefinitionError):
+        return destination_of(before) != destination_of(after)
+    return False
 
 
 class SyncedFolder:
@@ -100,13 +110,18 @@ class SyncedFolder:
 
     def set_password(self, password: str) -> None:
         """Seal a password into the definition."""
-        sealed = self.box.seal(password, folder_id=self.folder_id, definition_id=self.definition_id)
-        self.edit(password_sealed=sealed)
+        self._sealed = password
+        self.edit(password_sealed=seal_for(self.definition, password, self.box))
 
     def edit(self, **columns: Any) -> None:
-        """Change the definition."""
+        """Change the definition as the command line does: the sealed password goes along."""
         with self.connection() as connection:
-            edit_definition(connection, self._definition(connection), columns)
+            definition = self._definition(connection)
+            edit_definition(connection, definition, columns)
+            edited = self._definition(connection)
+            if edited.password_sealed and "password_sealed" not in columns and moved(definition, edited):
+                sealed = seal_for(edited, self._sealed, self.box)
+                edit_definition(connection, edited, {"password_sealed": sealed})
 
     @property
     def definition(self) -> Definition:

@@ -12,8 +12,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from contactsync.errors import SecretError
-from contactsync.secrets import SecretBox, check_reference, resolve_reference
+from contactsync.secrets import References, SecretBox, check_reference, resolve_reference
 
+ANY = References(("file:*", "credential:*", "env:*"))
+THERE = b"ldaps://dc1.example.com"
 PASSWORD = "Pä55wörd \N{FOX FACE}"
 
 
@@ -31,47 +33,56 @@ def box(key_file: Path) -> SecretBox:
 
 def test_a_sealed_password_opens_again(box: SecretBox, key_file: Path) -> None:
     """The same key, read from its file by another box, gives the password back."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2)
+    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     assert PASSWORD.encode() not in sealed
-    assert SecretBox.from_file(key_file).open(sealed, folder_id=1, definition_id=2) == PASSWORD
+    assert SecretBox.from_file(key_file).open(sealed, folder_id=1, definition_id=2, destination=THERE) == PASSWORD
 
 
 def test_sealing_twice_gives_different_octets(box: SecretBox) -> None:
     """Two rows with one password do not show that they have it in common."""
-    assert box.seal(PASSWORD, folder_id=1, definition_id=1) != box.seal(PASSWORD, folder_id=1, definition_id=1)
+    assert box.seal(PASSWORD, folder_id=1, definition_id=1, destination=THERE) != box.seal(
+        PASSWORD, folder_id=1, definition_id=1, destination=THERE
+    )
 
 
 @pytest.mark.parametrize(("folder_id", "definition_id"), [(1, 3), (3, 2), (2, 1)])
 def test_a_sealed_password_does_not_open_in_another_row(box: SecretBox, folder_id: int, definition_id: int) -> None:
     """Octets copied to another folder or definition stay shut."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2)
-    with pytest.raises(SecretError, match="for another definition"):
-        box.open(sealed, folder_id=folder_id, definition_id=definition_id)
+    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
+    with pytest.raises(SecretError, match="or for another definition"):
+        box.open(sealed, folder_id=folder_id, definition_id=definition_id, destination=THERE)
+
+
+def test_a_sealed_password_does_not_open_for_another_destination(box: SecretBox) -> None:
+    """An edit that has it sent elsewhere leaves it shut, and the error says what may have been edited."""
+    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
+    with pytest.raises(SecretError, match="other servers, another user or other TLS settings"):
+        box.open(sealed, folder_id=1, definition_id=2, destination=b"ldaps://evil.example.com")
 
 
 def test_every_changed_octet_is_noticed(box: SecretBox) -> None:
     """Whatever octet of a sealed value is changed, it does not open."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2)
+    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     for index in range(len(sealed)):
         changed = bytearray(sealed)
         changed[index] ^= 1
         with pytest.raises(SecretError):
-            box.open(bytes(changed), folder_id=1, definition_id=2)
+            box.open(bytes(changed), folder_id=1, definition_id=2, destination=THERE)
 
 
 @pytest.mark.parametrize("length", [0, 1, 5, 17, 32])
 def test_a_truncated_value_is_refused(box: SecretBox, length: int) -> None:
     """A value that is too short is told as such and not by a failure of the cipher."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2)
+    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     with pytest.raises(SecretError, match="is not one that contactsync sealed"):
-        box.open(sealed[:length], folder_id=1, definition_id=2)
+        box.open(sealed[:length], folder_id=1, definition_id=2, destination=THERE)
 
 
 def test_another_key_is_named_as_the_reason(box: SecretBox, tmp_path: Path) -> None:
     """With another key the error says so, with both ids."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2)
+    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     with pytest.raises(SecretError, match="sealed with another key") as caught:
-        SecretBox.from_file(tmp_path / "other.key").open(sealed, folder_id=1, definition_id=2)
+        SecretBox.from_file(tmp_path / "other.key").open(sealed, folder_id=1, definition_id=2, destination=THERE)
     assert sealed[1:5].hex() in caught.value.message
 
 
@@ -150,7 +161,7 @@ def test_a_key_made_by_root_belongs_to_the_owner_of_the_directory(tmp_path: Path
 def test_passwords_that_no_server_takes_are_not_sealed(box: SecretBox, password: str) -> None:
     """An empty password, which would bind as nobody, and one that is not UTF-8 are refused."""
     with pytest.raises(SecretError) as caught:
-        box.seal(password, folder_id=1, definition_id=2)
+        box.seal(password, folder_id=1, definition_id=2, destination=THERE)
     assert "broken" not in str(caught.value)
 
 
@@ -160,22 +171,22 @@ def test_passwords_that_no_server_takes_are_not_sealed(box: SecretBox, password:
         (b"secret", "secret"),
         (b"secret\n", "secret"),
         (b"secret\r\n", "secret"),
-        (b" two\nlines \n\n", " two\nlines \n"),
+        (b" with spaces \n", " with spaces "),
         ("пароль\n".encode(), "пароль"),
     ],
 )
-def test_a_file_gives_all_of_its_text(tmp_path: Path, content: bytes, password: str) -> None:
-    """The password is the whole file without one line end, by path or as a credential of systemd."""
+def test_a_file_gives_its_line(tmp_path: Path, content: bytes, password: str) -> None:
+    """The password is the whole file without its line end, by path or as a credential of systemd."""
     path = tmp_path / "ldap"
     path.touch(mode=0o600)
     path.write_bytes(content)
-    assert resolve_reference(f"file:{path}", {}) == password
-    assert resolve_reference("credential:ldap", {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == password
+    assert resolve_reference(f"file:{path}", {}, ANY) == password
+    assert resolve_reference("credential:ldap", {"CREDENTIALS_DIRECTORY": str(tmp_path)}, ANY) == password
 
 
 def test_the_environment_gives_a_password() -> None:
     """A variable's value is the password as it stands."""
-    assert resolve_reference("env:LDAP_PASSWORD", {"LDAP_PASSWORD": " x "}) == " x "
+    assert resolve_reference("env:LDAP_PASSWORD", {"LDAP_PASSWORD": " x "}, ANY) == " x "
 
 
 def test_a_password_file_open_to_others_is_used_with_a_warning(tmp_path: Path) -> None:
@@ -184,7 +195,7 @@ def test_a_password_file_open_to_others_is_used_with_a_warning(tmp_path: Path) -
     path.write_text("sekret", encoding="utf-8")
     path.chmod(0o644)
     with capture_logs() as logs:
-        assert resolve_reference(f"file:{path}", {}) == "sekret"
+        assert resolve_reference(f"file:{path}", {}, ANY) == "sekret"
     assert [(entry["log_level"], entry["path"]) for entry in logs] == [("warning", str(path))]
     assert "sekret" not in str(logs)
 
@@ -201,26 +212,65 @@ def test_a_password_file_open_to_others_is_used_with_a_warning(tmp_path: Path) -
         ("file:{}/latin1", "The password of file:{}/latin1 is not text in UTF-8."),
         ("file:{}/empty", "The password of file:{}/empty is empty."),
         ("file:{}/large", "{}/large is too large for a secret."),
+        ("file:{}/lines", "The file of file:{}/lines has more than one line, so it is not that of a password."),
         ("credential:none", "The password of credential:none cannot be read: No such file or directory."),
     ],
 )
 def test_a_password_that_is_not_there_is_told_by_its_reference(tmp_path: Path, reference: str, sentence: str) -> None:
     """A reference that leads nowhere is named with the reason."""
     os.mkfifo(tmp_path / "pipe", 0o600)
-    for name, content in (("latin1", b"\xe9"), ("empty", b"\n"), ("large", b"x" * 100_000)):
+    for name, content in (("latin1", b"\xe9"), ("empty", b"\n"), ("large", b"x" * 100_000), ("lines", b"[a]\nb=1\n")):
         (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_bytes(content)
     environ = {"EMPTY": "", "BROKEN": "\udc80", "CREDENTIALS_DIRECTORY": str(tmp_path)}
     with pytest.raises(SecretError) as caught:
-        resolve_reference(reference.format(tmp_path), environ)
+        resolve_reference(reference.format(tmp_path), environ, ANY)
     assert caught.value.message == sentence.format(tmp_path)
 
 
 def test_credentials_without_systemd_say_how_to_get_them() -> None:
     """Where there is no credentials directory the error says what the service needs."""
     with pytest.raises(SecretError) as caught:
-        resolve_reference("credential:ldap", {})
+        resolve_reference("credential:ldap", {}, ANY)
     assert "LoadCredential=ldap:" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["file:/etc/contactsync/reader", "file:/etc/contactsync/more/reader", "credential:reader", "env:LDAP_PASSWORD"],
+)
+def test_references_to_what_is_meant_for_it_are_allowed(reference: str) -> None:
+    """As settings.toml has it by default."""
+    References().check(reference)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "file:/etc/shadow",
+        "file:/etc/contactsync/../shadow",
+        "file:/etc/contactsync-of-others/x",
+        "file:/var/lib/contactsync/secret.key",
+        "env:PGPASSWORD",
+        "env:CONTACTSYNC_DATABASE__URL",
+    ],
+)
+def test_references_to_anything_else_are_refused(reference: str) -> None:
+    """Or whoever edits a definition could have the daemon send what it can read to a server of his."""
+    with pytest.raises(SecretError, match="do not allow the reference") as caught:
+        resolve_reference(reference, {}, References())
+    assert "[secrets]" in caught.value.hint
+
+
+def test_the_key_and_the_settings_are_never_sent(box: SecretBox, key_file: Path, tmp_path: Path) -> None:
+    """By whatever name, and whatever the settings allow."""
+    assert "SecretBox" in repr(box)  # it has made its key
+    (tmp_path / "link").symlink_to(key_file)
+    allowed = References(ANY.patterns, never=(key_file,))
+    names = (f"file:{key_file}", f"file:{tmp_path}/link", f"file:{tmp_path}/state/../state/secret.key")
+    for reference in (*names, "credential:secret.key", "env:contactsync_database__url"):
+        with pytest.raises(SecretError, match="do not allow the reference"):
+            resolve_reference(reference, {"CREDENTIALS_DIRECTORY": str(tmp_path / "state")}, allowed)
 
 
 @pytest.mark.parametrize("reference", ["env:LDAP_PW2", "file:/run/secrets/ldap pw", "credential:ldap.pw"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from itertools import chain, repeat
 from pathlib import Path
@@ -16,6 +17,7 @@ from contactsync.demo.certificates import make_certificates, make_self_signed
 from contactsync.demo.people import write_people
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.model import Counts, Outcome
+from contactsync.passwords import seal_for
 from contactsync.run import Progress
 from tests.integration.folders import SyncedFolder, change, people
 from tests.integration.peers import CLOSE, Answer, bind_answer, entry, message, peer, root_dse_answer
@@ -213,9 +215,8 @@ def test_a_wrong_password_is_tried_once(folder: SyncedFolder) -> None:
 def test_a_password_sealed_for_another_definition_does_not_open(folder: SyncedFolder) -> None:
     """What was copied from another row is refused before anything is sent."""
     before = folder.rows()
-    sealed = folder.box.seal(
-        folder.slapd.reader_password, folder_id=folder.folder_id, definition_id=folder.definition_id + 1
-    )
+    other = replace(folder.definition, definition_id=folder.definition_id + 1)
+    sealed = seal_for(other, folder.slapd.reader_password, folder.box)
     folder.edit(password_sealed=sealed)
     report = folder.run()
     folder.expect_failure(report, "secret", "another definition", "Set the password of this definition again")

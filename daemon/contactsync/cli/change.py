@@ -6,11 +6,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contactsync.app import secret_box
+from contactsync.app import allowed_references, secret_box
 from contactsync.cli.mapping import read_mapping
 from contactsync.cli.password import check_one_way, read_password
-from contactsync.errors import SecretError, UsageError
+from contactsync.errors import DefinitionError, SecretError, UsageError
 from contactsync.model import Auth
+from contactsync.passwords import destination_of, password_of, seal_for
 from contactsync.resolve import resolve
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.errors import translated
@@ -47,6 +48,7 @@ def add(
     Raises UsageError, SecretError, DatabaseError.
     """
     _check_free(connection, definition)
+    _check_allowed(settings, options)
     password = _password(definition, options)
     values = {field.name: getattr(definition, field.name) for field in fields(definition)}
     with translated(), connection.transaction():
@@ -55,7 +57,8 @@ def add(
         definition = replace(definition, folder_id=folder_id, definition_id=definition_id)
         if password is not None:
             # It can only be sealed for a row that has its ids.
-            edit_definition(connection, definition, {"password_sealed": _seal(settings, definition, password)})
+            sealed = seal_for(definition, password, secret_box(settings))
+            edit_definition(connection, definition, {"password_sealed": sealed})
     return definition
 
 
@@ -75,9 +78,12 @@ def edit(
         changes["password_sealed"] = None
     edited = replace(definition, **changes)
     _check(edited, options)
+    _check_allowed(settings, options)
     password = _password(edited, options)
+    if password is None:
+        password = _taken_along(settings, definition, edited)
     if password is not None:
-        changes |= {"password_ref": None, "password_sealed": _seal(settings, definition, password)}
+        changes |= {"password_ref": None, "password_sealed": seal_for(edited, password, secret_box(settings))}
     news = {name: (getattr(definition, name), value) for name, value in changes.items()}
     news = {name: (before, after) for name, (before, after) in news.items() if before != after}
     if news:
@@ -133,6 +139,39 @@ def lacks_password(definition: Definition) -> bool:
     return definition.auth is Auth.SIMPLE and definition.user is not None and not stored
 
 
+def _taken_along(settings: Settings, definition: Definition, edited: Definition) -> str | None:
+    """The stored password when an edit has it go elsewhere, so that it can be sealed for that; None when it can stay.
+
+    Who holds the key may say so. It must have been good for the definition as it was: nobody's edit before this one is
+    made good by it. Raises UsageError.
+    """
+    if edited.password_sealed is None or _same_destination(definition, edited):
+        return None
+    try:
+        return password_of(definition, lambda: secret_box(settings), {}, allowed_references(settings))
+    except (SecretError, DefinitionError) as error:
+        raise UsageError(
+            f"The password has to be given again, since it would be sent elsewhere or otherwise. {error.message}",
+            hint="Add --password-prompt or --password-stdin.",
+        ) from None
+
+
+def _same_destination(definition: Definition, edited: Definition) -> bool:
+    try:
+        return destination_of(definition) == destination_of(edited)
+    except DefinitionError:  # what is stored makes no sense, so no password was sealed for it
+        return False
+
+
+def _check_allowed(settings: Settings, options: DefinitionOptions) -> None:
+    """Raise UsageError for a reference that the settings of this machine do not allow."""
+    if options.password_ref is not None:
+        try:
+            allowed_references(settings).check(options.password_ref)
+        except SecretError as error:
+            raise UsageError(error.message, hint=error.hint) from None
+
+
 def _check_names(definition: Definition) -> None:
     for what, name in (("folder", definition.folder), ("owner", definition.owner), ("definition", definition.name)):
         if name is None:
@@ -156,11 +195,6 @@ def _check_free(connection: Connection[Any], wanted: Definition) -> None:
             f"{wanted.label} exists already.",
             hint="Change it with `contactsync folders edit`, or add a second source: --definition NAME.",
         )
-
-
-def _seal(settings: Settings, definition: Definition, password: str) -> bytes:
-    box = secret_box(settings)
-    return box.seal(password, folder_id=definition.folder_id, definition_id=definition.definition_id)
 
 
 def _columns(values: dict[str, Any]) -> dict[str, Any]:

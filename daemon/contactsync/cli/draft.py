@@ -8,13 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from contactsync.app import secret_box
+from contactsync.app import allowed_references, secret_box
 from contactsync.cli.change import given_values, lacks_password
 from contactsync.cli.naming import find_one
 from contactsync.cli.password import read_password
 from contactsync.errors import UsageError
 from contactsync.model import Definition
-from contactsync.secrets import password_of
+from contactsync.passwords import password_of
 from contactsync.store.pool import Pool, connection_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,11 @@ def draft_of(
         definition = replace(before, **edits)
         typed = read_password(options, needed=lacks_password(definition))
 
+        # A stored password is one for the definition as it is stored; who holds the key may try it elsewhere.
+        holder = before if definition.password_sealed is not None else definition
+
         def password() -> str | None:
-            return typed or password_of(definition, lambda: secret_box(invocation.settings), os.environ)
+            settings = invocation.settings
+            return typed or password_of(holder, lambda: secret_box(settings), os.environ, allowed_references(settings))
 
         yield Draft(definition, password, stored=None if edits or typed else pool)

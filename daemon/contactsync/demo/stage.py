@@ -47,6 +47,7 @@ class Stage:
         """Write settings.toml and start the embedded PostgreSQL that it stands for."""
         directory = json.dumps(str(self.place.state), ensure_ascii=False)
         text = f"# The settings of a demo, which the next demo writes anew.\n\n[state]\ndirectory = {directory}\n"
+        text += f'\n[secrets]\nreferences = "file:*/{self.place.reader_password.name}"\n'
         self.place.settings.write_text(text, encoding="utf-8")
         self.conninfo = self._stack.enter_context(embedded_server(self.place.state))
         self.stopper.check()

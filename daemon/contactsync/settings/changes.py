@@ -5,7 +5,7 @@ from __future__ import annotations
 from contactsync.settings.schema import Settings
 
 _LIVE_SECTIONS = ("directory", "mapping", "guard", "history")
-_LIVE_KEYS = {"scheduler": ("rescan_seconds", "drain_seconds"), "log": ("level",)}
+_LIVE_KEYS = {"scheduler": ("rescan_seconds", "drain_seconds"), "log": ("level",), "secrets": ("references",)}
 
 
 def differing(before: Settings, after: Settings) -> set[str]:

@@ -18,6 +18,7 @@ SYSTEM_STATE = Path("/var/lib/contactsync")
 SYSTEM_RUNTIME = Path("/run/contactsync")
 KEY_FILE_NAME = "secret.key"
 SOCKET_NAME = "control.sock"
+_REFERENCES = r"^\s*((file|credential|env):\S+\s*)*$"
 _LISTEN = r"^$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
 
 
@@ -159,9 +160,14 @@ class Metrics(Section):
 
 
 class Secrets(Section):
-    """Where the key lies that bind passwords are sealed with."""
+    """Where the key lies that bind passwords are sealed with, and what definitions may refer to instead."""
 
     key_file: AbsolutePath = SYSTEM_STATE / KEY_FILE_NAME
+    references: str = Field(
+        "file:/etc/contactsync/* credential:* env:LDAP_*",
+        pattern=_REFERENCES,
+        description='patterns of file:/..., credential:... and env:... with spaces between them, like "credential:*"',
+    )
 
 
 class Settings(BaseSettings):
