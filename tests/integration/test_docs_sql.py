@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from contactsync.resolve import resolve
 from contactsync.store.definitions import add_definition, add_folder, read_definitions
 from contactsync.store.embedded.cluster import SUPERUSER
+from tests.integration import roles
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "docs" / "sql.md", ROOT / "README.md"]
@@ -40,12 +41,16 @@ def conninfo(database: str) -> str:
 
 
 def carry_out(conninfo: str) -> Documents:
-    """Carry out the pages, grants as the owner and all else as the application; gives the rows of the reads."""
+    """Carry out the pages, grants as a superuser and all else as the application; gives the rows of the reads."""
     rows: Documents = []
-    with psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as connection:
+    roles.carry_out(conninfo, "roles.sql")
+    with (
+        psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as application,
+        psycopg.connect(conninfo, user=SUPERUSER, autocommit=True, row_factory=dict_row) as superuser,
+    ):
+        application.execute("SET ROLE application")
         for statement in statements():
-            connection.execute("RESET ROLE" if statement.startswith("GRANT") else "SET ROLE application")
-            cursor = connection.execute(statement.encode())
+            cursor = (superuser if statement.startswith("GRANT") else application).execute(statement.encode())
             rows += cursor.fetchall() if cursor.description else []
     return rows
 

@@ -13,6 +13,7 @@ from contactsync.store.embedded import embedded_server
 from contactsync.store.migrate import migrate
 from contactsync.store.pool import open_pool
 from tests.integration.folders import SyncedFolder, change
+from tests.integration.roles import carry_out, role_with
 
 SUPPORTED = range(14, 19)
 
@@ -33,10 +34,12 @@ def test_two_versions_come_with_the_wheel() -> None:
 
 @pytest.mark.parametrize("programs", servers(), ids=lambda programs: "-".join(programs.parts[-3:-1]))
 def test_a_folder_is_kept_in_step(programs: Path, short_path: Path, directory: PrivateSlapd) -> None:
-    """Migrations, first load, changes and a run without any, with every statement that a run makes."""
+    """Migrations, first load, changes and a run without any, by a daemon that has the rights of deploy/postgresql."""
     with embedded_server(short_path, binaries=programs, options={"fsync": "off"}) as conninfo:
         assert migrate(conninfo)
-        with open_pool(conninfo, max_size=3, timeout=10) as pool:
+        carry_out(conninfo, "roles.sql")
+        carry_out(conninfo, "personal-folders.sql")
+        with open_pool(role_with(conninfo, "daemon", "contactsync_daemon"), max_size=3, timeout=10) as pool:
             folder = SyncedFolder(conninfo, pool, directory)
             assert folder.run().outcome is Outcome.CHANGED
             change(directory)

@@ -10,7 +10,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from yoyo import get_backend, read_migrations
 
+from contactsync.errors import DatabaseError
 from contactsync.store.errors import translated
+from contactsync.store.statements import statement
 
 if TYPE_CHECKING:
     from yoyo.backends.base import DatabaseBackend
@@ -25,20 +27,30 @@ def migrate(conninfo: str) -> list[str]:
     Two processes that start at once take turns under an advisory lock, which PostgreSQL frees when its holder dies;
     yoyo's own lock is a row that a killed process leaves behind.
 
-    Raises DatabaseError, DatabaseUnavailable.
+    A role that does not own the schema needs no right on it but to see that nothing is missing. Raises DatabaseError,
+    also when something is missing and the role may not add it, and DatabaseUnavailable.
     """
     with translated(), psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
-        connection.execute("CREATE SCHEMA IF NOT EXISTS contactsync")
+        role, exists, owns = connection.execute(statement("schema_rights")).fetchone() or ("", False, False)
+        if not exists:
+            # Not by IF NOT EXISTS, for which PostgreSQL asks for the right to create also when there is nothing to do.
+            connection.execute("CREATE SCHEMA contactsync")
         with as_file(files("contactsync.store") / "migrations") as folder:
-            return _apply_missing(conninfo, read_migrations(str(folder)))
+            return _apply_missing(conninfo, read_migrations(str(folder)), role if exists and not owns else None)
 
 
-def _apply_missing(conninfo: str, migrations: Any) -> list[str]:
+def _apply_missing(conninfo: str, migrations: Any, stranger: str | None) -> list[str]:
+    """`stranger` is the name of the role when it may change nothing."""
     backend = get_backend(_yoyo_uri(conninfo))
     try:
         missing = backend.to_apply(migrations)
         names = [migration.id for migration in missing]
+        if missing and stranger is not None:
+            raise DatabaseError(
+                f"The database lacks {', '.join(names)}, and the role {stranger} may not change its schema.",
+                hint="Run `contactsync migrate` with the URL of the schema's owner, then deploy/postgresql/roles.sql.",
+            )
         _apply(backend, missing)
     finally:
         backend.connection.close()

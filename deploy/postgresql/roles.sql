@@ -1,0 +1,100 @@
+-- Rights for four groups, in the database that this is carried out in, by the owner of the schema or a superuser:
+--
+--     psql --dbname=contactsync --file=roles.sql
+--
+-- contactsync_daemon       what the daemon needs, and all commands that do not edit definitions
+-- contactsync_editor       in addition: `contactsync folders add`, `edit` and `remove`
+-- contactsync_application  reads contacts and history, keeps people's own contacts, edits definitions, asks for runs
+-- contactsync_reader       reads contacts
+--
+-- Nobody logs in as one of these: they are granted to roles that do, as docs/deployment.md shows. A role that only exists
+-- for the daemon cannot change the schema; the owner does, with `contactsync migrate`. Carry this out again after each
+-- migration. It can be repeated at any time, and takes nothing from other roles.
+
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['contactsync_daemon', 'contactsync_editor', 'contactsync_application', 'contactsync_reader']
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+        END IF;
+    END LOOP;
+    -- A run keeps what it read in temporary tables until it is planned.
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO contactsync_daemon', current_database());
+END;
+$$;
+
+GRANT USAGE ON SCHEMA contactsync TO contactsync_daemon, contactsync_editor, contactsync_application, contactsync_reader;
+
+
+-- The daemon. It reads definitions, pauses them (after an undo), and writes the rest, but for what the owner's triggers do.
+
+GRANT SELECT ON contactsync.folders, contactsync.sync_definitions, contactsync.definition_overview,
+    contactsync._yoyo_migration, contactsync._yoyo_version, contactsync.yoyo_lock TO contactsync_daemon;
+GRANT UPDATE (enabled) ON contactsync.sync_definitions TO contactsync_daemon;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.contacts, contactsync.contact_photos, contactsync.sync_runs
+    TO contactsync_daemon;
+GRANT SELECT, DELETE ON contactsync.departed_contacts TO contactsync_daemon;
+GRANT SELECT, INSERT, UPDATE ON contactsync.sync_status, contactsync.held_plans TO contactsync_daemon;
+GRANT SELECT, INSERT ON contactsync.contact_changes, contactsync.rejected_entries TO contactsync_daemon;
+GRANT SELECT, INSERT, DELETE ON contactsync.held_changes TO contactsync_daemon;
+GRANT USAGE ON SEQUENCE contactsync.contact_ids TO contactsync_daemon;
+
+
+-- The command line's edits, for a role that is a member of contactsync_daemon as well.
+
+GRANT INSERT, UPDATE, DELETE ON contactsync.folders, contactsync.sync_definitions TO contactsync_editor;
+
+
+-- Readers.
+
+GRANT SELECT ON contactsync.folders, contactsync.contacts, contactsync.contact_photos
+    TO contactsync_reader, contactsync_application;
+
+
+-- Applications. Nobody of them reads a sealed password, writes one, or has the daemon send what a reference stands for to
+-- another server; and what says which contact belongs to which entry is the daemon's.
+
+GRANT SELECT ON contactsync.definition_overview, contactsync.sync_status, contactsync.sync_runs, contactsync.contact_changes
+    TO contactsync_application;
+
+GRANT INSERT (name, owner), UPDATE (name, owner), DELETE ON contactsync.folders TO contactsync_application;
+
+GRANT SELECT (
+    folder_id, definition_id, name, query, bind_user, password_ref, base, scope, filter, mapping, schedule, time_zone,
+    jitter_seconds, tls, tls_verify, tls_ca_file, max_delete_count, max_delete_share, allow_empty, deadline_seconds,
+    page_size, enabled, revision, created_at, updated_at
+) ON contactsync.sync_definitions TO contactsync_application;
+GRANT INSERT (
+    folder_id, name, query, bind_user, base, scope, filter, mapping, schedule, time_zone,
+    jitter_seconds, tls, tls_verify, tls_ca_file, max_delete_count, max_delete_share, allow_empty, deadline_seconds,
+    page_size, enabled
+) ON contactsync.sync_definitions TO contactsync_application;
+GRANT UPDATE (
+    name, query, bind_user, base, scope, filter, mapping, schedule, time_zone,
+    jitter_seconds, tls, tls_verify, tls_ca_file, max_delete_count, max_delete_share, allow_empty, deadline_seconds,
+    page_size, enabled
+) ON contactsync.sync_definitions TO contactsync_application;
+GRANT DELETE ON contactsync.sync_definitions TO contactsync_application;
+
+-- What request_sync writes.
+GRANT INSERT (folder_id, definition_id, requested_at), UPDATE (requested_at) ON contactsync.sync_status
+    TO contactsync_application;
+
+GRANT INSERT (
+    folder_id, display_name, name_prefix, given_name, additional_names, family_name, name_suffix, nickname, initials,
+    emails, work_phones, mobile_phones, home_phones, other_phones, fax_numbers, pagers, ip_phones, organization, department,
+    title, employee_number, manager, assistant, office, street, po_box, city, region, postal_code, country, home_address,
+    websites, languages, notes, photo_digest, extra
+) ON contactsync.contacts TO contactsync_application;
+GRANT UPDATE (
+    display_name, name_prefix, given_name, additional_names, family_name, name_suffix, nickname, initials,
+    emails, work_phones, mobile_phones, home_phones, other_phones, fax_numbers, pagers, ip_phones, organization, department,
+    title, employee_number, manager, assistant, office, street, po_box, city, region, postal_code, country, home_address,
+    websites, languages, notes, photo_digest, extra
+) ON contactsync.contacts TO contactsync_application;
+GRANT DELETE ON contactsync.contacts TO contactsync_application;
+GRANT INSERT, UPDATE, DELETE ON contactsync.contact_photos TO contactsync_application;
+GRANT USAGE ON SEQUENCE contactsync.contact_ids TO contactsync_application;

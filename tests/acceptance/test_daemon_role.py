@@ -1,0 +1,47 @@
+"""The real daemon as a role that has the rights of deploy/postgresql/roles.sql, and an application beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from contactsync.demo.slapd import PrivateSlapd
+from tests.acceptance.conftest import CommandLine
+from tests.acceptance.test_daemon import Person, Until, count, define, directory, outcomes
+from tests.integration.roles import carry_out, connected, role_with
+
+__all__ = ["directory"]
+
+
+def test_a_daemon_of_few_rights_does_its_work(
+    database: str,
+    person: Person,
+    cli: CommandLine,
+    directory: PrivateSlapd,
+    make_daemon: Callable[..., Any],
+    until: Until,
+) -> None:
+    """It starts, follows an edit, answers a request by SQL, and the command line looks at it with the same rights."""
+    carry_out(database, "roles.sql")
+    rights = role_with(database, "trial_daemon", "contactsync_daemon")
+    daemon = make_daemon(rights, READER=directory.reader_password)
+    daemon.start()
+    definition = define(person, directory)
+    until(lambda: count(person) == 40, "the first load")
+    with connected(role_with(database, "trial_application", "contactsync_application")) as application:
+        application.execute("SELECT contactsync.request_sync('Staff')")
+    until(lambda: outcomes(person, definition) == ["changed", "unchanged"], "the run that was asked for")
+    for command in (
+        ("status",),
+        ("folders", "list"),
+        ("folders", "show", "Staff"),
+        ("runs", "Staff"),
+        ("sync", "Staff"),
+    ):
+        done = cli(*command, CONTACTSYNC_DATABASE__URL=rights, READER=directory.reader_password)
+        assert done.returncode == 0, done.stderr
+    paused = cli("folders", "pause", "Staff", CONTACTSYNC_DATABASE__URL=rights)
+    assert paused.returncode == 0, paused.stderr
+    refused = cli("folders", "edit", "Staff", "--schedule", "@daily", CONTACTSYNC_DATABASE__URL=rights)
+    assert (refused.returncode, refused.stderr.count("permission denied for table sync_definitions")) == (69, 1)
+    assert not [line for line in daemon.lines() if line["level"] in {"warning", "error"}]

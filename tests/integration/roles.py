@@ -1,0 +1,36 @@
+"""Roles with the rights of deploy/postgresql, on servers where only the kernel says who connects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from contactsync.store.embedded.cluster import ROLE, SUPERUSER
+
+SCRIPTS = Path(__file__).parents[2] / "deploy" / "postgresql"
+
+
+def carry_out(conninfo: str, script: str) -> None:
+    """Carry out a script of deploy/postgresql in a database."""
+    with psycopg.connect(conninfo, user=SUPERUSER, autocommit=True) as connection:
+        connection.execute((SCRIPTS / script).read_bytes())
+
+
+def role_with(conninfo: str, name: str, *groups: str) -> str:
+    """Make a role that was granted the groups, if it is new, and give the conninfo to be that role and nobody else."""
+    with psycopg.connect(conninfo, user=SUPERUSER, autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
+        for group in groups:
+            connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name)))
+        connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(ROLE)))
+    return make_conninfo(conninfo, options=f"-c role={name}")
+
+
+def connected(conninfo: str) -> psycopg.Connection[Any]:
+    """Connect for statements that each stand for themselves."""
+    return psycopg.connect(conninfo, autocommit=True)
