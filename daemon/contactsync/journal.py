@@ -18,6 +18,8 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from contactsync.printing import printable_json
+
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
 SEND_SECONDS = 2
 """How long a journal that does not read may hold up the thread that logs."""
@@ -112,7 +114,8 @@ def _sentence(event: Mapping[str, Any]) -> str:
 
 def _word(value: Any) -> str:
     text = _text(value)
-    return text if text and text.isprintable() and not set(' "=') & set(text) else json.dumps(text, ensure_ascii=False)
+    plain = text and text.isprintable() and not set(' "=') & set(text)
+    return text if plain else printable_json(json.dumps(text, ensure_ascii=False))
 
 
 def _text(value: Any) -> str:

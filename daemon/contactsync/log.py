@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from contactsync.journal import JOURNAL_SOCKET, JournalHandler, is_journal, render_record
+from contactsync.printing import printable, printable_json
 
 Format = Literal["auto", "json", "console", "journal"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -113,13 +115,22 @@ def _common_processors() -> list[Processor]:
 
 def _to_json(stream: TextIO) -> list[Processor]:
     letters = _takes_all_letters(stream)
-    json_lines = structlog.processors.JSONRenderer(ensure_ascii=not letters, default=str)
+    json_lines = structlog.processors.JSONRenderer(_json_line, ensure_ascii=not letters, default=str)
     return [structlog.processors.format_exc_info, in_order, json_lines]
 
 
 def _to_console(stream: TextIO) -> list[Processor]:
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+    return [_shown, structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+
+
+def _json_line(document: object, **how: Any) -> str:
+    return printable_json(json.dumps(document, **how))
+
+
+def _shown(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Values of others cannot steer the terminal that the log is read in; a traceback keeps its lines."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _formatter(last: list[Processor]) -> structlog.stdlib.ProcessorFormatter:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (sys.argv's if None) and return its exit code; the console script `contactsync`."""
     invocation = Invocation()
     try:
+        _check_text(sys.argv[1:] if arguments is None else arguments)
         code = app(arguments, prog_name="contactsync", standalone_mode=False, obj=invocation)
     except ContactsyncError as error:
         return show_error(error, invocation.err)
@@ -46,6 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         invocation.err.print("Interrupted.")
         return ExitCode.INTERRUPTED
     return int(code or ExitCode.DONE)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Raise UsageError for an argument that neither PostgreSQL nor a directory would take."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:  # Python's escapes for octets that are no UTF-8 (PEP 383)
+            raise UsageError(
+                f'"{argument}" is not text in UTF-8.', hint="Check the encoding of the terminal."
+            ) from None
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer's signature for a callback

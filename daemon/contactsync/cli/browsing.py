@@ -10,9 +10,10 @@ from rich.text import Text
 
 from contactsync.app import run_options
 from contactsync.cli.draft import draft_of
-from contactsync.cli.render import NOTHING, printable, show_json, show_table, show_text
+from contactsync.cli.render import NOTHING, show_json, show_table, show_text
 from contactsync.doctor.browsing import Level, Node, View, browse
 from contactsync.errors import UsageError
+from contactsync.printing import printable
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation

@@ -13,9 +13,10 @@ from rich.text import Text
 from contactsync.app import build_runner, run_options
 from contactsync.cli.draft import Draft, draft_of
 from contactsync.cli.failure import ExitCode
-from contactsync.cli.render import counted, printable, show_json, show_table, show_text
+from contactsync.cli.render import counted, show_json, show_table, show_text
 from contactsync.doctor.result import Status, StepResult
 from contactsync.doctor.walk import TITLES, check
+from contactsync.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

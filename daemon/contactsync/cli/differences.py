@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 from rich.text import Text
 
-from contactsync.cli.render import printable
+from contactsync.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +39,7 @@ def show_fields(console: Console, fields: Fields, *, action: str) -> None:
 
     Two values that do not fit on one line of a terminal stand on two.
     """
-    rows = [(name, _shown(before), _shown(after)) for name, before, after in flat(fields)]
+    rows = [(printable(name), _shown(before), _shown(after)) for name, before, after in flat(fields)]
     width = max((len(name) for name, _, _ in rows), default=0)
     for name, before, after in rows:
         head = f"{_INDENT}{name:<{width}}  "

@@ -17,6 +17,7 @@ from contactsync.cli.listing import NO_DAEMON
 from contactsync.cli.naming import find_all, find_one
 from contactsync.cli.render import counted, show_text
 from contactsync.errors import ContactsyncError, UsageError
+from contactsync.printing import printable
 from contactsync.store.definitions import edit_definition, read_overview, remove_definition
 from contactsync.store.errors import translated
 from contactsync.store.looks import daemon_listens
@@ -104,7 +105,7 @@ def set_enabled(invocation: Invocation, name: str, *, enabled: bool) -> None:
 def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"{question} There is no terminal to ask in.", hint="Add --yes if that is what you want.")
-    if not typer.confirm(question, err=True):
+    if not typer.confirm(printable(question), err=True):
         raise ContactsyncError("Nothing was removed.")
 
 

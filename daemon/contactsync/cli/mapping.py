@@ -15,7 +15,7 @@ def read_mapping(text: str) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
         return _parse(text, "The mapping")
     if text == "-":
-        return _parse(sys.stdin.read(), "The mapping on standard input")
+        return _parse(_all_of_stdin(), "The mapping on standard input")
     try:
         return _parse(Path(text).read_text(encoding="utf-8"), f"The mapping in {text}")
     except OSError as error:
@@ -25,6 +25,13 @@ def read_mapping(text: str) -> dict[str, Any]:
         ) from None
     except UnicodeDecodeError:
         raise MappingError(f"The mapping in {text} is not text in UTF-8.") from None
+
+
+def _all_of_stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError:
+        raise MappingError("The mapping on standard input is not text in UTF-8.") from None
 
 
 def _parse(text: str, what: str) -> dict[str, Any]:

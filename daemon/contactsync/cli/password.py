@@ -31,12 +31,19 @@ def read_password(options: DefinitionOptions, *, needed: bool) -> str | None:
     Raises UsageError when one is needed and there is no terminal to ask in.
     """
     if options.password_stdin:
-        return _not_empty(sys.stdin.readline().removesuffix("\n").removesuffix("\r"))
+        return _not_empty(_line_of_stdin())
     if options.password_ref is not None or not (needed or options.password_prompt):
         return None
     if not sys.stdin.isatty():
         raise UsageError("The user needs a password, and there is no terminal to ask for it.", hint=_WAYS)
     return _not_empty(getpass.getpass("Password of the directory's user (not shown): ", stream=sys.stderr))
+
+
+def _line_of_stdin() -> str:
+    try:
+        return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:  # it holds the password
+        raise UsageError("The password is not text in UTF-8.", hint="LDAP takes passwords in UTF-8.") from None
 
 
 def _not_empty(password: str) -> str:

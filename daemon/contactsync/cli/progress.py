@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from contactsync.printing import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -41,11 +43,12 @@ def run_progress(console: Console, label: str, *, quiet: bool) -> Iterator[Callb
         transient=True,
     )
     with display:
-        task = display.add_task(f"{label}: starting", total=None, entries="")
+        shown = printable(label)
+        task = display.add_task(f"{shown}: starting", total=None, entries="")
 
         def update(stage: str, counts: Counts) -> None:
             elapsed = display.tasks[0].elapsed or 0
-            display.update(task, description=f"{label}: {DOING.get(stage, stage)}", entries=_entries(counts, elapsed))
+            display.update(task, description=f"{shown}: {DOING.get(stage, stage)}", entries=_entries(counts, elapsed))
 
         yield update
 

@@ -13,6 +13,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from contactsync.printing import printable, printable_json
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,7 +27,8 @@ _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 def show_json(console: Console, document: Any) -> None:
     """One JSON document; times are ISO 8601 with their offset."""
-    console.out(json.dumps(document, indent=2, ensure_ascii=False, default=_json_value), highlight=False)
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=_json_value)
+    console.out(printable_json(text), highlight=False)
 
 
 def show_table(
@@ -61,11 +64,6 @@ def show_pairs(console: Console, pairs: Mapping[str, str]) -> None:
 def show_text(console: Console, text: str, *, style: str = "") -> None:
     """A sentence or several; wrapped in a terminal, one line elsewhere."""
     console.print(Text(printable(text), style=style), soft_wrap=not console.is_terminal)
-
-
-def printable(text: str) -> str:
-    """The text without anything that a terminal would obey instead of show; a directory's values come from others."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:
