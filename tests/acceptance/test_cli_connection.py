@@ -19,6 +19,9 @@ Person = psycopg.Connection[Any]
 COLUMNS = ("auth", "tls_minimum", "tls_ca_file", "tls_ca_pem", "tls_client_cert", "tls_client_key", "bind_user")
 
 
+NAMES = ("localhost", "127.0.0.1", "dc1.example.test")
+
+
 @pytest.fixture(scope="module")
 def authority() -> Authority:
     """Make the authority that server and client have in common."""
@@ -35,7 +38,7 @@ def client(authority: Authority, tmp_path: Path) -> CertificateFiles:
 def directory(authority: Authority, make_slapd: Any, tmp_path: Path) -> PrivateSlapd:
     """Start a slapd that lets nobody in over TLS without a certificate."""
     server: PrivateSlapd = make_slapd(
-        certificates=authority.issue_to_server(tmp_path / "tls"), client_certificates=True
+        certificates=authority.issue_to_server(tmp_path / "tls", names=NAMES), client_certificates=True
     )
     return server
 
@@ -108,10 +111,10 @@ def test_a_file_that_is_not_here_is_a_warning(cli: Cli, directory: PrivateSlapd)
 
 def test_a_check_finds_the_servers_of_a_domain(cli: Cli, directory: PrivateSlapd, client: CertificateFiles) -> None:
     """By the name servers of the settings; the one that is down is passed over, as a run does."""
-    dead = free_port()
+    dead, name = free_port(), NAMES[-1]
     zone = {
-        "_ldap._tcp.dc._msdcs.example.test SRV": [f"0 0 {dead} localhost.", f"1 0 {directory.port} localhost."],
-        "localhost A": ["127.0.0.1"],
+        "_ldap._tcp.dc._msdcs.example.test SRV": [f"0 0 {dead} {name}.", f"1 0 {directory.port} {name}."],
+        f"{name} A": ["127.0.0.1"],
     }
     who = ["--auth", "external", "--client-cert", str(client.certificate), "--client-key", str(client.key)]
     query = ["--query", f"LDAP://{directory.suffix}", "--ca-file", str(directory.ca_file)]

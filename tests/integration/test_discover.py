@@ -36,11 +36,15 @@ def found(server: NameServer, domain: str = DOMAIN, *, seed: int = 7, ldaps: boo
 
 def test_servers_come_in_the_order_of_their_priority(name_server: Start) -> None:
     """The record of the domain is asked for, and the lowest priority is tried first, whatever its weight."""
-    records = ["20 100 389 dc3.workgroup.example.", "0 0 389 DC1.workgroup.example.", "10 5 1389 dc2.x."]
+    records = [
+        "20 100 389 dc3.workgroup.example.",
+        "0 0 389 DC1.workgroup.example.",
+        "10 5 1389 dc2.workgroup.example.",
+    ]
     server = name_server({f"{RECORD} SRV": records})
     assert found(server) == (
         ServerAddress("dc1.workgroup.example", 389),
-        ServerAddress("dc2.x", 1389),
+        ServerAddress("dc2.workgroup.example", 1389),
         ServerAddress("dc3.workgroup.example", 389),
     )
     assert server.questions == [f"{CONTROLLERS} SRV", f"{RECORD} SRV"]
@@ -48,15 +52,19 @@ def test_servers_come_in_the_order_of_their_priority(name_server: Start) -> None
 
 def test_domain_controllers_come_before_other_servers(name_server: Start) -> None:
     """Where Active Directory lists its own, nobody else is asked: the common record may hold any server."""
-    server = name_server({f"{CONTROLLERS} SRV": ["0 100 389 dc1."], f"{RECORD} SRV": ["0 100 389 other."]})
-    assert found(server) == (ServerAddress("dc1", 389),)
+    server = name_server(
+        {f"{CONTROLLERS} SRV": [f"0 100 389 dc1.{DOMAIN}."], f"{RECORD} SRV": [f"0 100 389 other.{DOMAIN}."]}
+    )
+    assert found(server) == (ServerAddress(f"dc1.{DOMAIN}", 389),)
     assert server.questions == [f"{CONTROLLERS} SRV"]
 
 
 def test_a_record_of_controllers_that_fails_leaves_the_common_one(name_server: Start) -> None:
     """The zone of _msdcs is often another server's; only when neither is there it may be worth another try."""
     failing = [CONTROLLERS]
-    assert found(name_server({f"{RECORD} SRV": ["0 0 389 dc1."]}, failing=failing)) == (ServerAddress("dc1", 389),)
+    assert found(name_server({f"{RECORD} SRV": [f"0 0 389 dc1.{DOMAIN}."]}, failing=failing)) == (
+        ServerAddress(f"dc1.{DOMAIN}", 389),
+    )
     with pytest.raises(ServerUnavailable, match="_msdcs") as caught:
         found(name_server({}, failing=failing))
     assert caught.value.retryable
@@ -64,13 +72,13 @@ def test_a_record_of_controllers_that_fails_leaves_the_common_one(name_server: S
 
 def test_a_port_of_ldaps_means_ldaps(name_server: Start) -> None:
     """Targets at 636 and 3269 are spoken to with TLS from the start, others not."""
-    server = name_server({f"{RECORD} SRV": ["0 0 636 a.", "1 0 3269 b.", "2 0 389 c."]})
+    server = name_server({f"{RECORD} SRV": [f"0 0 636 a.{DOMAIN}.", f"1 0 3269 b.{DOMAIN}.", f"2 0 389 c.{DOMAIN}."]})
     assert [address.ldaps for address in found(server)] == [True, True, False]
 
 
 def test_ldaps_is_not_tried_at_the_port_of_plain_ldap(name_server: Start) -> None:
     """Active Directory's records have no other, and its LDAPS is at 636; another port is taken as it is."""
-    server = name_server({f"{CONTROLLERS} SRV": ["0 0 389 dc1.", "1 0 1636 dc2."]})
+    server = name_server({f"{CONTROLLERS} SRV": [f"0 0 389 dc1.{DOMAIN}.", f"1 0 1636 dc2.{DOMAIN}."]})
     assert [(address.port_or_default, address.ldaps) for address in found(server, ldaps=True)] == [
         (636, True),
         (1636, True),
@@ -79,9 +87,11 @@ def test_ldaps_is_not_tried_at_the_port_of_plain_ldap(name_server: Start) -> Non
 
 def test_equal_priorities_are_drawn_by_weight(name_server: Start) -> None:
     """Among equals the first is drawn in proportion to its weight, and a weight of 0 hardly ever."""
-    server = name_server({f"{CONTROLLERS} SRV": ["0 0 389 zero.", "0 25 389 seldom.", "0 75 389 often."]})
+    server = name_server(
+        {f"{CONTROLLERS} SRV": [f"0 0 389 zero.{DOMAIN}.", f"0 25 389 seldom.{DOMAIN}.", f"0 75 389 often.{DOMAIN}."]}
+    )
     draws = [found(server, seed=seed) for seed in range(400)]
-    first = Counter(servers[0].host for servers in draws)
+    first = Counter(servers[0].host.partition(".")[0] for servers in draws)
     assert {len(set(servers)) for servers in draws} == {3}
     assert 0 < first["zero"] < 20
     assert 70 < first["seldom"] < 130
@@ -90,7 +100,7 @@ def test_equal_priorities_are_drawn_by_weight(name_server: Start) -> None:
 
 def test_the_same_seed_draws_the_same_order(name_server: Start) -> None:
     """The order follows from the given source of randomness alone, not from the order of the answer."""
-    server = name_server({f"{RECORD} SRV": [f"0 10 389 dc{number}." for number in range(8)]})
+    server = name_server({f"{RECORD} SRV": [f"0 10 389 dc{number}.{DOMAIN}." for number in range(8)]})
     orders = [found(server, seed=seed) for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
     assert set(orders[0]) == set(orders[2])
@@ -116,6 +126,16 @@ def test_a_target_of_the_root_means_no_service(name_server: Start) -> None:
         found(name_server({f"{RECORD} SRV": ["0 0 0 ."]}))
 
 
+def test_a_server_outside_of_the_domain_is_not_asked(name_server: Start) -> None:
+    """Or a forged answer could have the password sent to whoever has a certificate for a name of his own."""
+    records = ["0 0 389 evil.example.", f"9 0 389 dc1.{DOMAIN}.", f"0 0 389 {DOMAIN}.evil.example."]
+    assert found(name_server({f"{RECORD} SRV": records})) == (ServerAddress(f"dc1.{DOMAIN}", 389),)
+    for record in (RECORD, CONTROLLERS):
+        with pytest.raises(ServerNotFound, match=f"names evil{DOMAIN} for {DOMAIN}") as caught:
+            found(name_server({f"{record} SRV": [f"0 0 389 evil{DOMAIN}."]}))
+        assert "Name it in the query" in caught.value.hint
+
+
 def test_a_silent_name_server_is_a_timeout(name_server: Start) -> None:
     """No answer within the time is ServerTimeout, which may be tried again."""
     server = name_server({}, silent=True)
@@ -134,8 +154,11 @@ def test_a_failing_name_server_may_be_tried_again(name_server: Start) -> None:
 
 def test_a_second_name_server_is_asked_when_the_first_fails(name_server: Start) -> None:
     """In the order of the setting."""
-    failing, good = name_server({}, failing=[CONTROLLERS]), name_server({f"{CONTROLLERS} SRV": ["0 0 389 dc1."]})
-    assert find_servers(DOMAIN, (failing.address, good.address)) == (ServerAddress("dc1", 389),)
+    failing, good = (
+        name_server({}, failing=[CONTROLLERS]),
+        name_server({f"{CONTROLLERS} SRV": [f"0 0 389 dc1.{DOMAIN}."]}),
+    )
+    assert find_servers(DOMAIN, (failing.address, good.address)) == (ServerAddress(f"dc1.{DOMAIN}", 389),)
 
 
 def test_a_domain_that_dns_cannot_hold_is_not_found(name_server: Start) -> None:

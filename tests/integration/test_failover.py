@@ -154,13 +154,13 @@ def test_servers_of_a_domain_are_found_and_checked_by_their_own_names(
     authorities.write_text(other.ca_file.read_text() + directory.ca_file.read_text())
     folder = make_folder(directory, query=f"LDAP://{directory.suffix}", tls_ca_file=str(authorities))
     zone = {
-        CONTROLLERS: [f"10 0 {directory.port} localhost.", f"0 0 {other.port} dc1.example.test."],
+        CONTROLLERS: [f"10 0 {directory.port} {directory.name_in_domain}.", f"0 0 {other.port} dc1.example.test."],
         "dc1.example.test A": ["127.0.0.1"],
-        "localhost A": ["127.0.0.1"],
+        f"{directory.name_in_domain} A": ["127.0.0.1"],
     }
     with NameServer(zone) as server:
         report = folder.run(name_servers=(server.address,))
-    assert (report.error, report.server) == (None, f"ldap://localhost:{directory.port}")
+    assert (report.error, report.server) == (None, f"ldap://{directory.name_in_domain}:{directory.port}")
     assert report.passed_over == (f"dc1.example.test:{other.port}",)
     (skipped,) = said(folder, "server.skipped")
     assert skipped["error_code"] == "directory.certificate"
@@ -172,8 +172,8 @@ def test_a_connection_is_shared_in_whatever_order_dns_gave_the_servers(
 ) -> None:
     """Twenty runs draw by weight twenty times, and need one connection."""
     folder = make_folder(directory, query=f"LDAP://{directory.suffix}", tls="none", page_size=1000)
-    zone = {CONTROLLERS: [f"0 1 {second.port} localhost.", f"0 1 {second.port} a.example.test."]}
-    zone |= {f"{host} A": ["127.0.0.1"] for host in ("localhost", "a.example.test")}
+    zone = {CONTROLLERS: [f"0 1 {second.port} b.example.test.", f"0 1 {second.port} a.example.test."]}
+    zone |= {f"{host} A": ["127.0.0.1"] for host in ("b.example.test", "a.example.test")}
     with NameServer(zone) as server:
         runner = folder.runner(name_servers=(server.address,))
         runner = Runner(folder.pool, folder.box, runner.options, {}, connect=cache.connect)

@@ -15,8 +15,9 @@ from typing import IO, ClassVar, Self
 import ldap3
 from ldap3.core.exceptions import LDAPException
 
-from contactsync.demo.certificates import CertificateFiles, make_certificates
+from contactsync.demo.certificates import LOCAL_NAMES, CertificateFiles, make_certificates
 from contactsync.errors import ContactsyncError
+from contactsync.ldap.typed_dn import domain_of
 
 LOOPBACK = "127.0.0.1"
 
@@ -144,10 +145,16 @@ class PrivateServer(ABC):
     def command(self) -> list[str]:
         """What starts the server as a child process that stays in the foreground, at the ports of now."""
 
+    @property
+    def name_in_domain(self) -> str:
+        """A host name in the domain of the suffix, which its own certificates are made out to as well."""
+        return f"here.{domain_of(self.suffix)}"
+
     def certificate_files(self) -> CertificateFiles:
         """The given ones, or new ones."""
         if self._certificates is None:
-            self._certificates = make_certificates(self.directory / "tls")
+            names = (*LOCAL_NAMES, self.name_in_domain)
+            self._certificates = make_certificates(self.directory / "tls", names=names)
         return self._certificates
 
     def log(self, mode: str) -> IO[bytes]:

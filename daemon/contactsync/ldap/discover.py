@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import accumulate, groupby
 from operator import attrgetter
 
+import dns.name
 from dns.rdtypes.IN.SRV import SRV
 
 from contactsync.errors import ServerNotFound, ServerUnavailable
@@ -27,7 +28,7 @@ def find_servers(
     timeout: float = 5.0,
     rng: random.Random | None = None,
 ) -> tuple[ServerAddress, ...]:
-    """The servers that DNS names for a domain, in the order to try them.
+    """The servers that DNS names for a domain, in the order to try them; those outside of the domain are left out.
 
     A name does not tell whether its domain is one of Active Directory, so the record that only Active Directory has is
     asked for first: its `_ldap._tcp.DOMAIN` may hold other servers as well. `name_servers` () are those of this
@@ -35,7 +36,8 @@ def find_servers(
     Directory's records have no other. Raises ServerNotFound when there are none, ServerTimeout or ServerUnavailable
     when no name server answers.
     """
-    ordered = _in_order(_records(domain, name_servers, timeout), rng or random.Random())  # noqa: S311  # spreads load
+    records = _inside(domain, _records(domain, name_servers, timeout))
+    ordered = _in_order(records, rng or random.Random())  # noqa: S311  # spreads load
     return tuple(_to_address(found, ldaps=ldaps) for found in ordered)
 
 
@@ -53,6 +55,20 @@ def _records(domain: str, name_servers: tuple[ServerAddress, ...], timeout: floa
         if failure:
             raise failure from None
         raise
+
+
+def _inside(domain: str, records: list[SRV]) -> list[SRV]:
+    """Whoever forges an answer of DNS could else name a server of his own, for which he has a certificate.
+
+    RFC 4513, section 3.1.3, has a certificate compared with a name that did not come from DNS. Raises ServerNotFound.
+    """
+    inside = [record for record in records if record.target.is_subdomain(dns.name.from_text(domain))]
+    if records and not inside:
+        raise ServerNotFound(
+            f"DNS names {records[0].target.to_text(omit_final_dot=True)} for {domain}, which is not in that domain.",
+            hint="Name it in the query if it is the right server: a forged answer could have the password sent there.",
+        )
+    return inside
 
 
 def _in_order(records: Iterable[SRV], rng: random.Random) -> list[SRV]:
