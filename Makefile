@@ -1,6 +1,7 @@
 # Everything that make does here is listed by `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint fuzz faults soak bench lock clean install uninstall setup setup-test setup-bench
+.PHONY: help demo test coverage lint fuzz faults soak bench audit licences lock clean install uninstall setup setup-tools \
+	setup-test setup-bench
 SHELL := /bin/sh
 BIN := .venv/bin
 SECONDS ?= 600
@@ -23,7 +24,7 @@ coverage: setup-test ## Run every test and show what none of them runs (takes lo
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile; status=$$?; $(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
 
-lint: setup ## Check the code without running it
+lint: setup-tools ## Check the code without running it
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -44,13 +45,19 @@ soak: setup-test ## Let the daemon work while everything around it breaks, and s
 bench: setup-bench ## Measure beside ldapsearch and the others into docs/performance, in ten minutes (OPTIONS=--help)
 	@$(BIN)/python -m bench $(OPTIONS)
 
+audit: setup-tools ## Ask for known vulnerabilities of all locked packages (needs the network; OPTIONS= of pip-audit)
+	@$(BIN)/python -m tools.audit $(OPTIONS)
+
+licences: setup-tools ## Write docs/licences.md from the installed packages
+	@$(BIN)/python -m tools.licences
+
 install: ## Put contactsync on this machine, as root (PREFIX=/usr/local, DESTDIR= to stage)
 	@tools/install.sh install
 
 uninstall: ## Take it off again; settings and data stay (PURGE=1: those too)
 	@tools/install.sh uninstall
 
-lock: setup ## Renew requirements.lock and requirements-run.lock from pyproject.toml (needs the network)
+lock: setup-tools ## Renew requirements.lock and requirements-run.lock from pyproject.toml (needs the network)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group build --constraint requirements.lock --universal \
@@ -63,6 +70,9 @@ clean: ## Remove what make has made here: the environment, the demo's data, cach
 
 setup:
 	@tools/setup.sh
+
+setup-tools:
+	@tools/setup.sh tools
 
 setup-test:
 	@tools/setup.sh test

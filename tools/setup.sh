@@ -1,11 +1,11 @@
 #!/bin/sh
-# Sets up what `make demo`, `make test` and `make bench` need. What is there already is left alone: a second run changes
-# nothing and needs no network. PYTHON names the interpreter to use (default: python3).
+# Sets up what `make demo`, `make lint`, `make test` and `make bench` need. What is there already is left alone: a second
+# run changes nothing and needs no network, and one for more adds to it. PYTHON names the interpreter to use (default: python3).
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps slapd and useradd, out of most people's PATH
 python=${PYTHON:-python3}
-purpose=${1:-} # "test", "bench": also what only the tests, or the benchmark, need
+purpose=${1:-} # "tools", "test", "bench": also what only the checks, the tests or the benchmark need
 debian_python=/usr/lib/python3/dist-packages # has what has no wheel: python-ldap and python-gssapi
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -103,12 +103,19 @@ add_account() {
 
 # The stamps lie in the environment, so that they go with it.
 make_environment() {
-    wanted="$(checksum requirements.lock) $(pwd -P) $version"
-    if ! is_stamped packages "$wanted"; then
-        say "Making the virtual environment .venv: downloading the packages of requirements.lock, checked by their hashes."
+    packages="$(checksum requirements-run.lock) $(pwd -P) $version"
+    tools=$(checksum requirements.lock)
+    if ! is_stamped packages "$packages" || { [ -e .venv/tools.stamp ] && ! is_stamped tools "$tools"; }; then
+        say "Making the virtual environment .venv: downloading the packages of requirements-run.lock, checked by their hashes."
         "$python" -m venv --clear .venv
+        pip_install --require-hashes --only-binary :all: --requirement requirements-run.lock
+        stamp packages "$packages"
+    fi
+    # The same versions of the same packages, and those that only developers need.
+    if [ -n "$purpose" ] && ! is_stamped tools "$tools"; then
+        say "Adding the packages of requirements.lock, checked by their hashes."
         pip_install --require-hashes --only-binary :all: --requirement requirements.lock
-        stamp packages "$wanted"
+        stamp tools "$tools"
     fi
     wanted=$(checksum pyproject.toml)
     if ! is_stamped project "$wanted"; then

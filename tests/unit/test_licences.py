@@ -1,0 +1,47 @@
+"""docs/licences.md and tools/audit.py: what is said of the packages of others is true, or said to be unknown."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from tools.audit import CLEAN, UNKNOWN, VULNERABLE, verdict
+from tools.licences import PAGE, licence_of, packages
+
+LOOKED_UP = {"name": "rich", "version": "14.2", "vulns": []}
+SILENT = {"name": "typer", "skip_reason": "Dependency not found on PyPI and could not be audited: typer (0.26)"}
+BAD = {"name": "h11", "version": "0.15", "vulns": [{"id": "PYSEC-2026-1", "fix_versions": ["0.16"]}]}
+
+
+def test_every_package_that_is_installed_is_listed_with_its_licence() -> None:
+    """The page has the packages of requirements-run.lock in their order, each with what it says of itself."""
+    listed = dict(re.findall(r"^\| (\S+) \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)[2:])
+    assert list(listed) == packages()
+    assert listed == {name: licence_of(name) for name in listed}
+
+
+def test_no_licence_asks_for_more_than_ours_gives() -> None:
+    """Weak copyleft is used as a library, which it allows; the GPL itself would not do."""
+    assert not [name for name in packages() if re.search(r"(?<!L)(?<!Lesser )\bA?GPL|Affero", licence_of(name))]
+    assert find_spec("ldap3") is not None
+    assert "Lesser" in licence_of("ldap3")
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "said"),
+    [
+        ([LOOKED_UP], CLEAN, "1 packages were looked up, and none has a known vulnerability."),
+        ([LOOKED_UP, BAD], VULNERABLE, "h11 0.15: PYSEC-2026-1, fixed in 0.16"),
+        ([LOOKED_UP, SILENT], UNKNOWN, "1 of 2 packages could not be looked up, so nothing is known of them: typer."),
+        ([BAD, SILENT], VULNERABLE, "h11 0.15: PYSEC-2026-1, fixed in 0.16"),
+        ([], UNKNOWN, "No package was looked up, so nothing is known."),
+    ],
+)
+def test_silence_is_no_good_news(found: list[dict[str, Any]], code: int, said: str) -> None:
+    """A service that cannot be reached, or says nothing of a package, does not pass for one that found nothing."""
+    given, lines = verdict({"dependencies": found, "fixes": []})
+    assert given == code
+    assert said in lines

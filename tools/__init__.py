@@ -1,0 +1,1 @@
+"""What people who work on contactsync call by make."""
