@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -135,6 +136,21 @@ def test_fields_named_like_secrets_are_blotted_out(log_format: Any) -> None:
     assert "sekret" not in stream.getvalue()
     assert stream.getvalue().count("***") == 4
     assert "env:LDAP" in stream.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_values_of_others_steer_no_terminal_and_make_no_lines(log_format: Any, *, terminal: bool) -> None:
+    """A name with escape sequences is shown with them as text, in one line, also as an event or in a list."""
+    hostile = "x\x1b]0;owned\x07\x9b2J\u202e\r\n2026 [error] forged"
+    stream = Terminal() if terminal else io.StringIO()
+    configure_logging(log_format, "info", stream, {})
+    structlog.get_logger().info(hostile, folder=hostile, names=[hostile])
+    logging.getLogger("library").error(hostile)
+    text = re.sub("\x1b\\[[0-9;]*m", "", stream.getvalue())
+    assert text.count("owned") == 4
+    assert text.count("\n") == 2
+    assert text.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize("terminal", [False, True])
