@@ -40,6 +40,7 @@ GRANT SELECT, DELETE ON contactsync.departed_contacts TO contactsync_daemon;
 GRANT SELECT, INSERT, UPDATE ON contactsync.sync_status, contactsync.held_plans TO contactsync_daemon;
 GRANT SELECT, INSERT ON contactsync.contact_changes, contactsync.rejected_entries TO contactsync_daemon;
 GRANT SELECT, INSERT, DELETE ON contactsync.held_changes TO contactsync_daemon;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.sync_cursors TO contactsync_daemon;
 GRANT USAGE ON SEQUENCE contactsync.contact_ids TO contactsync_daemon;
 
 
@@ -54,8 +55,9 @@ GRANT SELECT ON contactsync.folders, contactsync.contacts, contactsync.contact_p
     TO contactsync_reader, contactsync_application;
 
 
--- Applications. Nobody of them reads a sealed password, writes one, or has the daemon send what a reference stands for to
--- another server; and what says which contact belongs to which entry is the daemon's.
+-- Applications. Nobody of them reads a sealed password, writes one, has the daemon send what a reference stands for to
+-- another server, or log on by its own ticket or certificate (auth, tls_client_cert, tls_client_key); and what says which
+-- contact belongs to which entry is the daemon's.
 
 GRANT SELECT ON contactsync.definition_overview, contactsync.sync_status, contactsync.sync_runs, contactsync.contact_changes
     TO contactsync_application;
@@ -64,18 +66,19 @@ GRANT INSERT (name, owner), UPDATE (name, owner), DELETE ON contactsync.folders 
 
 GRANT SELECT (
     folder_id, definition_id, name, query, bind_user, password_ref, base, scope, filter, mapping, schedule, time_zone,
-    jitter_seconds, tls, tls_verify, tls_ca_file, max_delete_count, max_delete_share, allow_empty, deadline_seconds,
-    page_size, enabled, revision, created_at, updated_at
+    jitter_seconds, auth, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, tls_client_cert, tls_client_key,
+    max_delete_count, max_delete_share, allow_empty, deadline_seconds, page_size, mode, enabled, revision, created_at,
+    updated_at
 ) ON contactsync.sync_definitions TO contactsync_application;
 GRANT INSERT (
     folder_id, name, query, bind_user, base, scope, filter, mapping, schedule, time_zone,
-    jitter_seconds, tls, tls_verify, tls_ca_file, max_delete_count, max_delete_share, allow_empty, deadline_seconds,
-    page_size, enabled
+    jitter_seconds, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, max_delete_count, max_delete_share, allow_empty,
+    deadline_seconds, page_size, mode, enabled
 ) ON contactsync.sync_definitions TO contactsync_application;
 GRANT UPDATE (
     name, query, bind_user, base, scope, filter, mapping, schedule, time_zone,
-    jitter_seconds, tls, tls_verify, tls_ca_file, max_delete_count, max_delete_share, allow_empty, deadline_seconds,
-    page_size, enabled
+    jitter_seconds, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, max_delete_count, max_delete_share, allow_empty,
+    deadline_seconds, page_size, mode, enabled
 ) ON contactsync.sync_definitions TO contactsync_application;
 GRANT DELETE ON contactsync.sync_definitions TO contactsync_application;
 

@@ -123,7 +123,7 @@ def test_the_check_is_a_json_document_for_scripts(cli: Cli, options: list[str], 
     assert [step["name"] for step in document["steps"]] == STEPS
     assert {step["status"] for step in document["steps"]} == {"ok", "skipped"}
     by_name = {step["name"]: step for step in document["steps"]}
-    assert by_name["tls"]["data"]["chain"][0]["names"] == ["localhost", "127.0.0.1", "::1"]
+    assert by_name["tls"]["data"]["chain"][0]["names"] == ["localhost", directory.name_in_domain, "127.0.0.1", "::1"]
     assert len(by_name["sample"]["data"]["contacts"]) == 5
     assert all(step["seconds"] >= 0 for step in document["steps"])
 

@@ -63,6 +63,7 @@ def test_a_password_does_not_go_to_another_server(folder: SyncedFolder, listener
         {"tls": "none"},
         {"tls_verify": False},
         {"tls_ca_file": "/etc/ssl/ca.pem"},
+        {"tls_minimum": "1.2"},
         {"bind_user": "cn=other,dc=example,dc=test"},
     ],
     ids=lambda columns: next(iter(columns)),
@@ -70,6 +71,12 @@ def test_a_password_does_not_go_to_another_server(folder: SyncedFolder, listener
 def test_a_password_is_not_sent_otherwise(folder: SyncedFolder, columns: dict[str, Any]) -> None:
     """In plain text, to whom no certificate vouches for, or as that of another user."""
     edit_by_sql(folder, **columns)
+    expect_kept(folder)
+
+
+def test_a_password_is_not_sent_to_whom_another_authority_vouches_for(folder: SyncedFolder) -> None:
+    """Also when the authorities stand in the definition itself."""
+    edit_by_sql(folder, tls_ca_pem=folder.slapd.ca_file.read_text(), tls_ca_file=None)
     expect_kept(folder)
 
 

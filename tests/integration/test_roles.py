@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +15,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from contactsync.demo.people import write_people
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.errors import DatabaseError
 from contactsync.guard import GuardLimits
-from contactsync.model import Outcome
+from contactsync.model import Mode, Outcome
 from contactsync.operations.holds import approve, open_plan
 from contactsync.operations.undo import undo
 from contactsync.passwords import seal_for
@@ -83,6 +85,26 @@ def test_the_daemon_makes_every_kind_of_run(folder: SyncedFolder) -> None:
     )
     undo(folder.pool, last["run"])
     assert not folder.definition.enabled
+
+
+def test_the_daemon_asks_for_what_changed(
+    place: Place, make_slapd: Callable[..., PrivateSlapd], application: psycopg.Connection[Any]
+) -> None:
+    """With a cursor of its own, which goes when an application deletes a contact."""
+    stream = io.BytesIO()
+    write_people(stream, 8)
+    slapd = make_slapd(ldif=stream.getvalue().decode(), session_log=50)
+    with open_pool(place.daemon, max_size=3, timeout=5) as pool:
+        folder = SyncedFolder(place.owner, pool, slapd, mode="incremental", max_delete_share=1)
+        folder.run()
+        change(slapd)
+        assert folder.run().mode is Mode.INCREMENTAL
+        assert folder.contacts() == people(slapd)
+        application.execute(
+            "DELETE FROM contactsync.contacts WHERE folder_id = %s AND definition_id IS NOT NULL", [folder.folder_id]
+        )
+        assert folder.run().mode is Mode.FULL
+        assert folder.contacts() == people(slapd)
 
 
 def test_a_refused_password_locks_and_an_edit_unlocks(
@@ -223,6 +245,8 @@ def test_an_application_makes_and_removes_folders(application: psycopg.Connectio
         "UPDATE contactsync.sync_definitions SET password_sealed = '0123456789abcdef'",
         "UPDATE contactsync.sync_definitions SET password_ref = 'file:/etc/shadow'",
         "UPDATE contactsync.sync_definitions SET revision = 1",
+        "UPDATE contactsync.sync_definitions SET auth = 'kerberos'",
+        "UPDATE contactsync.sync_definitions SET tls_client_cert = '/etc/contactsync/client.crt'",
         "UPDATE contactsync.sync_status SET state = 'valid'",
         "UPDATE contactsync.contacts SET fingerprint = 'x'",
         "UPDATE contactsync.contacts SET definition_id = NULL",
@@ -233,6 +257,7 @@ def test_an_application_makes_and_removes_folders(application: psycopg.Connectio
         "UPDATE contactsync.held_plans SET decision = 'approved'",
         "SELECT FROM contactsync.held_changes",
         "SELECT FROM contactsync.departed_contacts",
+        "SELECT FROM contactsync.sync_cursors",
         "CREATE TABLE contactsync.mine ()",
         "TRUNCATE contactsync.contacts",
     ],
@@ -244,7 +269,16 @@ def test_an_application_may_do_nothing_else(place: Place, statement: LiteralStri
 
 
 @pytest.mark.parametrize(
-    "edit", ["query = 'evil.example'", "bind_user = 'x@y'", "tls = 'none'", "tls_verify = false", "tls_ca_file = '/x'"]
+    "edit",
+    [
+        "query = 'evil.example'",
+        "bind_user = 'x@y'",
+        "tls = 'none'",
+        "tls_verify = false",
+        "tls_ca_file = '/x'",
+        "tls_minimum = '1.2'",
+        "tls_ca_pem = 'x', tls_ca_file = NULL",
+    ],
 )
 def test_an_application_cannot_redirect_a_reference(
     folder: SyncedFolder, application: psycopg.Connection[Any], edit: LiteralString

@@ -13,7 +13,7 @@ BEGIN
     IF NOT has_column_privilege('contactsync.sync_definitions', 'password_ref', 'UPDATE') THEN
         RAISE insufficient_privilege USING
             MESSAGE = 'This definition refers to a password, which would be sent elsewhere or otherwise after this edit.',
-            HINT = 'Only a role that may write password_ref may change query, bind_user and the TLS columns here.';
+            HINT = 'Only a role that may write password_ref may change query, bind_user, auth and the TLS columns here.';
     END IF;
     RETURN NEW;
 END;
@@ -22,6 +22,6 @@ $$;
 CREATE TRIGGER sync_definitions_password_stays BEFORE UPDATE ON contactsync.sync_definitions
     FOR EACH ROW WHEN (
         OLD.password_ref IS NOT NULL AND NEW.password_ref IS NOT NULL
-        AND (NEW.query, NEW.bind_user, NEW.tls, NEW.tls_verify, NEW.tls_ca_file)
-            IS DISTINCT FROM (OLD.query, OLD.bind_user, OLD.tls, OLD.tls_verify, OLD.tls_ca_file))
+        AND (NEW.query, NEW.bind_user, NEW.auth, NEW.tls, NEW.tls_verify, NEW.tls_minimum, NEW.tls_ca_file, NEW.tls_ca_pem)
+            IS DISTINCT FROM (OLD.query, OLD.bind_user, OLD.auth, OLD.tls, OLD.tls_verify, OLD.tls_minimum, OLD.tls_ca_file, OLD.tls_ca_pem))
     EXECUTE FUNCTION contactsync.password_stays();
