@@ -285,10 +285,11 @@ def _connection_of(resolved: Resolved) -> tuple[object, ...]:
     return (
         resolved.query.servers or resolved.query.domain,
         resolved.user,
+        definition.auth,
         definition.password_ref,
+        definition.password_sealed is None,  # one without a password is not to listen by that of another
         definition.tls,
-        definition.tls_verify,
-        definition.tls_ca_file,
+        resolved.trust,
     )
 
 
