@@ -1,7 +1,7 @@
 """Makes docs/terminal.svg: a real session of the command line on a real directory, drawn by rich.
 
 Run it as `.venv/bin/python tools/terminal_picture.py`. Everything is private and made on the spot, as for `make demo`.
-"""  # noqa: INP001 -- a script, not a package
+"""
 
 from __future__ import annotations
 
