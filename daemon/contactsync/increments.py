@@ -15,6 +15,7 @@ import structlog
 
 from contactsync.ldap.changes import Changed, Changes, Cursor, CursorVoid
 from contactsync.ldap.contentsync import ContentSync
+from contactsync.ldap.usnchanges import UsnChanges
 from contactsync.store.cursors import KeptCursor, read_cursor
 
 if TYPE_CHECKING:
@@ -130,4 +131,5 @@ class Increments:
 
 def changes_for(session: Session, request: SearchRequest, identity: Sequence[str]) -> Changes:
     """The best way that a server may offer to tell what changed; whether it does, `obstacle` says."""
-    return ContentSync(session, request, identity)
+    way = UsnChanges if session.root_dse.is_active_directory else ContentSync
+    return way(session, request, identity)

@@ -134,7 +134,13 @@ class Reader:
 
     def _search_or_ask(self, asked: Asked) -> Snapshot:
         """What changed since the last run if that can be told, or everything."""
-        increments = Increments(self._connection, asked, full_seconds=self._options.full_seconds)
+        options = self._options
+        asked.session.wire.limit(
+            deadline=self._deadline,
+            receive_timeout=options.receive_timeout,
+            max_message_bytes=options.max_message_bytes,
+        )
+        increments = Increments(self._connection, asked, full_seconds=options.full_seconds)
         if increments.why_full is None:
             try:
                 return self._ask(asked, increments)

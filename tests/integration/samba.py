@@ -13,7 +13,7 @@ import secrets
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -89,6 +89,12 @@ class PrivateSamba(PrivateServer):
                 self._add_reader()
                 return
         raise ContactsyncError("There is no free address for Samba.")
+
+    def restart(self, *, before: Callable[[], object] = lambda: None) -> None:
+        """Stop it, do something while it is down, and start it again at its address."""
+        self.stop()
+        before()
+        super().start()
 
     def fill(self) -> None:
         """Copy the domain."""

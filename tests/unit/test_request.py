@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contactsync.errors import CredentialsRefused, FilterRefused
 from contactsync.ldap.query import Scope
-from contactsync.ldap.request import bind_op, search_op, show_deleted_control
+from contactsync.ldap.request import bind_op, paging_control, search_op
 
 FILTER_LETTERS = st.text(alphabet=st.sampled_from("()&|!=*~<>:\\ab1. 2ü;-\ud800\0"), max_size=40)
 
@@ -46,7 +46,7 @@ def test_deleted_objects_are_asked_for_by_a_first_page() -> None:
     paging, deleted = b"1.2.840.113556.1.4.319".hex(), b"1.2.840.113556.1.4.417".hex()
     by_pages = f"3025 0416 {paging} 0101ff 0408 3006 020200ff 0400"
 
-    octets = show_deleted_control(255)
+    octets = paging_control(255, b"", deleted=True)
 
     assert octets == bytes.fromhex(f"a044 {by_pages} 301b 0416 {deleted} 0101ff")
 

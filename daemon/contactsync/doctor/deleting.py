@@ -9,7 +9,7 @@ from contactsync.doctor.reading import patience
 from contactsync.doctor.result import Status, StepResult
 from contactsync.errors import DirectoryError
 from contactsync.ldap.query import Scope
-from contactsync.ldap.request import SHOW_DELETED, show_deleted_control
+from contactsync.ldap.request import SHOW_DELETED, paging_control
 
 if TYPE_CHECKING:
     from contactsync.doctor.checkup import Checkup
@@ -28,7 +28,9 @@ def check_deleted_objects(checkup: Checkup) -> StepResult:
     container = f"CN=Deleted Objects,{context}"
     search = Search(container, Scope.ONE, "(isDeleted=TRUE)")
     try:
-        some = ask(checkup.bound, search, patience(checkup), controls=show_deleted_control(_MOST), decode=False)
+        some = ask(
+            checkup.bound, search, patience(checkup), controls=paging_control(_MOST, b"", deleted=True), decode=False
+        )
     except DirectoryError as error:
         return _hidden(container, error.message)
     if not some.number:

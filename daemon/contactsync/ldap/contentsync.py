@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from contactsync.errors import DirectoryError
-from contactsync.ldap import ber, dn
+from contactsync.ldap import ber
 from contactsync.ldap.changes import Changed, Cursor, CursorVoid
 from contactsync.ldap.connect import Session
 from contactsync.ldap.lookup import read_values
@@ -80,7 +80,7 @@ class ContentSync:
         names = [name.lower() for name in self._identity]
         if next((name for name in names if name not in _NOT_OPENLDAPS), None) != KEY_ATTRIBUTE.lower():
             return f"the key is not {KEY_ATTRIBUTE}, by which the protocol names entries that are gone"
-        context = _naming_context(self._session.root_dse.naming_contexts, self._request.base)
+        context = self._session.root_dse.naming_context_of(self._request.base)
         if context is None:
             return f"the server names no naming context that holds {self._request.base}"
         found = read_values(self._session.wire, context, (KEY_ATTRIBUTE, "contextCSN"))
@@ -211,17 +211,3 @@ def _by_server(csns: Iterator[str] | Sequence[str]) -> dict[str, str]:
     """Well-formed CSNs by the id of the server that they are of; within one id they sort by their age as text."""
     matches = (_ONE_CSN.fullmatch(csn) for csn in csns)
     return {match["sid"]: match[0] for match in matches if match}
-
-
-def _naming_context(contexts: Sequence[str], base: str) -> str | None:
-    """The innermost naming context that holds the base."""
-    try:
-        wanted = dn.normalise(base)
-        holding = [context for context in contexts if _holds(dn.normalise(context), wanted)]
-    except ValueError:
-        return None
-    return max(holding, key=len, default=None)
-
-
-def _holds(context: str, base: str) -> bool:
-    return base == context or base.endswith(f",{context}")

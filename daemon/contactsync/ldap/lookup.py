@@ -1,12 +1,12 @@
-"""Reads one entry by its name: the root DSE, the head of a naming context, where servers tell of themselves."""
+"""Reads one entry by its name, or a few: the root DSE, a naming context, where servers tell of themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contactsync.ldap.entry import decode_entry
+from contactsync.ldap.entry import Entry, decode_entry
 from contactsync.ldap.query import Scope
-from contactsync.ldap.request import search_op
+from contactsync.ldap.request import paging_control, search_op
 from contactsync.ldap.result import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
 from contactsync.ldap.wire import SEARCH_DONE, Wire
 
@@ -37,3 +37,32 @@ def read_texts(wire: Wire, name: str, attributes: Sequence[str]) -> dict[str, li
     """The same for values that are text."""
     found = read_values(wire, name, attributes)
     return {attribute: [value.decode("utf-8", "replace") for value in found[attribute]] for attribute in found}
+
+
+def read_some(
+    wire: Wire,
+    base: str,
+    scope: Scope,
+    search_filter: str,
+    attributes: Sequence[str],
+    *,
+    most: int,
+    deleted: bool = False,
+) -> list[Entry]:
+    """The first page of a search, of `most` entries; empty when the server hides the base. Raises DirectoryError.
+
+    With `deleted` deleted objects are among them, at Active Directory.
+    """
+    message_id = wire.send(
+        search_op(base, scope, search_filter, attributes), paging_control(most, b"", deleted=deleted)
+    )
+    found: list[Entry] = []
+    while True:
+        batch = wire.read(message_id, SEARCH_DONE)
+        found += map(decode_entry, batch.entries)
+        if batch.result:
+            if batch.result.code not in {SUCCESS, *_HIDDEN}:
+                raise search_error(
+                    batch.result, server=wire.server, base=base, search_filter=search_filter, entries=len(found)
+                )
+            return found

@@ -91,19 +91,18 @@ def who_am_i_op() -> bytes:
     return cast("bytes", encode_op(extended_operation(WHO_AM_I)))
 
 
-def paging_control(size: int, cookie: bytes) -> bytes:
-    """The controls of a message that asks for the page of `size` entries after `cookie`; critical (RFC 2696)."""
-    return ber.encode(_CONTROLS, _page(size, cookie))
+def paging_control(size: int, cookie: bytes, *, deleted: bool = False) -> bytes:
+    """The controls of a message that asks for the page of `size` entries after `cookie`; critical (RFC 2696).
+
+    With `deleted` Active Directory sends deleted objects too, or refuses.
+    """
+    return ber.encode(_CONTROLS, _page(size, cookie), *([_critical(SHOW_DELETED)] if deleted else []))
 
 
-def show_deleted_control(size: int) -> bytes:
-    """The controls of a message that asks Active Directory for a first page with deleted objects; both critical."""
-    return ber.encode(_CONTROLS, _page(size, b""), _critical(SHOW_DELETED))
-
-
-def controls_of(*controls: tuple[str, bytes]) -> bytes:
-    """The controls of a message, each by its type with its value, all critical."""
-    return ber.encode(_CONTROLS, *(_critical(kind, ber.encode(ber.OCTET_STRING, value)) for kind, value in controls))
+def controls_of(*controls: tuple[str, bytes | None]) -> bytes:
+    """The controls of a message, each by its type with its value if it has one, all critical."""
+    values = ((kind, [] if value is None else [ber.encode(ber.OCTET_STRING, value)]) for kind, value in controls)
+    return ber.encode(_CONTROLS, *(_critical(kind, *value) for kind, value in values))
 
 
 def paging_cookie(value: bytes) -> bytes:

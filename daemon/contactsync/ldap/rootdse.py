@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from contactsync.errors import BaseNotFound
+from contactsync.ldap import dn
 from contactsync.ldap.lookup import read_texts
 from contactsync.ldap.request import PAGED_RESULTS
 from contactsync.ldap.schema import Schema, read_schema
@@ -65,6 +66,15 @@ class RootDse:
         """True when the server lists the control of RFC 2696."""
         return PAGED_RESULTS in self.supported_controls
 
+    def naming_context_of(self, base: str) -> str | None:
+        """The innermost naming context that holds the base; None when the server names none."""
+        try:
+            wanted = dn.normalise(base)
+            holding = [name for name in self.naming_contexts if _holds(dn.normalise(name), wanted)]
+        except ValueError:
+            return None
+        return max(holding, key=len, default=None)
+
     def default_base(self) -> str:
         """Where to search when nobody said where; raises BaseNotFound when the server leaves that open."""
         if self.default_naming_context:
@@ -78,6 +88,15 @@ class RootDse:
         )
 
 
+def _holds(context: str, base: str) -> bool:
+    return base == context or base.endswith(f",{context}")
+
+
+def is_catalogue(server: str) -> bool:
+    """Whether the URL of a server is that of a global catalogue."""
+    return urlsplit(server).port in _CATALOGUE_PORTS
+
+
 def read_root_dse(wire: Wire) -> RootDse:
     """Ask for it, and Active Directory for what matters of its schema; a server may hide both from this user."""
     return _with_schema(wire, _root_dse(read_texts(wire, "", _ATTRIBUTES)))
@@ -87,8 +106,7 @@ def _with_schema(wire: Wire, root_dse: RootDse) -> RootDse:
     context = root_dse.schema_naming_context
     if context is None or not root_dse.is_active_directory:
         return root_dse
-    in_catalogue = urlsplit(wire.server).port in _CATALOGUE_PORTS
-    return replace(root_dse, schema=read_schema(wire, context, global_catalogue=in_catalogue))
+    return replace(root_dse, schema=read_schema(wire, context, global_catalogue=is_catalogue(wire.server)))
 
 
 def _root_dse(attributes: dict[str, list[str]]) -> RootDse:

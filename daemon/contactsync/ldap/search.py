@@ -43,7 +43,8 @@ class SearchRequest:
     """What to search for. `page_size` is in entries; 0 asks for everything at once.
 
     With `one_page` the search is not paged and stops after `page_size` entries. For a paged one OpenLDAP goes through
-    the whole directory, however few entries are below the base.
+    the whole directory, however few entries are below the base. `deleted` asks Active Directory for deleted objects
+    too, which takes pages.
     """
 
     base: str
@@ -52,6 +53,7 @@ class SearchRequest:
     attributes: tuple[str, ...]
     page_size: int
     one_page: bool = False
+    deleted: bool = False
 
 
 def read_entries(
@@ -67,6 +69,11 @@ def read_entries(
     be asked for in pages.
     """
     session.wire.limit(deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=max_message_bytes)
+    return read_on(session, request)
+
+
+def read_on(session: Session, request: SearchRequest) -> Iterator[Batch]:
+    """The same within the limits of the search before."""
     batches = _Search(session, request).batches()
     # No other server sends a part of the values as if it were all; and the look takes a twentieth of a run's time.
     return read_whole(session, batches) if session.root_dse.is_active_directory else batches
@@ -116,7 +123,9 @@ class _Search:
         return self._request.page_size - (self._entries - self._entries_before_page) if self._pages else sys.maxsize
 
     def _ask(self, cookie: bytes) -> int:
-        controls = paging_control(self._request.page_size, cookie) if self._paged else b""
+        controls = b""
+        if self._paged:
+            controls = paging_control(self._request.page_size, cookie, deleted=self._request.deleted)
         return self._session.wire.send(self._op, controls)
 
     def _next_page(self, result: Result) -> bytes:

@@ -10,12 +10,14 @@ import select
 import ssl
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from contactsync.errors import DirectoryError, ServerUnavailable
 from contactsync.ldap import ber
 from contactsync.ldap.changes import Cursor
 from contactsync.ldap.connect import Session
-from contactsync.ldap.request import controls_of, search_op
+from contactsync.ldap.query import Scope
+from contactsync.ldap.request import SHOW_DELETED, controls_of, search_op
 from contactsync.ldap.result import parse_result, search_error
 from contactsync.ldap.search import SearchRequest
 from contactsync.ldap.syncinfo import REFRESH_AND_PERSIST, SYNC_REQUEST, read_info, sync_request
@@ -24,6 +26,8 @@ from contactsync.ldap.wire import GREETING_BYTES, INTERMEDIATE, SEARCH_DONE, SEA
 PERSISTENT_SEARCH = "2.16.840.1.113730.3.4.3"
 CHANGE_NOTIFICATION = "1.2.840.113556.1.4.528"
 
+_ANYTHING = "(objectClass=*)"
+"""Active Directory notifies of changes for no other filter."""
 NO_ATTRIBUTES = ("1.1",)
 """Asks for none (RFC 4511, section 4.5.1.8)."""
 
@@ -40,6 +44,14 @@ _PATIENCE = 1.0
 """Seconds for the rest of a TLS record."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    """One search that goes on, and for whom it does."""
+
+    numbers: set[int]
+    request: SearchRequest
+
+
 class Stream:
     """Listens for changes to what searches find; each is known by a number of the caller's.
 
@@ -50,7 +62,7 @@ class Stream:
         self._session = session
         self._socket = session.connection.socket
         self._octets = bytearray()
-        self._listening: dict[int, tuple[int, SearchRequest]] = {}
+        self._listening: dict[int, _Listening] = {}
         self._confirmed: set[int] = set()
         self._heard: set[int] = set()
 
@@ -66,6 +78,8 @@ class Stream:
         False when the server takes no more on this connection.
         """
         protocol = self.protocol
+        if protocol == CHANGE_NOTIFICATION and self._join(number, request):
+            return True
         if protocol == CHANGE_NOTIFICATION and len(self._listening) >= _MOST_NOTIFICATIONS:
             return False
         self._send(number, request, cursor, protocol)
@@ -75,7 +89,7 @@ class Stream:
         return True
 
     def _send(self, number: int, request: SearchRequest, cursor: Cursor | None, protocol: str | None) -> None:
-        search_filter = request.filter
+        base, scope, search_filter = request.base, request.scope, request.filter
         if protocol == SYNC_REQUEST:
             value = sync_request(REFRESH_AND_PERSIST, cursor.value if cursor else None)
             controls = controls_of((SYNC_REQUEST, value))
@@ -84,15 +98,31 @@ class Stream:
             value = ber.encode(ber.SEQUENCE, ber.encode_integer(_ANY_CHANGE), only_changes, controls_too)
             controls = controls_of((PERSISTENT_SEARCH, value))
         else:
-            controls = controls_of((CHANGE_NOTIFICATION, b""))
-            search_filter = "(objectClass=*)"  # it takes no other
-        op = search_op(request.base, request.scope, search_filter, NO_ATTRIBUTES)
-        self._listening[self._session.wire.send(op, controls)] = number, request
+            controls = controls_of(*((kind, None) for kind in (CHANGE_NOTIFICATION, SHOW_DELETED)))
+            base, scope, search_filter = self._watched(request), Scope.SUB, _ANYTHING
+        op = search_op(base, scope, search_filter, NO_ATTRIBUTES)
+        self._listening[self._session.wire.send(op, controls)] = _Listening({number}, request)
+
+    def _join(self, number: int, request: SearchRequest) -> bool:
+        """Let one notification do for all that watch the same naming context."""
+        for listening in self._listening.values():
+            if self._watched(listening.request) == self._watched(request):
+                listening.numbers.add(number)
+                return True
+        return False
+
+    def _watched(self, request: SearchRequest) -> str:
+        """Where Active Directory is to notify of changes: who leaves the base for elsewhere changes elsewhere.
+
+        It takes the root of a naming context everywhere; below it, it has not always taken a subtree.
+        """
+        return self._session.root_dse.naming_context_of(request.base) or request.base
 
     def forget(self, number: int) -> None:
         """Listen no more to what has this number."""
-        for message_id, (known, _) in list(self._listening.items()):
-            if known == number:
+        for message_id, listening in list(self._listening.items()):
+            listening.numbers.discard(number)
+            if not listening.numbers:
                 self._confirmed.discard(number)
                 del self._listening[message_id]
                 self._session.wire.send(ber.encode_integer(message_id, _ABANDON_REQUEST))
@@ -124,14 +154,14 @@ class Stream:
                 raise ServerUnavailable(f"{self._session.server} gave notice that it ends the connection.")
             if message_id not in self._listening:
                 continue
-            number, request = self._listening[message_id]
+            listening = self._listening[message_id]
             if op[0] == SEARCH_DONE:
-                raise self._ended(op, request)
+                raise self._ended(op, listening.request)
             info = read_info(op) if op[0] == INTERMEDIATE else None
             if info and info.ends_refresh:
-                self._confirmed.add(number)
+                self._confirmed |= listening.numbers
             if op[0] == SEARCH_ENTRY or (info and info.uuids):
-                self._heard.add(number)
+                self._heard |= listening.numbers
 
     def _receive(self, seconds: float = 0.0) -> bool:
         """Take what is there, or comes in this time; false when nothing is."""

@@ -1,0 +1,233 @@
+"""What changed, by the update sequence numbers of an Active Directory domain controller.
+
+Each controller counts the changes that it makes, and notes at each object the number of its last one (uSNChanged;
+[MS-ADTS], section 3.1.1.1.9). Objects that changed are looked for in the whole naming context and without the
+definition's filter, deleted ones among them, since whoever left the base or the filter is found by neither. They are
+then asked for by objectGUID, as the definition asks; who is not found that way is gone.
+
+A cursor is a number of one controller, which its invocationId stands for: a restored one has another. It is void when
+it is no such number, larger than the controller's own, from the controller's future, or so old that what was deleted
+since may be forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from contactsync.ldap.changes import Changed, Cursor, CursorVoid
+from contactsync.ldap.connect import Session
+from contactsync.ldap.entry import Entry, decode_entry
+from contactsync.ldap.filter import check_filter
+from contactsync.ldap.lookup import read_some, read_texts, read_values
+from contactsync.ldap.query import Scope
+from contactsync.ldap.request import SHOW_DELETED
+from contactsync.ldap.rootdse import is_catalogue
+from contactsync.ldap.search import SearchRequest, read_on
+
+KIND = "usn-changed"
+KEY_ATTRIBUTE = "objectGUID"
+
+_CURSOR = re.compile(r"usn=([1-9]\d{0,18}),at=(\d{14})", re.ASCII)
+_TIME = "%Y%m%d%H%M%S"
+_PAGE = 1000
+"""MaxPageSize, as it is unless somebody changed it ([MS-ADTS], section 3.1.1.3.4.6)."""
+_AT_ONCE = 100
+"""Objects that one filter names: some thousand octets."""
+_MOST_CHANGED = 5000
+"""Objects, beyond which it is quicker to read everything."""
+_FEW = 5
+_SHORTEST_LIFETIME = 60
+"""Days for which deleted objects are kept where nothing says otherwise ([MS-ADTS], section 6.1.1.2.4.1.1)."""
+_ANYTHING = "(objectClass=*)"
+_NOBODY_BELOW = {b"person", b"group", b"dnsNode"}
+"""Classes below whose objects the schema lets nobody be."""
+_FILTERED = re.compile(r"\(\s*([A-Za-z][A-Za-z0-9-]*)[;:~<>=]", re.ASCII)
+_TRACELESS = "(|(linkID:1.2.840.113556.1.4.803:=1)(systemFlags:1.2.840.113556.1.4.803:=4))"
+"""The attributes whose values come from other objects: back links, whose linkID is odd, and constructed ones
+([MS-ADTS], sections 3.1.1.1.6 and 2.2.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Controller:
+    """One domain controller at one moment of its own clock; `lifetime` is how long it remembers what was deleted."""
+
+    invocation: bytes
+    usn: int
+    now: datetime
+    lifetime: timedelta
+    context: str
+
+
+class UsnChanges:
+    """See contactsync.ldap.changes.Changes. `identity` are the attributes that make the key."""
+
+    kind = KIND
+    all_listed = False
+
+    def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
+        self.cursor: Cursor | None = None
+        self._session = session
+        self._request = request
+        self._identity = identity
+        self._controller: _Controller | None = None
+
+    def obstacle(self) -> str | None:
+        """See Changes."""
+        root_dse = self._session.root_dse
+        if SHOW_DELETED not in root_dse.supported_controls:
+            return "the server does not show what was deleted"
+        if is_catalogue(self._session.server):
+            return "a global catalogue does not have all changes of an entry; ask a domain controller's own port"
+        if [name.lower() for name in self._identity] != [KEY_ATTRIBUTE.lower()]:
+            return f"the key is not {KEY_ATTRIBUTE}, by which deleted entries are known"
+        context = root_dse.naming_context_of(self._request.base)
+        if context is None:
+            return f"the server names no naming context that holds {self._request.base}"
+        self._controller = self._ask_controller(context)
+        if self._controller is None:
+            return "the server does not tell this user which domain controller it is and how far it has counted"
+        return self._hidden(context) or self._traceless()
+
+    def mark(self) -> Cursor | None:
+        """See Changes."""
+        here = self._controller
+        if here is None:
+            return None
+        return Cursor(KIND, f"usn={here.usn},at={here.now.strftime(_TIME)}".encode(), here.invocation)
+
+    def since(self, cursor: Cursor) -> Iterator[Changed]:
+        """See Changes."""
+        here = self._controller
+        if here is None:
+            raise self._void("was not asked how far it has counted")
+        usn = self._number_of(cursor, here)
+        if usn < here.usn:
+            guids = list(self._changed(usn, here.context))
+            for start in range(0, len(guids), _AT_ONCE):
+                yield self._as_they_are(guids[start : start + _AT_ONCE])
+        self.cursor = self.mark()
+
+    def _ask_controller(self, context: str) -> _Controller | None:
+        """What the cursor of this moment is made of. Read before any search, so that nothing is lost in between."""
+        wire = self._session.wire
+        names = ("dsServiceName", "highestCommittedUSN", "currentTime", "configurationNamingContext")
+        told = {name: values[0] for name, values in read_texts(wire, "", names).items() if values}
+        usn, service = told.get("highestcommittedusn", ""), told.get("dsservicename")
+        now = _time(told.get("currenttime", ""))
+        invocation = read_values(wire, service, ("invocationId",)).get("invocationid") if service else None
+        if not (usn.isdecimal() and now and invocation):
+            return None
+        lifetime = self._lifetime(told.get("configurationnamingcontext"))
+        return _Controller(invocation[0], int(usn), now, lifetime, context)
+
+    def _lifetime(self, configuration: str | None) -> timedelta:
+        if configuration is None:
+            return timedelta(days=_SHORTEST_LIFETIME)
+        service = f"CN=Directory Service,CN=Windows NT,CN=Services,{configuration}"
+        days = read_texts(self._session.wire, service, ("tombstoneLifetime",)).get("tombstonelifetime", [])
+        return timedelta(days=min([int(day) for day in days if day.isdecimal()] or [_SHORTEST_LIFETIME]))
+
+    def _hidden(self, context: str) -> str | None:
+        """What this user may not see, although it takes that to tell what changed."""
+        wire, container = self._session.wire, f"CN=Deleted Objects,{context}"
+        # With a number, so that one who may see the objects but not their numbers finds none.
+        gone = read_some(
+            wire, container, Scope.ONE, "(&(isDeleted=TRUE)(uSNChanged>=1))", ("isDeleted",), most=1, deleted=True
+        )
+        if not gone:
+            return f"the server shows this user nothing that was deleted (in {container})"
+        base = self._request.base
+        people = read_some(wire, base, Scope.SUB, "(objectCategory=person)", ("uSNChanged",), most=_FEW)
+        if any("usnchanged" not in person.attributes for person in people):
+            return "the server does not show this user uSNChanged of people"
+        return None
+
+    def _traceless(self) -> str | None:
+        """An attribute that is asked for and can change without a change of the entry's own number."""
+        root_dse = self._session.root_dse
+        schema = root_dse.schema_naming_context
+        asked = {*self._request.attributes, *_FILTERED.findall(self._request.filter)}
+        names = "".join(sorted(f"(lDAPDisplayName={name.partition(';')[0]})" for name in asked))
+        if schema is None or root_dse.schema is None:
+            return "the server does not show this user its schema"
+        found = read_some(
+            self._session.wire, schema, Scope.ONE, f"(&(|{names}){_TRACELESS})", ("lDAPDisplayName",), most=_PAGE
+        )
+        if not found:
+            return None
+        (name, *_) = found[0].attributes.get("ldapdisplayname", [b"an attribute"])
+        return f"{name.decode('utf-8', 'replace')} changes with other entries, and an entry's own number does not tell"
+
+    def _number_of(self, cursor: Cursor, here: _Controller) -> int:
+        """The number in a cursor; raises CursorVoid on any doubt."""
+        if cursor.kind != KIND or cursor.server != here.invocation:
+            raise self._void("is another domain controller than the one that the cursor is of, or was restored")
+        parts = _CURSOR.fullmatch(cursor.value.decode("ascii", "replace"))
+        then = _time(parts[2]) if parts else None
+        if parts is None or then is None:
+            raise self._void("has never given such a cursor")
+        if int(parts[1]) > here.usn or then > here.now:
+            raise self._void("is older than the cursor: it may have been restored from a backup")
+        if here.now - then >= here.lifetime / 2:
+            raise self._void("may have forgotten what was deleted since the last run")
+        return int(parts[1])
+
+    def _changed(self, usn: int, context: str) -> dict[bytes, None]:
+        """The objectGUID of every object that changed since, and of those whose DN may have changed with one."""
+        found: dict[bytes, None] = {}
+        above: list[Entry] = []
+        for entry in self._objects(context, f"(uSNChanged>={usn + 1})", found, deleted=True):
+            classes = entry.attributes.get("objectclass", [])
+            if "isdeleted" not in entry.attributes and entry.dn != context and _NOBODY_BELOW.isdisjoint(classes):
+                above.append(entry)
+        # A unit that was renamed or moved takes along whoever is below it, and only its own number tells.
+        for entry in above:
+            for _ in self._objects(entry.dn, _ANYTHING, found):
+                pass
+        return found
+
+    def _objects(
+        self, base: str, search_filter: str, found: dict[bytes, None], *, deleted: bool = False
+    ) -> Iterator[Entry]:
+        """Whatever is found, and in `found` the objectGUID of each."""
+        attributes = (KEY_ATTRIBUTE, "objectClass", "isDeleted")
+        request = SearchRequest(base, Scope.SUB, search_filter, attributes, _PAGE, deleted=deleted)
+        for batch in read_on(self._session, request):
+            for entry in map(decode_entry, batch.entries):
+                found.update(dict.fromkeys(entry.attributes.get(KEY_ATTRIBUTE.lower(), ())))
+                yield entry
+            if len(found) > _MOST_CHANGED:
+                raise self._void(f"has more than {_MOST_CHANGED:,} changed objects, so that reading all is quicker")
+
+    def _as_they_are(self, guids: list[bytes]) -> Changed:
+        """Those of the objects that the definition asks for, whole; the others are gone."""
+        named = "".join(f"({KEY_ATTRIBUTE}={_escaped(guid)})" for guid in guids)
+        request = replace(self._request, filter=f"(&{check_filter(self._request.filter)}(|{named}))", page_size=_PAGE)
+        changed = Changed()
+        here: set[bytes] = set()
+        for batch in read_on(self._session, request):
+            for octets in map(bytes, batch.entries):
+                changed.entries.append(octets)
+                here.update(decode_entry(octets).attributes.get(KEY_ATTRIBUTE.lower(), ()))
+        changed.gone = [str(uuid.UUID(bytes_le=guid)) for guid in guids if guid not in here]
+        return changed
+
+    def _void(self, what: str) -> CursorVoid:
+        return CursorVoid(f"{self._session.server} {what}.", hint="Everything is read instead.")
+
+
+def _escaped(octets: bytes) -> str:
+    """Any octets as a value in a filter (RFC 4515, section 3)."""
+    return "".join(f"\\{octet:02x}" for octet in octets)
+
+
+def _time(text: str) -> datetime | None:
+    """A GeneralizedTime (RFC 4517, section 3.3.13) as Active Directory writes it, to the second."""
+    try:
+        return datetime.strptime(text[:14], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
