@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from contactsync.model import Plan
 
+HOURS = 24
+"""How long what increments delete adds up."""
+
 _SET = "If that is right, approve this run, or change the definition's"
 
 
@@ -31,11 +34,14 @@ class GuardLimits:
     allow_empty: bool = False
 
 
-def reason_to_hold(plan: Plan, limits: GuardLimits, *, entries: int, source_edited: bool) -> str | None:
+def reason_to_hold(
+    plan: Plan, limits: GuardLimits, *, entries: int, source_edited: bool, lately: int = 0
+) -> str | None:
     """Why this plan must not be applied, and what to do if it is right after all; None when it may.
 
     `entries` is how many entries the search brought, `source_edited` whether the query is another than the one that
-    filled the folder.
+    filled the folder. `lately` is how many contacts increments have deleted in the last HOURS: a mass deletion may come
+    to them a few at a time, so theirs and this plan's together have the limits of one run.
     """
     if plan.deletes == 0:
         return None
@@ -48,9 +54,12 @@ def reason_to_hold(plan: Plan, limits: GuardLimits, *, entries: int, source_edit
     if entries == 0:
         why = f"The directory returned no entries at all, and {what}. {_SET} allow_empty."
         return None if limits.allow_empty else why
-    if plan.deletes > limits.delete_count:
+    deletes = plan.deletes + lately
+    if lately:
+        what = f"{what}, after {lately:,} in the last {HOURS} hours"
+    if deletes > limits.delete_count:
         return f"{what}; the limit is {limits.delete_count:,}. {_SET} max_delete_count."
-    if plan.deletes > limits.always_allow and plan.deletes > limits.delete_share * plan.contacts:
+    if deletes > limits.always_allow and deletes > limits.delete_share * (plan.contacts + lately):
         return f"{what}; the limit is {limits.delete_share:.0%} of them. {_SET} max_delete_share."
     return None
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from contactsync.guard import reason_beyond_approval, reason_to_hold
+from contactsync.guard import HOURS, reason_beyond_approval, reason_to_hold
 from contactsync.ldap.connect import Connect, connect
 from contactsync.ldap.retry import retrying
 from contactsync.model import Counts, Mode, Outcome, Plan, RunReport
@@ -24,7 +24,7 @@ from contactsync.store.apply import apply_plan
 from contactsync.store.cursors import drop_cursor, set_cursor
 from contactsync.store.holds import keep_plan, planned_changes, read_approval, settle_plans
 from contactsync.store.plan import Rollback, applying, knows_source, make_plan, read_untold, record_rejected
-from contactsync.store.runs import note_applied
+from contactsync.store.runs import deleted_lately, note_applied
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -183,7 +183,9 @@ class Run:
         )
         edited = not knows_source(self._connection, definition, snapshot.digest)
         left = self._report.counts.entries if self._report.mode is Mode.FULL else plan.contacts - plan.deletes
-        reason = reason_to_hold(plan, limits, entries=left, source_edited=edited)
+        # After a run was held everything is read; what increments deleted before it counts then as well.
+        lately = deleted_lately(self._connection, definition, hours=HOURS) if plan.deletes else 0
+        reason = reason_to_hold(plan, limits, entries=left, source_edited=edited, lately=lately)
         approval = read_approval(self._connection, definition) if reason else None
         if reason is None or approval is None:
             return reason

@@ -15,6 +15,7 @@ from contactsync.demo.slapd import PrivateSlapd
 from contactsync.doctor.result import Status
 from contactsync.doctor.walk import check
 from contactsync.model import Mode, Outcome, RunReport
+from contactsync.store.holds import decide, read_held_plan
 from tests.integration.folders import BRISK, SyncedFolder, people
 
 PEOPLE = 40
@@ -239,6 +240,61 @@ def test_a_mass_deletion_is_held_and_then_decided_over_everything(
     assert (again.mode, again.outcome, again.counts.deleted) == (Mode.FULL, Outcome.HELD, 30)
     folder.edit(max_delete_share=1)
     assert full(folder).counts.deleted == 30
+
+
+def test_a_mass_deletion_that_trickles_in_is_held(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """Few at a time, but together more than one run may; an approval lets them pass and begins the count anew."""
+    staff = [someone() for _ in range(16)]
+    for person in staff:
+        admin.add(person.dn, attributes=person.attributes)
+    folder = make_folder(server, mode="incremental", max_delete_count=10)
+    folder.run()
+
+    def leave(number: int) -> RunReport:
+        for _ in range(number):
+            admin.delete(staff.pop().dn)
+        return folder.run()
+
+    for _ in range(2):
+        assert leave(4).counts.deleted == 4
+    report = leave(4)
+    assert report.mode is Mode.INCREMENTAL
+    folder.expect_held(report, "4 of", "after 8 in the last 24 hours", "the limit is 10")
+    again = folder.run()
+    assert again.mode is Mode.FULL
+    folder.expect_held(again, "4 of", "after 8 in the last 24 hours", "the limit is 10")
+    with folder.connection() as connection:
+        plan = read_held_plan(connection, again.run_id)
+        assert plan
+        assert decide(connection, plan, "approved", by="test")
+    assert folder.run().counts.deleted == 4
+    assert leave(4).outcome is Outcome.CHANGED
+    assert folder.contacts() == people(server)
+
+
+def test_what_was_deleted_the_day_before_does_not_count(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """Each day has its own."""
+    staff = [someone() for _ in range(12)]
+    for person in staff:
+        admin.add(person.dn, attributes=person.attributes)
+    folder = make_folder(server, mode="incremental", max_delete_count=10)
+    folder.run()
+    for person in staff[:9]:
+        admin.delete(person.dn)
+    increment(folder, deleted=9)
+    for person in staff[9:]:
+        admin.delete(person.dn)
+    folder.expect_held(folder.run(), "3 of", "after 9", "the limit is 10")
+    yesterday = (
+        "UPDATE contactsync.sync_runs SET started_at = started_at - interval '25 hours' WHERE definition_id = %s"
+    )
+    folder.query(yesterday, folder.definition_id)
+    assert folder.run().counts.deleted == 3
+    assert folder.contacts() == people(server)
 
 
 def test_small_folders_are_read_whole_unless_told_otherwise(

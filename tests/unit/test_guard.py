@@ -10,9 +10,11 @@ from contactsync.model import Plan
 LIMITS = GuardLimits(delete_count=500, delete_share=0.2, always_allow=5)
 
 
-def held(plan: Plan, *, entries: int = 900, source_edited: bool = False, limits: GuardLimits = LIMITS) -> str:
+def held(
+    plan: Plan, *, entries: int = 900, source_edited: bool = False, limits: GuardLimits = LIMITS, lately: int = 0
+) -> str:
     """Give the reason to hold, or an empty text."""
-    return reason_to_hold(plan, limits, entries=entries, source_edited=source_edited) or ""
+    return reason_to_hold(plan, limits, entries=entries, source_edited=source_edited, lately=lately) or ""
 
 
 def test_a_plan_without_deletions_passes() -> None:
@@ -55,3 +57,22 @@ def test_the_limit_by_share_is_inclusive(deletes: int, *, passes: bool) -> None:
 def test_a_small_folder_may_lose_a_few_contacts() -> None:
     """Two of four contacts are half the folder and still everyday business."""
     assert not held(Plan(deletes=2, contacts=4))
+
+
+@pytest.mark.parametrize(
+    ("deletes", "lately", "contacts", "passes"),
+    [(1, 19, 81, True), (1, 20, 80, False), (1, 499, 100_000, True), (1, 500, 100_000, False), (1, 4, 6, True)],
+)
+def test_deletions_that_trickle_in_have_the_limits_of_one_run(
+    deletes: int, lately: int, contacts: int, *, passes: bool
+) -> None:
+    """Of the contacts that there were before the first of them; small folders may lose a few."""
+    reason = held(Plan(deletes=deletes, contacts=contacts), lately=lately)
+    assert (not reason) is passes
+    if not passes:
+        assert f"after {lately} in the last 24 hours" in reason
+
+
+def test_what_trickled_in_before_holds_no_plan_without_deletions() -> None:
+    """It is done."""
+    assert not held(Plan(inserts=1, contacts=100), lately=500)

@@ -60,6 +60,16 @@ def note_applied(
     connection.execute(statement("note_applied"), values)
 
 
+def deleted_lately(connection: Connection[Any], definition: Definition, *, hours: int) -> int:
+    """How many contacts the definition's increments have deleted in that time, since the last approval that was used.
+
+    Raises psycopg.Error.
+    """
+    key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
+    found = connection.execute(statement("deleted_lately"), {**key, "hours": hours}).fetchone()
+    return found[0] if found else 0
+
+
 def finish_run(connection: Connection[Any], report: RunReport) -> None:
     """Close the record of a run, and say in the definition's status whether it makes sense. Raises DatabaseError.
 
