@@ -82,6 +82,14 @@ class Increments:
         """See contactsync.ldap.changes.Changes."""
         return self._changes is not None and self._changes.all_listed
 
+    @property
+    def silent_fields(self) -> tuple[str, ...]:
+        """Fields that may change without the directory telling."""
+        silent = self._changes.silent if self._changes else frozenset()
+        sources = self._asked.source.mapping.sources
+        # The history has all of `extra` as one.
+        return tuple(sorted({name.partition(".")[0] for name, used in sources.items() if used & silent}))
+
     def cursor_after_changes(self) -> KeptCursor | None:
         """Up to where the folder is once what `since` gave is applied; None when the next run has to read all."""
         return self._to_keep(self._changes.cursor if self._changes else None)

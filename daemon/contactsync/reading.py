@@ -57,6 +57,8 @@ class Snapshot:
     told: bool = False
     """Whether the keys of all that changed since the last run are staged too, to compare the plan with them."""
     all_listed: bool = False
+    silent_fields: tuple[str, ...] = ()
+    """Those that may differ in a full run though nothing was told of them."""
 
     @property
     def same(self) -> bool:
@@ -163,7 +165,7 @@ class Reader:
                 snapshot.staging.name(changed.present)
         except CursorVoid:
             return snapshot
-        return replace(snapshot, told=True, all_listed=increments.all_listed)
+        return replace(snapshot, told=True, all_listed=increments.all_listed, silent_fields=increments.silent_fields)
 
     def _ask(self, asked: Asked, increments: Increments) -> Snapshot:
         """Map and stage what changed, and note the keys that the directory names."""

@@ -125,7 +125,9 @@ class Run:
             )
             self._note_plan(plan, remapped=snapshot.remapped)
             if snapshot.told:
-                self._report.missed = read_untold(self._connection, all_listed=snapshot.all_listed)
+                self._report.missed = read_untold(
+                    self._connection, all_listed=snapshot.all_listed, silent_fields=snapshot.silent_fields
+                )
             self._report.held_reason = self._guard(plan, snapshot)
             conclude(plan, snapshot)
         if self._report.held_reason:

@@ -153,6 +153,21 @@ def test_who_enters_and_leaves_the_filter_comes_and_goes(
     assert counts(folder, userAccountControl=NORMAL | 0x20) == (Mode.INCREMENTAL, 1, 0)
 
 
+def test_a_manager_who_leaves_is_not_told_and_is_set_right_by_the_full_run(
+    samba: PrivateSamba, unit: str, folder: SyncedFolder
+) -> None:
+    """The directory changes the people below without a word: no fault of the increments, so that no error is logged."""
+    samba.set(f"CN=Bert,{unit}", manager=f"CN=Anna,{unit}")
+    increment(folder, unit, updated=1)
+    samba.delete(f"CN=Anna,{unit}")
+    increment(folder, unit, deleted=1)
+    folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
+    samba.set(f"CN=Carl,{unit}", info="Changed")
+    report = full(folder, unit, "48.0 hours")
+    assert (report.counts.updated, report.missed) == (2, (0, ()))
+    assert not [line for line in folder.log if '"run.missed"' in line]
+
+
 def test_more_changes_than_fit_into_one_question_arrive(samba: PrivateSamba, unit: str, folder: SyncedFolder) -> None:
     """They are asked for by a hundred."""
     with samba.changes() as connection:

@@ -44,12 +44,14 @@ class Changes(Protocol):
     """One way to learn what changed, over one connection and for one search.
 
     First `obstacle` is asked, then `mark` or `since`. After the last of `since`, `cursor` is the new one, and
-    `all_listed` says whether whatever was neither sent nor named `present` is gone.
+    `all_listed` says whether whatever was neither sent nor named `present` is gone. `silent` are attributes (in lower
+    case) whose values may change with another entry without a word.
     """
 
     kind: str
     cursor: Cursor | None
     all_listed: bool
+    silent: frozenset[str]
 
     def obstacle(self) -> str | None:
         """Why this way cannot be gone here, as the end of a sentence; None when it can. Raises DirectoryError."""

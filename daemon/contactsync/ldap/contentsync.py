@@ -64,6 +64,7 @@ class ContentSync:
     """See contactsync.ldap.changes.Changes. `identity` are the attributes that make the key."""
 
     kind = KIND
+    silent: frozenset[str] = frozenset()
 
     def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
         self.cursor: Cursor | None = None

@@ -10,7 +10,7 @@ from contactsync.ldap.request import paging_control, search_op
 from contactsync.ldap.result import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
 from contactsync.ldap.wire import SEARCH_DONE, Wire
 
-_ANYTHING = "(objectClass=*)"
+ANYTHING = "(objectClass=*)"
 _HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}
 
 
@@ -19,7 +19,7 @@ def read_values(wire: Wire, name: str, attributes: Sequence[str]) -> dict[str, l
 
     Raises DirectoryError.
     """
-    message_id = wire.send(search_op(name, Scope.BASE, _ANYTHING, attributes))
+    message_id = wire.send(search_op(name, Scope.BASE, ANYTHING, attributes))
     found: dict[str, list[bytes]] = {}
     while True:
         batch = wire.read(message_id, SEARCH_DONE)
@@ -28,7 +28,7 @@ def read_values(wire: Wire, name: str, attributes: Sequence[str]) -> dict[str, l
         if batch.result:
             if batch.result.code not in {SUCCESS, *_HIDDEN}:
                 raise search_error(
-                    batch.result, server=wire.server, base=name, search_filter=_ANYTHING, entries=len(found)
+                    batch.result, server=wire.server, base=name, search_filter=ANYTHING, entries=len(found)
                 )
             return found
 

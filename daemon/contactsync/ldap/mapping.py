@@ -58,6 +58,7 @@ class Mapping:
     attributes: tuple[str, ...]
     identity: tuple[str, ...]
     filter: EntryFilter
+    sources: dict[str, frozenset[str]]
     digest: bytes
     identity_digest: bytes
     limits: MapLimits
@@ -105,6 +106,10 @@ def compile_mapping(definition: dict[str, Any] | None, *, active_directory: bool
         attributes=attributes,
         identity=rules.identity,
         filter=rules.filter,
+        sources={
+            name: frozenset(attribute.lower() for source in rule.sources for attribute in source.attributes)
+            for name, rule in rules.fields.items()
+        },
         digest=_digest(rules, limits),
         identity_digest=_hashed([_lowered(rules.identity)]),
         limits=limits,

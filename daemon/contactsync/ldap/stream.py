@@ -16,6 +16,7 @@ from contactsync.errors import DirectoryError, ServerUnavailable
 from contactsync.ldap import ber
 from contactsync.ldap.changes import Cursor
 from contactsync.ldap.connect import Session
+from contactsync.ldap.lookup import ANYTHING
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import SHOW_DELETED, controls_of, search_op
 from contactsync.ldap.result import parse_result, search_error
@@ -26,8 +27,6 @@ from contactsync.ldap.wire import GREETING_BYTES, INTERMEDIATE, SEARCH_DONE, SEA
 PERSISTENT_SEARCH = "2.16.840.1.113730.3.4.3"
 CHANGE_NOTIFICATION = "1.2.840.113556.1.4.528"
 
-_ANYTHING = "(objectClass=*)"
-"""Active Directory notifies of changes for no other filter."""
 NO_ATTRIBUTES = ("1.1",)
 """Asks for none (RFC 4511, section 4.5.1.8)."""
 
@@ -99,7 +98,7 @@ class Stream:
             controls = controls_of((PERSISTENT_SEARCH, value))
         else:
             controls = controls_of(*((kind, None) for kind in (CHANGE_NOTIFICATION, SHOW_DELETED)))
-            base, scope, search_filter = self._watched(request), Scope.SUB, _ANYTHING
+            base, scope, search_filter = self._watched(request), Scope.SUB, ANYTHING  # it takes no other
         op = search_op(base, scope, search_filter, NO_ATTRIBUTES)
         self._listening[self._session.wire.send(op, controls)] = _Listening({number}, request)
 

@@ -22,7 +22,7 @@ from contactsync.ldap.changes import Changed, Cursor, CursorVoid
 from contactsync.ldap.connect import Session
 from contactsync.ldap.entry import Entry, decode_entry
 from contactsync.ldap.filter import check_filter
-from contactsync.ldap.lookup import read_some, read_texts, read_values
+from contactsync.ldap.lookup import ANYTHING, read_some, read_texts, read_values
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import SHOW_DELETED
 from contactsync.ldap.rootdse import is_catalogue
@@ -42,13 +42,11 @@ _MOST_CHANGED = 5000
 _FEW = 5
 _SHORTEST_LIFETIME = 60
 """Days for which deleted objects are kept where nothing says otherwise ([MS-ADTS], section 6.1.1.2.4.1.1)."""
-_ANYTHING = "(objectClass=*)"
 _NOBODY_BELOW = {b"person", b"group", b"dnsNode"}
 """Classes below whose objects the schema lets nobody be."""
 _FILTERED = re.compile(r"\(\s*([A-Za-z][A-Za-z0-9-]*)[;:~<>=]", re.ASCII)
-_TRACELESS = "(|(linkID:1.2.840.113556.1.4.803:=1)(systemFlags:1.2.840.113556.1.4.803:=4))"
-"""The attributes whose values come from other objects: back links, whose linkID is odd, and constructed ones
-([MS-ADTS], sections 3.1.1.1.6 and 2.2.10)."""
+_CONSTRUCTED = 4
+"""A bit of systemFlags ([MS-ADTS], section 2.2.10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,7 @@ class UsnChanges:
         self._request = request
         self._identity = identity
         self._controller: _Controller | None = None
+        self.silent: frozenset[str] = frozenset()
 
     def obstacle(self) -> str | None:
         """See Changes."""
@@ -147,20 +146,27 @@ class UsnChanges:
         return None
 
     def _traceless(self) -> str | None:
-        """An attribute that is asked for and can change without a change of the entry's own number."""
+        """An attribute that is asked for and changes without a change of the entry's own number.
+
+        Those are back links, whose linkID is odd ([MS-ADTS], section 3.1.1.1.6), and constructed ones. A link itself is
+        written at the entry, but its value changes in silence when the other end is renamed or deleted.
+        """
         root_dse = self._session.root_dse
         schema = root_dse.schema_naming_context
-        asked = {*self._request.attributes, *_FILTERED.findall(self._request.filter)}
-        names = "".join(sorted(f"(lDAPDisplayName={name.partition(';')[0]})" for name in asked))
         if schema is None or root_dse.schema is None:
             return "the server does not show this user its schema"
-        found = read_some(
-            self._session.wire, schema, Scope.ONE, f"(&(|{names}){_TRACELESS})", ("lDAPDisplayName",), most=_PAGE
-        )
-        if not found:
-            return None
-        (name, *_) = found[0].attributes.get("ldapdisplayname", [b"an attribute"])
-        return f"{name.decode('utf-8', 'replace')} changes with other entries, and an entry's own number does not tell"
+        asked = {*self._request.attributes, *_FILTERED.findall(self._request.filter)}
+        names = "".join(sorted(f"(lDAPDisplayName={name.partition(';')[0]})" for name in asked))
+        shown = ("lDAPDisplayName", "linkID", "systemFlags")
+        silent = set()
+        for entry in read_some(self._session.wire, schema, Scope.ONE, f"(|{names})", shown, most=_PAGE):
+            name, link, flags = (_first(entry, attribute) for attribute in shown)
+            if int(link or 0) % 2 or int(flags or 0) & _CONSTRUCTED:
+                return f"{name} changes with other entries, and an entry's own number does not tell"
+            if link:
+                silent.add(name.lower())
+        self.silent = frozenset(silent)
+        return None
 
     def _number_of(self, cursor: Cursor, here: _Controller) -> int:
         """The number in a cursor; raises CursorVoid on any doubt."""
@@ -186,7 +192,7 @@ class UsnChanges:
                 above.append(entry)
         # A unit that was renamed or moved takes along whoever is below it, and only its own number tells.
         for entry in above:
-            for _ in self._objects(entry.dn, _ANYTHING, found):
+            for _ in self._objects(entry.dn, ANYTHING, found):
                 pass
         return found
 
@@ -218,6 +224,11 @@ class UsnChanges:
 
     def _void(self, what: str) -> CursorVoid:
         return CursorVoid(f"{self._session.server} {what}.", hint="Everything is read instead.")
+
+
+def _first(entry: Entry, attribute: str) -> str:
+    values = entry.attributes.get(attribute.lower(), [])
+    return values[0].decode("utf-8", "replace") if values else ""
 
 
 def _escaped(octets: bytes) -> str:

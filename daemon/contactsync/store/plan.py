@@ -6,7 +6,7 @@ and recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -89,12 +89,16 @@ def make_plan(
     )
 
 
-def read_untold(connection: Connection[Any], *, all_listed: bool, limit: int = 20) -> tuple[int, tuple[str, ...]]:
+def read_untold(
+    connection: Connection[Any], *, all_listed: bool, silent_fields: Sequence[str] = (), limit: int = 20
+) -> tuple[int, tuple[str, ...]]:
     """How many contacts are planned that the directory tells nothing of, and the first as `update of Anna Smith`.
 
-    To be called after `make_plan`, when what the directory tells was staged. Raises psycopg.Error.
+    An update of nothing but `silent_fields` does not count. To be called after `make_plan`,
+    when what the directory tells was staged. Raises psycopg.Error.
     """
-    rows = connection.execute(statement("untold"), {"all_listed": all_listed, "limit": limit}).fetchall()
+    values = {"all_listed": all_listed, "silent": list(silent_fields), "limit": limit}
+    rows = connection.execute(statement("untold"), values).fetchall()
     return (rows[0][0] if rows else 0), tuple(f"{action} of {name or '(no name)'}" for _, action, name in rows)
 
 

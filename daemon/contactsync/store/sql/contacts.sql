@@ -147,11 +147,12 @@ WHERE NOT EXISTS (SELECT FROM pg_temp.staged AS s WHERE s.source_key = c.source_
 
 -- name: untold
 -- What is planned although the directory, asked for what changed since the last increment, tells nothing of it: the
--- increments have missed it. `all_listed` says that every key was named that is still there.
+-- increments have missed it. Fields that may change in silence are let be. `all_listed` says that every key was named that is still there.
 SELECT count(*) OVER (), p.action, p.display_name
 FROM pg_temp.planned AS p
 LEFT JOIN pg_temp.lost AS l USING (contact_id)
 WHERE p.action <> 'refresh'
+  AND NOT (p.action = 'update' AND p.changes - %(silent)s::text[] = '{}')
   AND coalesce(p.source_key, l.source_key) NOT IN (SELECT source_key FROM pg_temp.told)
   AND NOT (%(all_listed)s AND p.action = 'delete'
            AND l.source_key NOT IN (SELECT source_key FROM pg_temp.named))
