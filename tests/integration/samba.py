@@ -202,6 +202,11 @@ class PrivateSamba(PrivateServer):
         """Run samba-tool on this domain."""
         _run("samba-tool", *words, f"--configfile={self.directory}/smb.conf")
 
+    def hide(self, base: str, attribute: str) -> None:
+        """Let nobody read an attribute, named by its schemaIDGUID, of what is below a base."""
+        database = f"{self.directory}/private/sam.ldb"
+        self.tool("dsacl", "set", f"-H{database}", f"--objectdn={base}", f"--sddl=(OD;CI;RP;{attribute};;WD)")
+
     def _add_reader(self) -> None:
         password = f'"{self.reader_password}"'.encode("utf-16-le")
         account = {"sAMAccountName": self.reader_name, "userAccountControl": NORMAL, "unicodePwd": password}

@@ -21,6 +21,8 @@ from tests.integration.test_live import Following, expect
 
 Folders = Callable[..., SyncedFolder]
 _units = count(1)
+_USN_CHANGED = "bf967a6f-0de6-11d0-a285-00aa003049e2"
+"""Its schemaIDGUID."""
 _PEOPLE = "(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))"
 
 
@@ -232,6 +234,26 @@ def test_who_may_not_see_deleted_objects_reads_everything(samba: PrivateSamba, u
         expect(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))
     finally:
         live.stop()
+
+
+def test_who_may_not_see_the_numbers_of_people_reads_everything(
+    samba: PrivateSamba, unit: str, folder_of: Folders
+) -> None:
+    """Else a search for larger numbers would find nobody, as if nothing had changed."""
+    administrators = f"CN=Administrators,CN=Builtin,{SUFFIX}"
+    folder = folder_of(samba, unit, bind_user=samba.reader_user)
+    folder.set_password(samba.reader_password)
+    with samba.changes() as connection:
+        connection.modify(administrators, {"member": [(ldap3.MODIFY_ADD, [samba.reader_dn])]})
+    try:
+        full(folder, unit)
+        increment(folder, unit)
+        samba.hide(unit, _USN_CHANGED)
+        samba.set(f"CN=Anna,{unit}", info="Changed")
+        assert full(folder, unit, "does not show this user uSNChanged of people").counts.updated == 1
+    finally:
+        with samba.changes() as connection:
+            connection.modify(administrators, {"member": [(ldap3.MODIFY_DELETE, [samba.reader_dn])]})
 
 
 def test_a_right_that_is_lost_has_everything_read_again(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
