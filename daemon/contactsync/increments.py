@@ -111,14 +111,15 @@ class Increments:
         if asked.definition.mode == FULL:
             self.why_full = "The definition's mode is full."
             return
-        changes = changes_for(asked.session, asked.request, asked.source.mapping.identity)
-        obstacle = changes.obstacle()
-        if obstacle:
-            self.why_full = f"There is no other way: {obstacle}."
-            return
-        self._changes = changes
         self._kept = read_cursor(connection, asked.definition)
         self.why_full = self._doubt(full_seconds)
+        changes = changes_for(asked.session, asked.request, asked.source.mapping.identity)
+        obstacle = changes.obstacle(quick=self.why_full is None)
+        if obstacle:
+            self.why_full = f"There is no other way: {obstacle}."
+            self.trusted = False
+            return
+        self._changes = changes
 
     def _doubt(self, full_seconds: float) -> str | None:
         kept = self._kept

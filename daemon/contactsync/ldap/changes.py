@@ -53,8 +53,11 @@ class Changes(Protocol):
     all_listed: bool
     silent: frozenset[str]
 
-    def obstacle(self) -> str | None:
-        """Why this way cannot be gone here, as the end of a sentence; None when it can. Raises DirectoryError."""
+    def obstacle(self, *, quick: bool = False) -> str | None:
+        """Why this way cannot be gone here, as the end of a sentence; None when it can. Raises DirectoryError.
+
+        With `quick`, for which there has to be a cursor, what can be told while it is used is left to `since`.
+        """
 
     def mark(self) -> Cursor | None:
         """The cursor of this moment, for a full search that begins now; None when the server tells none."""

@@ -74,7 +74,7 @@ class ContentSync:
         self._identity = identity
         self._context: _Context | None = None
 
-    def obstacle(self) -> str | None:
+    def obstacle(self, *, quick: bool = False) -> str | None:  # noqa: ARG002 -- it is quick
         """See Changes."""
         if SYNC_REQUEST not in self._session.root_dse.supported_controls:
             return "the server does not offer content synchronization (RFC 4533)"

@@ -31,7 +31,7 @@ from contactsync.ldap.search import SearchRequest, read_on
 KIND = "usn-changed"
 KEY_ATTRIBUTE = "objectGUID"
 
-_CURSOR = re.compile(r"usn=([1-9]\d{0,18}),at=(\d{14})", re.ASCII)
+_CURSOR = re.compile(r"usn=([1-9]\d{0,18}),at=(\d{14})(?:,who=([0-9a-f]{32}))?", re.ASCII)
 _TIME = "%Y%m%d%H%M%S"
 _PAGE = 1000
 """MaxPageSize, as it is unless somebody changed it ([MS-ADTS], section 3.1.1.3.4.6)."""
@@ -73,8 +73,9 @@ class UsnChanges:
         self._identity = identity
         self._controller: _Controller | None = None
         self.silent: frozenset[str] = frozenset()
+        self._witness = b""
 
-    def obstacle(self) -> str | None:
+    def obstacle(self, *, quick: bool = False) -> str | None:
         """See Changes."""
         root_dse = self._session.root_dse
         if SHOW_DELETED not in root_dse.supported_controls:
@@ -89,22 +90,25 @@ class UsnChanges:
         self._controller = self._ask_controller(context)
         if self._controller is None:
             return "the server does not tell this user which domain controller it is and how far it has counted"
-        return self._hidden(context) or self._traceless()
+        return self._hidden(context) or (None if quick else self._unnumbered() or self._traceless())
 
     def mark(self) -> Cursor | None:
         """See Changes."""
         here = self._controller
         if here is None:
             return None
-        return Cursor(KIND, f"usn={here.usn},at={here.now.strftime(_TIME)}".encode(), here.invocation)
+        who = f",who={self._witness.hex()}" if self._witness else ""
+        return Cursor(KIND, f"usn={here.usn},at={here.now.strftime(_TIME)}{who}".encode(), here.invocation)
 
     def since(self, cursor: Cursor) -> Iterator[Changed]:
         """See Changes."""
         here = self._controller
         if here is None:
             raise self._void("was not asked how far it has counted")
-        usn = self._number_of(cursor, here)
+        usn, self._witness = self._parts_of(cursor, here)
         if usn < here.usn:
+            if not self._is_numbered(self._witness) and (reason := self._unnumbered()):
+                raise CursorVoid(f"There is no other way: {reason}.")
             guids = list(self._changed(usn, here.context))
             for start in range(0, len(guids), _AT_ONCE):
                 yield self._as_they_are(guids[start : start + _AT_ONCE])
@@ -139,11 +143,29 @@ class UsnChanges:
         )
         if not gone:
             return f"the server shows this user nothing that was deleted (in {container})"
+        return None
+
+    def _unnumbered(self) -> str | None:
+        """Whether people's numbers are hidden: none of them would ever be found to have changed.
+
+        One of them is the witness, who spares this look next time: Samba goes through everybody for it.
+        """
+        shown = (KEY_ATTRIBUTE, "uSNChanged")
         base = self._request.base
-        people = read_some(wire, base, Scope.SUB, "(objectCategory=person)", ("uSNChanged",), most=_FEW)
+        people = read_some(self._session.wire, base, Scope.SUB, "(objectCategory=person)", shown, most=_FEW)
         if any("usnchanged" not in person.attributes for person in people):
             return "the server does not show this user uSNChanged of people"
+        keys = (person.attributes.get(KEY_ATTRIBUTE.lower(), [b""])[0] for person in people)
+        self._witness = next(keys, b"")
         return None
+
+    def _is_numbered(self, guid: bytes) -> bool:
+        """Whether an entry is there, below the base, and its number can be seen."""
+        if not guid:
+            return False
+        named = f"({KEY_ATTRIBUTE}={_escaped(guid)})"
+        found = read_some(self._session.wire, self._request.base, Scope.SUB, named, ("uSNChanged",), most=1)
+        return any("usnchanged" in entry.attributes for entry in found)
 
     def _traceless(self) -> str | None:
         """An attribute that is asked for and changes without a change of the entry's own number.
@@ -168,8 +190,8 @@ class UsnChanges:
         self.silent = frozenset(silent)
         return None
 
-    def _number_of(self, cursor: Cursor, here: _Controller) -> int:
-        """The number in a cursor; raises CursorVoid on any doubt."""
+    def _parts_of(self, cursor: Cursor, here: _Controller) -> tuple[int, bytes]:
+        """The number in a cursor, and its witness; raises CursorVoid on any doubt."""
         if cursor.kind != KIND or cursor.server != here.invocation:
             raise self._void("is another domain controller than the one that the cursor is of, or was restored")
         parts = _CURSOR.fullmatch(cursor.value.decode("ascii", "replace"))
@@ -180,7 +202,7 @@ class UsnChanges:
             raise self._void("is older than the cursor: it may have been restored from a backup")
         if here.now - then >= here.lifetime / 2:
             raise self._void("may have forgotten what was deleted since the last run")
-        return int(parts[1])
+        return int(parts[1]), bytes.fromhex(parts[3] or "")
 
     def _changed(self, usn: int, context: str) -> dict[bytes, None]:
         """The objectGUID of every object that changed since, and of those whose DN may have changed with one."""
