@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -11,7 +13,7 @@ import ldap3
 import pytest
 
 from contactsync.demo.people import Person, make_people, write_people
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.demo.slapd import DEBIAN_PROGRAMS, PrivateSlapd
 from contactsync.doctor.result import Status
 from contactsync.doctor.walk import check
 from contactsync.model import Mode, Outcome, RunReport
@@ -22,13 +24,17 @@ PEOPLE = 40
 _numbers = count(1000)
 
 
-@pytest.fixture(scope="module", params=[0, 50], ids=["present", "session-log"])
+@pytest.fixture(
+    scope="module",
+    params=[{"session_log": 0}, {"session_log": 50}, {"session_log": 0, "access_log": True}],
+    ids=["present", "session-log", "access-log"],
+)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
-    """Run one directory without and one with a session log."""
+    """Run one directory without a log of deletions, one with a short one in memory, and one with a long one on disk."""
     stream = io.BytesIO()
     write_people(stream, PEOPLE)
     directory = tmp_path_factory.mktemp("sync") / "slapd"
-    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), session_log=request.param) as slapd:
+    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), **request.param) as slapd:
         yield slapd
 
 
@@ -333,8 +339,8 @@ def test_a_full_run_names_what_the_increments_missed(
         admin.add(person.dn, attributes=person.attributes)
     increment(folder, inserted=3)
     # As if the server had told nothing of these two: the cursor is moved past them by hand.
-    admin.add(lost.dn, attributes=lost.attributes)
     admin.delete(left.dn)
+    admin.add(lost.dn, attributes=lost.attributes)
     admin.search(server.suffix, "(objectClass=organization)", attributes=["contextCSN"])
     folder.query(
         "UPDATE contactsync.sync_cursors SET value = %s, full_at = now() - interval '2 days' WHERE definition_id = %s",
@@ -346,7 +352,7 @@ def test_a_full_run_names_what_the_increments_missed(
     admin.add(comes.dn, attributes=comes.attributes)
     report = full(folder, "48.0 hours")
     assert (report.counts.inserted, report.counts.updated, report.counts.deleted) == (2, 1, 2)
-    missed = {"insert", "delete"} if "session-log" in request.node.name else {"insert"}
+    missed = {"insert"} if "present" in request.node.name else {"insert", "delete"}
     assert {what.partition(" ")[0] for what in report.missed[1]} == missed
     assert report.missed[0] == len(missed)
     (line,) = (line for line in folder.log if '"run.missed"' in line)
@@ -373,3 +379,111 @@ def test_check_says_what_the_mode_comes_to(
         status, text = said(directory, mode)
         assert status is expected
         assert "does not offer content synchronization" in text
+
+
+def test_who_is_below_an_entry_that_is_renamed_or_moved_follows_it(
+    make_folder: Callable[..., SyncedFolder], folder: SyncedFolder, server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """No entry of theirs has changed, so that the server says nothing of them: everything is read."""
+    number = next(_numbers)
+    base, away = f"ou=base {number},{server.people_base}", f"ou=away {number},{server.people_base}"
+    for dn in (base, away):
+        admin.add(dn, "organizationalUnit")
+    team = f"ou=team,{base}"
+    admin.add(team, "organizationalUnit")
+    person = someone()
+    admin.add(f"uid=member,{team}", attributes=person.attributes | {"uid": ["member"]})
+    full(folder, "may have taken them elsewhere")
+    part = make_folder(server, mode="incremental", base=base, allow_empty=True, max_delete_share=1)
+    assert part.run().counts.inserted == 1
+    increment(folder)
+
+    admin.modify_dn(team, "ou=crew")
+    assert full(folder, "may have taken them elsewhere").counts.updated == 1
+    part.run()
+    admin.modify_dn(f"ou=crew,{base}", "ou=crew", new_superior=away)
+    assert part.run().counts.deleted == 1
+    full(folder, "may have taken them elsewhere")
+    admin.modify_dn(f"ou=crew,{away}", "ou=crew", new_superior=base)
+    assert part.run().counts.inserted == 1
+    full(folder, "may have taken them elsewhere")
+    increment(folder)
+    for dn in (f"uid=member,ou=crew,{base}", f"ou=crew,{base}", base, away):
+        admin.delete(dn)
+
+
+def test_a_server_that_was_restored_from_a_backup_has_everything_read(
+    folder: SyncedFolder, server: PrivateSlapd
+) -> None:
+    """Who came since the backup is gone; also when it has changed since then as often as before."""
+    backup = dump(server)
+    lost, stays = someone(), someone()
+    admin = server.connection()
+    admin.add(lost.dn, attributes=lost.attributes)
+    admin.unbind()
+    increment(folder, inserted=1)
+    load(server, backup)
+    assert full(folder, "may have been restored").counts.deleted == 1
+    admin = server.connection()
+    admin.add(stays.dn, attributes=stays.attributes)
+    increment(folder, inserted=1)
+    admin.unbind()
+
+
+def test_another_server_at_the_same_address_has_everything_read(folder: SyncedFolder, server: PrivateSlapd) -> None:
+    """With the same names, but other entries; the CSNs are newer than the cursor."""
+    backup = dump(server)
+    made_by_servers = re.compile(
+        rb"^(entryUUID|entryCSN|contextCSN|structuralObjectClass|creat|modif)\w*:.*\n", re.MULTILINE
+    )
+    load(server, made_by_servers.sub(b"", backup))
+    full(folder, "other data")
+    load(server, backup)
+    full(folder)
+    increment(folder)
+
+
+def test_a_user_who_may_not_read_up_to_where_the_server_is_gets_everything(
+    folder: SyncedFolder, server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """The server takes the right away, and gives it back: the cursor of before is as good as it was."""
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    increment(folder, inserted=1)
+    config = server.directory / "slapd.conf"
+    text = config.read_text()
+    server.stop()
+    config.write_text(
+        text.replace(
+            "access to attrs=userPassword", "access to attrs=contextCSN by * none\naccess to attrs=userPassword"
+        )
+    )
+    server.start()
+    full(folder, "shows this user not all of", "contextCSN")
+    again = server.connection()
+    again.delete(person.dn)
+    again.unbind()
+    server.stop()
+    config.write_text(text)
+    server.start()
+    increment(folder, deleted=1)
+
+
+def dump(server: PrivateSlapd) -> bytes:
+    """All that the server holds, as its own tools back it up."""
+    server.stop()
+    tool = [f"{DEBIAN_PROGRAMS}/slapcat", "-f", f"{server.directory}/slapd.conf", "-b", server.suffix]
+    backup = subprocess.run(tool, check=True, capture_output=True).stdout
+    server.start()
+    return backup
+
+
+def load(server: PrivateSlapd, backup: bytes) -> None:
+    """Have the server hold this and nothing else; its log is lost, as logs are."""
+    server.stop()
+    for name in ("db", "log"):
+        for file in (server.directory / name).glob("*.mdb"):
+            file.unlink()
+    tool = [f"{DEBIAN_PROGRAMS}/slapadd", "-q", "-f", f"{server.directory}/slapd.conf", "-b", server.suffix]
+    subprocess.run(tool, check=True, capture_output=True, input=backup)
+    server.start()

@@ -15,6 +15,8 @@ from contactsync.errors import ContactsyncError
 
 DEBIAN_PROGRAMS = Path("/usr/sbin")
 
+_ACCESS_LOG = "cn=accesslog"
+_OVERLAY_ACCESSLOG = f"overlay accesslog\nlogdb {_ACCESS_LOG}\nlogops writes\nlogsuccess TRUE"
 _MODULES = Path("/usr/lib/ldap")
 _SCHEMAS = Path("/etc/ldap/schema")
 _APPARMOR_PROFILE = Path("/etc/apparmor.d/usr.sbin.slapd")
@@ -29,7 +31,8 @@ class PrivateSlapd(PrivateServer):
     and the reader. Anonymous clients may bind and read the root DSE, no more. An account is locked after `lock_after`
     refused passwords (0: never). With `client_certificates` nobody gets in over TLS without one that the server's
     authority has issued, and SASL EXTERNAL takes CN=reader for the reader. With `session_log` it offers content
-    synchronization (RFC 4533), and remembers so many deletions for it (0: none).
+    synchronization (RFC 4533), and remembers so many deletions for it (0: none), or with `access_log`
+    all of them, in a database of their own.
 
     Three users, each with a password made anew: `admin_dn` may change everything; `reader_dn` may read everything
     without limits; `limited_dn` gets no more than `size_limit` entries out of one search, paged or not.
@@ -51,6 +54,7 @@ class PrivateSlapd(PrivateServer):
         lock_after: int = 0,
         client_certificates: bool = False,
         session_log: int | None = None,
+        access_log: bool = False,
         programs: Path = DEBIAN_PROGRAMS,
     ) -> None:
         super().__init__(directory, suffix=suffix, port=port, tls_port=tls_port, certificates=certificates)
@@ -62,6 +66,7 @@ class PrivateSlapd(PrivateServer):
         self._lock_after = lock_after
         self._client_certificates = client_certificates
         self._session_log = session_log
+        self._access_log = access_log
         self._programs = programs
 
     def _program(self, name: str) -> str:
@@ -82,6 +87,8 @@ class PrivateSlapd(PrivateServer):
                 f"{self.directory} already holds the data of another slapd.", hint="Choose an empty directory."
             )
         database.mkdir(mode=0o700, parents=True)
+        if self._access_log:
+            (self.directory / "log").mkdir(mode=0o700)
         config = self.directory / "slapd.conf"
         config.touch(mode=0o600)  # before the password goes in
         config.write_text(self._config(), encoding="utf-8")
@@ -135,6 +142,7 @@ class PrivateSlapd(PrivateServer):
 modulepath {_MODULES}
 moduleload back_mdb.so
 {"" if self._session_log is None else "moduleload syncprov.so"}
+{"moduleload accesslog.so" if self._access_log else ""}
 {"moduleload ppolicy.so" if self._lock_after else ""}
 {schemas}
 pidfile "{self.directory}/slapd.pid"
@@ -147,6 +155,7 @@ TLSVerifyClient {"demand" if self._client_certificates else "never"}
 authz-regexp "^cn=([^,]+)$" "cn=$1,{self.suffix}"
 access to dn.base="" by * read
 access to dn.base="cn=subschema" by users read
+{self._log_database()}
 database mdb
 suffix "{self.suffix}"
 rootdn "{self.admin_dn}"
@@ -167,7 +176,21 @@ access to * by users read by * none
         if self._session_log is None:
             return ""
         log = f"syncprov-sessionlog {self._session_log}" if self._session_log else ""
-        return f"overlay syncprov\nsyncprov-checkpoint 100 10\n{log}"
+        if self._access_log:
+            # Before the overlay that writes it, so that a change is in the log when it is told of.
+            log = f"syncprov-sessionlog-source {_ACCESS_LOG}"
+        overlay = f"overlay syncprov\nsyncprov-checkpoint 100 10\n{log}"
+        return f"{overlay}\n{_OVERLAY_ACCESSLOG}" if self._access_log else overlay
+
+    def _log_database(self) -> str:
+        if not self._access_log:
+            return ""
+        # syncprov searches it as the user who synchronizes; where that user may not, it tells who is still there.
+        return (
+            f'database mdb\nsuffix "{_ACCESS_LOG}"\nrootdn "{self.admin_dn}"\ndirectory "{self.directory}/log"\n'
+            "dbnosync\nindex objectClass,reqStart,reqDN,reqEntryUUID,entryCSN eq\n"
+            f'limits dn.exact="{self.reader_dn}" size=unlimited\naccess to * by dn.exact="{self.reader_dn}" read\n'
+        )
 
     def command(self) -> list[str]:
         """See PrivateServer."""

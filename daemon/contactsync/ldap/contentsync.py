@@ -5,6 +5,9 @@ time, and what changed meanwhile is then simply sent again.
 
 A cookie is never believed. slapd takes garbage for one, answers with everything and says that nothing was deleted; so
 each has to be of the form that slapd makes, and no newer than the server's own contextCSN.
+
+Nor does slapd tell of what lies below an entry that was renamed or moved: those entries did not change, only their
+names did, and whether the search finds them. So when an entry that holds others has changed at all, everything is read.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ from contactsync.errors import DirectoryError
 from contactsync.ldap import ber
 from contactsync.ldap.changes import Changed, Cursor, CursorVoid
 from contactsync.ldap.connect import Session
+from contactsync.ldap.entry import decode_entry
 from contactsync.ldap.lookup import read_values
+from contactsync.ldap.query import Scope
 from contactsync.ldap.request import controls_of, search_op
 from contactsync.ldap.result import LIMITS, SUCCESS, Result, search_error
 from contactsync.ldap.search import SearchRequest
@@ -37,9 +42,13 @@ from contactsync.ldap.wire import SEARCH_DONE, SEARCH_ENTRY, Batch, Detail
 
 KIND = "content-sync"
 KEY_ATTRIBUTE = "entryUUID"
+_CSN_ATTRIBUTE = "entryCSN"
+_HOLDS_OTHERS = "hasSubordinates"
 
 _NOT_OPENLDAPS = {"nsuniqueid"}
 """Identities that no entry of a server with a contextCSN has: 389 Directory Server's."""
+
+_OF_A_CONTEXT = (KEY_ATTRIBUTE, "contextCSN", _CSN_ATTRIBUTE, _HOLDS_OTHERS)
 
 _CSN = r"\d{14}\.\d{6}Z#[0-9a-f]{6}#(?P<sid>[0-9a-f]{3})#[0-9a-f]{6}"
 _ONE_CSN = re.compile(_CSN)
@@ -54,8 +63,9 @@ _VOID = {
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """The head of a naming context: its identity, and the newest CSN of each of the servers that write to it."""
+    """A naming context: its name, its head's identity, and the newest CSN of each of the servers that write to it."""
 
+    name: str
     uuid: bytes
     csns: dict[str, str]
 
@@ -78,18 +88,20 @@ class ContentSync:
         """See Changes."""
         if SYNC_REQUEST not in self._session.root_dse.supported_controls:
             return "the server does not offer content synchronization (RFC 4533)"
+        if self._session.root_dse.is_389_directory_server:
+            return "389 Directory Server does not tell which entries the filter no longer finds"
         names = [name.lower() for name in self._identity]
         if next((name for name in names if name not in _NOT_OPENLDAPS), None) != KEY_ATTRIBUTE.lower():
             return f"the key is not {KEY_ATTRIBUTE}, by which the protocol names entries that are gone"
         context = self._session.root_dse.naming_context_of(self._request.base)
         if context is None:
             return f"the server names no naming context that holds {self._request.base}"
-        found = read_values(self._session.wire, context, (KEY_ATTRIBUTE, "contextCSN"))
+        found = read_values(self._session.wire, context, _OF_A_CONTEXT)
         csns = _by_server(value.decode("ascii", "replace") for value in found.get("contextcsn", ()))
         uuids = found.get(KEY_ATTRIBUTE.lower(), [])
-        if not csns or not uuids:
-            return f"the server shows this user no contextCSN and {KEY_ATTRIBUTE} of {context}"
-        self._context = _Context(uuids[0], csns)
+        if not csns or not all(found.get(name.lower()) for name in _OF_A_CONTEXT):
+            return f"the server shows this user not all of {', '.join(_OF_A_CONTEXT)} of {context}"
+        self._context = _Context(context, uuids[0], csns)
         return None
 
     def mark(self) -> Cursor | None:
@@ -119,6 +131,7 @@ class ContentSync:
             if batch.result:
                 newest = self._finish(batch.result, entries) or newest
                 break
+        self._expect_nothing_moved(cursor)
         # Without a new cookie nothing of what is asked for has changed.
         self.cursor = self._cursor_of(newest) if newest else cursor
 
@@ -166,6 +179,26 @@ class ContentSync:
         done = read_done(result.controls[SYNC_DONE])
         self.all_listed = not done.deletes
         return done.cookie
+
+    def _expect_nothing_moved(self, cursor: Cursor) -> None:
+        """Raise CursorVoid when an entry that holds others has changed since a cursor: it may have taken them along."""
+        before = _csns_of(cursor.value)
+        search_filter = f"(&({_HOLDS_OTHERS}=TRUE)({_CSN_ATTRIBUTE}>={min(before.values())}))"
+        context = self._context.name if self._context else self._request.base
+        wire = self._session.wire
+        message_id = wire.send(search_op(context, Scope.SUB, search_filter, (_CSN_ATTRIBUTE,)))
+        moved = False
+        while True:
+            batch = wire.read(message_id, SEARCH_DONE)
+            for entry in map(decode_entry, batch.entries):
+                csns = _by_server(
+                    value.decode("ascii", "replace") for value in entry.attributes.get(_CSN_ATTRIBUTE.lower(), ())
+                )
+                moved |= any(csn > before.get(server, "") for server, csn in csns.items())
+            if batch.result:
+                if moved or batch.result.code != SUCCESS:
+                    raise self._void("has changed an entry that holds others, which may have taken them elsewhere")
+                return
 
     def _cursor_of(self, cookie: bytes) -> Cursor | None:
         return Cursor(KIND, cookie, self._server) if _csns_of(cookie) else None

@@ -27,6 +27,7 @@ _ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
 """LDAP_CAP_ACTIVE_DIRECTORY_OID and _ADAM_OID (MS-ADTS, section 3.1.1.3.4.3): a domain controller, or AD LDS."""
 
 _OPEN_LDAP = "OpenLDAProotDSE"
+_DIRECTORY_389 = "389 Project"
 _CATALOGUE_PORTS = {3268, 3269}
 """Of the global catalogue, plain and over TLS; its root DSE is that of the domain controller."""
 
@@ -51,6 +52,11 @@ class RootDse:
     def is_active_directory(self) -> bool:
         """True for Microsoft's servers and those that act as one."""
         return not _ACTIVE_DIRECTORY.isdisjoint(self.supported_capabilities)
+
+    @property
+    def is_389_directory_server(self) -> bool:
+        """True for 389 Directory Server, which FreeIPA is built on as well."""
+        return self.vendor_name == _DIRECTORY_389
 
     @property
     def product(self) -> str | None:
