@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contactsync.errors import DirectoryError, ServerUnavailable
@@ -39,6 +39,8 @@ _ANY_CHANGE = 1 | 2 | 4 | 8
 _ABANDON_REQUEST = 0x50
 _MOST_OCTETS = GREETING_BYTES
 _CHUNK = 1 << 16
+_MOST_READS = 64
+"""Before others get their turn, however much a server sends."""
 _PATIENCE = 1.0
 """Seconds for the rest of a TLS record."""
 
@@ -51,6 +53,25 @@ class _Listening:
     request: SearchRequest
 
 
+class Messages:
+    """Cuts octets into LDAP messages as they come, whoever they are for; knows nothing of sockets."""
+
+    def __init__(self) -> None:
+        self._octets = bytearray()
+
+    def add(self, octets: bytes) -> list[tuple[int, bytes]]:
+        """The id and the protocolOp of each message that is whole now; raises ProtocolViolation."""
+        self._octets += octets
+        found, position = [], 0
+        while (stop := _end_of(self._octets, position)) <= len(self._octets):
+            found.append(_taken_apart(bytes(self._octets[position:stop])))
+            position = stop
+        if stop - position > _MOST_OCTETS:
+            raise ber.not_ldap(f"a message that needs few octets announces {stop - position}")
+        del self._octets[:position]
+        return found
+
+
 class Stream:
     """Listens for changes to what searches find; each is known by a number of the caller's.
 
@@ -60,16 +81,19 @@ class Stream:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._socket = session.connection.socket
-        self._octets = bytearray()
+        self._messages = Messages()
         self._listening: dict[int, _Listening] = {}
         self._confirmed: set[int] = set()
         self._heard: set[int] = set()
 
     @property
     def protocol(self) -> str | None:
-        """What the server offers, the best first; None when it offers nothing."""
+        """What the server offers, the best first; None when it offers nothing.
+
+        389 Directory Server may offer both of the first two, but begins the persist stage with everything there is.
+        """
         offered = self._session.root_dse.supported_controls
-        return next((kind for kind in (SYNC_REQUEST, PERSISTENT_SEARCH, CHANGE_NOTIFICATION) if kind in offered), None)
+        return next((kind for kind in (PERSISTENT_SEARCH, SYNC_REQUEST, CHANGE_NOTIFICATION) if kind in offered), None)
 
     def listen(self, number: int, request: SearchRequest, cursor: Cursor | None) -> bool:
         """Begin to listen; what changed since `cursor`, if the protocol has one, is heard as well.
@@ -93,6 +117,9 @@ class Stream:
             value = sync_request(REFRESH_AND_PERSIST, cursor.value if cursor else None)
             controls = controls_of((SYNC_REQUEST, value))
         elif protocol == PERSISTENT_SEARCH:
+            # It does not tell that an entry is no longer found: what is found must be everything.
+            base, scope = self._session.root_dse.naming_context_of(base) or base, Scope.SUB
+            search_filter = ANYTHING
             only_changes, controls_too = ber.encode(ber.BOOLEAN, ber.TRUE), ber.encode(ber.BOOLEAN, b"\0")
             value = ber.encode(ber.SEQUENCE, ber.encode_integer(_ANY_CHANGE), only_changes, controls_too)
             controls = controls_of((PERSISTENT_SEARCH, value))
@@ -132,8 +159,9 @@ class Stream:
 
     def hear(self) -> set[int]:
         """The numbers of those for which something was heard since the last time; waits for nothing."""
-        while self._receive():
-            self._sort_out()
+        for _ in range(_MOST_READS):
+            if not self._receive():
+                break
         heard, self._heard = self._heard, set()
         return heard
 
@@ -143,12 +171,11 @@ class Stream:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            if self._receive(left):
-                self._sort_out()
+            self._receive(left)
         return True
 
-    def _sort_out(self) -> None:
-        for message_id, op in self._messages():
+    def _sort_out(self, octets: bytes) -> None:
+        for message_id, op in self._messages.add(octets):
             if message_id == 0:
                 raise ServerUnavailable(f"{self._session.server} gave notice that it ends the connection.")
             if message_id not in self._listening:
@@ -163,7 +190,7 @@ class Stream:
                 self._heard |= listening.numbers
 
     def _receive(self, seconds: float = 0.0) -> bool:
-        """Take what is there, or comes in this time; false when nothing is."""
+        """Sort out what is there, or comes in this time; false when nothing is."""
         pending = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
         if not pending and not select.select([self._socket], [], [], seconds)[0]:
             return False
@@ -176,22 +203,8 @@ class Stream:
             raise ServerUnavailable(f"The connection to {self._session.server} broke: {error}.") from None
         if not octets:
             raise ServerUnavailable(f"{self._session.server} closed the connection.")
-        self._octets += octets
+        self._sort_out(octets)
         return True
-
-    def _messages(self) -> Iterator[tuple[int, bytes]]:
-        """The id and the protocolOp of each whole message that is here."""
-        octets, position = bytes(self._octets), 0
-        while (stop := _end_of(octets, position)) <= len(octets):
-            outer = ber.element_at(octets, position, stop)
-            parts = ber.elements(octets, outer.start, outer.stop)
-            if outer.tag != ber.SEQUENCE or len(parts) < 2 or parts[0].tag != ber.INTEGER:  # noqa: PLR2004 -- id and operation
-                raise ber.not_ldap("a message has no id or no operation")
-            yield ber.number_in(octets, parts[0]), octets[parts[0].stop : parts[1].stop]
-            position = stop
-        if stop - position > _MOST_OCTETS:
-            raise ber.not_ldap(f"a message that needs few octets announces {stop - position}")
-        del self._octets[:position]
 
     def _ended(self, op: bytes, request: SearchRequest) -> DirectoryError:
         return search_error(
@@ -199,7 +212,15 @@ class Stream:
         )
 
 
-def _end_of(octets: bytes, position: int) -> int:
+def _taken_apart(message: bytes) -> tuple[int, bytes]:
+    outer = ber.element_at(message, 0, len(message))
+    parts = ber.elements(message, outer.start, outer.stop)
+    if outer.tag != ber.SEQUENCE or len(parts) < 2 or parts[0].tag != ber.INTEGER:  # noqa: PLR2004 -- id and operation
+        raise ber.not_ldap("a message has no id or no operation")
+    return ber.number_in(message, parts[0]), message[parts[0].stop : parts[1].stop]
+
+
+def _end_of(octets: bytearray, position: int) -> int:
     """Where the message at `position` ends, or any place behind the octets that are here while that cannot be told."""
     start = position + 2
     if start > len(octets):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -19,6 +20,7 @@ _NEW_COOKIE, _REFRESH_DELETE, _REFRESH_PRESENT, _ID_SET = 0x80, 0xA1, 0xA2, 0xA3
 _RESPONSE_NAME, _RESPONSE_VALUE = 0x80, 0x81
 _SET = 0x31
 _UUID_OCTETS = 16
+_FALSE = b"\0"
 
 
 class State(IntEnum):
@@ -28,6 +30,9 @@ class State(IntEnum):
     ADD = 1
     MODIFY = 2
     DELETE = 3
+
+
+_STATES = {bytes((state,)): state for state in State}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +80,16 @@ def read_state(value: bytes) -> SyncState:
     parts = _parts(value, ber.SEQUENCE)
     if [tag for tag, _ in parts[:2]] != [ber.ENUMERATED, ber.OCTET_STRING]:
         raise ber.not_ldap("a Sync State Control holds no state")
-    number = int.from_bytes(parts[0][1], "big")
-    if number not in set(State):
-        raise ber.not_ldap(f"a Sync State Control holds the unknown state {number}")
-    return SyncState(State(number), _uuid(parts[1][1]), _first(parts[2:], ber.OCTET_STRING))
+    state = _STATES.get(parts[0][1])
+    if state is None:
+        raise ber.not_ldap("a Sync State Control holds an unknown state")
+    return SyncState(state, _uuid(parts[1][1]), _first(parts[2:], ber.OCTET_STRING))
 
 
 def read_done(value: bytes) -> SyncDone:
     """Out of a Sync Done Control; raises ProtocolViolation."""
     parts = _parts(value, ber.SEQUENCE)
-    return SyncDone(_first(parts, ber.OCTET_STRING), _true(parts))
+    return SyncDone(_first(parts, ber.OCTET_STRING), _boolean(parts, default=False))
 
 
 def read_info(op: bytes) -> SyncInfo | None:
@@ -95,38 +100,57 @@ def read_info(op: bytes) -> SyncInfo | None:
     value = outer[_RESPONSE_VALUE]
     kind = value[0]
     if kind == _NEW_COOKIE:
-        element = ber.element_at(value, 0, len(value))
+        element = _only_element(value)
         return SyncInfo(value[element.start : element.stop])
     parts = _parts(value, kind)
     cookie = _first(parts, ber.OCTET_STRING)
     if kind == _ID_SET:
         uuids = tuple(_uuid(uuid) for tag, ids in parts if tag == _SET for uuid in _octet_strings(ids))
-        return SyncInfo(cookie, uuids, deletes=_true(parts))
+        return SyncInfo(cookie, uuids, deletes=_boolean(parts, default=False))
     if kind in {_REFRESH_DELETE, _REFRESH_PRESENT}:
         # refreshDone is TRUE unless said otherwise.
-        ends = _first(parts, ber.BOOLEAN) != b"\0"
+        ends = _boolean(parts, default=True)
         return SyncInfo(cookie, present_phase=kind == _REFRESH_PRESENT, ends_refresh=ends)
     raise ber.not_ldap(f"a Sync Info Message is of the unknown kind 0x{kind:02x}")
 
 
 def _parts(value: bytes, tag: int) -> list[tuple[int, bytes]]:
     """The tags and the contents of the elements inside the one that `value` is."""
-    outer = ber.element_at(value, 0, len(value))
+    outer = _only_element(value)
     if outer.tag != tag:
         raise ber.not_ldap(f"tag 0x{outer.tag:02x} stands where 0x{tag:02x} belongs")
     return [(part.tag, value[part.start : part.stop]) for part in ber.elements(value, outer.start, outer.stop)]
 
 
-def _octet_strings(value: bytes) -> list[bytes]:
-    return [value[part.start : part.stop] for part in ber.elements(value, 0, len(value))]
+def _only_element(value: bytes) -> ber.Element:
+    element = ber.element_at(value, 0, len(value))
+    if element.stop != len(value):
+        raise ber.not_ldap("something stands behind an element that should be the only one")
+    return element
+
+
+def _octet_strings(value: bytes) -> Iterator[bytes]:
+    """As many as there are: the message that they came in is bounded, and servers may name thousands in one."""
+    position = 0
+    while position < len(value):
+        element = ber.element_at(value, position, len(value))
+        if element.tag != ber.OCTET_STRING:
+            raise ber.not_ldap(f"tag 0x{element.tag:02x} stands where a UUID belongs")
+        yield value[element.start : element.stop]
+        position = element.stop
 
 
 def _first(parts: list[tuple[int, bytes]], wanted: int) -> bytes | None:
     return next((contents for tag, contents in parts if tag == wanted), None)
 
 
-def _true(parts: list[tuple[int, bytes]]) -> bool:
-    return _first(parts, ber.BOOLEAN) not in {None, b"\0"}
+def _boolean(parts: list[tuple[int, bytes]], *, default: bool) -> bool:
+    octets = _first(parts, ber.BOOLEAN)
+    if octets is None:
+        return default
+    if len(octets) != 1:
+        raise ber.not_ldap(f"a BOOLEAN has {len(octets)} octets")
+    return octets != _FALSE
 
 
 def _uuid(octets: bytes) -> bytes:
