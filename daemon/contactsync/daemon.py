@@ -260,7 +260,7 @@ class Daemon:
         try:
             report = self._runner.run(definition_id, trigger)
             if not report.error:
-                self._live.ran(definition_id, report.started_at.timestamp())
+                self._live.ran(definition_id, report)
             return report
         except DefinitionLocked:
             log.debug("run.not_due", definition=definition_id)

@@ -23,19 +23,22 @@ from contactsync.errors import ContactsyncError, ServerUnavailable
 from contactsync.increments import changes_for
 from contactsync.ldap.search import SearchRequest
 from contactsync.ldap.stream import Stream, hear_any
-from contactsync.model import Trigger
+from contactsync.model import Mode, Trigger
 from contactsync.resolve import Resolved, choose_source
 
 if TYPE_CHECKING:
     from contactsync.ldap.changes import Cursor
     from contactsync.ldap.connect import Session
     from contactsync.ldap.mapping import MapLimits
+    from contactsync.model import RunReport
 
 log = structlog.get_logger()
 
 LIVE = "live"
 """What a definition's mode says."""
 
+FULL_SHARE = 0.1
+"""Of the time, at most, goes into full runs of a folder whose directory cannot say what changed."""
 BATCH_SECONDS = 0.02
 """How long changes gather before a run asks for them; a change that comes alone waits no longer than this."""
 _TICK_SECONDS = 1.0
@@ -71,6 +74,8 @@ class LiveFolders:
         self._guard = threading.Lock()
         self._listeners: dict[tuple[object, ...], _Listener] = {}
         self._states: dict[int, LiveState] = {}
+        self._asked_at: dict[int, float] = {}
+        self._pauses: dict[int, float] = {}
 
     def follow(self, definitions: Iterable[Resolved]) -> None:
         """Listen for these definitions as they are now, and for no others."""
@@ -87,7 +92,9 @@ class LiveFolders:
                 else:
                     self._listeners[key].replace(group)
             wanted = {number for group in groups.values() for number in group}
-            self._states = {number: state for number, state in self._states.items() if number in wanted}
+            for known in (self._states, self._asked_at, self._pauses):
+                for number in known.keys() - wanted:
+                    del known[number]
         for listener in over:
             listener.stop()
 
@@ -101,10 +108,14 @@ class LiveFolders:
         with self._guard:
             return dict(self._states)
 
-    def ran(self, definition_id: int, started_at: float) -> None:
-        """A run that started at this Unix time has asked for what changed."""
+    def ran(self, definition_id: int, report: RunReport) -> None:
+        """A run has asked for what changed."""
+        started_at = report.started_at.timestamp()
         with self._guard:
             state = self._states.get(definition_id)
+            if state:
+                full = report.mode is Mode.FULL
+                self._pauses[definition_id] = sum(report.seconds.values()) / FULL_SHARE if full else 0.0
             if state and state.behind_since is not None and state.behind_since <= started_at:
                 self._states[definition_id] = LiveState(state.listening_since, state.reason)
 
@@ -114,12 +125,19 @@ class LiveFolders:
             for number in numbers:
                 self._states[number] = state
 
-    def heard(self, definition_id: int) -> None:
-        """Something changed for a definition: have it run."""
+    def heard(self, definition_id: int, now: float) -> float:
+        """Something changed for a definition: when it may run, in monotonic seconds."""
         with self._guard:
             state = self._states.get(definition_id, LiveState())
             if state.behind_since is None:
                 self._states[definition_id] = LiveState(state.listening_since, state.reason, time.time())
+            rested = self._asked_at.get(definition_id, now) + self._pauses.get(definition_id, 0.0)
+        return max(now + BATCH_SECONDS, rested)
+
+    def ask(self, definition_id: int) -> None:
+        """Have a definition run."""
+        with self._guard:
+            self._asked_at[definition_id] = time.monotonic()
         self._ask(definition_id, Trigger.LIVE)
 
 
@@ -128,10 +146,6 @@ class _Waiting:
     """What was heard and not yet asked for: when each definition may run, in monotonic seconds."""
 
     due: dict[int, float] = field(default_factory=dict)
-
-    def add(self, numbers: Iterable[int], now: float) -> None:
-        for number in numbers:
-            self.due.setdefault(number, now + BATCH_SECONDS)
 
     def take(self, now: float) -> list[int]:
         ripe = [number for number, due in self.due.items() if due <= now]
@@ -210,10 +224,11 @@ class _Listener:
         waiting = _Waiting()
         while not self._over.is_set():
             heard = hear_any(ears.streams, waiting.seconds(time.monotonic()))
-            waiting.add(heard, time.monotonic())
+            for number in heard - waiting.due.keys():
+                waiting.due[number] = self._folders.heard(number, time.monotonic())
             for number in waiting.take(time.monotonic()):
                 if number in self._group:
-                    self._folders.heard(number)
+                    self._folders.ask(number)
             self._renew(ears)
 
     def _renew(self, ears: _Ears | None) -> None:
@@ -263,8 +278,8 @@ class _Ears:
                 self.streams.append(Stream(self._open_session(resolved)))
                 if not self.streams[-1].listen(number, request, cursor):
                     raise ServerUnavailable(f"{self.server} does not begin to tell what changes.")
-            self._folders.note([number], LiveState(listening_since=time.time()))
-            self._folders.heard(number)
+            self._folders.note([number], LiveState(listening_since=time.time(), behind_since=time.time()))
+            self._folders.ask(number)
 
     def forget(self, number: int) -> None:
         """Listen no more for a definition."""

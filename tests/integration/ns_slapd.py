@@ -27,6 +27,10 @@ _TEMPLATES = Path("/usr/share/dirsrv/data")
 _DEFAULTS = Path("/etc/dirsrv")
 _BACKEND = "userRoot"
 _FOLDERS = ("config", "config/schema", "run", "log", "lock", "tmp", "db", "ldif", "bak", "inst")
+_CHANGELOG_PLUGINS = {
+    "Retro Changelog Plugin": "\nnsslapd-attribute: nsuniqueid:targetUniqueId",
+    "Content Synchronization": "",
+}
 
 
 def why_not() -> str:
@@ -43,18 +47,23 @@ class NsSlapd(PrivateServer):
 
     `admin_dn` may do everything. An ACI lets `reader_dn` and `limited_dn` read everything; `limited_dn` gets no more
     than LIMIT entries out of one search or page. `nobody_dn` may bind, and no ACI is about it.
+
+    With `changelog` it keeps a Retro Changelog and offers content synchronization (RFC 4533).
     """
 
     program = "ns-slapd"
     start_seconds = 30.0
 
-    def __init__(self, directory: Path, *, suffix: str = "dc=example,dc=test", ldif: str = "") -> None:
+    def __init__(
+        self, directory: Path, *, suffix: str = "dc=example,dc=test", ldif: str = "", changelog: bool = False
+    ) -> None:
         super().__init__(directory, suffix=suffix)
         self.admin_dn, self.admin_password = "cn=Directory Manager", secrets.token_urlsafe(16)
         self.reader_dn, self.reader_password = f"cn=reader,{suffix}", secrets.token_urlsafe(16)
         self.nobody_dn, self.nobody_password = f"cn=nobody,{suffix}", secrets.token_urlsafe(16)
         self.limited_dn, self.limited_password = f"cn=limited,{suffix}", secrets.token_urlsafe(16)
         self._ldif = ldif
+        self._changelog = changelog
         self._config = directory / "config"
 
     def fill(self) -> None:
@@ -109,8 +118,10 @@ class NsSlapd(PrivateServer):
         text = re.sub(r"%(\w+)%", lambda token: self._tokens()[token[1]], text)
         ours = (
             f"nsslapd-listenhost: {LOOPBACK}\nnsslapd-securelistenhost: {LOOPBACK}\n"
-            f"nsslapd-security: on\nnsslapd-securePort: {self.tls_port}\n"
+            f"nsslapd-defaultnamingcontext: {self.suffix}\nnsslapd-security: on\nnsslapd-securePort: {self.tls_port}\n"
         )
+        for plugin, more in _CHANGELOG_PLUGINS.items() if self._changelog else ():
+            text = re.sub(rf"(?ms)^(dn: cn={plugin},.*?^nsslapd-pluginenabled: )off$", rf"\1on{more}", text, count=1)
         return text.replace(f"nsslapd-port: {self.port}\n", f"nsslapd-port: {self.port}\n{ours}")
 
     def _tokens(self) -> dict[str, str]:

@@ -58,7 +58,7 @@ class Following:
 
     def _run(self, definition_id: int, trigger: Trigger) -> RunReport:
         report = self.runner.run(definition_id, trigger)
-        self.live.ran(definition_id, report.started_at.timestamp())
+        self.live.ran(definition_id, report)
         self.reports.append(report)
         return report
 
