@@ -469,6 +469,26 @@ def test_a_user_who_may_not_read_up_to_where_the_server_is_gets_everything(
     increment(folder, deleted=1)
 
 
+def test_a_server_that_was_killed_hides_nothing(folder: SyncedFolder, server: PrivateSlapd) -> None:
+    """It comes back with a contextCSN that is older than its entries, which it then gives to no increment."""
+    server.stop()
+    server.start()
+    increment(folder)
+    admin = server.connection()
+    staff = [someone() for _ in range(3)]
+    for person in staff[:2]:
+        admin.add(person.dn, attributes=person.attributes)
+    admin.unbind()
+    server.kill()
+    server.start()
+    assert full(folder, "newer than its contextCSN").counts.inserted == 2
+    full(folder, "newer than its contextCSN")
+    admin = server.connection()
+    admin.add(staff[2].dn, attributes=staff[2].attributes)
+    admin.unbind()
+    increment(folder, inserted=1)
+
+
 def dump(server: PrivateSlapd) -> bytes:
     """All that the server holds, as its own tools back it up."""
     server.stop()

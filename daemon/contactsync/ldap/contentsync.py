@@ -8,12 +8,15 @@ each has to be of the form that slapd makes, and no newer than the server's own 
 
 Nor does slapd tell of what lies below an entry that was renamed or moved: those entries did not change, only their
 names did, and whether the search finds them. So when an entry that holds others has changed at all, everything is read.
+
+And a slapd that was ended by force takes its contextCSN from its last checkpoint and hides what is newer until the next
+change. So entries that are newer than the contextCSN have everything read as well.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -97,7 +100,7 @@ class ContentSync:
         if context is None:
             return f"the server names no naming context that holds {self._request.base}"
         found = read_values(self._session.wire, context, _OF_A_CONTEXT)
-        csns = _by_server(value.decode("ascii", "replace") for value in found.get("contextcsn", ()))
+        csns = _by_server(_texts(found.get("contextcsn", ())))
         uuids = found.get(KEY_ATTRIBUTE.lower(), [])
         if not csns or not all(found.get(name.lower()) for name in _OF_A_CONTEXT):
             return f"the server shows this user not all of {', '.join(_OF_A_CONTEXT)} of {context}"
@@ -114,6 +117,7 @@ class ContentSync:
     def since(self, cursor: Cursor) -> Iterator[Changed]:
         """See Changes."""
         if self._is_up_to_date(cursor):
+            self._expect_all_told(cursor)
             self.cursor = cursor
             return
         control = controls_of((SYNC_REQUEST, sync_request(REFRESH_ONLY, cursor.value)))
@@ -131,7 +135,7 @@ class ContentSync:
             if batch.result:
                 newest = self._finish(batch.result, entries) or newest
                 break
-        self._expect_nothing_moved(cursor)
+        self._expect_all_told(cursor)
         # Without a new cookie nothing of what is asked for has changed.
         self.cursor = self._cursor_of(newest) if newest else cursor
 
@@ -180,25 +184,37 @@ class ContentSync:
         self.all_listed = not done.deletes
         return done.cookie
 
-    def _expect_nothing_moved(self, cursor: Cursor) -> None:
-        """Raise CursorVoid when an entry that holds others has changed since a cursor: it may have taken them along."""
-        before = _csns_of(cursor.value)
-        search_filter = f"(&({_HOLDS_OTHERS}=TRUE)({_CSN_ATTRIBUTE}>={min(before.values())}))"
+    def _expect_all_told(self, cursor: Cursor) -> None:
+        """Raise CursorVoid when there may be changes that the server keeps to itself (see the top of this file)."""
+        before, now = _csns_of(cursor.value), self._context.csns if self._context else {}
+        newest: dict[str, str] = {}
+        for attributes in self._changed_since(min(before.values()), max(now.values())):
+            csns = _by_server(_texts(attributes.get(_CSN_ATTRIBUTE.lower(), ())))
+            if b"TRUE" in attributes.get(_HOLDS_OTHERS.lower(), ()) and _any_newer(csns, before):
+                raise self._void("has changed an entry that holds others, which may have taken them elsewhere")
+            newest |= {server: max(csn, newest.get(server, "")) for server, csn in csns.items()}
+        if _any_newer(newest, now) and _any_newer(newest, self._read_csns()):
+            raise self._void("has entries that are newer than its contextCSN: it may have been ended by force")
+
+    def _changed_since(self, holding: str, any_at_all: str) -> list[dict[str, list[bytes]]]:
+        """The entries that hold others and changed since one CSN, and all those that changed since another."""
+        search_filter = f"(|(&({_HOLDS_OTHERS}=TRUE)({_CSN_ATTRIBUTE}>={holding}))({_CSN_ATTRIBUTE}>={any_at_all}))"
         context = self._context.name if self._context else self._request.base
         wire = self._session.wire
-        message_id = wire.send(search_op(context, Scope.SUB, search_filter, (_CSN_ATTRIBUTE,)))
-        moved = False
+        message_id = wire.send(search_op(context, Scope.SUB, search_filter, (_CSN_ATTRIBUTE, _HOLDS_OTHERS)))
+        found: list[dict[str, list[bytes]]] = []
         while True:
             batch = wire.read(message_id, SEARCH_DONE)
-            for entry in map(decode_entry, batch.entries):
-                csns = _by_server(
-                    value.decode("ascii", "replace") for value in entry.attributes.get(_CSN_ATTRIBUTE.lower(), ())
-                )
-                moved |= any(csn > before.get(server, "") for server, csn in csns.items())
+            found += [decode_entry(entry).attributes for entry in batch.entries]
             if batch.result:
-                if moved or batch.result.code != SUCCESS:
-                    raise self._void("has changed an entry that holds others, which may have taken them elsewhere")
-                return
+                if batch.result.code != SUCCESS:
+                    raise self._void(f"does not say what else has changed ({batch.result})")
+                return found
+
+    def _read_csns(self) -> dict[str, str]:
+        """What the server's contextCSN is at this moment."""
+        context = self._context.name if self._context else self._request.base
+        return _by_server(_texts(read_values(self._session.wire, context, ("contextCSN",)).get("contextcsn", ())))
 
     def _cursor_of(self, cookie: bytes) -> Cursor | None:
         return Cursor(KIND, cookie, self._server) if _csns_of(cookie) else None
@@ -239,6 +255,14 @@ def _csns_of(cookie: bytes) -> dict[str, str]:
     csns = whole["csns"].split(";")
     found = _by_server(csns)
     return found if len(found) == len(csns) else {}
+
+
+def _texts(values: Iterable[bytes]) -> Iterator[str]:
+    return (value.decode("ascii", "replace") for value in values)
+
+
+def _any_newer(csns: dict[str, str], than: dict[str, str]) -> bool:
+    return any(csn > than.get(server, "") for server, csn in csns.items())
 
 
 def _by_server(csns: Iterator[str] | Sequence[str]) -> dict[str, str]:
