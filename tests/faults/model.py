@@ -29,6 +29,7 @@ class Definition:
     mapping: str = "preset"
     max_delete_count: int | None = None
     allow_empty: bool = False
+    mode: str = "full"
 
     @property
     def source(self) -> tuple[str | None, str | None]:

@@ -8,14 +8,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from contactsync.model import Outcome
 from tests.acceptance.conftest import DaemonProcess
 from tests.faults.oracle import brought, recomputed
-from tests.faults.trial import Trial, faults, repeatable
+from tests.faults.trial import Trial, everything, faults, repeatable
 from tests.faults.world import World, wait_until
 from tests.integration.folders import SyncedFolder, change
 from tests.integration.proxy import Fault, Harm, Proxy
 
+MODES = ["full", "incremental"]
 SWAPPED = {"fields": {"title": "sn", "nickname": "title"}}
 """A mapping that asks for the same attributes as the preset, so that no entry looks different to it."""
 _UNFINISHED = "SELECT 1 FROM contactsync.sync_runs WHERE definition_id = %s AND finished_at IS NULL"
@@ -25,9 +28,9 @@ _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'contacts
 class _KilledDaemon:
     """The real daemon with one folder of `world`, which it runs when it is asked to."""
 
-    def __init__(self, world: World, place: Path) -> None:
+    def __init__(self, world: World, place: Path, mode: str) -> None:
         self.world = world
-        self.folder: SyncedFolder = world.folder("plain")
+        self.folder: SyncedFolder = world.folder("plain", mode=mode)
         self.folder.edit(password_sealed=None, password_ref="env:READER")
         settings = {"CONTACTSYNC_DIRECTORY__PAGE_SIZE": "10", "CONTACTSYNC_DIRECTORY__RETRY_BASE_SECONDS": "0.1"}
         self.daemon = DaemonProcess(world.through, place, READER=world.slapd.reader_password, **settings)
@@ -66,7 +69,7 @@ class _KilledDaemon:
         With `remapped` it is killed while it follows an edited mapping, which is set back before it returns.
         """
         change(self.world.slapd)
-        before, files, runs = self.folder.rows(), self._files(), len(self.runs())
+        before, files, runs = everything(self.folder), self._files(), len(self.runs())
         proxy.arm(fault, lambda: self.daemon.send(signal.SIGKILL))
         if remapped:
             self.folder.edit(mapping=SWAPPED)
@@ -93,7 +96,7 @@ class _KilledDaemon:
         applied = any(run["outcome"] == "changed" for run in runs)
         self.found["new" if applied else "old"] += 1
         if not applied:
-            assert self.folder.rows() == before
+            assert everything(self.folder) == before
             return
         wanted = recomputed(self.world.slapd)
         if remapped:
@@ -104,22 +107,23 @@ class _KilledDaemon:
         return set(self.state.rglob("*"))
 
 
-def test_a_daemon_that_is_killed(troubled: World, seed: str, times: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_daemon_that_is_killed(troubled: World, seed: str, times: int, tmp_path: Path, mode: str) -> None:
     """At any octet that it exchanges with either server; the next start closes the record and goes on."""
-    killed = _KilledDaemon(troubled, tmp_path)
+    killed = _KilledDaemon(troubled, tmp_path, mode)
     try:
         killed.daemon.start()
         assert killed.settle()["outcome"] == "changed"
         ways: list[tuple[Proxy, dict[bool, int]]] = [
             (proxy, killed.measure(proxy)) for proxy in (troubled.plain, troubled.database)
         ]
-        random = Random(f"{seed}/daemon")  # noqa: S311 -- repeatable, not secret
+        random = Random(f"{seed}/daemon/{mode}")  # noqa: S311 -- repeatable, not secret
         for remapped in (True, False):
             # What closes the record: all is done, and only the record does not know it.
             killed.kill_at(
                 troubled.database, Fault(Harm.KILL, to_server=True, after=0, at=b"WITH finished AS"), remapped=remapped
             )
-        for _ in range(10 * times):
+        for _ in range(5 * times):
             proxy, totals = random.choice([ways[0], ways[1], ways[1]])
             to_server, remapped = random.choice([True, False]), random.choice([True, False, False])
             fault = Fault(Harm.KILL, to_server, random.randrange(totals[to_server]))
@@ -132,9 +136,10 @@ def test_a_daemon_that_is_killed(troubled: World, seed: str, times: int, tmp_pat
         killed.daemon.end()
 
 
-def test_a_directory_that_is_killed(troubled: World, seed: str, times: int) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_directory_that_is_killed(troubled: World, seed: str, times: int, mode: str) -> None:
     """At any octet of a run; it is there again at once, and the run's next attempt may succeed."""
-    folder = troubled.folder("starttls")
+    folder = troubled.folder("starttls", mode=mode)
     trial = Trial(troubled, folder, troubled.plain)
     assert folder.run().outcome is Outcome.CHANGED
 
@@ -142,15 +147,16 @@ def test_a_directory_that_is_killed(troubled: World, seed: str, times: int) -> N
         troubled.slapd.kill()
         troubled.slapd.start()
 
-    for number, fault in enumerate(faults(seed, trial.measure(), each=3 * times, harms=[Harm.KILL])):
+    for number, fault in enumerate(faults(seed, trial.measure(), each=2 * times, harms=[Harm.KILL])):
         with repeatable(fault, seed):
             trial.run(fault, kill, retry_attempts=1 + number % 2)
     assert trial.tried.outcomes.keys() == {Outcome.CHANGED, Outcome.FAILED}, trial.tried
 
 
-def test_a_postgresql_that_is_killed(troubled: World, seed: str, times: int) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_postgresql_that_is_killed(troubled: World, seed: str, times: int, mode: str) -> None:
     """One of its processes, so that it recovers by itself, or all of it, so that it is started again."""
-    folder = troubled.folder("plain")
+    folder = troubled.folder("plain", mode=mode)
     trial = Trial(troubled, folder, troubled.database)
     assert folder.run().outcome is Outcome.CHANGED
 

@@ -5,6 +5,7 @@ After every step the folder is what a plain recomputation says (tests/faults/mod
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
@@ -27,11 +28,11 @@ from psycopg.rows import dict_row
 from contactsync.errors import ContactsyncError, DatabaseError
 from contactsync.guard import GuardLimits
 from contactsync.ldap.sessions import SessionCache
-from contactsync.model import Trigger
+from contactsync.model import Mode, Trigger
 from contactsync.operations.holds import approve, open_plan, reject
 from contactsync.operations.undo import undo
 from contactsync.runner import Runner
-from tests.faults.chances import BASES, FILTERS, QUICK, UNITS, texts
+from tests.faults.chances import BASES, FILTERS, MODES, QUICK, UNITS, texts
 from tests.faults.directory import ChangingDirectory
 from tests.faults.model import ALWAYS_ALLOW, DELETE_SHARE, MAPPINGS, Expected, Folder
 from tests.faults.oracle import Contact, recomputed
@@ -44,6 +45,7 @@ _EDITS = {
     field: f"UPDATE contactsync.contacts SET {field} = %s WHERE folder_id = %s AND source_key = %s"  # noqa: S608
     for field in ("title", "notes", "city", "nickname")
 }
+_COLUMNS = ["filter", "base", "mapping", "max_delete_count", "allow_empty", "mode"]
 _LATEST = "SELECT * FROM contactsync.sync_runs WHERE folder_id = %s ORDER BY run_id DESC LIMIT 1"
 
 
@@ -51,6 +53,7 @@ class DirectoryAndFolder(ChangingDirectory):
     """One folder from its first run on; every example has a folder of its own."""
 
     person: ClassVar[psycopg.Connection[dict[str, Any]]]
+    modes: ClassVar[Counter[Mode]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,11 +74,11 @@ class DirectoryAndFolder(ChangingDirectory):
         self.delete_all()
         wait_until(lambda: not self.world.leftovers(self.folder), lambda: f"{self.world.leftovers(self.folder)}")
 
-    @initialize(mapping=st.sampled_from(sorted(MAPPINGS)))
-    def choose_mapping(self, mapping: str) -> None:
+    @initialize(mapping=st.sampled_from(sorted(MAPPINGS)), mode=st.sampled_from(MODES))
+    def choose(self, mapping: str, mode: str) -> None:
         """The first run goes by any of them."""
-        self.model.definition.mapping = mapping
-        self.folder.edit(mapping=MAPPINGS[mapping])
+        self.model.definition.mapping, self.model.definition.mode = mapping, mode
+        self.folder.edit(mapping=MAPPINGS[mapping], mode=mode)
 
     @rule(
         filter=st.sampled_from(FILTERS),
@@ -83,7 +86,8 @@ class DirectoryAndFolder(ChangingDirectory):
         mapping=st.sampled_from(sorted(MAPPINGS)),
         most=st.sampled_from([None, 0, 1, 500]),
         allow_empty=st.booleans(),
-        which=st.sets(st.sampled_from(["filter", "base", "mapping", "max_delete_count", "allow_empty"]), min_size=1),
+        mode=st.sampled_from(MODES),
+        which=st.sets(st.sampled_from(_COLUMNS), min_size=1),
     )
     def edit(self, which: set[str], most: int | None, **values: Any) -> None:
         """Some of the definition's fields are edited."""
@@ -135,6 +139,7 @@ class DirectoryAndFolder(ChangingDirectory):
         expected, before = self.model.expect(self._found()), deepcopy(self.model)
         report = self.runner.run(self.folder.definition_id, Trigger.MANUAL)
         event(f"run: {expected.outcome}")
+        self.modes[report.mode] += 1
         assert report.outcome.value == expected.outcome, report.error or report.held_reason
         counts = report.counts
         assert (counts.inserted, counts.updated, counts.deleted) == _numbers(expected)
@@ -281,3 +286,4 @@ def test_the_folder_is_always_what_a_plain_recomputation_says(times: int, seed: 
             print_blob=True,
         ),
     )
+    assert DirectoryAndFolder.modes.keys() == {Mode.FULL, Mode.INCREMENTAL}

@@ -22,6 +22,7 @@ CONNECTION = tuple(harm for harm in Harm if harm is not Harm.KILL)
 """What happens to a connection while both sides live."""
 _NEW_RUNS = "SELECT * FROM contactsync.sync_runs WHERE definition_id = %s AND run_id > %s ORDER BY run_id"
 _LAST_RUN = "SELECT coalesce(max(run_id), 0) AS run_id FROM contactsync.sync_runs"
+_CURSOR = "SELECT * FROM contactsync.sync_cursors WHERE definition_id = %s"
 _HISTORY = "SELECT action FROM contactsync.contact_changes WHERE folder_id = %s AND run_id = %s"
 _COUNTS = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 
@@ -95,7 +96,7 @@ class Trial:
         """Change something, make a run with the fault, look, and make one without. None: no run could be begun."""
         folder = self.folder
         change(self.world.slapd)
-        before, held = folder.rows(), brought(folder)
+        before, held = everything(folder), brought(folder)
         last = folder.query(_LAST_RUN)[0]["run_id"]
         self.world.refresh_pool()
         killed: Future[object] = Future()
@@ -137,7 +138,7 @@ class Trial:
 
     def _expect_truth(self, last: int, report: RunReport | None, before: dict[str, list[dict[str, Any]]]) -> None:
         """The folder is the old or the new one, whole, and the run's row says which."""
-        folder, after = self.folder, self.folder.rows()
+        folder, after = self.folder, everything(self.folder)
         rows = folder.query(_NEW_RUNS, folder.definition_id, last)
         assert len(rows) <= 1
         applied = bool(rows) and rows[0]["outcome"] == "changed"
@@ -176,6 +177,11 @@ class Trial:
         self.tried.outcomes[report.outcome if report else "not begun"] += 1
         if report is None or report.outcome is not Outcome.CHANGED:
             self.tried.stages[self._stage] += 1
+
+
+def everything(folder: SyncedFolder) -> dict[str, list[dict[str, Any]]]:
+    """All that a run changes in a folder, with up to where it is in step: that is never ahead of the contacts."""
+    return folder.rows() | {"cursor": folder.query(_CURSOR, folder.definition_id)}
 
 
 def _fulfil(future: Future[object], act: Callable[[], object]) -> None:

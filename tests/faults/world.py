@@ -21,6 +21,8 @@ from tests.integration.proxy import Proxy
 from tests.integration.streams import LDAP_LENGTHS, POSTGRESQL_LENGTHS
 
 SOCKET = ".s.PGSQL.5432"
+SESSION_LOG = 20
+"""Few enough deletions that the directory forgets some of them."""
 PATIENCE = 20.0
 """Seconds after which something that should have ended is said to be left behind."""
 _LEFT_IN_DATABASE = """
@@ -52,11 +54,12 @@ class World:
     pool: Pool
 
     def folder(self, way: str, **columns: Any) -> SyncedFolder:
-        """A folder whose definition goes to the directory in clear text, by StartTLS or by LDAPS."""
+        """A folder whose definition goes to the directory in clear text, by StartTLS or by LDAPS, and reads it all."""
         proxy = self.directory(way)
         scheme = "ldaps" if way == "ldaps" else "ldap"
         columns.setdefault("query", f"{scheme}://127.0.0.1:{proxy.port}/{self.slapd.suffix}")
         columns.setdefault("tls", "none" if way == "plain" else "auto")
+        columns.setdefault("mode", "full")
         return SyncedFolder(self.conninfo, self.pool, self.slapd, **columns)
 
     def directory(self, way: str) -> Proxy:
@@ -103,7 +106,7 @@ def world(place: Path, ldif: str = "") -> Iterator[World]:
     """Start everything."""
     with ExitStack() as stack:
         postgres = stack.enter_context(FragilePostgres(stack.enter_context(short_directory())))
-        slapd = stack.enter_context(PrivateSlapd(place / "slapd", ldif=ldif))
+        slapd = stack.enter_context(PrivateSlapd(place / "slapd", ldif=ldif, session_log=SESSION_LOG))
         conninfo = postgres.new_database()
         ours = stack.enter_context(short_directory())
         target = Path(str(conninfo_to_dict(conninfo)["host"])) / SOCKET
