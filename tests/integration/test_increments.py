@@ -475,16 +475,16 @@ def test_a_server_that_was_killed_hides_nothing(folder: SyncedFolder, server: Pr
     server.start()
     increment(folder)
     admin = server.connection()
-    staff = [someone() for _ in range(3)]
-    for person in staff[:2]:
+    staff = [someone() for _ in range(5)]
+    for person in staff[:4]:
         admin.add(person.dn, attributes=person.attributes)
     admin.unbind()
     server.kill()
     server.start()
-    assert full(folder, "newer than its contextCSN").counts.inserted == 2
+    assert full(folder, "newer than its contextCSN").counts.inserted == 4
     full(folder, "newer than its contextCSN")
     admin = server.connection()
-    admin.add(staff[2].dn, attributes=staff[2].attributes)
+    admin.add(staff[4].dn, attributes=staff[4].attributes)
     admin.unbind()
     increment(folder, inserted=1)
 

@@ -9,8 +9,8 @@ each has to be of the form that slapd makes, and no newer than the server's own 
 Nor does slapd tell of what lies below an entry that was renamed or moved: those entries did not change, only their
 names did, and whether the search finds them. So when an entry that holds others has changed at all, everything is read.
 
-And a slapd that was ended by force takes its contextCSN from its last checkpoint and hides what is newer until the next
-change. So entries that are newer than the contextCSN have everything read as well.
+And a slapd that was ended by force comes back with a contextCSN that is too old, and hides what is newer until the next
+change (seen with 2.5.13). So entries that are newer than the contextCSN have everything read as well.
 """
 
 from __future__ import annotations
