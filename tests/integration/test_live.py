@@ -137,6 +137,25 @@ def test_every_change_arrives_by_itself(following: Callable[[int], Following], a
     assert {(report.trigger, report.mode) for report in caused} == {(Trigger.LIVE, Mode.INCREMENTAL)}
 
 
+def test_who_is_below_an_entry_that_is_moved_follows_it_at_once(
+    following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """The server says nothing of them, only of the entry above."""
+    number = next(_numbers)
+    above, below = f"ou=above {number},{server.people_base}", f"ou=team {number},{server.people_base}"
+    person = someone()
+    for dn in (above, below):
+        admin.add(dn, "organizationalUnit")
+    admin.add(f"uid=member,{below}", attributes=person.attributes | {"uid": ["member"]})
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    live.expect_in_step(folder)
+    admin.modify_dn(below, f"ou=team {number}", new_superior=above)
+    live.expect_in_step(folder)
+    assert f"uid=member,ou=team {number},{above}" in {dn for dn, _, _ in folder.contacts()}
+
+
 def test_folders_of_one_server_and_user_share_a_connection(
     following: Callable[[int], Following], admin: ldap3.Connection
 ) -> None:

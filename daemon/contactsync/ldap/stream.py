@@ -35,6 +35,10 @@ _MOST_NOTIFICATIONS = 5
 _CONFIRM_SECONDS = 2.0
 """slapd lets a connection have half as many searches as it has threads, and says nothing to those beyond."""
 
+_CONTAINERS = "".join(
+    f"(objectClass={name})" for name in ("organizationalUnit", "organization", "dcObject", "locality", "country")
+)
+"""When one is moved, who is below it moves along, and nothing is said of them."""
 _ANY_CHANGE = 1 | 2 | 4 | 8
 _ABANDON_REQUEST = 0x50
 _MOST_OCTETS = GREETING_BYTES
@@ -116,6 +120,7 @@ class Stream:
         if protocol == SYNC_REQUEST:
             value = sync_request(REFRESH_AND_PERSIST, cursor.value if cursor else None)
             controls = controls_of((SYNC_REQUEST, value))
+            search_filter = f"(|{search_filter}{_CONTAINERS})"
         elif protocol == PERSISTENT_SEARCH:
             # It does not tell that an entry is no longer found: what is found must be everything.
             base, scope = self._session.root_dse.naming_context_of(base) or base, Scope.SUB
