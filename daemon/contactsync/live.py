@@ -113,9 +113,12 @@ class LiveFolders:
         started_at = report.started_at.timestamp()
         with self._guard:
             state = self._states.get(definition_id)
-            if state:
-                full = report.mode is Mode.FULL
-                self._pauses[definition_id] = sum(report.seconds.values()) / FULL_SHARE if full else 0.0
+            if state and report.mode is Mode.FULL:
+                # Where one full run follows another, the next will be one as well.
+                again = definition_id in self._pauses
+                self._pauses[definition_id] = sum(report.seconds.values()) / FULL_SHARE if again else 0.0
+            else:
+                self._pauses.pop(definition_id, None)
             if state and state.behind_since is not None and state.behind_since <= started_at:
                 self._states[definition_id] = LiveState(state.listening_since, state.reason)
 

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 
 import ldap3
@@ -154,6 +155,22 @@ def test_who_is_below_an_entry_that_is_moved_follows_it_at_once(
     admin.modify_dn(below, f"ou=team {number}", new_superior=above)
     live.expect_in_step(folder)
     assert f"uid=member,ou=team {number},{above}" in {dn for dn, _, _ in folder.contacts()}
+
+
+def test_a_full_run_delays_no_increment(following: Callable[[int], Following], admin: ldap3.Connection) -> None:
+    """However long it took: those that follow take no time to speak of."""
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    live.expect_in_step(folder)
+    increment, full = live.reports[-1], replace(live.reports[0], mode=Mode.FULL, seconds={"search": 600.0})
+    for report in (replace(increment, mode=Mode.INCREMENTAL), full):
+        live.live.ran(folder.definition_id, report)
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    live.expect_in_step(folder)
+    admin.delete(person.dn)
+    live.expect_in_step(folder)
 
 
 def test_folders_of_one_server_and_user_share_a_connection(
