@@ -105,7 +105,7 @@ class Stream:
         False when the server takes no more on this connection.
         """
         protocol = self.protocol
-        if protocol == CHANGE_NOTIFICATION and self._join(number, request):
+        if protocol != SYNC_REQUEST and self._join(number, request):
             return True
         if protocol == CHANGE_NOTIFICATION and len(self._listening) >= _MOST_NOTIFICATIONS:
             return False
@@ -116,26 +116,23 @@ class Stream:
         return True
 
     def _send(self, number: int, request: SearchRequest, cursor: Cursor | None, protocol: str | None) -> None:
-        base, scope, search_filter = request.base, request.scope, request.filter
+        # But for content synchronization they take no filter, or do not tell that an entry is no longer found.
+        base, scope, search_filter = self._watched(request), Scope.SUB, ANYTHING
         if protocol == SYNC_REQUEST:
+            base, scope, search_filter = request.base, request.scope, f"(|{request.filter}{_CONTAINERS})"
             value = sync_request(REFRESH_AND_PERSIST, cursor.value if cursor else None)
             controls = controls_of((SYNC_REQUEST, value))
-            search_filter = f"(|{search_filter}{_CONTAINERS})"
         elif protocol == PERSISTENT_SEARCH:
-            # It does not tell that an entry is no longer found: what is found must be everything.
-            base, scope = self._session.root_dse.naming_context_of(base) or base, Scope.SUB
-            search_filter = ANYTHING
             only_changes, controls_too = ber.encode(ber.BOOLEAN, ber.TRUE), ber.encode(ber.BOOLEAN, b"\0")
             value = ber.encode(ber.SEQUENCE, ber.encode_integer(_ANY_CHANGE), only_changes, controls_too)
             controls = controls_of((PERSISTENT_SEARCH, value))
         else:
             controls = controls_of(*((kind, None) for kind in (CHANGE_NOTIFICATION, SHOW_DELETED)))
-            base, scope, search_filter = self._watched(request), Scope.SUB, ANYTHING  # it takes no other
         op = search_op(base, scope, search_filter, NO_ATTRIBUTES)
         self._listening[self._session.wire.send(op, controls)] = _Listening({number}, request)
 
     def _join(self, number: int, request: SearchRequest) -> bool:
-        """Let one notification do for all that watch the same naming context."""
+        """Let one search do for all that watch the same naming context."""
         for listening in self._listening.values():
             if self._watched(listening.request) == self._watched(request):
                 listening.numbers.add(number)
@@ -143,9 +140,9 @@ class Stream:
         return False
 
     def _watched(self, request: SearchRequest) -> str:
-        """Where Active Directory is to notify of changes: who leaves the base for elsewhere changes elsewhere.
+        """Where changes are to be told: who leaves the base for elsewhere changes elsewhere.
 
-        It takes the root of a naming context everywhere; below it, it has not always taken a subtree.
+        Active Directory takes the root of a naming context everywhere; below it, it has not always taken a subtree.
         """
         return self._session.root_dse.naming_context_of(request.base) or request.base
 
