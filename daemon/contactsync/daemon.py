@@ -108,6 +108,7 @@ class Daemon:
             schedule=self._schedule,
             dispatcher=self._dispatcher,
             watch=self._watch,
+            live=self._live,
             workers=settings.scheduler.workers,
         )
         self._control = ControlServer(create_app(self._controls()), self._hub, listening)
@@ -237,6 +238,7 @@ class Daemon:
             dispatcher=self._dispatcher,
             schedule=self._schedule,
             hub=self._hub,
+            live=self._live,
             workers=self._settings.scheduler.workers,
             started_at=self._started_at,
             problems=self._problems,

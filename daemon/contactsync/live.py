@@ -64,6 +64,15 @@ class LiveState:
     behind_since: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LiveNow:
+    """How the live folders do: how many are listened for and how many are not, and how far the last one is behind."""
+
+    listening: int
+    deaf: int
+    behind_seconds: float
+
+
 class LiveFolders:
     """Listens for the definitions whose mode is live; any thread may call it."""
 
@@ -107,6 +116,15 @@ class LiveFolders:
         """How each definition is listened for, by its id."""
         with self._guard:
             return dict(self._states)
+
+    @property
+    def now(self) -> LiveNow:
+        """How they do at this moment."""
+        states = self.states.values()
+        listening = sum(state.listening_since is not None for state in states)
+        since = min((state.behind_since for state in states if state.behind_since is not None), default=None)
+        behind = 0.0 if since is None else max(0.0, time.time() - since)
+        return LiveNow(listening, len(states) - listening, behind)
 
     def ran(self, definition_id: int, report: RunReport) -> None:
         """A run has asked for what changed."""

@@ -13,6 +13,7 @@ from contactsync.store.pool import Pool, connection_of
 
 if TYPE_CHECKING:
     from contactsync.dispatch import Dispatcher
+    from contactsync.live import LiveFolders
     from contactsync.scheduling import Schedule
     from contactsync.store.watch import DefinitionWatch
     from contactsync.timetable import Timetable
@@ -26,17 +27,22 @@ class Gauge:
     schedule: Schedule
     dispatcher: Dispatcher
     watch: DefinitionWatch
+    live: LiveFolders
     workers: int
     _due: dict[int, tuple[Timetable, datetime, datetime | None]] = field(default_factory=dict)
 
     def __call__(self) -> DaemonNow:
         """How everything does at this moment."""
+        live = self.live.now
         return DaemonNow(
             definitions=self._definitions() if self.watch.caught_up else None,
             workers=self.workers,
             workers_busy=len(self.dispatcher.running),
             waiting=self.dispatcher.waiting,
             reconnects=self.watch.losses,
+            live_listening=live.listening,
+            live_deaf=live.deaf,
+            live_behind_seconds=live.behind_seconds,
         )
 
     def _definitions(self) -> list[DefinitionNow] | None:

@@ -51,6 +51,9 @@ class DaemonNow:
     workers_busy: int
     waiting: int
     reconnects: int
+    live_listening: int = 0
+    live_deaf: int = 0
+    live_behind_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -180,6 +183,13 @@ def _of_the_daemon(now: DaemonNow) -> Iterator[Metric]:
         ("contactsync_workers", "Runs that can go on at once.", now.workers),
         ("contactsync_workers_busy", "Runs that go on.", now.workers_busy),
         ("contactsync_definitions_waiting", "Definitions that wait for a worker or for their server.", now.waiting),
+        ("contactsync_live_listening", "Live folders whose directory tells what changes.", now.live_listening),
+        ("contactsync_live_deaf", "Live folders that go by their schedule, since nothing is told.", now.live_deaf),
+        (
+            "contactsync_live_behind_seconds",
+            "Since when something was heard that no run asked for.",
+            now.live_behind_seconds,
+        ),
     ):
         yield GaugeMetricFamily(name, text, value=value)
     yield CounterMetricFamily(

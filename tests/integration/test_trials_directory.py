@@ -105,13 +105,18 @@ def test_a_limit_of_500_entries_deletes_nobody_of_700(
 
 @pytest.mark.parametrize("first_load", [True, False])
 def test_a_server_killed_between_two_pages_and_started_again(
-    make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd, *, first_load: bool
+    make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd, proxy: Proxy, *, first_load: bool
 ) -> None:
-    """The run begins anew and succeeds; what its first attempt staged is left out."""
-    folder = make_folder(directory)
+    """The run begins anew and succeeds; what its first attempt staged is left out.
+
+    The pages come slowly, or all of them might be read ahead before the second is looked at.
+    """
+    query = f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}"
+    folder = make_folder(directory, query=query, tls="none")
     if not first_load:
         folder.run()
         change(directory)
+    proxy.pace = 0.001
 
     def crash() -> None:
         directory.kill()

@@ -43,7 +43,16 @@ class Daemon:
     """A daemon whose state a test sets."""
 
     def __init__(self) -> None:
-        self.now = DaemonNow(definitions=[STAFF], workers=8, workers_busy=2, waiting=5, reconnects=1)
+        self.now = DaemonNow(
+            definitions=[STAFF],
+            workers=8,
+            workers_busy=2,
+            waiting=5,
+            reconnects=1,
+            live_listening=3,
+            live_deaf=4,
+            live_behind_seconds=0.5,
+        )
         self.metrics = Metrics(lambda: self.now)
 
     def ran(self, outcome: Outcome, **details: object) -> None:
@@ -117,6 +126,8 @@ def test_states_and_times_are_looked_up(daemon: Daemon) -> None:
     assert of_staff("success_due_timestamp_seconds") not in samples
     assert (samples["contactsync_workers"], samples["contactsync_workers_busy"]) == (8, 2)
     assert (samples["contactsync_definitions_waiting"], samples["contactsync_database_reconnects_total"]) == (5, 1)
+    live = [samples[f"contactsync_live_{name}"] for name in ("listening", "deaf", "behind_seconds")]
+    assert live == [3, 4, 0.5]
 
 
 def test_a_certificate_stays_known_between_runs(daemon: Daemon) -> None:

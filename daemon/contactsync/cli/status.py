@@ -123,9 +123,17 @@ def _daemon(status: Mapping[str, Any]) -> str:
         f"running, process {live['pid']}",
         f"synchronizing {', '.join(running)}" if running else "",
         f"{live['waiting']:,} waiting" if live["waiting"] else "",
+        _following(live["live"]),
         *live["problems"],
     ]
     return "; ".join(word for word in words if word)
+
+
+def _following(live: Mapping[str, Any]) -> str:
+    """How the live folders do; nothing when there are none."""
+    behind = f", {live['behind_seconds']:.1f} s behind" if live["behind_seconds"] else ""
+    deaf = f", {live['deaf']:,} by schedule only" if live["deaf"] else ""
+    return f"{live['listening']:,} live{behind}{deaf}" if live["listening"] or live["deaf"] else ""
 
 
 def _database(status: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from contactsync.control.documents import Reloaded
 from contactsync.control.events import EventHub
 from contactsync.control.problems import NotThere
 from contactsync.dispatch import Dispatcher
+from contactsync.live import LiveFolders
 from contactsync.model import Definition
 from contactsync.runner import Runner
 from contactsync.scheduling import Schedule
@@ -34,6 +35,7 @@ class Controls:
     dispatcher: Dispatcher
     schedule: Schedule
     hub: EventHub
+    live: LiveFolders
     workers: int
     started_at: datetime
     problems: Callable[[], list[str]]

@@ -253,6 +253,14 @@ class NextRun(Ref):
     at: datetime
 
 
+class Live(BaseModel):
+    """How the folders do that follow their directory at once."""
+
+    listening: int
+    deaf: int = Field(description="Those that go by their schedule, since the directory tells them nothing.")
+    behind_seconds: float = Field(description="Since when something was heard that no run has asked for yet.")
+
+
 class Status(BaseModel):
     """The daemon at a glance."""
 
@@ -268,6 +276,7 @@ class Status(BaseModel):
     running: list[RunNow]
     waiting: int = Field(description="Definitions that wait for a worker or for their server's turn.")
     next_run: NextRun | None
+    live: Live
 
 
 class Health(BaseModel):

@@ -14,6 +14,7 @@ from contactsync.control.documents import (
     Definition,
     Folder,
     Health,
+    Live,
     NextRun,
     RunNow,
     Runs,
@@ -50,6 +51,7 @@ def status(controls: Given) -> Status:
         running=_running(controls),
         waiting=controls.dispatcher.waiting,
         next_run=_next_run(controls),
+        live=Live(**asdict(controls.live.now)),
     )
 
 
