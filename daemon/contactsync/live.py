@@ -39,7 +39,7 @@ LIVE = "live"
 
 FULL_SHARE = 0.1
 """Of the time, at most, goes into full runs of a folder whose directory cannot say what changed."""
-BATCH_SECONDS = 0.02
+BATCH_SECONDS = 0.01
 """How long changes gather before a run asks for them; a change that comes alone waits no longer than this."""
 _TICK_SECONDS = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0

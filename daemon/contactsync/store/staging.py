@@ -110,11 +110,10 @@ class Staging:
     def _create(self) -> None:
         if self._created:
             return
-        # An attempt that failed in the middle may have left its own.
-        self._connection.execute(statement("drop_run_tables"))
-        self._connection.execute(composed("create_staging", columns=self._columns.staged_definitions))
-        for create in statement("create_plan_tables").split(";\n"):
-            self._connection.execute(create)
+        # An attempt that failed in the middle may have left its own. All in one, since small runs wait for it.
+        create = composed("create_staging", columns=self._columns.staged_definitions)
+        parts = [sql.SQL(statement("drop_run_tables")), create, sql.SQL(statement("create_plan_tables"))]
+        self._connection.execute(sql.SQL(";\n").join(parts))
         self._created = True
 
 

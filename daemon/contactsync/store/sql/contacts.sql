@@ -9,7 +9,7 @@ FROM contactsync.contacts
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 
 -- name: create_staging
-CREATE TEMPORARY TABLE staged (source_key text, source_dn text, fingerprint bytea, {columns});
+CREATE TEMPORARY TABLE staged (source_key text, source_dn text, fingerprint bytea, {columns})
 
 -- name: create_plan_tables
 CREATE TEMPORARY TABLE unseen (fingerprint bytea);

@@ -3,7 +3,7 @@
 SELECT kind, value, server, context, extract(epoch FROM now() - full_at)::float8,
        EXISTS (SELECT FROM contactsync.contacts AS c
                WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
-                 AND octet_length(c.fingerprint) <> 16)
+                 AND octet_length(c.fingerprint) = 8)
 FROM contactsync.sync_cursors
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 
