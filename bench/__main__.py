@@ -73,13 +73,13 @@ def _options() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--entries", type=int, default=100_000, help="people of the main comparison (100000)")
-    add("--sizes", type=_sizes, default=[10_000, 300_000], help="other sizes to see the growth at (10000,300000)")
+    add("--sizes", type=_sizes, default=[10_000, 200_000], help="other sizes to see the growth at (10000,200000)")
     add("--pairs", type=int, default=3, help="turns of each kind of run with ldapsearch (3)")
     add("--large-pairs", type=int, default=1, help="the same for sizes above --entries (1)")
     add("--rival-pairs", type=int, default=1, help="turns of each of the others; 0 leaves them out (1)")
     add("--folders", type=int, default=10_000, help="many small folders; 0 leaves them out (10000)")
     add("--idle-seconds", type=float, default=10, help="how long to watch the idle daemon with them (10)")
-    add("--live-seconds", type=float, default=60, help="how long a live folder is watched; 0 leaves it out (60)")
+    add("--live-seconds", type=float, default=30, help="how long a live folder is watched; 0 leaves it out (30)")
     add("--output", type=Path, default=Path("docs/performance"), help="where to write (docs/performance)")
     return parser.parse_args()
 
