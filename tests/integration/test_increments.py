@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -133,7 +134,7 @@ def test_who_enters_and_leaves_the_filter_comes_and_goes(
 def test_a_restarted_server_and_a_log_that_is_too_short_lose_nothing(
     folder: SyncedFolder, server: PrivateSlapd
 ) -> None:
-    """Sixty come and go where fifty are remembered, and the server forgets the rest by itself."""
+    """Sixty come and go where fifty are remembered, and a server that was started anew is read as a whole."""
     staff = [someone() for _ in range(60)]
     admin = server.connection()
     for person in staff:
@@ -144,14 +145,38 @@ def test_a_restarted_server_and_a_log_that_is_too_short_lose_nothing(
     increment(folder, deleted=55)
     admin.delete(staff[55].dn)
     admin.unbind()
-    server.stop()
-    server.start()
-    increment(folder, deleted=1)
+    start_anew(server, server.stop)
+    assert full(folder, "was started anew").counts.deleted == 1
     admin = server.connection()
     for person in staff[56:]:
         admin.delete(person.dn)
     admin.unbind()
     increment(folder, deleted=4)
+
+
+def test_who_was_deleted_just_before_the_server_was_killed_leaves_the_folder(
+    folder: SyncedFolder, server: PrivateSlapd
+) -> None:
+    """It comes back with no memory of it, and nothing in it is newer than the cursor."""
+    person = someone()
+    admin = server.connection()
+    admin.add(person.dn, attributes=person.attributes)
+    admin.unbind()
+    start_anew(server, server.stop)
+    assert full(folder).counts.inserted == 1
+    admin = server.connection()
+    admin.delete(person.dn)
+    admin.unbind()
+    start_anew(server, server.kill)
+    assert full(folder, "was started anew").counts.deleted == 1
+    increment(folder)
+
+
+def start_anew(server: PrivateSlapd, end: Callable[[], None]) -> None:
+    """End a server and start it, in another second than before: it tells its start to the second."""
+    end()
+    time.sleep(1.1)
+    server.start()
 
 
 @pytest.mark.parametrize(
@@ -417,6 +442,7 @@ def test_a_server_that_was_restored_from_a_backup_has_everything_read(
 ) -> None:
     """Who came since the backup is gone; also when it has changed since then as often as before."""
     backup = dump(server)
+    folder.run()
     lost, stays = someone(), someone()
     admin = server.connection()
     admin.add(lost.dn, attributes=lost.attributes)
@@ -446,7 +472,7 @@ def test_another_server_at_the_same_address_has_everything_read(folder: SyncedFo
 def test_a_user_who_may_not_read_up_to_where_the_server_is_gets_everything(
     folder: SyncedFolder, server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """The server takes the right away, and gives it back: the cursor of before is as good as it was."""
+    """The server takes the right away, and gives it back."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     increment(folder, inserted=1)
@@ -463,25 +489,26 @@ def test_a_user_who_may_not_read_up_to_where_the_server_is_gets_everything(
     again = server.connection()
     again.delete(person.dn)
     again.unbind()
-    server.stop()
-    config.write_text(text)
-    server.start()
-    increment(folder, deleted=1)
+
+    def give_back() -> None:
+        server.stop()
+        config.write_text(text)
+
+    start_anew(server, give_back)
+    assert full(folder).counts.deleted == 1
 
 
 def test_a_server_that_was_killed_hides_nothing(folder: SyncedFolder, server: PrivateSlapd) -> None:
     """It comes back with a contextCSN that is older than its entries, which it then gives to no increment."""
-    server.stop()
-    server.start()
-    increment(folder)
+    start_anew(server, server.stop)
+    full(folder)
     admin = server.connection()
     staff = [someone() for _ in range(5)]
     for person in staff[:4]:
         admin.add(person.dn, attributes=person.attributes)
     admin.unbind()
-    server.kill()
-    server.start()
-    assert full(folder, "newer than its contextCSN").counts.inserted == 4
+    start_anew(server, server.kill)
+    assert full(folder, "was started anew").counts.inserted == 4
     full(folder, "newer than its contextCSN")
     admin = server.connection()
     admin.add(staff[4].dn, attributes=staff[4].attributes)

@@ -10,7 +10,8 @@ Nor does slapd tell of what lies below an entry that was renamed or moved: those
 names did, and whether the search finds them. So when an entry that holds others has changed at all, everything is read.
 
 And a slapd that was ended by force comes back with a contextCSN that is too old, and hides what is newer until the next
-change (seen with 2.5.13). So entries that are newer than the contextCSN have everything read as well.
+change (seen with 2.5.13). So entries that are newer than the contextCSN have everything read as well. A deletion leaves
+no entry that could be newer; so a cursor ends with the process that gave it.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ _NOT_OPENLDAPS = {"nsuniqueid"}
 
 _OF_A_CONTEXT = (KEY_ATTRIBUTE, "contextCSN", _CSN_ATTRIBUTE, _HOLDS_OTHERS)
 
+_SUBSCHEMA, _STARTED = "cn=Subschema", "createTimestamp"
+"""slapd makes the entry of its schema when it starts, and says in it when that was, to the second."""
+_STARTED_AT = b" started "
+
 _CSN = r"\d{14}\.\d{6}Z#[0-9a-f]{6}#(?P<sid>[0-9a-f]{3})#[0-9a-f]{6}"
 _ONE_CSN = re.compile(_CSN)
 _COOKIE = re.compile(rf"rid=\d{{3}}(?:,sid=[0-9a-f]{{3}})?,csn=(?P<csns>{_CSN.replace('(?P<sid>', '(?:')}(?:;[^;,]+)*)")
@@ -66,11 +71,15 @@ _VOID = {
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """A naming context: its name, its head's identity, and the newest CSN of each of the servers that write to it."""
+    """A naming context: its name, its head's identity, and the newest CSN of each of the servers that write to it.
+
+    `started` is when the server was.
+    """
 
     name: str
     uuid: bytes
     csns: dict[str, str]
+    started: bytes
 
 
 class ContentSync:
@@ -99,12 +108,20 @@ class ContentSync:
         context = self._session.root_dse.naming_context_of(self._request.base)
         if context is None:
             return f"the server names no naming context that holds {self._request.base}"
+        schema = self._session.root_dse.subschema_subentry or _SUBSCHEMA
+        started = read_values(self._session.wire, schema, (_STARTED,)).get(_STARTED.lower())
+        if not started:
+            return f"the server does not show this user when it was started ({_STARTED} of {schema})"
+        return self._look_at(context, started[0])
+
+    def _look_at(self, context: str, started: bytes) -> str | None:
+        """Learn how far the naming context is, or why that cannot be told."""
         found = read_values(self._session.wire, context, _OF_A_CONTEXT)
         csns = _by_server(_texts(found.get("contextcsn", ())))
         uuids = found.get(KEY_ATTRIBUTE.lower(), [])
         if not csns or not all(found.get(name.lower()) for name in _OF_A_CONTEXT):
             return f"the server shows this user not all of {', '.join(_OF_A_CONTEXT)} of {context}"
-        self._context = _Context(context, uuids[0], csns)
+        self._context = _Context(context, uuids[0], csns, started)
         return None
 
     def mark(self) -> Cursor | None:
@@ -141,18 +158,20 @@ class ContentSync:
 
     @property
     def _server(self) -> bytes:
-        return self._context.uuid if self._context else b""
+        return self._context.uuid + _STARTED_AT + self._context.started if self._context else b""
 
     def _is_up_to_date(self, cursor: Cursor) -> bool:
         """Whether nothing at all has changed since; raises CursorVoid for a cursor that cannot be of this server."""
         now = self._context.csns if self._context else {}
-        if cursor.kind != KIND or cursor.server != self._server:
+        if cursor.kind != KIND or cursor.server.partition(_STARTED_AT)[0] != self._server.partition(_STARTED_AT)[0]:
             raise self._void("holds other data than those that the cursor is of")
         before = _csns_of(cursor.value)
         if not before:
             raise self._void("has never given such a cursor")
         if not before.keys() <= now.keys() or any(now[server] < before[server] for server in before):
             raise self._void("is older than the cursor: it may have been restored from a backup")
+        if cursor.server != self._server:
+            raise self._void("was started anew since, and may have forgotten what was deleted just before")
         return before == now
 
     def _changed(self, batch: Batch) -> tuple[Changed, bytes | None]:

@@ -16,6 +16,7 @@ _ATTRIBUTES = (
     "namingContexts",
     "defaultNamingContext",
     "schemaNamingContext",
+    "subschemaSubentry",
     "supportedControl",
     "supportedCapabilities",
     "supportedExtension",
@@ -39,6 +40,7 @@ class RootDse:
     naming_contexts: tuple[str, ...] = ()
     default_naming_context: str | None = None
     schema_naming_context: str | None = None
+    subschema_subentry: str | None = None
     supported_controls: frozenset[str] = frozenset()
     supported_capabilities: frozenset[str] = frozenset()
     supported_extensions: frozenset[str] = frozenset()
@@ -124,6 +126,7 @@ def _root_dse(attributes: dict[str, list[str]]) -> RootDse:
         naming_contexts=tuple(name for name in attributes.get("namingcontexts", ()) if name),
         default_naming_context=first("defaultnamingcontext"),
         schema_naming_context=first("schemanamingcontext"),
+        subschema_subentry=first("subschemasubentry"),
         supported_controls=frozenset(attributes.get("supportedcontrol", ())),
         supported_capabilities=frozenset(attributes.get("supportedcapabilities", ())),
         supported_extensions=frozenset(attributes.get("supportedextension", ())),
