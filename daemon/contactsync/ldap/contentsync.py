@@ -143,15 +143,20 @@ class ContentSync:
         message_id = wire.send(search_op(request.base, request.scope, request.filter, request.attributes), control)
         newest: bytes | None = None
         entries = 0
+        gone = present = False
         while True:
             batch = wire.read(message_id, SEARCH_DONE, detailed=True)
             changed, cookie = self._changed(batch)
             newest = cookie or newest
             entries += len(changed.entries)
+            gone, present = gone or bool(changed.gone), present or bool(changed.present)
             yield changed
             if batch.result:
                 newest = self._finish(batch.result, entries) or newest
                 break
+        if gone if self.all_listed else present:
+            # One phase may follow the other (RFC 4533, section 3.3.2), but then nobody's absence says anything.
+            raise self._void("named both who is gone and who is there")
         self._expect_all_told(cursor)
         # Without a new cookie nothing of what is asked for has changed.
         self.cursor = self._cursor_of(newest) if newest else cursor
