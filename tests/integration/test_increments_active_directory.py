@@ -14,6 +14,7 @@ import ldap3
 import pytest
 
 from contactsync.demo.private_server import PrivateServer
+from contactsync.ldap import usnchanges
 from contactsync.model import Mode, Outcome, RunReport
 from tests.integration.folders import SyncedFolder
 from tests.integration.samba import DISABLED, NORMAL, SUFFIX, PrivateSamba
@@ -368,3 +369,15 @@ def test_twelve_folders_follow_at_once_over_one_notification(
     finally:
         live.stop()
     assert {report.outcome for report in live.reports} <= {Outcome.CHANGED, Outcome.UNCHANGED}
+
+
+def test_more_changes_than_are_worth_asking_for_have_everything_read(
+    samba: PrivateSamba, unit: str, folder: SyncedFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the same connection, on which pages of changes may be on their way; at the first attempt."""
+    monkeypatch.setattr(usnchanges, "MOST_CHANGED", 3)
+    monkeypatch.setattr(usnchanges, "PAGE_SIZE", 2)
+    for number in range(8):
+        samba.add(f"One of many {number}", under=unit)
+    report = full(folder, unit, "more than 3 changed objects")
+    assert (report.counts.inserted, report.attempts) == (8, 1)

@@ -63,4 +63,7 @@ class Changes(Protocol):
         """The cursor of this moment, for a full search that begins now; None when the server tells none."""
 
     def since(self, cursor: Cursor) -> Iterator[Changed]:
-        """What changed since a cursor; raises CursorVoid, DirectoryError."""
+        """What changed since a cursor; raises CursorVoid, DirectoryError.
+
+        After CursorVoid nothing is on its way any more: everything is then read over the same connection.
+        """

@@ -33,11 +33,11 @@ KEY_ATTRIBUTE = "objectGUID"
 
 _CURSOR = re.compile(r"usn=([1-9]\d{0,18}),at=(\d{14})(?:,who=([0-9a-f]{32}))?", re.ASCII)
 _TIME = "%Y%m%d%H%M%S"
-_PAGE = 1000
+PAGE_SIZE = 1000
 """MaxPageSize, as it is unless somebody changed it ([MS-ADTS], section 3.1.1.3.4.6)."""
 _AT_ONCE = 100
 """Objects that one filter names: some thousand octets."""
-_MOST_CHANGED = 5000
+MOST_CHANGED = 5000
 """Objects, beyond which it is quicker to read everything."""
 _FEW = 5
 _SHORTEST_LIFETIME = 60
@@ -181,7 +181,7 @@ class UsnChanges:
         names = "".join(sorted(f"(lDAPDisplayName={name.partition(';')[0]})" for name in asked))
         shown = ("lDAPDisplayName", "linkID", "systemFlags")
         silent = set()
-        for entry in read_some(self._session.wire, schema, Scope.ONE, f"(|{names})", shown, most=_PAGE):
+        for entry in read_some(self._session.wire, schema, Scope.ONE, f"(|{names})", shown, most=PAGE_SIZE):
             name, link, flags = (_first(entry, attribute) for attribute in shown)
             if int(link or 0) % 2 or int(flags or 0) & _CONSTRUCTED:
                 return f"{name} changes with other entries, and an entry's own number does not tell"
@@ -223,18 +223,21 @@ class UsnChanges:
     ) -> Iterator[Entry]:
         """Whatever is found, and in `found` the objectGUID of each."""
         attributes = (KEY_ATTRIBUTE, "objectClass", "isDeleted")
-        request = SearchRequest(base, Scope.SUB, search_filter, attributes, _PAGE, deleted=deleted)
+        request = SearchRequest(base, Scope.SUB, search_filter, attributes, PAGE_SIZE, deleted=deleted)
         for batch in read_on(self._session, request):
+            if len(found) > MOST_CHANGED:
+                continue  # the next page is on its way already
             for entry in map(decode_entry, batch.entries):
                 found.update(dict.fromkeys(entry.attributes.get(KEY_ATTRIBUTE.lower(), ())))
                 yield entry
-            if len(found) > _MOST_CHANGED:
-                raise self._void(f"has more than {_MOST_CHANGED:,} changed objects, so that reading all is quicker")
+        if len(found) > MOST_CHANGED:
+            raise self._void(f"has more than {MOST_CHANGED:,} changed objects, so that reading all is quicker")
 
     def _as_they_are(self, guids: list[bytes]) -> Changed:
         """Those of the objects that the definition asks for, whole; the others are gone."""
         named = "".join(f"({KEY_ATTRIBUTE}={_escaped(guid)})" for guid in guids)
-        request = replace(self._request, filter=f"(&{check_filter(self._request.filter)}(|{named}))", page_size=_PAGE)
+        these = f"(&{check_filter(self._request.filter)}(|{named}))"
+        request = replace(self._request, filter=these, page_size=PAGE_SIZE)
         changed = Changed()
         here: set[bytes] = set()
         for batch in read_on(self._session, request):
