@@ -17,7 +17,7 @@ from contactsync.demo.people import Person, make_people, write_people
 from contactsync.demo.slapd import DEBIAN_PROGRAMS, PrivateSlapd
 from contactsync.doctor.result import Status
 from contactsync.doctor.walk import check
-from contactsync.model import Mode, Outcome, RunReport
+from contactsync.model import Counts, Mode, Outcome, RunReport
 from contactsync.store.holds import decide, read_held_plan
 from tests.integration.folders import BRISK, SyncedFolder, people
 
@@ -239,6 +239,23 @@ def test_a_contact_that_somebody_deleted_here_comes_back(folder: SyncedFolder) -
         folder.definition_id,
     )
     assert full(folder).counts.inserted == 1
+    increment(folder)
+
+
+def test_a_contact_that_is_deleted_here_during_an_increment_comes_back(
+    folder: SyncedFolder, admin: ldap3.Connection
+) -> None:
+    """The run's own cursor does not take the place of the one that the deletion has made void."""
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    deletions = iter(["DELETE FROM contactsync.contacts WHERE source_dn LIKE 'uid=%%' AND definition_id = %s"])
+
+    def delete(stage: str, _counts: Counts) -> None:
+        for statement in deletions if stage == "search" else ():
+            folder.query(statement, folder.definition_id)
+
+    assert folder.run(delete).mode is Mode.INCREMENTAL
+    assert full(folder, "No run before").counts.inserted > 1
     increment(folder)
 
 

@@ -38,10 +38,13 @@ def read_cursor(connection: Connection[Any], definition: Definition) -> KeptCurs
 
 
 def set_cursor(connection: Connection[Any], definition: Definition, cursor: KeptCursor, *, full: bool) -> None:
-    """Keep a cursor, in the transaction of the changes that it stands for. Raises DatabaseError."""
+    """Keep a cursor, in the transaction of the changes that it stands for; `full` after everything was read.
+
+    Otherwise it moves the one that there is. Raises DatabaseError.
+    """
     values = {"kind": cursor.kind, "value": cursor.value, "server": cursor.server, "context": cursor.context}
     with translated():
-        connection.execute(statement("set_cursor"), {**_key(definition), **values, "full": full})
+        connection.execute(statement("set_cursor" if full else "move_cursor"), {**_key(definition), **values})
 
 
 def drop_cursor(connection: Connection[Any], definition: Definition) -> None:
