@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from contactsync.ldap.changes import Changed, Changes, Cursor, CursorVoid
 from contactsync.ldap.contentsync import ContentSync
 from contactsync.ldap.usnchanges import UsnChanges
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from contactsync.ldap.search import SearchRequest
     from contactsync.model import Definition
     from contactsync.resolve import Source
-
-log = structlog.get_logger()
 
 FULL = "full"
 AT_ONCE = frozenset({"incremental", "live"})

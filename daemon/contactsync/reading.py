@@ -108,6 +108,7 @@ class Reader:
     def read(self, resolved: Resolved, password: str | None) -> Snapshot:
         """One attempt. Raises DirectoryError, DatabaseError, RunCancelled."""
         self._report.attempts += 1
+        self._report.why_full = None
         self._enter("connect")
         with open_directory(resolved, self._options, password, self._deadline, self._connect) as session:
             self._report.server = session.server
