@@ -26,9 +26,9 @@ from ldap3.utils.asn1 import decode_message_fast, decoder
 from contactsync.errors import ProtocolViolation, ServerUnavailable
 from contactsync.ldap.cut import Cutter
 from contactsync.ldap.entry import decode_entry
+from contactsync.ldap.messages import MessageBuffer
 from contactsync.ldap.request import PAGED_RESULTS, paging_cookie
 from contactsync.ldap.result import Result
-from contactsync.ldap.wire import MessageBuffer
 from tests.messages import BIND_RESPONSE, DONE, EXTENDED_RESPONSE, MESSAGE_ID
 
 LIMIT = 1 << 20

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.ldap.deadline import Deadline
-    from contactsync.ldap.wire import Batch
+    from contactsync.ldap.messages import Batch
     from contactsync.model import RunReport
     from contactsync.runoptions import RunOptions
 

@@ -13,7 +13,7 @@ from tests.fuzz import reader
 from contactsync.ldap import ber
 from contactsync.ldap.cut import Cut, Cutter
 from contactsync.ldap.entry import Entry, decode_entry
-from contactsync.ldap.wire import MessageBuffer
+from contactsync.ldap.messages import MessageBuffer
 
 
 def believes_lengths() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from contactsync.demo.certificates import CertificateFiles, make_certificates
 from contactsync.ldap.deadline import Deadline
-from contactsync.ldap.wire import SEARCH_DONE, Wire
+from contactsync.ldap.messages import SEARCH_DONE
+from contactsync.ldap.wire import Wire
 from tests.messages import MESSAGE_ID, Encoder
 
 ENTRIES = 150

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from contactsync.ldap.messages import Batch
 from contactsync.ldap.search import read_ahead
-from contactsync.ldap.wire import Batch
 
 PAGES = [b"first", b"second", b"third", b"fourth"]
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from contactsync.ldap.entry import decode_entry
+from contactsync.ldap.messages import MessageBuffer
 from contactsync.ldap.request import PAGED_RESULTS, paging_cookie
-from contactsync.ldap.wire import MessageBuffer
 from tests.messages import DONE, ENTRY, MESSAGE_ID, Encoder
 from tests.reading import REFUSED, read
 

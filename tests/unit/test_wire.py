@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contactsync.errors import DirectoryError, ProtocolViolation, ServerUnavailable
+from contactsync.ldap.messages import BIND_RESPONSE, EXTENDED_RESPONSE, SEARCH_DONE, MessageBuffer
 from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie
 from contactsync.ldap.result import Result
-from contactsync.ldap.wire import BIND_RESPONSE, EXTENDED_RESPONSE, SEARCH_DONE, MessageBuffer
 
 LIMIT = 100_000
 MESSAGE_ID = 5

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contactsync.ldap.entry import Entry, decode_entry
+from contactsync.ldap.messages import SEARCH_DONE
 from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie, search_op
 from contactsync.ldap.result import LIMITS, SUCCESS, Result, search_error
-from contactsync.ldap.wire import SEARCH_DONE
 
 if TYPE_CHECKING:
     from contactsync.ldap.connect import Session

@@ -10,11 +10,11 @@ from contactsync.doctor.result import Status, StepResult, failed
 from contactsync.errors import DirectoryError
 from contactsync.ldap.connect import Session
 from contactsync.ldap.logon import check_logon, log_on
+from contactsync.ldap.messages import EXTENDED_RESPONSE
 from contactsync.ldap.opening import close, open_protected
 from contactsync.ldap.request import PAGED_RESULTS, SHOW_DELETED, WHO_AM_I, who_am_i_op
 from contactsync.ldap.result import SUCCESS
 from contactsync.ldap.rootdse import RootDse, read_root_dse
-from contactsync.ldap.wire import EXTENDED_RESPONSE
 from contactsync.model import Auth
 
 if TYPE_CHECKING:

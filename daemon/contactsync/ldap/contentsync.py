@@ -27,6 +27,7 @@ from contactsync.ldap.changes import Changed, Cursor, CursorVoid
 from contactsync.ldap.connect import Session
 from contactsync.ldap.entry import decode_entry
 from contactsync.ldap.lookup import read_values
+from contactsync.ldap.messages import SEARCH_DONE, SEARCH_ENTRY, Batch, Detail
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import controls_of, search_op
 from contactsync.ldap.result import LIMITS, SUCCESS, Result, search_error
@@ -42,7 +43,6 @@ from contactsync.ldap.syncinfo import (
     read_state,
     sync_request,
 )
-from contactsync.ldap.wire import SEARCH_DONE, SEARCH_ENTRY, Batch, Detail
 
 KIND = "content-sync"
 KEY_ATTRIBUTE = "entryUUID"

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from contactsync.errors import AccessRefused, CredentialsRefused, DefinitionError, DirectoryError, ServerUnavailable
+from contactsync.ldap.messages import BIND_RESPONSE
 from contactsync.ldap.request import sasl_bind_op
 from contactsync.ldap.result import (
     SASL_IN_PROGRESS,
@@ -25,7 +26,7 @@ from contactsync.ldap.result import (
     Result,
     bind_error,
 )
-from contactsync.ldap.wire import BIND_RESPONSE, Wire
+from contactsync.ldap.wire import Wire
 
 _MECHANISM = "GSSAPI"
 _NO_LAYER = 0x01

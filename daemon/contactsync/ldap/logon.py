@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contactsync.errors import ContactsyncError, DefinitionError, DirectoryError
 from contactsync.ldap.kerberos import kerberos_bind
+from contactsync.ldap.messages import BIND_RESPONSE
 from contactsync.ldap.options import ConnectOptions
 from contactsync.ldap.request import bind_op, sasl_bind_op
 from contactsync.ldap.result import SUCCESS, Result, bind_error
-from contactsync.ldap.wire import BIND_RESPONSE, Wire
+from contactsync.ldap.wire import Wire
 from contactsync.model import Auth
 
 

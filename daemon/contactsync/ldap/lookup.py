@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contactsync.ldap.entry import Entry, decode_entry
+from contactsync.ldap.messages import SEARCH_DONE
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import paging_control, search_op
 from contactsync.ldap.result import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
-from contactsync.ldap.wire import SEARCH_DONE, Wire
+from contactsync.ldap.wire import Wire
 
 ANYTHING = "(objectClass=*)"
 _HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}

@@ -13,12 +13,13 @@ from ldap3.core.exceptions import LDAPException
 from contactsync.errors import AccessRefused, DirectoryError, ServerTimeout, ServerUnavailable
 from contactsync.ldap.address import ServerAddress
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.messages import EXTENDED_RESPONSE
 from contactsync.ldap.names import addresses_of
 from contactsync.ldap.options import ConnectOptions
 from contactsync.ldap.request import start_tls_op
 from contactsync.ldap.result import SUCCESS
 from contactsync.ldap.tls import CheckedTls, handshake_error
-from contactsync.ldap.wire import EXTENDED_RESPONSE, Wire
+from contactsync.ldap.wire import Wire
 from contactsync.model import Tls
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from contactsync.errors import IncompleteSnapshot
 from contactsync.ldap import ber
 from contactsync.ldap.entry import RANGE_OPTION, attribute_at, dn_text, open_entry, without_range
+from contactsync.ldap.messages import SEARCH_DONE, Batch
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import search_op
 from contactsync.ldap.result import SUCCESS, Result
 from contactsync.ldap.typed import shown
-from contactsync.ldap.wire import SEARCH_DONE, Batch
 
 if TYPE_CHECKING:
     from contactsync.ldap.connect import Session

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from contactsync.ldap.entry import Entry, decode_entry
+from contactsync.ldap.messages import SEARCH_DONE
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie, search_op
 from contactsync.ldap.result import SUCCESS
-from contactsync.ldap.wire import SEARCH_DONE, Wire
+from contactsync.ldap.wire import Wire
 
 USER_ACCOUNT_CONTROL = "userAccountControl"
 EXCHANGE_HIDDEN = "msExchHideFromAddressLists"

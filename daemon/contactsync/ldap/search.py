@@ -13,11 +13,11 @@ import structlog
 from contactsync.errors import IncompleteSnapshot
 from contactsync.ldap.connect import Session
 from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.messages import SEARCH_DONE, Batch
 from contactsync.ldap.query import Scope
 from contactsync.ldap.ranges import read_whole
 from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie, search_op
 from contactsync.ldap.result import LIMITS, SUCCESS, Result, search_error
-from contactsync.ldap.wire import SEARCH_DONE, Batch
 from contactsync.model import Auth
 
 _log = structlog.get_logger()

@@ -19,10 +19,10 @@ from contactsync.errors import DirectoryError
 from contactsync.ldap.connect import Session, connect
 from contactsync.ldap.deadline import Deadline
 from contactsync.ldap.failover import Outages
+from contactsync.ldap.messages import GREETING_BYTES
 from contactsync.ldap.options import ConnectOptions, TlsOptions
 from contactsync.ldap.query import ServerAddress
 from contactsync.ldap.rootdse import read_root_dse
-from contactsync.ldap.wire import GREETING_BYTES
 from contactsync.model import Auth, Tls
 
 KEEP_SECONDS = 30.0

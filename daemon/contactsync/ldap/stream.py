@@ -17,12 +17,12 @@ from contactsync.ldap import ber
 from contactsync.ldap.changes import Cursor
 from contactsync.ldap.connect import Session
 from contactsync.ldap.lookup import ANYTHING
+from contactsync.ldap.messages import GREETING_BYTES, INTERMEDIATE, SEARCH_DONE, SEARCH_ENTRY, parts_of
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import SHOW_DELETED, controls_of, search_op
 from contactsync.ldap.result import parse_result, search_error
 from contactsync.ldap.search import SearchRequest
 from contactsync.ldap.syncinfo import REFRESH_AND_PERSIST, SYNC_REQUEST, read_info, sync_request
-from contactsync.ldap.wire import GREETING_BYTES, INTERMEDIATE, SEARCH_DONE, SEARCH_ENTRY
 
 PERSISTENT_SEARCH = "2.16.840.1.113730.3.4.3"
 CHANGE_NOTIFICATION = "1.2.840.113556.1.4.528"
@@ -68,7 +68,9 @@ class Messages:
         self._octets += octets
         found, position = [], 0
         while (stop := _end_of(self._octets, position)) <= len(self._octets):
-            found.append(_taken_apart(bytes(self._octets[position:stop])))
+            message = bytes(self._octets[position:stop])
+            ident, op = parts_of(message)[:2]
+            found.append((ber.number_in(message, ident), message[ident.stop : op.stop]))
             position = stop
         if stop - position > _MOST_OCTETS:
             raise ber.not_ldap(f"a message that needs few octets announces {stop - position}")
@@ -212,14 +214,6 @@ class Stream:
         return search_error(
             parse_result(op), server=self._session.server, base=request.base, search_filter=request.filter, entries=0
         )
-
-
-def _taken_apart(message: bytes) -> tuple[int, bytes]:
-    outer = ber.element_at(message, 0, len(message))
-    parts = ber.elements(message, outer.start, outer.stop)
-    if outer.tag != ber.SEQUENCE or len(parts) < 2 or parts[0].tag != ber.INTEGER:  # noqa: PLR2004 -- id and operation
-        raise ber.not_ldap("a message has no id or no operation")
-    return ber.number_in(message, parts[0]), message[parts[0].stop : parts[1].stop]
 
 
 def _end_of(octets: bytearray, position: int) -> int:
