@@ -14,9 +14,8 @@ import psycopg
 from bench.daemon import Daemon, running
 from bench.directory import dn, ldif
 from bench.results import Following, Increment
-from bench.servers import PAGE_SIZE, Servers, started
+from bench.servers import Servers, started
 from bench.telling import say, turns
-from contactsync.store.definitions import add_definition, add_folder
 
 CHANGED = 10
 PER_SECOND = 50
@@ -57,21 +56,8 @@ class _Job:
         self._daemon = daemon
         self._entries = entries
         self._edits = 0
-        slapd = servers.slapd
         with servers.connect() as connection:
-            self._definition_id = add_definition(
-                connection,
-                add_folder(connection, "Everybody", None),
-                {
-                    "query": f"{slapd.url}/{slapd.people_base}",
-                    "bind_user": slapd.reader_dn,
-                    "password_ref": f"file:{servers.password_file}",
-                    "tls": "none",
-                    "schedule": "manual",
-                    "page_size": PAGE_SIZE,
-                    "mode": "incremental",
-                },
-            )
+            self._definition_id = servers.define(connection, mode="incremental")
         daemon.sync(self._definition_id)
         servers.settle()
 

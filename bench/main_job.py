@@ -13,9 +13,8 @@ from bench.checking import CONTACTS, count_equal
 from bench.daemon import Daemon, running
 from bench.directory import Staff
 from bench.results import CHANGED, FIRST, REMAPPED, UNCHANGED, Kind, Size, Turn
-from bench.servers import PAGE_SIZE, Servers
+from bench.servers import Servers
 from bench.telling import say, turns
-from contactsync.store.definitions import add_definition, add_folder
 
 MAPPINGS = [{"fields": {"title": ["title", attribute]}} for attribute in ("employeeType", "carLicense")]
 """Attributes that nobody has, so that each mapping is another one and gives the same contacts."""
@@ -103,23 +102,10 @@ class _Job:
             return cursor.execute(_RUN, [run_id]).fetchone() or {}
 
     def _define(self) -> None:
-        """An empty folder in empty tables, whose definition runs only when it is asked to: no edit starts a run."""
-        slapd = self._servers.slapd
+        """An empty folder in empty tables."""
         with self._servers.connect() as connection:
             connection.execute(_EMPTY)
-            self._definition_id = add_definition(
-                connection,
-                add_folder(connection, "Everybody", None),
-                {
-                    "query": f"{slapd.url}/{slapd.people_base}",
-                    "bind_user": slapd.reader_dn,
-                    "password_ref": f"file:{self._servers.password_file}",
-                    "tls": "none",
-                    "schedule": "manual",
-                    "page_size": PAGE_SIZE,
-                    "max_delete_count": self._staff.count,
-                },
-            )
+            self._definition_id = self._servers.define(connection, max_delete_count=self._staff.count)
 
     def _wal(self, *, checkpoint: bool) -> int:
         """The octets of WAL that a run without changes writes, the background's own among them."""

@@ -15,6 +15,7 @@ import psycopg
 
 from contactsync.demo.slapd import PrivateSlapd
 from contactsync.ldap.mapping import MapLimits, compile_mapping
+from contactsync.store.definitions import add_definition, add_folder
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migrate import migrate
 
@@ -74,6 +75,18 @@ class Servers:
     def connect(self) -> psycopg.Connection[Any]:
         """A connection as an application has it."""
         return psycopg.connect(self.conninfo, autocommit=True)
+
+    def define(self, connection: psycopg.Connection[Any], **columns: Any) -> int:
+        """A folder of everybody, whose definition runs only when it is asked to: no edit starts a run."""
+        values = {
+            "query": f"{self.slapd.url}/{self.slapd.people_base}",
+            "bind_user": self.slapd.reader_dn,
+            "password_ref": f"file:{self.password_file}",
+            "tls": "none",
+            "schedule": "manual",
+            "page_size": PAGE_SIZE,
+        }
+        return add_definition(connection, add_folder(connection, "Everybody", None), values | columns)
 
     def administer(self, statement: LiteralString) -> None:
         """Carry out a statement as the database's superuser."""

@@ -5,18 +5,24 @@ Debian's `dscreate` takes eleven seconds for one; this writes the configuration 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 
+from contactsync.demo.people import write_people
 from contactsync.demo.private_server import LOOPBACK, PrivateServer
 from contactsync.errors import ContactsyncError
+from tests.borrowed import short_directory
 
 LIMIT = 20
 ACCOUNT = "dirsrv"
@@ -175,3 +181,14 @@ class NsSlapd(PrivateServer):
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
         if done.returncode:
             raise self.failure(f"{command[0]} failed")
+
+
+@contextmanager
+def running(people: int, **options: Any) -> Iterator[NsSlapd]:
+    """A server of so many people; its account has to get at its files, which pytest's paths forbid."""
+    stream = io.BytesIO()
+    write_people(stream, people)
+    with short_directory() as path:
+        path.chmod(0o755)
+        with NsSlapd(path / "server", ldif=stream.getvalue().decode(), **options) as server:
+            yield server

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 import ldap3
 import pytest
 
-from contactsync.demo.people import write_people
 from contactsync.doctor.checkup import CheckLimits
 from contactsync.doctor.result import Status, StepResult
 from contactsync.doctor.walk import check
 from contactsync.model import Outcome
-from tests.borrowed import short_directory
 from tests.integration.folders import BRISK, PEOPLE_FILTER, SyncedFolder
-from tests.integration.ns_slapd import LIMIT, NsSlapd, why_not
+from tests.integration.ns_slapd import LIMIT, NsSlapd, running, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -29,13 +26,9 @@ MakeFolder = Callable[..., SyncedFolder]
 
 @pytest.fixture(scope="session")
 def shared_389() -> Iterator[NsSlapd]:
-    """Run one server of 60 people for the session; its account has to get at its files, which pytest's paths forbid."""
-    stream = io.BytesIO()
-    write_people(stream, PEOPLE)
-    with short_directory() as path:
-        path.chmod(0o755)
-        with NsSlapd(path / "server", ldif=stream.getvalue().decode()) as server:
-            yield server
+    """Run one server of 60 people for the session."""
+    with running(PEOPLE) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -10,11 +9,10 @@ from itertools import count
 import ldap3
 import pytest
 
-from contactsync.demo.people import Person, make_people, write_people
+from contactsync.demo.people import Person, make_people
 from contactsync.model import Mode
-from tests.borrowed import short_directory
 from tests.integration.folders import PEOPLE_FILTER, SyncedFolder
-from tests.integration.ns_slapd import NsSlapd, why_not
+from tests.integration.ns_slapd import NsSlapd, running, why_not
 from tests.integration.test_live import Following, expect
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
@@ -26,12 +24,8 @@ _numbers = count(7000)
 @pytest.fixture(scope="module")
 def server() -> Iterator[NsSlapd]:
     """Run one server that offers content synchronization as well."""
-    stream = io.BytesIO()
-    write_people(stream, 20)
-    with short_directory() as path:
-        path.chmod(0o755)
-        with NsSlapd(path / "server", ldif=stream.getvalue().decode(), changelog=True) as slapd:
-            yield slapd
+    with running(20, changelog=True) as server:
+        yield server
 
 
 @pytest.fixture
