@@ -15,6 +15,7 @@ from contactsync.ldap.changes import CursorVoid
 from contactsync.ldap.connect import Connect, Session, connect
 from contactsync.ldap.recognise import Lot, Recogniser
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
+from contactsync.ldap.unknown import worth_asking
 from contactsync.model import Counts, Missing, Mode
 from contactsync.resolve import Resolved, Source, choose_source, connect_options, servers_of, source_digest
 from contactsync.store.columns import Columns, columns_of
@@ -151,10 +152,18 @@ class Reader:
                 increments.why_full = error.message
         self._report.why_full = increments.why_full
         cursor = increments.cursor_before_search()
-        snapshot = replace(self._search(asked), cursor=cursor, cursor_moved=cursor is not None)
+        snapshot = self._search(replace(asked, request=self._shortened(asked)))
+        snapshot = replace(snapshot, cursor=cursor, cursor_moved=cursor is not None)
         if increments.trusted and not snapshot.same:
             return self._with_what_is_told(snapshot, asked, increments)
         return snapshot
+
+    @staticmethod
+    def _shortened(asked: Asked) -> SearchRequest:
+        """The request without what would only make the server slower: for many entries that is worth two questions."""
+        request = asked.request
+        attributes = worth_asking(asked.session, request.base, request.attributes, asked.source.mapping.identity)
+        return replace(request, attributes=attributes)
 
     def _with_what_is_told(self, snapshot: Snapshot, asked: Asked, increments: Increments) -> Snapshot:
         """The same, with the keys of all that changed since the last increment staged beside it."""

@@ -61,13 +61,17 @@ class RootDse:
         return self.vendor_name == _DIRECTORY_389
 
     @property
+    def is_openldap(self) -> bool:
+        """True for OpenLDAP's slapd: it gives no vendor's name, but its root DSE has a class of its own."""
+        return _OPEN_LDAP in self.object_classes and not self.vendor_name
+
+    @property
     def product(self) -> str | None:
         """What the server is, as far as it tells."""
         named = " ".join(filter(None, (self.vendor_name, self.vendor_version)))
         if self.is_active_directory:
             return f"Active Directory ({named})" if named else "Active Directory"
-        # OpenLDAP gives no vendor's name, but its root DSE has a class of its own.
-        return named or ("OpenLDAP" if _OPEN_LDAP in self.object_classes else None)
+        return named or ("OpenLDAP" if self.is_openldap else None)
 
     @property
     def supports_paging(self) -> bool:
