@@ -184,13 +184,17 @@ class RejectedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many contacts the plan inserts, updates, refreshes and deletes, of how many that there are."""
+    """How many contacts the plan inserts, updates, refreshes and deletes, of how many that there are.
+
+    `returned` of those that it inserts were here before.
+    """
 
     inserts: int = 0
     updates: int = 0
     refreshes: int = 0
     deletes: int = 0
     rejected: int = 0
+    returned: int = 0
     contacts: int = 0
     deleted_names: tuple[str, ...] = ()
     rejected_sample: tuple[tuple[str, str], ...] = ()

@@ -37,6 +37,7 @@ def apply_plan(
         connection.execute(composed("apply_updates", columns=columns.names, after=columns.after), key)
     if plan.inserts:
         connection.execute(composed("apply_inserts", columns=columns.names, staged=columns.staged), key)
+    if plan.returned:
         connection.execute(statement("forget_returned"), key)
     if columns.has_photo and photos and (plan.inserts or plan.updates):
         connection.execute(statement("apply_photos"), key)

@@ -71,21 +71,22 @@ def make_plan(
     key = _key(definition)
     connection.execute(statement(f"find_lost_{missing}"), key)
     connection.execute(statement("analyze_lost"))
-    connection.execute(statement("reject_duplicates"), {**key, "everything": everything})
+    connection.execute(statement("reject_duplicates"))
     connection.execute(statement("drop_rejected"))
-    connection.execute(_plan_known(columns), key)
-    connection.execute(composed("plan_new", display_name=columns.display_name), key)
+    connection.execute(_plan_staged(columns), {**key, "everything": everything})
+    connection.execute(statement("reject_twins"))
     connection.execute(statement("plan_gone"), {**key, "internal": INTERNAL})
-    inserts, updates, refreshes, deletes, rejected = _row(connection, "count_planned")
+    inserts, updates, refreshes, deletes, rejected, returned = _row(connection, "count_planned")
     return Plan(
         inserts,
         updates,
         refreshes,
         deletes,
         rejected,
+        returned,
         contacts=_row(connection, "count_contacts", key)[0],
-        deleted_names=_deleted_names(connection, sample),
-        rejected_sample=_rejected_sample(connection, sample),
+        deleted_names=_deleted_names(connection, sample) if deletes else (),
+        rejected_sample=_rejected_sample(connection, sample) if rejected else (),
     )
 
 
@@ -115,11 +116,11 @@ def record_rejected(connection: Connection[Any], definition: Definition, *, run_
     )
 
 
-def _plan_known(columns: Columns) -> Any:
+def _plan_staged(columns: Columns) -> Any:
     before, after = columns.compared
     before_pairs, after_pairs = columns.history_pairs
     return composed(
-        "plan_known",
+        "plan_staged",
         before=before,
         after=after,
         before_pairs=before_pairs,

@@ -89,6 +89,7 @@ def open_pool(
 
     def configure(connection: _Impatient) -> None:
         connection.silence = silence
+        connection.execute(statement("temporary_memory"))
 
     pool = Pool(
         conninfo,

@@ -17,7 +17,7 @@ CREATE TEMPORARY TABLE named (source_key text);
 CREATE TEMPORARY TABLE told (source_key text);
 CREATE TEMPORARY TABLE lost (contact_id bigint, source_key text);
 CREATE TEMPORARY TABLE rejected (source_key text, source_dn text, reason text);
-CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb);
+CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb, returned boolean);
 
 -- name: drop_run_tables
 DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unseen, pg_temp.named, pg_temp.told, pg_temp.lost, pg_temp.rejected, pg_temp.planned
@@ -50,8 +50,10 @@ ANALYZE pg_temp.staged (source_key), pg_temp.unseen (fingerprint), pg_temp.named
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 
 -- name: plan_memory
--- For the joins and sorts of one plan; with PostgreSQL's 4 MB those of 100,000 contacts go to the disk.
-SET LOCAL work_mem = '64MB'
+-- For the joins and sorts of one plan; with PostgreSQL's 4 MB those of 100,000 contacts go to the disk. And a thousand
+-- contacts are to be found by their keys in place of a look at all: what was just read is in memory.
+SET LOCAL work_mem = '64MB';
+SET LOCAL random_page_cost = 1.1
 
 -- name: definition_unchanged
 -- Keeps the definition as it was read from being edited or removed until the run is applied.
@@ -89,48 +91,45 @@ WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
 ANALYZE pg_temp.lost
 
 -- name: reject_duplicates
--- Two entries with one key: neither can be told to be the right one. An entry whose key belongs to a contact that was
--- recognised by another entry is such a pair as well; when everything is mapped anew, that entry is staged too.
+-- Two entries with one key: neither can be told to be the right one.
 INSERT INTO pg_temp.rejected (source_key, source_dn, reason)
 SELECT s.source_key, s.source_dn, 'another entry has the same identity'
 FROM pg_temp.staged AS s
 WHERE s.source_key IN (SELECT source_key FROM pg_temp.staged GROUP BY source_key HAVING count(*) > 1)
-UNION
-SELECT s.source_key, s.source_dn, 'another entry has the same identity'
-FROM pg_temp.staged AS s
-JOIN contactsync.contacts AS c
-  ON c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key
-LEFT JOIN pg_temp.lost AS l ON l.contact_id = c.contact_id
-WHERE l.contact_id IS NULL AND octet_length(c.fingerprint) = 16
-  AND NOT (%(everything)s AND c.fingerprint = s.fingerprint)
 
 -- name: drop_rejected
 DELETE FROM pg_temp.staged AS s USING pg_temp.rejected AS r WHERE r.source_key = s.source_key
 
--- name: plan_known
--- Contacts that exist: an update where a field differs, else only a fresh fingerprint, else nothing.
-INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name, changes)
-SELECT CASE WHEN ({before}) IS DISTINCT FROM ({after}) THEN 'update' ELSE 'refresh' END,
-       c.contact_id, s.source_key, {display_name},
-       CASE WHEN ({before}) IS DISTINCT FROM ({after})
-            THEN contactsync.changed_fields(jsonb_build_object({before_pairs}), jsonb_build_object({after_pairs})) END
+-- name: plan_staged
+-- Every staged entry beside its contact, once. Without one: an insert, under the old id where the contact was here before.
+-- With one: an update where a field differs, else only a fresh fingerprint, else nothing. Whose contact was recognised by
+-- another entry is its twin; when everything is mapped anew, the one that it was recognised by is staged too. In the order
+-- of the keys, in which the index over them takes new contacts in a half of the time and of the space.
+INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name, changes, returned)
+SELECT CASE WHEN c.contact_id IS NULL THEN 'insert'
+            WHEN l.contact_id IS NULL AND octet_length(c.fingerprint) = 16
+                 AND NOT (%(everything)s AND c.fingerprint = s.fingerprint) THEN 'twin'
+            WHEN ({before}) IS DISTINCT FROM ({after}) THEN 'update'
+            ELSE 'refresh' END,
+       coalesce(c.contact_id, d.contact_id, nextval('contactsync.contact_ids')), s.source_key, {display_name},
+       CASE WHEN c.contact_id IS NOT NULL AND ({before}) IS DISTINCT FROM ({after})
+            THEN contactsync.changed_fields(jsonb_build_object({before_pairs}), jsonb_build_object({after_pairs})) END,
+       c.contact_id IS NULL AND d.contact_id IS NOT NULL
 FROM pg_temp.staged AS s
-JOIN contactsync.contacts AS c
+LEFT JOIN contactsync.contacts AS c
   ON c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key
-WHERE c.fingerprint <> s.fingerprint OR ({before}) IS DISTINCT FROM ({after})
-
--- name: plan_new
--- Entries without a contact; one that was here before gets its old id. In the order of their keys, in which the index
--- over the keys takes them in a half of the time and of the space.
-INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name)
-SELECT 'insert', coalesce(d.contact_id, nextval('contactsync.contact_ids')), s.source_key, {display_name}
-FROM pg_temp.staged AS s
+LEFT JOIN pg_temp.lost AS l ON l.contact_id = c.contact_id
 LEFT JOIN contactsync.departed_contacts AS d
   ON d.folder_id = %(folder_id)s AND d.definition_id = %(definition_id)s AND d.source_key = s.source_key
-WHERE NOT EXISTS (
-    SELECT FROM contactsync.contacts AS c
-    WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key)
+WHERE c.contact_id IS NULL OR c.fingerprint <> s.fingerprint OR ({before}) IS DISTINCT FROM ({after})
+   OR (l.contact_id IS NULL AND NOT %(everything)s)
 ORDER BY s.source_key
+
+-- name: reject_twins
+WITH twins AS (DELETE FROM pg_temp.planned WHERE action = 'twin' RETURNING source_key)
+INSERT INTO pg_temp.rejected (source_key, source_dn, reason)
+SELECT s.source_key, s.source_dn, 'another entry has the same identity'
+FROM twins JOIN pg_temp.staged AS s USING (source_key)
 
 -- name: plan_gone
 -- Contacts whose entry did not come. What a rejected entry stands for stays: it is there, it is only unreadable.
@@ -162,7 +161,7 @@ LIMIT %(limit)s
 -- name: count_planned
 SELECT count(*) FILTER (WHERE action = 'insert'), count(*) FILTER (WHERE action = 'update'),
        count(*) FILTER (WHERE action = 'refresh'), count(*) FILTER (WHERE action = 'delete'),
-       (SELECT count(*) FROM pg_temp.rejected)
+       (SELECT count(*) FROM pg_temp.rejected), count(*) FILTER (WHERE returned)
 FROM pg_temp.planned
 
 -- name: count_contacts
