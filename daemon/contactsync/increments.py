@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.ldap.changes import Changed, Changes, Cursor, CursorVoid
 from contactsync.ldap.contentsync import ContentSync
+from contactsync.ldap.counters import Counters
 from contactsync.ldap.usnchanges import UsnChanges
+from contactsync.model import Mode
 from contactsync.store.cursors import KeptCursor, read_cursor
 
 if TYPE_CHECKING:
@@ -71,7 +73,12 @@ class Increments:
         """What changed since the last run; raises CursorVoid, DirectoryError."""
         if self._changes is None or self._kept is None:
             raise CursorVoid("There is no cursor.")
-        yield from self._changes.since(Cursor(self._kept.kind, self._kept.value, self._kept.server))
+        yield from self._changes.since(_told_by(self._kept))
+
+    @property
+    def mode(self) -> Mode:
+        """What a run asks for that reads no more than it has to."""
+        return Mode.INCREMENTAL if self._changes is None or self._changes.tells_what else Mode.COUNTERS
 
     @property
     def all_listed(self) -> bool:
@@ -95,7 +102,9 @@ class Increments:
 
         Raises DirectoryError.
         """
-        return self._to_keep(self._changes.mark() if self._changes else None)
+        kept = self._kept
+        before = _told_by(kept) if kept and kept.context == self._asked.context else None
+        return self._to_keep(self._changes.mark(before) if self._changes else None)
 
     def moved(self, cursor: KeptCursor) -> bool:
         """Whether a cursor is another one than that which is stored."""
@@ -136,5 +145,11 @@ class Increments:
 
 def changes_for(session: Session, request: SearchRequest, identity: Sequence[str]) -> Changes:
     """The best way that a server may offer to tell what changed; whether it does, `obstacle` says."""
+    if session.root_dse.is_389_directory_server:
+        return Counters(session, request)
     way = UsnChanges if session.root_dse.is_active_directory else ContentSync
     return way(session, request, identity)
+
+
+def _told_by(kept: KeptCursor) -> Cursor:
+    return Cursor(kept.kind, kept.value, kept.server)

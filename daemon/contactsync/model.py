@@ -54,10 +54,14 @@ class Auth(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a run asks the directory for: all entries, those that changed since the last run, or nothing (UNDO)."""
+    """What a run asks the directory for.
+
+    All entries; those that changed since the last run; whether any did, when none had (COUNTERS); or nothing (UNDO).
+    """
 
     FULL = "full"
     INCREMENTAL = "incremental"
+    COUNTERS = "counters"
     UNDO = "undo"
 
 

@@ -180,7 +180,7 @@ class Reader:
     def _ask(self, asked: Asked, increments: Increments) -> Snapshot:
         """Map and stage what changed, and note the keys that the directory names."""
         source = asked.source
-        self._begin(Mode.INCREMENTAL)
+        self._begin(increments.mode)
         columns = columns_of(source.mapping.fields, source.mapping.policies)
         staging = Staging(self._connection, columns)
         recogniser = Recogniser(set(), source.mapping.identity_digest)

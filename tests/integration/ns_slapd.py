@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ _CHANGELOG_PLUGINS = {
     "Retro Changelog Plugin": "\nnsslapd-attribute: nsuniqueid:targetUniqueId",
     "Content Synchronization": "",
 }
+_NUMBERS_PLUGIN = {"USN": ""}
 
 
 def why_not() -> str:
@@ -54,14 +56,22 @@ class NsSlapd(PrivateServer):
     `admin_dn` may do everything. An ACI lets `reader_dn` and `limited_dn` read everything; `limited_dn` gets no more
     than LIMIT entries out of one search or page. `nobody_dn` may bind, and no ACI is about it.
 
-    With `changelog` it keeps a Retro Changelog and offers content synchronization (RFC 4533).
+    With `changelog` it keeps a Retro Changelog and offers content synchronization (RFC 4533). With `numbers` it gives
+    each change one (USN plugin). `settings` are more lines of its configuration's head.
     """
 
     program = "ns-slapd"
     start_seconds = 30.0
 
     def __init__(
-        self, directory: Path, *, suffix: str = "dc=example,dc=test", ldif: str = "", changelog: bool = False
+        self,
+        directory: Path,
+        *,
+        suffix: str = "dc=example,dc=test",
+        ldif: str = "",
+        changelog: bool = False,
+        numbers: bool = False,
+        settings: str = "",
     ) -> None:
         super().__init__(directory, suffix=suffix)
         self.admin_dn, self.admin_password = "cn=Directory Manager", secrets.token_urlsafe(16)
@@ -69,7 +79,8 @@ class NsSlapd(PrivateServer):
         self.nobody_dn, self.nobody_password = f"cn=nobody,{suffix}", secrets.token_urlsafe(16)
         self.limited_dn, self.limited_password = f"cn=limited,{suffix}", secrets.token_urlsafe(16)
         self._ldif = ldif
-        self._changelog = changelog
+        self._plugins = (_CHANGELOG_PLUGINS if changelog else {}) | (_NUMBERS_PLUGIN if numbers else {})
+        self._settings = settings
         self._config = directory / "config"
 
     def fill(self) -> None:
@@ -103,6 +114,21 @@ class NsSlapd(PrivateServer):
         admin.modify(dn, {attribute: [("MODIFY_REPLACE", [] if value is None else [value])]})
         admin.unbind()
 
+    def task(self, kind: str, **attributes: str | Path) -> None:
+        """Have the running server carry out a task, such as `import`, and wait until it has ended well."""
+        name, admin = f"cn=task {secrets.token_hex(4)},cn={kind},cn=tasks,cn=config", self.connection()
+        admin.add(name, "extensibleObject", {key: str(value) for key, value in attributes.items()})
+        deadline = time.monotonic() + self.start_seconds
+        while time.monotonic() < deadline:
+            admin.search(name, "(nsTaskExitCode=*)", "BASE", attributes=["nsTaskExitCode"])
+            if admin.response:
+                break
+            time.sleep(0.05)
+        done = [entry["raw_attributes"]["nsTaskExitCode"] for entry in admin.response]
+        admin.unbind()
+        if done != [[b"0"]]:
+            raise self.failure(f"The task {kind} ended with {done}")
+
     def _keep_certificate(self) -> None:
         """Put the server's certificate into a database of NSS, from where this server takes it."""
         files, database = self.certificate_files(), f"sql:{self._config}"
@@ -125,8 +151,9 @@ class NsSlapd(PrivateServer):
         ours = (
             f"nsslapd-listenhost: {LOOPBACK}\nnsslapd-securelistenhost: {LOOPBACK}\n"
             f"nsslapd-defaultnamingcontext: {self.suffix}\nnsslapd-security: on\nnsslapd-securePort: {self.tls_port}\n"
+            f"{self._settings}"
         )
-        for plugin, more in _CHANGELOG_PLUGINS.items() if self._changelog else ():
+        for plugin, more in self._plugins.items():
             text = re.sub(rf"(?ms)^(dn: cn={plugin},.*?^nsslapd-pluginenabled: )off$", rf"\1on{more}", text, count=1)
         return text.replace(f"nsslapd-port: {self.port}\n", f"nsslapd-port: {self.port}\n{ours}")
 

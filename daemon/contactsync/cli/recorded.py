@@ -139,7 +139,11 @@ def _pairs(run: dict[str, Any]) -> dict[str, str]:
 
 def _read(run: dict[str, Any]) -> str:
     why = f": {run['why_full']}" if run["why_full"] else ""
-    read = {"full": f"everything{why}", "incremental": "what changed since the run before"}
+    read = {
+        "full": f"everything{why}",
+        "incremental": "what changed since the run before",
+        "counters": "nothing: by what the server counts, nothing has changed since the run before",
+    }
     return read.get(run["mode"], NOTHING)
 
 

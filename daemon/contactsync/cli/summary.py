@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.render import counted, show_text
-from contactsync.model import Outcome
+from contactsync.model import Mode, Outcome
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,6 +72,8 @@ def _what(report: RunReport) -> str:
 def _counts(report: RunReport) -> str:
     counts = report.counts
     entries = counted(counts.entries, "entry", "entries")
+    if report.mode is Mode.COUNTERS:
+        return "nothing changed, by what the server counts."
     if report.outcome is Outcome.UNCHANGED:
         return f"nothing changed in {entries}."
     done = {"added": counts.inserted, "changed": counts.updated, "deleted": counts.deleted}

@@ -26,9 +26,12 @@ def check_changes(checkup: Checkup) -> StepResult:
     checkup.bound.wire.limit(
         deadline=limits.deadline, receive_timeout=limits.receive_timeout, max_message_bytes=limits.max_message_bytes
     )
-    obstacle = changes_for(checkup.bound, request, source.mapping.identity).obstacle()
+    changes = changes_for(checkup.bound, request, source.mapping.identity)
+    obstacle = changes.obstacle()
+    increments = obstacle is None and changes.tells_what
     listens = Stream(checkup.bound).protocol is not None
-    data = {"mode": mode, "increments": obstacle is None, "obstacle": obstacle, "live": listens}
+    counters = obstacle is None and not increments
+    data = {"mode": mode, "increments": increments, "counters": counters, "obstacle": obstacle, "live": listens}
     if mode == FULL:
         return StepResult(
             status=Status.OK, text="Every run reads everything: the definition's mode is full.", data=data
@@ -36,6 +39,8 @@ def check_changes(checkup: Checkup) -> StepResult:
     hours = checkup.options.full_seconds / _SECONDS_OF_AN_HOUR
     if obstacle:
         text = f"Every run reads everything: {obstacle}."
+    elif counters:
+        text = f"Runs read everything, or nothing while the server counts no change, for {hours:g} hours at most."
     elif mode in AT_ONCE:
         text = f"Runs ask only for what changed since the last one; every {hours:g} hours one reads everything."
     else:

@@ -43,13 +43,15 @@ class Changed:
 class Changes(Protocol):
     """One way to learn what changed, over one connection and for one search.
 
-    First `obstacle` is asked, then `mark` or `since`. After the last of `since`, `cursor` is the new one, and
+    First `obstacle` is asked, then `mark` or `since`. Where it does not tell what changed (`tells_what`), but only that
+    nothing did, `since` gives nothing or raises CursorVoid. After the last of `since`, `cursor` is the new one, and
     `all_listed` says whether whatever was neither sent nor named `present` is gone. `silent` are attributes (in lower
     case) whose values may change with another entry without a word.
     """
 
     kind: str
     cursor: Cursor | None
+    tells_what: bool
     all_listed: bool
     silent: frozenset[str]
 
@@ -59,8 +61,11 @@ class Changes(Protocol):
         With `quick`, for which there has to be a cursor, what can be told while it is used is left to `since`.
         """
 
-    def mark(self) -> Cursor | None:
-        """The cursor of this moment, for a full search that begins now; None when the server tells none."""
+    def mark(self, before: Cursor | None = None) -> Cursor | None:
+        """The cursor of this moment, for a full search that begins now; None when the server tells none.
+
+        `before` is that of the last run, if the same is asked for.
+        """
 
     def since(self, cursor: Cursor) -> Iterator[Changed]:
         """What changed since a cursor; raises CursorVoid, DirectoryError.

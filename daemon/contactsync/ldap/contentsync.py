@@ -86,6 +86,7 @@ class ContentSync:
     """See contactsync.ldap.changes.Changes. `identity` are the attributes that make the key."""
 
     kind = KIND
+    tells_what = True
     silent: frozenset[str] = frozenset()
 
     def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
@@ -100,8 +101,6 @@ class ContentSync:
         """See Changes."""
         if SYNC_REQUEST not in self._session.root_dse.supported_controls:
             return "the server does not offer content synchronization (RFC 4533)"
-        if self._session.root_dse.is_389_directory_server:
-            return "389 Directory Server does not tell which entries the filter no longer finds"
         names = [name.lower() for name in self._identity]
         if next((name for name in names if name not in _NOT_OPENLDAPS), None) != KEY_ATTRIBUTE.lower():
             return f"the key is not {KEY_ATTRIBUTE}, by which the protocol names entries that are gone"
@@ -124,7 +123,7 @@ class ContentSync:
         self._context = _Context(context, uuids[0], csns, started)
         return None
 
-    def mark(self) -> Cursor | None:
+    def mark(self, before: Cursor | None = None) -> Cursor | None:  # noqa: ARG002 -- a CSN needs no other
         """See Changes."""
         if self._context is None:
             return None

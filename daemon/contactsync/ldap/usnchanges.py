@@ -16,13 +16,14 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from contactsync.ldap.changes import Changed, Cursor, CursorVoid
 from contactsync.ldap.connect import Session
 from contactsync.ldap.entry import Entry, decode_entry
 from contactsync.ldap.filter import check_filter
 from contactsync.ldap.lookup import ANYTHING, read_some, read_texts, read_values
+from contactsync.ldap.moments import read_moment, write_moment
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import SHOW_DELETED
 from contactsync.ldap.rootdse import is_catalogue
@@ -32,7 +33,6 @@ KIND = "usn-changed"
 KEY_ATTRIBUTE = "objectGUID"
 
 _CURSOR = re.compile(r"usn=([1-9]\d{0,18}),at=(\d{14})(?:,who=([0-9a-f]{32}))?", re.ASCII)
-_TIME = "%Y%m%d%H%M%S"
 PAGE_SIZE = 1000
 """MaxPageSize, as it is unless somebody changed it ([MS-ADTS], section 3.1.1.3.4.6)."""
 _AT_ONCE = 100
@@ -64,6 +64,7 @@ class UsnChanges:
     """See contactsync.ldap.changes.Changes. `identity` are the attributes that make the key."""
 
     kind = KIND
+    tells_what = True
     all_listed = False
 
     def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
@@ -92,13 +93,13 @@ class UsnChanges:
             return "the server does not tell this user which domain controller it is and how far it has counted"
         return self._hidden(context) or (None if quick else self._unnumbered() or self._traceless())
 
-    def mark(self) -> Cursor | None:
+    def mark(self, before: Cursor | None = None) -> Cursor | None:  # noqa: ARG002 -- a number needs no other
         """See Changes."""
         here = self._controller
         if here is None:
             return None
         who = f",who={self._witness.hex()}" if self._witness else ""
-        return Cursor(KIND, f"usn={here.usn},at={here.now.strftime(_TIME)}{who}".encode(), here.invocation)
+        return Cursor(KIND, f"usn={here.usn},at={write_moment(here.now)}{who}".encode(), here.invocation)
 
     def since(self, cursor: Cursor) -> Iterator[Changed]:
         """See Changes."""
@@ -120,7 +121,7 @@ class UsnChanges:
         names = ("dsServiceName", "highestCommittedUSN", "currentTime", "configurationNamingContext")
         told = {name: values[0] for name, values in read_texts(wire, "", names).items() if values}
         usn, service = told.get("highestcommittedusn", ""), told.get("dsservicename")
-        now = _time(told.get("currenttime", ""))
+        now = read_moment(told.get("currenttime", ""))
         invocation = read_values(wire, service, ("invocationId",)).get("invocationid") if service else None
         if not (usn.isdecimal() and now and invocation):
             return None
@@ -195,7 +196,7 @@ class UsnChanges:
         if cursor.kind != KIND or cursor.server != here.invocation:
             raise self._void("is another domain controller than the one that the cursor is of, or was restored")
         parts = _CURSOR.fullmatch(cursor.value.decode("ascii", "replace"))
-        then = _time(parts[2]) if parts else None
+        then = read_moment(parts[2]) if parts else None
         if parts is None or then is None:
             raise self._void("has never given such a cursor")
         if int(parts[1]) > here.usn or then > here.now:
@@ -259,11 +260,3 @@ def _first(entry: Entry, attribute: str) -> str:
 def _escaped(octets: bytes) -> str:
     """Any octets as a value in a filter (RFC 4515, section 3)."""
     return "".join(f"\\{octet:02x}" for octet in octets)
-
-
-def _time(text: str) -> datetime | None:
-    """A GeneralizedTime (RFC 4517, section 3.3.13) as Active Directory writes it, to the second."""
-    try:
-        return datetime.strptime(text[:14], _TIME).replace(tzinfo=UTC)
-    except ValueError:
-        return None
