@@ -16,7 +16,7 @@ from contactsync.ldap.contentsync import ContentSync
 from contactsync.ldap.counters import Counters
 from contactsync.ldap.usnchanges import UsnChanges
 from contactsync.model import Mode
-from contactsync.store.cursors import KeptCursor, read_cursor
+from contactsync.store.cursors import KeptCursor, begin_cursor, read_cursor
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -64,10 +64,11 @@ class Increments:
     def __init__(self, connection: Connection[Any], asked: Asked, *, full_seconds: float) -> None:
         self.why_full: str | None = None
         self.trusted = False
+        self._connection = connection
         self._asked = asked
         self._changes: Changes | None = None
         self._kept: KeptCursor | None = None
-        self._choose(connection, full_seconds)
+        self._choose(full_seconds)
 
     def since(self) -> Iterator[Changed]:
         """What changed since the last run; raises CursorVoid, DirectoryError."""
@@ -97,26 +98,29 @@ class Increments:
         """Up to where the folder is once what `since` gave is applied; None when the next run has to read all."""
         return self._to_keep(self._changes.cursor if self._changes else None)
 
-    def cursor_before_search(self) -> KeptCursor | None:
+    def cursor_before_search(self, run_id: int) -> KeptCursor | None:
         """Up to where the folder is once a full search that begins now is applied; None when no increment is possible.
 
-        Raises DirectoryError.
+        `run_id` is whose search it is. Raises DirectoryError, DatabaseError.
         """
         kept = self._kept
         before = _told_by(kept) if kept and kept.context == self._asked.context else None
-        return self._to_keep(self._changes.mark(before) if self._changes else None)
+        cursor = self._to_keep(self._changes.mark(before) if self._changes else None)
+        if cursor and not begin_cursor(self._connection, self._asked.definition, run_id=run_id):
+            return None
+        return cursor
 
     def moved(self, cursor: KeptCursor) -> bool:
         """Whether a cursor is another one than that which is stored."""
         kept = self._kept
         return kept is None or (kept.value, kept.context) != (cursor.value, cursor.context)
 
-    def _choose(self, connection: Connection[Any], full_seconds: float) -> None:
+    def _choose(self, full_seconds: float) -> None:
         asked = self._asked
         if asked.definition.mode == FULL:
             self.why_full = "The definition's mode is full."
             return
-        self._kept = read_cursor(connection, asked.definition)
+        self._kept = read_cursor(self._connection, asked.definition)
         self.why_full = self._doubt(full_seconds)
         changes = changes_for(asked.session, asked.request, asked.source.mapping.identity)
         obstacle = changes.obstacle(quick=self.why_full is None)

@@ -16,7 +16,7 @@ from contactsync.ldap.connect import Connect, Session, connect
 from contactsync.ldap.recognise import Lot, Recogniser
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
 from contactsync.ldap.unknown import worth_asking
-from contactsync.model import Counts, Missing, Mode
+from contactsync.model import Counts, Missing, Mode, Trigger
 from contactsync.resolve import Resolved, Source, choose_source, connect_options, servers_of, source_digest
 from contactsync.store.columns import Columns, columns_of
 from contactsync.store.contacts import read_known
@@ -151,7 +151,9 @@ class Reader:
             except CursorVoid as error:
                 increments.why_full = error.message
         self._report.why_full = increments.why_full
-        cursor = increments.cursor_before_search()
+        # A preview leaves no trace, so that it has nothing to note.
+        is_kept = self._report.trigger is not Trigger.PREVIEW
+        cursor = increments.cursor_before_search(self._report.run_id) if is_kept else None
         snapshot = self._search(replace(asked, request=self._shortened(asked)))
         snapshot = replace(snapshot, cursor=cursor, cursor_moved=cursor is not None)
         if increments.trusted and not snapshot.same:

@@ -21,7 +21,7 @@ from contactsync.reading import Reader, Snapshot
 from contactsync.resolve import resolve
 from contactsync.stopwatch import Stopwatch
 from contactsync.store.apply import apply_plan
-from contactsync.store.cursors import drop_cursor, set_cursor
+from contactsync.store.cursors import drop_cursor, move_cursor, set_cursor
 from contactsync.store.holds import keep_plan, planned_changes, read_approval, settle_plans
 from contactsync.store.plan import Rollback, applying, knows_source, make_plan, read_untold, record_rejected
 from contactsync.store.runs import deleted_lately, note_applied
@@ -169,10 +169,14 @@ class Run:
     def _keep_cursor(self, snapshot: Snapshot) -> None:
         """Note up to where the folder is in step, with the changes that brought it there."""
         definition = self._report.definition
-        if snapshot.cursor is not None and snapshot.cursor_moved:
-            set_cursor(self._connection, definition, snapshot.cursor, full=self._report.mode is Mode.FULL)
-        elif snapshot.cursor_moved:
+        if not snapshot.cursor_moved:
+            return
+        if snapshot.cursor is None:
             drop_cursor(self._connection, definition)
+        elif self._report.mode is Mode.FULL:
+            set_cursor(self._connection, definition, snapshot.cursor, run_id=self._report.run_id)
+        else:
+            move_cursor(self._connection, definition, snapshot.cursor)
 
     def _guard(self, plan: Plan, snapshot: Snapshot) -> str | None:
         definition = self._report.definition

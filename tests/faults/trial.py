@@ -22,7 +22,10 @@ CONNECTION = tuple(harm for harm in Harm if harm is not Harm.KILL)
 """What happens to a connection while both sides live."""
 _NEW_RUNS = "SELECT * FROM contactsync.sync_runs WHERE definition_id = %s AND run_id > %s ORDER BY run_id"
 _LAST_RUN = "SELECT coalesce(max(run_id), 0) AS run_id FROM contactsync.sync_runs"
-_CURSOR = "SELECT * FROM contactsync.sync_cursors WHERE definition_id = %s"
+_CURSOR = (
+    "SELECT kind, value, server, context, moved_at, full_at FROM contactsync.sync_cursors"
+    " WHERE definition_id = %s AND kind IS NOT NULL"
+)
 _HISTORY = "SELECT action FROM contactsync.contact_changes WHERE folder_id = %s AND run_id = %s"
 _COUNTS = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 

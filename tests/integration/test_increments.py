@@ -259,6 +259,67 @@ def test_a_contact_that_is_deleted_here_during_an_increment_comes_back(
     increment(folder)
 
 
+@pytest.mark.parametrize("changes", [0, 1], ids=["unchanged", "changed"])
+def test_a_contact_that_is_deleted_here_during_a_full_run_comes_back(
+    folder: SyncedFolder, admin: ldap3.Connection, changes: int
+) -> None:
+    """The run recognised the entry by a contact that was gone when it ended: no cursor says that all is in step."""
+    overdue(folder)
+    for person in [someone() for _ in range(changes)]:
+        admin.add(person.dn, attributes=person.attributes)
+    deletions = iter(["DELETE FROM contactsync.contacts WHERE source_dn LIKE 'uid=%%' AND definition_id = %s"])
+    stages: list[str] = []
+
+    def delete(stage: str, _counts: Counts) -> None:
+        stages.append(stage)
+        for statement in deletions if stage == "search" and "fingerprints" in stages else ():
+            folder.query(statement, folder.definition_id)
+
+    assert folder.run(delete).mode is Mode.FULL
+    assert full(folder, "No run before").counts.inserted > 1
+    increment(folder)
+
+
+def test_a_contact_that_is_being_deleted_here_when_a_full_run_begins_comes_back(folder: SyncedFolder) -> None:
+    """Its deletion is committed while the run reads; neither waits for the other, and there was no cursor to make void."""
+    delete = (
+        "DELETE FROM contactsync.contacts WHERE contact_id ="
+        " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)"
+    )
+    folder.query(delete, folder.definition_id)
+    with folder.connection() as person:
+        person.autocommit = False
+        person.execute(delete, [folder.definition_id])
+
+        def commit(stage: str, _counts: Counts) -> None:
+            if stage == "map":
+                person.commit()
+
+        assert folder.run(commit).mode is Mode.FULL
+    assert full(folder, "No run before").counts.inserted == 1
+    increment(folder)
+
+
+def test_a_table_of_contacts_that_was_emptied_is_filled_again(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd
+) -> None:
+    """TRUNCATE says of no contact that it goes."""
+    folder = make_folder(server, mode="incremental")
+    folder.run()
+    increment(folder)
+    folder.query("TRUNCATE contactsync.contacts CASCADE")
+    assert full(folder, "No run before").counts.inserted == len(folder.contacts())
+    increment(folder)
+
+
+def overdue(folder: SyncedFolder) -> None:
+    """Have the next run read everything, whatever changed."""
+    folder.query(
+        "UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days' WHERE definition_id = %s",
+        folder.definition_id,
+    )
+
+
 def test_a_full_run_follows_at_its_own_interval(folder: SyncedFolder) -> None:
     """However well the increments go."""
     increment(folder)

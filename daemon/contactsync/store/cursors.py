@@ -37,14 +37,33 @@ def read_cursor(connection: Connection[Any], definition: Definition) -> KeptCurs
     return KeptCursor(*row) if row else None
 
 
-def set_cursor(connection: Connection[Any], definition: Definition, cursor: KeptCursor, *, full: bool) -> None:
-    """Keep a cursor, in the transaction of the changes that it stands for; `full` after everything was read.
+def begin_cursor(connection: Connection[Any], definition: Definition, *, run_id: int) -> bool:
+    """Announce that a run reads everything from now on, before it looks at the contacts; whether it may note a cursor.
 
-    Otherwise it moves the one that there is. Raises DatabaseError.
+    It may not when somebody deletes contacts at this moment. Raises DatabaseError.
     """
-    values = {"kind": cursor.kind, "value": cursor.value, "server": cursor.server, "context": cursor.context}
+    key = {**_key(definition), "run_id": run_id}
     with translated():
-        connection.execute(statement("set_cursor" if full else "move_cursor"), {**_key(definition), **values})
+        connection.execute(statement("make_room_for_cursor"), key)
+        return connection.execute(statement("begin_cursor"), key).rowcount == 1
+
+
+def set_cursor(connection: Connection[Any], definition: Definition, cursor: KeptCursor, *, run_id: int) -> None:
+    """Keep the cursor of a run that read everything, in the transaction of the changes that it stands for.
+
+    Not if somebody deleted a contact since the run's `begin_cursor`. Raises DatabaseError.
+    """
+    with translated():
+        connection.execute(statement("set_cursor"), {**_key(definition), **_values(cursor), "run_id": run_id})
+
+
+def move_cursor(connection: Connection[Any], definition: Definition, cursor: KeptCursor) -> None:
+    """Keep the cursor of an increment, in the transaction of the changes that it stands for.
+
+    Not if somebody deleted a contact since the run's `read_cursor`. Raises DatabaseError.
+    """
+    with translated():
+        connection.execute(statement("move_cursor"), {**_key(definition), **_values(cursor)})
 
 
 def drop_cursor(connection: Connection[Any], definition: Definition) -> None:
@@ -55,3 +74,7 @@ def drop_cursor(connection: Connection[Any], definition: Definition) -> None:
 
 def _key(definition: Definition) -> dict[str, int]:
     return {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
+
+
+def _values(cursor: KeptCursor) -> dict[str, Any]:
+    return {"kind": cursor.kind, "value": cursor.value, "server": cursor.server, "context": cursor.context}

@@ -5,20 +5,34 @@ SELECT kind, value, server, context, extract(epoch FROM now() - full_at)::float8
                WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
                  AND octet_length(c.fingerprint) = 8)
 FROM contactsync.sync_cursors
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND kind IS NOT NULL
 
 -- name: move_cursor
--- Where it is no more, somebody deleted a contact meanwhile, which only a run that reads everything brings back.
+-- Where there is none any more, somebody deleted a contact meanwhile, which only a run that reads everything brings back.
 UPDATE contactsync.sync_cursors
 SET kind = %(kind)s, value = %(value)s, server = %(server)s, context = %(context)s, moved_at = now()
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND kind IS NOT NULL
+
+-- name: make_room_for_cursor
+INSERT INTO contactsync.sync_cursors (folder_id, definition_id) VALUES (%(folder_id)s, %(definition_id)s)
+ON CONFLICT DO NOTHING
+
+-- name: begin_cursor
+-- Nobody is waited for: who holds the row is deleting contacts at this moment, which this run may still see.
+UPDATE contactsync.sync_cursors AS c SET reading = %(run_id)s
+FROM (SELECT folder_id, definition_id FROM contactsync.sync_cursors
+      WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+      FOR UPDATE SKIP LOCKED) AS free
+WHERE c.folder_id = free.folder_id AND c.definition_id = free.definition_id
 
 -- name: set_cursor
-INSERT INTO contactsync.sync_cursors (folder_id, definition_id, kind, value, server, context)
-VALUES (%(folder_id)s, %(definition_id)s, %(kind)s, %(value)s, %(server)s, %(context)s)
-ON CONFLICT (folder_id, definition_id) DO UPDATE
-SET kind = excluded.kind, value = excluded.value, server = excluded.server, context = excluded.context,
+-- Where the run is not named any more, somebody deleted a contact since it began, whose entry it may have recognised.
+UPDATE contactsync.sync_cursors
+SET kind = %(kind)s, value = %(value)s, server = %(server)s, context = %(context)s, reading = NULL,
     moved_at = now(), full_at = now()
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND reading = %(run_id)s
 
 -- name: drop_cursor
-DELETE FROM contactsync.sync_cursors WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+UPDATE contactsync.sync_cursors
+SET kind = NULL, value = NULL, server = NULL, context = NULL, reading = NULL
+WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
