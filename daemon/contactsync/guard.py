@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from contactsync.model import Plan
 
@@ -39,13 +40,16 @@ def reason_to_hold(
 ) -> str | None:
     """Why this plan must not be applied, and what to do if it is right after all; None when it may.
 
+    `plan.contacts` has to be known when the plan deletes any; `enough_contacts` as well as all of them will do.
+
     `entries` is how many entries the search brought, `source_edited` whether the query is another than the one that
     filled the folder. `lately` is how many contacts increments have deleted in the last HOURS: a mass deletion may come
     to them a few at a time, so theirs and this plan's together have the limits of one run.
     """
     if plan.deletes == 0:
         return None
-    what = f"{plan.deletes:,} of {plan.contacts:,} contacts would be deleted"
+    contacts = plan.contacts or 0
+    what = f"{plan.deletes:,} of {contacts:,} contacts would be deleted"
     if source_edited:
         return (
             f"The query was edited since it last filled the folder, and {what}. "
@@ -59,9 +63,17 @@ def reason_to_hold(
         what = f"{what}, after {lately:,} in the last {HOURS} hours"
     if deletes > limits.delete_count:
         return f"{what}; the limit is {limits.delete_count:,}. {_SET} max_delete_count."
-    if deletes > limits.always_allow and deletes > limits.delete_share * (plan.contacts + lately):
+    if deletes > limits.always_allow and deletes > limits.delete_share * (contacts + lately):
         return f"{what}; the limit is {limits.delete_share:.0%} of them. {_SET} max_delete_share."
     return None
+
+
+def enough_contacts(plan: Plan, limits: GuardLimits, *, lately: int = 0) -> int | None:
+    """So many contacts that no larger number makes a difference to whether `reason_to_hold` has one; None for all."""
+    if limits.delete_share <= 0:
+        return None
+    # One more than deletions leaves somebody; two more than the share asks for outdo what floats are off.
+    return max(plan.deletes + 1, ceil((plan.deletes + lately) / limits.delete_share) + 2)
 
 
 def reason_beyond_approval(reason: str, *, run_id: int, beyond: int, names: Sequence[str]) -> str | None:

@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from contactsync.errors import SettingsError
-from contactsync.model import Outcome, RunReport
+from contactsync.model import Mode, Outcome, RunReport
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _NAMES = ("folder", "definition")
@@ -271,9 +271,12 @@ def _at(moment: datetime | None) -> float | None:
 
 def _contacts_after(report: RunReport, before: int | None) -> int | None:
     """How many contacts the definition has after a run, as far as the run knows."""
-    if report.plan is None:
-        # Without a plan every contact was recognised.
-        return report.counts.unchanged if report.outcome is Outcome.UNCHANGED else before
-    if report.outcome is Outcome.CHANGED:
-        return report.plan.contacts + report.plan.inserts - report.plan.deletes
-    return report.plan.contacts
+    plan = report.plan
+    if plan is None:
+        # A full run without a plan has recognised every contact.
+        is_known = report.outcome is Outcome.UNCHANGED and report.mode is Mode.FULL
+        return report.counts.unchanged if is_known else before
+    planned = before if plan.contacts is None else plan.contacts
+    if report.outcome is Outcome.CHANGED and planned is not None:
+        return planned + plan.inserts - plan.deletes
+    return planned

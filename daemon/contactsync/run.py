@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from contactsync.guard import HOURS, reason_beyond_approval, reason_to_hold
+from contactsync.guard import HOURS, GuardLimits, enough_contacts, reason_beyond_approval, reason_to_hold
 from contactsync.ldap.connect import Connect, connect
 from contactsync.ldap.retry import retrying
 from contactsync.model import Counts, Mode, Outcome, Plan, RunReport
@@ -23,7 +23,15 @@ from contactsync.stopwatch import Stopwatch
 from contactsync.store.apply import apply_plan
 from contactsync.store.cursors import drop_cursor, move_cursor, set_cursor
 from contactsync.store.holds import keep_plan, planned_changes, read_approval, settle_plans
-from contactsync.store.plan import Rollback, applying, knows_source, make_plan, read_untold, record_rejected
+from contactsync.store.plan import (
+    Rollback,
+    applying,
+    count_contacts,
+    knows_source,
+    make_plan,
+    read_untold,
+    record_rejected,
+)
 from contactsync.store.runs import deleted_lately, note_applied
 
 if TYPE_CHECKING:
@@ -158,7 +166,9 @@ class Run:
             self._keep_cursor(snapshot)
         record_rejected(self._connection, definition, run_id=run_id)
 
-    def _show(self, limit: int | None, _plan: Plan, snapshot: Snapshot) -> None:
+    def _show(self, limit: int | None, plan: Plan, snapshot: Snapshot) -> None:
+        contacts = count_contacts(self._connection, self._report.definition)
+        self._report.plan = replace(plan, contacts=contacts)
         self._report.changes = planned_changes(self._connection, snapshot.columns, limit=limit)
         raise Rollback
 
@@ -187,15 +197,33 @@ class Run:
             delete_share=ours.delete_share if definition.max_delete_share is None else definition.max_delete_share,
             allow_empty=definition.allow_empty,
         )
-        edited = not knows_source(self._connection, definition, snapshot.digest)
-        left = self._report.counts.entries if self._report.mode is Mode.FULL else plan.contacts - plan.deletes
         # After a run was held everything is read; what increments deleted before it counts then as well.
         lately = deleted_lately(self._connection, definition, hours=HOURS) if plan.deletes else 0
-        reason = reason_to_hold(plan, limits, entries=left, source_edited=edited, lately=lately)
+        edited = not knows_source(self._connection, definition, snapshot.digest)
+        reason = self._reason(plan, limits, lately=lately, edited=edited)
         approval = read_approval(self._connection, definition) if reason else None
         if reason is None or approval is None:
             return reason
         return reason_beyond_approval(reason, run_id=approval.run_id, beyond=approval.beyond, names=approval.names)
+
+    def _reason(self, plan: Plan, limits: GuardLimits, *, lately: int, edited: bool) -> str | None:
+        """Why the plan is to be held. Of an increment, only as many contacts are counted as that takes."""
+        full = self._report.mode is Mode.FULL
+        if not full and not plan.deletes:
+            return None
+        enough = None if full else enough_contacts(plan, limits, lately=lately)
+        contacts = count_contacts(self._connection, self._report.definition, most=enough)
+        entries = self._report.counts.entries if full else contacts - plan.deletes
+        counted = replace(plan, contacts=contacts)
+        reason = reason_to_hold(counted, limits, entries=entries, source_edited=edited, lately=lately)
+        if contacts == enough:
+            if reason is None:
+                return None
+            # It lies elsewhere, and is told with the whole number.
+            counted = replace(plan, contacts=count_contacts(self._connection, self._report.definition))
+            reason = reason_to_hold(counted, limits, entries=entries, source_edited=edited, lately=lately)
+        self._report.plan = counted
+        return reason
 
     def _note_plan(self, plan: Plan, *, remapped: bool) -> None:
         counts = self._report.counts

@@ -233,6 +233,11 @@ def people(slapd: PrivateServer) -> set[tuple[str, str, str | None]]:
     return {(entry["dn"], _text(entry, "entryUUID") or "", _text(entry, "description")) for entry in entries}
 
 
+def parent_of(dn: str) -> str:
+    """What is above an entry, whose own name may hold a comma."""
+    return re.split(r"(?<!\\),", dn, maxsplit=1)[1]
+
+
 def change(slapd: PrivateServer) -> None:
     """Somebody joins, who joined last leaves, and the description of the one before changes; the others stay."""
     (joins,) = make_people(1, start=next(_numbers), suffix=slapd.suffix)

@@ -18,7 +18,7 @@ from contactsync.doctor.result import Status, StepResult
 from contactsync.doctor.walk import check
 from contactsync.ldap import counters
 from contactsync.model import Mode, Outcome, RunReport
-from tests.integration.folders import BRISK, PEOPLE_FILTER, SyncedFolder
+from tests.integration.folders import BRISK, PEOPLE_FILTER, SyncedFolder, parent_of
 from tests.integration.ns_slapd import NsSlapd, running, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
@@ -118,7 +118,7 @@ def test_every_change_has_everything_read_and_no_change_has_nothing_read(
 ) -> None:
     """Adds, edits, renames, moves, also of a unit, and deletes; then nothing is read, run after run."""
     person, unit = someone(), f"ou=unit {next(_numbers)},{server.suffix}"
-    renamed = f"uid=renamed,{person.dn.partition(',')[2]}"
+    renamed = f"uid=renamed,{parent_of(person.dn)}"
     for step, (inserted, updated, deleted) in (
         (lambda: admin.add(person.dn, attributes=person.attributes), (1, 0, 0)),
         (lambda: change(admin, person.dn, "Changed"), (0, 1, 0)),

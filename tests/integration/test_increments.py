@@ -19,7 +19,7 @@ from contactsync.doctor.result import Status
 from contactsync.doctor.walk import check
 from contactsync.model import Counts, Mode, Outcome, RunReport
 from contactsync.store.holds import decide, read_held_plan
-from tests.integration.folders import BRISK, SyncedFolder, people
+from tests.integration.folders import BRISK, SyncedFolder, parent_of, people
 
 PEOPLE = 40
 _numbers = count(1000)
@@ -95,7 +95,7 @@ def test_adds_edits_renames_moves_and_deletes_come_as_increments(folder: SyncedF
     assert increment(folder, updated=1).counts.entries == 1
     admin.modify_dn(first.dn, "uid=renamed")
     increment(folder, updated=1)
-    renamed = first.dn.replace(first.dn.partition(",")[0], "uid=renamed")
+    renamed = f"uid=renamed,{parent_of(first.dn)}"
     admin.modify_dn(renamed, "uid=renamed", new_superior=folder.slapd.people_base)
     increment(folder, updated=1)
     admin.add(second.dn, attributes=second.attributes)
@@ -281,7 +281,7 @@ def test_a_contact_that_is_deleted_here_during_a_full_run_comes_back(
 
 
 def test_a_contact_that_is_being_deleted_here_when_a_full_run_begins_comes_back(folder: SyncedFolder) -> None:
-    """Its deletion is committed while the run reads; neither waits for the other, and there was no cursor to make void."""
+    """Its deletion is committed in the middle; neither waits for the other, and there is no cursor to make void."""
     delete = (
         "DELETE FROM contactsync.contacts WHERE contact_id ="
         " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)"
@@ -349,6 +349,31 @@ def test_a_mass_deletion_is_held_and_then_decided_over_everything(
     assert (again.mode, again.outcome, again.counts.deleted) == (Mode.FULL, Outcome.HELD, 30)
     folder.edit(max_delete_share=1)
     assert full(folder).counts.deleted == 30
+
+
+def test_an_increment_counts_the_contacts_only_to_say_why_it_is_held(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """Else its time would depend on how many there are; few deletions need no more than some others to be there."""
+    staff = [someone() for _ in range(12)]
+    for person in staff:
+        admin.add(person.dn, attributes=person.attributes)
+    folder = make_folder(server, mode="incremental", max_delete_count=10, max_delete_share=1)
+    before = folder.run().counts.inserted
+
+    def counted(number: int) -> tuple[RunReport, int | None]:
+        for _ in range(number):
+            admin.delete(staff.pop().dn)
+        report = folder.run()
+        assert (report.mode, report.counts.deleted) == (Mode.INCREMENTAL, number)
+        return report, report.plan.contacts if report.plan else None
+
+    assert counted(1)[1] is None
+    report, contacts = counted(11)
+    folder.expect_held(report, f"11 of {before - 1} contacts", "the limit is 10")
+    assert contacts == before - 1
+    folder.edit(max_delete_count=500)
+    full(folder)
 
 
 def test_a_mass_deletion_that_trickles_in_is_held(

@@ -19,7 +19,7 @@ from contactsync.live import LiveFolders
 from contactsync.model import Mode, RunReport, Trigger
 from contactsync.resolve import resolve
 from contactsync.runner import Runner
-from tests.integration.folders import SyncedFolder, people
+from tests.integration.folders import SyncedFolder, parent_of, people
 
 PEOPLE = 30
 PATIENCE = 30
@@ -130,7 +130,7 @@ def test_every_change_arrives_by_itself(following: Callable[[int], Following], a
     live.expect_in_step(folder)
     admin.modify_dn(person.dn, "uid=renamed")
     live.expect_in_step(folder)
-    admin.delete(person.dn.replace(person.dn.partition(",")[0], "uid=renamed"))
+    admin.delete(f"uid=renamed,{parent_of(person.dn)}")
     live.expect_in_step(folder)
     live.expect_listening()
     caused = live.reports[first:]

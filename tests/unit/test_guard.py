@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from contactsync.guard import GuardLimits, reason_to_hold
+from contactsync.guard import GuardLimits, enough_contacts, reason_to_hold
 from contactsync.model import Plan
 
 LIMITS = GuardLimits(delete_count=500, delete_share=0.2, always_allow=5)
@@ -76,3 +78,36 @@ def test_deletions_that_trickle_in_have_the_limits_of_one_run(
 def test_what_trickled_in_before_holds_no_plan_without_deletions() -> None:
     """It is done."""
     assert not held(Plan(inserts=1, contacts=100), lately=500)
+
+
+@given(
+    contacts=st.integers(1, 3000),
+    part=st.floats(0, 1),
+    lately=st.integers(0, 900),
+    share=st.sampled_from([0.0, 0.001, 0.1, 0.2, 1 / 3, 0.5, 0.999, 1.0]),
+    empty=st.booleans(),
+    edited=st.booleans(),
+)
+@example(contacts=81, part=1 / 81, lately=19, share=0.2, empty=False, edited=False)
+@example(contacts=80, part=1 / 80, lately=20, share=0.2, empty=False, edited=False)
+@example(contacts=20, part=1.0, lately=0, share=1.0, empty=False, edited=False)
+@example(contacts=6, part=1.0, lately=0, share=0.2, empty=True, edited=False)
+def test_who_counts_enough_contacts_holds_what_they_all_would_have_held(
+    contacts: int, part: float, lately: int, share: float, *, empty: bool, edited: bool
+) -> None:
+    """An increment counts no further, so that its time does not depend on the folder's size."""
+    deletes = max(1, round(contacts * part))
+    limits = GuardLimits(delete_count=1000, delete_share=share, always_allow=5, allow_empty=empty)
+    enough = enough_contacts(Plan(deletes=deletes), limits, lately=lately)
+    counted = contacts if enough is None else min(contacts, enough)
+
+    def reason(number: int) -> str:
+        plan = Plan(deletes=deletes, contacts=number)
+        return held(plan, entries=number - deletes, source_edited=edited, limits=limits, lately=lately)
+
+    assert bool(reason(counted)) is bool(reason(contacts))
+
+
+def test_deletions_of_contacts_that_nobody_counted_are_held() -> None:
+    """As if there were no others."""
+    assert held(Plan(deletes=6))

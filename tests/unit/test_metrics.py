@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from contactsync.metrics import DaemonNow, DefinitionNow, Metrics
-from contactsync.model import Counts, Definition, Outcome, Plan, RunReport, Trigger
+from contactsync.model import Counts, Definition, Mode, Outcome, Plan, RunReport, Trigger
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -107,6 +107,24 @@ def test_contacts_are_those_after_the_run(daemon: Daemon, outcome: Outcome, plan
     """With a plan or without; a failure afterwards leaves the number as it is."""
     daemon.ran(outcome, counts=Counts(unchanged=38, inserted=3, deleted=1), plan=plan)
     daemon.ran(Outcome.FAILED)
+    assert daemon.samples()[of_staff("contacts")] == contacts
+
+
+@pytest.mark.parametrize(
+    ("outcome", "mode", "plan", "contacts"),
+    [
+        (Outcome.UNCHANGED, Mode.INCREMENTAL, None, 40),
+        (Outcome.UNCHANGED, Mode.COUNTERS, None, 40),
+        (Outcome.CHANGED, Mode.INCREMENTAL, Plan(inserts=3, deletes=1), 42),
+        (Outcome.HELD, Mode.INCREMENTAL, Plan(deletes=30, contacts=39), 39),
+    ],
+)
+def test_contacts_follow_runs_that_do_not_count_them(
+    daemon: Daemon, outcome: Outcome, mode: Mode, plan: Plan | None, contacts: int
+) -> None:
+    """An increment sees only those that changed."""
+    daemon.ran(Outcome.UNCHANGED, counts=Counts(unchanged=40))
+    daemon.ran(outcome, mode=mode, plan=plan)
     assert daemon.samples()[of_staff("contacts")] == contacts
 
 

@@ -65,4 +65,4 @@ def _totals(report: RunReport) -> str:
         return f"nothing would change; {entries}"
     would = {"add": report.plan.inserts, "change": report.plan.updates, "delete": report.plan.deletes}
     what = ", ".join(f"{verb} {number:,}" for verb, number in would.items() if number)
-    return f"a run would {what}, of {counted(report.plan.contacts, 'contact')} now; {entries}"
+    return f"a run would {what}, of {counted(report.plan.contacts or 0, 'contact')} now; {entries}"

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from contactsync.model import Definition
     from contactsync.store.columns import Columns
 
-__all__ = ["INTERNAL", "Rollback", "applying", "knows_source", "make_plan", "read_untold", "record_rejected"]
+__all__ = [
+    "INTERNAL",
+    "Rollback",
+    "applying",
+    "count_contacts",
+    "knows_source",
+    "make_plan",
+    "read_untold",
+    "record_rejected",
+]
 
 INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
 """Columns that are no field of a contact and have no place in its history."""
@@ -84,10 +93,14 @@ def make_plan(
         deletes,
         rejected,
         returned,
-        contacts=_row(connection, "count_contacts", key)[0],
         deleted_names=_deleted_names(connection, sample) if deletes else (),
         rejected_sample=_rejected_sample(connection, sample) if rejected else (),
     )
+
+
+def count_contacts(connection: Connection[Any], definition: Definition, *, most: int | None = None) -> int:
+    """How many contacts the definition has brought, or `most` if there are more. Raises psycopg.Error."""
+    return int(_row(connection, "count_contacts", {**_key(definition), "most": most})[0])
 
 
 def read_untold(

@@ -165,7 +165,9 @@ SELECT count(*) FILTER (WHERE action = 'insert'), count(*) FILTER (WHERE action 
 FROM pg_temp.planned
 
 -- name: count_contacts
-SELECT count(*) FROM contactsync.contacts WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+SELECT count(*)
+FROM (SELECT FROM contactsync.contacts WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+      LIMIT %(most)s::bigint) AS counted
 
 -- name: planned_names
 SELECT display_name FROM pg_temp.planned WHERE action = %(action)s ORDER BY display_name LIMIT %(limit)s
