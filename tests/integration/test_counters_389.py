@@ -236,10 +236,13 @@ def test_an_import_and_a_restored_backup_are_noticed(
     [
         (b"hello", "never given"),
         (b"", "never given"),
-        (b"counted=,first=,read=", "never given"),
+        (b"counted=,reads=,first=,read=", "never given"),
         (b"\xff\xfe", "never given"),
-        (b"counted=00000000000000000000000000000000,first=20260101000000,read=20260102000000", "counted writes"),
-        (b"counted=00000000000000000000000000000000,first=20269901000000,read=20260102000000", "never given"),
+        (
+            b"counted=00000000000000000000000000000000,reads=1,first=20260101000000,read=20260102000000",
+            "counted writes",
+        ),
+        (b"counted=00000000000000000000000000000000,reads=1,first=20269901000000,read=20260102000000", "never given"),
     ],
     ids=["garbage", "empty", "none", "octets", "other-counts", "no-time"],
 )
@@ -260,6 +263,28 @@ def test_a_cursor_from_the_future_is_not_believed(folder: SyncedFolder) -> None:
         folder.definition_id,
     )
     full(folder, "older than the cursor")
+    unread(folder)
+
+
+def test_a_server_that_counts_no_more_is_not_believed(
+    folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """It tells the numbers of before, whatever anybody does: then not even our own searches make a difference."""
+    admin.modify("cn=config", {"nsslapd-counters": [(ldap3.MODIFY_REPLACE, ["off"])]})
+    try:
+        full(folder)
+        change(admin, server.reader_dn, f"{next(_numbers)}")
+        full(folder)
+    finally:
+        admin.modify("cn=config", {"nsslapd-counters": [(ldap3.MODIFY_REPLACE, ["on"])]})
+    reads = (
+        "UPDATE contactsync.sync_cursors SET value = convert_to(regexp_replace(convert_from(value, 'UTF8'),"
+        " 'reads=[0-9]+', 'reads=' || %s), 'UTF8') WHERE definition_id = %s"
+    )
+    full(folder)
+    unread(folder)
+    folder.query(reads, "999999", folder.definition_id)
+    full(folder, "has not even counted our own searches")
     unread(folder)
 
 

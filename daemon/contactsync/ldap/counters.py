@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
-from contactsync.errors import IncompleteSnapshot
+from contactsync.errors import AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot
 from contactsync.ldap import dn
 from contactsync.ldap.changes import Changed, Cursor, CursorVoid
 from contactsync.ldap.connect import Session
@@ -46,16 +46,22 @@ _IDENTITY = ("netscapemdsuffix", "nsUniqueId", "startTime")
 """Its own name and port, the naming context's head, and when it was started."""
 _MOST_NEWEST = 10
 """Entries with the newest number or a larger one; there are more after an import, which gives one to all."""
+_REFUSALS = (AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot)
+"""That the server does not answer a question of ours is no fault of the run's."""
 _A_NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
-_CURSOR = re.compile(r"counted=([0-9a-f]{32}),first=(\d{14}),read=(\d{14})", re.ASCII)
+_CURSOR = re.compile(r"counted=([0-9a-f]{32}),reads=(\d{1,18}),first=(\d{14}),read=(\d{14})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """What the server has counted, in 16 octets, at one moment of its own clock; `server` is which, since its start."""
+    """What the server has counted, in 16 octets, at one moment of its own clock; `server` is which, since its start.
+
+    `reads` are the searches, which are not among it: one more each time shows that the server still counts.
+    """
 
     server: bytes
     digest: bytes
+    reads: int
     now: datetime
 
 
@@ -80,7 +86,7 @@ class Counters:
             return f"the server names no naming context that holds {self._request.base}"
         try:
             reason = self._look(context)
-        except IncompleteSnapshot as error:
+        except _REFUSALS as error:
             reason = f"it cannot be asked ({error.message.rstrip('.')})"
         return reason and (
             "389 Directory Server does not tell which entries the filter no longer finds, "
@@ -96,8 +102,8 @@ class Counters:
         parts = _parts_of(before) if before and before.server == here.server else None
         if parts and parts.digest == here.digest and parts.first <= here.now:
             first = parts.first
-        value = f"counted={here.digest.hex()},first={write_moment(first)},read={write_moment(here.now)}"
-        return Cursor(KIND, value.encode(), here.server)
+        times = f"first={write_moment(first)},read={write_moment(here.now)}"
+        return Cursor(KIND, f"counted={here.digest.hex()},reads={here.reads},{times}".encode(), here.server)
 
     def since(self, cursor: Cursor) -> Iterator[Changed]:
         """See Changes."""
@@ -108,6 +114,8 @@ class Counters:
             raise self._void("was started anew since the last run, or is another one than that of the cursor")
         if parts.digest != here.digest:
             raise self._void("counted writes since the last run, and does not tell of what")
+        if here.reads <= parts.reads:
+            raise self._void("has not even counted our own searches since the last run")
         if not parts.first <= parts.read <= here.now:
             raise self._void("is older than the cursor")
         if parts.read - parts.first < SETTLED:
@@ -131,10 +139,10 @@ class Counters:
             return "more entries have its newest number than one write gives it"
         identity, operations = ([_first(told, name) for name in names] for names in (_IDENTITY, _WRITES))
         counted = blake2b(repr((operations, sorted(newest.items()), sorted(above))).encode(), digest_size=16)
-        now = read_moment(_first(told, "currentTime"))
-        if now is None:
-            return "the server does not tell its time (cn=monitor)"
-        self._counted = _Counted(repr(identity).encode(), counted.digest(), now)
+        now, reads = read_moment(_first(told, "currentTime")), _first(told, _READS)
+        if now is None or not reads.isdecimal():
+            return "the server tells its time or its searches in no form that is known"
+        self._counted = _Counted(repr(identity).encode(), counted.digest(), int(reads), now)
         return None
 
     def _entries_from(self, context: str, number: int) -> list[str]:
@@ -150,6 +158,7 @@ class Counters:
 @dataclass(frozen=True, slots=True)
 class _Parts:
     digest: bytes
+    reads: int
     first: datetime
     read: datetime
 
@@ -157,8 +166,8 @@ class _Parts:
 def _parts_of(cursor: Cursor) -> _Parts | None:
     """What a cursor says; None when it is not one that this makes."""
     match = _CURSOR.fullmatch(cursor.value.decode("ascii", "replace")) if cursor.kind == KIND else None
-    first, read = (read_moment(match[2]), read_moment(match[3])) if match else (None, None)
-    return _Parts(bytes.fromhex(match[1]), first, read) if match and first and read else None
+    first, read = (read_moment(match[3]), read_moment(match[4])) if match else (None, None)
+    return _Parts(bytes.fromhex(match[1]), int(match[2]), first, read) if match and first and read else None
 
 
 def _why_not(told: dict[str, list[str]], context: str) -> str | None:
