@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from contactsync.fingerprints import Fingerprints
 from contactsync.increments import AT_ONCE, Asked, Increments
 from contactsync.ldap.changes import CursorVoid
 from contactsync.ldap.connect import Connect, Session, connect
@@ -50,7 +51,7 @@ class Snapshot:
     digest: bytes
     columns: Columns
     staging: Staging
-    unseen: set[bytes]
+    unseen: Fingerprints
     remapped: bool
     missing: Missing = Missing.UNSEEN
     cursor: KeptCursor | None = None
@@ -185,7 +186,7 @@ class Reader:
         self._begin(increments.mode)
         columns = columns_of(source.mapping.fields, source.mapping.policies)
         staging = Staging(self._connection, columns)
-        recogniser = Recogniser(set(), source.mapping.identity_digest)
+        recogniser = Recogniser(Fingerprints(), source.mapping.identity_digest)
         unknown = Lot()
         with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
             for changed in increments.since():
@@ -200,7 +201,7 @@ class Reader:
         missing = Missing.UNLISTED if increments.all_listed else Missing.GONE
         cursor = increments.cursor_after_changes()
         moved = cursor is None or increments.moved(cursor)
-        return Snapshot(source, asked.digest, columns, staging, set(), False, missing, cursor, moved)  # noqa: FBT003
+        return Snapshot(source, asked.digest, columns, staging, Fingerprints(), False, missing, cursor, moved)  # noqa: FBT003
 
     def _begin(self, mode: Mode) -> None:
         self._report.mode = mode

@@ -89,14 +89,8 @@ class Folder:
         columns = columns_of(FIELDS, self.policies)
         unseen = read_known(self.connection, self.definition).fingerprints
         staging = Staging(self.connection, columns)
-        unknown = []
-        for entry in entries:
-            known = entry.fingerprint in unseen
-            if known:
-                unseen.remove(entry.fingerprint)
-            if everything or not known:
-                unknown.append(entry)
-        staging.add(batch(unknown, rejected))
+        unknown = unseen.meet([entry.fingerprint for entry in entries])
+        staging.add(batch(entries if everything else [entries[place] for place in unknown], rejected))
         staging.close(unseen)
         if during:
             during()

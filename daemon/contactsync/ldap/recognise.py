@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-FINGERPRINT_BYTES = 16
-
+from contactsync.fingerprints import FINGERPRINT_BYTES, Fingerprints
 
 _LOT_ENTRIES = 1000
 _LOT_OCTETS = 1 << 20
@@ -43,12 +42,12 @@ class Recogniser:
 
     A fingerprint is BLAKE2b (RFC 7693) of an entry's octets, 16 bytes long, personalised by a digest of what makes the
     key: under another identity every entry is new. `known` is taken over, not copied, since it may hold millions: it
-    becomes `unseen`, and what that holds in the end is gone or changed.
+    becomes `unseen`, and what was not met of it in the end is gone or changed.
 
     `everything` hands out the known entries as well: the mapping has changed since they were mapped.
     """
 
-    def __init__(self, known: set[bytes], identity_digest: bytes, *, everything: bool = False) -> None:
+    def __init__(self, known: Fingerprints, identity_digest: bytes, *, everything: bool = False) -> None:
         self.unseen = known
         self.entries_seen = 0
         self.unchanged = 0
@@ -57,7 +56,7 @@ class Recogniser:
         self._everything = everything
 
     def sift(self, entries: Sequence[memoryview | bytes]) -> list[tuple[bytes, bytes]]:
-        """The fingerprint and a copy of the octets of every entry that is not known; the known ones leave `unseen`.
+        """The fingerprint and a copy of the octets of every entry that is not known; the others leave `unseen`.
 
         An entry that comes a second time is not known any more, so that duplicates are noticed.
         """
@@ -66,29 +65,9 @@ class Recogniser:
             hasher = fresh()
             hasher.update(entry)
             fingerprints.append(hasher.digest())
-        unknown = self._unknown(entries, fingerprints)
+        unknown = self.unseen.meet(fingerprints)
+        if self._everything:
+            unknown = range(len(entries))
         self.entries_seen += len(entries)
         self.unchanged += len(entries) - len(unknown)
-        return unknown
-
-    def _unknown(self, entries: Sequence[memoryview | bytes], fingerprints: list[bytes]) -> list[tuple[bytes, bytes]]:
-        unseen, once = self.unseen, set(fingerprints)
-        if len(once) == len(fingerprints):
-            # Spares the look at each of them for nearly every page: all of it is known, or nothing.
-            if once <= unseen:
-                unseen -= once
-                return _copies(fingerprints, entries) if self._everything else []
-            if once.isdisjoint(unseen):
-                return _copies(fingerprints, entries)
-        unknown = []
-        for entry, fingerprint in zip(entries, fingerprints, strict=True):
-            known = fingerprint in unseen
-            if known:
-                unseen.remove(fingerprint)
-            if self._everything or not known:
-                unknown.append((fingerprint, bytes(entry)))
-        return unknown
-
-
-def _copies(fingerprints: list[bytes], entries: Sequence[memoryview | bytes]) -> list[tuple[bytes, bytes]]:
-    return list(zip(fingerprints, map(bytes, entries), strict=True))
+        return [(fingerprints[place], bytes(entries[place])) for place in unknown]

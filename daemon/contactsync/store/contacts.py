@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from contactsync.fingerprints import Fingerprints
 from contactsync.store.errors import translated
 from contactsync.store.statements import statement
 
@@ -13,10 +15,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.model import Definition
-
-FINGERPRINT_BYTES = 16
-_FINGERPRINT = re.compile(b".{%d}" % FINGERPRINT_BYTES, re.DOTALL)
-"""Cuts the whole into pieces in one call: half the time of slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +24,18 @@ class Known:
     A fingerprint has 16 bytes, or 8 for a contact that a person edited since. The digest is None before the first run.
     """
 
-    fingerprints: set[bytes]
+    fingerprints: Fingerprints
     mapping_digest: bytes | None
 
 
 def read_known(connection: Connection[Any], definition: Definition) -> Known:
     """What is known of a definition's contacts. Raises DatabaseError.
 
-    The fingerprints come as one value, which takes a twentieth of the time of one row each.
+    The fingerprints come in pieces of many. One row each would take twenty times as long, and all as one value would
+    take its size three times, once of it in a buffer that libpq keeps for as long as the connection lives.
     """
     key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
     with translated(), connection.cursor(binary=True) as cursor:
-        row = cursor.execute(statement("known"), key).fetchone()
-    whole, touched, digest = row or (b"", [], None)
-    fingerprints = set(_FINGERPRINT.findall(whole))
-    fingerprints.update(touched)
-    return Known(fingerprints, digest)
+        rows = cursor.stream(statement("known"), key)
+        piece, touched, digest = next(rows)
+        return Known(Fingerprints(chain([piece], map(itemgetter(0), rows)), touched), digest)

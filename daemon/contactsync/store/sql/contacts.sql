@@ -1,12 +1,18 @@
 -- name: known
--- What is known of a definition's contacts: all fingerprints as one value, 16 bytes each; those of contacts that a person
--- edited since the last run, 8 bytes, which no entry's digest can equal; and the mapping that they are in step with.
-SELECT coalesce(string_agg(fingerprint, '') FILTER (WHERE octet_length(fingerprint) = 16), ''),
-       coalesce(array_agg(fingerprint) FILTER (WHERE octet_length(fingerprint) <> 16), '{}'),
+-- What is known of a definition's contacts: all fingerprints of 16 bytes, in rising order, as values of 4,096 each, at
+-- least one; and beside the first of them those of contacts that a person edited since the last run, 8 bytes, which no
+-- entry's digest can equal, and the mapping that they are in step with.
+SELECT substr(k.fingerprints, p.start, 65536), CASE WHEN p.start = 1 THEN k.touched END,
        (SELECT mapping_digest FROM contactsync.sync_status
         WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s)
-FROM contactsync.contacts
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+FROM (
+    SELECT coalesce(string_agg(fingerprint, '' ORDER BY fingerprint) FILTER (WHERE octet_length(fingerprint) = 16), '')
+               AS fingerprints,
+           coalesce(array_agg(fingerprint) FILTER (WHERE octet_length(fingerprint) <> 16), '{}') AS touched
+    FROM contactsync.contacts
+    WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+) AS k
+CROSS JOIN generate_series(1, greatest(octet_length(k.fingerprints), 1), 65536) AS p (start)
 
 -- name: create_staging
 CREATE TEMPORARY TABLE staged (source_key text, source_dn text, fingerprint bytea, {columns})
