@@ -13,7 +13,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import AccessRefused, DefinitionError, MappingError
-from contactsync.ldap.discover import find_servers
 from contactsync.ldap.filter import check_filter
 from contactsync.ldap.mapping import MapLimits, Mapping, compile_mapping
 from contactsync.ldap.options import ConnectOptions, TlsOptions, check_protection
@@ -67,8 +66,11 @@ class Source:
 
 def servers_of(resolved: Resolved, name_servers: tuple[ServerAddress, ...]) -> tuple[ServerAddress, ...]:
     """The servers that the query names, or those that DNS has for its domain; raises DirectoryError."""
-    ldaps = resolved.definition.tls is Tls.LDAPS
-    return resolved.query.servers or find_servers(resolved.query.domain or "", name_servers, ldaps=ldaps)
+    if resolved.query.servers:
+        return resolved.query.servers
+    from contactsync.ldap.discover import find_servers  # noqa: PLC0415 -- dnspython, which most definitions do without
+
+    return find_servers(resolved.query.domain or "", name_servers, ldaps=resolved.definition.tls is Tls.LDAPS)
 
 
 def connect_options(

@@ -19,14 +19,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from posixpath import normpath
+from typing import TYPE_CHECKING
 
 import structlog
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contactsync.errors import SecretError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -48,7 +51,7 @@ class SecretBox:
     """Seals and opens passwords with the key in one file."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+        self._key = key
         self._key_id = hashlib.blake2b(key, digest_size=_KEY_ID_BYTES, person=b"contactsync-key").digest()
 
     def __repr__(self) -> str:
@@ -62,6 +65,13 @@ class SecretBox:
         except FileNotFoundError:
             _make_key(path)
             return cls(_read_key(path))
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 -- eight megabytes, which a
+        # daemon can do without whose definitions have references to passwords
+
+        return AESGCM(self._key)
 
     def seal(self, password: str, *, folder_id: int, definition_id: int, destination: bytes) -> bytes:
         """The password as octets that only this key opens, and only for this definition and where it goes now."""
@@ -80,6 +90,8 @@ class SecretBox:
                 f"The stored password was sealed with another key (id {header[1:].hex()}, ours {self._key_id.hex()}).",
                 hint="Restore the key file of that time, or set the password again.",
             )
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 -- a part of the same
+
         try:
             context = _context(header, folder_id, definition_id, destination)
             return self._cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], context).decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,12 +87,14 @@ class Asking:
 
 
 @contextmanager
-def asking(database: str, directory: PrivateSlapd, place: Path, **settings: str) -> Iterator[Asking]:
-    """Start a daemon whose files are in `place`, and fill `Staff`."""
+def asking(
+    database: str, directory: PrivateSlapd, place: Path, *, command: Sequence[str] = (), **settings: str
+) -> Iterator[Asking]:
+    """Start a daemon whose files are in `place`, by another command if one is given, and fill `Staff`."""
     daemon = DaemonProcess(database, place, READER=directory.reader_password, **settings)
     asked = Asking(daemon, place / "state" / "control.sock", database, directory)
     try:
-        daemon.start()
+        daemon.start(*command)
         asked.staff = asked.define("Staff")
         wait_until(lambda: asked.get("/v1/status")["definitions"], "the daemon to see the definition")
         asked.post("/v1/definitions/Staff/sync", wait=True)

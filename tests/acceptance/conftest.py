@@ -50,9 +50,9 @@ class DaemonProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Start it and wait until it says that it did."""
-        self.launch()
+    def start(self, *command: str) -> None:
+        """Start it, by another command if one is given, and wait until it says that it did."""
+        self.launch(*command)
         self.wait_for_start()
 
     def launch(self, *command: str, pass_fds: Sequence[int] = ()) -> None:

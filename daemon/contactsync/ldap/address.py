@@ -12,6 +12,7 @@ from contactsync.ldap.typed import shown
 LDAP_PORT = 389
 LDAPS_PORT = 636
 GLOBAL_CATALOGUE_PORT = 3268
+DNS_PORT = 53
 TLS_PORTS = frozenset({LDAPS_PORT, 3269})
 """Ports where TLS comes before LDAP whatever the scheme says: LDAPS and Active Directory's global catalogue."""
 

@@ -13,7 +13,7 @@ from dns.rdtypes.IN.SRV import SRV
 
 from contactsync.errors import ServerNotFound, ServerUnavailable
 from contactsync.ldap.address import LDAP_PORT, TLS_PORTS, ServerAddress
-from contactsync.ldap.names import find_services
+from contactsync.ldap.nameservers import find_services
 
 _OF_DOMAIN_CONTROLLERS = "_ldap._tcp.dc._msdcs."
 """Where Active Directory lists its domain controllers, and nothing else ([MS-ADTS], section 6.3.2.3)."""

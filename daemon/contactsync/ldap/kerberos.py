@@ -12,9 +12,6 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-
 from contactsync.errors import AccessRefused, CredentialsRefused, DefinitionError, DirectoryError, ServerUnavailable
 from contactsync.ldap.messages import BIND_RESPONSE
 from contactsync.ldap.request import sasl_bind_op
@@ -125,6 +122,9 @@ def _channel_binding(gssapi: ModuleType, certificate: bytes | None) -> Any:
     """
     if certificate is None:
         return None
+    from cryptography import x509  # noqa: PLC0415 -- eight megabytes, which only some connections need
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 -- the same
+
     used = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
     weak = used is None or isinstance(used, hashes.MD5 | hashes.SHA1)
     digest = hashes.Hash(hashes.SHA256() if weak or used is None else used)

@@ -1,23 +1,13 @@
-"""Asks DNS: the name servers that the settings name, or those of this machine."""
+"""Looks up names: by the name servers that the settings name, else as this machine does."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
-from contextlib import suppress
 from ipaddress import ip_address
 
-import dns.exception
-import dns.resolver
-from dns.nameserver import Do53Nameserver
-from dns.rdtypes.IN.SRV import SRV
+from contactsync.errors import QueryError, ServerNotFound, ServerUnavailable
+from contactsync.ldap.address import DNS_PORT, ServerAddress, parse_address
 
-from contactsync.errors import QueryError, ServerNotFound, ServerTimeout, ServerUnavailable
-from contactsync.ldap.address import ServerAddress, parse_address
-
-DNS_PORT = 53
-
-_NAME_SERVERS_HINT = "Check the name servers of this machine or directory.dns_servers, or name a server in the query."
 _SERVER_HINT = "Check the server in the query."
 
 
@@ -30,38 +20,6 @@ def parse_name_servers(text: str) -> tuple[ServerAddress, ...]:
     return found
 
 
-def find_services(record: str, name_servers: Iterable[ServerAddress], *, timeout: float) -> list[SRV]:
-    """The SRV records of that name (RFC 2782), none of which says that there is no such service.
-
-    Without `name_servers` those of this machine are asked; `timeout` is in seconds and covers the whole look-up.
-    Raises ServerNotFound when there are none, ServerTimeout or ServerUnavailable when no name server answers.
-    """
-    try:
-        answer = _resolver(name_servers).resolve(record, "SRV", lifetime=timeout, search=False)
-    except dns.resolver.LifetimeTimeout:
-        raise ServerTimeout(
-            f"No name server answered within {timeout:g} s when asked for {record}.", hint=_NAME_SERVERS_HINT
-        ) from None
-    except dns.resolver.NoNameservers:
-        raise ServerUnavailable(
-            f"The name servers could not answer when asked for {record}.", hint=_NAME_SERVERS_HINT
-        ) from None
-    except dns.resolver.NoResolverConfiguration:
-        raise ServerNotFound(f"This machine has no name server to ask for {record}.", hint=_NAME_SERVERS_HINT) from None
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        raise ServerNotFound(
-            f"DNS has no record {record}.", hint="Name a server in the query, or correct its DC= components."
-        ) from None
-    except dns.exception.DNSException as error:
-        raise ServerNotFound(f"{record} cannot be looked up in DNS: {error}.", hint=_NAME_SERVERS_HINT) from error
-    records = [found for found in answer if isinstance(found, SRV) and str(found.target) != "."]
-    if not records:  # a target of "." says that there is decidedly no such service
-        raise ServerNotFound(
-            f"The DNS record {record} says that the domain offers no LDAP.", hint="Name a server in the query."
-        )
-    return records
-
-
 def addresses_of(host: str, port: int, name_servers: tuple[ServerAddress, ...], *, timeout: float) -> list[str]:
     """The IP addresses of a host, by the given name servers first, else as this machine looks up names (RFC 6724).
 
@@ -69,9 +27,10 @@ def addresses_of(host: str, port: int, name_servers: tuple[ServerAddress, ...], 
     ServerNotFound, ServerUnavailable.
     """
     if name_servers and not _is_address(host):
-        with suppress(dns.exception.DNSException):
-            found = _resolver(name_servers).resolve_name(host, lifetime=timeout, search=False)
-            return list(found.addresses())
+        from contactsync.ldap.nameservers import find_addresses  # noqa: PLC0415 -- dnspython, which few settings need
+
+        if found := find_addresses(host, name_servers, timeout=timeout):
+            return found
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -81,14 +40,6 @@ def addresses_of(host: str, port: int, name_servers: tuple[ServerAddress, ...], 
     except UnicodeError:
         raise ServerNotFound(f"{host!r} is no host name.", hint=_SERVER_HINT) from None
     return list(dict.fromkeys(str(address[0]) for *_, address in answers))
-
-
-def _resolver(name_servers: Iterable[ServerAddress]) -> dns.resolver.Resolver:
-    servers = [Do53Nameserver(server.host, server.port or DNS_PORT) for server in name_servers]
-    resolver = dns.resolver.Resolver(configure=not servers)
-    if servers:
-        resolver.nameservers = servers
-    return resolver
 
 
 def _is_address(host: str) -> bool:

@@ -11,7 +11,6 @@ from typing import Any
 
 import ldap3
 import structlog
-from cryptography import x509
 
 from contactsync.errors import (
     AccessRefused,
@@ -130,9 +129,13 @@ def is_exposed(path: str) -> bool:
 
 def client_expiry(options: TlsOptions) -> datetime | None:
     """When the certificate that we show expires; None without one, or when its file has gone since."""
+    if not options.client_cert:
+        return None
+    from cryptography import x509  # noqa: PLC0415 -- eight megabytes, which only some connections need
+
     try:
-        octets = Path(options.client_cert).read_bytes() if options.client_cert else b""
-        return x509.load_pem_x509_certificates(octets)[0].not_valid_after_utc if octets else None
+        octets = Path(options.client_cert).read_bytes()
+        return x509.load_pem_x509_certificates(octets)[0].not_valid_after_utc
     except (OSError, ValueError):
         return None
 

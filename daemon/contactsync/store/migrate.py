@@ -8,13 +8,16 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from yoyo import get_backend, read_migrations
+from psycopg.errors import UndefinedTable
 
 from contactsync.errors import DatabaseError
 from contactsync.store.errors import translated
 from contactsync.store.statements import statement
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from psycopg import Connection
     from yoyo.backends.base import DatabaseBackend
 
 MIGRATION_LOCK = 0x636F6E7461637473
@@ -37,11 +40,24 @@ def migrate(conninfo: str) -> list[str]:
             # Not by IF NOT EXISTS, for which PostgreSQL asks for the right to create also when there is nothing to do.
             connection.execute("CREATE SCHEMA contactsync")
         with as_file(files("contactsync.store") / "migrations") as folder:
-            return _apply_missing(conninfo, read_migrations(str(folder)), role if exists and not owns else None)
+            if {file.stem for file in folder.glob("*.sql")} <= _applied(connection):
+                return []
+            return _apply_missing(conninfo, folder, role if exists and not owns else None)
 
 
-def _apply_missing(conninfo: str, migrations: Any, stranger: str | None) -> list[str]:
+def _applied(connection: Connection[Any]) -> set[str]:
+    """The names of those that were applied, which yoyo keeps in a table."""
+    try:
+        return {name for (name,) in connection.execute(statement("applied_migrations"))}
+    except UndefinedTable:
+        return set()
+
+
+def _apply_missing(conninfo: str, folder: Path, stranger: str | None) -> list[str]:
     """`stranger` is the name of the role when it may change nothing."""
+    from yoyo import get_backend, read_migrations  # noqa: PLC0415 -- two megabytes, for one start after an upgrade
+
+    migrations = read_migrations(str(folder))
     backend = get_backend(_yoyo_uri(conninfo))
     try:
         missing = backend.to_apply(migrations)

@@ -14,3 +14,7 @@ LIMIT %(limit)s
 -- Who asks, whether the schema is there, and whether its tables are the asker's own.
 SELECT current_user, n.oid IS NOT NULL, coalesce(pg_has_role(n.nspowner, 'USAGE'), false)
 FROM (SELECT) AS one LEFT JOIN pg_namespace AS n ON n.nspname = 'contactsync'
+
+-- name: applied_migrations
+-- What yoyo keeps of the migrations; there is no such table before the first.
+SELECT migration_id FROM contactsync._yoyo_migration

@@ -1,0 +1,42 @@
+"""The daemon has no library in memory that the folders it keeps have no use for."""
+
+from __future__ import annotations
+
+import sys
+
+from contactsync.demo.slapd import PrivateSlapd
+from tests.acceptance.asking import PEOPLE, asking, people
+from tests.borrowed import short_directory
+
+KEPT_OUT = {
+    "cryptography": "some eight megabytes, for sealed passwords, client certificates and Kerberos",
+    "dns": "two, for queries without a server and settings with name servers",
+    "yoyo": "two with sqlparse, for the first start after an upgrade",
+    "httpx": "for the command line's questions to the daemon",
+    "contactsync.demo": "for `contactsync demo`",
+    "contactsync.doctor": "for `contactsync check`",
+}
+_DAEMON = """
+import atexit, os, sys
+from contactsync.cli.app import main
+atexit.register(lambda: open(os.environ["LOADED"], "w").write(" ".join(sys.modules)))
+sys.exit(main(["daemon"]))
+"""
+
+
+def test_what_an_ordinary_folder_does_not_need_is_not_loaded(database: str) -> None:
+    """A password by reference, a server by its address: a first load, a run without changes, questions over the socket.
+
+    `database` is migrated already, as that of a daemon that starts again.
+    """
+    with short_directory() as place, PrivateSlapd(place / "slapd", ldif=people()) as directory:
+        loaded = place / "loaded"
+        with asking(database, directory, place, command=(sys.executable, "-c", _DAEMON), LOADED=str(loaded)) as asked:
+            asked.post("/v1/definitions/Staff/sync", wait=True)
+            assert asked.outcomes(asked.staff)[-1] == "unchanged"
+            assert asked.get("/v1/status")["ready"]
+            assert asked.person.execute("SELECT count(*) FROM contactsync.contacts").fetchone() == (PEOPLE,)
+            assert asked.daemon.stop() == 0
+        modules = set(loaded.read_text().split())
+    assert "contactsync.serving" in modules
+    assert {name: why for name, why in KEPT_OUT.items() if name in modules} == {}
