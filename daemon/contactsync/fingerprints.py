@@ -56,8 +56,10 @@ class Fingerprints:
         for place, (fingerprint, head) in enumerate(zip(fingerprints, heads, strict=True)):
             bucket = head >> shift
             at = find(fingerprint, starts[bucket], starts[bucket + 1])
+            while at % FINGERPRINT_BYTES and at >= 0:  # the end of one and the beginning of the next
+                at = find(fingerprint, at + 1, starts[bucket + 1])
             row = at // FINGERPRINT_BYTES
-            if at < 0 or at % FINGERPRINT_BYTES or met[row]:
+            if at < 0 or met[row]:
                 unknown.append(place)
             else:
                 met[row] = 1

@@ -63,6 +63,16 @@ def test_it_says_what_a_set_would(
     assert len(fingerprints) == len(left | others)
 
 
+def test_the_end_of_one_and_the_beginning_of_the_next_are_none() -> None:
+    """They may be the octets of another entry's, known or not."""
+    first, second = b"a" * 8 + b"c" * 8, b"b" * 16
+    between = first[8:] + second[:8]
+    assert list(known([first, second]).meet([between, first, second])) == [0]
+    fingerprints = known([first, second, between])
+    assert list(fingerprints.meet([between, first])) == []
+    assert list(fingerprints) == [second]
+
+
 def test_it_takes_no_more_than_a_few_octets_for_each() -> None:
     """A set of bytes takes over a hundred, and a folder may have a million."""
     count = 100_000
