@@ -338,11 +338,13 @@ def test_insert_writes_only_once(folder: Folder) -> None:
 
 
 def test_a_persons_extra_keys_stay(folder: Folder) -> None:
-    """Keys of `extra` that are not mapped belong to people; a mapped one that is gone goes."""
-    folder.run([person("1", "Anna", badge="1")])
-    folder.query("""UPDATE contactsync.contacts SET extra = extra || '{"own": "x"}'""")
-    folder.run([person("1", "Anna", badge=None)])
-    assert folder.contacts()["Anna"]["extra"] == {"own": "x"}
+    """Keys of `extra` that are not mapped belong to people; a mapped one that is gone goes. History has them all."""
+    folder.run([person("1", "Anna", badge="7")])
+    folder.query("""UPDATE contactsync.contacts SET extra = extra || '{"own": "x", "empty": null}'""")
+    folder.run([person("1", "Anna")])
+    own = {"own": "x", "empty": None}
+    assert folder.contacts()["Anna"]["extra"] == own
+    assert folder.changes()[-1] == ("update", {"extra": [{"badge": "7", **own}, own]})
 
 
 def test_a_photo_is_replaced_and_removed(folder: Folder) -> None:

@@ -15,6 +15,7 @@ from contactsync.fields import EXTRA_PREFIX, PHOTO, Kind, kind_of
 from contactsync.model import Policy
 
 PHOTO_DIGEST = "photo_digest"
+_JSONB = "jsonb"
 
 _BLANK = {
     "text": sql.SQL("coalesce(c.{0}, '') = ''"),
@@ -92,14 +93,16 @@ class Columns:
         )
 
     @property
-    def history_pairs(self) -> tuple[sql.Composed, sql.Composed]:
-        """The same as `'name', value` pairs for jsonb_build_object."""
-        before: list[sql.Composable] = []
-        after: list[sql.Composable] = []
-        for column in (*self.columns, _SOURCE_DN):
-            before.append(_pair(column, sql.Identifier("c", column.name)))
-            after.append(_pair(column, column.after))
-        return _comma(before), _comma(after)
+    def changed(self) -> sql.Composed:
+        """The columns that differ, as one jsonb object: {"column": [before, after]}.
+
+        Column by column, since two objects of all of them, compared key by key, take PostgreSQL four times as long.
+        """
+        plain = [column for column in (*self.columns, _SOURCE_DN) if column.type != _JSONB]
+        objects = [column for column in self.columns if column.type == _JSONB]
+        # jsonb_strip_nulls goes into objects as well, and what is null in those is a person's.
+        whole = sql.SQL("jsonb_strip_nulls(jsonb_build_object({}))").format(_comma(map(_change, plain)))
+        return sql.SQL(" || ").join([whole, *map(_change_alone, objects)])
 
     @property
     def brought(self) -> sql.Composed:
@@ -160,6 +163,22 @@ def _only(wanted: list[str], policies: Mapping[str, Policy]) -> sql.Composable:
 
 def _pair(column: Column, value: sql.Composable) -> sql.Composable:
     return sql.SQL("{}, {}").format(sql.Literal(column.name), value)
+
+
+def _change(column: Column) -> sql.Composable:
+    """Its name, and before and after, or null where they are the same."""
+    both = sql.SQL("{}, {}").format(sql.Identifier("c", column.name), column.after)
+    return _pair(column, sql.SQL("CASE WHEN {} THEN jsonb_build_array({}) END").format(_differs(column), both))
+
+
+def _change_alone(column: Column) -> sql.Composable:
+    """The same as an object of its own, empty where they are the same."""
+    change = sql.SQL("CASE WHEN {} THEN jsonb_build_object({}) ELSE '{{}}' END")
+    return change.format(_differs(column), _change(column))
+
+
+def _differs(column: Column) -> sql.Composable:
+    return sql.SQL("{} IS DISTINCT FROM {}").format(sql.Identifier("c", column.name), column.after)
 
 
 def _comma(parts: Iterable[sql.Composable]) -> sql.Composed:

@@ -131,13 +131,11 @@ def record_rejected(connection: Connection[Any], definition: Definition, *, run_
 
 def _plan_staged(columns: Columns) -> Any:
     before, after = columns.compared
-    before_pairs, after_pairs = columns.history_pairs
     return composed(
         "plan_staged",
         before=before,
         after=after,
-        before_pairs=before_pairs,
-        after_pairs=after_pairs,
+        changed=columns.changed,
         display_name=columns.display_name,
     )
 

@@ -118,8 +118,7 @@ SELECT CASE WHEN c.contact_id IS NULL THEN 'insert'
             WHEN ({before}) IS DISTINCT FROM ({after}) THEN 'update'
             ELSE 'refresh' END,
        coalesce(c.contact_id, d.contact_id, nextval('contactsync.contact_ids')), s.source_key, {display_name},
-       CASE WHEN c.contact_id IS NOT NULL AND ({before}) IS DISTINCT FROM ({after})
-            THEN contactsync.changed_fields(jsonb_build_object({before_pairs}), jsonb_build_object({after_pairs})) END,
+       CASE WHEN c.contact_id IS NOT NULL AND ({before}) IS DISTINCT FROM ({after}) THEN {changed} END,
        c.contact_id IS NULL AND d.contact_id IS NOT NULL
 FROM pg_temp.staged AS s
 LEFT JOIN contactsync.contacts AS c
