@@ -19,7 +19,7 @@ from contactsync.control.documents import Reloaded
 from contactsync.control.events import EventHub
 from contactsync.control.server import ControlServer
 from contactsync.dispatch import Dispatcher
-from contactsync.errors import ContactsyncError, DefinitionLocked, SettingsError
+from contactsync.errors import AlreadyRunning, ContactsyncError, DatabaseError, DefinitionLocked, SettingsError
 from contactsync.ldap.sessions import SessionCache
 from contactsync.live import LiveFolders
 from contactsync.measuring import Gauge
@@ -91,7 +91,9 @@ class Daemon:
         )
         self._schedule = Schedule(pool, self._dispatcher)
         runner = self._runner
-        self._live = LiveFolders(runner.listening, self._dispatcher.request, lambda: runner.options.map_limits)
+        self._live = LiveFolders(
+            runner.listening, self._dispatcher.request, lambda: runner.options.map_limits, runner.kept_cursor
+        )
         self._watch = DefinitionWatch(
             conninfo,
             Callbacks(
@@ -261,13 +263,14 @@ class Daemon:
         """One run, on a worker thread; what it raises is logged here, and told to those who wait for it."""
         try:
             report = self._runner.run(definition_id, trigger)
-            if not report.error:
-                self._live.ran(definition_id, report)
+            self._live.ran(definition_id, report)
             return report
         except DefinitionLocked:
             log.debug("run.not_due", definition=definition_id)
             raise
         except ContactsyncError as error:
+            if isinstance(error, DatabaseError | AlreadyRunning):
+                self._live.not_run(definition_id)
             log.warning("run.not_started", definition=definition_id, error_code=error.code, error=str(error))
             raise
         except Exception:

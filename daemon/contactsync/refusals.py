@@ -31,7 +31,7 @@ class Refusals:
             reason = self._reasons.get(self._digest(server, user, password))
         if reason:
             raise CredentialsRefused(
-                f"{server} refused the user {user!r} with the same password for another folder. {reason}",
+                f"{server} refused the user {user!r} with the same password before. {reason}",
                 hint="This folder was not tried. After the correction edit it, or run it by hand.",
             )
 

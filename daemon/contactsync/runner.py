@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from contactsync.errors import ContactsyncError, DatabaseError, DatabaseUnavailable, RunCancelled, UsageError
+from contactsync.errors import (
+    ContactsyncError,
+    CredentialsRefused,
+    DatabaseError,
+    DatabaseUnavailable,
+    RunCancelled,
+    UsageError,
+)
 from contactsync.ldap.connect import Connect
 from contactsync.ldap.connect import connect as connect_anew
 from contactsync.ldap.deadline import Deadline
@@ -34,6 +41,7 @@ from contactsync.run import Progress, Run
 from contactsync.runlog import log_missed, log_run
 from contactsync.runoptions import RunOptions
 from contactsync.secrets import SecretBox
+from contactsync.store.cursors import KeptCursor, read_cursor
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.runs import begin_run, finish_run, lock_definition
@@ -49,6 +57,8 @@ log = structlog.get_logger()
 
 _FOREVER = 10 * 366 * 86_400
 """Seconds."""
+_UNASKED = {Trigger.SCHEDULE, Trigger.CATCH_UP, Trigger.LIVE}
+"""What nobody waits for: a password that was refused is not tried for it."""
 RECORD_SECONDS = 10
 """How long a run whose connection to PostgreSQL broke goes on trying to write its record."""
 
@@ -142,10 +152,27 @@ class Runner:
 
     @contextmanager
     def listening(self, resolved: Resolved) -> Iterator[Session]:
-        """A connection to a definition's directory that lasts until the block ends; raises ContactsyncError."""
+        """A connection to a definition's directory that lasts until the block ends; raises ContactsyncError.
+
+        Nobody asked for it, so that a password that was refused is not offered again, by this or by a run.
+        """
         definition = resolved.definition
-        with open_directory(resolved, self.options, self.password(definition), Deadline(_FOREVER)) as session:
+        password = self.password(definition)
+        logon = resolved.server_key, definition.user, password
+        self._refusals.check(*logon)
+        with ExitStack() as stack:
+            try:
+                connecting = open_directory(resolved, self.options, password, Deadline(_FOREVER))
+                session = stack.enter_context(connecting)
+            except CredentialsRefused as error:
+                self._refusals.add(*logon, str(error))
+                raise
             yield session
+
+    def kept_cursor(self, resolved: Resolved) -> KeptCursor | None:
+        """Up to where a definition is in step, as its last run has noted; raises DatabaseError."""
+        with connection_of(self._pool) as connection:
+            return read_cursor(connection, resolved.definition)
 
     def active(self) -> list[RunReport]:
         """The runs that go on now, oldest first; their counts grow while one looks."""
@@ -223,7 +250,7 @@ class Runner:
 
         def fetch(definition: Definition) -> str | None:
             password = self.password(definition)
-            if self._refusals and report.trigger in {Trigger.SCHEDULE, Trigger.CATCH_UP}:
+            if self._refusals and report.trigger in _UNASKED:
                 self._refusals.check(resolve(definition).server_key, definition.user, password)
             return password
 

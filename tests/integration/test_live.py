@@ -53,7 +53,8 @@ class Following:
         self.folders = folders
         self.runner = runner
         self.dispatcher = Dispatcher(self._run, lambda _: "", workers=2, per_server=2)
-        self.live = LiveFolders(runner.listening, self.dispatcher.request, lambda: runner.options.map_limits)
+        limits = runner.options.map_limits
+        self.live = LiveFolders(runner.listening, self.dispatcher.request, lambda: limits, runner.kept_cursor)
         self.dispatcher.start()
         self.follow()
 

@@ -6,11 +6,14 @@ Three protocols say so: the persist stage of content synchronization (RFC 4533, 
 
 from __future__ import annotations
 
+import math
 import select
+import socket
 import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from contactsync.errors import DirectoryError, ServerUnavailable
 from contactsync.ldap import ber
@@ -47,6 +50,8 @@ _MOST_READS = 64
 """Before others get their turn, however much a server sends."""
 _PATIENCE = 1.0
 """Seconds for the rest of a TLS record."""
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""Seconds, seconds and times (tcp(7)): a server that went away without a word would be listened to for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,10 @@ class Stream:
         self._listening: dict[int, _Listening] = {}
         self._confirmed: set[int] = set()
         self._heard: set[int] = set()
+        self._ended: dict[int, DirectoryError] = {}
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            self._socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     @property
     def protocol(self) -> str | None:
@@ -107,7 +116,7 @@ class Stream:
         False when the server takes no more on this connection.
         """
         protocol = self.protocol
-        if protocol != SYNC_REQUEST and self._join(number, request):
+        if self._join(number, request, protocol):
             return True
         if protocol == CHANGE_NOTIFICATION and len(self._listening) >= _MOST_NOTIFICATIONS:
             return False
@@ -133,13 +142,19 @@ class Stream:
         op = search_op(base, scope, search_filter, NO_ATTRIBUTES)
         self._listening[self._session.wire.send(op, controls)] = _Listening({number}, request)
 
-    def _join(self, number: int, request: SearchRequest) -> bool:
-        """Let one search do for all that watch the same naming context."""
+    def _join(self, number: int, request: SearchRequest, protocol: str | None) -> bool:
+        """Let one search do for all that ask for the same, or watch the same naming context."""
         for listening in self._listening.values():
-            if self._watched(listening.request) == self._watched(request):
+            if self._told(listening.request, protocol) == self._told(request, protocol):
                 listening.numbers.add(number)
                 return True
         return False
+
+    def _told(self, request: SearchRequest, protocol: str | None) -> tuple[str, ...]:
+        """Whatever has this in common is told the same."""
+        if protocol == SYNC_REQUEST:
+            return request.base, request.scope, request.filter
+        return (self._watched(request),)
 
     def _watched(self, request: SearchRequest) -> str:
         """Where changes are to be told: who leaves the base for elsewhere changes elsewhere.
@@ -150,16 +165,31 @@ class Stream:
 
     def forget(self, number: int) -> None:
         """Listen no more to what has this number."""
+        self._confirmed.discard(number)
         for message_id, listening in list(self._listening.items()):
             listening.numbers.discard(number)
             if not listening.numbers:
-                self._confirmed.discard(number)
                 del self._listening[message_id]
                 self._session.wire.send(ber.encode_integer(message_id, _ABANDON_REQUEST))
 
     def fileno(self) -> int:
         """Of the connection's socket, for select."""
         return int(self._socket.fileno())
+
+    @property
+    def searches(self) -> int:
+        """How many go on."""
+        return len(self._listening)
+
+    def shares(self, request: SearchRequest) -> bool:
+        """Whether a search that goes on does for this one as well."""
+        wanted = self._told(request, self.protocol)
+        return any(self._told(one.request, self.protocol) == wanted for one in self._listening.values())
+
+    def take_ended(self) -> dict[int, DirectoryError]:
+        """Those that are not listened for any more, since the server ended their search, and why."""
+        ended, self._ended = self._ended, {}
+        return ended
 
     def hear(self) -> set[int]:
         """The numbers of those for which something was heard since the last time; waits for nothing."""
@@ -171,11 +201,13 @@ class Stream:
 
     def _is_confirmed(self, number: int) -> bool:
         deadline = time.monotonic() + _CONFIRM_SECONDS
-        while number not in self._confirmed:
+        while number not in self._confirmed | self._heard:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             self._receive(left)
+            if number in self._ended:
+                raise self._ended.pop(number)
         return True
 
     def _sort_out(self, octets: bytes) -> None:
@@ -186,7 +218,8 @@ class Stream:
                 continue
             listening = self._listening[message_id]
             if op[0] == SEARCH_DONE:
-                raise self._ended(op, listening.request)
+                self._end(message_id, op)
+                continue
             info = read_info(op) if op[0] == INTERMEDIATE else None
             if info and info.ends_refresh:
                 self._confirmed |= listening.numbers
@@ -196,7 +229,7 @@ class Stream:
     def _receive(self, seconds: float = 0.0) -> bool:
         """Sort out what is there, or comes in this time; false when nothing is."""
         pending = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
-        if not pending and not select.select([self._socket], [], [], seconds)[0]:
+        if not pending and not wait_for([self], seconds):
             return False
         self._socket.settimeout(_PATIENCE)
         try:
@@ -210,10 +243,16 @@ class Stream:
         self._sort_out(octets)
         return True
 
-    def _ended(self, op: bytes, request: SearchRequest) -> DirectoryError:
-        return search_error(
+    def _end(self, message_id: int, op: bytes) -> None:
+        """Note that a search is over; raises DirectoryError when that is no matter of this search alone."""
+        listening = self._listening.pop(message_id)
+        request = listening.request
+        error = search_error(
             parse_result(op), server=self._session.server, base=request.base, search_filter=request.filter, entries=0
         )
+        if error.retryable:
+            raise error
+        self._ended |= dict.fromkeys(listening.numbers, error)
 
 
 def _end_of(octets: bytearray, position: int) -> int:
@@ -230,10 +269,15 @@ def _end_of(octets: bytearray, position: int) -> int:
     return start + length
 
 
-def hear_any(streams: Sequence[Stream], seconds: float) -> set[int]:
-    """What is heard on any of them, as soon as anything is; empty after `seconds`."""
-    heard: set[int] = set().union(*(stream.hear() for stream in streams))
-    if not heard and streams:
-        ready, _, _ = select.select(streams, [], [], seconds)
-        heard = set().union(*(stream.hear() for stream in ready))
-    return heard
+class _Readable(Protocol):
+    """What select.poll takes."""
+
+    def fileno(self) -> int: ...
+
+
+def wait_for(sources: Sequence[_Readable], seconds: float | None) -> bool:
+    """Whether anything comes from one of them, or ends it, within this time; None waits for ever."""
+    poll = select.poll()
+    for source in sources:
+        poll.register(source.fileno(), select.POLLIN)
+    return bool(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))

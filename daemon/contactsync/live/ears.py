@@ -1,0 +1,212 @@
+"""The connections on which one server is listened to for one user: as many as it takes for all of their folders."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from contactsync.errors import ContactsyncError, DirectoryError, ServerUnavailable
+from contactsync.increments import Asked, changes_for
+from contactsync.ldap.changes import Cursor
+from contactsync.ldap.search import SearchRequest
+from contactsync.ldap.stream import Stream, wait_for
+from contactsync.resolve import Resolved, choose_source, source_digest
+
+if TYPE_CHECKING:
+    from contactsync.ldap.connect import Session
+    from contactsync.ldap.mapping import MapLimits
+    from contactsync.store.cursors import KeptCursor
+
+OpenSession = Callable[[Resolved], AbstractContextManager["Session"]]
+"""A connection of its own for a definition; raises ContactsyncError."""
+
+
+class NothingTold(DirectoryError):
+    """The server tells nobody what changes."""
+
+    code = "directory.silent"
+
+
+class ConnectionLost(Exception):
+    """All that is listened for over the same connections is to be begun anew, because of `error`."""
+
+    def __init__(self, error: ContactsyncError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Alarm:
+    """Ends a wait from another thread; something that can be waited for."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        for end in (self._ours, self._theirs):
+            end.settimeout(0)
+
+    def fileno(self) -> int:
+        """For select.poll."""
+        return self._ours.fileno()
+
+    def ring(self) -> None:
+        """End the wait that is on, or the next."""
+        try:
+            self._theirs.send(b".")
+        except OSError:  # it is full of rings already, or nobody waits any more
+            return
+
+    def hush(self) -> None:
+        """Wait for the next ring."""
+        try:
+            while self._ours.recv(1024):
+                pass
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        """Give it back."""
+        self._ours.close()
+        self._theirs.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Ear:
+    """One connection that is listened on."""
+
+    stream: Stream
+    closing: ExitStack
+
+
+class Ears:
+    """Listens for definitions by their ids; one thread uses it.
+
+    What is asked goes over another connection than what is heard: answers of both would be mixed.
+    """
+
+    def __init__(self, open_session: OpenSession, limits: Callable[[], MapLimits]) -> None:
+        self.server: str | None = None
+        self._open = open_session
+        self._limits = limits
+        self._ears: list[_Ear] = []
+        self._asking: tuple[Session, ExitStack] | None = None
+        self._most: int | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many are listened on."""
+        return len(self._ears)
+
+    def begin(self, number: int, resolved: Resolved, kept: KeptCursor | None) -> bool:
+        """Listen for a definition; returns whether its folder is in step so far, as `kept` says.
+
+        Raises ContactsyncError when this one cannot be listened for, ConnectionLost when none can.
+        """
+        session = self._ask(resolved)
+        try:
+            request, cursor, in_step = self._prepared(session, resolved, kept)
+            if not any(self._listen(ear, number, request, cursor) for ear in list(self._ears)):
+                self._listen_anew(number, resolved, request, cursor)
+        except DirectoryError as error:
+            if error.retryable:
+                raise ConnectionLost(error) from None
+            raise
+        return in_step
+
+    def rest(self) -> None:
+        """There is nothing to ask for a while."""
+        if self._asking:
+            self._asking[1].close()
+            self._asking = None
+
+    def forget(self, number: int) -> None:
+        """Listen no more for a definition; raises ConnectionLost."""
+        try:
+            for ear in self._ears:
+                ear.stream.forget(number)
+        except DirectoryError as error:
+            raise ConnectionLost(error) from None
+        self._close_unused()
+
+    def hear(self, alarm: Alarm, seconds: float | None) -> tuple[set[int], dict[int, DirectoryError]]:
+        """For whom something changed, and whom the server ended to listen for, as soon as anything is heard.
+
+        Nothing after these seconds (None: never), or when the alarm rings. Raises ConnectionLost.
+        """
+        try:
+            heard = self._heard()
+            if not heard:
+                wait_for([alarm, *(ear.stream for ear in self._ears)], seconds)
+                heard = self._heard()
+        except DirectoryError as error:
+            raise ConnectionLost(error) from None
+        ended: dict[int, DirectoryError] = {}
+        for ear in self._ears:
+            ended |= ear.stream.take_ended()
+        if ended:
+            self._close_unused()
+        return heard, ended
+
+    def close(self) -> None:
+        """End every connection."""
+        self.rest()
+        ears, self._ears, self._most = self._ears, [], None
+        for ear in ears:
+            ear.closing.close()
+
+    def _heard(self) -> set[int]:
+        return set().union(*(ear.stream.hear() for ear in self._ears))
+
+    def _ask(self, resolved: Resolved) -> Session:
+        if self._asking is None:
+            self._asking = self._opened(resolved)
+        return self._asking[0]
+
+    def _opened(self, resolved: Resolved) -> tuple[Session, ExitStack]:
+        with ExitStack() as stack:
+            try:
+                session = stack.enter_context(self._open(resolved))
+            except ContactsyncError as error:
+                raise ConnectionLost(error) from None
+            return session, stack.pop_all()
+
+    def _prepared(
+        self, session: Session, resolved: Resolved, kept: KeptCursor | None
+    ) -> tuple[SearchRequest, Cursor | None, bool]:
+        """What to listen for, from when on where the server tells that, and whether nothing changed before it."""
+        self.server = session.server
+        if Stream(session).protocol is None:
+            raise NothingTold(f"{session.server} tells nobody what changes.")
+        source = choose_source(resolved, session.root_dse, self._limits())
+        request = SearchRequest(source.base, source.scope, source.filter, source.attributes, 0)
+        changes = changes_for(session, request, source.mapping.identity)
+        cursor = None if changes.obstacle() else changes.mark()
+        asked = Asked(resolved.definition, session, request, source, source_digest(resolved, source))
+        in_step = (
+            kept is not None and cursor == Cursor(kept.kind, kept.value, kept.server) and kept.context == asked.context
+        )
+        return request, cursor, in_step
+
+    def _listen(self, ear: _Ear, number: int, request: SearchRequest, cursor: Cursor | None) -> bool:
+        """Whether this connection had room for one more."""
+        full = self._most is not None and ear.stream.searches >= self._most
+        if full and not ear.stream.shares(request):
+            return False
+        if ear.stream.listen(number, request, cursor):
+            return True
+        # To find out takes seconds, so that it is done once.
+        self._most = ear.stream.searches
+        return False
+
+    def _listen_anew(self, number: int, resolved: Resolved, request: SearchRequest, cursor: Cursor | None) -> None:
+        session, closing = self._opened(resolved)
+        ear = _Ear(Stream(session), closing)
+        self._ears.append(ear)
+        if not self._listen(ear, number, request, cursor):
+            raise ServerUnavailable(f"{session.server} does not begin to tell what changes.")
+
+    def _close_unused(self) -> None:
+        for ear in [ear for ear in self._ears if not ear.stream.searches]:
+            self._ears.remove(ear)
+            ear.closing.close()
