@@ -1,0 +1,209 @@
+"""A live folder loses nothing while its servers and the daemon are restarted and killed in a stream of changes."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Self
+
+import ldap3
+import pytest
+from ldap3.core.exceptions import LDAPException
+
+from contactsync.demo.people import make_people
+from contactsync.demo.slapd import PrivateSlapd
+from tests.acceptance.conftest import DaemonProcess
+from tests.faults.oracle import brought, recomputed
+from tests.faults.trial import repeatable
+from tests.faults.world import World, wait_until
+from tests.integration.folders import SyncedFolder
+
+PER_SECOND = 50
+BETWEEN = (0.2, 0.6)
+LASTS = (0.05, 0.3)
+"""Seconds between things that happen, and how long each of them lasts."""
+_numbers = count(20_000)
+_TRIGGERS = "SELECT DISTINCT trigger FROM contactsync.sync_runs WHERE definition_id = %s AND run_id > %s"
+_LAST_RUN = "SELECT coalesce(max(run_id), 0) AS run_id FROM contactsync.sync_runs"
+_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'contactsync%%' AND pid <> pg_backend_pid()"
+
+
+class Changing:
+    """People who come, change, get other names and leave, one after the other, whatever becomes of the directory."""
+
+    def __init__(self, slapd: PrivateSlapd, random: Random) -> None:
+        self.done = 0
+        self._slapd = slapd
+        self._random = random
+        self._dns: list[str] = []
+        self._admin: ldap3.Connection | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._change, name="changing")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _change(self) -> None:
+        while not self._over.wait(1 / PER_SECOND):
+            try:
+                self._change_one(self._admin or self._connect())
+                self.done += 1
+            except (LDAPException, OSError):
+                # Who knows whether it was done: the directory, later.
+                self._disconnect()
+        self._disconnect()
+
+    def _connect(self) -> ldap3.Connection:
+        # ldap3 leaves a socket open for every refused connection.
+        socket.create_connection((self._slapd.address, self._slapd.port), timeout=1).close()
+        self._admin = self._slapd.unbound_connection()
+        self._admin.raise_exceptions = True
+        self._admin.bind()
+        return self._admin
+
+    def _disconnect(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin and admin.socket:
+            admin.socket.close()
+
+    def _change_one(self, admin: ldap3.Connection) -> None:
+        random = self._random
+        what = random.choice(["add", "add", "modify", "modify", "rename", "delete"]) if self._dns else "add"
+        if what == "add":
+            (person,) = make_people(1, start=next(_numbers))
+            self._dns.append(person.dn)
+            admin.add(person.dn, attributes=person.attributes)
+            return
+        dn = random.choice(self._dns)
+        if what == "modify":
+            admin.modify(dn, {"description": [(ldap3.MODIFY_REPLACE, [f"Changed {next(_numbers)} times"])]})
+            return
+        self._dns.remove(dn)
+        if what == "delete":
+            admin.delete(dn)
+        else:
+            name, parent = f"uid=renamed{next(_numbers)}", dn.partition(",")[2]
+            self._dns.append(f"{name},{parent}")
+            admin.modify_dn(dn, name)
+
+
+class Followed:
+    """The real daemon, which follows one folder that has no schedule."""
+
+    def __init__(self, world: World, place: Path) -> None:
+        self.world = world
+        self.folder: SyncedFolder = world.folder(
+            "plain", mode="live", max_delete_share=1, max_delete_count=1_000_000, schedule="manual"
+        )
+        self.folder.edit(password_sealed=None, password_ref="env:READER")
+        settings = {"CONTACTSYNC_DATABASE__CONNECT_TIMEOUT_SECONDS": "1"}
+        self.daemon = DaemonProcess(world.conninfo, place, READER=world.slapd.reader_password, **settings)
+
+    @contextmanager
+    def directory_restarted(self) -> Iterator[None]:
+        """As an administrator does."""
+        self.world.slapd.stop()
+        yield
+        self.world.slapd.start()
+
+    @contextmanager
+    def directory_killed(self) -> Iterator[None]:
+        """As a crash does."""
+        self.world.slapd.kill()
+        yield
+        self.world.slapd.start()
+
+    @contextmanager
+    def postgresql_restarted(self) -> Iterator[None]:
+        """After long enough that a run could not be made meanwhile."""
+        before = len(self.daemon.events("run.not_started"))
+        self.world.postgres.crash()
+        yield
+        wait_until(lambda: len(self.daemon.events("run.not_started")) > before, lambda: "all runs could be made")
+        self.world.postgres.start()
+
+    @contextmanager
+    def connections_killed(self) -> Iterator[None]:
+        """One of PostgreSQL's processes ends with all others, and it recovers by itself."""
+        self.world.postgres.kill_backends(*(row["pid"] for row in self.folder.query(_BACKENDS)))
+        yield
+
+    @contextmanager
+    def daemon_killed(self) -> Iterator[None]:
+        """And started again."""
+        self.daemon.stop(signal.SIGKILL)
+        yield
+        self.daemon.start()
+
+    def expect_in_step(self) -> None:
+        """The folder gets in step by itself, with nothing that changes any more."""
+        wanted = recomputed(self.world.slapd)
+        wait_until(lambda: brought(self.folder) == wanted, self._differences)
+
+    def _differences(self) -> str:
+        wanted, found = recomputed(self.world.slapd), brought(self.folder)
+        return (
+            f"{len(wanted.keys() - found.keys())} are missing, {len(found.keys() - wanted.keys())} are left, "
+            f"{sum(found[key] != wanted[key] for key in found.keys() & wanted.keys())} differ: "
+            f"{self.daemon.text()[-3000:]}"
+        )
+
+
+@pytest.fixture
+def followed(troubled: World, tmp_path: Path) -> Iterator[Followed]:
+    """Follow one folder of sixty people."""
+    followed = Followed(troubled, tmp_path)
+    followed.daemon.start()
+    try:
+        followed.expect_in_step()
+        yield followed
+        assert followed.daemon.stop() == 0
+    finally:
+        followed.daemon.end()
+
+
+Harm = Callable[[Followed], AbstractContextManager[None]]
+HARMS: list[Harm] = [
+    Followed.directory_restarted,
+    Followed.directory_killed,
+    Followed.postgresql_restarted,
+    Followed.connections_killed,
+    Followed.daemon_killed,
+]
+
+
+@pytest.mark.parametrize("harm", [*HARMS, None], ids=lambda harm: harm.__name__ if harm else "all_of_it")
+def test_nothing_is_lost(followed: Followed, harm: Harm | None, seed: str, times: int) -> None:
+    """Fifty changes a second, and no schedule that helps: in the end the folder is what the directory is.
+
+    The last change is made while the last thing that happens still lasts: no other comes later and brings it along.
+    """
+    last = followed.folder.query(_LAST_RUN)[0]["run_id"]
+    for number in range(times):
+        name = f"{seed}/live/{number}"
+        random = Random(name)  # noqa: S311 -- repeatable, not secret
+        *harms, at_last = [harm, harm] if harm else random.sample(HARMS, len(HARMS))
+        with repeatable(name, seed):
+            with ExitStack() as away, Changing(followed.world.slapd, random) as changing:
+                for one in harms:
+                    time.sleep(random.uniform(*BETWEEN))
+                    with one(followed):
+                        time.sleep(random.uniform(*LASTS))
+                time.sleep(random.uniform(*BETWEEN))
+                away.enter_context(at_last(followed))
+                time.sleep(random.uniform(*LASTS))
+            assert changing.done > PER_SECOND * BETWEEN[0]
+            followed.expect_in_step()
+    assert [row["trigger"] for row in followed.folder.query(_TRIGGERS, followed.folder.definition_id, last)] == ["live"]
