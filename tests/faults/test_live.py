@@ -94,7 +94,7 @@ class Changing:
         if what == "delete":
             admin.delete(dn)
         else:
-            name, parent = f"uid=renamed{next(_numbers)}", dn.partition(",")[2]
+            name, parent = f"uid=renamed{next(_numbers)}", self._slapd.people_base
             self._dns.append(f"{name},{parent}")
             admin.modify_dn(dn, name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -20,9 +21,13 @@ from contactsync.model import Mode, RunReport, Trigger
 from contactsync.resolve import resolve
 from contactsync.runner import Runner
 from tests.integration.folders import SyncedFolder, parent_of, people
+from tests.integration.proxy import Proxy
 
 PEOPLE = 30
 PATIENCE = 30
+UNITS, FILTERS = 24, 8
+SEARCHES = 2
+"""On one connection: half of the threads that this slapd has."""
 _numbers = count(5000)
 
 
@@ -185,6 +190,70 @@ def test_folders_of_one_server_and_user_share_a_connection(
     for folder in live.folders:
         live.expect_in_step(folder)
     assert sum(thread.name == "live" for thread in threading.enumerate()) == 1
+
+
+def test_many_folders_each_with_a_search_of_its_own(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """Some of a unit each, some of one base with a filter each: all are heard, over few connections, and alone."""
+    proxy = Proxy(server.port)
+    common = {"query": f"ldap://127.0.0.1:{proxy.port}", "tls": "none", "mode": "live"}
+    folders: dict[SyncedFolder, str] = {}
+    added: list[str] = []
+    for number in range(UNITS):
+        unit = f"ou=unit {number},{server.people_base}"
+        admin.add(unit, "organizationalUnit")
+        folders[make_folder(server, base=unit, **common)] = unit
+    for number in range(FILTERS):
+        filters = f"(description=filter {number})"
+        folders[make_folder(server, filter=filters, **common)] = server.people_base
+    live = Following(next(iter(folders)).runner(), list(folders))
+    try:
+        live.expect_listening()
+        expect(lambda: proxy.open <= (UNITS + FILTERS) / SEARCHES)
+        before = len(live.reports)
+        for folder, place in folders.items():
+            person = someone()
+            wanted = (folder.definition.filter or "(=none)").partition("=")[2].rstrip(")")
+            added.append(f"uid=one {len(added)},{place}")
+            own = {"uid": [f"one {len(added) - 1}"], "description": [wanted]}
+            admin.add(added[-1], attributes=person.attributes | own)
+        for folder, dn in zip(folders, added, strict=True):
+            expect(lambda folder=folder, dn=dn: {who for who, _, _ in folder.contacts()} == {dn})  # type: ignore[misc]
+        live.expect_listening()
+        ran = Counter(report.definition.definition_id for report in live.reports[before:])
+        assert set(ran.values()) == {1}
+        assert sum(thread.name == "live" for thread in threading.enumerate()) == 1
+    finally:
+        live.stop()
+        proxy.close()
+        for dn in added:
+            admin.delete(dn)
+
+
+def test_a_folder_that_cannot_be_listened_for_disturbs_no_other(
+    following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """Its base is deleted; when it is there again, so is what came meanwhile."""
+    live = following(2)
+    folder, other = live.folders
+    unit = f"ou=unit {next(_numbers)},{server.people_base}"
+    admin.add(unit, "organizationalUnit")
+    folder.edit(base=unit, allow_empty=True)
+    live.follow()
+    live.expect_listening()
+    admin.delete(unit)
+    folder.edit(filter="(objectClass=person)")
+    live.follow()
+    expect(lambda: "knows no search base" in (live.live.states[folder.definition_id].reason or ""))
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    live.expect_in_step(other)
+    admin.add(unit, "organizationalUnit")
+    admin.add(f"uid=back,{unit}", attributes=person.attributes | {"uid": ["back"]})
+    expect(lambda: {dn for dn, _, _ in folder.contacts()} == {f"uid=back,{unit}"})
+    for dn in (person.dn, f"uid=back,{unit}", unit):
+        admin.delete(dn)
 
 
 def test_what_changes_while_the_server_is_away_is_caught_up(

@@ -193,7 +193,9 @@ class Listener:
     def _lose(self, error: ContactsyncError) -> None:
         """The connections are of no more use: all that was listened for is begun anew, a little later."""
         self._ears.close()
-        if self._connected_at and time.monotonic() - self._connected_at > LONGEST_PAUSE:
+        before = self._pauses.get(None, 0.0) / 2
+        if self._connected_at is not None and time.monotonic() - self._connected_at >= before:
+            # It lasted longer than it was waited for: the server is no worse than it was.
             self._pauses.pop(None, None)
         self._connected_at = None
         pause = self._next_pause(None)
