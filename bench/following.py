@@ -6,10 +6,8 @@ import threading
 import time
 from contextlib import closing
 from functools import partial
-from typing import Any
 
 import ldap3
-import psycopg
 
 from bench.daemon import Daemon, running
 from bench.directory import dn, ldif
@@ -24,7 +22,6 @@ _CALM_SECONDS = 3.0
 _PATIENCE = 60.0
 _MODE = "UPDATE contactsync.sync_definitions SET mode = %s WHERE definition_id = %s"
 _RUN = "SELECT mode, outcome, updated FROM contactsync.sync_runs WHERE run_id = %s"
-_LISTENS = "SELECT count(*) FROM contactsync.sync_runs WHERE trigger = 'live' AND finished_at IS NOT NULL"
 # Told at the commit: what is heard can be read.
 _TELL = """
 CREATE FUNCTION public.tell_title() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -77,14 +74,12 @@ class _Job:
         """The seconds from the directory's answer to a change until it is in PostgreSQL, and the idle daemon's CPU."""
         say(f"  live: {PER_SECOND} changes a second for {seconds:g} s")
         self._servers.administer(_TELL)
-        with self._servers.connect() as connection:
-            before = self._one(connection, _LISTENS)
-            self._set_mode("live")
-            deadline = time.monotonic() + _PATIENCE
-            while self._one(connection, _LISTENS) == before:
-                if time.monotonic() > deadline:
-                    raise SystemExit("The folder is not listened for.")
-                time.sleep(0.05)
+        self._set_mode("live")
+        deadline = time.monotonic() + _PATIENCE
+        while not self._daemon.status()["live"]["listening"]:
+            if time.monotonic() > deadline:
+                raise SystemExit("The folder is not listened for.")
+            time.sleep(0.05)
         cpu, start = self._daemon.cpu_seconds, time.monotonic()
         time.sleep(_CALM_SECONDS)
         idle = (self._daemon.cpu_seconds - cpu) / (time.monotonic() - start)
@@ -112,10 +107,6 @@ class _Job:
         if row != (mode, outcome, updated):
             raise SystemExit(f"A run ended with {row} in place of {(mode, outcome, updated)}.")
         return seconds
-
-    def _one(self, connection: psycopg.Connection[Any], query: str) -> int:
-        row = connection.execute(query.encode()).fetchone()
-        return int(row[0]) if row else 0
 
 
 class _Delays:

@@ -85,6 +85,7 @@ def run_options(settings: Settings) -> RunOptions:
         receive_timeout=directory.receive_timeout_seconds,
         deadline=directory.deadline_seconds,
         full_seconds=directory.full_hours * 3600,
+        auto_live_folders=directory.auto_live_folders,
         page_size=directory.page_size,
         max_message_bytes=directory.max_message_bytes,
         retry_attempts=directory.retry_attempts,

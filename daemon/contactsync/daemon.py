@@ -89,7 +89,7 @@ class Daemon:
             workers=settings.scheduler.workers,
             per_server=settings.scheduler.per_server,
         )
-        self._schedule = Schedule(pool, self._dispatcher)
+        self._schedule = Schedule(pool, self._dispatcher, self._follow_live)
         runner = self._runner
         self._live = LiveFolders(
             runner.listening, self._dispatcher.request, lambda: runner.options.map_limits, runner.kept_cursor
@@ -262,7 +262,7 @@ class Daemon:
     def _work(self, definition_id: int, trigger: Trigger) -> RunReport:
         """One run, on a worker thread; what it raises is logged here, and told to those who wait for it."""
         try:
-            report = self._runner.run(definition_id, trigger)
+            report = self._runner.run(definition_id, trigger, at_once=self._live.wants(definition_id))
             self._live.ran(definition_id, report)
             return report
         except DefinitionLocked:
@@ -282,12 +282,12 @@ class Daemon:
 
     def _follow(self, ids: set[int]) -> None:
         self._schedule.follow(ids)
-        self._follow_live()
         self._hub.definitions_changed(ids)
 
     def _follow_live(self) -> None:
         followed = (known for known in self._schedule.followed if known.may_run and not known.locked)
-        self._live.follow(known.resolved for known in followed if known.resolved)
+        resolved = (known.resolved for known in followed if known.resolved)
+        self._live.follow(resolved, auto=self._runner.options.auto_live_folders)
 
     def _rescan(self) -> None:
         self._schedule.rescan()

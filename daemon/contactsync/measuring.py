@@ -43,6 +43,7 @@ class Gauge:
             live_listening=live.listening,
             live_deaf=live.deaf,
             live_behind_seconds=live.behind_seconds,
+            live_auto_scheduled=live.auto_scheduled,
         )
 
     def _definitions(self) -> list[DefinitionNow] | None:

@@ -54,6 +54,7 @@ class DaemonNow:
     live_listening: int = 0
     live_deaf: int = 0
     live_behind_seconds: float = 0.0
+    live_auto_scheduled: int = 0
 
 
 @dataclass(slots=True)
@@ -185,6 +186,11 @@ def _of_the_daemon(now: DaemonNow) -> Iterator[Metric]:
         ("contactsync_definitions_waiting", "Definitions that wait for a worker or for their server.", now.waiting),
         ("contactsync_live_listening", "Live folders whose directory tells what changes.", now.live_listening),
         ("contactsync_live_deaf", "Live folders that go by their schedule, since nothing is told.", now.live_deaf),
+        (
+            "contactsync_live_auto_scheduled",
+            "Folders of mode auto that go by their schedule, since no more is told or they are too many.",
+            now.live_auto_scheduled,
+        ),
         (
             "contactsync_live_behind_seconds",
             "Since when something was heard that no run asked for.",

@@ -246,6 +246,8 @@ class RunReport:
     mode: Mode = Mode.FULL
     missed: tuple[int, tuple[str, ...]] = (0, ())
     """How many changes the runs before had missed that asked only for what changed, and the first of them."""
+    at_once: bool = False
+    """Whether the folder is to be followed at once: however small it is, the run notes up to where it read."""
     why_full: str | None = None
     """Why everything was read where less might have done; None where nothing else came into question."""
     entries_before: int | None = None

@@ -124,12 +124,9 @@ class Reader:
             page_size = resolved.definition.page_size or self._options.page_size
             request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
             asked = Asked(resolved.definition, session, request, source, source_digest(resolved, source))
-            if self._may_fit(page_size) and resolved.definition.mode not in AT_ONCE:
-                try:
-                    return self._search(replace(asked, request=replace(request, one_page=True)))
-                except MoreThanOnePage:
-                    # Nothing was concluded from what came; the staging tables are made anew.
-                    pass
+            at_once = self._report.at_once or resolved.definition.mode in AT_ONCE
+            if self._may_fit(page_size) and not at_once:
+                return self._search_at_best(asked)
             return self._search_or_ask(asked)
 
     def _may_fit(self, page_size: int) -> bool:
@@ -155,8 +152,7 @@ class Reader:
         # A preview leaves no trace, so that it has nothing to note.
         is_kept = self._report.trigger is not Trigger.PREVIEW
         cursor = increments.cursor_before_search(self._report.run_id) if is_kept else None
-        snapshot = self._search(replace(asked, request=self._shortened(asked)))
-        snapshot = replace(snapshot, cursor=cursor, cursor_moved=cursor is not None)
+        snapshot = replace(self._search_at_best(asked), cursor=cursor, cursor_moved=cursor is not None)
         if increments.trusted and not snapshot.same:
             return self._with_what_is_told(snapshot, asked, increments)
         return snapshot
@@ -207,6 +203,16 @@ class Reader:
         self._report.mode = mode
         self._report.counts = Counts()
         self._enter("search")
+
+    def _search_at_best(self, asked: Asked) -> Snapshot:
+        """Read everything in one page where that may do, and else in several."""
+        if self._may_fit(asked.request.page_size):
+            try:
+                return self._search(replace(asked, request=replace(asked.request, one_page=True)))
+            except MoreThanOnePage:
+                # Nothing was concluded from what came; the staging tables are made anew.
+                pass
+        return self._search(replace(asked, request=self._shortened(asked)))
 
     def _search(self, asked: Asked) -> Snapshot:
         """Read every page; map and stage what is not recognised, while the next pages are on their way."""

@@ -101,15 +101,19 @@ class Runner:
         self._cancelled = False
         self._refusals = Refusals()
 
-    def run(self, definition_id: int, trigger: Trigger, progress: Progress = no_progress) -> RunReport:
+    def run(
+        self, definition_id: int, trigger: Trigger, progress: Progress = no_progress, *, at_once: bool = False
+    ) -> RunReport:
         """Make one run and record it; the report says how it ended, whatever it met on the way.
 
+        With `at_once` it makes a small folder fit to be followed at once, whose definition does not ask for that.
         Raises only what leaves no run to report on: UsageError (no such definition), DefinitionLocked, AlreadyRunning,
         DatabaseError.
         """
         with connection_of(self._pool) as connection:
             definition = _definition(connection, definition_id)
             report = begin_run(connection, definition, trigger)
+            report.at_once = at_once
             names = {"folder": definition.label, "definition": definition_id, "run": report.run_id}
             with bound_contextvars(**names):
                 self._observer.started(report)

@@ -18,6 +18,7 @@ class RunOptions:
     receive_timeout: float = 60
     deadline: float = 1800
     full_seconds: float = 86_400
+    auto_live_folders: int = 100
     page_size: int = 1000
     max_message_bytes: int = 64 * 1024 * 1024
     retry_attempts: int = 4

@@ -7,7 +7,7 @@ run, so neither a busy pool nor a slow directory can make the scheduler late.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -78,11 +78,15 @@ class Followed:
 
 
 class Schedule:
-    """Follows the definitions in the database and asks the dispatcher for a run whenever one is due."""
+    """Follows the definitions in the database and asks the dispatcher for a run whenever one is due.
 
-    def __init__(self, pool: Pool, dispatcher: Dispatcher) -> None:
+    `on_followed` is called when `followed` is another, before a run is asked for because of that.
+    """
+
+    def __init__(self, pool: Pool, dispatcher: Dispatcher, on_followed: Callable[[], None] = lambda: None) -> None:
         self._pool = pool
         self._dispatcher = dispatcher
+        self._on_followed = on_followed
         self._lock = Lock()
         self._followed: dict[int, Followed] = {}
         self._fired: set[int] = set()
@@ -186,12 +190,17 @@ class Schedule:
             looked = [_look(definition) for definition in definitions]
             news = set_states(connection, {now.definition.definition_id: now.reason for now in looked})
             locks = read_locks(connection, wanted)
+        looked = [replace(now, locked=locks.get(now.definition.definition_id)) for now in looked]
         for definition_id in wanted.difference(definition.definition_id for definition in definitions):
             self._forget(definition_id)
+        with self._lock:
+            before = {now.definition.definition_id: self._followed.get(now.definition.definition_id) for now in looked}
+            self._followed |= {now.definition.definition_id: now for now in looked}
+        self._on_followed()
         with self._dozing():
             for now in looked:
                 definition_id = now.definition.definition_id
-                self._follow(replace(now, locked=locks.get(definition_id)), started.get(definition_id))
+                self._follow(before[definition_id], now, started.get(definition_id))
                 if now.reason and definition_id in news:
                     _log_of(now).error("definition.invalid", reason=now.reason)
         with self._lock:
@@ -218,11 +227,8 @@ class Schedule:
         with connection_of(self._pool) as connection:
             set_next_runs(connection, times)
 
-    def _follow(self, now: Followed, last_start: datetime | None) -> None:
+    def _follow(self, before: Followed | None, now: Followed, last_start: datetime | None) -> None:
         definition_id = now.definition.definition_id
-        with self._lock:
-            before = self._followed.get(definition_id)
-            self._followed[definition_id] = now
         if before and before.may_run and not now.may_run:
             self._dispatcher.forget(definition_id)
         _log_lock(before, now)

@@ -52,6 +52,7 @@ class Daemon:
             live_listening=3,
             live_deaf=4,
             live_behind_seconds=0.5,
+            live_auto_scheduled=6,
         )
         self.metrics = Metrics(lambda: self.now)
 
@@ -144,8 +145,8 @@ def test_states_and_times_are_looked_up(daemon: Daemon) -> None:
     assert of_staff("success_due_timestamp_seconds") not in samples
     assert (samples["contactsync_workers"], samples["contactsync_workers_busy"]) == (8, 2)
     assert (samples["contactsync_definitions_waiting"], samples["contactsync_database_reconnects_total"]) == (5, 1)
-    live = [samples[f"contactsync_live_{name}"] for name in ("listening", "deaf", "behind_seconds")]
-    assert live == [3, 4, 0.5]
+    live = [samples[f"contactsync_live_{name}"] for name in ("listening", "deaf", "behind_seconds", "auto_scheduled")]
+    assert live == [3, 4, 0.5, 6]
 
 
 def test_a_certificate_stays_known_between_runs(daemon: Daemon) -> None:

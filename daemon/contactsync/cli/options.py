@@ -112,7 +112,7 @@ class DefinitionOptions:
         Literal["auto", "full", "incremental", "live"] | None,
         typer.Option(
             help="Read everything in each run (full), or ask the directory what changed (incremental), also as soon"
-            " as it does (live); auto, if not given, asks where that pays and the directory tells."
+            " as it does (live); auto, if not given, is the best of these that the directory offers."
         ),
     ] = None
     schedule: Annotated[

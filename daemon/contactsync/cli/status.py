@@ -130,10 +130,12 @@ def _daemon(status: Mapping[str, Any]) -> str:
 
 
 def _following(live: Mapping[str, Any]) -> str:
-    """How the live folders do; nothing when there are none."""
+    """How the folders do that follow their directory at once, or might; nothing when there are none."""
     behind = f", {live['behind_seconds']:.1f} s behind" if live["behind_seconds"] else ""
     deaf = f", {live['deaf']:,} by schedule only" if live["deaf"] else ""
-    return f"{live['listening']:,} live{behind}{deaf}" if live["listening"] or live["deaf"] else ""
+    followed = f"{live['listening']:,} live{behind}{deaf}" if live["listening"] or live["deaf"] else ""
+    scheduled = f"{live['auto_scheduled']:,} of mode auto by schedule" if live["auto_scheduled"] else ""
+    return "; ".join(filter(None, [followed, scheduled]))
 
 
 def _database(status: Mapping[str, Any]) -> str:

@@ -52,6 +52,11 @@ class Definition(Ref):
     last_started_at: datetime | None
     last_success_at: datetime | None
     next_run_at: datetime | None
+    live_since: datetime | None = Field(description="Since when the directory is listened to; null when it is not.")
+    why_not_live: str | None = Field(
+        description="Why not, in a sentence; null where it is, and where the mode, or auto without a schedule, does not"
+        " ask for it."
+    )
 
 
 class RunCounts(BaseModel):
@@ -259,6 +264,10 @@ class Live(BaseModel):
     listening: int
     deaf: int = Field(description="Those that go by their schedule, since the directory tells them nothing.")
     behind_seconds: float = Field(description="Since when something was heard that no run has asked for yet.")
+    auto_scheduled: int = Field(
+        description="Those of mode auto that go by their schedule: the directory does not tell enough, or they are too"
+        " many (auto_live_folders). They are not among the deaf."
+    )
 
 
 class Status(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from contactsync.control.documents import (
     Status,
 )
 from contactsync.control.problems import NotReady, NotThere
+from contactsync.live import LiveState
 from contactsync.store.definitions import read_overview
 from contactsync.store.pages import MOST_ID, read_changes, read_folders, read_runs
 from contactsync.store.pool import connection_of
@@ -131,7 +133,19 @@ def _definitions(controls: Controls) -> list[Definition]:
     active = controls.dispatcher.running
     with connection_of(controls.pool) as connection:
         rows = read_overview(connection)
-    return [Definition(**row, running=row["definition_id"] in active) for row in rows]
+    states = controls.live.states
+    return [
+        Definition(**row, running=row["definition_id"] in active, **_following(states.get(row["definition_id"])))
+        for row in rows
+    ]
+
+
+def _following(state: LiveState | None) -> dict[str, Any]:
+    since = state.listening_since if state else None
+    return {
+        "live_since": None if since is None else datetime.fromtimestamp(since, UTC),
+        "why_not_live": state.reason if state else None,
+    }
 
 
 def _running(controls: Controls) -> list[RunNow]:

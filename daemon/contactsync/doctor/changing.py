@@ -9,7 +9,7 @@ from contactsync.doctor.result import Status, StepResult
 from contactsync.increments import AT_ONCE, FULL, changes_for
 from contactsync.ldap.search import SearchRequest
 from contactsync.ldap.stream import Stream
-from contactsync.live import LIVE
+from contactsync.live.states import AUTO, LIVE
 
 if TYPE_CHECKING:
     from contactsync.doctor.checkup import Checkup
@@ -45,6 +45,8 @@ def check_changes(checkup: Checkup) -> StepResult:
         text = f"Runs ask only for what changed since the last one; every {hours:g} hours one reads everything."
     else:
         text = f"Runs of a large folder ask only for what changed; every {hours:g} hours one reads everything."
+    if mode == AUTO:
+        text = f"{text} {_of_auto(checkup, told=obstacle is None, listens=listens)}"
     if mode == LIVE and not listens:
         return StepResult(
             status=Status.WARNING,
@@ -56,3 +58,20 @@ def check_changes(checkup: Checkup) -> StepResult:
         hint = "That is right, and slower. Mend what is in the way, or set --mode auto."
         return StepResult(status=Status.WARNING, text=text, hint=hint, data=data)
     return StepResult(status=Status.OK, text=text, data=data)
+
+
+def _of_auto(checkup: Checkup, *, told: bool, listens: bool) -> str:
+    """Whether the daemon follows a folder of mode auto at once, and why not."""
+    if not listens:
+        return "The folder goes by its schedule: the server tells nobody when something changes."
+    if not told:
+        return "The folder goes by its schedule; --mode live follows at once, with a full run each time."
+    if checkup.known.trigger is None:
+        return "Nothing runs by itself, since the folder has no schedule; --mode live follows the directory at once."
+    most = checkup.options.auto_live_folders
+    if not most:
+        return "The folder goes by its schedule: auto_live_folders is 0; --mode live follows at once all the same."
+    return (
+        f"The daemon follows the directory at once if the folder is among the {most:,} of its server that were defined"
+        " first (auto_live_folders); with --mode live in any case."
+    )

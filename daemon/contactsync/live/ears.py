@@ -13,6 +13,7 @@ from contactsync.increments import Asked, changes_for
 from contactsync.ldap.changes import Cursor
 from contactsync.ldap.search import SearchRequest
 from contactsync.ldap.stream import Stream, wait_for
+from contactsync.live.states import AUTO
 from contactsync.resolve import Resolved, choose_source, source_digest
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ OpenSession = Callable[[Resolved], AbstractContextManager["Session"]]
 
 class NothingTold(DirectoryError):
     """The server tells nobody what changes."""
+
+    code = "directory.silent"
+
+
+class OnlyFullRuns(DirectoryError):
+    """It may be told that something changed, but not what, which is too little for a folder of mode auto."""
 
     code = "directory.silent"
 
@@ -181,7 +188,10 @@ class Ears:
         source = choose_source(resolved, session.root_dse, self._limits())
         request = SearchRequest(source.base, source.scope, source.filter, source.attributes, 0)
         changes = changes_for(session, request, source.mapping.identity)
-        cursor = None if changes.obstacle() else changes.mark()
+        obstacle = changes.obstacle()
+        if obstacle and resolved.definition.mode == AUTO:
+            raise OnlyFullRuns(f"There is no other way: {obstacle}.")
+        cursor = None if obstacle else changes.mark()
         asked = Asked(resolved.definition, session, request, source, source_digest(resolved, source))
         in_step = (
             kept is not None and cursor == Cursor(kept.kind, kept.value, kept.server) and kept.context == asked.context

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from contactsync.live.choosing import choose
 from contactsync.live.ears import Ears, OpenSession
-from contactsync.live.listener import Ask, KeptCursorOf, Listener
-from contactsync.live.states import LIVE, LiveNow, LiveState, States
+from contactsync.live.listener import NOT_YET, Ask, KeptCursorOf, Listener
+from contactsync.live.states import AUTO, LiveNow, LiveState, States
+from contactsync.model import Mode, Outcome
 from contactsync.resolve import Resolved
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ Group = dict[int, Resolved]
 
 
 class LiveFolders:
-    """Listens for the definitions whose mode is live; any thread may call it."""
+    """Listens for the definitions whose mode is live, and for some whose mode is auto; any thread may call it."""
 
     def __init__(
         self, open_session: OpenSession, ask: Ask, limits: Callable[[], MapLimits], kept: KeptCursorOf
@@ -31,15 +34,22 @@ class LiveFolders:
         self._guard = threading.Lock()
         self._listeners: dict[tuple[object, ...], Listener] = {}
         self._listener_of: dict[int, Listener] = {}
+        self._auto: frozenset[int] = frozenset()
+        self._beyond: frozenset[int] = frozenset()
+        self._most = 0
         self._states = States()
 
-    def follow(self, definitions: Iterable[Resolved]) -> None:
-        """Listen for these definitions as they are now, and for no others."""
+    def follow(self, definitions: Iterable[Resolved], *, auto: int = 0) -> None:
+        """Listen for these definitions as they are now, and for no others; of those of mode auto so many a server."""
+        choice = choose(definitions, auto=auto)
         groups: dict[tuple[object, ...], Group] = {}
-        for resolved in definitions:
-            if resolved.definition.mode == LIVE:
-                groups.setdefault(_connection_of(resolved), {})[resolved.definition.definition_id] = resolved
+        for resolved in choice.chosen:
+            groups.setdefault(_connection_of(resolved), {})[resolved.definition.definition_id] = resolved
         with self._guard:
+            self._most, self._beyond = auto, choice.beyond
+            self._auto = frozenset(
+                resolved.definition.definition_id for resolved in choice.chosen if resolved.definition.mode == AUTO
+            )
             self._states.keep(number for group in groups.values() for number in group)
             over = [self._listeners.pop(key) for key in self._listeners.keys() - groups.keys()]
             self._listener_of = {}
@@ -60,20 +70,40 @@ class LiveFolders:
 
     @property
     def states(self) -> dict[int, LiveState]:
-        """How each definition is listened for, by its id."""
-        return self._states.all
+        """How each definition is listened for that is to be, by its id, or why it is not; of mode auto all that run."""
+        reason = f"Its server has {self._most:,} folders that were defined before it (auto_live_folders)."
+        beyond = LiveState(reason=reason if self._most else "auto_live_folders is 0.", scheduled=True)
+        return dict.fromkeys(self._beyond, beyond) | self._states.all
 
     @property
     def now(self) -> LiveNow:
         """How they do at this moment."""
-        return self._states.now
+        now = self._states.now
+        return replace(now, auto_scheduled=now.auto_scheduled + len(self._beyond))
+
+    def wants(self, definition_id: int) -> bool:
+        """Whether a run of the definition is to note up to where it read, so that it can be listened for."""
+        return definition_id in self._auto
 
     def ran(self, definition_id: int, report: RunReport) -> None:
         """A run has ended; what was heard is asked for again when it failed by something that may pass."""
         if report.error is None:
             self._states.ran(definition_id, report)
+            self._look_again(definition_id, report)
         elif report.error_may_pass:
             self.not_run(definition_id)
+
+    def _look_again(self, definition_id: int, report: RunReport) -> None:
+        """One of mode auto is listened for from when on a run has noted up to where it read, and while that holds."""
+        state = self._states.all.get(definition_id) if definition_id in self._auto else None
+        if state is None:
+            return
+        if state.listening_since is None or report.mode is Mode.FULL or report.outcome is Outcome.HELD:
+            reason = "Its last run is held." if report.outcome is Outcome.HELD else report.why_full
+            with self._guard:
+                listener = self._listener_of.get(definition_id)
+            if listener:
+                listener.look_again(definition_id, reason or NOT_YET)
 
     def not_run(self, definition_id: int) -> None:
         """A run could not be made, by something that may pass."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from contactsync.errors import ContactsyncError, CredentialsRefused, DatabaseError
-from contactsync.live.ears import Alarm, ConnectionLost, Ears, NothingTold
-from contactsync.live.states import LONGEST_PAUSE, States
+from contactsync.live.ears import Alarm, ConnectionLost, Ears, NothingTold, OnlyFullRuns
+from contactsync.live.states import AUTO, LIVE, LONGEST_PAUSE, States
 from contactsync.model import Trigger
 from contactsync.resolve import Resolved
 
@@ -29,7 +30,10 @@ _STOP_SECONDS = 2.0
 Ask = Callable[[int, Trigger], object]
 """Asks for a run of a definition."""
 KeptCursorOf = Callable[[Resolved], "KeptCursor | None"]
-"""Up to where a definition is in step, as it is stored."""
+"""Up to where a definition is in step, as it is stored; raises DatabaseError."""
+
+NOT_YET = "No run has noted up to where it read."
+"""Why one of mode auto is not listened for, unless more is known."""
 
 
 class Listener:
@@ -50,6 +54,7 @@ class Listener:
         self._group: dict[int, Resolved] = {}
         self._begin_at: dict[int, float] = {}
         self._run_at: dict[int, float] = {}
+        self._scheduled: set[int] = set()
         self._pauses: dict[int | None, float] = {}
         self._begun: list[int] = []
         self._connected_at: float | None = None
@@ -69,6 +74,10 @@ class Listener:
         """Listen for these definitions as they are now, and for no others."""
         self._leave_word(lambda: self._renew(group))
 
+    def look_again(self, number: int, reason: str) -> None:
+        """One of mode auto has run: listen for it now if its run left a cursor, and else for this reason no more."""
+        self._leave_word(lambda: self._look_again(number, reason))
+
     def again(self, number: int, seconds: float) -> None:
         """Have a run of a definition after so many seconds."""
         self._leave_word(lambda: self._run_later(number, seconds))
@@ -86,7 +95,11 @@ class Listener:
                     self._lose(lost.error)
                 except Exception:
                     log.exception("live.crashed", folders=self._labels(self._group))
+                    self._ears.close()
                     self._begin_later(self._group, LONGEST_PAUSE)
+                    self._states.deaf(
+                        self._group, "Something went wrong that was not foreseen; the log has the details."
+                    )
         finally:
             self._ears.close()
             self._alarm.close()
@@ -124,17 +137,34 @@ class Listener:
     def _begin_next(self) -> None:
         """Begin to listen for one of those whose time has come."""
         now = time.monotonic()
-        number = next((number for number, at in self._begin_at.items() if at <= now), None)
-        if number is None:
+        due = [number for number, at in self._begin_at.items() if at <= now]
+        if due:
+            self._begin(due[0], self._group[due[0]])
+        if len(due) <= 1:
             self._all_begun()
-            return
-        self._begin(number, self._group[number])
 
     def _begin(self, number: int, resolved: Resolved) -> None:
+        auto = resolved.definition.mode == AUTO
         try:
-            in_step = self._ears.begin(number, resolved, self._kept_of(resolved))
+            kept = self._kept(resolved)
+        except DatabaseError:
+            if auto:
+                self._begin_later([number], LONGEST_PAUSE)
+                return
+            kept = None  # the run that is asked for then is made when the database is back
+        if auto and kept is None:
+            self._leave_to_schedule(number, NOT_YET)
+            return
+        self._begin_from(kept, number, resolved)
+
+    def _begin_from(self, kept: KeptCursor | None, number: int, resolved: Resolved) -> None:
+        try:
+            in_step = self._ears.begin(number, resolved, kept)
         except NothingTold as error:
             self._find_nothing(error)
+            return
+        except OnlyFullRuns as error:
+            self._leave_to_schedule(number, str(error))
             return
         except ConnectionLost as lost:
             if isinstance(lost.error, CredentialsRefused):
@@ -153,11 +183,28 @@ class Listener:
             self._states.behind(number)
             self._run_at[number] = time.monotonic()
 
-    def _kept_of(self, resolved: Resolved) -> KeptCursor | None:
+    def _leave_to_schedule(self, number: int, reason: str) -> None:
+        """Until its next run: one of mode auto."""
+        self._begin_at.pop(number, None)
+        self._run_at.pop(number, None)
+        self._scheduled.add(number)
+        self._states.deaf([number], reason, scheduled=True)
+
+    def _look_again(self, number: int, reason: str) -> None:
+        resolved = self._group.get(number)
+        if resolved is None or number in self._begin_at:
+            return
+        listens = self._states.listens(number)
         try:
-            return self._kept(resolved)
+            kept = self._kept(resolved)
         except DatabaseError:
-            return None  # the run that is asked for then is made when the database is back
+            return
+        if kept is not None and not listens:
+            self._begin_later([number], 0.0)
+        elif kept is None:
+            self._leave_to_schedule(number, reason)
+            if listens:
+                self._ears.forget(number)
 
     def _all_begun(self) -> None:
         self._ears.rest()
@@ -181,12 +228,14 @@ class Listener:
             self._run_at.pop(number, None)
             self._begin_at.pop(number, None)
             self._pauses.pop(number, None)
+            self._scheduled.discard(number)
         self._begin_later(news, 0.0)
         self._states.deaf(news, "It has yet to be listened for.")
         for number in before.keys() - group.keys() | (before.keys() & set(news)):
             self._ears.forget(number)
 
     def _begin_later(self, numbers: Iterable[int], seconds: float) -> None:
+        self._scheduled.difference_update(numbers)
         at = time.monotonic() + seconds
         self._begin_at |= dict.fromkeys(sorted(numbers), at)
 
@@ -199,8 +248,9 @@ class Listener:
             self._pauses.pop(None, None)
         self._connected_at = None
         pause = self._next_pause(None)
-        self._begin_later(self._group, pause)
-        self._say_deaf(self._group, error, pause)
+        lost = self._group.keys() - self._scheduled
+        self._begin_later(lost, pause)
+        self._say_deaf(lost, error, pause)
 
     def _give_up(self, number: int, error: ContactsyncError) -> None:
         """This one cannot be listened for, while others can."""
@@ -212,7 +262,12 @@ class Listener:
         self._ears.rest()
         self._begin_later(self._begin_at, _NOTHING_TOLD_PAUSE)
         if self._states.deaf(self._begin_at, str(error)):
-            log.warning("live.not_offered", folders=self._labels(self._begin_at), server=self._ears.server)
+            log.log(
+                self._level(self._begin_at),
+                "live.not_offered",
+                folders=self._labels(self._begin_at),
+                server=self._ears.server,
+            )
 
     def _run_later(self, number: int, seconds: float) -> None:
         if number in self._group:
@@ -221,7 +276,8 @@ class Listener:
     def _say_deaf(self, numbers: Iterable[int], error: ContactsyncError, pause: float) -> None:
         """Once, and not with each try that fails in the same way."""
         if self._states.deaf(numbers, str(error)):
-            log.warning(
+            log.log(
+                self._level(numbers),
                 "live.lost",
                 folders=self._labels(numbers),
                 error_code=error.code,
@@ -235,9 +291,15 @@ class Listener:
         self._pauses[key] = min(2 * pause, LONGEST_PAUSE)
         return pause
 
+    def _level(self, numbers: Iterable[int]) -> int:
+        """How loudly to log what is about them: nobody asked that a folder of mode auto be listened for."""
+        asked = any(self._group[number].definition.mode == LIVE for number in numbers if number in self._group)
+        return logging.WARNING if asked else logging.INFO
+
     def _labels(self, numbers: Iterable[int]) -> list[str]:
         return [self._group[number].definition.label for number in numbers if number in self._group]
 
 
 def _what_is_heard(resolved: Resolved) -> tuple[object, ...]:
-    return resolved.base, resolved.scope, resolved.filter, str(resolved.definition.mapping)
+    definition = resolved.definition
+    return resolved.base, resolved.scope, resolved.filter, definition.mode, str(definition.mapping)

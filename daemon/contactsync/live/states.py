@@ -13,7 +13,7 @@ from contactsync.model import Mode
 if TYPE_CHECKING:
     from contactsync.model import RunReport
 
-LIVE = "live"
+LIVE, AUTO = "live", "auto"
 """What a definition's mode says."""
 
 FULL_SHARE = 0.1
@@ -29,21 +29,27 @@ LONGEST_PAUSE = 60.0
 class LiveState:
     """How one folder follows: since when it is listened for (a Unix time; None while it is not), and why it is not.
 
-    `behind_since` is when something was heard that no run has asked for yet.
+    `behind_since` is when something was heard that no run has asked for yet. With `scheduled` it is as it should be
+    that the folder goes by its schedule: its mode is auto, and the directory does not tell enough.
     """
 
     listening_since: float | None = None
     reason: str | None = None
     behind_since: float | None = None
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LiveNow:
-    """How the live folders do: how many are listened for and how many are not, and how far the last one is behind."""
+    """How the live folders do: how many are listened for and how many are not, and how far the last one is behind.
+
+    `auto_scheduled` are those whose mode auto came to their schedule.
+    """
 
     listening: int
     deaf: int
     behind_seconds: float
+    auto_scheduled: int = 0
 
 
 @dataclass(slots=True)
@@ -82,22 +88,31 @@ class States:
         """How they do at this moment."""
         states = self.all.values()
         listening = sum(state.listening_since is not None for state in states)
+        scheduled = sum(state.scheduled for state in states)
         since = min((state.behind_since for state in states if state.behind_since is not None), default=None)
         behind = 0.0 if since is None else max(0.0, time.time() - since)
-        return LiveNow(listening, len(states) - listening, behind)
+        return LiveNow(listening, len(states) - listening - scheduled, behind, scheduled)
 
     def listening(self, number: int) -> None:
         """From now on it is listened for."""
-        self._change(number, listening_since=time.time(), reason=None)
+        with self._guard:
+            if known := self._known.get(number):
+                known.state = replace(known.state, listening_since=time.time(), reason=None, scheduled=False)
 
-    def deaf(self, numbers: Iterable[int], reason: str) -> bool:
+    def deaf(self, numbers: Iterable[int], reason: str, *, scheduled: bool = False) -> bool:
         """They are not listened for; returns whether that is news for any of them."""
         with self._guard:
             known = [self._known[number] for number in numbers if number in self._known]
             news = any(one.state.listening_since is not None or one.state.reason != reason for one in known)
             for one in known:
-                one.state = replace(one.state, listening_since=None, reason=reason)
+                one.state = replace(one.state, listening_since=None, reason=reason, scheduled=scheduled)
         return news
+
+    def listens(self, number: int) -> bool:
+        """Whether it is listened for."""
+        with self._guard:
+            known = self._known.get(number)
+            return known is not None and known.state.listening_since is not None
 
     def behind(self, number: int) -> None:
         """Something changed that no run has asked for yet."""
@@ -145,8 +160,3 @@ class States:
                 return None
             known.failures += 1
             return float(min(2 ** (known.failures - 1), LONGEST_PAUSE))
-
-    def _change(self, number: int, **values: float | None) -> None:
-        with self._guard:
-            if known := self._known.get(number):
-                known.state = replace(known.state, **values)  # type: ignore[arg-type]

@@ -95,6 +95,7 @@ class Directory(Section):
     receive_timeout_seconds: Whole = Field(60, ge=1, le=3600)
     deadline_seconds: Whole = Field(1800, ge=1, le=86_400)
     full_hours: Number = Field(24.0, ge=0, le=8760)
+    auto_live_folders: Whole = Field(100, ge=0, le=10_000)
     page_size: Whole = Field(1000, ge=0, le=100_000)
     max_message_bytes: Whole = Field(64 << 20, ge=64 << 10, le=1 << 30)
     retry_attempts: Whole = Field(4, ge=1, le=20)

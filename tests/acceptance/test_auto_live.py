@@ -1,0 +1,199 @@
+"""Folders whose mode nobody chose follow a real OpenLDAP at once, where it tells enough, and else their schedule."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ldap3
+import psycopg
+import pytest
+
+from contactsync.demo.people import write_people
+from contactsync.demo.slapd import PrivateSlapd
+from tests.acceptance.conftest import CommandLine, DaemonProcess
+from tests.acceptance.test_daemon import define
+from tests.acceptance.test_lockout import refused
+
+Person = psycopg.Connection[Any]
+Until = Callable[[Callable[[], Any], str], Any]
+MakeDaemon = Callable[..., DaemonProcess]
+
+PEOPLE = 12
+UNCHANGED, LIVE = ("catch-up", "changed"), ("live", "changed")
+
+
+@pytest.fixture
+def ldif() -> str:
+    """A few people."""
+    stream = io.BytesIO()
+    write_people(stream, PEOPLE)
+    return stream.getvalue().decode()
+
+
+@pytest.fixture
+def telling(make_slapd: Callable[..., PrivateSlapd], ldif: str) -> PrivateSlapd:
+    """Start a directory that tells what changes, and locks an account after three refused passwords."""
+    return make_slapd(ldif=ldif, session_log=100, lock_after=3)
+
+
+@pytest.fixture
+def admin(telling: PrivateSlapd) -> Iterator[ldap3.Connection]:
+    """Change it."""
+    connection = telling.connection()
+    yield connection
+    connection.unbind()
+
+
+@pytest.fixture
+def daemon(database: str, make_daemon: MakeDaemon, telling: PrivateSlapd) -> DaemonProcess:
+    """Make a daemon that lets two folders of a server follow without being told to."""
+    passwords = {"READER": telling.reader_password, "OTHER": telling.limited_password}
+    return make_daemon(database, **passwords, CONTACTSYNC_DIRECTORY__AUTO_LIVE_FOLDERS="2")
+
+
+def runs(person: Person, definition_id: int) -> list[tuple[str, str | None]]:
+    """Trigger and outcome of a definition's runs, oldest first."""
+    statement = "SELECT trigger, outcome FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id"
+    return person.execute(statement, [definition_id]).fetchall()
+
+
+def live(daemon: DaemonProcess, cli: CommandLine) -> dict[str, Any]:
+    """How the live folders do, as the command line says."""
+    cli.environ["CONTACTSYNC_STATE__DIRECTORY"] = daemon.state
+    return dict(cli.json("status")["daemon"]["live"])
+
+
+def listened(daemon: DaemonProcess) -> list[str]:
+    """The folders that the daemon has begun to listen for, each time."""
+    return [folder for event in daemon.events("live.listening") for folder in event["folders"]]
+
+
+def change(admin: ldap3.Connection, telling: PrivateSlapd, text: str) -> None:
+    """Give everybody a description."""
+    admin.search(telling.suffix, "(objectClass=inetOrgPerson)", attributes=["1.1"])
+    for entry in list(admin.response):
+        admin.modify(entry["dn"], {"description": [(ldap3.MODIFY_REPLACE, [text])]})
+
+
+def has(person: Person, definition_id: int, text: str) -> bool:
+    """Whether all of a definition's contacts have a description."""
+    statement = "SELECT count(*) FROM contactsync.contacts WHERE definition_id = %s AND notes = %s"
+    return person.execute(statement, [definition_id, text]).fetchone() == (PEOPLE,)
+
+
+def test_the_first_ones_follow_at_once(
+    daemon: DaemonProcess,
+    person: Person,
+    telling: PrivateSlapd,
+    admin: ldap3.Connection,
+    until: Until,
+    cli: CommandLine,
+) -> None:
+    """Their first run is the only one until something changes, over a restart as well; the third says why not."""
+    first, second, third = (define(person, telling, name) for name in ("First", "Second", "Third"))
+    daemon.start()
+    until(lambda: sorted(listened(daemon)) == ["First", "Second"], "two folders to be listened for")
+    until(lambda: runs(person, third) == [UNCHANGED], "the third one's run")
+    daemon.stop()
+    daemon.start()
+    until(lambda: sorted(listened(daemon)) == ["First", "First", "Second", "Second"], "them to be listened for again")
+    assert [runs(person, key) for key in (first, second, third)] == [[UNCHANGED]] * 3
+    assert live(daemon, cli) == {"listening": 2, "deaf": 0, "behind_seconds": 0, "auto_scheduled": 1}
+    assert "2 live; 1 of mode auto by schedule" in cli("status").stdout.replace("\n", " ")
+    change(admin, telling, "new")
+    until(lambda: has(person, first, "new") and has(person, second, "new"), "the changes")
+    assert {trigger for trigger, _ in runs(person, first)[1:]} == {"live"}
+    assert runs(person, third) == [UNCHANGED]
+
+
+def test_one_that_is_gone_makes_room(
+    daemon: DaemonProcess, person: Person, telling: PrivateSlapd, until: Until
+) -> None:
+    """The next in age follows after its next run, or at once when one has noted up to where it read."""
+    first, *_ = (define(person, telling, name) for name in ("First", "Second", "Third"))
+    daemon.start()
+    until(lambda: sorted(listened(daemon)) == ["First", "Second"], "two folders to be listened for")
+    person.execute("UPDATE contactsync.sync_definitions SET enabled = false WHERE definition_id = %s", [first])
+    person.execute("SELECT contactsync.request_sync('Third')")
+    until(lambda: listened(daemon)[2:] == ["Third"], "the third one to be listened for")
+
+
+def test_a_directory_that_tells_nothing_is_left_in_peace(
+    database: str,
+    make_daemon: MakeDaemon,
+    make_slapd: Callable[..., PrivateSlapd],
+    ldif: str,
+    person: Person,
+    until: Until,
+    cli: CommandLine,
+) -> None:
+    """Nothing is listened on, nothing is logged, and who asks is told why."""
+    silent = make_slapd(ldif=ldif)
+    definition = define(person, silent)
+    daemon = make_daemon(database, READER=silent.reader_password)
+    daemon.start()
+    until(lambda: runs(person, definition) == [UNCHANGED], "its run")
+    until(lambda: live(daemon, cli)["auto_scheduled"] == 1, "the verdict")
+    assert not [line for line in daemon.lines() if line["event"].startswith("live.")]
+    assert not [line for line in daemon.lines() if line["level"] not in {"debug", "info"}]
+    checked = cli("check", "Staff", READER=silent.reader_password)
+    assert "The folder goes by its schedule: the server tells nobody when something changes." in " ".join(
+        checked.stdout.split()
+    )
+
+
+def test_a_held_run_ends_it_until_somebody_decides(
+    daemon: DaemonProcess,
+    person: Person,
+    telling: PrivateSlapd,
+    admin: ldap3.Connection,
+    until: Until,
+    cli: CommandLine,
+) -> None:
+    """It is not run again and again to be held again; approved, it follows as before."""
+    definition = define(person, telling)
+    daemon.start()
+    until(lambda: listened(daemon) == ["Staff"], "it to be listened for")
+    admin.search(telling.suffix, "(objectClass=inetOrgPerson)", attributes=["1.1"])
+    dns = [entry["dn"] for entry in admin.response]
+    for dn in dns[1:]:
+        admin.delete(dn)
+    until(lambda: ("live", "held") in runs(person, definition), "a run to be held")
+    until(lambda: live(daemon, cli)["auto_scheduled"] == 1, "it to go by its schedule")
+    before = len(runs(person, definition))
+    for text in ("a", "b"):
+        admin.modify(dns[0], {"description": [(ldap3.MODIFY_REPLACE, [text])]})
+    held = person.execute("SELECT max(run_id) FROM contactsync.sync_runs WHERE outcome = 'held'").fetchone()
+    approved = cli("approve", *map(str, held or ()), "--yes")
+    assert approved.returncode == 0, approved.stderr
+    until(lambda: listened(daemon) == ["Staff", "Staff"], "it to be listened for again")
+    assert [outcome for _, outcome in runs(person, definition)[before:]] == ["changed"]
+    admin.modify(dns[0], {"description": [(ldap3.MODIFY_REPLACE, ["c"])]})
+    until(lambda: LIVE in runs(person, definition)[before:], "the change")
+
+
+@pytest.mark.parametrize("columns", [{}, {"mode": "live", "schedule": "manual"}], ids=["auto", "live"])
+def test_a_password_that_is_refused_is_offered_once(
+    daemon: DaemonProcess,
+    person: Person,
+    telling: PrivateSlapd,
+    admin: ldap3.Connection,
+    until: Until,
+    columns: dict[str, str],
+) -> None:
+    """By whoever listens, too, for two folders: the account is not locked, and the folders say what happened."""
+    definitions = [define(person, telling, name, **columns) for name in ("First", "Second")]
+    daemon.start()
+    until(lambda: sorted(listened(daemon)) == ["First", "Second"], "them to be listened for")
+    admin.modify(telling.reader_dn, {"userPassword": [(ldap3.MODIFY_REPLACE, ["another"])]})
+    telling.stop()
+    telling.start()
+    states = "SELECT state FROM contactsync.definition_overview WHERE definition_id = ANY(%s)"
+    until(lambda: person.execute(states, [definitions]).fetchall() == [("locked",)] * 2, "them to be locked")
+    witness = define(
+        person, telling, "Witness", bind_user=telling.limited_dn, password_ref="env:OTHER", schedule="every 1s"
+    )
+    until(lambda: len(runs(person, witness)) > 4, "some time to pass")
+    assert refused(telling) == 1
