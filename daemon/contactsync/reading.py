@@ -124,18 +124,21 @@ class Reader:
             page_size = resolved.definition.page_size or self._options.page_size
             request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
             asked = Asked(resolved.definition, session, request, source, source_digest(resolved, source))
-            at_once = self._report.at_once or resolved.definition.mode in AT_ONCE
-            if self._may_fit(page_size) and not at_once:
-                return self._search_at_best(asked)
-            return self._search_or_ask(asked)
+            fits = self._may_fit(page_size)
+            if fits and not self._report.at_once and resolved.definition.mode not in AT_ONCE:
+                try:
+                    return self._search_in_one(asked)
+                except MoreThanOnePage:
+                    fits = False
+            return self._search_or_ask(asked, fits=fits)
 
     def _may_fit(self, page_size: int) -> bool:
         """Whether the entries may come in one page; half a page leaves room for those that came since."""
         before = self._report.entries_before
         return before is None or before <= page_size // 2
 
-    def _search_or_ask(self, asked: Asked) -> Snapshot:
-        """What changed since the last run if that can be told, or everything."""
+    def _search_or_ask(self, asked: Asked, *, fits: bool) -> Snapshot:
+        """What changed since the last run if that can be told, or everything, in one page where it `fits`."""
         options = self._options
         asked.session.wire.limit(
             deadline=self._deadline,
@@ -152,17 +155,11 @@ class Reader:
         # A preview leaves no trace, so that it has nothing to note.
         is_kept = self._report.trigger is not Trigger.PREVIEW
         cursor = increments.cursor_before_search(self._report.run_id) if is_kept else None
-        snapshot = replace(self._search_at_best(asked), cursor=cursor, cursor_moved=cursor is not None)
+        snapshot = self._search_at_best(asked) if fits else self._search_in_pages(asked)
+        snapshot = replace(snapshot, cursor=cursor, cursor_moved=cursor is not None)
         if increments.trusted and not snapshot.same:
             return self._with_what_is_told(snapshot, asked, increments)
         return snapshot
-
-    @staticmethod
-    def _shortened(asked: Asked) -> SearchRequest:
-        """The request without what would only make the server slower: for many entries that is worth two questions."""
-        request = asked.request
-        attributes = worth_asking(asked.session, request.base, request.attributes, asked.source.mapping.identity)
-        return replace(request, attributes=attributes)
 
     def _with_what_is_told(self, snapshot: Snapshot, asked: Asked, increments: Increments) -> Snapshot:
         """The same, with the keys of all that changed since the last increment staged beside it."""
@@ -205,14 +202,21 @@ class Reader:
         self._enter("search")
 
     def _search_at_best(self, asked: Asked) -> Snapshot:
-        """Read everything in one page where that may do, and else in several."""
-        if self._may_fit(asked.request.page_size):
-            try:
-                return self._search(replace(asked, request=replace(asked.request, one_page=True)))
-            except MoreThanOnePage:
-                # Nothing was concluded from what came; the staging tables are made anew.
-                pass
-        return self._search(replace(asked, request=self._shortened(asked)))
+        """Read everything in one page, or in several where that does not do."""
+        try:
+            return self._search_in_one(asked)
+        except MoreThanOnePage:
+            return self._search_in_pages(asked)
+
+    def _search_in_one(self, asked: Asked) -> Snapshot:
+        """Raises MoreThanOnePage: nothing was concluded from what came, and the staging tables are made anew."""
+        return self._search(replace(asked, request=replace(asked.request, one_page=True)))
+
+    def _search_in_pages(self, asked: Asked) -> Snapshot:
+        """Without what would only make the server slower: for many entries that is worth two questions."""
+        request = asked.request
+        attributes = worth_asking(asked.session, request.base, request.attributes, asked.source.mapping.identity)
+        return self._search(replace(asked, request=replace(request, attributes=attributes)))
 
     def _search(self, asked: Asked) -> Snapshot:
         """Read every page; map and stage what is not recognised, while the next pages are on their way."""

@@ -11,7 +11,7 @@ UIDS = [f"p{number}" for number in range(8)]
 TITLES = ["Boss", "Clerk", " Clerk ", "Zoë", "Zoe\u0308"]
 FILTERS = [None, "(title=Boss)", "(&(objectClass=inetOrgPerson)(|(title=Boss)(title=Clerk)))", "(uid=nobody)"]
 BASES = [None, "ou=A,ou=people,dc=example,dc=test", "ou=B,ou=people,dc=example,dc=test"]
-MODES = ["full", "incremental", "incremental"]
+MODES = ["full", "incremental", "live"]
 QUICK = [Harm.DELAY, Harm.CUT, Harm.RESET, Harm.REFUSE]
 
 texts = st.sampled_from([*TITLES, "x, y", "a;b", "  ", "two\nlines"])

@@ -22,8 +22,9 @@ from contactsync.demo.slapd import PrivateSlapd
 from tests.acceptance.conftest import DaemonProcess
 from tests.faults.oracle import brought, recomputed
 from tests.faults.trial import repeatable
-from tests.faults.world import World, wait_until
-from tests.integration.folders import SyncedFolder
+from tests.faults.world import PATIENCE, World, wait_until
+from tests.integration.folders import SyncedFolder, change
+from tests.integration.proxy import Fault, Harm, Proxy
 
 PER_SECOND = 50
 BETWEEN = (0.2, 0.6)
@@ -109,7 +110,30 @@ class Followed:
         )
         self.folder.edit(password_sealed=None, password_ref="env:READER")
         settings = {"CONTACTSYNC_DATABASE__CONNECT_TIMEOUT_SECONDS": "1"}
-        self.daemon = DaemonProcess(world.conninfo, place, READER=world.slapd.reader_password, **settings)
+        self.daemon = DaemonProcess(world.through, place, READER=world.slapd.reader_password, **settings)
+
+    def measure(self, proxy: Proxy) -> dict[bool, int]:
+        """The octets that pass there when changes come by themselves."""
+        proxy.arm(None)
+        change(self.world.slapd)
+        self.expect_in_step()
+        return dict(proxy.passed)
+
+    def strike(self, proxy: Proxy, fault: Fault, kill: Callable[[], object]) -> None:
+        """Change something, and have the fault happen while that comes."""
+        changed, killed = threading.Event(), threading.Event()
+
+        def strike() -> None:
+            # Whoever changes the directory is not what this is about.
+            changed.wait(PATIENCE)
+            kill()
+            killed.set()
+
+        proxy.arm(fault, strike)
+        change(self.world.slapd)
+        changed.set()
+        wait_until(killed.is_set, lambda: f"it did not happen: {self.daemon.text()[-3000:]}")
+        proxy.heal()
 
     @contextmanager
     def directory_restarted(self) -> Iterator[None]:
@@ -174,8 +198,8 @@ def followed(troubled: World, tmp_path: Path) -> Iterator[Followed]:
         followed.daemon.end()
 
 
-Harm = Callable[[Followed], AbstractContextManager[None]]
-HARMS: list[Harm] = [
+Away = Callable[[Followed], AbstractContextManager[None]]
+HARMS: list[Away] = [
     Followed.directory_restarted,
     Followed.directory_killed,
     Followed.postgresql_restarted,
@@ -185,7 +209,7 @@ HARMS: list[Harm] = [
 
 
 @pytest.mark.parametrize("harm", [*HARMS, None], ids=lambda harm: harm.__name__ if harm else "all_of_it")
-def test_nothing_is_lost(followed: Followed, harm: Harm | None, seed: str, times: int) -> None:
+def test_nothing_is_lost(followed: Followed, harm: Away | None, seed: str, times: int) -> None:
     """Fifty changes a second, and no schedule that helps: in the end the folder is what the directory is.
 
     The last change is made while the last thing that happens still lasts: no other comes later and brings it along.
@@ -207,3 +231,32 @@ def test_nothing_is_lost(followed: Followed, harm: Harm | None, seed: str, times
             assert changing.done > PER_SECOND * BETWEEN[0]
             followed.expect_in_step()
     assert [row["trigger"] for row in followed.folder.query(_TRIGGERS, followed.folder.definition_id, last)] == ["live"]
+
+
+@pytest.mark.parametrize("victim", ["daemon", "directory", "PostgreSQL"])
+def test_a_kill_at_any_octet_of_a_live_run(followed: Followed, victim: str, seed: str, times: int) -> None:
+    """What was being read or written then comes by itself as well; the next change is not needed for it."""
+    world = followed.world
+    proxies = [world.database] if victim == "PostgreSQL" else [world.plain, world.database]
+    ways = [(proxy, followed.measure(proxy)) for proxy in proxies]
+    random = Random(f"{seed}/live/{victim}")  # noqa: S311 -- repeatable, not secret
+
+    def kill() -> None:
+        if victim == "daemon":
+            followed.daemon.send(signal.SIGKILL)
+        elif victim == "directory":
+            world.slapd.kill()
+        else:
+            world.postgres.crash(signal.SIGKILL)
+
+    for _ in range(3 * times):
+        (proxy, passed), to_server = random.choice(ways), random.choice([True, False])
+        fault = Fault(Harm.KILL, to_server, random.randrange(passed[to_server]))
+        with repeatable(fault, seed):
+            followed.strike(proxy, fault, kill)
+            if victim == "daemon":
+                assert followed.daemon.wait() == -signal.SIGKILL
+                followed.daemon.start()
+            world.slapd.start()
+            world.postgres.start()
+            followed.expect_in_step()

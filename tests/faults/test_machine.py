@@ -28,17 +28,18 @@ from psycopg.rows import dict_row
 from contactsync.errors import ContactsyncError, DatabaseError
 from contactsync.guard import GuardLimits
 from contactsync.ldap.sessions import SessionCache
-from contactsync.model import Mode, Trigger
+from contactsync.model import Mode, Outcome, RunReport, Trigger
 from contactsync.operations.holds import approve, open_plan, reject
 from contactsync.operations.undo import undo
 from contactsync.runner import Runner
-from tests.faults.chances import BASES, FILTERS, MODES, QUICK, UNITS, texts
+from tests.faults.chances import BASES, FILTERS, MODES, QUICK, UNITS, attributes, texts
 from tests.faults.directory import ChangingDirectory
 from tests.faults.model import ALWAYS_ALLOW, DELETE_SHARE, MAPPINGS, Expected, Folder
 from tests.faults.oracle import Contact, recomputed
 from tests.faults.world import World, wait_until, world
 from tests.integration.folders import BRISK, PEOPLE_FILTER
 from tests.integration.proxy import Fault, Harm
+from tests.integration.test_live import Following
 
 _CONTACTS = "SELECT * FROM contactsync.contacts WHERE folder_id = %s"
 _EDITS = {
@@ -146,6 +147,39 @@ class DirectoryAndFolder(ChangingDirectory):
         self.folder.expect_row(report)
         self._note(report.run_id, expected, before)
 
+    @rule(data=st.data(), values=attributes, leaves=st.booleans())
+    def follow_live(self, data: st.DataObject, values: dict[str, Any], *, leaves: bool) -> None:
+        """In step, the folder is listened for; somebody changes or leaves, and that comes by itself."""
+        self.edit({"mode"}, None, mode="live")
+        self.run()
+        if self.held or not self.dns:
+            return
+        following = Following(self.runner, [self.folder])
+        try:
+            following.expect_listening()
+            assert not following.reports
+            self._change_one(self._somebody(data), values, leaves=leaves)
+            expected, before = self.model.expect(self._found()), deepcopy(self.model)
+            if expected.outcome != "unchanged":
+                wait_until(lambda: any(told(report) for report in following.reports), lambda: "nothing was heard")
+        finally:
+            following.stop()
+        event(f"live: {expected.outcome}")
+        caused = [report for report in following.reports if told(report)]
+        assert {report.outcome.value for report in caused} == {expected.outcome} - {"unchanged"}
+        if caused:
+            counts = caused[0].counts
+            assert (counts.inserted, counts.updated, counts.deleted) == _numbers(expected)
+            self._note(caused[-1].run_id, expected, before)
+
+    def _change_one(self, uid: str, values: dict[str, Any], *, leaves: bool) -> None:
+        """By one operation, so that no run can see a half of it."""
+        if leaves:
+            self.admin.delete(self.dns.pop(uid))
+        else:
+            title = values.get("title", [])
+            self.admin.modify(self.dns[uid], {"title": [("MODIFY_REPLACE", title)]})
+
     @rule(
         harm=st.sampled_from(QUICK),
         database=st.booleans(),
@@ -249,6 +283,11 @@ class DirectoryAndFolder(ChangingDirectory):
     def _adopt_own(self) -> None:
         rows = self.person.execute(_CONTACTS, [self.folder.folder_id]).fetchall()
         self.model.own = {row["contact_id"]: row["display_name"] for row in rows if row["definition_id"] is None}
+
+
+def told(report: RunReport) -> bool:
+    """Whether a run found something to do."""
+    return report.outcome is not Outcome.UNCHANGED
 
 
 def _numbers(expected: Expected) -> tuple[int, int, int]:

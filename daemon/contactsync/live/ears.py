@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from contactsync.increments import Asked, changes_for
 from contactsync.ldap.changes import Cursor
 from contactsync.ldap.search import SearchRequest
 from contactsync.ldap.stream import Stream, wait_for
+from contactsync.live.letterbox import Letterbox
 from contactsync.live.states import AUTO
 from contactsync.resolve import Resolved, choose_source, source_digest
 
@@ -43,39 +43,6 @@ class ConnectionLost(Exception):
     def __init__(self, error: ContactsyncError) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-class Alarm:
-    """Ends a wait from another thread; something that can be waited for."""
-
-    def __init__(self) -> None:
-        self._ours, self._theirs = socket.socketpair()
-        for end in (self._ours, self._theirs):
-            end.settimeout(0)
-
-    def fileno(self) -> int:
-        """For select.poll."""
-        return self._ours.fileno()
-
-    def ring(self) -> None:
-        """End the wait that is on, or the next."""
-        try:
-            self._theirs.send(b".")
-        except OSError:  # it is full of rings already, or nobody waits any more
-            return
-
-    def hush(self) -> None:
-        """Wait for the next ring."""
-        try:
-            while self._ours.recv(1024):
-                pass
-        except BlockingIOError:
-            return
-
-    def close(self) -> None:
-        """Give it back."""
-        self._ours.close()
-        self._theirs.close()
 
 
 @dataclass(slots=True, eq=False)
@@ -136,15 +103,15 @@ class Ears:
             raise ConnectionLost(error) from None
         self._close_unused()
 
-    def hear(self, alarm: Alarm, seconds: float | None) -> tuple[set[int], dict[int, DirectoryError]]:
+    def hear(self, letterbox: Letterbox, seconds: float | None) -> tuple[set[int], dict[int, DirectoryError]]:
         """For whom something changed, and whom the server ended to listen for, as soon as anything is heard.
 
-        Nothing after these seconds (None: never), or when the alarm rings. Raises ConnectionLost.
+        Nothing after these seconds (None: never), or when something is in the letterbox. Raises ConnectionLost.
         """
         try:
             heard = self._heard()
             if not heard:
-                wait_for([alarm, *(ear.stream for ear in self._ears)], seconds)
+                wait_for([letterbox, *(ear.stream for ear in self._ears)], seconds)
                 heard = self._heard()
         except DirectoryError as error:
             raise ConnectionLost(error) from None
