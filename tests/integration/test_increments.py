@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -493,9 +494,10 @@ def test_check_says_what_the_mode_comes_to(
 ) -> None:
     """On this server, for this user, and why not to more."""
 
-    def said(slapd: PrivateSlapd, mode: str) -> tuple[Status, str]:
-        folder = make_folder(slapd, mode=mode)
-        steps = {step.name: step for step in check(folder.definition, lambda: slapd.reader_password, BRISK)}
+    def said(slapd: PrivateSlapd, mode: str, schedule: str = "manual", most: int = 7) -> tuple[Status, str]:
+        folder = make_folder(slapd, mode=mode, schedule=schedule)
+        options = replace(BRISK, auto_live_folders=most)
+        steps = {step.name: step for step in check(folder.definition, lambda: slapd.reader_password, options)}
         return steps["changes"].status, steps["changes"].text
 
     assert said(server, "full") == (Status.OK, "Every run reads everything: the definition's mode is full.")
@@ -507,6 +509,15 @@ def test_check_says_what_the_mode_comes_to(
         status, text = said(directory, mode)
         assert status is expected
         assert "does not offer content synchronization" in text
+    for slapd, schedule, most, words in (
+        (server, "every 1h", 7, "follows the directory at once if the folder is among the 7"),
+        (server, "every 1h", 0, "goes by its schedule: auto_live_folders is 0"),
+        (server, "manual", 7, "has no schedule; --mode live follows"),
+        (directory, "every 1h", 7, "goes by its schedule: the server tells nobody"),
+    ):
+        status, text = said(slapd, "auto", schedule, most)
+        assert status is Status.OK
+        assert words in text
 
 
 def test_who_is_below_an_entry_that_is_renamed_or_moved_follows_it(

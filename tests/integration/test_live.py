@@ -51,9 +51,10 @@ def admin(server: PrivateSlapd) -> Iterator[ldap3.Connection]:
 
 
 class Following:
-    """Folders of one runner that are listened for, and the runs that came of it."""
+    """Folders of one runner that are listened for, of mode auto so many, and the runs that came of it."""
 
-    def __init__(self, runner: Runner, folders: list[SyncedFolder]) -> None:
+    def __init__(self, runner: Runner, folders: list[SyncedFolder], *, auto: int = 0) -> None:
+        self.auto = auto
         self.reports: list[RunReport] = []
         self.folders = folders
         self.runner = runner
@@ -64,14 +65,14 @@ class Following:
         self.follow()
 
     def _run(self, definition_id: int, trigger: Trigger) -> RunReport:
-        report = self.runner.run(definition_id, trigger)
+        report = self.runner.run(definition_id, trigger, at_once=self.live.wants(definition_id))
         self.live.ran(definition_id, report)
         self.reports.append(report)
         return report
 
     def follow(self) -> None:
         """Listen for the definitions as they are in the table now."""
-        self.live.follow(resolve(folder.definition) for folder in self.folders)
+        self.live.follow((resolve(folder.definition) for folder in self.folders), auto=self.auto)
 
     def expect_in_step(self, folder: SyncedFolder) -> None:
         """The folder gets in step by itself."""

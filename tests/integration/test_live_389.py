@@ -10,7 +10,8 @@ import ldap3
 import pytest
 
 from contactsync.demo.people import Person, make_people
-from contactsync.model import Mode
+from contactsync.model import Mode, Trigger
+from contactsync.store.cursors import KeptCursor, set_cursor
 from tests.integration.folders import PEOPLE_FILTER, SyncedFolder
 from tests.integration.ns_slapd import NsSlapd, running, why_not
 from tests.integration.test_live import Following, expect
@@ -109,6 +110,37 @@ def test_who_enters_leaves_moves_and_goes_comes_by_itself(
         "There is no other way: 389 Directory Server does not tell which entries the filter no longer finds, nor here "
         "whether any changed: its plugin USN is not enabled, which counts what the server changes by itself."
     )
+
+
+def test_auto_is_its_schedule(
+    make_folder: Callable[..., SyncedFolder], server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """To follow would cost a full run for each change: nothing is listened on, also after it was another server's."""
+    folder = make_folder(server, filter=PEOPLE_FILTER, schedule="every 1h", allow_empty=True)
+    with folder.connection() as connection:
+        another = KeptCursor("content-sync", b"rid=000,csn=", b"another", b"another")
+        set_cursor(connection, folder.definition, another, full=True)
+    live = Following(folder.runner(), [folder], auto=1)
+
+    def reason() -> str:
+        return live.live.states[folder.definition_id].reason or ""
+
+    try:
+        expect(lambda: "389 Directory Server does not tell" in reason())
+        live.dispatcher.request(folder.definition_id, Trigger.SCHEDULE).result()
+        assert names(folder) == found(folder)
+        assert "389 Directory Server does not tell" in reason()
+        assert (live.live.now.listening, live.live.now.deaf, live.live.now.auto_scheduled) == (0, 0, 1)
+        before = names(folder)
+        person = someone()
+        admin.add(person.dn, attributes=person.attributes)
+        folder.edit(mode="live")
+        live.follow()
+        live.expect_listening()
+        expect(lambda: names(folder) == before | {person.dn})
+        admin.delete(person.dn)
+    finally:
+        live.stop()
 
 
 def test_who_moves_out_of_the_base_leaves(

@@ -8,7 +8,7 @@ from contactsync.doctor.reading import patience
 from contactsync.doctor.result import Status, StepResult
 from contactsync.increments import AT_ONCE, FULL, changes_for
 from contactsync.ldap.search import SearchRequest
-from contactsync.ldap.stream import Stream
+from contactsync.ldap.stream import protocol_of
 from contactsync.live.states import AUTO, LIVE
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def check_changes(checkup: Checkup) -> StepResult:
     changes = changes_for(checkup.bound, request, source.mapping.identity)
     obstacle = changes.obstacle()
     increments = obstacle is None and changes.tells_what
-    listens = Stream(checkup.bound).protocol is not None
+    listens = protocol_of(checkup.root_dse) is not None
     counters = obstacle is None and not increments
     data = {"mode": mode, "increments": increments, "counters": counters, "obstacle": obstacle, "live": listens}
     if mode == FULL:
@@ -46,7 +46,7 @@ def check_changes(checkup: Checkup) -> StepResult:
     else:
         text = f"Runs of a large folder ask only for what changed; every {hours:g} hours one reads everything."
     if mode == AUTO:
-        text = f"{text} {_of_auto(checkup, told=obstacle is None, listens=listens)}"
+        text = f"{text} {_of_auto(checkup, told=increments, listens=listens)}"
     if mode == LIVE and not listens:
         return StepResult(
             status=Status.WARNING,

@@ -24,6 +24,7 @@ from contactsync.ldap.messages import GREETING_BYTES, INTERMEDIATE, SEARCH_DONE,
 from contactsync.ldap.query import Scope
 from contactsync.ldap.request import SHOW_DELETED, controls_of, search_op
 from contactsync.ldap.result import parse_result, search_error
+from contactsync.ldap.rootdse import RootDse
 from contactsync.ldap.search import SearchRequest
 from contactsync.ldap.syncinfo import REFRESH_AND_PERSIST, SYNC_REQUEST, read_info, sync_request
 
@@ -62,6 +63,15 @@ class _Listening:
     request: SearchRequest
 
 
+def protocol_of(root_dse: RootDse) -> str | None:
+    """What the server offers, the best first; None when it offers nothing.
+
+    389 Directory Server may offer both of the first two, but begins the persist stage with everything there is.
+    """
+    offered = root_dse.supported_controls
+    return next((kind for kind in (PERSISTENT_SEARCH, SYNC_REQUEST, CHANGE_NOTIFICATION) if kind in offered), None)
+
+
 class Messages:
     """Cuts octets into LDAP messages as they come, whoever they are for; knows nothing of sockets."""
 
@@ -84,7 +94,9 @@ class Messages:
 
 
 class Stream:
-    """Listens for changes to what searches find; each is known by a number of the caller's.
+    """Listens for changes to what searches find, over a connection that nothing else is read from any more.
+
+    Each search is known by a number of the caller's.
 
     One thread uses it. Everything raises DirectoryError when the connection is of no more use.
     """
@@ -97,25 +109,17 @@ class Stream:
         self._confirmed: set[int] = set()
         self._heard: set[int] = set()
         self._ended: dict[int, DirectoryError] = {}
+        session.wire.only_send()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _KEEPALIVE.items():
             self._socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-    @property
-    def protocol(self) -> str | None:
-        """What the server offers, the best first; None when it offers nothing.
-
-        389 Directory Server may offer both of the first two, but begins the persist stage with everything there is.
-        """
-        offered = self._session.root_dse.supported_controls
-        return next((kind for kind in (PERSISTENT_SEARCH, SYNC_REQUEST, CHANGE_NOTIFICATION) if kind in offered), None)
 
     def listen(self, number: int, request: SearchRequest, cursor: Cursor | None) -> bool:
         """Begin to listen; what changed since `cursor`, if the protocol has one, is heard as well.
 
         False when the server takes no more on this connection.
         """
-        protocol = self.protocol
+        protocol = protocol_of(self._session.root_dse)
         if self._join(number, request, protocol):
             return True
         if protocol == CHANGE_NOTIFICATION and len(self._listening) >= _MOST_NOTIFICATIONS:
@@ -183,8 +187,9 @@ class Stream:
 
     def shares(self, request: SearchRequest) -> bool:
         """Whether a search that goes on does for this one as well."""
-        wanted = self._told(request, self.protocol)
-        return any(self._told(one.request, self.protocol) == wanted for one in self._listening.values())
+        protocol = protocol_of(self._session.root_dse)
+        wanted = self._told(request, protocol)
+        return any(self._told(one.request, protocol) == wanted for one in self._listening.values())
 
     def take_ended(self) -> dict[int, DirectoryError]:
         """Those that are not listened for any more, since the server ended their search, and why."""

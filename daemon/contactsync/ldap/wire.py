@@ -21,6 +21,7 @@ _LULL = 0.0005
 that costs it and us more than the entry: measured over loopback, a third of all the processor time of a search."""
 _LULL_ENTRIES = 60
 """About as many as come meanwhile: with less than so many to come a lull would end after the page."""
+_SMALLEST = 64
 _FLOOD = 1 << 16
 """Octets of one look that need no piling up."""
 
@@ -82,6 +83,10 @@ class Wire:
         if self._buffer.unread:
             raise ber.not_ldap("something followed the answer to StartTLS in plain text")
         self._socket = wrap()
+
+    def only_send(self) -> None:
+        """From here on somebody else reads what comes: give back the memory for it."""
+        self._buffer = MessageBuffer(GREETING_BYTES, capacity=_SMALLEST)
 
     def ask(self, op: bytes, answer: int) -> Result:
         """Send an operation that has one answer, of that tag, and wait for it."""

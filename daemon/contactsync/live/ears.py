@@ -11,7 +11,7 @@ from contactsync.errors import ContactsyncError, DirectoryError, ServerUnavailab
 from contactsync.increments import Asked, changes_for
 from contactsync.ldap.changes import Cursor
 from contactsync.ldap.search import SearchRequest
-from contactsync.ldap.stream import Stream, wait_for
+from contactsync.ldap.stream import Stream, protocol_of, wait_for
 from contactsync.live.letterbox import Letterbox
 from contactsync.live.states import AUTO
 from contactsync.resolve import Resolved, choose_source, source_digest
@@ -150,7 +150,7 @@ class Ears:
     ) -> tuple[SearchRequest, Cursor | None, bool]:
         """What to listen for, from when on where the server tells that, and whether nothing changed before it."""
         self.server = session.server
-        if Stream(session).protocol is None:
+        if protocol_of(session.root_dse) is None:
             raise NothingTold(f"{session.server} tells nobody what changes.")
         source = choose_source(resolved, session.root_dse, self._limits())
         request = SearchRequest(source.base, source.scope, source.filter, source.attributes, 0)
