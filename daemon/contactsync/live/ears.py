@@ -25,6 +25,12 @@ OpenSession = Callable[[Resolved], AbstractContextManager["Session"]]
 """A connection of its own for a definition; raises ContactsyncError."""
 
 
+ONLY_COUNTED = (
+    "The server only counts that something changed, so that to follow it would cost full runs; mode live does."
+)
+"""Why a folder of mode auto is left to its schedule."""
+
+
 class NothingTold(DirectoryError):
     """The server tells nobody what changes."""
 
@@ -156,9 +162,9 @@ class Ears:
         request = SearchRequest(source.base, source.scope, source.filter, source.attributes, 0)
         changes = changes_for(session, request, source.mapping.identity)
         obstacle = changes.obstacle()
-        if obstacle and resolved.definition.mode == AUTO:
-            raise OnlyFullRuns(f"There is no other way: {obstacle}.")
-        cursor = None if obstacle else changes.mark()
+        if resolved.definition.mode == AUTO and (obstacle or not changes.tells_what):
+            raise OnlyFullRuns(f"There is no other way: {obstacle}." if obstacle else ONLY_COUNTED)
+        cursor = changes.mark() if obstacle is None and changes.tells_what else None
         asked = Asked(resolved.definition, session, request, source, source_digest(resolved, source))
         in_step = (
             kept is not None and cursor == Cursor(kept.kind, kept.value, kept.server) and kept.context == asked.context

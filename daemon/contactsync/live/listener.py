@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from contactsync.errors import ContactsyncError, CredentialsRefused, DatabaseError
+from contactsync.ldap.counters import KIND as COUNTERS
 from contactsync.live.agenda import Agenda
-from contactsync.live.ears import ConnectionLost, Ears, NothingTold, OnlyFullRuns
+from contactsync.live.ears import ONLY_COUNTED, ConnectionLost, Ears, NothingTold, OnlyFullRuns
 from contactsync.live.letterbox import Letterbox
 from contactsync.live.states import AUTO, LIVE, LONGEST_PAUSE, States
 from contactsync.model import Trigger
@@ -127,8 +128,8 @@ class Listener:
                 self._agenda.begin_in(LONGEST_PAUSE, [number])
                 return
             kept = None  # the run that is asked for then is made when the database is back
-        if auto and kept is None:
-            self._leave_to_schedule(number, NOT_YET)
+        if auto and (reason := _too_little(kept, NOT_YET)):
+            self._leave_to_schedule(number, reason)
         else:
             self._begin_from(kept, number, resolved)
 
@@ -179,8 +180,8 @@ class Listener:
         except DatabaseError:
             return
         listens = self._states.listens(number)
-        if kept is None:
-            self._leave_to_schedule(number, reason)
+        if too_little := _too_little(kept, reason):
+            self._leave_to_schedule(number, too_little)
             if listens:
                 self._ears.forget(number)
         elif not listens:
@@ -251,6 +252,13 @@ class Listener:
 
     def _labels(self, numbers: Iterable[int]) -> list[str]:
         return [self._group[number].definition.label for number in numbers if number in self._group]
+
+
+def _too_little(kept: KeptCursor | None, otherwise: str) -> str | None:
+    """Why what a run has noted does not do for one of mode auto; `otherwise` if it noted nothing."""
+    if kept is None:
+        return otherwise
+    return ONLY_COUNTED if kept.kind == COUNTERS else None
 
 
 def _what_is_heard(resolved: Resolved) -> tuple[object, ...]:
