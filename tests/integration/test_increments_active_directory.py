@@ -15,7 +15,7 @@ import pytest
 
 from contactsync.demo.private_server import PrivateServer
 from contactsync.ldap import usnchanges
-from contactsync.model import Mode, Outcome, RunReport
+from contactsync.model import Mode, Outcome, RunReport, Trigger
 from tests.integration.folders import SyncedFolder
 from tests.integration.samba import DISABLED, NORMAL, SUFFIX, PrivateSamba
 from tests.integration.test_live import Following, expect
@@ -369,6 +369,28 @@ def test_twelve_folders_follow_at_once_over_one_notification(
     finally:
         live.stop()
     assert {report.outcome for report in live.reports} <= {Outcome.CHANGED, Outcome.UNCHANGED}
+
+
+def test_auto_follows_at_once_who_may_see_enough(
+    samba: PrivateSamba, unit: str, folder_of: Folders, make_folder: Folders
+) -> None:
+    """After its first run; who may not see what was deleted is left to the schedule, and is told why."""
+    folder = folder_of(samba, unit, mode="auto", schedule="every 1h")
+    query = f"{samba.tls_url}/{unit}"
+    blind = make_folder(samba, query=query, bind_user=samba.reader_user, schedule="every 1h")
+    live = Following(folder.runner(), [folder, blind], auto=2)
+    try:
+        for one in (folder, blind):
+            live.dispatcher.request(one.definition_id, Trigger.SCHEDULE).result()
+        expect(lambda: live.live.now.listening == 1)
+        why = "shows this user nothing that was deleted"
+        expect(lambda: why in (live.live.states[blind.definition_id].reason or ""))
+        assert (live.live.now.listening, live.live.now.deaf, live.live.now.auto_scheduled) == (1, 0, 1)
+        samba.add("Dora", under=unit)
+        expect(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))
+        assert live.reports[-1].mode is Mode.INCREMENTAL
+    finally:
+        live.stop()
 
 
 def test_more_changes_than_are_worth_asking_for_have_everything_read(
