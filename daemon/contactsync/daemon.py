@@ -262,7 +262,7 @@ class Daemon:
     def _work(self, definition_id: int, trigger: Trigger) -> RunReport:
         """One run, on a worker thread; what it raises is logged here, and told to those who wait for it."""
         try:
-            report = self._runner.run(definition_id, trigger, at_once=self._live.wants(definition_id))
+            report = self._runner.run(definition_id, trigger, at_once=self._live.begins(definition_id))
             self._live.ran(definition_id, report)
             return report
         except DefinitionLocked:

@@ -65,7 +65,7 @@ class Following:
         self.follow()
 
     def _run(self, definition_id: int, trigger: Trigger) -> RunReport:
-        report = self.runner.run(definition_id, trigger, at_once=self.live.wants(definition_id))
+        report = self.runner.run(definition_id, trigger, at_once=self.live.begins(definition_id))
         self.live.ran(definition_id, report)
         self.reports.append(report)
         return report

@@ -58,12 +58,8 @@ class Agenda:
         self.left.discard(number)
 
     def run_at(self, at: float, number: int) -> None:
-        """Ask for a run of this one then, unless one is to be asked for already."""
-        self._run_at.setdefault(number, at)
-
-    def runs(self, number: int) -> bool:
-        """Whether a run is to be asked for."""
-        return number in self._run_at
+        """Ask for a run of this one then, unless one is to be asked for earlier."""
+        self._run_at[number] = min(at, self._run_at.get(number, at))
 
     def take_runs(self) -> list[int]:
         """Those for which a run is to be asked for now."""

@@ -81,8 +81,9 @@ class LiveFolders:
         now = self._states.now
         return replace(now, auto_scheduled=now.auto_scheduled + len(self._beyond))
 
-    def wants(self, definition_id: int) -> bool:
-        """Whether a run of the definition is to note up to where it read, so that it can be listened for."""
+    def begins(self, definition_id: int) -> bool:
+        """A run begins; returns whether it is to note up to where it read, so that the folder can be listened for."""
+        self._states.begins(definition_id)
         return definition_id in self._auto
 
     def ran(self, definition_id: int, report: RunReport) -> None:

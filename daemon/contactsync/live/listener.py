@@ -104,9 +104,8 @@ class Listener:
         for number, error in ended.items():
             self._give_up(number, error)
         for number in heard:
-            if not self._agenda.runs(number):
-                self._states.behind(number)
-                self._agenda.run_at(self._states.rested(number), number)
+            self._states.behind(number)
+            self._agenda.run_at(self._states.rested(number), number)
         for number in self._agenda.take_runs():
             self._states.asked(number)
             self._ask(number, Trigger.LIVE)

@@ -54,7 +54,7 @@ class LiveNow:
 
 @dataclass(slots=True)
 class _Known:
-    """One folder; `asked_at` is when a run was last asked for, in monotonic seconds.
+    """One folder. In monotonic seconds: when a run was last asked for, something last heard, and a run last begun.
 
     `pause` is how long full runs have to rest after that, and None unless the last run was one.
     """
@@ -63,6 +63,9 @@ class _Known:
     asked_at: float | None = None
     pause: float | None = None
     failures: int = 0
+    not_before: float = 0.0
+    heard_at: float = 0.0
+    began_at: float = 0.0
 
 
 class States:
@@ -118,8 +121,10 @@ class States:
         """Something changed that no run has asked for yet."""
         with self._guard:
             known = self._known.get(number)
-            if known and known.state.behind_since is None:
-                known.state = replace(known.state, behind_since=time.time())
+            if known:
+                known.heard_at = time.monotonic()
+                since = known.state.behind_since
+                known.state = replace(known.state, behind_since=time.time() if since is None else since)
 
     def rested(self, number: int) -> float:
         """When it may run, in monotonic seconds."""
@@ -127,7 +132,7 @@ class States:
         with self._guard:
             known = self._known.get(number, _Known())
             rested = now if known.asked_at is None else known.asked_at + (known.pause or 0.0)
-        return max(now + BATCH_SECONDS, rested)
+        return max(now + BATCH_SECONDS, rested, known.not_before)
 
     def asked(self, number: int) -> None:
         """A run was asked for."""
@@ -135,21 +140,26 @@ class States:
             if number in self._known:
                 self._known[number].asked_at = time.monotonic()
 
+    def begins(self, number: int) -> None:
+        """A run begins, which will see whatever was heard before."""
+        with self._guard:
+            if number in self._known:
+                self._known[number].began_at = time.monotonic()
+
     def ran(self, number: int, report: RunReport) -> None:
         """A run has asked for what changed."""
         with self._guard:
             known = self._known.get(number)
             if known is None:
                 return
-            known.failures = 0
+            known.failures, known.not_before = 0, 0.0
             if report.mode is Mode.FULL:
                 # Where one full run follows another, the next will be one as well.
                 again = known.pause is not None
                 known.pause = sum(report.seconds.values()) / FULL_SHARE if again else 0.0
             else:
                 known.pause = None
-            behind_since = known.state.behind_since
-            if behind_since is not None and behind_since <= report.started_at.timestamp():
+            if known.heard_at <= known.began_at:
                 known.state = replace(known.state, behind_since=None)
 
     def failed(self, number: int) -> float | None:
@@ -159,4 +169,6 @@ class States:
             if known is None or known.state.behind_since is None:
                 return None
             known.failures += 1
-            return float(min(2 ** (known.failures - 1), LONGEST_PAUSE))
+            pause = float(min(2 ** (known.failures - 1), LONGEST_PAUSE))
+            known.not_before = time.monotonic() + pause
+            return pause
