@@ -47,6 +47,11 @@ _EDITS = {
     for field in ("title", "notes", "city", "nickname")
 }
 _COLUMNS = ["filter", "base", "mapping", "max_delete_count", "allow_empty", "mode"]
+_A_DAY_GOES_BY = """
+UPDATE contactsync.sync_runs
+SET started_at = started_at - interval '25 hours', finished_at = finished_at - interval '25 hours'
+WHERE folder_id = %s
+"""
 _LATEST = "SELECT * FROM contactsync.sync_runs WHERE folder_id = %s ORDER BY run_id DESC LIMIT 1"
 
 
@@ -150,6 +155,8 @@ class DirectoryAndFolder(ChangingDirectory):
     @rule(data=st.data(), values=attributes, leaves=st.booleans())
     def follow_live(self, data: st.DataObject, values: dict[str, Any], *, leaves: bool) -> None:
         """In step, the folder is listened for; somebody changes or leaves, and that comes by itself."""
+        # What was deleted within a day counts together, which is not what this is about.
+        self.person.execute(_A_DAY_GOES_BY, [self.folder.folder_id])
         self.edit({"mode"}, None, mode="live")
         self.run()
         if self.held or not self.dns:
