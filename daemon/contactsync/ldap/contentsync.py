@@ -54,7 +54,7 @@ _NOT_OPENLDAPS = {"nsuniqueid"}
 
 _OF_A_CONTEXT = (KEY_ATTRIBUTE, "contextCSN", _CSN_ATTRIBUTE, _HOLDS_OTHERS)
 
-_SUBSCHEMA, _STARTED = "cn=Subschema", "createTimestamp"
+_STARTED = "createTimestamp"
 """slapd makes the entry of its schema when it starts, and says in it when that was, to the second."""
 _STARTED_AT = b" started "
 
@@ -107,7 +107,7 @@ class ContentSync:
         context = self._session.root_dse.naming_context_of(self._request.base)
         if context is None:
             return f"the server names no naming context that holds {self._request.base}"
-        schema = self._session.root_dse.subschema_subentry or _SUBSCHEMA
+        schema = self._session.root_dse.subschema
         started = read_values(self._session.wire, schema, (_STARTED,)).get(_STARTED.lower())
         if not started:
             return f"the server does not show this user when it was started ({_STARTED} of {schema})"

@@ -15,12 +15,14 @@ ANYTHING = "(objectClass=*)"
 _HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}
 
 
-def read_values(wire: Wire, name: str, attributes: Sequence[str]) -> dict[str, list[bytes]]:
-    """The values of the entry `name`, by attribute in lower case; empty when the server hides it from this user.
+def read_values(
+    wire: Wire, name: str, attributes: Sequence[str], search_filter: str = ANYTHING
+) -> dict[str, list[bytes]]:
+    """The values of the entry `name`, by attribute in lower case.
 
-    Raises DirectoryError.
+    Empty when the filter does not match it, and when the server hides it from this user. Raises DirectoryError.
     """
-    message_id = wire.send(search_op(name, Scope.BASE, ANYTHING, attributes))
+    message_id = wire.send(search_op(name, Scope.BASE, search_filter, attributes))
     found: dict[str, list[bytes]] = {}
     while True:
         batch = wire.read(message_id, SEARCH_DONE)
@@ -29,7 +31,7 @@ def read_values(wire: Wire, name: str, attributes: Sequence[str]) -> dict[str, l
         if batch.result:
             if batch.result.code not in {SUCCESS, *_HIDDEN}:
                 raise search_error(
-                    batch.result, server=wire.server, base=name, search_filter=ANYTHING, entries=len(found)
+                    batch.result, server=wire.server, base=name, search_filter=search_filter, entries=len(found)
                 )
             return found
 

@@ -61,6 +61,11 @@ class RootDse:
         return self.vendor_name == _DIRECTORY_389
 
     @property
+    def subschema(self) -> str:
+        """The entry that holds the schema (RFC 4512, section 4.2), where slapd has it if the server does not say."""
+        return self.subschema_subentry or "cn=Subschema"
+
+    @property
     def is_openldap(self) -> bool:
         """True for OpenLDAP's slapd: it gives no vendor's name, but its root DSE has a class of its own."""
         return _OPEN_LDAP in self.object_classes and not self.vendor_name

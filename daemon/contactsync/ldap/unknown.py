@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contactsync.ldap.lookup import read_texts, read_values
+from contactsync.ldap.lookup import read_values
 from contactsync.ldap.presets import INET_ORG_PERSON
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _OF_OPENLDAP = ("entryUUID", "entryCSN")
 """Every entry has both in a database of OpenLDAP's own, and none has them behind a proxy to another product."""
-_KNOWN = "attributeTypes"
 
 
 def worth_asking(session: Session, base: str, attributes: Sequence[str], identity: Sequence[str]) -> tuple[str, ...]:
@@ -34,14 +33,15 @@ def worth_asking(session: Session, base: str, attributes: Sequence[str], identit
     found = read_values(session.wire, base, _OF_OPENLDAP)
     if not all(found.get(name.lower()) for name in _OF_OPENLDAP):
         return everything
-    types = read_texts(session.wire, session.root_dse.subschema_subentry or "", (_KNOWN,)).get(_KNOWN.lower(), ())
-    known = "\n".join(types).lower()
-    if not _is_in(known, _OF_OPENLDAP[0]):
+    if not _knows(session, _OF_OPENLDAP[0]):
         return everything
-    unknown = {name for name in identity if not _is_in(known, name)}
+    unknown = {name for name in identity if not _knows(session, name)}
     return tuple(name for name in everything if name not in unknown)
 
 
-def _is_in(types: str, name: str) -> bool:
-    """Whether an attribute type description (RFC 4512, section 4.1.2) gives this name; in lower case."""
-    return f"'{name.lower()}'" in types
+def _knows(session: Session, name: str) -> bool:
+    """Whether the server's schema has an attribute of this name; its whole text would be as much as 150 people.
+
+    By objectIdentifierFirstComponentMatch, which takes names as well as numbers (RFC 4517, section 4.2.26).
+    """
+    return bool(read_values(session.wire, session.root_dse.subschema, ("objectClass",), f"(attributeTypes={name})"))
