@@ -213,7 +213,7 @@ class Run:
             return None
         enough = None if full else enough_contacts(plan, limits, lately=lately)
         contacts = count_contacts(self._connection, self._report.definition, most=enough)
-        entries = self._report.counts.entries if full else contacts - plan.deletes
+        entries = self._report.counts.entries if full else contacts - plan.deletes + plan.inserts
         counted = replace(plan, contacts=contacts)
         reason = reason_to_hold(counted, limits, entries=entries, source_edited=edited, lately=lately)
         if contacts == enough:

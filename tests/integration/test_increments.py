@@ -132,6 +132,25 @@ def test_who_enters_and_leaves_the_filter_comes_and_goes(
     assert folder.run().counts.deleted == 1
 
 
+def test_all_may_leave_while_others_come(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """The directory is not empty then, and nothing is to be held for that."""
+    leaves, comes = someone(), someone()
+    for person in (leaves, comes):
+        admin.add(person.dn, attributes=person.attributes)
+    folder = make_folder(server, mode="incremental", filter="(description=one of few)")
+    admin.modify(leaves.dn, {"description": [(ldap3.MODIFY_REPLACE, ["one of few"])]})
+    assert folder.run().counts.inserted == 1
+    admin.modify(leaves.dn, {"description": [(ldap3.MODIFY_REPLACE, ["gone"])]})
+    admin.modify(comes.dn, {"description": [(ldap3.MODIFY_REPLACE, ["one of few"])]})
+    report = folder.run()
+    assert (report.mode, report.outcome) == (Mode.INCREMENTAL, Outcome.CHANGED), report.held_reason
+    assert (report.counts.inserted, report.counts.deleted) == (1, 1)
+    for person in (leaves, comes):
+        admin.delete(person.dn)
+
+
 def test_a_restarted_server_and_a_log_that_is_too_short_lose_nothing(
     folder: SyncedFolder, server: PrivateSlapd
 ) -> None:
