@@ -13,17 +13,12 @@ from contactsync.errors import DirectoryError, ServerTimeout, ServerUnavailable
 from contactsync.ldap import ber
 from contactsync.ldap.deadline import Deadline
 from contactsync.ldap.messages import GREETING_BYTES, Batch, MessageBuffer
+from contactsync.ldap.pace import Pace
 from contactsync.ldap.result import Result
 from contactsync.ldap.tls import our_certificate_refused
 
-_LULL = 0.0005
-"""Seconds in which octets pile up before the next look. A server that writes entry by entry would wake us for each, and
-that costs it and us more than the entry: measured over loopback, a third of all the processor time of a search."""
-_LULL_ENTRIES = 60
-"""About as many as come meanwhile: with less than so many to come a lull would end after the page."""
 _SMALLEST = 64
-_FLOOD = 1 << 16
-"""Octets of one look that need no piling up."""
+"""Octets: what there has to be."""
 
 _PATIENCE = 0.25
 """Seconds of a single wait, so that a run that was given up does not sit out a whole receive timeout."""
@@ -49,6 +44,7 @@ class Wire:
         self._socket = connected
         self._message_ids = count(1)
         self._buffer = MessageBuffer(max_message_bytes)
+        self._pace = Pace()
         self.limit(deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=max_message_bytes)
 
     def limit(self, *, deadline: Deadline, receive_timeout: float, max_message_bytes: int) -> None:
@@ -116,10 +112,14 @@ class Wire:
         buffer = self._buffer
         buffer.detailed = detailed
         buffer.rewind()
-        octets = 0
+        pace, entries, octets = self._pace, 0, 0
+        pace.begin()
         while not buffer.parse(message_id, answer) and not buffer.full:
-            if octets < _FLOOD and _LULL_ENTRIES <= buffer.entries <= expected - _LULL_ENTRIES and self._is_drained():
-                time.sleep(_LULL)
+            if octets:
+                pace.looked(buffer.entries - entries, octets)
+            entries = buffer.entries
+            if (lull := pace.lull(entries, expected - entries)) and self._is_drained():
+                time.sleep(lull)
             octets = self._receive(buffer.room())
             buffer.filled(octets)
         return buffer.take()
