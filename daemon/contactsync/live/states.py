@@ -18,7 +18,7 @@ LIVE, AUTO = "live", "auto"
 
 FULL_SHARE = 0.1
 """Of the time, at most, goes into full runs of a folder whose directory cannot say what changed."""
-BATCH_SECONDS = 0.01
+BATCH_SECONDS = 0.005
 """How long changes gather before a run asks for them; a change that comes alone waits no longer than this."""
 
 LONGEST_PAUSE = 60.0
