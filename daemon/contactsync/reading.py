@@ -213,7 +213,7 @@ class Reader:
         return self._search(replace(asked, request=replace(asked.request, one_page=True)))
 
     def _search_in_pages(self, asked: Asked) -> Snapshot:
-        """Without what would only make the server slower: for many entries that is worth two questions."""
+        """Without what would only make the server slower: for many entries that is worth a few questions."""
         request = asked.request
         attributes = worth_asking(asked.session, request.base, request.attributes, asked.source.mapping.identity)
         return self._search(replace(asked, request=replace(request, attributes=attributes)))

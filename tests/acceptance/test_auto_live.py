@@ -21,7 +21,7 @@ Until = Callable[[Callable[[], Any], str], Any]
 MakeDaemon = Callable[..., DaemonProcess]
 
 PEOPLE = 12
-UNCHANGED, LIVE = ("catch-up", "changed"), ("live", "changed")
+FIRST, LIVE = ("catch-up", "changed"), ("live", "changed")
 
 
 @pytest.fixture
@@ -95,17 +95,17 @@ def test_the_first_ones_follow_at_once(
     first, second, third = (define(person, telling, name) for name in ("First", "Second", "Third"))
     daemon.start()
     until(lambda: sorted(listened(daemon)) == ["First", "Second"], "two folders to be listened for")
-    until(lambda: runs(person, third) == [UNCHANGED], "the third one's run")
+    until(lambda: runs(person, third) == [FIRST], "the third one's run")
     daemon.stop()
     daemon.start()
     until(lambda: sorted(listened(daemon)) == ["First", "First", "Second", "Second"], "them to be listened for again")
-    assert [runs(person, key) for key in (first, second, third)] == [[UNCHANGED]] * 3
+    assert [runs(person, key) for key in (first, second, third)] == [[FIRST]] * 3
     assert live(daemon, cli) == {"listening": 2, "deaf": 0, "behind_seconds": 0, "auto_scheduled": 1}
     assert "2 live; 1 of mode auto by schedule" in cli("status").stdout.replace("\n", " ")
     change(admin, telling, "new")
     until(lambda: has(person, first, "new") and has(person, second, "new"), "the changes")
     assert {trigger for trigger, _ in runs(person, first)[1:]} == {"live"}
-    assert runs(person, third) == [UNCHANGED]
+    assert runs(person, third) == [FIRST]
 
 
 def test_one_that_is_gone_makes_room(
@@ -134,7 +134,7 @@ def test_a_directory_that_tells_nothing_is_left_in_peace(
     definition = define(person, silent)
     daemon = make_daemon(database, READER=silent.reader_password)
     daemon.start()
-    until(lambda: runs(person, definition) == [UNCHANGED], "its run")
+    until(lambda: runs(person, definition) == [FIRST], "its run")
     until(lambda: live(daemon, cli)["auto_scheduled"] == 1, "the verdict")
     assert not [line for line in daemon.lines() if line["event"].startswith("live.")]
     assert not [line for line in daemon.lines() if line["level"] not in {"debug", "info"}]

@@ -15,7 +15,13 @@ from psycopg.types.json import Jsonb
 from contactsync.demo.people import write_people
 from contactsync.demo.private_server import PrivateServer
 from contactsync.demo.slapd import PrivateSlapd
-from contactsync.model import Outcome
+from contactsync.ldap.address import parse_address
+from contactsync.ldap.connect import connect
+from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.options import ConnectOptions
+from contactsync.ldap.presets import INET_ORG_PERSON
+from contactsync.ldap.unknown import worth_asking
+from contactsync.model import Outcome, Tls
 from tests.integration import ns_slapd
 from tests.integration.folders import PEOPLE_FILTER, SyncedFolder, people
 
@@ -84,6 +90,23 @@ def test_openldap_is_asked_for_the_identity_that_it_has(
     assert not {"nsUniqueId", "ipaUniqueID", "GUID"} & asked
     assert {"entryUUID", "cn", "telephoneNumber", "jpegPhoto"} <= asked
     assert folder.contacts() == people(slapd)
+
+
+def test_a_question_that_is_refused_costs_no_run(make_slapd: Callable[..., PrivateSlapd]) -> None:
+    """What cannot be told is asked for; if something is wrong, the search itself says so."""
+    slapd = make_slapd(ldif=staff())
+    options = ConnectOptions(
+        servers=(parse_address(f"127.0.0.1:{slapd.port}"),),
+        user=slapd.reader_dn,
+        password=slapd.reader_password,
+        tls=Tls.NONE,
+        connect_timeout=5,
+        receive_timeout=5,
+    )
+    identity = INET_ORG_PERSON.identity
+    with connect(options, Deadline(30)) as session:
+        assert worth_asking(session, slapd.people_base, identity, identity) == ("entryUUID",)
+        assert worth_asking(session, "no name of an entry", identity, identity) == identity
 
 
 def test_an_identity_that_somebody_chose_is_asked_for(

@@ -21,11 +21,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
-from contactsync.errors import AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot
 from contactsync.ldap import dn
 from contactsync.ldap.changes import Changed, Cursor, CursorVoid
 from contactsync.ldap.connect import Session
-from contactsync.ldap.lookup import read_some, read_texts
+from contactsync.ldap.lookup import REFUSALS, read_some, read_texts
 from contactsync.ldap.moments import read_moment, write_moment
 from contactsync.ldap.query import Scope
 from contactsync.ldap.search import SearchRequest
@@ -46,8 +45,6 @@ _IDENTITY = ("netscapemdsuffix", "nsUniqueId", "startTime")
 """Its own name and port, the naming context's head, and when it was started."""
 _MOST_NEWEST = 10
 """Entries with the newest number or a larger one; there are more after an import, which gives one to all."""
-_REFUSALS = (AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot)
-"""That the server does not answer a question of ours is no fault of the run's."""
 _A_NUMBER = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 _CURSOR = re.compile(r"counted=([0-9a-f]{32}),reads=(\d{1,18}),first=(\d{14}),read=(\d{14})", re.ASCII)
 
@@ -86,7 +83,7 @@ class Counters:
             return f"the server names no naming context that holds {self._request.base}"
         try:
             reason = self._look(context)
-        except _REFUSALS as error:
+        except REFUSALS as error:
             reason = f"it cannot be asked ({error.message.rstrip('.')})"
         return reason and (
             "389 Directory Server does not tell which entries the filter no longer finds, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contactsync.errors import AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot
 from contactsync.ldap.entry import Entry, decode_entry
 from contactsync.ldap.messages import SEARCH_DONE
 from contactsync.ldap.query import Scope
@@ -12,6 +13,9 @@ from contactsync.ldap.result import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS
 from contactsync.ldap.wire import Wire
 
 ANYTHING = "(objectClass=*)"
+REFUSALS = (AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot)
+"""That a server does not answer a question which only might spare a run some work is no fault of the run's."""
+
 _HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contactsync.ldap.lookup import read_values
+from contactsync.ldap.lookup import REFUSALS, read_values
 from contactsync.ldap.presets import INET_ORG_PERSON
 
 if TYPE_CHECKING:
@@ -24,19 +24,26 @@ def worth_asking(session: Session, base: str, attributes: Sequence[str], identit
     """The attributes without those identities that no entry below this base can have; raises DirectoryError.
 
     Only of the list that stands for all products: an identity that a person chose is asked for. All of them at other
-    servers, and where the server hides from this user what it knows. (A proxy passes on what its schema does not have,
-    so nothing else can be left out.)
+    servers, and where the server does not tell this user what it knows. (A proxy passes on what its schema does not
+    have, so nothing else can be left out.)
     """
     everything = tuple(attributes)
     if not session.root_dse.is_openldap or tuple(identity) != INET_ORG_PERSON.identity:
         return everything
+    try:
+        unknown = _unknown(session, base, identity)
+    except REFUSALS:
+        return everything
+    return tuple(name for name in everything if name not in unknown)
+
+
+def _unknown(session: Session, base: str, names: Sequence[str]) -> set[str]:
+    """Those of the names that neither the schema nor an entry below the base has; none when that cannot be told."""
     found = read_values(session.wire, base, _OF_OPENLDAP)
     if not all(found.get(name.lower()) for name in _OF_OPENLDAP):
-        return everything
-    if not _knows(session, _OF_OPENLDAP[0]):
-        return everything
-    unknown = {name for name in identity if not _knows(session, name)}
-    return tuple(name for name in everything if name not in unknown)
+        return set()
+    unknown = {name for name in names if not _knows(session, name)}
+    return unknown if unknown.isdisjoint(_OF_OPENLDAP) else set()
 
 
 def _knows(session: Session, name: str) -> bool:
