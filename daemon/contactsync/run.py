@@ -102,7 +102,8 @@ class Run:
         """Connect and search, again from the start when the directory fails in the middle."""
         resolved = resolve(self._report.definition)
         reader = Reader(self._connection, self._report, self._options, self._deadline, self._enter, self._connect)
-        return self._persistently(reader.read, resolved, self._password(resolved.definition))
+        # The password anew for each attempt: it may have been refused meanwhile, when others offered it.
+        return self._persistently(lambda: reader.read(resolved, self._password(resolved.definition)))
 
     def _persistently(self, step: Callable[..., Answer], *arguments: Any) -> Answer:
         """Do a step, and do it again after what may pass by itself."""

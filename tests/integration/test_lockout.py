@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from contactsync.errors import DefinitionLocked
+from contactsync.demo.slapd import PrivateSlapd
+from contactsync.errors import DefinitionLocked, ServerUnavailable
+from contactsync.ldap.connect import Session, connect
+from contactsync.ldap.deadline import Deadline
+from contactsync.ldap.options import ConnectOptions
 from contactsync.model import Outcome, Trigger
 from contactsync.runner import Runner
 from tests.integration.folders import BRISK, SyncedFolder
@@ -52,3 +58,27 @@ def test_an_edit_during_the_refused_run_counts(folder: SyncedFolder) -> None:
     report = folder.run(lambda stage, _counts: folder.edit(filter="(uid=*)") if stage == "connect" else None)
     assert report.error_code == "directory.credentials"
     assert folder.status()["state"] == "valid"
+
+
+def test_an_attempt_does_not_offer_what_was_refused_since_the_one_before(
+    make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
+) -> None:
+    """A run that waits to try again hears of what another's password met."""
+    waits, goes_on = (make_folder(directory) for _ in range(2))
+    for folder in (waits, goes_on):
+        folder.set_password("not it")
+    attempts: list[ConnectOptions] = []
+
+    @contextmanager
+    def connecting(options: ConnectOptions, deadline: Deadline) -> Iterator[Session]:
+        attempts.append(options)
+        if len(attempts) == 1:
+            assert runner.run(goes_on.definition_id, Trigger.SCHEDULE).error_code == "directory.credentials"
+            raise ServerUnavailable("The server is away for a moment.")
+        with connect(options, deadline) as session:
+            yield session
+
+    runner = Runner(waits.pool, waits.box, BRISK, {}, connect=connecting)
+    report = runner.run(waits.definition_id, Trigger.SCHEDULE)
+    assert (report.error_code, report.attempts) == ("directory.credentials", 1)
+    assert len(attempts) == 1 + 1  # one of each
