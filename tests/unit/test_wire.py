@@ -179,6 +179,21 @@ def test_the_control_of_a_finished_page_holds_the_cookie() -> None:
     assert paging_cookie(result.controls[PAGED_RESULTS]) == cookie
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        tlv(0x04, tlv(0x02, b"\0"), tlv(0x04, b"next")),  # the right parts, and not in a sequence
+        tlv(0x30, tlv(0x04, b"next")),
+        tlv(0x30, tlv(0x02, b"\0"), tlv(0x02, b"next")),
+    ],
+)
+def test_a_cookie_in_another_form_is_none(value: bytes) -> None:
+    """What is no realSearchControlValue (RFC 2696) does not say where the next page starts."""
+    with pytest.raises(ProtocolViolation):
+        paging_cookie(value)
+
+
 def test_a_control_has_its_name_and_no_other() -> None:
     """What only looks like the paging control when it is printed is none."""
     control = tlv(0x30, tlv(0x04, PAGED_RESULTS.encode() + b"\0"), tlv(0x04, b""))

@@ -109,7 +109,7 @@ def paging_cookie(value: bytes) -> bytes:
     """Where the next page starts, out of the control of a finished one; empty after the last. ProtocolViolation."""
     outer = ber.element_at(value, 0, len(value))
     parts = ber.elements(value, outer.start, outer.stop)
-    if [part.tag for part in parts] != [ber.INTEGER, ber.OCTET_STRING]:
+    if [outer.tag, *(part.tag for part in parts)] != [ber.SEQUENCE, ber.INTEGER, ber.OCTET_STRING]:
         raise ber.not_ldap("the paging control holds no cookie")
     return value[parts[1].start : parts[1].stop]
 
