@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 10.0
 """How long the daemon may take for an answer that it need not wait for itself."""
+_TRIES = 4
+"""How often to knock again where so many are waiting to be let in that there is no room for another: for 3.5 s."""
 
 
 class ControlForbidden(ControlError):
@@ -92,7 +94,8 @@ def live_daemon(path: Path) -> Iterator[Daemon | None]:
         return
     import httpx
 
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://daemon") as client:
+    transport = httpx.HTTPTransport(uds=str(path), retries=_TRIES)
+    with httpx.Client(transport=transport, base_url="http://daemon") as client:
         yield Daemon(client, path)
 
 
