@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from contactsync.ahead import Ahead, InVain
 from contactsync.fingerprints import Fingerprints
 from contactsync.increments import AT_ONCE, Asked, Increments
 from contactsync.ldap.changes import CursorVoid
@@ -22,6 +24,7 @@ from contactsync.resolve import Resolved, Source, choose_source, connect_options
 from contactsync.store.columns import Columns, columns_of
 from contactsync.store.contacts import read_known
 from contactsync.store.cursors import KeptCursor
+from contactsync.store.firstload import FirstLoad
 from contactsync.store.staging import Staging
 
 if TYPE_CHECKING:
@@ -61,6 +64,8 @@ class Snapshot:
     all_listed: bool = False
     silent_fields: tuple[str, ...] = ()
     """Those that may differ in a full run though nothing was told of them."""
+    first_load: FirstLoad | None = None
+    """What has inserted all that was staged, and waits for its commit."""
 
     @property
     def same(self) -> bool:
@@ -89,7 +94,10 @@ def open_directory(
 
 
 class Reader:
-    """Reads a definition's directory for one run, whose report it fills; any number of attempts."""
+    """Reads a definition's directory for one run, whose report it fills; any number of attempts.
+
+    With `ahead` the first of them may go ahead (see contactsync.ahead).
+    """
 
     def __init__(
         self,
@@ -99,7 +107,10 @@ class Reader:
         deadline: Deadline,
         enter: Enter,
         connect: Connect = connect,
+        *,
+        ahead: bool = False,
     ) -> None:
+        self._ahead = ahead
         self._connection = connection
         self._report = report
         self._options = options
@@ -108,7 +119,14 @@ class Reader:
         self._connect = connect
 
     def read(self, resolved: Resolved, password: str | None) -> Snapshot:
-        """One attempt. Raises DirectoryError, DatabaseError, RunCancelled."""
+        """One attempt, and another if it went ahead in vain. Raises DirectoryError, DatabaseError, RunCancelled."""
+        try:
+            return self._attempt(resolved, password)
+        except InVain as error:
+            _log.info("run.begun_anew", reason=error.message)
+            return self._attempt(resolved, password)
+
+    def _attempt(self, resolved: Resolved, password: str | None) -> Snapshot:
         self._report.attempts += 1
         self._report.why_full = None
         self._enter("connect")
@@ -152,6 +170,8 @@ class Reader:
             except CursorVoid as error:
                 increments.why_full = error.message
         self._report.why_full = increments.why_full
+        # What is told of must be compared with a plan of everything.
+        self._ahead = self._ahead and not increments.trusted
         # A preview leaves no trace, so that it has nothing to note.
         is_kept = self._report.trigger is not Trigger.PREVIEW
         cursor = increments.cursor_before_search(self._report.run_id) if is_kept else None
@@ -232,7 +252,9 @@ class Reader:
             max_message_bytes=self._options.max_message_bytes,
         )
         # One thread for PostgreSQL, so that the directory need not wait for it.
-        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
+        beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
+        load = FirstLoad(self._connection, definition, columns, run_id=self._report.run_id)
+        with Ahead(load) as ahead, beside as executor, staging.beside(executor):
             reading = executor.submit(read_known, self._connection, definition)
             pages = read_ahead(pages, reading.done)
             self._enter("fingerprints")
@@ -240,16 +262,32 @@ class Reader:
             self._enter("search")
             remapped = bool(known.fingerprints) and known.mapping_digest != source.mapping.digest
             recogniser = Recogniser(known.fingerprints, source.mapping.identity_digest, everything=remapped)
-            self._sift(pages, recogniser, source, staging)
-        return Snapshot(source, asked.digest, columns, staging, recogniser.unseen, remapped)
+            hurry = None
+            if self._ahead and self._report.attempts == 1 and not known.fingerprints and not known.departed:
+                staging.first_load = load
+                hurry = partial(ahead.hurry, asked.session.wire)
+            self._sift(pages, recogniser, source, staging, hurry)
+        snapshot = Snapshot(source, asked.digest, columns, staging, recogniser.unseen, remapped)
+        return replace(snapshot, first_load=load) if load.begun else snapshot
 
-    def _sift(self, pages: Iterator[Batch], recogniser: Recogniser, source: Source, staging: Staging) -> None:
+    def _sift(
+        self,
+        pages: Iterator[Batch],
+        recogniser: Recogniser,
+        source: Source,
+        staging: Staging,
+        then: Callable[[], None] | None,
+    ) -> None:
+        """Stage what is not recognised, and call `then` once the first lot of it is on its way."""
         unknown = Lot()
         for batch in pages:
             unknown.add(recogniser.sift(batch.entries))
             self._count(recogniser, batch.references)
             if unknown.full:
                 self._stage(unknown.take(), source, staging)
+                if then:
+                    then()
+                    then = None
         if unknown:
             self._stage(unknown.take(), source, staging)
 

@@ -13,6 +13,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import structlog
+
+from contactsync.ahead import Ahead, InVain
 from contactsync.guard import HOURS, GuardLimits, enough_contacts, reason_beyond_approval, reason_to_hold
 from contactsync.ldap.connect import Connect, connect
 from contactsync.ldap.retry import retrying
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
     from contactsync.ldap.deadline import Deadline
     from contactsync.model import Definition
     from contactsync.runoptions import RunOptions
+    from contactsync.store.firstload import FirstLoad
+
+_log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 Progress = Callable[[str, Counts], None]
@@ -73,18 +79,27 @@ class Run:
     def carry_out(self) -> None:
         """Go the whole way once. Raises ContactsyncError; the report then says how far it got."""
         try:
-            snapshot = self._read()
-            if snapshot.same:
-                self._settle()
-                self._keep_cursor(snapshot)
-                self._report.outcome = Outcome.UNCHANGED
-            else:
-                self._report.outcome = self._plan(snapshot, self._conclude)
+            snapshot = self._read(ahead=True)
+            try:
+                self._report.outcome = self._bring_in_step(snapshot)
+            except InVain as error:
+                _log.info("run.begun_anew", reason=error.message)
+                snapshot = self._read()
+                self._report.outcome = self._bring_in_step(snapshot)
             if self._report.outcome is not Outcome.HELD:
                 self._report.source_digest = snapshot.digest
                 self._report.mapping_digest = snapshot.source.mapping.digest
         finally:
             self._watch.stop()
+
+    def _bring_in_step(self, snapshot: Snapshot) -> Outcome:
+        if snapshot.first_load:
+            return self._conclude_first_load(snapshot, snapshot.first_load)
+        if snapshot.same:
+            self._settle()
+            self._keep_cursor(snapshot)
+            return Outcome.UNCHANGED
+        return self._plan(snapshot, self._conclude)
 
     def preview(self, limit: int | None) -> None:
         """Go the way as far as the guard and leave no trace; the report gets the first `limit` changes (None: all).
@@ -98,10 +113,12 @@ class Run:
         finally:
             self._watch.stop()
 
-    def _read(self) -> Snapshot:
+    def _read(self, *, ahead: bool = False) -> Snapshot:
         """Connect and search, again from the start when the directory fails in the middle."""
         resolved = resolve(self._report.definition)
-        reader = Reader(self._connection, self._report, self._options, self._deadline, self._enter, self._connect)
+        reader = Reader(
+            self._connection, self._report, self._options, self._deadline, self._enter, self._connect, ahead=ahead
+        )
         # The password anew for each attempt: it may have been refused meanwhile, when others offered it.
         return self._persistently(lambda: reader.read(resolved, self._password(resolved.definition)))
 
@@ -156,16 +173,32 @@ class Run:
             self._deadline.remaining()
             photos = snapshot.staging.photos
             apply_plan(self._connection, definition, snapshot.columns, plan, run_id=run_id, photos=photos)
-            note_applied(
-                self._connection,
-                self._report,
-                _outcome(plan),
-                source_digest=snapshot.digest,
-                mapping_digest=snapshot.source.mapping.digest,
-            )
-            self._settle()
-            self._keep_cursor(snapshot)
+            self._note_applied(plan, snapshot)
         record_rejected(self._connection, definition, run_id=run_id)
+
+    def _conclude_first_load(self, snapshot: Snapshot, load: FirstLoad) -> Outcome:
+        """What went ahead is whole now. It deletes nothing, so that the guard has nothing to say. Raises InVain."""
+        with Ahead(load):
+            self._enter("plan")
+            plan = load.plan()
+            self._note_plan(plan, remapped=False)
+            self._enter("apply")
+            self._deadline.remaining()
+            self._note_applied(plan, snapshot)
+            record_rejected(self._connection, self._report.definition, run_id=self._report.run_id)
+            load.commit()
+        return _outcome(plan)
+
+    def _note_applied(self, plan: Plan, snapshot: Snapshot) -> None:
+        note_applied(
+            self._connection,
+            self._report,
+            _outcome(plan),
+            source_digest=snapshot.digest,
+            mapping_digest=snapshot.source.mapping.digest,
+        )
+        self._settle()
+        self._keep_cursor(snapshot)
 
     def _show(self, limit: int | None, plan: Plan, snapshot: Snapshot) -> None:
         contacts = count_contacts(self._connection, self._report.definition)

@@ -282,6 +282,7 @@ def test_files_that_may_not_grow(
     """As under a quota: the run fails with PostgreSQL's words, and the same run succeeds when there is room."""
     with open_pool(fragile_database, max_size=4, timeout=3) as pool:
         folder = SyncedFolder(fragile_database, pool, photo_directory)
+        leave_for(stage, folder)
         before = folder.rows()
 
         def limit(octets: int | None) -> None:
@@ -301,6 +302,7 @@ def test_a_full_disk(postgres: FragilePostgres, photo_directory: PrivateSlapd, m
     """In the middle of staging and of applying: nothing is lost, and the run succeeds when there is room."""
     with small_disk(postgres, mebibytes) as (conninfo, enlarge), open_pool(conninfo, max_size=4, timeout=3) as pool:
         folder = SyncedFolder(conninfo, pool, photo_directory)
+        leave_for(stage, folder)
         before = folder.rows()
         report = folder.run(map_limits=LARGE)
         folder.expect_failure(report, "database", "No space left on device", "Nothing was changed", "room")
@@ -308,6 +310,17 @@ def test_a_full_disk(postgres: FragilePostgres, photo_directory: PrivateSlapd, m
         assert folder.rows() == before
         enlarge()
         expect_photos(folder)
+
+
+def leave_for(stage: str, folder: SyncedFolder) -> None:
+    """Have a run leave everything for its apply; a first load, of a folder that nobody left, applies as it stages."""
+    if stage == "apply":
+        folder.query(
+            "INSERT INTO contactsync.departed_contacts (folder_id, definition_id, source_key, contact_id)"
+            " VALUES (%s, %s, 'somebody', 0)",
+            folder.folder_id,
+            folder.definition_id,
+        )
 
 
 @contextmanager

@@ -16,6 +16,12 @@ class Deadline:
         self._end = time.monotonic() + seconds
         self._cancelled = Event()
 
+    def within(self, seconds: float) -> Deadline:
+        """Another one that ends so soon, or with this one if that is sooner, and is given up with it."""
+        other = Deadline(min(seconds, self.remaining()))
+        other._cancelled = self._cancelled
+        return other
+
     def cancel(self) -> None:
         """Give the run up: every wait on this deadline ends within a fraction of a second."""
         self._cancelled.set()

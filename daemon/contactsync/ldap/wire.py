@@ -53,6 +53,11 @@ class Wire:
         self._receive_timeout = receive_timeout
         self._buffer.max_message_bytes = max_message_bytes
 
+    def hurry(self, *, seconds: float, silence: float) -> None:
+        """Give the following reads no more than so many seconds in all, and seconds of silence."""
+        self._deadline = self._deadline.within(seconds)
+        self._receive_timeout = min(self._receive_timeout, silence)
+
     @property
     def settled(self) -> bool:
         """Whether all that came was read and nothing more is there, not even the connection's end.

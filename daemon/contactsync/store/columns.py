@@ -115,8 +115,17 @@ class Columns:
     @property
     def display_name(self) -> sql.Composable:
         """What a planned row is called: the staged display name where one is mapped."""
+        return sql.Identifier("s", self._label)
+
+    @property
+    def label(self) -> sql.Composable:
+        """The same in the contact that is made of it."""
+        return sql.Identifier(self._label)
+
+    @property
+    def _label(self) -> str:
         mapped = any(column.name == "display_name" for column in self.columns)
-        return sql.Identifier("s", "display_name" if mapped else "source_dn")
+        return "display_name" if mapped else "source_dn"
 
 
 def columns_of(fields: tuple[str, ...], policies: Mapping[str, Policy]) -> Columns:

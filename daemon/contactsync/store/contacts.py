@@ -22,10 +22,12 @@ class Known:
     """The fingerprints of all contacts that a definition brought, and the digest of the mapping that they went by.
 
     A fingerprint has 16 bytes, or 8 for a contact that a person edited since. The digest is None before the first run.
+    `departed` says whether there were others, which get their ids back if they return.
     """
 
     fingerprints: Fingerprints
     mapping_digest: bytes | None
+    departed: bool
 
 
 def read_known(connection: Connection[Any], definition: Definition) -> Known:
@@ -37,5 +39,5 @@ def read_known(connection: Connection[Any], definition: Definition) -> Known:
     key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
     with translated(), connection.cursor(binary=True) as cursor:
         rows = cursor.stream(statement("known"), key)
-        piece, touched, digest = next(rows)
-        return Known(Fingerprints(chain([piece], map(itemgetter(0), rows)), touched), digest)
+        piece, touched, digest, departed = next(rows)
+        return Known(Fingerprints(chain([piece], map(itemgetter(0), rows)), touched), digest, departed)

@@ -30,8 +30,10 @@ __all__ = [
     "count_contacts",
     "knows_source",
     "make_plan",
+    "read_plan",
     "read_untold",
     "record_rejected",
+    "require_unedited",
 ]
 
 INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
@@ -49,11 +51,12 @@ def applying(connection: Connection[Any], definition: Definition) -> Iterator[No
     with translated(), connection.transaction():
         connection.execute(statement("unmoving"))
         connection.execute(statement("plan_memory"))
-        _require_unedited(connection, definition)
+        require_unedited(connection, definition)
         yield
 
 
-def _require_unedited(connection: Connection[Any], definition: Definition) -> None:
+def require_unedited(connection: Connection[Any], definition: Definition) -> None:
+    """Keep the definition from being edited until the transaction ends. Raises RunCancelled, psycopg.Error."""
     row = connection.execute(statement("definition_unchanged"), _key(definition)).fetchone()
     if row is None or row[0] != definition.revision:
         raise RunCancelled(
@@ -85,6 +88,11 @@ def make_plan(
     connection.execute(_plan_staged(columns), {**key, "everything": everything})
     connection.execute(statement("reject_twins"))
     connection.execute(statement("plan_gone"), {**key, "internal": INTERNAL})
+    return read_plan(connection, sample=sample)
+
+
+def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:
+    """What `planned` and `rejected` say, with up to `sample` names of each. Raises psycopg.Error."""
     inserts, updates, refreshes, deletes, rejected, returned = _row(connection, "count_planned")
     return Plan(
         inserts,

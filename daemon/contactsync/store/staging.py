@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.store.columns import Columns
+    from contactsync.store.firstload import FirstLoad
 
 PHOTO_DIGEST_BYTES = 16
 _UNSEEN_AT_ONCE = 50_000
+_MOST_BESIDE = 3
+"""Batches on their way to PostgreSQL while the next one is made, so that neither side waits whenever the other does."""
 
 Cells = list[str]
 
@@ -38,7 +42,9 @@ class Staging:
         self._columns = columns
         self._created = False
         self._beside: Executor | None = None
-        self._sent: Future[None] | None = None
+        self._sent: deque[Future[None]] = deque()
+        self.first_load: FirstLoad | None = None
+        """What is given each batch as soon as it is staged; the tables are empty again then."""
         self.rows = 0
         self.names = 0
         self.photos = False
@@ -56,9 +62,10 @@ class Staging:
             self._wait()
         finally:
             self._beside = None
+            self._sent.clear()  # what failed would keep the connection, and itself, from being freed
 
     def add(self, batch: MappedBatch) -> None:
-        """Write a batch, in a short transaction of its own. Raises DatabaseError, also for the batch before."""
+        """Write a batch, in a short transaction of its own. Raises DatabaseError, also for those before."""
         cells = _staged(batch, self._columns)
         names = sql.SQL(", ").join(map(sql.Identifier, cells))
         copies = [
@@ -67,11 +74,11 @@ class Staging:
         ]
         self.rows += len(batch.keys) + len(batch.rejected)
         self.photos = self.photos or PHOTO in cells
-        self._wait()
         if self._beside is None:
-            self._copy(copies)
+            self._stage(copies, len(batch.keys))
         else:
-            self._sent = self._beside.submit(self._copy, copies)
+            self._wait(_MOST_BESIDE - 1)
+            self._sent.append(self._beside.submit(self._stage, copies, len(batch.keys)))
 
     def name(self, keys: Sequence[str]) -> None:
         """Note keys that the directory named. Raises DatabaseError."""
@@ -94,10 +101,17 @@ class Staging:
             self._connection.execute(statement("few_statistics"))
             self._connection.execute(statement("analyze_run_tables"))
 
-    def _wait(self) -> None:
-        sent, self._sent = self._sent, None
-        if sent is not None:
-            sent.result()
+    def _wait(self, most: int = 0) -> None:
+        """Return when no more than `most` batches are on their way. Raises DatabaseError for what was added before."""
+        while len(self._sent) > most:
+            self._sent.popleft().result()
+
+    def _stage(self, copies: Iterable[tuple[Any, bytes]], rows: int) -> None:
+        if self.first_load:
+            self.first_load.begin()
+        self._copy(copies)
+        if self.first_load:
+            self.first_load.apply(rows)
 
     def _copy(self, copies: Iterable[tuple[Any, bytes]]) -> None:
         for command, block in copies:

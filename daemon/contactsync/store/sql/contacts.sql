@@ -1,10 +1,12 @@
 -- name: known
 -- What is known of a definition's contacts: all fingerprints of 16 bytes, in rising order, as values of 4,096 each, at
 -- least one; and beside the first of them those of contacts that a person edited since the last run, 8 bytes, which no
--- entry's digest can equal, and the mapping that they are in step with.
+-- entry's digest can equal, the mapping that they are in step with, and whether there were some that may come back.
 SELECT substr(k.fingerprints, p.start, 65536), CASE WHEN p.start = 1 THEN k.touched END,
        (SELECT mapping_digest FROM contactsync.sync_status
-        WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s)
+        WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s),
+       EXISTS (SELECT FROM contactsync.departed_contacts
+               WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s)
 FROM (
     SELECT coalesce(string_agg(fingerprint, '' ORDER BY fingerprint) FILTER (WHERE octet_length(fingerprint) = 16), '')
                AS fingerprints,
@@ -237,3 +239,31 @@ SELECT source_dn, reason FROM pg_temp.rejected ORDER BY source_dn LIMIT %(limit)
 
 -- name: source_digest
 SELECT source_digest FROM contactsync.sync_status WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+
+-- name: begin_first_load
+-- Nobody shall wait for a daemon that was stopped in the middle of it.
+BEGIN;
+SET LOCAL contactsync.applying = 'on';
+SET LOCAL idle_in_transaction_session_timeout = '60s'
+
+-- name: apply_lot
+-- In one, since the thread that sends this waits for Python's other threads after each statement. In the order of the
+-- keys, which the index over them takes a little faster.
+WITH inserted AS (
+    INSERT INTO contactsync.contacts
+        (folder_id, contact_id, definition_id, source_key, source_dn, fingerprint, {columns})
+    SELECT {folder_id}, nextval('contactsync.contact_ids'), {definition_id}, s.source_key, s.source_dn, s.fingerprint, {staged}
+    FROM (SELECT * FROM pg_temp.staged ORDER BY source_key) AS s
+    RETURNING contact_id, source_key, {display_name} AS display_name
+){photos}
+INSERT INTO contactsync.contact_changes (folder_id, run_id, contact_id, action, display_name)
+SELECT {folder_id}, {run_id}, contact_id, 'insert', display_name FROM inserted;
+TRUNCATE pg_temp.staged
+
+-- name: lot_photos
+, pictures AS (
+    INSERT INTO contactsync.contact_photos (folder_id, contact_id, digest, photo)
+    SELECT {folder_id}, i.contact_id, s.photo_digest, s.photo
+    FROM inserted AS i JOIN pg_temp.staged AS s USING (source_key)
+    WHERE s.photo IS NOT NULL
+)
