@@ -19,7 +19,8 @@ class Fingerprints:
 
     `pieces` are whole fingerprints of 16 bytes, all in rising order, cut anywhere. They are parts of a hash, so that
     their first bits tell where to look: in a bucket that holds few of them. `others`, of other lengths, equal no
-    fingerprint of an entry and are never met. Iterating gives those that were not met yet, and `len` is their number.
+    fingerprint of an entry and are never met. Iterating gives those that were not met yet, each after its place among
+    all, of which the others are the last; `len` is their number.
     """
 
     def __init__(self, pieces: Iterable[bytes] = (), others: Iterable[bytes] = ()) -> None:
@@ -37,11 +38,12 @@ class Fingerprints:
     def __len__(self) -> int:
         return self._left
 
-    def __iter__(self) -> Iterator[bytes]:
-        for row, met in enumerate(self._met):
-            if not met:
-                yield bytes(self._whole[row * FINGERPRINT_BYTES : (row + 1) * FINGERPRINT_BYTES])
-        yield from self._others
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        row = self._met.find(0)
+        while row >= 0:
+            yield row, bytes(self._whole[row * FINGERPRINT_BYTES : (row + 1) * FINGERPRINT_BYTES])
+            row = self._met.find(0, row + 1)
+        yield from enumerate(self._others, len(self._met))
 
     def meet(self, fingerprints: Sequence[bytes]) -> Sequence[int]:
         """The places of those that are not known, in rising order; one that was met before is not known any more.

@@ -22,7 +22,7 @@ from contactsync.ldap.unknown import worth_asking
 from contactsync.model import Counts, Missing, Mode, Trigger
 from contactsync.resolve import Resolved, Source, choose_source, connect_options, servers_of, source_digest
 from contactsync.store.columns import Columns, columns_of
-from contactsync.store.contacts import read_known
+from contactsync.store.contacts import Known, read_known
 from contactsync.store.cursors import KeptCursor
 from contactsync.store.firstload import FirstLoad
 from contactsync.store.staging import Staging
@@ -54,7 +54,7 @@ class Snapshot:
     digest: bytes
     columns: Columns
     staging: Staging
-    unseen: Fingerprints
+    known: Known
     remapped: bool
     missing: Missing = Missing.UNSEEN
     cursor: KeptCursor | None = None
@@ -70,7 +70,9 @@ class Snapshot:
     @property
     def same(self) -> bool:
         """Whether every contact was recognised and nothing else came."""
-        return not (self.unseen or self.staging.rows or self.staging.names or self.missing is Missing.UNLISTED)
+        return not (
+            self.known.fingerprints or self.staging.rows or self.staging.names or self.missing is Missing.UNLISTED
+        )
 
 
 @contextmanager
@@ -214,7 +216,7 @@ class Reader:
         missing = Missing.UNLISTED if increments.all_listed else Missing.GONE
         cursor = increments.cursor_after_changes()
         moved = cursor is None or increments.moved(cursor)
-        return Snapshot(source, asked.digest, columns, staging, Fingerprints(), False, missing, cursor, moved)  # noqa: FBT003
+        return Snapshot(source, asked.digest, columns, staging, Known(), False, missing, cursor, moved)  # noqa: FBT003
 
     def _begin(self, mode: Mode) -> None:
         self._report.mode = mode
@@ -267,7 +269,7 @@ class Reader:
                 staging.first_load = load
                 hurry = partial(ahead.hurry, asked.session.wire)
             self._sift(pages, recogniser, source, staging, hurry)
-        snapshot = Snapshot(source, asked.digest, columns, staging, recogniser.unseen, remapped)
+        snapshot = Snapshot(source, asked.digest, columns, staging, known, remapped)
         return replace(snapshot, first_load=load) if load.begun else snapshot
 
     def _sift(

@@ -3,7 +3,8 @@
     definition -> connect -> search -> map -> stage -> plan -> guard -> apply -> record
 
 Everything up to the plan may be done again when the directory fails in the middle; nothing of it touches `contacts`.
-The plan, the guard and the apply are one transaction. A preview is the same way without the last step.
+The plan, the guard and the apply are one transaction. A preview is the same way without the last step. Only a first load
+takes a shorter one, as long as that goes well (contactsync.ahead).
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class Run:
             self._watch.stop()
 
     def _bring_in_step(self, snapshot: Snapshot) -> Outcome:
+        """What a complete snapshot leads to. Raises InVain, after which nothing is changed."""
         if snapshot.first_load:
             return self._conclude_first_load(snapshot, snapshot.first_load)
         if snapshot.same:
@@ -135,7 +137,7 @@ class Run:
     def _plan(self, snapshot: Snapshot, conclude: Conclude) -> Outcome:
         """Plan, guard and conclude; again from the plan when somebody wrote the same contacts at that moment."""
         self._enter("plan")
-        snapshot.staging.close(snapshot.unseen)
+        snapshot.staging.close(snapshot.known.unseen())
         return self._persistently(self._change, snapshot, conclude)
 
     def _change(self, snapshot: Snapshot, conclude: Conclude) -> Outcome:
@@ -149,6 +151,9 @@ class Run:
                 missing=snapshot.missing,
                 everything=snapshot.remapped,
             )
+            if self._report.mode is Mode.FULL:
+                # Nearly, if somebody wrote them since; where the guard has something to say it counts them.
+                plan = replace(plan, contacts=len(snapshot.known.ids))
             self._note_plan(plan, remapped=snapshot.remapped)
             if snapshot.told:
                 self._report.missed = read_untold(
@@ -241,12 +246,12 @@ class Run:
         return reason_beyond_approval(reason, run_id=approval.run_id, beyond=approval.beyond, names=approval.names)
 
     def _reason(self, plan: Plan, limits: GuardLimits, *, lately: int, edited: bool) -> str | None:
-        """Why the plan is to be held. Of an increment, only as many contacts are counted as that takes."""
-        full = self._report.mode is Mode.FULL
-        if not full and not plan.deletes:
+        """Why the plan is to be held. Only as many contacts are counted as that takes."""
+        if not plan.deletes:
             return None
-        enough = None if full else enough_contacts(plan, limits, lately=lately)
+        enough = enough_contacts(plan, limits, lately=lately)
         contacts = count_contacts(self._connection, self._report.definition, most=enough)
+        full = self._report.mode is Mode.FULL
         entries = self._report.counts.entries if full else contacts - plan.deletes + plan.inserts
         counted = replace(plan, contacts=contacts)
         reason = reason_to_hold(counted, limits, entries=entries, source_edited=edited, lately=lately)

@@ -1,4 +1,4 @@
-"""First loads, which are inserted while the directory is still being read: all of it is there in the end, or nothing."""
+"""First loads, which are inserted while the directory is still being read: all of it is there in the end, or none."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def empty(make_folder: Callable[..., SyncedFolder], company: PrivateSlapd, proxy
 
 
 class Middle:
-    """Does something in the middle of the first reading, once some of it is inserted, and notes what others see then."""
+    """Does something in the middle of the first reading, once some of it is inserted; notes what others see then."""
 
     def __init__(self, folder: SyncedFolder, act: Callable[[], Any] = lambda: None) -> None:
         self._folder = folder
@@ -68,6 +68,7 @@ class Middle:
         """Open transactions when the directory is connected to for the second time."""
 
     def __call__(self, stage: str, counts: Counts) -> None:
+        """Take part in a run as its progress."""
         if self.seen is None and stage == "search" and counts.entries >= EARLY:
             self._wait_until_inserting()
             self.seen = len(self._folder.contacts())
@@ -251,7 +252,12 @@ def test_a_definition_that_is_edited_or_removed_meanwhile(empty: SyncedFolder, *
     before = empty.rows()
     middle = Middle(empty, act)
     report = load(empty, middle)
-    assert (middle.seen, report.outcome, report.error_code, report.attempts) == (0, Outcome.CANCELLED, "run.cancelled", 1)
+    assert (middle.seen, report.outcome, report.error_code, report.attempts) == (
+        0,
+        Outcome.CANCELLED,
+        "run.cancelled",
+        1,
+    )
     assert "was edited or removed" in (report.error or "")
     assert empty.rows() == before
 
@@ -273,7 +279,6 @@ def test_a_run_that_is_given_up_meanwhile(empty: SyncedFolder) -> None:
 
 def test_a_connection_that_breaks_meanwhile(empty: SyncedFolder, proxy: Proxy) -> None:
     """It is an attempt like any other that failed; the next one leaves the contacts alone until all is there."""
-
     middle = Middle(empty, lambda: proxy.arm(Fault(Harm.RESET, to_server=False, after=0)))
     report = load(empty, middle)
     assert (report.attempts, middle.open_later, undone(empty)) == (2, 0, [])

@@ -87,11 +87,11 @@ class Folder:
         With `everything` the mapping is another one, so that the known entries are staged too.
         """
         columns = columns_of(FIELDS, self.policies)
-        unseen = read_known(self.connection, self.definition).fingerprints
+        known = read_known(self.connection, self.definition)
         staging = Staging(self.connection, columns)
-        unknown = unseen.meet([entry.fingerprint for entry in entries])
+        unknown = known.fingerprints.meet([entry.fingerprint for entry in entries])
         staging.add(batch(entries if everything else [entries[place] for place in unknown], rejected))
-        staging.close(unseen)
+        staging.close(known.unseen())
         if during:
             during()
         report = begin_run(self.connection, self.definition, Trigger.MANUAL)
@@ -370,7 +370,7 @@ def test_a_concurrent_edit_of_a_planned_contact_fails_the_run_whole(folder: Fold
     columns = columns_of(FIELDS, POLICIES)
     staging = Staging(folder.connection, columns)
     staging.add(batch([person("1", "Anna", notes="new")]))
-    staging.close(read_known(folder.connection, folder.definition).fingerprints)
+    staging.close(read_known(folder.connection, folder.definition).unseen())
 
     def apply_after_an_edit() -> None:
         with applying(folder.connection, folder.definition):
@@ -390,7 +390,7 @@ def test_readers_see_the_old_folder_or_the_new_one(folder: Folder, database: str
     columns = columns_of(FIELDS, POLICIES)
     staging = Staging(folder.connection, columns)
     staging.add(batch([person("1", "Anna B"), person("3", "Cy")]))
-    staging.close(read_known(folder.connection, folder.definition).fingerprints)
+    staging.close(read_known(folder.connection, folder.definition).unseen())
     names = "SELECT array_agg(display_name ORDER BY display_name) FROM contactsync.contacts"
     with psycopg.connect(database, autocommit=True) as reader:
         with applying(folder.connection, folder.definition):
@@ -427,7 +427,7 @@ def test_an_applied_run_is_no_interrupted_one(folder: Folder) -> None:
     columns = columns_of(FIELDS, POLICIES)
     staging = Staging(folder.connection, columns)
     staging.add(batch([person("1", "Anna")]))
-    staging.close(set())
+    staging.close()
     report = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
     with applying(folder.connection, folder.definition):
         plan = make_plan(folder.connection, folder.definition, columns)

@@ -59,7 +59,9 @@ def test_it_says_what_a_set_would(
         else:
             unknown.append(place)
     assert list(fingerprints.meet(page)) == unknown
-    assert sorted(fingerprints) == sorted(left | others)
+    assert sorted(one for _, one in fingerprints) == sorted(left | others)
+    all_of_them = [*sorted(mine), *others]
+    assert [all_of_them[place] for place, _ in fingerprints] == [one for _, one in fingerprints]
     assert len(fingerprints) == len(left | others)
 
 
@@ -70,7 +72,7 @@ def test_the_end_of_one_and_the_beginning_of_the_next_are_none() -> None:
     assert list(known([first, second]).meet([between, first, second])) == [0]
     fingerprints = known([first, second, between])
     assert list(fingerprints.meet([between, first])) == []
-    assert list(fingerprints) == [second]
+    assert list(fingerprints) == [(1, second)]
 
 
 def test_it_takes_no_more_than_a_few_octets_for_each() -> None:

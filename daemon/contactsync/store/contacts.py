@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from contactsync.fingerprints import Fingerprints
@@ -22,12 +25,18 @@ class Known:
     """The fingerprints of all contacts that a definition brought, and the digest of the mapping that they went by.
 
     A fingerprint has 16 bytes, or 8 for a contact that a person edited since. The digest is None before the first run.
-    `departed` says whether there were others, which get their ids back if they return.
+    `departed` says whether there were other contacts, which get their ids back if they return. `ids` are those of the
+    contacts, by the places of their fingerprints.
     """
 
-    fingerprints: Fingerprints
-    mapping_digest: bytes | None
-    departed: bool
+    fingerprints: Fingerprints = field(default_factory=Fingerprints)
+    ids: array[int] = field(default_factory=partial(array, "q"))
+    mapping_digest: bytes | None = None
+    departed: bool = False
+
+    def unseen(self) -> Iterator[tuple[int, bytes]]:
+        """The contacts whose fingerprints were not met, by their ids, each with its fingerprint."""
+        return ((self.ids[place], fingerprint) for place, fingerprint in self.fingerprints)
 
 
 def read_known(connection: Connection[Any], definition: Definition) -> Known:
@@ -39,5 +48,17 @@ def read_known(connection: Connection[Any], definition: Definition) -> Known:
     key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
     with translated(), connection.cursor(binary=True) as cursor:
         rows = cursor.stream(statement("known"), key)
-        piece, touched, digest, departed = next(rows)
-        return Known(Fingerprints(chain([piece], map(itemgetter(0), rows)), touched), digest, departed)
+        piece, ids, touched, touched_ids, digest, departed = next(rows)
+        places = array("q", ids)
+        fingerprints = Fingerprints(chain([piece], _pieces(rows, places)), touched)
+        if sys.byteorder == "little":
+            places.byteswap()
+        places.extend(touched_ids)
+        return Known(fingerprints, places, digest, departed)
+
+
+def _pieces(rows: Iterator[tuple[Any, ...]], places: array[int]) -> Iterator[bytes]:
+    """The fingerprints of each row; its ids go to `places`."""
+    for piece, ids, *_ in rows:
+        places.frombytes(ids)
+        yield piece

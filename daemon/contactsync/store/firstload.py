@@ -68,7 +68,7 @@ class FirstLoad:
         """
         with translated():
             require_unedited(self._connection, self._definition)
-            return replace(read_plan(self._connection), inserts=self._inserted)
+            return replace(read_plan(self._connection), inserts=self._inserted, contacts=0)
 
     def commit(self) -> None:
         """Let all of it be seen."""

@@ -91,11 +91,13 @@ class Staging:
         self._wait()
         self._copy([(statement("copy_told"), copytext.copy_block([copytext.plain(keys)]))])
 
-    def close(self, unseen: Iterable[bytes] = ()) -> None:
-        """Say which fingerprints nothing in the directory had; the tables are then ready for the plan."""
+    def close(self, unseen: Iterable[tuple[int, bytes]] = ()) -> None:
+        """Say which contacts were not met, by id and fingerprint; the tables are then ready for the plan."""
         rest = iter(unseen)
         for some in iter(partial(_some, rest), []):
-            self._copy([(statement("copy_unseen"), copytext.copy_block([copytext.octets(some)]))])
+            ids, fingerprints = zip(*some, strict=True)
+            block = copytext.copy_block([list(map(str, ids)), copytext.octets(fingerprints)])
+            self._copy([(statement("copy_unseen"), block)])
         with translated(), self._connection.transaction():
             self._create()
             self._connection.execute(statement("few_statistics"))
@@ -131,7 +133,7 @@ class Staging:
         self._created = True
 
 
-def _some(rest: Iterator[bytes]) -> list[bytes]:
+def _some(rest: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     return list(islice(rest, _UNSEEN_AT_ONCE))
 
 

@@ -1,18 +1,22 @@
 -- name: known
 -- What is known of a definition's contacts: all fingerprints of 16 bytes, in rising order, as values of 4,096 each, at
--- least one; and beside the first of them those of contacts that a person edited since the last run, 8 bytes, which no
--- entry's digest can equal, the mapping that they are in step with, and whether there were some that may come back.
-SELECT substr(k.fingerprints, p.start, 65536), CASE WHEN p.start = 1 THEN k.touched END,
+-- least one, and the contacts' ids in the same order, of 8 bytes; beside the first of them the fingerprints, of 8 bytes,
+-- which no entry's digest can equal, and the ids of contacts that a person edited since the last run; and the mapping that
+-- they are in step with, and whether there were others, which may come back. Sorted once for all of it.
+SELECT substr(k.fingerprints, p.start, 65536), substr(k.ids, p.start / 2 + 1, 32768),
+       CASE WHEN p.start = 1 THEN k.touched END, CASE WHEN p.start = 1 THEN k.touched_ids END,
        (SELECT mapping_digest FROM contactsync.sync_status
         WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s),
        EXISTS (SELECT FROM contactsync.departed_contacts
                WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s)
 FROM (
-    SELECT coalesce(string_agg(fingerprint, '' ORDER BY fingerprint) FILTER (WHERE octet_length(fingerprint) = 16), '')
-               AS fingerprints,
-           coalesce(array_agg(fingerprint) FILTER (WHERE octet_length(fingerprint) <> 16), '{}') AS touched
-    FROM contactsync.contacts
-    WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+    SELECT coalesce(string_agg(fingerprint, '') FILTER (WHERE octet_length(fingerprint) = 16), '') AS fingerprints,
+           coalesce(string_agg(int8send(contact_id), '') FILTER (WHERE octet_length(fingerprint) = 16), '') AS ids,
+           coalesce(array_agg(fingerprint) FILTER (WHERE octet_length(fingerprint) <> 16), '{}') AS touched,
+           coalesce(array_agg(contact_id) FILTER (WHERE octet_length(fingerprint) <> 16), '{}') AS touched_ids
+    FROM (SELECT fingerprint, contact_id FROM contactsync.contacts
+          WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+          ORDER BY fingerprint) AS sorted
 ) AS k
 CROSS JOIN generate_series(1, greatest(octet_length(k.fingerprints), 1), 65536) AS p (start)
 
@@ -20,7 +24,7 @@ CROSS JOIN generate_series(1, greatest(octet_length(k.fingerprints), 1), 65536) 
 CREATE TEMPORARY TABLE staged (source_key text, source_dn text, fingerprint bytea, {columns})
 
 -- name: create_plan_tables
-CREATE TEMPORARY TABLE unseen (fingerprint bytea);
+CREATE TEMPORARY TABLE unseen (contact_id bigint, fingerprint bytea);
 CREATE TEMPORARY TABLE named (source_key text);
 CREATE TEMPORARY TABLE told (source_key text);
 CREATE TEMPORARY TABLE lost (contact_id bigint, source_key text);
@@ -34,7 +38,7 @@ DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unseen, pg_temp.named, pg_temp.told
 COPY pg_temp.staged ({columns}) FROM STDIN
 
 -- name: copy_unseen
-COPY pg_temp.unseen (fingerprint) FROM STDIN
+COPY pg_temp.unseen (contact_id, fingerprint) FROM STDIN
 
 -- name: copy_named
 COPY pg_temp.named (source_key) FROM STDIN
@@ -52,7 +56,7 @@ SET LOCAL default_statistics_target = 10
 -- name: analyze_run_tables
 -- Without it the planner takes fresh temporary tables for small ones and joins them row by row. Only what is joined by
 -- is looked at: the other columns would take a hundred times as long.
-ANALYZE pg_temp.staged (source_key), pg_temp.unseen (fingerprint), pg_temp.named (source_key), pg_temp.rejected (source_key)
+ANALYZE pg_temp.staged (source_key), pg_temp.unseen (contact_id), pg_temp.named (source_key), pg_temp.rejected (source_key)
 
 -- name: unmoving
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
@@ -70,11 +74,11 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 FOR SHARE
 
 -- name: find_lost_unseen
--- The contacts that no entry was recognised as: gone or changed. The one look at all contacts that a plan takes.
+-- The contacts that no entry was recognised as: gone or changed; but for those that somebody wrote since.
 INSERT INTO pg_temp.lost (contact_id, source_key)
 SELECT c.contact_id, c.source_key
 FROM contactsync.contacts AS c
-JOIN pg_temp.unseen AS u ON u.fingerprint = c.fingerprint
+JOIN pg_temp.unseen AS u ON u.contact_id = c.contact_id AND u.fingerprint = c.fingerprint
 WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
 
 -- name: find_lost_gone
