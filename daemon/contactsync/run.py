@@ -3,7 +3,7 @@
     definition -> connect -> search -> map -> stage -> plan -> guard -> apply -> record
 
 Everything up to the plan may be done again when the directory fails in the middle; nothing of it touches `contacts`.
-The plan, the guard and the apply are one transaction. A preview is the same way without the last step. Only a first load
+The plan, the guard and the apply are one transaction. A preview is the same way without the last step. A first load
 takes a shorter one, as long as that goes well (contactsync.ahead).
 """
 

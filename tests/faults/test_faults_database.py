@@ -32,6 +32,7 @@ def test_faults_between_the_daemon_and_postgresql(troubled: World, seed: str, ti
             troubled.pool.timeout = 0.3 if fault.harm is Harm.REFUSE else 10
             with repeatable(fault, seed):
                 trial.run(fault, runner=hasty if fault.harm in STUCK else patient)
+        impatient.check()
         troubled.expect_footprint(footprint)
     stages = trial.tried.stages.keys()
     assert stages >= {"begin", "plan"}, trial.tried

@@ -97,7 +97,8 @@ class World:
         return len(threads), len(list(Path("/proc/self/fd").iterdir())) - 3 * sum(proxy.open for proxy in self.proxies)
 
     def expect_footprint(self, before: tuple[int, int]) -> None:
-        """No more threads and files than before."""
+        """No more threads and files than before, once the pool has found out which idle connections are dead."""
+        self.pool.check()
         wait_until(lambda: self.footprint() == before, lambda: f"threads and files: {self.footprint()}, were {before}")
 
 
