@@ -28,9 +28,9 @@ class Asking:
         self.path = socket_path
         self.directory = directory
         self.person = psycopg.connect(database, autocommit=True)
-        # With a time limit, connecting does not wait for a place in the backlog: it fails, and is tried again.
-        transport = httpx.HTTPTransport(uds=str(socket_path), retries=4)
-        self.http = httpx.Client(transport=transport, base_url="http://daemon", timeout=PATIENCE)
+        self.http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(socket_path)), base_url="http://daemon", timeout=PATIENCE
+        )
         self.staff = 0
 
     def define(self, name: str, **columns: Any) -> int:

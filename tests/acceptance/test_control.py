@@ -361,6 +361,10 @@ def test_a_thousand_silent_clients_disturb_nothing(asked: Asking) -> None:
                 connection = stack.enter_context(asked.raw())
                 if number % 2:
                     connection.sendall(b"POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n..")
+            with asked.raw() as last:
+                # Behind all of them. A client with a time limit, as those below, would find no room before.
+                last.sendall(b"GET /v1/health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert last.recv(64).startswith(b"HTTP/1.1 200")
             (run,) = asked.post("/v1/definitions/Staff/sync", wait=True)["runs"]
             assert run["outcome"] == "unchanged"
             assert len(list(Path(f"/proc/{asked.daemon.pid}/fd").iterdir())) < 250
