@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from contactsync.errors import DatabaseConflict
 from contactsync.store.errors import translated
 from contactsync.store.plan import read_plan, require_unedited
 from contactsync.store.statements import composed, statement
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
     from contactsync.model import Definition, Plan
     from contactsync.store.columns import Columns
-
-
-class SameIdentity(Exception):
-    """Two entries have the same identity: which ones are to be rejected is only known when all are there."""
 
 
 class FirstLoad:
@@ -51,14 +48,18 @@ class FirstLoad:
             self.begun = True
 
     def apply(self, rows: int) -> None:
-        """Insert so many staged rows, with their history, and empty the staging table. Raises SameIdentity."""
+        """Insert so many staged rows, with their history, and empty the staging table.
+
+        Raises DatabaseConflict for an identity that is there already: whether two entries have it, or somebody wrote
+        it, and what is to become of them, is only known when all are there.
+        """
         if self._apply is None:
             self._apply = self._composed()
         with translated():
             try:
                 self._connection.execute(self._apply)
             except psycopg.errors.UniqueViolation:
-                raise SameIdentity from None
+                raise DatabaseConflict("An identity came twice.") from None
         self._inserted += rows
 
     def plan(self) -> Plan:
