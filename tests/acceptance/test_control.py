@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from contactsync.control.events import MOST_LISTENERS
 from contactsync.demo.slapd import PrivateSlapd
 from tests.acceptance.asking import PEOPLE, Asking, asking, people
-from tests.acceptance.conftest import wait_until
+from tests.acceptance.conftest import CONTACTSYNC, PATIENCE, wait_until
 from tests.acceptance.test_daemon import silent_server
 from tests.borrowed import database_of, short_directory
 
@@ -371,6 +372,37 @@ def test_a_thousand_silent_clients_disturb_nothing(asked: Asking) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert asked.get("/v1/health/ready") == {"status": "ok"}
+
+
+def test_the_command_line_knocks_again_where_there_is_no_room(asked: Asking) -> None:
+    """A daemon that is slow to let people in has not gone away."""
+    asked.daemon.send(signal.SIGSTOP)
+    with ExitStack() as stack:
+        stack.callback(asked.daemon.send, signal.SIGCONT)
+        fill_backlog(asked, stack)
+        command = [str(CONTACTSYNC), "status"]
+        asking = subprocess.Popen(
+            command, env=asked.daemon.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        stack.callback(asking.communicate)
+        stack.callback(asking.kill)
+        with suppress(subprocess.TimeoutExpired):  # who gives up has ended by then
+            asking.wait(2)
+        asked.daemon.send(signal.SIGCONT)
+        said, _ = asking.communicate(timeout=PATIENCE)
+    assert "went away" not in said
+    assert asking.returncode == 0, said
+
+
+def fill_backlog(asked: Asking, stack: ExitStack) -> None:
+    """Connect until nobody else can, while the daemon does not let anybody in."""
+    while True:
+        connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        connection.settimeout(0)
+        try:
+            connection.connect(str(asked.path))
+        except BlockingIOError:
+            return
 
 
 def test_the_openapi_document_describes_every_answer(asked: Asking) -> None:
