@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from contactsync.demo.slapd import DEBIAN_PROGRAMS
+from contactsync.testing.slapd import DEBIAN_PROGRAMS
 
 
 def describe() -> dict[str, str]:

@@ -13,11 +13,11 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from contactsync.demo.slapd import PrivateSlapd
-from contactsync.ldap.mapping import MapLimits, compile_mapping
+from contactsync.mapping.mapping import MapLimits, compile_mapping
 from contactsync.store.definitions import add_definition, add_folder
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migrate import migrate
+from contactsync.testing.slapd import PrivateSlapd
 
 PAGE_SIZE = 1000
 

@@ -20,7 +20,7 @@ from bench.folders import Folders
 from tests.acceptance.conftest import DaemonProcess
 from tests.faults.trial import CONNECTION
 from tests.faults.world import World
-from tests.integration.proxy import Fault
+from tests.support.proxy import Fault
 
 _MAPPINGS = ['{"fields": {"nickname": "uid"}}', '{"fields": {"notes": {"policy": "fill"}}}', None]
 _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'contactsync' AND datname = current_database()"

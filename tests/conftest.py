@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from psycopg.conninfo import conninfo_to_dict
 
-from contactsync.demo.slapd import PrivateSlapd
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migrate import migrate
-from tests.borrowed import database_of, short_directory
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.resources import database_of, short_directory
 
 # Nothing in the tests depends on how fast a machine is at the moment, so neither does this.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

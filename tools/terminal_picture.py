@@ -22,9 +22,9 @@ from rich.text import Text
 
 from contactsync.cli.app import app
 from contactsync.cli.context import Invocation
-from contactsync.demo.company import Company, administered
-from contactsync.demo.people import write_people
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.company import Company, administered
+from contactsync.testing.people import write_people
+from contactsync.testing.slapd import PrivateSlapd
 
 PICTURE = Path(__file__).parents[1] / "docs" / "terminal.svg"
 PEOPLE = 120

@@ -65,16 +65,16 @@ class Mode(StrEnum):
     UNDO = "undo"
 
 
-class Missing(StrEnum):
-    """How the contacts are found whose entry did not come unchanged.
+class Absence(StrEnum):
+    """How a run finds the contacts whose entries are gone.
 
-    UNSEEN: by the fingerprints that no entry had. GONE: by the keys that the directory named. UNLISTED: by not being
-    among the keys that it named.
+    UNMATCHED: no entry had their fingerprint. REPORTED: the directory named their keys as deleted. NOT_LISTED: their
+    keys are not among all the keys that the directory listed.
     """
 
-    UNSEEN = "unseen"
-    GONE = "gone"
-    UNLISTED = "unlisted"
+    UNMATCHED = "unmatched"
+    REPORTED = "reported"
+    NOT_LISTED = "not_listed"
 
 
 class Tls(StrEnum):
@@ -248,7 +248,7 @@ class RunReport:
     """How many changes the runs before had missed that asked only for what changed, and the first of them."""
     at_once: bool = False
     """Whether the folder is to be followed at once: however small it is, the run notes up to where it read."""
-    why_full: str | None = None
+    full_reason: str | None = None
     """Why everything was read where less might have done; None where nothing else came into question."""
     entries_before: int | None = None
     """How many entries the last complete run saw; None when there was none, and for a preview."""
@@ -256,7 +256,7 @@ class RunReport:
     counts: Counts = field(default_factory=Counts)
     seconds: dict[str, float] = field(default_factory=dict)
     server: str | None = None
-    passed_over: tuple[str, ...] = ()
+    skipped_servers: tuple[str, ...] = ()
     """The servers that come before it and could not be used."""
     attempts: int = 0
     certificate_expires_at: datetime | None = None

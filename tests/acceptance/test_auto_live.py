@@ -10,8 +10,8 @@ import ldap3
 import psycopg
 import pytest
 
-from contactsync.demo.people import write_people
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.people import write_people
+from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.conftest import CommandLine, DaemonProcess
 from tests.acceptance.test_daemon import define
 from tests.acceptance.test_lockout import refused
@@ -100,7 +100,7 @@ def test_the_first_ones_follow_at_once(
     daemon.start()
     until(lambda: sorted(listened(daemon)) == ["First", "First", "Second", "Second"], "them to be listened for again")
     assert [runs(person, key) for key in (first, second, third)] == [[FIRST]] * 3
-    assert live(daemon, cli) == {"listening": 2, "deaf": 0, "behind_seconds": 0, "auto_scheduled": 1}
+    assert live(daemon, cli) == {"listening": 2, "not_listening": 0, "behind_seconds": 0, "auto_scheduled": 1}
     assert "2 live; 1 of mode auto by schedule" in cli("status").stdout.replace("\n", " ")
     change(admin, telling, "new")
     until(lambda: has(person, first, "new") and has(person, second, "new"), "the changes")

@@ -20,7 +20,7 @@ from bench.plots import draw
 from bench.results import KINDS, Folders, Kind, Results, Rival, Round, Size, Turn
 from bench.rivalry import PEOPLE, PROGRAMS, Program, carry_out, make_table, reason_to_leave_out
 from bench.servers import Servers
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.slapd import PrivateSlapd
 
 ROOT = Path(__file__).parents[2]
 ENTRIES, FEWER, FOLDERS = 400, 200, 5

@@ -17,9 +17,9 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from contactsync.demo.people import write_people
-from contactsync.demo.slapd import PrivateSlapd
 from contactsync.store.definitions import add_definition, add_folder
+from contactsync.testing.people import write_people
+from contactsync.testing.slapd import PrivateSlapd
 
 Cli = Any
 Person = psycopg.Connection[Any]

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from contactsync.demo.certificates import Authority, CertificateFiles
-from contactsync.demo.private_server import free_port
-from contactsync.demo.slapd import PrivateSlapd
-from tests.integration.name_server import NameServer
+from contactsync.testing.certificates import Authority, CertificateFiles
+from contactsync.testing.private_server import free_port
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.name_server import NameServer
 
 Cli = Any
 Person = psycopg.Connection[Any]

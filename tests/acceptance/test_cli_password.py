@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.conftest import CommandLine
 
 Person = psycopg.Connection[Any]

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from contactsync.control.events import MOST_LISTENERS
-from contactsync.demo.slapd import PrivateSlapd
-from tests.acceptance.asking import PEOPLE, Asking, asking, people
+from contactsync.api.events import MOST_LISTENERS
+from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.conftest import CONTACTSYNC, PATIENCE, wait_until
 from tests.acceptance.test_daemon import silent_server
-from tests.borrowed import database_of, short_directory
+from tests.support.daemon_client import PEOPLE, Asking, asking, people
+from tests.support.resources import database_of, short_directory
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from contactsync.demo.slapd import PrivateSlapd
-from tests.acceptance.asking import Asking, asking, people
-from tests.borrowed import database_of, short_directory
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.daemon_client import Asking, asking, people
+from tests.support.resources import database_of, short_directory
 
 ENDLESS = "/v1/events"
 EXAMPLES = 15

@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from contactsync.demo.people import write_people
-from contactsync.demo.slapd import PrivateSlapd
 from contactsync.store.embedded import embedded_server
-from tests.borrowed import database_of
+from contactsync.testing.people import write_people
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.resources import database_of
 
 Person = psycopg.Connection[Any]
 Until = Callable[[Callable[[], Any], str], Any]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from contactsync.demo.slapd import PrivateSlapd
-from tests.acceptance.asking import PEOPLE, asking, people
-from tests.borrowed import short_directory
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.daemon_client import PEOPLE, asking, people
+from tests.support.resources import short_directory
 
 KEPT_OUT = {
     "cryptography": "some eight megabytes, for sealed passwords, client certificates and Kerberos",
@@ -14,7 +14,7 @@ KEPT_OUT = {
     "yoyo": "two with sqlparse, for the first start after an upgrade",
     "httpx": "for the command line's questions to the daemon",
     "contactsync.demo": "for `contactsync demo`",
-    "contactsync.doctor": "for `contactsync check`",
+    "contactsync.checks": "for `contactsync check`",
 }
 _DAEMON = """
 import atexit, os, sys
@@ -38,5 +38,5 @@ def test_what_an_ordinary_folder_does_not_need_is_not_loaded(database: str) -> N
             assert asked.person.execute("SELECT count(*) FROM contactsync.contacts").fetchone() == (PEOPLE,)
             assert asked.daemon.stop() == 0
         modules = set(loaded.read_text().split())
-    assert "contactsync.serving" in modules
+    assert "contactsync.service.main" in modules
     assert {name: why for name, why in KEPT_OUT.items() if name in modules} == {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.conftest import CommandLine
 from tests.acceptance.test_daemon import Person, Until, count, define, directory, outcomes
-from tests.integration.roles import carry_out, connected, role_with
+from tests.support.roles import carry_out, connected, role_with
 
 __all__ = ["directory"]
 

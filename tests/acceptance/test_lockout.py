@@ -9,7 +9,7 @@ import ldap3
 import psycopg
 import pytest
 
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.slapd import PrivateSlapd
 
 Person = psycopg.Connection[Any]
 Until = Callable[[Callable[[], Any], str], Any]

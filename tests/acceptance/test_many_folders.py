@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.conftest import DaemonProcess
 from tests.acceptance.test_daemon import define, outcomes, silent_server
-from tests.integration.proxy import Proxy
+from tests.support.proxy import Proxy
 
 Until = Callable[[Callable[[], Any], str], Any]
 

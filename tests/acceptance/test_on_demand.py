@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from contactsync.demo.people import write_people
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.people import write_people
+from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.conftest import CommandLine, DaemonProcess
 from tests.acceptance.test_daemon import define, outcomes, silent_server
 

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.test_daemon import define, outcomes, silent_server
-from tests.integration.notify_socket import NotifySocket
-from tests.integration.postgres import FragilePostgres
+from tests.support.notify_socket import NotifySocket
+from tests.support.postgres import FragilePostgres
 
 Person = psycopg.Connection[Any]
 Until = Callable[[Callable[[], Any], str], Any]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from contactsync.demo.people import write_people
+from contactsync.testing.people import write_people
 from tests.faults.world import World, world
 
 PEOPLE = 60

@@ -8,7 +8,7 @@ import ldap3
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.faults.chances import UIDS, UNITS, attributes
+from tests.faults.choices import UIDS, UNITS, attributes
 from tests.faults.world import World
 
 

@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.oracle import Contact
+from tests.faults.expected import Contact
 
 MAPPINGS: dict[str, dict[str, Any] | None] = {
     "preset": None,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from contactsync.model import Counts, Outcome
-from contactsync.runner import Runner
 from contactsync.store.pool import open_pool
-from tests.faults.oracle import brought, recomputed
+from contactsync.sync.runner import Runner
+from tests.faults.expected import brought, recomputed
 from tests.faults.trial import Trial, faults, repeatable
 from tests.faults.world import World
-from tests.integration.folders import BRISK
-from tests.integration.proxy import Fault, Harm
+from tests.support.folder import BRISK
+from tests.support.proxy import Fault, Harm
 
 STUCK = {Harm.STALL, Harm.CORRUPT}
 """A message that is not understood is one that never came, too."""

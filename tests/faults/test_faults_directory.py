@@ -10,7 +10,7 @@ import pytest
 from contactsync.model import Outcome
 from tests.faults.trial import Trial, faults, repeatable
 from tests.faults.world import World
-from tests.integration.proxy import Harm
+from tests.support.proxy import Harm
 
 STAGES = {"connect", "search"}
 """Those in which a run needs the directory."""

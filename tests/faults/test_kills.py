@@ -12,11 +12,11 @@ import pytest
 
 from contactsync.model import Outcome
 from tests.acceptance.conftest import DaemonProcess
-from tests.faults.oracle import brought, recomputed
+from tests.faults.expected import brought, recomputed
 from tests.faults.trial import Trial, everything, faults, repeatable
 from tests.faults.world import World, wait_until
-from tests.integration.folders import SyncedFolder, change
-from tests.integration.proxy import Fault, Harm, Proxy
+from tests.support.folder import SyncedFolder, change
+from tests.support.proxy import Fault, Harm, Proxy
 
 MODES = ["full", "incremental"]
 SWAPPED = {"fields": {"title": "sn", "nickname": "title"}}

@@ -17,14 +17,14 @@ import ldap3
 import pytest
 from ldap3.core.exceptions import LDAPException
 
-from contactsync.demo.people import make_people
-from contactsync.demo.slapd import PrivateSlapd
+from contactsync.testing.people import make_people
+from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.conftest import DaemonProcess
-from tests.faults.oracle import brought, recomputed
+from tests.faults.expected import brought, recomputed
 from tests.faults.trial import repeatable
 from tests.faults.world import PATIENCE, World, wait_until
-from tests.integration.folders import SyncedFolder, change
-from tests.integration.proxy import Fault, Harm, Proxy
+from tests.support.folder import SyncedFolder, change
+from tests.support.proxy import Fault, Harm, Proxy
 
 PER_SECOND = 50
 BETWEEN = (0.2, 0.6)

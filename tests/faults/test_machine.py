@@ -26,20 +26,20 @@ from hypothesis.stateful import (
 from psycopg.rows import dict_row
 
 from contactsync.errors import ContactsyncError, DatabaseError
-from contactsync.guard import GuardLimits
-from contactsync.ldap.sessions import SessionCache
+from contactsync.ldap.connection.cache import SessionCache
 from contactsync.model import Mode, Outcome, RunReport, Trigger
 from contactsync.operations.holds import approve, open_plan, reject
 from contactsync.operations.undo import undo
-from contactsync.runner import Runner
-from tests.faults.chances import BASES, FILTERS, MODES, QUICK, UNITS, attributes, texts
+from contactsync.sync.guard import GuardLimits
+from contactsync.sync.runner import Runner
+from tests.faults.choices import BASES, FILTERS, MODES, QUICK, UNITS, attributes, texts
 from tests.faults.directory import ChangingDirectory
+from tests.faults.expected import Contact, recomputed
 from tests.faults.model import ALWAYS_ALLOW, DELETE_SHARE, MAPPINGS, Expected, Folder
-from tests.faults.oracle import Contact, recomputed
 from tests.faults.world import World, wait_until, world
-from tests.integration.folders import BRISK, PEOPLE_FILTER
-from tests.integration.proxy import Fault, Harm
-from tests.integration.test_live import Following
+from tests.integration.dispatch.test_live import Following
+from tests.support.folder import BRISK, PEOPLE_FILTER
+from tests.support.proxy import Fault, Harm
 
 _CONTACTS = "SELECT * FROM contactsync.contacts WHERE folder_id = %s"
 _EDITS = {

@@ -12,11 +12,11 @@ from typing import Any
 
 from contactsync.errors import ContactsyncError, DatabaseError
 from contactsync.model import Counts, Outcome, RunReport
-from contactsync.runner import Runner
-from tests.faults.oracle import brought, recomputed
+from contactsync.sync.runner import Runner
+from tests.faults.expected import brought, recomputed
 from tests.faults.world import PATIENCE, World, wait_until
-from tests.integration.folders import SyncedFolder, change
-from tests.integration.proxy import Fault, Harm, Proxy
+from tests.support.folder import SyncedFolder, change
+from tests.support.proxy import Fault, Harm, Proxy
 
 CONNECTION = tuple(harm for harm in Harm if harm is not Harm.KILL)
 """What happens to a connection while both sides live."""

@@ -12,13 +12,13 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from contactsync.demo.slapd import PrivateSlapd
 from contactsync.store.pool import Pool, open_pool
-from tests.borrowed import short_directory
-from tests.integration.folders import SyncedFolder
-from tests.integration.postgres import FragilePostgres
-from tests.integration.proxy import Proxy
-from tests.integration.streams import LDAP_LENGTHS, POSTGRESQL_LENGTHS
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import SyncedFolder
+from tests.support.postgres import FragilePostgres
+from tests.support.proxy import Proxy
+from tests.support.resources import short_directory
+from tests.support.streams import LDAP_LENGTHS, POSTGRESQL_LENGTHS
 
 SOCKET = ".s.PGSQL.5432"
 SESSION_LOG = 20

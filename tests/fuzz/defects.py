@@ -10,10 +10,10 @@ from tests.fuzz import reader
 
 # isort: split
 # Only what the target is the first to import is rewritten for the fuzzer.
-from contactsync.ldap import ber
-from contactsync.ldap.cut import Cut, Cutter
-from contactsync.ldap.entry import Entry, decode_entry
-from contactsync.ldap.messages import MessageBuffer
+from contactsync.ldap.protocol import ber
+from contactsync.ldap.protocol.entry import Entry, decode_entry
+from contactsync.ldap.protocol.messages import MessageBuffer
+from contactsync.mapping.cutter import EntryParser, ParsedBatch
 
 
 def believes_lengths() -> None:
@@ -26,8 +26,8 @@ def believes_lengths() -> None:
             length = int.from_bytes(octets[position + 2 : start], "big")
         return ber.Element(octets[position], start, start + length)
 
-    patch("contactsync.ldap.ber.element_at", element_at).start()
-    patch("contactsync.ldap.entry.element_at", element_at).start()
+    patch("contactsync.ldap.protocol.ber.element_at", element_at).start()
+    patch("contactsync.ldap.protocol.entry.element_at", element_at).start()
 
 
 def keeps_one_value() -> None:
@@ -37,19 +37,19 @@ def keeps_one_value() -> None:
         entry = decode_entry(op)
         return Entry(entry.dn, {name: values[-1:] for name, values in entry.attributes.items()})
 
-    patch("tests.reading.decode_entry", decode).start()
+    patch("tests.support.decoders.decode_entry", decode).start()
 
 
 def cuts_one_value() -> None:
     """Of an attribute's values a batch has the first only."""
 
-    class Careless(Cutter):
-        def cut(self, entries: Iterable[bytes]) -> Cut:
+    class Careless(EntryParser):
+        def cut(self, entries: Iterable[bytes]) -> ParsedBatch:
             cut = super().cut(entries)
             cut.rest = {row: {place: some[:1] for place, some in rest.items()} for row, rest in cut.rest.items()}
             return cut
 
-    patch("tests.reading.Cutter", Careless).start()
+    patch("tests.support.decoders.Cutter", Careless).start()
 
 
 def makes_too_much_room() -> None:
@@ -59,7 +59,7 @@ def makes_too_much_room() -> None:
         def __init__(self, max_message_bytes: int, *, capacity: int) -> None:
             super().__init__(max_message_bytes, capacity=capacity + (1 << 16))
 
-    patch("tests.reading.MessageBuffer", Roomy).start()
+    patch("tests.support.decoders.MessageBuffer", Roomy).start()
 
 
 def loses_an_octet() -> None:
@@ -69,7 +69,7 @@ def loses_an_octet() -> None:
         def filled(self, octets: int) -> None:
             super().filled(0 if octets == 1 else octets)
 
-    patch("tests.reading.MessageBuffer", Forgetful).start()
+    patch("tests.support.decoders.MessageBuffer", Forgetful).start()
 
 
 DEFECTS: dict[str, Callable[[], None]] = {

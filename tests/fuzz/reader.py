@@ -17,7 +17,7 @@ from contextlib import suppress
 import atheris
 
 with atheris.instrument_imports(include=["contactsync"]):
-    from tests.reading import (
+    from tests.support.decoders import (
         REFUSED,
         Answer,
         agree,
@@ -29,7 +29,7 @@ with atheris.instrument_imports(include=["contactsync"]):
 
 from pyasn1.error import PyAsn1Error
 
-from tests.messages import BIND_RESPONSE, DONE, EXTENDED_RESPONSE
+from tests.support.messages import BIND_RESPONSE, DONE, EXTENDED_RESPONSE
 
 HEAD = 3
 LONGEST_INPUT = 2048

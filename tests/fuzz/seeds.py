@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from contactsync.ldap.request import PAGED_RESULTS
-from tests.messages import BIND_RESPONSE, EXTENDED_RESPONSE, SHORTEST, Attributes, Encoder
+from contactsync.ldap.protocol.requests import PAGED_RESULTS
+from tests.support.messages import BIND_RESPONSE, EXTENDED_RESPONSE, SHORTEST, Attributes, Encoder
 
 SEED = 4
 _STREAMS = 60

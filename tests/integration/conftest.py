@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from contactsync.demo.people import write_people
-from contactsync.demo.slapd import PrivateSlapd
 from contactsync.model import Outcome
 from contactsync.store.pool import Pool, open_pool
-from tests.borrowed import database_of
-from tests.integration.folders import SyncedFolder, change
-from tests.integration.samba import PrivateSamba, provisioned_domain, reason_to_skip
+from contactsync.testing.people import write_people
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import SyncedFolder, change
+from tests.support.resources import database_of
+from tests.support.samba import PrivateSamba, provisioned_domain, reason_to_skip
 
 
 @pytest.fixture(scope="session")

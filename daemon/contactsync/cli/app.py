@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 
 from contactsync.cli.context import Invocation, invocation_of
-from contactsync.cli.failure import EXIT_CODES, ExitCode, show_error, show_usage_error
-from contactsync.cli.folders import Json, folders
+from contactsync.cli.errors import EXIT_CODES, ExitCode, show_error, show_usage_error
+from contactsync.cli.folders_app import Json, folders
 from contactsync.cli.options import CONNECTION, DefinitionOptions, with_definition_options
-from contactsync.cli.past import past
+from contactsync.cli.runs_app import past
 from contactsync.errors import ContactsyncError, UsageError
 
 MaybeName = Annotated[str | None, typer.Argument(metavar="NAME", help="The folder or definition.", show_default=False)]
@@ -120,7 +120,7 @@ def sync_command(
     contactsync sync --all --no-wait
     contactsync sync anna/Private --json | jq .runs[0].outcome
     """
-    from contactsync.cli.sync import sync
+    from contactsync.cli.commands.sync import sync
 
     if (name is None) is not everything:
         raise UsageError("Give either a NAME or --all.", hint="`contactsync folders list` shows the names.")
@@ -149,7 +149,7 @@ def check_command(
     contactsync check Staff --filter '(department=Sales)'
     contactsync check --query ldaps://dc1.example.com --user reader@example.com
     """
-    from contactsync.cli.checking import check_folder
+    from contactsync.cli.commands.check import check_folder
 
     return check_folder(invocation_of(context), name, query, options, as_json=as_json)
 
@@ -179,7 +179,7 @@ def browse_command(
     contactsync browse Staff 'OU=Users,DC=example,DC=com'
     contactsync browse --query dc1.example.com --user reader@example.com
     """
-    from contactsync.cli.browsing import browse_directory
+    from contactsync.cli.commands.browse import browse_directory
 
     words = (name, base)
     browse_directory(invocation_of(context), words, query, options, limit=limit, as_json=as_json)
@@ -193,7 +193,7 @@ def status_command(context: typer.Context, *, as_json: Json = False) -> None:
     contactsync status
     contactsync status --json | jq .daemon_running
     """
-    from contactsync.cli.status import show_status
+    from contactsync.cli.commands.status import show_status
 
     show_status(invocation_of(context), as_json=as_json)
 
@@ -207,7 +207,7 @@ def daemon_command(context: typer.Context) -> int:
     \b
     contactsync --settings /etc/contactsync/settings.toml daemon
     """
-    from contactsync.serving import run_daemon
+    from contactsync.service.main import run_daemon
 
     invocation = invocation_of(context)
     invocation.log_as_set()
@@ -221,7 +221,7 @@ def migrate_command(context: typer.Context, *, as_json: Json = False) -> None:
     \b
     contactsync migrate
     """
-    from contactsync.cli.migrate import apply_migrations
+    from contactsync.cli.commands.migrate import apply_migrations
 
     apply_migrations(invocation_of(context), as_json=as_json)
 

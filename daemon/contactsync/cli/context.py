@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
 from rich.console import Console
 
-from contactsync.cli.failure import ExitCode
+from contactsync.cli.errors import ExitCode
 
 if TYPE_CHECKING:
     import typer
@@ -60,7 +60,7 @@ class Invocation:
 
     def reread(self) -> Settings:
         """The settings as they are in the file now; the log's level follows them. Raises SettingsError."""
-        from contactsync.log import set_level
+        from contactsync.log.config import set_level
         from contactsync.settings import load_settings
 
         settings = load_settings(self.settings_file, os.environ)
@@ -70,7 +70,7 @@ class Invocation:
     @contextmanager
     def pool(self) -> Iterator[Pool]:
         """The database, brought to the newest schema. Raises SettingsError, DatabaseError."""
-        from contactsync.app import ready_pool
+        from contactsync.bootstrap import ready_pool
 
         self.log_quietly()
         with ready_pool(self.settings, max_size=POOL_SIZE) as (_conninfo, pool):
@@ -78,7 +78,7 @@ class Invocation:
 
     def log_as_set(self) -> None:
         """Log as settings.toml says, as a service does; -v only ever adds to that. Raises SettingsError."""
-        from contactsync.log import configure_logging
+        from contactsync.log.config import configure_logging
 
         configure_logging(self.settings.log.format, self._level(self.settings), sys.stderr, os.environ)
 
@@ -87,11 +87,11 @@ class Invocation:
 
     def log_quietly(self) -> None:
         """Log warnings to stderr, or more with -v, for a person who reads the command's own words."""
-        from contactsync.log import configure_logging
+        from contactsync.log.config import configure_logging
 
         configure_logging("console", _LEVELS[min(self.verbosity, 2)], sys.stderr, os.environ)
         if not self.verbosity:
-            logging.getLogger("contactsync.runlog").addFilter(_is_not_a_summary)
+            logging.getLogger("contactsync.sync.log_line").addFilter(_is_not_a_summary)
 
 
 def invocation_of(context: typer.Context) -> Invocation:

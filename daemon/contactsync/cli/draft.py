@@ -8,13 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from contactsync.app import allowed_references, secret_box
-from contactsync.cli.change import given_values, lacks_password
-from contactsync.cli.naming import find_one
-from contactsync.cli.password import read_password
+from contactsync.bootstrap import allowed_references, secret_box
+from contactsync.cli.edits import given_values, lacks_password
+from contactsync.cli.prompts import read_password
+from contactsync.credentials.bind import password_of
 from contactsync.errors import UsageError
 from contactsync.model import Definition
-from contactsync.passwords import password_of
+from contactsync.operations.names import find_one
 from contactsync.store.pool import Pool, connection_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from http import HTTPStatus
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from contactsync.control.peer import peer_of
-from contactsync.control.problems import MEDIA_TYPE, problem_of_status
+from contactsync.api.actor import peer_of
+from contactsync.api.problems import MEDIA_TYPE, problem_of_status
 
 REQUEST_SECONDS = 10.0
 """How long a client may take for a request, headers and body; uvicorn's own h11 protocol waits for ever."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from contactsync.control.listening import BACKLOG
 from contactsync.control.protocol import ControlProtocol
+from contactsync.control.socket import BACKLOG
 from contactsync.errors import ContactsyncError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from contactsync.control.events import EventHub
+    from contactsync.api.events import EventHub
 
 START_SECONDS = 10.0
 GOODBYE_SECONDS = 2

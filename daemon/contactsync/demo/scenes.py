@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from contactsync.demo.checking import Expected
-from contactsync.demo.company import Company, Entry
-from contactsync.demo.people import department_dn, make_people, make_photo
+from contactsync.demo.assertions import Expected
+from contactsync.testing.company import Company, Entry
+from contactsync.testing.people import department_dn, make_people, make_photo
 
 STAFF = "Staff"
 SALES = "anna/Sales"
@@ -31,7 +31,7 @@ _PLAIN_LETTERS = "\u0590"
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Scenario:
     """Something that was done to the directory. `moral` is what to notice once it has arrived."""
 
     title: str
@@ -51,18 +51,18 @@ class Cast:
         self._left: Entry | None = None
 
     @property
-    def scenes(self) -> Sequence[Callable[[], Scene]]:
+    def scenes(self) -> Sequence[Callable[[], Scenario]]:
         """The scenes in their order; each is played by calling it."""
         return (self.join, self.edit, self.rename, self.move, self.leave, self.come_back)
 
-    def join(self) -> Scene:
+    def join(self) -> Scenario:
         """Two people join; one of them is for anna as well."""
         new = make_people(1000, start=len(self._people))
         people = [person for person in new if _is_complete(person.attributes)]
         seller = next(person for person in people if is_in_sales(person.dn))
         other = next(person for person in people if not is_in_sales(person.dn))
         first, second = self._company.add(seller), self._company.add(other)
-        return Scene(
+        return Scenario(
             "Two people join",
             f"{first.name} joins Sales, {second.name} joins another unit.",
             [
@@ -73,13 +73,13 @@ class Cast:
             "Each folder takes what its own query asks for, under its own schedule.",
         )
 
-    def edit(self) -> Scene:
+    def edit(self) -> Scenario:
         """Somebody gets another title, phone and photo."""
         who = self._choose(_sells, "mobile", "title", "telephoneNumber", "jpegPhoto", "displayName")
         title, phones, photo = "Head of Sales", ["+49 30 5550 4711"], make_photo("promoted")
         self._company.edit(who, {"title": [title], "telephoneNumber": phones, "jpegPhoto": [photo]})
         fields = {"title": title, "work_phones": phones}
-        return Scene(
+        return Scenario(
             "An edit: title, phone and photo",
             f"{who.name} is promoted, and gets a desk phone and a portrait that go with it.",
             [
@@ -89,7 +89,7 @@ class Cast:
             "Photos are kept apart in contact_photos; anna's folder does not ask for them.",
         )
 
-    def rename(self) -> Scene:
+    def rename(self) -> Scenario:
         """Somebody marries: another name, and with it another DN."""
         who = self._choose(
             lambda entry: is_in_sales(entry.dn) and r"\2C" in entry.rdn, "mobile", "displayName", "givenName"
@@ -100,7 +100,7 @@ class Cast:
         renamed = self._company.rename(who, rf"cn=Brontë\, {given} ({number}")
         common_name = next(value for value in renamed.texts("cn") if "," in value)
         self._company.edit(renamed, {"sn": ["Brontë"], "displayName": [name], "cn": [name, common_name]})
-        return Scene(
+        return Scenario(
             "A rename",
             f"{who.name} marries, and is {name} from now on. In the directory that is a modrdn: the entry's DN,"
             " which holds the name, becomes another one.",
@@ -114,11 +114,11 @@ class Cast:
             "It is the same contact with the same id: entries are recognised by entryUUID, not by name.",
         )  # fmt: skip
 
-    def move(self) -> Scene:
+    def move(self) -> Scenario:
         """Somebody goes to another unit, and so out of anna's sight."""
         who = self._choose(_sells, "mobile", "displayName", "ou")
         self._moved = self._company.edit(self._company.move(who, "Finance"), {"ou": ["Finance"]})
-        return Scene(
+        return Scenario(
             "A move",
             f"{who.name} goes from Sales to Finance, which is another branch of the tree.",
             [
@@ -128,13 +128,13 @@ class Cast:
             "Staff keeps the contact and its id. It is gone from anna's folder, whose query asks for Sales only.",
         )
 
-    def leave(self) -> Scene:
+    def leave(self) -> Scenario:
         """Three people leave."""
         self._left = self._choose(_sells, "mobile", "displayName", "mail")
         others = [self._choose(_works_elsewhere, "displayName") for _ in range(2)]
         for entry in (self._left, *others):
             self._company.delete(entry)
-        return Scene(
+        return Scenario(
             "Three people leave",
             f"The entries of {self._left.name}, {others[0].name} and {others[1].name} are deleted.",
             [
@@ -143,13 +143,13 @@ class Cast:
             ],
         )
 
-    def come_back(self) -> Scene:
+    def come_back(self) -> Scenario:
         """Both who left anna's folder return to it."""
         if self._moved is None or self._left is None:
             raise AssertionError
         moved, left = self._company.move(self._moved, SALES_UNIT), self._company.restore(self._left)
         moved = self._company.edit(moved, {"ou": [SALES_UNIT]})
-        return Scene(
+        return Scenario(
             "Two come back",
             f"{left.name} was deleted by mistake and is restored from a backup; {moved.name} returns to Sales.",
             [

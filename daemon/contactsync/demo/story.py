@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from ldap3.core.exceptions import LDAPException
 
-from contactsync.demo.changing import Changing
-from contactsync.demo.going_on import GoingOn
-from contactsync.demo.opening import Opening
-from contactsync.demo.place import Place, open_place
-from contactsync.demo.showing import Teller
-from contactsync.demo.stage import Stage
-from contactsync.demo.stopping import Stopped, Stopper
-from contactsync.demo.surprise import Surprise
+from contactsync.demo.changes import Changing
+from contactsync.demo.environment import Environment
+from contactsync.demo.errors import DemoError
+from contactsync.demo.interrupt import Stopped, Stopper
+from contactsync.demo.introduction import Opening
+from contactsync.demo.live_changes import GoingOn
+from contactsync.demo.printer import Printer
+from contactsync.demo.workspace import Workspace, open_workspace
 from contactsync.errors import ContactsyncError
 from contactsync.store.errors import translated
 
@@ -33,20 +33,20 @@ def run_demo(*, console: Console) -> int:
 
     Raises ContactsyncError when something is missing; Surprise, which is one, when something is not as it has to be.
     """
-    teller, stopper = Teller(console), Stopper()
-    with stopper.listening(), open_place(Path.cwd()) as place:
-        told = _perform(place, teller, stopper)
-        teller.say(_farewell(place))
+    printer, stopper = Printer(console), Stopper()
+    with stopper.listening(), open_workspace(Path.cwd()) as place:
+        told = _perform(place, printer, stopper)
+        printer.say(_farewell(place))
     return 0 if told or stopper.signal is None else _SIGNAL_EXIT + stopper.signal
 
 
-def _perform(place: Place, teller: Teller, stopper: Stopper) -> bool:
+def _perform(place: Workspace, printer: Printer, stopper: Stopper) -> bool:
     """Whether the story came to its end before somebody stopped it; what was started has ended either way."""
     try:
         with translated(), ExitStack() as stack:
-            told = _tell(Stage(stack, place, stopper), teller)
-            teller.say("Stopping the daemon, PostgreSQL and slapd ...")
-    except Surprise as error:
+            told = _tell(Environment(stack, place, stopper), printer)
+            printer.say("Stopping the daemon, PostgreSQL and slapd ...")
+    except DemoError as error:
         error.hint = "" if place.temporary else f"The daemon's log is {place.log}."
         raise
     except LDAPException as error:
@@ -54,30 +54,30 @@ def _perform(place: Place, teller: Teller, stopper: Stopper) -> bool:
     return told
 
 
-def _tell(stage: Stage, teller: Teller) -> bool:
+def _tell(stage: Environment, printer: Printer) -> bool:
     told = False
     with suppress(Stopped):
-        _introduce(stage.place, teller)
-        folders = Opening(stage, teller).tell()
-        Changing(stage, teller, folders).tell()
+        _introduce(stage.place, printer)
+        folders = Opening(stage, printer).tell()
+        Changing(stage, printer, folders).tell()
         told = True
-        if teller.in_terminal:
-            GoingOn(stage, teller).tell()
+        if printer.in_terminal:
+            GoingOn(stage, printer).tell()
     return told
 
 
-def _introduce(place: Place, teller: Teller) -> None:
-    teller.say(
+def _introduce(place: Workspace, printer: Printer) -> None:
+    printer.say(
         "contactsync keeps contact folders in PostgreSQL in step with LDAP directories. This is how it does that, with"
         f" a real directory server and a real PostgreSQL that were started for this demo, in {place.root}."
     )
     if place.temporary:
-        teller.say("That is a temporary directory, because nothing can be written where you are.")
+        printer.say("That is a temporary directory, because nothing can be written where you are.")
     elif place.reused:
-        teller.say("What an earlier demo had left there is removed.")
+        printer.say("What an earlier demo had left there is removed.")
 
 
-def _farewell(place: Place) -> str:
+def _farewell(place: Workspace) -> str:
     in_use = "PostgreSQL runs on for as long as another program uses it." if place.database_runs else ""
     servers = "The daemon and slapd have ended." if in_use else "The daemon, PostgreSQL and slapd have ended."
     left = "is removed" if place.temporary else f"stays in {place.root.name} until the next demo"

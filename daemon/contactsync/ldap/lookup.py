@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contactsync.errors import AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot
-from contactsync.ldap.entry import Entry, decode_entry
-from contactsync.ldap.messages import SEARCH_DONE
-from contactsync.ldap.query import Scope
-from contactsync.ldap.request import paging_control, search_op
-from contactsync.ldap.result import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
-from contactsync.ldap.wire import Wire
+from contactsync.ldap.connection.transport import Wire
+from contactsync.ldap.protocol.entry import Entry, decode_entry
+from contactsync.ldap.protocol.messages import SEARCH_DONE
+from contactsync.ldap.protocol.requests import paging_control, search_op
+from contactsync.ldap.protocol.results import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
+from contactsync.ldap.query.query import Scope
 
 ANYTHING = "(objectClass=*)"
 REFUSALS = (AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot)

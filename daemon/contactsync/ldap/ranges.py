@@ -11,16 +11,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from contactsync.errors import IncompleteSnapshot
-from contactsync.ldap import ber
-from contactsync.ldap.entry import RANGE_OPTION, attribute_at, dn_text, open_entry, without_range
-from contactsync.ldap.messages import SEARCH_DONE, Batch
-from contactsync.ldap.query import Scope
-from contactsync.ldap.request import search_op
-from contactsync.ldap.result import SUCCESS, Result
-from contactsync.ldap.typed import shown
+from contactsync.ldap.protocol import ber
+from contactsync.ldap.protocol.entry import RANGE_OPTION, attribute_at, dn_text, open_entry, without_range
+from contactsync.ldap.protocol.messages import SEARCH_DONE, EntryBatch
+from contactsync.ldap.protocol.requests import search_op
+from contactsync.ldap.protocol.results import SUCCESS, Result
+from contactsync.ldap.query.query import Scope
+from contactsync.ldap.query.text import shown
 
 if TYPE_CHECKING:
-    from contactsync.ldap.connect import Session
+    from contactsync.ldap.connection.connect import Session
 
 _OCTETS = RANGE_OPTION.encode()
 _ENTRY, _SET = 0x64, 0x31
@@ -30,7 +30,7 @@ _LONGEST = 30
 """Digits of the two ends of a range."""
 
 
-def read_whole(session: Session, batches: Iterator[Batch]) -> Iterator[Batch]:
+def read_whole(session: Session, batches: Iterator[EntryBatch]) -> Iterator[EntryBatch]:
     """The same batches, without the entries that hold a range; these come last, put together.
 
     The connection answers one question at a time, so the pages come first. Raises IncompleteSnapshot when not every
@@ -54,7 +54,7 @@ def read_whole(session: Session, batches: Iterator[Batch]) -> Iterator[Batch]:
             raise _incomplete(session, f"sent {len(parts)} entries whose values come in ranges, more than can be kept")
         yield replace(batch, entries=whole)
     for part in parts:
-        yield Batch(entries=[_whole_entry(session, part)])
+        yield EntryBatch(entries=[_whole_entry(session, part)])
 
 
 def _whole_entry(session: Session, part: bytes) -> bytes:

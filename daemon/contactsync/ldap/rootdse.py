@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from contactsync.errors import BaseNotFound
 from contactsync.ldap import dn
+from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.lookup import read_texts
-from contactsync.ldap.request import PAGED_RESULTS
+from contactsync.ldap.protocol.requests import PAGED_RESULTS
 from contactsync.ldap.schema import Schema, read_schema
-from contactsync.ldap.wire import Wire
 
 _ATTRIBUTES = (
     "namingContexts",

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from contactsync.ldap.entry import Entry, decode_entry
-from contactsync.ldap.messages import SEARCH_DONE
-from contactsync.ldap.query import Scope
-from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie, search_op
-from contactsync.ldap.result import SUCCESS
-from contactsync.ldap.wire import Wire
+from contactsync.ldap.connection.transport import Wire
+from contactsync.ldap.protocol.entry import Entry, decode_entry
+from contactsync.ldap.protocol.messages import SEARCH_DONE
+from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_control, paging_cookie, search_op
+from contactsync.ldap.protocol.results import SUCCESS
+from contactsync.ldap.query.query import Scope
 
 USER_ACCOUNT_CONTROL = "userAccountControl"
 EXCHANGE_HIDDEN = "msExchHideFromAddressLists"

@@ -11,13 +11,13 @@ from itertools import chain
 import structlog
 
 from contactsync.errors import IncompleteSnapshot
-from contactsync.ldap.connect import Session
-from contactsync.ldap.deadline import Deadline
-from contactsync.ldap.messages import SEARCH_DONE, Batch
-from contactsync.ldap.query import Scope
+from contactsync.ldap.connection.connect import Session
+from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.protocol.messages import SEARCH_DONE, EntryBatch
+from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_control, paging_cookie, search_op
+from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error
+from contactsync.ldap.query.query import Scope
 from contactsync.ldap.ranges import read_whole
-from contactsync.ldap.request import PAGED_RESULTS, paging_control, paging_cookie, search_op
-from contactsync.ldap.result import LIMITS, SUCCESS, Result, search_error
 from contactsync.model import Auth
 
 _log = structlog.get_logger()
@@ -58,7 +58,7 @@ class SearchRequest:
 
 def read_entries(
     session: Session, request: SearchRequest, *, deadline: Deadline, receive_timeout: float, max_message_bytes: int
-) -> Iterator[Batch]:
+) -> Iterator[EntryBatch]:
     """The entries in batches of up to a page, each valid until the next is asked for.
 
     Ends normally only when the snapshot is complete: every page with result code 0, with the paging control where it
@@ -72,16 +72,18 @@ def read_entries(
     return read_on(session, request)
 
 
-def read_on(session: Session, request: SearchRequest) -> Iterator[Batch]:
+def read_on(session: Session, request: SearchRequest) -> Iterator[EntryBatch]:
     """The same within the limits of the search before."""
     batches = _Search(session, request).batches()
     # No other server sends a part of the values as if it were all; and the look takes a twentieth of a run's time.
     return read_whole(session, batches) if session.root_dse.is_active_directory else batches
 
 
-def read_ahead(batches: Iterator[Batch], ready: Callable[[], bool], *, octets: int = _AHEAD_OCTETS) -> Iterator[Batch]:
+def read_ahead(
+    batches: Iterator[EntryBatch], ready: Callable[[], bool], *, octets: int = _AHEAD_OCTETS
+) -> Iterator[EntryBatch]:
     """The same batches; those that come before something else is `ready` are read and kept already, up to `octets`."""
-    kept: list[Batch] = []
+    kept: list[EntryBatch] = []
     for batch in batches:
         copies: list[memoryview | bytes] = [bytes(entry) for entry in batch.entries]
         kept.append(replace(batch, entries=copies))
@@ -105,7 +107,7 @@ class _Search:
         self._entries_before_page = 0
         self._empty_pages = 0
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[EntryBatch]:
         _log.debug("search.started", command=ldapsearch_command(self._session, self._request, paged=self._paged))
         message_id: int | None = self._ask(b"")
         while message_id is not None:

@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import ContactsyncError
 from contactsync.model import RejectedEntry
-from contactsync.operations.lookup import find_contact, named
-from contactsync.operations.sought import Hit, Sought, Where, seek
+from contactsync.operations.contacts import find_contact, named
+from contactsync.operations.directory_lookup import Hit, Sought, Where, seek
 from contactsync.operations.wording import run_words
-from contactsync.store.history import Found, Recorded, changes_of_contact, contact_of_key, held_like, rejected_like
-from contactsync.store.holds import waiting_plan
 from contactsync.store.pool import connection_of
+from contactsync.store.record.history import (
+    Found,
+    Recorded,
+    changes_of_contact,
+    contact_of_key,
+    held_like,
+    rejected_like,
+)
+from contactsync.store.record.holds import waiting_plan
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.model import Definition
-    from contactsync.runner import Runner
     from contactsync.store.pool import Pool
+    from contactsync.sync.runner import Runner
 
 _SHOWN = 5
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import UsageError
-from contactsync.operations.lookup import find_contact
-from contactsync.store.history import Found, Recorded, changes_of_contact, contact_fields
+from contactsync.operations.contacts import find_contact
+from contactsync.store.record.history import Found, Recorded, changes_of_contact, contact_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

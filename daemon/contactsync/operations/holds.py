@@ -9,7 +9,7 @@ import structlog
 from contactsync.errors import UsageError
 from contactsync.operations.runs import require_run
 from contactsync.operations.wording import moment
-from contactsync.store.holds import HeldPlan, decide, read_held_plan
+from contactsync.store.record.holds import HeldPlan, decide, read_held_plan
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import UsageError
 from contactsync.store.definitions import read_definitions
-from contactsync.store.history import LARGEST_ID, read_run
+from contactsync.store.record.history import LARGEST_ID, read_run
 
 if TYPE_CHECKING:
     from psycopg import Connection

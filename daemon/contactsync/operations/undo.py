@@ -9,12 +9,12 @@ from structlog.contextvars import bound_contextvars
 
 from contactsync.errors import UndoRefused, UsageError
 from contactsync.operations.runs import require_definition, require_run
-from contactsync.runlog import log_run
 from contactsync.store.definitions import edit_definition
-from contactsync.store.plan import applying
+from contactsync.store.plan.plan import applying
 from contactsync.store.pool import connection_of
-from contactsync.store.runs import lock_definition
-from contactsync.store.undo import Conflict, undo_changes, undo_conflicts
+from contactsync.store.record.runs import lock_definition
+from contactsync.store.record.undo import Conflict, undo_changes, undo_conflicts
+from contactsync.sync.log_line import log_run
 
 if TYPE_CHECKING:
     from contactsync.model import Definition, RunReport

@@ -1,7 +1,1 @@
-"""The service manager (systemd): what it is told, and whether it may go on trusting this process."""
-
-from contactsync.service.manager import ServiceManager
-from contactsync.service.status import FolderHealth, status_line
-from contactsync.service.vitals import Part, troubles
-
-__all__ = ["FolderHealth", "Part", "ServiceManager", "status_line", "troubles"]
+"""service."""

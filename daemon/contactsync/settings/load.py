@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from contactsync.errors import SettingsError
-from contactsync.settings.problems import Describer, describe_unknown_variable
+from contactsync.settings.messages import Describer, describe_unknown_variable
 from contactsync.settings.schema import (
     DELIMITER,
     KEY_FILE_NAME,

@@ -24,27 +24,27 @@ CROSS JOIN generate_series(1, greatest(octet_length(k.fingerprints), 1), 65536) 
 CREATE TEMPORARY TABLE staged (source_key text, source_dn text, fingerprint bytea, {columns})
 
 -- name: create_plan_tables
-CREATE TEMPORARY TABLE unseen (contact_id bigint, fingerprint bytea);
+CREATE TEMPORARY TABLE unmatched (contact_id bigint, fingerprint bytea);
 CREATE TEMPORARY TABLE named (source_key text);
-CREATE TEMPORARY TABLE told (source_key text);
+CREATE TEMPORARY TABLE reported (source_key text);
 CREATE TEMPORARY TABLE lost (contact_id bigint, source_key text);
 CREATE TEMPORARY TABLE rejected (source_key text, source_dn text, reason text);
 CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb, returned boolean);
 
 -- name: drop_run_tables
-DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unseen, pg_temp.named, pg_temp.told, pg_temp.lost, pg_temp.rejected, pg_temp.planned
+DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unmatched, pg_temp.named, pg_temp.reported, pg_temp.lost, pg_temp.rejected, pg_temp.planned
 
 -- name: copy_staged
 COPY pg_temp.staged ({columns}) FROM STDIN
 
--- name: copy_unseen
-COPY pg_temp.unseen (contact_id, fingerprint) FROM STDIN
+-- name: copy_unmatched
+COPY pg_temp.unmatched (contact_id, fingerprint) FROM STDIN
 
 -- name: copy_named
 COPY pg_temp.named (source_key) FROM STDIN
 
--- name: copy_told
-COPY pg_temp.told (source_key) FROM STDIN
+-- name: copy_reported
+COPY pg_temp.reported (source_key) FROM STDIN
 
 -- name: copy_rejected
 COPY pg_temp.rejected (source_key, source_dn, reason) FROM STDIN
@@ -56,7 +56,7 @@ SET LOCAL default_statistics_target = 10
 -- name: analyze_run_tables
 -- Without it the planner takes fresh temporary tables for small ones and joins them row by row. Only what is joined by
 -- is looked at: the other columns would take a hundred times as long.
-ANALYZE pg_temp.staged (source_key), pg_temp.unseen (contact_id), pg_temp.named (source_key), pg_temp.rejected (source_key)
+ANALYZE pg_temp.staged (source_key), pg_temp.unmatched (contact_id), pg_temp.named (source_key), pg_temp.rejected (source_key)
 
 -- name: unmoving
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
@@ -73,15 +73,15 @@ SELECT revision FROM contactsync.sync_definitions
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 FOR SHARE
 
--- name: find_lost_unseen
+-- name: find_lost_unmatched
 -- The contacts that no entry was recognised as: gone or changed; but for those that somebody wrote since.
 INSERT INTO pg_temp.lost (contact_id, source_key)
 SELECT c.contact_id, c.source_key
 FROM contactsync.contacts AS c
-JOIN pg_temp.unseen AS u ON u.contact_id = c.contact_id AND u.fingerprint = c.fingerprint
+JOIN pg_temp.unmatched AS u ON u.contact_id = c.contact_id AND u.fingerprint = c.fingerprint
 WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
 
--- name: find_lost_gone
+-- name: find_lost_reported
 -- The same where the directory sent what changed and named what is gone. Finds each by its key, however many others
 -- there are.
 INSERT INTO pg_temp.lost (contact_id, source_key)
@@ -90,7 +90,7 @@ FROM (SELECT source_key FROM pg_temp.named UNION SELECT source_key FROM pg_temp.
 JOIN contactsync.contacts AS c
   ON c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = k.source_key
 
--- name: find_lost_unlisted
+-- name: find_lost_not_listed
 -- The same where the directory sent what changed and named what did not; slapd names what it sends as well.
 INSERT INTO pg_temp.lost (contact_id, source_key)
 SELECT c.contact_id, c.source_key
@@ -163,7 +163,7 @@ FROM pg_temp.planned AS p
 LEFT JOIN pg_temp.lost AS l USING (contact_id)
 WHERE p.action <> 'refresh'
   AND NOT (p.action = 'update' AND p.changes - %(silent)s::text[] = '{}')
-  AND coalesce(p.source_key, l.source_key) NOT IN (SELECT source_key FROM pg_temp.told)
+  AND coalesce(p.source_key, l.source_key) NOT IN (SELECT source_key FROM pg_temp.reported)
   AND NOT (%(all_listed)s AND p.action = 'delete'
            AND l.source_key NOT IN (SELECT source_key FROM pg_temp.named))
 ORDER BY p.display_name, p.contact_id

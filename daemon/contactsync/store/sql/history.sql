@@ -1,6 +1,6 @@
 -- name: run_by_id
 SELECT r.folder_id, r.definition_id, r.run_id, r.definition, r.trigger, r.mode, r.outcome, r.started_at, r.finished_at,
-       r.why_full, r.server, r.passed_over, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
+       r.full_reason, r.server, r.skipped_servers, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
        r.search_references, r.trimmed,
        r.inserted, r.updated, r.deleted, r.seconds, r.error_code, r.error, r.held_reason, r.undoes,
        (SELECT max(u.run_id) FROM contactsync.sync_runs AS u

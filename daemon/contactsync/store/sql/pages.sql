@@ -1,7 +1,7 @@
 -- name: runs_page
 -- Runs from the newest on, of one definition or of all, older than a given one.
 SELECT r.folder_id, r.run_id, r.definition_id, r.definition AS label, r.trigger, r.mode, r.outcome, r.started_at,
-       r.finished_at, r.why_full, r.server, r.passed_over, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
+       r.finished_at, r.full_reason, r.server, r.skipped_servers, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
        r.search_references AS "references", r.trimmed, r.inserted, r.updated, r.deleted, r.seconds, r.error_code,
        r.error, r.held_reason
 FROM contactsync.sync_runs AS r

@@ -93,8 +93,8 @@ WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
 -- nothing about the definition that its own was edited into meanwhile.
 WITH finished AS (
     UPDATE contactsync.sync_runs
-    SET finished_at = clock_timestamp(), mode = %(mode)s, why_full = %(why_full)s, server = %(server)s,
-        passed_over = %(passed_over)s, attempts = %(attempts)s,
+    SET finished_at = clock_timestamp(), mode = %(mode)s, full_reason = %(full_reason)s, server = %(server)s,
+        skipped_servers = %(skipped_servers)s, attempts = %(attempts)s,
         entries = %(entries)s, unchanged = %(unchanged)s, search_references = %(references)s, trimmed = %(trimmed)s,
         refreshed = CASE WHEN outcome IS NULL THEN %(refreshed)s ELSE refreshed END,
         rejected = CASE WHEN outcome IS NULL THEN %(rejected)s ELSE rejected END,
@@ -129,7 +129,7 @@ WITH finished AS (
 SELECT outcome, inserted, updated, deleted, refreshed, rejected FROM finished
 
 -- name: latest_runs
-SELECT r.run_id, r.definition, r.trigger, r.outcome, r.started_at, r.finished_at, r.server, r.passed_over, r.attempts,
+SELECT r.run_id, r.definition, r.trigger, r.outcome, r.started_at, r.finished_at, r.server, r.skipped_servers, r.attempts,
        r.entries, r.unchanged, r.refreshed, r.rejected, r.search_references, r.trimmed, r.inserted, r.updated, r.deleted,
        r.seconds, r.error_code, r.error, r.held_reason
 FROM contactsync.sync_runs AS r

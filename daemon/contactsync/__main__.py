@@ -1,0 +1,5 @@
+"""`python -m contactsync`: the same as the command `contactsync`."""
+
+from contactsync.cli import main
+
+main()

@@ -1,0 +1,71 @@
+"""The API as a whole; its OpenAPI document is at /v1/openapi.json."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from contactsync.api.context import ApiContext
+from contactsync.api.middleware import ErrorMiddleware
+from contactsync.api.problems import Problem, add_handlers, problem_responses
+from contactsync.api.routes import decisions as deciding
+from contactsync.api.routes import events as watching
+from contactsync.api.routes import read as looking
+from contactsync.api.routes import runs as running
+
+THREADS = 4
+"""Requests that may be busy at once with the database; others wait for their turn."""
+
+DESCRIPTION = """\
+Status, runs and orders of the contactsync daemon, on its Unix socket. Who may connect may do everything.
+
+A definition is named by its label (`Staff`, `anna/Private`, `Staff:branch`) or by its id.
+"""
+
+
+def create_app(controls: ApiContext) -> FastAPI:
+    """The ASGI application over these parts of the daemon."""
+    app = FastAPI(
+        title="contactsync",
+        version=version("contactsync"),
+        description=DESCRIPTION,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+        responses=problem_responses(),
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.controls = controls
+    for part in (looking, running, deciding, watching):
+        app.include_router(part.router, prefix="/v1")
+    add_handlers(app)
+    app.add_middleware(ErrorMiddleware)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
+    app.state.controls.hub.open(asyncio.get_running_loop())
+    yield
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """What FastAPI finds out by itself, and the problem that it does not know of."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= problem.pop("$defs", {}) | {"Problem": problem}
+        app.openapi_schema = document
+    return app.openapi_schema

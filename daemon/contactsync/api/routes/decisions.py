@@ -1,0 +1,68 @@
+"""What people decide: preview, approve, reject, undo."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+
+from contactsync.api.actor import Peer, user_name
+from contactsync.api.context import MOST_PREVIEWS, Context
+from contactsync.api.problems import TooMany
+from contactsync.api.routes.read import Key, RunId
+from contactsync.api.schemas import Decided, Preview, Undone
+from contactsync.model import Trigger
+from contactsync.operations.holds import approve, open_plan, reject
+from contactsync.operations.preview import preview_document
+from contactsync.operations.undo import undo
+from contactsync.store.pool import connection_of
+
+router = APIRouter(tags=["deciding"])
+
+
+@router.post("/definitions/{definition:path}/preview")
+async def preview_definition(
+    definition: Key,
+    controls: Context,
+    limit: Annotated[int, Query(description="Most changes to show.", ge=0, le=10_000)] = 100,
+) -> Preview:
+    """What a run would change now, and whether it would be held; nothing is changed."""
+    found = await to_thread.run_sync(controls.find, definition)
+    if controls.previews.borrowed_tokens >= MOST_PREVIEWS:
+        raise TooMany(f"{MOST_PREVIEWS} previews are being made already.", hint="Try again when one has ended.")
+    report = await to_thread.run_sync(
+        lambda: controls.runner.preview(found.definition_id, limit=limit), limiter=controls.previews
+    )
+    return Preview.model_validate(preview_document(report))
+
+
+@router.post("/runs/{run_id}/approve")
+def approve_run(run_id: RunId, controls: Context, request: Request) -> Decided:
+    """Allow exactly the deletions that the held run showed, and run its definition."""
+    with connection_of(controls.pool) as connection:
+        plan = open_plan(connection, run_id)
+        approve(connection, plan, by=_who(request))
+    controls.dispatcher.request(plan.definition_id, Trigger.MANUAL, awaited=True)
+    return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="approved")
+
+
+@router.post("/runs/{run_id}/reject")
+def reject_run(run_id: RunId, controls: Context, request: Request) -> Decided:
+    """Discard what the held run showed."""
+    with connection_of(controls.pool) as connection:
+        plan = open_plan(connection, run_id)
+        reject(connection, plan, by=_who(request))
+    return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="rejected")
+
+
+@router.post("/runs/{run_id}/undo")
+def undo_run(run_id: RunId, controls: Context) -> Undone:
+    """Take a run's changes back, as a run of its own, and pause its definition."""
+    return Undone.of(undo(controls.pool, run_id))
+
+
+def _who(request: Request) -> str:
+    """The user at the other end, by name if there is one."""
+    peer: Peer = request.state.peer
+    return user_name(peer.uid) or f"uid {peer.uid}"

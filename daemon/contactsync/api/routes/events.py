@@ -1,0 +1,87 @@
+"""Events as they happen, and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from contactsync.api.context import Context
+from contactsync.api.events import EventHub, Listener
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+log = structlog.get_logger()
+
+router = APIRouter(tags=["watching"])
+
+METRICS_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus's exposition formats, text format."""
+
+HEARTBEAT_SECONDS = 5.0
+HEARTBEAT = b": contactsync is here\n\n"
+"""A comment, which also tells a client at once that it is listened to from now on."""
+
+
+class EventStream(Response):
+    """Server-sent events (WHATWG HTML, section 9.2) until the client goes, lags too far behind, or the daemon ends."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, hub: EventHub) -> None:
+        super().__init__(headers={"cache-control": "no-store"})
+        del self.headers["content-length"]
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events as they come. Raises TooMany, Stopping before anything is sent."""
+        with self._hub.listening() as listener:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            sending = asyncio.ensure_future(_send_all(listener, send))
+            ends = [asyncio.ensure_future(_gone(receive)), asyncio.ensure_future(listener.dropped.wait())]
+            await asyncio.wait([sending, *ends], return_when=asyncio.FIRST_COMPLETED)
+            if listener.dropped.is_set():
+                log.warning("control.listener_dropped", pid=scope["state"]["peer"].pid)
+            for task in (sending, *ends):
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await sending
+                return
+            # Cut off, not closed: what is unsent would wait for ever for a client that does not read.
+            scope["state"]["abort"]()
+            await _gone(receive)
+
+
+@router.get("/events", response_class=EventStream, status_code=HTTPStatus.OK)
+async def events(controls: Context) -> EventStream:
+    """Server-sent events: run.started, run.progress, run.finished, definition.changed; data is a JSON object."""
+    return EventStream(controls.hub)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={HTTPStatus.OK: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(controls: Context) -> Response:
+    """The daemon's metrics, for Prometheus."""
+    return Response(controls.metrics(), media_type=METRICS_FORMAT)
+
+
+async def _send_all(listener: Listener, send: Send) -> None:
+    event: bytes | None = b""
+    while event is not None:
+        await send({"type": "http.response.body", "body": event or HEARTBEAT, "more_body": True})
+        event = await listener.get(HEARTBEAT_SECONDS)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

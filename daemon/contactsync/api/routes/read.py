@@ -1,0 +1,175 @@
+"""What can be looked at: status, folders, definitions, runs, health, metrics."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+
+from contactsync.api.context import ApiContext, Context
+from contactsync.api.problems import NotReady, NotThere
+from contactsync.api.schemas import (
+    Definition,
+    Folder,
+    Health,
+    Live,
+    NextRun,
+    RunNow,
+    Runs,
+    RunWithChanges,
+    Status,
+)
+from contactsync.dispatch.live import LiveState
+from contactsync.store.definitions import read_overview
+from contactsync.store.pool import connection_of
+from contactsync.store.record.pages import MOST_ID, read_changes, read_folders, read_runs
+
+router = APIRouter()
+
+Key = Annotated[str, Path(description="A definition's label or id.", min_length=1, max_length=600, examples=["Staff"])]
+RunId = Annotated[int, Path(description="A run's id.", ge=1, le=MOST_ID, examples=[1])]
+Limit = Annotated[int, Query(description="Most items on the page.", ge=1, le=1000)]
+
+
+@router.get("/status", tags=["looking"])
+def status(controls: Context) -> Status:
+    """The daemon at a glance."""
+    followed = controls.schedule.followed
+    problems = controls.problems()
+    return Status(
+        version=version("contactsync"),
+        pid=os.getpid(),
+        started_at=controls.started_at,
+        ready=not problems,
+        problems=problems,
+        definitions=len(followed),
+        paused=sum(not known.definition.enabled for known in followed),
+        invalid=sum(known.resolved is None for known in followed),
+        workers=controls.workers,
+        running=_running(controls),
+        waiting=controls.dispatcher.waiting,
+        next_run=_next_run(controls),
+        live=Live(**asdict(controls.live.now)),
+    )
+
+
+@router.get("/folders", tags=["looking"])
+def folders(controls: Context) -> list[Folder]:
+    """All folders."""
+    with connection_of(controls.pool) as connection:
+        return [Folder(**row) for row in read_folders(connection)]
+
+
+@router.get("/definitions", tags=["looking"])
+def definitions(controls: Context) -> list[Definition]:
+    """All definitions."""
+    return _definitions(controls)
+
+
+@router.get("/definitions/{definition:path}", tags=["looking"])
+def definition(definition: Key, controls: Context) -> Definition:
+    """One definition."""
+    wanted = controls.find(definition).definition_id
+    for found in _definitions(controls):
+        if found.definition_id == wanted:
+            return found
+    raise NotThere(f"Definition {definition} was removed just now.")
+
+
+@router.get("/runs", tags=["looking"])
+def runs(
+    controls: Context,
+    definition: Annotated[
+        str | None, Query(description="Only of this definition, by its label or id.", max_length=600)
+    ] = None,
+    before: Annotated[int | None, Query(description="Only older than this run.", ge=1, le=MOST_ID)] = None,
+    limit: Limit = 100,
+) -> Runs:
+    """Runs, newest first, a page at a time."""
+    definition_id = controls.find(definition).definition_id if definition is not None else None
+    with connection_of(controls.pool) as connection:
+        rows = read_runs(connection, definition_id=definition_id, before=before, limit=limit)
+    return Runs.model_validate({"runs": rows, "next_before": _last(rows, "run_id", limit)})
+
+
+@router.get("/runs/{run_id}", tags=["looking"])
+def run(
+    run_id: RunId,
+    controls: Context,
+    after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=MOST_ID)] = 0,
+    limit: Limit = 100,
+) -> RunWithChanges:
+    """One run with what it changed, a page at a time."""
+    with connection_of(controls.pool) as connection:
+        found = read_runs(connection, run_id=run_id, limit=1)
+        if not found:
+            raise NotThere(f"There is no run {run_id}.", hint="GET /v1/runs lists those that are kept.")
+        folder_id = found[0]["folder_id"]
+        changes = read_changes(connection, folder_id=folder_id, run_id=run_id, after=after, limit=limit)
+    page = {"changes": changes, "next_after": _last(changes, "contact_id", limit)}
+    return RunWithChanges.model_validate(found[0] | page)
+
+
+@router.get("/health/live", tags=["health"])
+def live() -> Health:
+    """Whether the daemon answers at all."""
+    return Health(status="ok")
+
+
+@router.get("/health/ready", tags=["health"])
+def ready(controls: Context) -> Health:
+    """Whether it can do its work; 503 with the reasons when it cannot."""
+    problems = controls.problems()
+    if problems:
+        raise NotReady(" ".join(problems), hint="The log says more.")
+    return Health(status="ok")
+
+
+def _definitions(controls: ApiContext) -> list[Definition]:
+    active = controls.dispatcher.running
+    with connection_of(controls.pool) as connection:
+        rows = read_overview(connection)
+    states = controls.live.states
+    return [
+        Definition(**row, running=row["definition_id"] in active, **_following(states.get(row["definition_id"])))
+        for row in rows
+    ]
+
+
+def _following(state: LiveState | None) -> dict[str, Any]:
+    since = state.listening_since if state else None
+    return {
+        "live_since": None if since is None else datetime.fromtimestamp(since, UTC),
+        "why_not_live": state.reason if state else None,
+    }
+
+
+def _running(controls: ApiContext) -> list[RunNow]:
+    return [
+        RunNow(
+            run_id=report.run_id,
+            definition_id=report.definition.definition_id,
+            label=report.definition.label,
+            trigger=report.trigger,
+            started_at=report.started_at,
+            **asdict(report.counts),
+        )
+        for report in controls.runner.active()
+    ]
+
+
+def _next_run(controls: ApiContext) -> NextRun | None:
+    found = controls.schedule.first_due()
+    if found is None:
+        return None
+    known, at = found
+    return NextRun(definition_id=known.definition.definition_id, label=known.definition.label, at=at)
+
+
+def _last(rows: list[dict[str, Any]], key: str, limit: int) -> int | None:
+    """Where the next page begins, if there may be one."""
+    return int(rows[-1][key]) if len(rows) == limit else None

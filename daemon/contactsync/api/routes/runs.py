@@ -1,0 +1,173 @@
+"""What can be set going, stopped and changed: runs, definitions, the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import Field
+
+from contactsync.api.context import ApiContext, Context
+from contactsync.api.problems import NotThere, Stopping, TakenBack
+from contactsync.api.routes.read import Key, RunId
+from contactsync.api.schemas import Cancelled, NotRun, Ref, Reloaded, Requested, RunResult, Synchronized
+from contactsync.dispatch.dispatcher import Answer
+from contactsync.errors import ContactsyncError
+from contactsync.model import Definition, Trigger
+from contactsync.store.definitions import edit_definition
+from contactsync.store.pool import connection_of
+
+router = APIRouter(tags=["doing"])
+
+Wait = Annotated[bool, Query(description="Answer when the runs have ended, with what they did.")]
+
+
+@router.post("/definitions/{definition:path}/sync", responses={202: {"model": Requested}})
+async def sync_definition(
+    definition: Key, controls: Context, request: Request, response: Response, *, wait: Wait = False
+) -> Synchronized | Requested:
+    """Run a definition now, also a paused one; after the run that goes on, if one does."""
+    found = await run_in_threadpool(controls.find, definition)
+    return await _sync([found], controls, request, response, wait=wait, awaited=True)
+
+
+@router.post("/sync", responses={202: {"model": Requested}})
+async def sync_all(
+    controls: Context,
+    request: Request,
+    response: Response,
+    *,
+    definition: Annotated[
+        list[Annotated[str, Field(max_length=600)]] | None,
+        Query(description="Only these, by label or id, also paused ones.", max_length=1000),
+    ] = None,
+    wait: Wait = False,
+) -> Synchronized | Requested:
+    """Run every definition now that is not paused."""
+    if definition is None:
+        wanted = [known.definition for known in controls.schedule.followed if known.may_run]
+    else:
+        wanted = await run_in_threadpool(controls.find_all, definition)
+    return await _sync(wanted, controls, request, response, wait=wait, awaited=definition is not None)
+
+
+@router.post("/definitions/{definition:path}/cancel")
+def cancel_definition(definition: Key, controls: Context) -> Cancelled:
+    """Give up the run of a definition that goes on, unless it is applying already."""
+    found = controls.find(definition)
+    ours = [run for run in controls.runner.active() if run.definition.definition_id == found.definition_id]
+    cancelled = [run.run_id for run in ours if controls.runner.cancel(run.run_id)]
+    if not cancelled:
+        raise NotThere(f"{found.label} is not running.", hint="GET /v1/status shows what runs.")
+    return Cancelled(cancelled=cancelled)
+
+
+@router.post("/runs/{run_id}/cancel")
+def cancel_run(run_id: RunId, controls: Context) -> Cancelled:
+    """Give up a run that goes on, unless it is applying already."""
+    if not controls.runner.cancel(run_id):
+        raise NotThere(f"Run {run_id} does not go on here.", hint="GET /v1/status shows what runs.")
+    return Cancelled(cancelled=[run_id])
+
+
+@router.post("/definitions/{definition:path}/pause")
+def pause_definition(definition: Key, controls: Context) -> Ref:
+    """Run it no more by itself."""
+    return _set_enabled(controls, definition, enabled=False)
+
+
+@router.post("/definitions/{definition:path}/resume")
+def resume_definition(definition: Key, controls: Context) -> Ref:
+    """Run it by its schedule again."""
+    return _set_enabled(controls, definition, enabled=True)
+
+
+@router.post("/reload")
+def reload_settings(controls: Context) -> Reloaded:
+    """Read settings and definitions again, as SIGHUP does."""
+    return controls.reload()
+
+
+async def _sync(
+    wanted: list[Definition], controls: ApiContext, request: Request, response: Response, *, wait: bool, awaited: bool
+) -> Synchronized | Requested:
+    dispatch = partial(controls.dispatcher.request, trigger=Trigger.MANUAL, awaited=awaited)
+    answers = [dispatch(known.definition_id) for known in wanted]
+    if not wait:
+        response.status_code = HTTPStatus.ACCEPTED
+        return Requested(requested=[_ref(known) for known in wanted])
+    await _ended(answers, controls, request)
+    ended = list(zip(wanted, answers, strict=True))
+    if len(ended) == 1 and (reason := _reason(*ended[0])):
+        raise reason
+    results = [RunResult.of(answer.result()) for known, answer in ended if not _reason(known, answer)]
+    not_run = [
+        NotRun(**_ref(known).model_dump(), code=reason.code, error=str(reason))
+        for known, answer in ended
+        if (reason := _reason(known, answer))
+    ]
+    return Synchronized(runs=results, not_run=not_run)
+
+
+async def _ended(answers: list[Answer], controls: ApiContext, request: Request) -> None:
+    """Wait for all answers, the client's leaving or the daemon's end, whichever is first. Raises Stopping."""
+    ends = (_all_of(answers), _gone(request), controls.hub.closing.wait())
+    waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(end) for end in ends]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    if not all(answer.done() for answer in answers):
+        # To a client that has gone, nobody says so.
+        raise Stopping("The daemon is stopping, so the end of the run is not waited for.")
+
+
+async def _all_of(answers: list[Answer]) -> None:
+    """Wait without being able to take back what others wait for as well."""
+    loop = asyncio.get_running_loop()
+    for answer in answers:
+        done = asyncio.Event()
+
+        def wake(_answer: Answer, done: asyncio.Event = done) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(done.set)
+
+        answer.add_done_callback(wake)
+        await done.wait()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _reason(known: Definition, answer: Answer) -> ContactsyncError | None:
+    """What kept a definition from running; anything that is not contactsync's own error is raised."""
+    try:
+        answer.result(0)
+    except CancelledError:
+        return TakenBack(
+            f"The run of {known.label} was called off before it began.",
+            hint="It was paused or removed meanwhile, or the daemon stops.",
+        )
+    except ContactsyncError as error:
+        return error
+    return None
+
+
+def _set_enabled(controls: ApiContext, key: str, *, enabled: bool) -> Ref:
+    found = controls.find(key)
+    with connection_of(controls.pool) as connection:
+        edit_definition(connection, found, {"enabled": enabled})
+    return _ref(found)
+
+
+def _ref(known: Definition) -> Ref:
+    return Ref(definition_id=known.definition_id, label=known.label)

@@ -1,0 +1,130 @@
+"""`contactsync check`: each step as soon as it is known, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from contactsync.bootstrap import build_runner, run_options
+from contactsync.checks.check import TITLES, check
+from contactsync.checks.result import Status, StepResult
+from contactsync.cli.draft import Draft, draft_of
+from contactsync.cli.errors import ExitCode
+from contactsync.cli.output.render import counted, show_json, show_table, show_text
+from contactsync.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from contactsync.checks.context import Preview
+    from contactsync.cli.context import Invocation
+    from contactsync.cli.options import DefinitionOptions
+
+_MARKS = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKIPPED: "–"}  # noqa: RUF001 -- a dash
+_STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
+_TITLE_WIDTH = max(map(len, TITLES.values()))
+_COLUMNS = ("Name", "Email", "Phone", "Department")
+_INDENT = " " * 9
+"""Under the text of a line that begins with a word for the status."""
+
+
+def check_folder(
+    invocation: Invocation, name: str | None, query: str | None, options: DefinitionOptions, *, as_json: bool
+) -> int:
+    """Walk the steps and show each; returns FAILED when one failed. Raises UsageError, MappingError, DatabaseError."""
+    with draft_of(invocation, name, query, options) as draft:
+        results = list(_walk_and_show(invocation, draft, quiet=as_json))
+    if as_json:
+        show_json(invocation.out, _document(draft, results))
+    else:
+        show_text(invocation.out, _summary(draft, results))
+    return ExitCode.FAILED if any(result.status is Status.FAILED for result in results) else ExitCode.DONE
+
+
+def _walk_and_show(invocation: Invocation, draft: Draft, *, quiet: bool) -> Iterator[StepResult]:
+    with _showing(invocation, quiet=quiet) as entering:
+        # Again, because the display has put a stderr in place that writes above it.
+        invocation.log_quietly()
+        options = run_options(invocation.settings)
+        preview = _preview(invocation, draft)
+        for result in check(draft.definition, draft.password, options, preview=preview, entering=entering):
+            if not quiet:
+                _show(invocation.out, result)
+            yield result
+
+
+def _preview(invocation: Invocation, draft: Draft) -> Preview | None:
+    """What makes the real plan of a definition that is stored as it is."""
+    pool = draft.stored
+    if pool is None:
+        return None
+    return lambda: build_runner(invocation.settings, pool).preview(draft.definition.definition_id, limit=0)
+
+
+@contextmanager
+def _showing(invocation: Invocation, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A line that says which step is being taken; nothing outside a terminal."""
+    if quiet or not invocation.out.is_terminal:
+        yield lambda _name: None
+        return
+    with invocation.out.status("") as status:
+        yield lambda name: status.update(f"{TITLES[name]} ...")
+
+
+def _show(console: Console, result: StepResult) -> None:
+    if console.is_terminal:
+        console.print(_terminal_lines(console, result))
+    else:
+        lines = [f"{result.status.value:<8} {TITLES[result.name]}: {result.text}"]
+        lines += [f"{_INDENT}{line}" for line in result.details]
+        lines += [f"{_INDENT}-> {result.hint}"] if result.hint else []
+        for line in lines:
+            show_text(console, line)
+    if contacts := result.data.get("contacts"):
+        show_table(console, _COLUMNS, [_cells(contact) for contact in contacts])
+
+
+def _terminal_lines(console: Console, result: StepResult) -> Table:
+    """The mark, the step and its text side by side, each folded in its own column."""
+    style = _STYLES[result.status]
+    mark = result.status.value if console.options.ascii_only else _MARKS[result.status]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column()
+    grid.add_column(width=_TITLE_WIDTH)
+    grid.add_column(overflow="fold", ratio=1)
+    text = Text(printable(result.text), style="dim" if result.status is Status.SKIPPED else "")
+    grid.add_row(Text(mark, style=style), Text(TITLES[result.name], style="bold"), text)
+    for line in result.details:
+        grid.add_row("", "", Text(printable(line), style="dim"))
+    if result.hint:
+        grid.add_row("", "", Text(f"-> {printable(result.hint)}", style=style))
+    return grid
+
+
+def _cells(contact: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(contact[column.lower()] or "-" for column in _COLUMNS)
+
+
+def _summary(draft: Draft, results: list[StepResult]) -> str:
+    label = draft.label or "The definition"
+    failed = sum(result.status is Status.FAILED for result in results)
+    warnings = sum(result.status is Status.WARNING for result in results)
+    if failed:
+        return f"{label} would not work: {counted(failed, 'step')} failed."
+    if warnings:
+        return f"{label} works, with {counted(warnings, 'warning')}."
+    return f"{label} works."
+
+
+def _document(draft: Draft, results: list[StepResult]) -> dict[str, Any]:
+    hidden = {"leaves_ground"}
+    return {
+        "label": draft.label,
+        "ok": not any(result.status is Status.FAILED for result in results),
+        "steps": [{name: value for name, value in asdict(result).items() if name not in hidden} for result in results],
+    }

@@ -1,0 +1,111 @@
+"""`contactsync approve RUN` and `contactsync reject RUN`."""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from contactsync.bootstrap import build_runner
+from contactsync.cli.commands.sync import giving_up_when_told, run_exit_code
+from contactsync.cli.confirmation import confirm
+from contactsync.cli.errors import ExitCode
+from contactsync.cli.output.progress import run_progress
+from contactsync.cli.output.render import counted, show_text
+from contactsync.cli.output.summary import show_report
+from contactsync.model import Trigger
+from contactsync.operations.holds import approve, open_plan, reject
+from contactsync.operations.runs import require_definition, require_run
+from contactsync.store.looks import daemon_listens
+from contactsync.store.pool import connection_of
+from contactsync.store.record.holds import held_changes
+from contactsync.store.record.requests import request_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+    from rich.console import Console
+
+    from contactsync.cli.context import Invocation
+    from contactsync.model import Change, Definition
+    from contactsync.store.pool import Pool
+    from contactsync.store.record.holds import HeldPlan
+
+
+def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -> int:
+    """Show what an approval allows, record it, and have the definition run; returns the exit code.
+
+    Raises UsageError when there is nothing to approve or nobody to ask.
+    """
+    with invocation.pool() as pool:
+        with connection_of(pool) as connection:
+            plan = open_plan(connection, run_id)
+            definition = require_definition(connection, require_run(connection, plan.run_id))
+            deletions = held_changes(connection, plan, action="delete", limit=limit or None)
+            _show(invocation.out, run_id, plan, definition, deletions)
+            confirm(f"Allow {counted(plan.deleted, 'deletion')} in {definition.label}?", yes=yes)
+            approve(connection, plan, by=getpass.getuser())
+            asked = _asks_daemon(connection, definition)
+        show_text(invocation.out, f"Approved run {plan.run_id}.")
+        if not asked:
+            return _run(invocation, pool, definition)
+    show_text(
+        invocation.out,
+        f"The daemon was asked to run {definition.label} now; to see how it went: "
+        f"contactsync runs {shlex.quote(definition.label)}",
+    )
+    return ExitCode.DONE
+
+
+def reject_run(invocation: Invocation, run_id: int) -> None:
+    """Discard a held plan or take its approval back. Raises UsageError when there is none to discard."""
+    with invocation.pool() as pool, connection_of(pool) as connection:
+        plan = open_plan(connection, run_id)
+        definition = require_definition(connection, require_run(connection, plan.run_id))
+        reject(connection, plan, by=getpass.getuser())
+    what = "Took the approval of" if plan.state == "approved" else "Rejected"
+    show_text(invocation.out, f"{what} run {plan.run_id}{' back' if plan.state == 'approved' else ''}.")
+    if definition.enabled:
+        name = shlex.quote(definition.label)
+        show_text(
+            invocation.out,
+            f"The next run of {definition.label} makes a plan of its own; to stop it: contactsync folders pause {name}",
+        )
+
+
+def _show(console: Console, run_id: int, plan: HeldPlan, definition: Definition, deletions: Sequence[Change]) -> None:
+    if plan.run_id != run_id:
+        show_text(console, f"Run {run_id} was followed by run {plan.run_id}, which would delete the same contacts.")
+    show_text(console, f"Run {plan.run_id} of {definition.label} is held. {plan.held_reason}")
+    show_text(console, f"Approved, it may delete {'this contact' if plan.deleted == 1 else 'these contacts'}:")
+    for change in deletions:
+        show_text(console, f"  - {_named(change)}")
+    if plan.deleted > len(deletions):
+        show_text(console, f"  ... and {plan.deleted - len(deletions):,} more; --limit 0 shows all.")
+    others = {"add": plan.inserted, "change": plan.updated}
+    if any(others.values()):
+        what = " and ".join(f"{verb} {number:,}" for verb, number in others.items() if number)
+        show_text(console, f"It would also {what}, which needs no approval.")
+
+
+def _named(change: Change) -> str:
+    emails = change.fields.get("emails", ([], None))[0] or []
+    return f"{change.display_name or '(no name)'}{f' <{emails[0]}>' if emails else ''}"
+
+
+def _asks_daemon(connection: Connection[Any], definition: Definition) -> bool:
+    """Have a daemon run the definition, if one is there that would."""
+    if not (definition.enabled and daemon_listens(connection)):
+        return False
+    request_run(connection, definition)
+    return True
+
+
+def _run(invocation: Invocation, pool: Pool, definition: Definition) -> int:
+    runner = build_runner(invocation.settings, pool)
+    with giving_up_when_told(runner), run_progress(invocation.err, definition.label, quiet=False) as progress:
+        invocation.log_quietly()
+        report = runner.run(definition.definition_id, Trigger.MANUAL, progress)
+    show_report(invocation.out, report)
+    return run_exit_code(report)

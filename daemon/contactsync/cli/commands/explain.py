@@ -1,0 +1,28 @@
+"""`contactsync explain NAME SOMEBODY`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contactsync.bootstrap import build_runner
+from contactsync.cli.output.render import show_json, show_text
+from contactsync.operations.explain import explain
+from contactsync.operations.names import find_one
+from contactsync.store.pool import connection_of
+
+if TYPE_CHECKING:
+    from contactsync.cli.context import Invocation
+
+
+def show_explanation(invocation: Invocation, name: str, text: str, *, as_json: bool) -> None:
+    """Why somebody is in a folder or is not. Raises UsageError, DatabaseError."""
+    with invocation.pool() as pool:
+        with connection_of(pool) as connection:
+            definition = find_one(connection, name)
+        explanation = explain(pool, build_runner(invocation.settings, pool), definition, text)
+    if as_json:
+        reasons = [{"verdict": reason.verdict, "text": reason.text} for reason in explanation.reasons]
+        show_json(invocation.out, {"verdict": explanation.verdict, "reasons": reasons})
+        return
+    for reason in explanation.reasons:
+        show_text(invocation.out, reason.text)

@@ -1,0 +1,139 @@
+"""`contactsync folders add`, `edit`, `remove`, `pause` and `resume`: what is done, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from contactsync.cli.clearing import Clearable, defaults_of
+from contactsync.cli.commands.folders_list import NO_DAEMON
+from contactsync.cli.edits import FILES, add, edit, with_options
+from contactsync.cli.output.render import counted, show_text
+from contactsync.errors import ContactsyncError, UsageError
+from contactsync.operations.names import find_all, find_one
+from contactsync.store.definitions import edit_definition, read_overview, remove_definition
+from contactsync.store.errors import translated
+from contactsync.store.looks import daemon_listens
+from contactsync.store.pool import connection_of
+from contactsync.text import printable
+
+if TYPE_CHECKING:
+    from contactsync.cli.context import Invocation
+    from contactsync.cli.options import DefinitionOptions
+    from contactsync.model import Definition
+
+_READ_BY = frozenset({"query", "base", "scope", "filter"})
+"""What decides which entries are asked for; the guard looks hard at the first run after an edit of these."""
+
+
+def add_folder(invocation: Invocation, wanted: Definition, options: DefinitionOptions) -> None:
+    """Store a definition and say what happens next. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
+    wanted = with_options(wanted, options)
+    with invocation.pool() as pool, connection_of(pool) as connection:
+        added = add(connection, invocation.settings, wanted, options)
+        listens = daemon_listens(connection)
+    show_text(invocation.out, f"Added {added.label} (schedule: {added.schedule}).")
+    _warn_of_files(invocation, [added.tls_ca_file, added.tls_client_cert, added.tls_client_key])
+    name = shlex.quote(added.label)
+    if not added.enabled:
+        show_text(invocation.out, f"It is paused; to start it: contactsync folders resume {name}")
+    elif listens and added.schedule != "manual":
+        show_text(invocation.out, f"The daemon runs it now; to see how it went: contactsync folders show {name}")
+        return
+    elif not listens:
+        show_text(invocation.out, NO_DAEMON)
+    show_text(invocation.out, f"To run it once, now: contactsync sync {name}")
+
+
+def edit_folder(
+    invocation: Invocation, name: str, query: str | None, cleared: Sequence[Clearable], options: DefinitionOptions
+) -> None:
+    """Change a definition and say what is new. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
+    changes = defaults_of(cleared) | ({} if query is None else {"query": query})
+    if not (changes or options.any_given()):
+        raise UsageError("There is nothing to change.", hint="See `contactsync folders edit --help`.")
+    with invocation.pool() as pool, connection_of(pool) as connection:
+        definition = find_one(connection, name)
+        news = edit(connection, invocation.settings, definition, changes, options)
+    if not news:
+        show_text(invocation.out, f"{definition.label} is like that already.")
+        return
+    show_text(invocation.out, f"Changed {definition.label}.")
+    for line in _news_lines(news):
+        show_text(invocation.out, line)
+    _warn_of_files(invocation, [after for name, (_, after) in news.items() if name in FILES])
+    if news.keys() & _READ_BY:
+        show_text(
+            invocation.err, "The next run is held if it would delete contacts, because what is asked for was edited."
+        )
+
+
+def remove_folder(invocation: Invocation, name: str, *, keep_contacts: bool, yes: bool) -> None:
+    """Remove a definition once that is confirmed. Raises UsageError when there is nobody to ask."""
+    with invocation.pool() as pool, connection_of(pool) as connection:
+        definition = find_one(connection, name)
+        contacts = _contacts_of(read_overview(connection), definition)
+        what = f"{counted(contacts, 'contact')} {'kept' if keep_contacts else 'deleted'}"
+        if not yes:
+            _confirm(f"Remove {definition.label}, with {what}?")
+        remove_definition(connection, definition, keep_contacts=keep_contacts)
+    show_text(invocation.out, f"Removed {definition.label}; {what}.")
+
+
+def set_enabled(invocation: Invocation, name: str, *, enabled: bool) -> None:
+    """Pause or resume a definition, or all definitions of a folder."""
+    done = "Resumed" if enabled else "Paused"
+    with invocation.pool() as pool, connection_of(pool) as connection:
+        definitions = find_all(connection, name)
+        with translated(), connection.transaction():
+            for definition in definitions:
+                edit_definition(connection, definition, {"enabled": enabled})
+    for definition in definitions:
+        already = definition.enabled == enabled
+        show_text(
+            invocation.out,
+            f"{definition.label} was {done.lower()} already." if already else f"{done} {definition.label}.",
+        )
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to ask in.", hint="Add --yes if that is what you want.")
+    if not typer.confirm(printable(question), err=True):
+        raise ContactsyncError("Nothing was removed.")
+
+
+def _contacts_of(rows: list[dict[str, Any]], definition: Definition) -> int:
+    return sum(row["contacts"] for row in rows if row["definition_id"] == definition.definition_id)
+
+
+def _warn_of_files(invocation: Invocation, paths: Iterable[str | None]) -> None:
+    for path in paths:
+        if path and not Path(path).is_file():
+            show_text(invocation.err, f"Warning: there is no file {path} here; the daemon needs it where it runs.")
+
+
+def _news_lines(news: dict[str, tuple[Any, Any]]) -> list[str]:
+    lines = [
+        f"  {name}: {_shown(before)} -> {_shown(after)}"
+        for name, (before, after) in news.items()
+        if name != "password_sealed"
+    ]
+    if news.get("password_sealed", (None, None))[1] is not None:
+        lines.append("  password: sealed anew")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "default"
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    lines = str(value).splitlines()
+    return str(value) if len(lines) == 1 else f"{lines[0]} ({len(lines)} lines)"

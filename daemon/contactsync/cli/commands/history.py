@@ -1,0 +1,68 @@
+"""`contactsync history NAME CONTACT`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from contactsync.cli.output.differences import show_fields
+from contactsync.cli.output.render import show_json, show_text
+from contactsync.operations.contacts import named
+from contactsync.operations.history import Event, History, contact_history
+from contactsync.operations.names import find_one
+from contactsync.operations.wording import moment, run_words
+from contactsync.store.pool import connection_of
+
+if TYPE_CHECKING:
+    from contactsync.cli.context import Invocation
+
+_DONE = {"insert": "added", "update": "changed", "delete": "deleted"}
+
+
+def show_history(invocation: Invocation, name: str, text: str, *, as_json: bool) -> None:
+    """What happened to a contact, newest last. Raises UsageError when there is none, or more than one."""
+    with invocation.pool() as pool, connection_of(pool) as connection:
+        definition = find_one(connection, name)
+        history = contact_history(connection, definition, text)
+    if as_json:
+        show_json(invocation.out, _document(history))
+        return
+    contact = history.contact
+    state = "" if contact.present else ", gone"
+    own = f", a person's own, which {definition.label} did not bring" if contact.definition_id is None else ""
+    show_text(invocation.out, f"{named(contact)}{own}{state}", style="bold")
+    if not history.events:
+        show_text(invocation.out, "No run changed it in the time that history is kept.")
+    for event in history.events:
+        show_text(invocation.out, _title(event))
+        show_fields(invocation.out, event.fields, action=event.action)
+
+
+def _title(event: Event) -> str:
+    if event.run_id is None:
+        when = f"on {moment(event.at)} or before" if event.at else "before the next run below"
+        return f"changed by a person or a program, {when}"
+    how = run_words(event.run_id, event.trigger or "", event.at) if event.at else f"run {event.run_id}"
+    undoes = f", which took run {event.undoes} back" if event.undoes else ""
+    return f"{_DONE[event.action]} by {how}{undoes}"
+
+
+def _document(history: History) -> dict[str, Any]:
+    contact = history.contact
+    return {
+        "contact_id": contact.contact_id,
+        "display_name": contact.display_name,
+        "email": contact.email,
+        "definition_id": contact.definition_id,
+        "present": contact.present,
+        "events": [
+            {
+                "action": event.action,
+                "run_id": event.run_id,
+                "trigger": event.trigger,
+                "at": event.at,
+                "undoes": event.undoes,
+                "fields": {name: {"before": before, "after": after} for name, (before, after) in event.fields.items()},
+            }
+            for event in history.events
+        ],
+    }

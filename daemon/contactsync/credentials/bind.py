@@ -1,0 +1,68 @@
+"""The passwords of definitions, each bound to where it goes.
+
+Whoever can edit a definition could else have its password sent to a server of his own, or over a connection that
+somebody listens to. A sealed password opens only for the servers, the user and the TLS settings that it was given for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from contactsync.credentials.sealing import References, SecretBox, resolve_reference
+from contactsync.ldap.query.query import parse_query
+
+if TYPE_CHECKING:
+    from contactsync.model import Definition
+
+
+def destination_of(definition: Definition) -> bytes:
+    """What stands for where a definition's password goes, and how: 32 bytes. Raises QueryError.
+
+    Base, filter and the like are left out: they may be edited without giving the password again.
+    """
+    query = parse_query(definition.query)
+    servers = [[server.host, server.port, server.ldaps] for server in query.servers]
+    parts = [
+        servers,
+        None if servers else query.domain,
+        definition.user,
+        definition.auth.value,
+        definition.tls.value,
+        definition.tls_verify,
+        definition.tls_minimum,
+        definition.tls_ca_file,
+        definition.tls_ca_pem,
+    ]
+    return blake2b(json.dumps(parts).encode(), digest_size=32, person=b"contactsync-dest").digest()
+
+
+def seal_for(definition: Definition, password: str, box: SecretBox) -> bytes:
+    """The password, sealed for a definition that has its ids, as it is. Raises SecretError, QueryError."""
+    return box.seal(
+        password,
+        folder_id=definition.folder_id,
+        definition_id=definition.definition_id,
+        destination=destination_of(definition),
+    )
+
+
+def password_of(
+    definition: Definition, open_box: Callable[[], SecretBox], environ: Mapping[str, str], allowed: References
+) -> str | None:
+    """The bind password of a stored definition, None when it has none. Raises SecretError, QueryError.
+
+    The box is opened only for a sealed password, since that needs the key file.
+    """
+    if definition.password_ref:
+        return resolve_reference(definition.password_ref, environ, allowed)
+    if definition.password_sealed is None:
+        return None
+    return open_box().open(
+        definition.password_sealed,
+        folder_id=definition.folder_id,
+        definition_id=definition.definition_id,
+        destination=destination_of(definition),
+    )

@@ -1,0 +1,294 @@
+"""What changed, by the Content Synchronization Operation (RFC 4533), from OpenLDAP's syncprov.
+
+The full search stays an ordinary one: what the server's contextCSN was just before it makes the cookie for the next
+time, and what changed meanwhile is then simply sent again.
+
+A cookie is never believed. slapd takes garbage for one, answers with everything and says that nothing was deleted; so
+each has to be of the form that slapd makes, and no newer than the server's own contextCSN.
+
+Nor does slapd tell of what lies below an entry that was renamed or moved: those entries did not change, only their
+names did, and whether the search finds them. So when an entry that holds others has changed at all, everything is read.
+
+And a slapd that was ended by force comes back with a contextCSN that is too old, and hides what is newer until the next
+change (seen with 2.5.13). So entries that are newer than the contextCSN have everything read as well. A deletion leaves
+no entry that could be newer; so a cursor ends with the process that gave it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from contactsync.errors import DirectoryError
+from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
+from contactsync.ldap.connection.connect import Session
+from contactsync.ldap.lookup import read_values
+from contactsync.ldap.protocol import ber
+from contactsync.ldap.protocol.content_sync import (
+    REFRESH_ONLY,
+    SYNC_DONE,
+    SYNC_REQUEST,
+    SYNC_STATE,
+    State,
+    read_done,
+    read_info,
+    read_state,
+    sync_request,
+)
+from contactsync.ldap.protocol.entry import decode_entry
+from contactsync.ldap.protocol.messages import SEARCH_DONE, SEARCH_ENTRY, Detail, EntryBatch
+from contactsync.ldap.protocol.requests import controls_of, search_op
+from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error
+from contactsync.ldap.query.query import Scope
+from contactsync.ldap.search import SearchRequest
+
+KIND = "content-sync"
+KEY_ATTRIBUTE = "entryUUID"
+_CSN_ATTRIBUTE = "entryCSN"
+_HOLDS_OTHERS = "hasSubordinates"
+
+_NOT_OPENLDAPS = {"nsuniqueid"}
+"""Identities that no entry of a server with a contextCSN has: 389 Directory Server's."""
+
+_OF_A_CONTEXT = (KEY_ATTRIBUTE, "contextCSN", _CSN_ATTRIBUTE, _HOLDS_OTHERS)
+
+_STARTED = "createTimestamp"
+"""slapd makes the entry of its schema when it starts, and says in it when that was, to the second."""
+_STARTED_AT = b" started "
+
+_CSN = r"\d{14}\.\d{6}Z#[0-9a-f]{6}#(?P<sid>[0-9a-f]{3})#[0-9a-f]{6}"
+_ONE_CSN = re.compile(_CSN)
+_COOKIE = re.compile(rf"rid=\d{{3}}(?:,sid=[0-9a-f]{{3}})?,csn=(?P<csns>{_CSN.replace('(?P<sid>', '(?:')}(?:;[^;,]+)*)")
+_UNAVAILABLE_CRITICAL_EXTENSION, _UNWILLING_TO_PERFORM, _REFRESH_REQUIRED = 12, 53, 4096
+_VOID = {
+    _UNAVAILABLE_CRITICAL_EXTENSION: "offers no content synchronization for this base",
+    _UNWILLING_TO_PERFORM: "does not take the cursor",
+    _REFRESH_REQUIRED: "wants everything to be read anew",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """A naming context: its name, its head's identity, and the newest CSN of each of the servers that write to it.
+
+    `started` is when the server was.
+    """
+
+    name: str
+    uuid: bytes
+    csns: dict[str, str]
+    started: bytes
+
+
+class ContentSync:
+    """See contactsync.ldap.changes.base.Changes. `identity` are the attributes that make the key."""
+
+    kind = KIND
+    tells_what = True
+    silent: frozenset[str] = frozenset()
+
+    def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
+        self.cursor: Cursor | None = None
+        self.all_listed = False
+        self._session = session
+        self._request = request
+        self._identity = identity
+        self._context: _Context | None = None
+
+    def obstacle(self, *, quick: bool = False) -> str | None:  # noqa: ARG002 -- it is quick
+        """See Changes."""
+        if SYNC_REQUEST not in self._session.root_dse.supported_controls:
+            return "the server does not offer content synchronization (RFC 4533)"
+        names = [name.lower() for name in self._identity]
+        if next((name for name in names if name not in _NOT_OPENLDAPS), None) != KEY_ATTRIBUTE.lower():
+            return f"the key is not {KEY_ATTRIBUTE}, by which the protocol names entries that are gone"
+        context = self._session.root_dse.naming_context_of(self._request.base)
+        if context is None:
+            return f"the server names no naming context that holds {self._request.base}"
+        schema = self._session.root_dse.subschema
+        started = read_values(self._session.wire, schema, (_STARTED,)).get(_STARTED.lower())
+        if not started:
+            return f"the server does not show this user when it was started ({_STARTED} of {schema})"
+        return self._look_at(context, started[0])
+
+    def _look_at(self, context: str, started: bytes) -> str | None:
+        """Learn how far the naming context is, or why that cannot be told."""
+        found = read_values(self._session.wire, context, _OF_A_CONTEXT)
+        csns = _by_server(_texts(found.get("contextcsn", ())))
+        uuids = found.get(KEY_ATTRIBUTE.lower(), [])
+        if not csns or not all(found.get(name.lower()) for name in _OF_A_CONTEXT):
+            return f"the server shows this user not all of {', '.join(_OF_A_CONTEXT)} of {context}"
+        self._context = _Context(context, uuids[0], csns, started)
+        return None
+
+    def mark(self, before: Cursor | None = None) -> Cursor | None:  # noqa: ARG002 -- a CSN needs no other
+        """See Changes."""
+        if self._context is None:
+            return None
+        csns = ";".join(self._context.csns[server] for server in sorted(self._context.csns))
+        return Cursor(KIND, f"rid=000,csn={csns}".encode(), self._server)
+
+    def since(self, cursor: Cursor) -> Iterator[Changed]:
+        """See Changes."""
+        if self._is_up_to_date(cursor):
+            self._expect_all_told(cursor)
+            self.cursor = cursor
+            return
+        control = controls_of((SYNC_REQUEST, sync_request(REFRESH_ONLY, cursor.value)))
+        request = self._request
+        wire = self._session.wire
+        message_id = wire.send(search_op(request.base, request.scope, request.filter, request.attributes), control)
+        newest: bytes | None = None
+        entries = 0
+        gone = present = False
+        while True:
+            batch = wire.read(message_id, SEARCH_DONE, detailed=True)
+            changed, cookie = self._changed(batch)
+            newest = cookie or newest
+            entries += len(changed.entries)
+            gone, present = gone or bool(changed.gone), present or bool(changed.present)
+            yield changed
+            if batch.result:
+                newest = self._finish(batch.result, entries) or newest
+                break
+        if gone if self.all_listed else present:
+            # One phase may follow the other (RFC 4533, section 3.3.2), but then nobody's absence says anything.
+            raise self._void("named both who is gone and who is there")
+        self._expect_all_told(cursor)
+        # Without a new cookie nothing of what is asked for has changed.
+        self.cursor = self._cursor_of(newest) if newest else cursor
+
+    @property
+    def _server(self) -> bytes:
+        return self._context.uuid + _STARTED_AT + self._context.started if self._context else b""
+
+    def _is_up_to_date(self, cursor: Cursor) -> bool:
+        """Whether nothing at all has changed since; raises CursorVoid for a cursor that cannot be of this server."""
+        now = self._context.csns if self._context else {}
+        if cursor.kind != KIND or cursor.server.partition(_STARTED_AT)[0] != self._server.partition(_STARTED_AT)[0]:
+            raise self._void("holds other data than those that the cursor is of")
+        before = _csns_of(cursor.value)
+        if not before:
+            raise self._void("has never given such a cursor")
+        if not before.keys() <= now.keys() or any(now[server] < before[server] for server in before):
+            raise self._void("is older than the cursor: it may have been restored from a backup")
+        if cursor.server != self._server:
+            raise self._void("was started anew since, and may have forgotten what was deleted just before")
+        return before == now
+
+    def _changed(self, batch: EntryBatch) -> tuple[Changed, bytes | None]:
+        if batch.entries:
+            raise ber.not_ldap("an entry came without the Sync State Control that belongs to it")
+        changed = Changed()
+        newest: bytes | None = None
+        for detail in batch.details:
+            cookie = _sort_in(detail, changed) if detail.tag == SEARCH_ENTRY else _note(detail, changed)
+            newest = cookie or newest
+        return changed, newest
+
+    def _finish(self, result: Result, entries: int) -> bytes | None:
+        if result.code in _VOID:
+            raise self._void(f"{_VOID[result.code]} ({result})")
+        if result.code in LIMITS:
+            raise self._void(f"ended the search after {entries} entries with {result}")
+        if result.code != SUCCESS:
+            raise search_error(
+                result,
+                server=self._session.server,
+                base=self._request.base,
+                search_filter=self._request.filter,
+                entries=entries,
+            )
+        if SYNC_DONE not in result.controls:
+            raise self._void("ended the synchronization without saying how")
+        done = read_done(result.controls[SYNC_DONE])
+        self.all_listed = not done.deletes
+        return done.cookie
+
+    def _expect_all_told(self, cursor: Cursor) -> None:
+        """Raise CursorVoid when there may be changes that the server keeps to itself (see the top of this file)."""
+        before, now = _csns_of(cursor.value), self._context.csns if self._context else {}
+        newest: dict[str, str] = {}
+        for attributes in self._changed_since(min(before.values()), max(now.values())):
+            csns = _by_server(_texts(attributes.get(_CSN_ATTRIBUTE.lower(), ())))
+            if b"TRUE" in attributes.get(_HOLDS_OTHERS.lower(), ()) and _any_newer(csns, before):
+                raise self._void("has changed an entry that holds others, which may have taken them elsewhere")
+            newest |= {server: max(csn, newest.get(server, "")) for server, csn in csns.items()}
+        if _any_newer(newest, now) and _any_newer(newest, self._read_csns()):
+            raise self._void("has entries that are newer than its contextCSN: it may have been ended by force")
+
+    def _changed_since(self, holding: str, any_at_all: str) -> list[dict[str, list[bytes]]]:
+        """The entries that hold others and changed since one CSN, and all those that changed since another."""
+        search_filter = f"(|(&({_HOLDS_OTHERS}=TRUE)({_CSN_ATTRIBUTE}>={holding}))({_CSN_ATTRIBUTE}>={any_at_all}))"
+        context = self._context.name if self._context else self._request.base
+        wire = self._session.wire
+        message_id = wire.send(search_op(context, Scope.SUB, search_filter, (_CSN_ATTRIBUTE, _HOLDS_OTHERS)))
+        found: list[dict[str, list[bytes]]] = []
+        while True:
+            batch = wire.read(message_id, SEARCH_DONE)
+            found += [decode_entry(entry).attributes for entry in batch.entries]
+            if batch.result:
+                if batch.result.code != SUCCESS:
+                    raise self._void(f"does not say what else has changed ({batch.result})")
+                return found
+
+    def _read_csns(self) -> dict[str, str]:
+        """What the server's contextCSN is at this moment."""
+        context = self._context.name if self._context else self._request.base
+        return _by_server(_texts(read_values(self._session.wire, context, ("contextCSN",)).get("contextcsn", ())))
+
+    def _cursor_of(self, cookie: bytes) -> Cursor | None:
+        return Cursor(KIND, cookie, self._server) if _csns_of(cookie) else None
+
+    def _void(self, what: str) -> DirectoryError:
+        return CursorVoid(f"{self._session.server} {what}.", hint="Everything is read instead.")
+
+
+def _sort_in(detail: Detail, changed: Changed) -> bytes | None:
+    """Put an entry where it belongs, and return the cookie that came with it."""
+    value = detail.controls.get(SYNC_STATE)
+    if value is None:
+        raise ber.not_ldap("an entry came without the Sync State Control that belongs to it")
+    state = read_state(value)
+    if state.state is State.DELETE:
+        changed.gone.append(str(UUID(bytes=state.uuid)))
+    elif state.state is State.PRESENT:
+        changed.present.append(str(UUID(bytes=state.uuid)))
+    else:
+        changed.entries.append(detail.op)
+    return state.cookie
+
+
+def _note(detail: Detail, changed: Changed) -> bytes | None:
+    """Note which entries are gone or did not change, and return the cookie that came with it."""
+    info = read_info(detail.op)
+    if info is None:
+        return None
+    (changed.gone if info.deletes else changed.present).extend(str(UUID(bytes=uuid)) for uuid in info.uuids)
+    return info.cookie
+
+
+def _csns_of(cookie: bytes) -> dict[str, str]:
+    """The CSN of each server in a cookie; empty when it is not one that slapd makes."""
+    whole = _COOKIE.fullmatch(cookie.decode("ascii", "replace"))
+    if whole is None:
+        return {}
+    csns = whole["csns"].split(";")
+    found = _by_server(csns)
+    return found if len(found) == len(csns) else {}
+
+
+def _texts(values: Iterable[bytes]) -> Iterator[str]:
+    return (value.decode("ascii", "replace") for value in values)
+
+
+def _any_newer(csns: dict[str, str], than: dict[str, str]) -> bool:
+    return any(csn > than.get(server, "") for server, csn in csns.items())
+
+
+def _by_server(csns: Iterator[str] | Sequence[str]) -> dict[str, str]:
+    """Well-formed CSNs by the id of the server that they are of; within one id they sort by their age as text."""
+    matches = (_ONE_CSN.fullmatch(csn) for csn in csns)
+    return {match["sid"]: match[0] for match in matches if match}

@@ -1,0 +1,154 @@
+"""Opens a connection to the first server that can be used, protects it, binds and asks what the server can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import ldap3
+import structlog
+
+from contactsync.errors import (
+    CertificateRefused,
+    DefinitionError,
+    DirectoryError,
+    ProtocolViolation,
+    ServerBusy,
+    ServerNotFound,
+    ServerTimeout,
+    ServerUnavailable,
+)
+from contactsync.ldap.connection.bind import check_logon, log_on
+from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.failover import Outages
+from contactsync.ldap.connection.open import Target, close, open_protected, targets_of
+from contactsync.ldap.connection.options import ConnectOptions, check_protection
+from contactsync.ldap.connection.tls import client_expiry, expiry_of
+from contactsync.ldap.connection.transport import Wire
+from contactsync.ldap.query.query import ServerAddress
+from contactsync.ldap.rootdse import RootDse, read_root_dse
+from contactsync.model import Auth
+
+_log = structlog.get_logger()
+
+_NEXT_SERVER_MAY_DO = (
+    CertificateRefused,
+    ProtocolViolation,
+    ServerBusy,
+    ServerNotFound,
+    ServerTimeout,
+    ServerUnavailable,
+)
+"""What says nothing about the other servers. A refused password is not offered to them: accounts get locked."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A bound connection. `server` is for people and for ldapsearch: `ldaps://dc1.example.com:636`.
+
+    `certificate_expires_at` is None without TLS and where the certificate is not checked. `skipped_servers` come
+    before this one in the list and could not be used, now or in the last minutes.
+    """
+
+    server: str
+    root_dse: RootDse
+    connection: ldap3.Connection
+    wire: Wire
+    user: str | None
+    starttls: bool
+    certificate_expires_at: datetime | None = None
+    certificate_unchecked: bool = False
+    client_certificate_expires_at: datetime | None = None
+    skipped_servers: tuple[str, ...] = ()
+    auth: Auth = Auth.SIMPLE
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether nobody in particular asks."""
+        return self.auth is Auth.SIMPLE and not self.user
+
+
+Connect = Callable[[ConnectOptions, Deadline], AbstractContextManager[Session]]
+"""How a run gets its session: `connect`, or something that may have one already."""
+
+
+@contextmanager
+def connect(options: ConnectOptions, deadline: Deadline, outages: Outages | None = None) -> Iterator[Session]:
+    """A session with the first server that can be used; its socket is closed afterwards in every case.
+
+    `outages` says which servers are tried last, and learns which could not be used, or failed in the block. Raises
+    DirectoryError: the one of a single server, or one that says of each server why it could not be used. A refused user
+    or password ends the search for a server. DefinitionError when the options contradict each other.
+    """
+    if not options.servers:
+        raise DefinitionError("There is no server to connect to.", hint="Name one in the query.")
+    check_logon(options)
+    check_protection(options.servers, auth=options.auth, user=options.user, tls=options.tls, trust=options.trust)
+    outages = outages or Outages()
+    server, session = _first_session(options, deadline, outages)
+    try:
+        yield session
+    except _NEXT_SERVER_MAY_DO:
+        outages.add(server)
+        raise
+    finally:
+        close(session.connection)
+
+
+def _first_session(options: ConnectOptions, deadline: Deadline, outages: Outages) -> tuple[ServerAddress, Session]:
+    failures: list[tuple[str, DirectoryError]] = []
+    for server in outages.in_order(options.servers):
+        try:
+            session = _any_address(server, options, deadline)
+        except _NEXT_SERVER_MAY_DO as error:
+            outages.add(server)
+            failures.append((server.netloc, error))
+            if len(options.servers) > 1:
+                _log.warning("server.skipped", server=server.netloc, error_code=error.code, error=error.message)
+        else:
+            outages.discard(server)
+            before = options.servers[: options.servers.index(server)]
+            return server, replace(session, skipped_servers=tuple(each.netloc for each in before))
+    raise _no_server(failures)
+
+
+def _no_server(failures: list[tuple[str, DirectoryError]]) -> DirectoryError:
+    """One error for all; worth another attempt if one of them is."""
+    foremost = next((error for _, error in failures if error.retryable), failures[0][1])
+    if len(failures) == 1:
+        return foremost
+    said = "; ".join(f"{server}: {error.message.rstrip('.')}" for server, error in failures)
+    return type(foremost)(f"None of {len(failures)} servers can be used. {said}.", hint=foremost.hint)
+
+
+def _any_address(server: ServerAddress, options: ConnectOptions, deadline: Deadline) -> Session:
+    failure: DirectoryError = ServerNotFound(f"The name {server.host} has no address.")
+    for target in targets_of(server, options):
+        try:
+            return _session(target, options, deadline)
+        except (ServerUnavailable, ServerTimeout) as error:
+            failure = error
+    raise failure
+
+
+def _session(target: Target, options: ConnectOptions, deadline: Deadline) -> Session:
+    connection, wire = open_protected(target, options, deadline)
+    with ExitStack() as on_failure:
+        on_failure.callback(close, connection)
+        log_on(wire, options)
+        root_dse = read_root_dse(wire)
+        on_failure.pop_all()
+    return Session(
+        target.url,
+        root_dse,
+        connection,
+        wire,
+        options.user,
+        target.starttls,
+        certificate_expires_at=expiry_of(connection.socket),
+        certificate_unchecked=target.protected and not options.trust.verify,
+        auth=options.auth,
+        client_certificate_expires_at=client_expiry(options.trust) if target.protected else None,
+    )

@@ -1,0 +1,211 @@
+"""TLS for ldap3's connections, checked by Python's own ssl module, and what its failures mean."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ldap3
+import structlog
+
+from contactsync.errors import (
+    AccessRefused,
+    CertificateRefused,
+    DefinitionError,
+    DirectoryError,
+    ProtocolViolation,
+    ServerTimeout,
+    ServerUnavailable,
+)
+from contactsync.ldap.connection.options import TlsOptions
+
+_log = structlog.get_logger()
+
+_OTHER_NAME = {62, 64}
+_EXPIRED = 10
+_NOT_YET_VALID = 9
+_SELF_SIGNED = 18
+_UNKNOWN_ISSUER = {2, 19, 20, 21}
+"""X509_V_ERR_* of OpenSSL's x509_vfy.h: SSLCertVerificationError.verify_code."""
+
+
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+_ALERTS_ABOUT_OURS = (
+    "ALERT_CERTIFICATE_REQUIRED",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_REVOKED",
+    "ALERT_CERTIFICATE_EXPIRED",
+    "ALERT_CERTIFICATE_UNKNOWN",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_ACCESS_DENIED",
+)
+"""RFC 8446, section 6.2, as OpenSSL's reasons name them: SSLV3_ALERT_BAD_CERTIFICATE."""
+
+
+class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
+    """Wraps a connection's socket by an SSLContext that checks the server's own name, IP addresses included.
+
+    ldap3 checks no certificate unless told to, and its own matcher for Python 3.12 and later knows no IP addresses.
+    It also loses the error of a failed handshake but for its text: `failure` keeps it.
+    """
+
+    def __init__(self, host: str, options: TlsOptions) -> None:
+        super().__init__(validate=ssl.CERT_REQUIRED if options.verify else ssl.CERT_NONE)
+        self.failure: OSError | ValueError | None = None
+        self._host = host
+        self._context = _context(options)
+
+    def wrap_socket(self, connection: Any, do_handshake: bool = True) -> ssl.SSLSocket:  # noqa: ARG002, FBT001, FBT002 -- ldap3's
+        """Put TLS on the connection; ldap3 calls this for LDAPS, we for StartTLS. The handshake is always done."""
+        try:
+            wrapped = self._context.wrap_socket(connection.socket, server_hostname=self._host)
+        except (OSError, ValueError) as error:
+            self.failure = error
+            raise
+        connection.socket = wrapped
+        return wrapped
+
+
+def _context(options: TlsOptions) -> ssl.SSLContext:
+    context = _trusting(options.ca_file, options.ca_pem)
+    context.minimum_version = _VERSIONS[options.minimum or "1.2"]
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.client_cert:
+        _show(context, options.client_cert, options.client_key)
+    return context
+
+
+def _trusting(ca_file: str | None, ca_pem: str | None) -> ssl.SSLContext:
+    if ca_file is not None:
+        _check_file(ca_file, "tls_ca_file", "--ca-file")
+    try:
+        return ssl.create_default_context(cafile=ca_file, cadata=ca_pem)
+    except (OSError, ValueError) as error:
+        if ca_pem is not None:
+            raise DefinitionError(
+                f"`tls_ca_pem` holds no certificates: {error}.", hint="It takes certificates in PEM form (--ca-pem)."
+            ) from error
+        raise DefinitionError(
+            f"{ca_file!r} holds no certificates: {error}.",
+            hint="`tls_ca_file` (--ca-file) takes a readable file of certificates in PEM form.",
+        ) from error
+
+
+def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
+    """Have our certificate shown to a server that asks for it."""
+    _check_file(certificate, "tls_client_cert", "--client-cert")
+    if key is not None:
+        _check_file(key, "tls_client_key", "--client-key")
+
+    def no_password() -> str:  # without this OpenSSL asks for one in the terminal
+        message = "its key is encrypted"
+        raise ValueError(message)
+
+    try:
+        if is_exposed(key or certificate):
+            _log.warning("secret.exposed", path=key or certificate)
+        context.load_cert_chain(certificate, key, no_password)
+    except (OSError, ValueError) as error:
+        raise DefinitionError(
+            f"The client certificate {certificate!r} cannot be used with its private key: {error}.",
+            hint="`tls_client_cert` (--client-cert) and `tls_client_key` (--client-key) take readable PEM files that"
+            " belong together; the key must not be encrypted.",
+        ) from None
+
+
+def is_exposed(path: str) -> bool:
+    """Whether others than its owner and its group may read or change a file; raises OSError."""
+    return bool(Path(path).stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
+
+
+def client_expiry(options: TlsOptions) -> datetime | None:
+    """When the certificate that we show expires; None without one, or when its file has gone since."""
+    if not options.client_cert:
+        return None
+    from cryptography import x509  # noqa: PLC0415 -- eight megabytes, which only some connections need
+
+    try:
+        octets = Path(options.client_cert).read_bytes()
+        return x509.load_pem_x509_certificates(octets)[0].not_valid_after_utc
+    except (OSError, ValueError):
+        return None
+
+
+def _check_file(path: str, column: str, option: str) -> None:
+    if not Path(path).is_file():
+        raise DefinitionError(f"There is no file {path!r}.", hint=f"Correct `{column}` ({option}).")
+
+
+def check_authorities(pem: str) -> None:
+    """Raise DefinitionError when this text holds no certificates."""
+    _trusting(None, pem)
+
+
+def expiry_of(connected: socket.socket) -> datetime | None:
+    """When the server's certificate expires; None without TLS, and for one that was not checked."""
+    certificate = connected.getpeercert() if isinstance(connected, ssl.SSLSocket) else None
+    # Python tells nothing of a certificate that it was not to check.
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC) if certificate else None
+
+
+def handshake_error(failure: Exception, server: str, *, seconds: float) -> DirectoryError:
+    """The error for a TLS handshake that ended with `failure` or took longer than so many seconds."""
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return _certificate_error(failure, server)
+    if isinstance(failure, TimeoutError):
+        return ServerTimeout(f"{server} did not finish the TLS handshake within {seconds:g} seconds.")
+    refused = our_certificate_refused(failure, server)
+    if refused:
+        return refused
+    if isinstance(failure, ssl.SSLError) and not isinstance(failure, ssl.SSLEOFError):
+        return ProtocolViolation(
+            f"{server} and this machine could not agree on TLS: {failure.reason or failure}.",
+            hint="Check that this port speaks TLS (LDAPS is usually on 636), in a version that is new enough.",
+        )
+    return ServerUnavailable(f"{server} broke off the TLS handshake: {failure}.")
+
+
+def our_certificate_refused(failure: Exception, server: str) -> AccessRefused | None:
+    """The error for an alert about our own certificate; None for anything else.
+
+    With TLS 1.3 it comes when we believe that the handshake is over (RFC 8446, section 4.4.2.4 and appendix E.1.2).
+    """
+    reason = str(getattr(failure, "reason", None) or "")
+    if not isinstance(failure, ssl.SSLError) or not any(alert in reason for alert in _ALERTS_ABOUT_OURS):
+        return None
+    said = reason.partition("ALERT_")[2].replace("_", " ").lower()
+    return AccessRefused(
+        f"{server} does not let us in with the certificate that we show, or without one: {said}.",
+        hint="Set `tls_client_cert` (--client-cert) to one of an authority that the directory trusts.",
+    )
+
+
+def _certificate_error(failure: ssl.SSLCertVerificationError, server: str) -> CertificateRefused:
+    code, said = failure.verify_code, failure.verify_message.rstrip(".")
+    trust = "Put the certificate of the authority that issued it into a file and name it in `tls_ca_file` (--ca-file)."
+    why, hint = f"does not hold: {said}", trust
+    if code in _OTHER_NAME:
+        why, hint = f"is made out to another name: {said}", "Use the name that is in the certificate as the server."
+    elif code == _EXPIRED:
+        why, hint = "has expired", "Ask the directory's administrator to renew it."
+    elif code == _NOT_YET_VALID:
+        why, hint = "is not valid yet", "Check the clocks of both machines."
+    elif code == _SELF_SIGNED:
+        why = "is self-signed and not one that is trusted here"
+    elif code in _UNKNOWN_ISSUER:
+        why = f"comes from an issuer that is not trusted here: {said}"
+    refused = CertificateRefused(
+        f"The certificate of {server} {why}.",
+        hint=f"{hint} `tls_verify` false (--no-tls-verify) skips the check and with it all protection of the password.",
+    )
+    refused.unknown_issuer = code in {_SELF_SIGNED, *_UNKNOWN_ISSUER}
+    return refused

@@ -1,0 +1,177 @@
+"""LDAPResult (RFC 4511, section 4.1.9): how it is read, and which of our errors a result code is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ldap3.core.results import RESULT_CODES
+
+from contactsync.errors import (
+    AccessRefused,
+    BaseNotFound,
+    CredentialsRefused,
+    DirectoryError,
+    FilterRefused,
+    IncompleteSnapshot,
+    ServerBusy,
+    ServerUnavailable,
+)
+from contactsync.ldap.protocol import ber
+from contactsync.ldap.query.text import shown
+
+SUCCESS, OPERATIONS_ERROR, NO_SUCH_OBJECT, INVALID_DN_SYNTAX, INVALID_CREDENTIALS, INSUFFICIENT_ACCESS = (
+    0,
+    1,
+    32,
+    34,
+    49,
+    50,
+)
+STRONGER_AUTH_REQUIRED, SASL_IN_PROGRESS = 8, 14
+LIMITS = frozenset({3, 4, 11})
+"""timeLimitExceeded, sizeLimitExceeded and adminLimitExceeded: what came is good, and more was there."""
+_FILTER = {17, 18, 21}
+_BAD_USER = {19, 32, 34, 48, INVALID_CREDENTIALS, 53}
+"""What servers answer to a bind whose user or password is wrong, locked, expired or in a form they do not take."""
+
+_REFERRAL = 0xA3
+_VALUES = {0x8B, 0x87}
+"""responseValue (section 4.12) and serverSaslCreds (section 4.2.2)."""
+_LONGEST_TEXT = 300
+"""Characters of a server's own words that are shown: enough for Active Directory's, little enough for one line."""
+_WIDEST_LETTER = 4
+"""Octets of UTF-8."""
+_MOST_REFERRALS = 10
+"""Shown of those that come with a result; none is followed."""
+
+TLS_HINT = "Set tls to `starttls` or `ldaps`: this server does not take a password over a plain connection."
+_COMMON: dict[int, tuple[type[DirectoryError], str]] = {
+    7: (AccessRefused, "The server allows no simple bind; its administrator has to."),
+    STRONGER_AUTH_REQUIRED: (AccessRefused, TLS_HINT),
+    10: (AccessRefused, "Name that server in the query: credentials are never sent to a host that a referral names."),
+    13: (AccessRefused, TLS_HINT),
+    INVALID_CREDENTIALS: (CredentialsRefused, "Check the user and the password."),
+    INSUFFICIENT_ACCESS: (AccessRefused, "Ask the directory's administrator for the right to read the base."),
+    51: (ServerBusy, ""),
+    52: (ServerUnavailable, ""),
+}
+
+_ACTIVE_DIRECTORY_DATA = re.compile(r"\bdata ([0-9a-f]{3,4}),")
+"""Active Directory answers every refused bind with code 49; only this number in its text says why."""
+_ACTIVE_DIRECTORY_REASONS = {
+    "525": "there is no such user",
+    "52e": "the password is wrong",
+    "530": "the user may not log on at this time",
+    "531": "the user may not log on from here",
+    "532": "the password has expired",
+    "533": "the account is disabled",
+    "701": "the account has expired",
+    "773": "the password must be changed before the first log-on",
+    "775": "the account is locked",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the server said at the end of an operation, and the values of the controls that came with it.
+
+    `value` is the responseValue of an extended operation (RFC 4511, section 4.12), or what a bind by SASL goes on with.
+    """
+
+    code: int
+    matched_dn: str = ""
+    diagnostic: str = ""
+    referrals: tuple[str, ...] = ()
+    controls: Mapping[str, bytes] = field(default_factory=dict)
+    value: bytes = b""
+
+    def __str__(self) -> str:
+        said = f': "{self.diagnostic}"' if self.diagnostic else ""
+        referred = f", which refers to {' '.join(self.referrals)}" if self.referrals else ""
+        return f"{RESULT_CODES.get(self.code, 'an unknown result')} ({self.code}){said}{referred}"
+
+
+def parse_result(op: bytes, controls: Mapping[str, bytes] | None = None) -> Result:
+    """The LDAPResult that starts the contents of `op`, with the message's controls; raises ProtocolViolation."""
+    outer = ber.element_at(op, 0, len(op))
+    parts = ber.elements(op, outer.start, outer.stop)
+    if [part.tag for part in parts[:3]] != [ber.ENUMERATED, ber.OCTET_STRING, ber.OCTET_STRING]:
+        raise ber.not_ldap("an operation ends without a result")
+    matched_dn, diagnostic = (op[part.start : part.stop] for part in parts[1:3])
+    return Result(
+        code=ber.number_in(op, parts[0]),
+        matched_dn=_text(matched_dn),
+        diagnostic=_text(diagnostic),
+        referrals=tuple(
+            _text(op[uri.start : uri.stop])
+            for part in parts[3:]
+            if part.tag == _REFERRAL
+            for uri in ber.elements(op, part.start, part.stop)
+        )[:_MOST_REFERRALS],
+        controls=controls or {},
+        value=next((op[part.start : part.stop] for part in parts[3:] if part.tag in _VALUES), b""),
+    )
+
+
+def read_controls(octets: bytes) -> dict[str, bytes]:
+    """The controlValue by controlType (RFC 4511, section 4.1.11); raises ProtocolViolation."""
+    found = {}
+    for control in ber.elements(octets, 0, len(octets)):
+        parts = [part for part in ber.elements(octets, control.start, control.stop) if part.tag == ber.OCTET_STRING]
+        if not parts:
+            raise ber.not_ldap("a control has no type")
+        kind, *values = (octets[part.start : part.stop] for part in parts)
+        found[kind.decode("utf-8", "replace")] = values[0] if values else b""
+    return found
+
+
+def search_error(
+    result: Result, *, server: str, base: str, search_filter: str, entries: int, anonymous: bool = False
+) -> DirectoryError:
+    """The error for a search that did not end with success; `entries` had come until then."""
+    if result.code in LIMITS:
+        return IncompleteSnapshot(
+            f"{server} ended the search after {entries} entries with {result}.",
+            hint="Nothing was changed. Ask the directory's administrator to raise the limits of this user.",
+        )
+    if result.code in {NO_SUCH_OBJECT, INVALID_DN_SYNTAX}:
+        nearest = f" The nearest entry that exists is {result.matched_dn!r}." if result.matched_dn else ""
+        return BaseNotFound(
+            f"{server} knows no search base {base!r}: {result}.{nearest}",
+            hint="Check the base; a server says the same to a user who may not read it.",
+        )
+    if result.code in _FILTER:
+        return FilterRefused(f"{server} refused the filter {shown(search_filter)}: {result}.", hint="Check the filter.")
+    if result.code == OPERATIONS_ERROR and anonymous:
+        return AccessRefused(f"{server} refused an anonymous search: {result}.", hint="Name a user in the definition.")
+    kind, hint = _COMMON.get(result.code, (IncompleteSnapshot, "Nothing was changed."))
+    return kind(f"{server} ended the search after {entries} entries with {result}.", hint=hint)
+
+
+def bind_error(result: Result, *, server: str, user: str | None) -> DirectoryError:
+    """The error for a bind (RFC 4511, section 4.2) that did not end with success."""
+    who = f"the user {user!r}" if user else "an anonymous bind"
+    data = _ACTIVE_DIRECTORY_DATA.search(result.diagnostic)
+    if result.code == INVALID_CREDENTIALS and data:
+        reason = _ACTIVE_DIRECTORY_REASONS.get(data[1], f"Active Directory's reason is {data[1]}")
+        return CredentialsRefused(
+            f"{server} refused {who}: {reason}.",
+            hint="Correct it in the directory or in the definition, then have it run once by hand.",
+            data=data[1],
+        )
+    if result.code in _BAD_USER:
+        return CredentialsRefused(
+            f"{server} refused {who}: {result}.",
+            hint="Check the user and the password, and that the user has a form that this server takes"
+            r" (a DN everywhere; DOMAIN\user and user@domain at Active Directory).",
+        )
+    kind, hint = _COMMON.get(result.code, (DirectoryError, ""))
+    return kind(f"{server} refused {who}: {result}.", hint=hint)
+
+
+def _text(raw: bytes) -> str:
+    """A server's words, fit for one line of a log."""
+    text = raw[: _LONGEST_TEXT * _WIDEST_LETTER].decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:_LONGEST_TEXT]

@@ -1,0 +1,84 @@
+r"""The syntax of search filters (RFC 4515), checked before anything is sent.
+
+ldap3 builds filters by recursion and takes `(=x)` or `(a=\zz)` without a word; what passes here, it can build.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from contactsync.errors import QueryError
+from contactsync.ldap.query.text import refuse_control_characters, shown
+
+MAX_DEPTH = 50
+"""ldap3 and pyasn1 recurse into a filter, several frames for each level; Python allows 1,000."""
+
+_NAME = r"(?:[A-Za-z][A-Za-z0-9-]*+|[0-9]++(?:\.[0-9]++)++)"
+ATTRIBUTE = rf"{_NAME}(?:;[A-Za-z0-9-]++)*+"
+"""An attribute description (RFC 4512, section 2.5): a name or an OID, with options."""
+
+_VALUE = r"(?:[^()*\\]|\\[0-9A-Fa-f]{2})"
+_ITEM = re.compile(
+    rf"""\(\s*+(?:
+        {ATTRIBUTE}\s*+[~<>]=  {_VALUE}*+
+      | {ATTRIBUTE}\s*+(?::[Dd][Nn])?(?::(?![Dd][Nn]:){_NAME})?:=  {_VALUE}*+
+      | (?::[Dd][Nn])?:(?![Dd][Nn]:){_NAME}:=  {_VALUE}*+
+      | {ATTRIBUTE}\s*+=  \*?(?:{_VALUE}++\*)*+{_VALUE}*+
+    )\)\s*+""",
+    re.VERBOSE | re.ASCII,
+)
+# The quantifiers are possessive (`*+`): a text that does not match is found out in one pass.
+_OPEN = re.compile(r"\(\s*+([&|!])\s*+", re.ASCII)
+_CLOSE = re.compile(r"\)\s*+", re.ASCII)
+
+
+@dataclass(slots=True)
+class _Level:
+    """One `(&`, `(|` or `(!` that is still open, and how many filters it holds so far."""
+
+    operator: str
+    filters: int = 0
+
+
+def check_filter(text: str) -> str:
+    """The filter, in parentheses if it had none; QueryError says where it stops making sense.
+
+    Only the syntax is checked: which attributes exist, the server knows.
+    """
+    text = refuse_control_characters(text.strip())
+    text = text if text.startswith("(") else f"({text})"
+    position, levels = 0, [_Level("")]
+    while position < len(text) and (position == 0 or len(levels) > 1):
+        position = _step(text, position, levels)
+    if len(levels) > 1:
+        raise QueryError(f"The filter {shown(text)} lacks a closing parenthesis.")
+    if position < len(text):
+        raise QueryError(f"The filter goes on after its end: {shown(text[position:])}.")
+    return text
+
+
+def _step(text: str, position: int, levels: list[_Level]) -> int:
+    """Take the next token, an item or an opening or closing parenthesis; return the position after it."""
+    if match := _OPEN.match(text, position):
+        levels[-1].filters += 1
+        levels.append(_Level(match[1]))
+        if len(levels) > MAX_DEPTH + 1:
+            raise QueryError(f"The filter is nested more than {MAX_DEPTH} levels deep.")
+    elif match := _ITEM.match(text, position):
+        levels[-1].filters += 1
+    elif match := _CLOSE.match(text, position):
+        _close(levels.pop())
+    else:
+        raise QueryError(
+            f"The filter is not understood at {shown(text[position:])}; "
+            r"a backslash, an asterisk and parentheses in a value are written \5c, \2a, \28 and \29."
+        )
+    return match.end()
+
+
+def _close(level: _Level) -> None:
+    if level.filters == 0:
+        raise QueryError(f'"({level.operator})" in the filter holds nothing.')
+    if level.operator == "!" and level.filters > 1:
+        raise QueryError('"(!" in the filter holds more than one filter.')

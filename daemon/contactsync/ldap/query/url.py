@@ -1,0 +1,163 @@
+"""One LDAP URL (RFC 4516) or ADSI path, taken apart and put together again.
+
+Both look alike, and people give either in any case of letters, so one reading serves both:
+
+- Percent sequences are decoded, as in a URL. A percent sign that no two hexadecimal digits follow, as it may stand
+  in an ADSI path, is itself.
+- What comes before the first slash are servers, several with spaces or commas between them, unless it has an equals
+  sign: then the path is without a server (`LDAP://OU=Users,DC=example`), or its servers end at a comma
+  (`LDAP://,OU=Users,DC=example`).
+- A question mark always ends the name; one in the name is written %3F.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote
+
+from contactsync.errors import QueryError
+from contactsync.ldap.query.address import GLOBAL_CATALOGUE_PORT, ServerAddress, parse_address
+from contactsync.ldap.query.filter import ATTRIBUTE, check_filter
+from contactsync.ldap.query.text import refuse_control_characters, shown
+from contactsync.ldap.query.typed_dn import normalise_dn
+
+
+class Scope(StrEnum):
+    """How far below the base a search reaches, in the words of RFC 4516."""
+
+    BASE = "base"
+    ONE = "one"
+    SUB = "sub"
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPath:
+    """What an LDAP URL says besides the servers; None and () where it says nothing."""
+
+    base: str | None = None
+    attributes: tuple[str, ...] = ()
+    scope: Scope | None = None
+    filter: str | None = None
+    extensions: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The part of a URL from the slash on, or nothing when there is nothing to say."""
+        parts = [
+            _encode(self.base or ""),
+            ",".join(self.attributes),
+            self.scope or "",
+            _encode(self.filter or ""),
+            ",".join(_encode(extension, _SAFE_IN_EXTENSION) for extension in self.extensions),
+        ]
+        text = "?".join(parts).rstrip("?")
+        return f"/{text}" if text else ""
+
+
+_SAFE = "!$&'()*+,;=@"
+"""Not encoded, of RFC 3986's reserved characters. Without the colon and the slash no second URL can seem to begin."""
+_SAFE_IN_EXTENSION = _SAFE.replace(",", "")
+
+_SLASH_BETWEEN_PARTS = re.compile(r"(?<!\\)/ *[A-Za-z][A-Za-z0-9-]* *=")
+_EXTENSION = re.compile(r"(?P<critical>!?)[A-Za-z0-9][A-Za-z0-9.-]*(?:=.*)?", re.DOTALL)
+
+
+def parse_url(scheme: str, rest: str) -> tuple[tuple[ServerAddress, ...], UrlPath]:
+    """Read what follows `ldap://`, `ldaps://` or `gc://`; QueryError says which part is not understood."""
+    head, path = _split_servers(rest)
+    servers = parse_servers(_decode(head), scheme)
+    if scheme == "gc" and not servers:
+        raise QueryError("A GC:// path needs a server.")
+    return servers, _parse_path(path)
+
+
+def parse_servers(text: str, scheme: str = "ldap") -> tuple[ServerAddress, ...]:
+    """Read addresses with spaces or commas between them. A GC: server is asked at the global catalogue's port."""
+    port = GLOBAL_CATALOGUE_PORT if scheme == "gc" else None
+    words = re.split(r"[\s,]+", text)
+    return unique(parse_address(word, ldaps=scheme == "ldaps", default_port=port) for word in words if word)
+
+
+def unique(servers: Iterable[ServerAddress]) -> tuple[ServerAddress, ...]:
+    """The servers in their order, each once."""
+    return tuple(dict.fromkeys(servers))
+
+
+def format_url(server: ServerAddress | None, path: UrlPath) -> str:
+    """A URL as RFC 4516 has it; without a server when there is none."""
+    if server is None:
+        return f"ldap://{path}"
+    port = "" if server.port is None else f":{server.port}"
+    return f"{'ldaps' if server.ldaps else 'ldap'}://{server.bracketed_host}{port}{path}"
+
+
+def _split_servers(rest: str) -> tuple[str, str]:
+    head = re.split(r"[/?]", rest, maxsplit=1)[0]
+    if "=" not in head:
+        return head, rest[len(head) :].removeprefix("/")
+    name_starts = head.rfind(",", 0, head.index("=")) + 1
+    return rest[:name_starts], rest[name_starts:]
+
+
+def _parse_path(path: str) -> UrlPath:
+    parts = path.split("?")
+    if len(parts) > 5:  # noqa: PLR2004  # dn?attributes?scope?filter?extensions
+        raise QueryError("There are more than four question marks; one in a name or a value is written %3F.")
+    base, attributes, scope, search_filter, extensions = parts + [""] * (5 - len(parts))
+    return UrlPath(
+        base=_parse_base(base),
+        attributes=_parse_attributes(_decode(attributes)),
+        scope=_parse_scope(_decode(scope)),
+        filter=check_filter(_decode(search_filter)) if search_filter.strip() else None,
+        extensions=_parse_extensions(extensions),
+    )
+
+
+def _parse_base(text: str) -> str | None:
+    if _SLASH_BETWEEN_PARTS.search(text):
+        raise QueryError(
+            rf"{shown(text)} has slashes between its parts; write commas (a slash in a name is \/ or %2F)."
+        )
+    base = _decode(text).strip(" ")
+    return normalise_dn(base) if base else None
+
+
+def _parse_attributes(text: str) -> tuple[str, ...]:
+    attributes = tuple(part.strip() for part in text.split(",")) if text.strip() else ()
+    for attribute in attributes:
+        if attribute not in {"*", "+"} and not re.fullmatch(ATTRIBUTE, attribute):
+            raise QueryError(f"{shown(attribute)} is not the name of an attribute.")
+    return attributes
+
+
+def _parse_scope(text: str) -> Scope | None:
+    word = text.strip().lower()
+    if word not in {"", *Scope}:
+        raise QueryError(f"{shown(text)} is not a scope; scopes are base, one and sub.")
+    return Scope(word) if word else None
+
+
+def _parse_extensions(text: str) -> tuple[str, ...]:
+    extensions = tuple(_decode(part).strip() for part in text.split(",")) if text.strip() else ()
+    for extension in extensions:
+        match = _EXTENSION.fullmatch(extension)
+        if match is None:
+            raise QueryError(f"{shown(extension)} is not an extension of an LDAP URL.")
+        if match["critical"]:
+            raise QueryError(f'The extension {shown(extension)} is critical ("!") and not known here.')
+    return extensions
+
+
+def _decode(text: str) -> str:
+    """Percent-decode the well-formed sequences, as UTF-8."""
+    octets = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes.fromhex(match[1].decode("ascii")), text.encode("utf-8"))
+    try:
+        return refuse_control_characters(octets.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise QueryError(f"The percent sequences in {shown(text)} are not UTF-8.") from None
+
+
+def _encode(text: str, safe: str = _SAFE) -> str:
+    return quote(text, safe=safe)

@@ -1,0 +1,318 @@
+"""The daemon: everything is built here, in the order in which it is needed, and ended in reverse."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from contactsync.api.app import create_app
+from contactsync.api.context import ApiContext
+from contactsync.api.events import EventHub
+from contactsync.api.schemas import Reloaded
+from contactsync.bootstrap import build_runner, revive_database, run_options
+from contactsync.control.server import ControlServer
+from contactsync.dispatch.dispatcher import Dispatcher
+from contactsync.dispatch.live import LiveFolders
+from contactsync.dispatch.scheduler import Schedule
+from contactsync.errors import AlreadyRunning, ContactsyncError, DatabaseError, DefinitionLocked, SettingsError
+from contactsync.ldap.connection.cache import SessionCache
+from contactsync.metrics.exporter import DaemonSnapshot, Metrics
+from contactsync.metrics.snapshot import SnapshotReader
+from contactsync.model import RunReport, Trigger
+from contactsync.service.systemd import FolderHealth, Part, ServiceManager, status_line, troubles
+from contactsync.settings.reload import differing, with_live
+from contactsync.store.health import count_by_state
+from contactsync.store.notifications import Callbacks, DefinitionWatch
+from contactsync.store.pool import Pool, connection_of
+from contactsync.store.record.runs import forget_old, interrupt_abandoned
+from contactsync.sync.observer import ObserverGroup
+
+if TYPE_CHECKING:
+    from contactsync.settings import Settings
+
+log = structlog.get_logger()
+
+Reread = Callable[[], "Settings"]
+"""Reads the settings as at the start; raises SettingsError."""
+
+HOUSEKEEPING_SECONDS = 3600
+STATUS_SECONDS = 2
+"""How old the folders' states in the status line may be, unless there are so many that to count them takes long."""
+STATUS_SHARE = 0.01
+"""The most of the time that is spent on counting them."""
+
+SCHEDULE_SECONDS = 60
+CONTROL_SECONDS = 60
+WATCH_SECONDS = 900
+WORKER_SECONDS = 900
+"""How long the scheduler, the control socket's loop, the watch and a run past its deadline may owe a sign of progress.
+
+The last two wait for PostgreSQL, whose locks others may hold for a while.
+"""
+
+
+class Daemon:
+    """The long-running process: follows the definitions and runs them until it is told to stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        conninfo: str,
+        pool: Pool,
+        *,
+        listening: socket.socket,
+        reread: Reread,
+        manager: ServiceManager,
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._reread = reread
+        self._manager = manager
+        self._reloading = threading.Lock()
+        self._started_at = datetime.now(UTC)
+        self._hub = EventHub()
+        self.metrics = Metrics(self._measure)
+        # No more can be of use than runs go on at once.
+        self._sessions = SessionCache(per_server=settings.scheduler.per_server, most=settings.scheduler.workers)
+        observers = ObserverGroup((self._hub, self.metrics))
+        self._runner = build_runner(settings, pool, observers, self._sessions.connect)
+        self._dispatcher = Dispatcher(
+            self._work,
+            self._server_of,
+            workers=settings.scheduler.workers,
+            per_server=settings.scheduler.per_server,
+        )
+        self._schedule = Schedule(pool, self._dispatcher, self._follow_live)
+        runner = self._runner
+        self._live = LiveFolders(
+            runner.listening, self._dispatcher.request, lambda: runner.options.map_limits, runner.kept_cursor
+        )
+        self._watch = DefinitionWatch(
+            conninfo,
+            Callbacks(
+                on_edit=self._follow,
+                on_request=self._schedule.requested,
+                on_rescan=self._rescan,
+                on_tick=self._tick,
+                on_lost=self._revive,
+            ),
+            rescan_seconds=settings.scheduler.rescan_seconds,
+        )
+        self._gauge = SnapshotReader(
+            pool=pool,
+            schedule=self._schedule,
+            dispatcher=self._dispatcher,
+            watch=self._watch,
+            live=self._live,
+            workers=settings.scheduler.workers,
+        )
+        self._control = ControlServer(create_app(self._controls()), self._hub, listening)
+        self._housekeeping_due = 0.0
+        self._status_due = 0.0
+        self._health: list[FolderHealth] = []
+
+    def start(self) -> None:
+        """Mark what a killed process left behind, then follow the definitions. Raises DatabaseError."""
+        with connection_of(self._pool) as connection:
+            for run_id, definition in interrupt_abandoned(connection):
+                log.warning("run.interrupted", folder=definition, run=run_id)
+        self._dispatcher.start()
+        self._schedule.start()
+        self._watch.start()
+        self._control.start()
+
+    def stop(self) -> None:
+        """Start nothing more, give up what is not applied yet, and wait for the rest within the drain time."""
+        drain = self._settings.scheduler.drain_seconds
+        self._control.stop()
+        self._watch.stop()
+        self._live.stop()
+        self._schedule.stop()
+        self._dispatcher.stop()
+        self._runner.cancel_all()
+        if not self._dispatcher.join(drain):
+            log.warning("daemon.drain_exceeded", running=sorted(self._dispatcher.running), drain_seconds=drain)
+        self._sessions.close()
+
+    def tidy(self) -> None:
+        """Close connections to directories that nobody needed for a while."""
+        self._sessions.close_idle()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it works: the definitions are followed as they are now, and edits are listened for."""
+        return self._watch.caught_up
+
+    @property
+    def status(self) -> str:
+        """One line about how the folders do; never waits for anything."""
+        if not self._watch.caught_up:
+            return "Waiting for the database"
+        return status_line(self._health, running=len(self._dispatcher.running))
+
+    def vitals(self) -> list[Part]:
+        """What each of the threads owes, for the watchdog."""
+        connect = self._settings.database.connect_timeout_seconds
+        return [
+            Part(
+                name="the scheduler",
+                alive=self._schedule.alive,
+                silent_seconds=self._schedule.ping(),
+                allowed_seconds=SCHEDULE_SECONDS,
+            ),
+            Part(
+                name="the watch of the definitions",
+                alive=self._watch.alive,
+                silent_seconds=self._watch.silent_seconds,
+                allowed_seconds=WATCH_SECONDS + connect,
+            ),
+            Part(
+                name="a worker",
+                alive=self._dispatcher.alive,
+                silent_seconds=self._runner.overdrawn,
+                allowed_seconds=WORKER_SECONDS,
+            ),
+            Part(
+                name="the control socket",
+                alive=self._control.alive,
+                silent_seconds=self._control.silent_seconds,
+                allowed_seconds=CONTROL_SECONDS,
+            ),
+        ]
+
+    def reload(self) -> Reloaded:
+        """Read the settings again, and the definitions within a moment. Raises SettingsError, and changes nothing then.
+
+        What cannot change while the daemon runs stays as it is, and a log line names it.
+        """
+        with self._reloading, self._manager.reloading():
+            read = self._reread()
+            before, self._settings = self._settings, with_live(self._settings, read)
+            self._runner.options = run_options(self._settings)
+            self._watch.replace_rescan(self._settings.scheduler.rescan_seconds)
+            changed = sorted(differing(before, self._settings))
+            need_restart = sorted(differing(self._settings, read))
+        log.info("settings.reloaded", changed=changed)
+        if need_restart:
+            log.warning("settings.need_restart", settings=need_restart)
+        return Reloaded(changed=changed, need_restart=need_restart)
+
+    def handle_signal(self, asked: signal.Signals) -> None:
+        """Do what a signal asks for."""
+        if asked is signal.SIGUSR1:
+            self._run_all()
+        elif asked is signal.SIGUSR2:
+            self._log_status()
+        else:
+            try:
+                self.reload()
+            except SettingsError as error:
+                log.error("settings.refused", error_code=error.code, error=str(error))
+
+    def _run_all(self) -> None:
+        wanted = self._schedule.enabled()
+        log.info("daemon.run_all", definitions=len(wanted))
+        for definition_id in wanted:
+            self._dispatcher.request(definition_id, Trigger.MANUAL)
+
+    def _log_status(self) -> None:
+        log.info(
+            "daemon.status",
+            status=self.status,
+            ready=self.ready,
+            definitions=len(self._schedule.followed),
+            running=[report.definition.label for report in self._runner.active()],
+            waiting=self._dispatcher.waiting,
+            uptime_seconds=round((datetime.now(UTC) - self._started_at).total_seconds()),
+        )
+
+    def _controls(self) -> ApiContext:
+        return ApiContext(
+            pool=self._pool,
+            runner=self._runner,
+            dispatcher=self._dispatcher,
+            schedule=self._schedule,
+            hub=self._hub,
+            live=self._live,
+            workers=self._settings.scheduler.workers,
+            started_at=self._started_at,
+            problems=self._problems,
+            metrics=self.metrics.render,
+            reload=self.reload,
+        )
+
+    def _problems(self) -> list[str]:
+        """Why it cannot do its work, in sentences; none when it can."""
+        waits = [] if self.ready else ["The database is not there, or its definitions are not read yet."]
+        return waits + [f"{clause[:1].upper()}{clause[1:]}." for clause in troubles(self.vitals())]
+
+    def _measure(self) -> DaemonSnapshot:
+        return self._gauge()
+
+    def _server_of(self, definition_id: int) -> str:
+        return self._schedule.server_of(definition_id)
+
+    def _work(self, definition_id: int, trigger: Trigger) -> RunReport:
+        """One run, on a worker thread; what it raises is logged here, and told to those who wait for it."""
+        try:
+            report = self._runner.run(definition_id, trigger, at_once=self._live.run_started(definition_id))
+            self._live.run_finished(definition_id, report)
+            return report
+        except DefinitionLocked:
+            log.debug("run.not_due", definition=definition_id)
+            raise
+        except ContactsyncError as error:
+            if isinstance(error, DatabaseError | AlreadyRunning):
+                self._live.run_failed(definition_id)
+            log.warning("run.not_started", definition=definition_id, error_code=error.code, error=str(error))
+            raise
+        except Exception:
+            log.exception("run.crashed", definition=definition_id)
+            raise
+
+    def _revive(self) -> None:
+        revive_database(self._settings)
+
+    def _follow(self, ids: set[int]) -> None:
+        self._schedule.follow(ids)
+        self._hub.definitions_changed(ids)
+
+    def _follow_live(self) -> None:
+        followed = (known for known in self._schedule.followed if known.may_run and not known.locked)
+        resolved = (known.resolved for known in followed if known.resolved)
+        self._live.follow(resolved, auto=self._runner.options.auto_live_folders)
+
+    def _rescan(self) -> None:
+        self._schedule.rescan()
+        self._follow_live()
+        self._schedule.catch_up_requests()
+        self._status_due = 0.0
+        self._tick()
+        if time.monotonic() >= self._housekeeping_due:
+            self._housekeeping_due = time.monotonic() + HOUSEKEEPING_SECONDS
+            self._forget_old()
+
+    def _tick(self) -> None:
+        self._schedule.note_next_runs()
+        if time.monotonic() >= self._status_due:
+            began = time.monotonic()
+            with connection_of(self._pool) as connection:
+                self._health = [FolderHealth(*row) for row in count_by_state(connection)]
+            ended = time.monotonic()
+            self._status_due = ended + max(STATUS_SECONDS, (ended - began) / STATUS_SHARE)
+
+    def _forget_old(self) -> None:
+        history = self._settings.history
+        with connection_of(self._pool) as connection:
+            forgotten = forget_old(
+                connection, keep_days=history.keep_days, departed_keep_days=history.departed_keep_days
+            )
+        if forgotten:
+            log.info("history.forgotten", runs=forgotten)

@@ -1,0 +1,102 @@
+"""Takes a run's changes back: the opposite plan, made from the history, carried out and recorded like any other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+from psycopg.rows import class_row
+
+from contactsync.fields import FIELDS, Kind
+from contactsync.model import Counts, Mode, Outcome, RunReport, Trigger
+from contactsync.store.plan.columns import PHOTO_DIGEST
+from contactsync.store.plan.plan import INTERNAL
+from contactsync.store.statements import composed, statement
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from contactsync.model import Definition
+
+_EMPTY = {"extra": sql.SQL("'{}'::jsonb")} | {
+    name: sql.SQL("'{}'::text[]") for name, kind in FIELDS.items() if kind is Kind.LIST
+}
+"""What a column that may not be null gets where the history has no value."""
+_NAMES = [*(name for name, kind in FIELDS.items() if kind is not Kind.PHOTO), "source_dn", "extra", PHOTO_DIGEST]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """A contact that is not as the run left it.
+
+    `reason` is `later run` (run `run_id`), `person`, `gone`, `returned` or `forgotten` (its identity is not kept any
+    more); `fields` are those that a person changed; `total` is how many contacts are in the way in all.
+    """
+
+    contact_id: int
+    display_name: str | None
+    reason: str
+    run_id: int | None
+    fields: list[str] | None
+    total: int
+
+
+def undo_conflicts(
+    connection: Connection[Any], definition: Definition, run_id: int, *, limit: int = 10
+) -> list[Conflict]:
+    """The first contacts that stand in the way of taking a run back; none when it can be done. Raises psycopg.Error."""
+    with connection.cursor(row_factory=class_row(Conflict)) as cursor:
+        return cursor.execute(statement("undo_conflicts"), {**_key(definition, run_id), "limit": limit}).fetchall()
+
+
+def undo_changes(connection: Connection[Any], definition: Definition, run_id: int) -> tuple[RunReport, int]:
+    """Take the changes of a run back, in the caller's transaction, which has found no conflict.
+
+    Returns the report of the run that this is, already recorded, and how many photos could not be brought back.
+    Raises psycopg.Error.
+    """
+    key = _key(definition, run_id)
+    connection.execute(statement("create_undo"))
+    connection.execute(statement("plan_undo"), {**key, "internal": INTERNAL})
+    connection.execute(statement("apply_setting"))
+    connection.execute(statement("apply_deletes"), key)
+    connection.execute(composed("undo_updates", columns=_columns(), values=_values()), key)
+    connection.execute(composed("undo_deletes", columns=_columns(), values=_values()), key)
+    connection.execute(statement("forget_returned"), key)
+    connection.execute(statement("drop_photos"), key)
+    report = _record(connection, definition, key)
+    return report, _row(connection, "count_lost_photos", key)[0]
+
+
+def _record(connection: Connection[Any], definition: Definition, key: dict[str, Any]) -> RunReport:
+    inserted, updated, deleted = _row(connection, "count_undo", {})
+    counts = {"inserted": inserted, "updated": updated, "deleted": deleted}
+    run_id, started_at = _row(connection, "record_undo", {**key, **counts, "definition": definition.label})
+    connection.execute(statement("record_changes"), {**key, "run_id": run_id})
+    # What was taken back is no more as the directory is.
+    connection.execute(statement("drop_cursor"), key)
+    report = RunReport(run_id, definition, Trigger.UNDO, started_at)
+    report.mode, report.outcome, report.counts = Mode.UNDO, Outcome.CHANGED, Counts(**counts)
+    return report
+
+
+def _columns() -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, _NAMES))
+
+
+def _values() -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.SQL("coalesce({}, {})").format(sql.Identifier("r", name), _EMPTY[name])
+        if name in _EMPTY
+        else sql.Identifier("r", name)
+        for name in _NAMES
+    )
+
+
+def _row(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(connection.execute(statement(name), parameters).fetchone() or ())
+
+
+def _key(definition: Definition, run_id: int) -> dict[str, Any]:
+    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id, "run_id": run_id}

@@ -1,0 +1,106 @@
+"""A check of definitions for a real domain controller, and a look around in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from contactsync.checks.browse import browse
+from contactsync.checks.check import check
+from contactsync.checks.result import Status, StepResult
+from contactsync.model import Definition, Tls
+from tests.support.folder import BRISK
+from tests.support.samba import DOMAIN, SUFFIX, PrivateSamba
+
+
+def definition(server: PrivateSamba, **fields: Any) -> Definition:
+    """Read everybody over LDAPS, as the reader."""
+    usual: dict[str, Any] = {"query": server.tls_url, "user": rf"{DOMAIN}\{server.reader_name}"}
+    usual["tls_ca_file"] = str(server.ca_file)
+    return Definition(folder_id=0, definition_id=0, folder="Staff", **(usual | fields))
+
+
+def results(server: PrivateSamba, **fields: Any) -> dict[str, StepResult]:
+    """What each step finds."""
+    wanted = definition(server, **fields)
+    password = server.reader_password if wanted.user else None
+    return {result.name: result for result in check(wanted, lambda: password, BRISK)}
+
+
+def statuses(found: dict[str, StepResult], status: Status) -> set[str]:
+    """The steps that ended so."""
+    return {name for name, result in found.items() if result.status is status}
+
+
+def test_a_definition_for_a_domain_works_without_any_settings(samba: PrivateSamba) -> None:
+    """Only what was deleted is hidden from the reader, as it should be; references are counted."""
+    unit = samba.unit("Checked")
+    samba.add("Berger\\, Anna", under=unit, displayName="Anna Berger", mail="anna@example.test")
+    found = results(samba)
+    assert statuses(found, Status.WARNING) == {"deleted_objects"}
+    assert statuses(found, Status.FAILED) == statuses(found, Status.SKIPPED) == set()
+    assert "Active Directory" in found["root_dse"].text
+    assert found["base"].text.startswith(f"{SUFFIX} (the server's own)")
+    assert "reference" in found["filter"].text
+    assert found["identity"].data["identity"] == ["objectGUID"]
+    within = results(samba, query=f"{samba.tls_url}/{unit}")
+    assert [each["name"] for each in within["sample"].data["contacts"]] == ["Anna Berger"]
+
+
+@pytest.mark.parametrize("tls", [Tls.AUTO, Tls.LDAPS])
+def test_a_global_catalogue_is_told_and_what_it_lacks(samba: PrivateSamba, tls: Tls) -> None:
+    """A warning names each attribute of the mapping; the run would work."""
+    unit = samba.unit(f"Catalogue {tls}")
+    samba.add(f"Anna {tls}", under=unit)
+    port = 3269 if tls is Tls.LDAPS else 3268
+    found = results(samba, query=f"GC://{samba.address}:{port}/{unit}", tls=tls)
+    assert statuses(found, Status.WARNING) == {"base", "deleted_objects"}
+    assert "global catalogue" in found["root_dse"].text
+    assert "lacks" in found["base"].text
+    lacking = found["base"].data["lacking"]
+    assert "proxyAddresses" in lacking
+    assert "telephoneNumber" not in lacking
+    assert all(name in found["base"].details[0] for name in lacking)
+    assert "stays blank" in found["base"].hint
+
+
+def test_a_plain_connection_is_refused_with_the_setting(samba: PrivateSamba) -> None:
+    """The step before warns, and nothing is sent twice."""
+    found = results(samba, query=samba.url, tls=Tls.NONE)
+    assert found["tls"].status is Status.WARNING
+    assert found["bind"].status is Status.FAILED
+    assert "strongerAuthRequired" in found["bind"].text
+    assert "Set tls to `starttls` or `ldaps`" in found["bind"].hint
+
+
+def test_who_names_no_user_is_told_to(samba: PrivateSamba) -> None:
+    """Active Directory lets anybody in and shows them nothing, not even its schema."""
+    found = results(samba, user=None)
+    assert found["bind"].status is Status.OK
+    assert found["base"].status is Status.FAILED
+    assert "schema" in found["base"].text
+    assert "Name a user" in found["base"].hint
+
+
+def test_a_look_around_tells_people_from_computers(exchange: PrivateSamba) -> None:
+    """Entries that a run would take over are shown as contacts; computers, disabled and hidden people are not."""
+    unit = exchange.unit("Browsed")
+    exchange.add("Anna", under=unit, mail="anna@example.test")
+    exchange.add("Pc", under=unit, kind="computer")
+    exchange.add("Shy", under=unit, msExchHideFromAddressLists="TRUE")
+    wanted = definition(exchange)
+    top = browse(wanted, lambda: exchange.reader_password, BRISK, base=None, limit=100)
+    assert (f"OU=Browsed,{SUFFIX}", 3) in [(node.dn, node.below) for node in top.levels[0].nodes]
+    assert f"CN=Schema,CN=Configuration,{SUFFIX}" in top.others
+    level = browse(wanted, lambda: exchange.reader_password, BRISK, base=unit, limit=100).levels[0]
+    found = {node.rdn: (node.object_class, node.contact) for node in level.nodes}
+    assert found == {
+        "CN=Anna": ("user", "Anna <anna@example.test>"),
+        "CN=Pc": ("computer", None),
+        "CN=Shy": ("user", None),
+    }
+    everybody = replace(wanted, mapping={"include": {"hidden": True, "computers": True}})
+    level = browse(everybody, lambda: exchange.reader_password, BRISK, base=unit, limit=100).levels[0]
+    assert all(node.contact for node in level.nodes)

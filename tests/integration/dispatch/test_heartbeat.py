@@ -1,0 +1,90 @@
+"""The signs of life that the watchdog goes by, of the real threads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from contactsync.dispatch.dispatcher import Dispatcher
+from contactsync.dispatch.scheduler import Schedule
+from contactsync.model import RunReport, Trigger
+from contactsync.store.notifications import Callbacks, DefinitionWatch
+from contactsync.store.pool import Pool
+
+PATIENCE = 20.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def schedule(pool: Pool) -> Iterator[Schedule]:
+    """Give a schedule that is not started, with workers that have nothing to do."""
+
+    def work(_definition_id: int, _trigger: Trigger) -> RunReport:
+        raise AssertionError
+
+    schedule = Schedule(pool, Dispatcher(work, lambda _key: "", workers=1, per_server=1))
+    yield schedule
+    if schedule.alive:
+        schedule.stop()
+
+
+def test_a_scheduler_that_gets_on_answers(schedule: Schedule) -> None:
+    """The request is answered, so that a later one begins to count anew."""
+    schedule.start()
+    first = schedule.ping()
+    begun = time.monotonic()
+    until(lambda: schedule.ping() < first + time.monotonic() - begun)
+
+
+def test_a_scheduler_that_does_not_run_owes_more_and_more(schedule: Schedule) -> None:
+    """The oldest request counts, however often it is repeated."""
+    schedule.ping()
+    begun = time.monotonic()
+    until(lambda: schedule.ping() > 0.2)
+    assert schedule.ping() >= time.monotonic() - begun - 0.05
+
+
+def test_a_watch_whose_database_froze_falls_silent_and_recovers(database: str) -> None:
+    """A backend that answers no more (SIGSTOP) is found out; silence ends when it goes on."""
+    callbacks = Callbacks(
+        on_edit=lambda _ids: None,
+        on_request=lambda _names: None,
+        on_rescan=lambda: None,
+        on_tick=lambda: None,
+        on_lost=lambda: None,
+    )
+    watch = DefinitionWatch(database, callbacks, rescan_seconds=0.2)
+    watch.start()
+    try:
+        until(lambda: watch.caught_up)
+        backend = _backend_of_the_watch(database)
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            until(lambda: watch.silent_seconds > 2)
+            assert watch.alive
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        until(lambda: watch.silent_seconds < 1)
+    finally:
+        watch.stop()
+
+
+def _backend_of_the_watch(database: str) -> int:
+    with psycopg.connect(database) as connection:
+        row = connection.execute(
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE application_name = 'contactsync-watch' AND datname = current_database()"
+        ).fetchone()
+    return int(row[0]) if row else 0

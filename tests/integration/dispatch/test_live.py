@@ -1,0 +1,307 @@
+"""Folders that follow a real OpenLDAP at once, through its restarts and their own edits."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+
+import ldap3
+import pytest
+
+from contactsync.dispatch.dispatcher import Dispatcher
+from contactsync.dispatch.live import LiveFolders
+from contactsync.model import Mode, RunReport, Trigger
+from contactsync.sync.definition import resolve
+from contactsync.sync.runner import Runner
+from contactsync.testing.people import Person, make_people, write_people
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import SyncedFolder, parent_of, people
+from tests.support.proxy import Proxy
+
+PEOPLE = 30
+PATIENCE = 30
+UNITS, FILTERS = 24, 8
+SEARCHES = 2
+"""On one connection: half of the threads that this slapd has."""
+_numbers = count(5000)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
+    """Run one directory that tells what changes."""
+    stream = io.BytesIO()
+    write_people(stream, PEOPLE)
+    directory = tmp_path_factory.mktemp("live") / "slapd"
+    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), session_log=1000) as slapd:
+        yield slapd
+
+
+@pytest.fixture
+def admin(server: PrivateSlapd) -> Iterator[ldap3.Connection]:
+    """Change the directory."""
+    server.start()
+    connection = server.connection()
+    yield connection
+    connection.unbind()
+
+
+class Following:
+    """Folders of one runner that are listened for, of mode auto so many, and the runs that came of it."""
+
+    def __init__(self, runner: Runner, folders: list[SyncedFolder], *, auto: int = 0) -> None:
+        self.auto = auto
+        self.reports: list[RunReport] = []
+        self.folders = folders
+        self.runner = runner
+        self.dispatcher = Dispatcher(self._run, lambda _: "", workers=2, per_server=2)
+        limits = runner.options.map_limits
+        self.live = LiveFolders(runner.listening, self.dispatcher.request, lambda: limits, runner.kept_cursor)
+        self.dispatcher.start()
+        self.follow()
+
+    def _run(self, definition_id: int, trigger: Trigger) -> RunReport:
+        report = self.runner.run(definition_id, trigger, at_once=self.live.run_started(definition_id))
+        self.live.run_finished(definition_id, report)
+        self.reports.append(report)
+        return report
+
+    def follow(self) -> None:
+        """Listen for the definitions as they are in the table now."""
+        self.live.follow((resolve(folder.definition) for folder in self.folders), auto=self.auto)
+
+    def expect_in_step(self, folder: SyncedFolder) -> None:
+        """The folder gets in step by itself."""
+        expect(lambda: folder.contacts() == people(folder.slapd))
+
+    def expect_listening(self) -> None:
+        """Every folder is listened for, and nothing is left to be asked for."""
+
+        def settled() -> bool:
+            states = self.live.states.values()
+            return bool(states) and all(state.listening_since and not state.behind_since for state in states)
+
+        expect(settled)
+
+    def stop(self) -> None:
+        """End all threads."""
+        self.live.stop()
+        self.dispatcher.stop()
+        assert self.dispatcher.join(PATIENCE)
+
+
+def expect(condition: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def someone() -> Person:
+    """A person whom no directory has yet."""
+    (person,) = make_people(1, start=next(_numbers))
+    return person
+
+
+@pytest.fixture
+def following(make_folder: Callable[..., SyncedFolder], server: PrivateSlapd) -> Iterator[Callable[[int], Following]]:
+    """Follow so many folders of the server."""
+    made: list[Following] = []
+
+    def follow(number: int) -> Following:
+        folders = [make_folder(server, mode="live", max_delete_share=1) for _ in range(number)]
+        made.append(Following(folders[0].runner(), folders))
+        return made[-1]
+
+    yield follow
+    for one in made:
+        one.stop()
+
+
+def test_every_change_arrives_by_itself(following: Callable[[int], Following], admin: ldap3.Connection) -> None:
+    """Adds, edits, renames and deletes, each as an increment that nobody asked for."""
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    live.expect_in_step(folder)
+    person = someone()
+    first = len(live.reports)
+    admin.add(person.dn, attributes=person.attributes)
+    live.expect_in_step(folder)
+    admin.modify(person.dn, {"description": [(ldap3.MODIFY_REPLACE, ["Changed"])]})
+    live.expect_in_step(folder)
+    admin.modify_dn(person.dn, "uid=renamed")
+    live.expect_in_step(folder)
+    admin.delete(f"uid=renamed,{parent_of(person.dn)}")
+    live.expect_in_step(folder)
+    live.expect_listening()
+    caused = live.reports[first:]
+    assert caused
+    assert {(report.trigger, report.mode) for report in caused} == {(Trigger.LIVE, Mode.INCREMENTAL)}
+
+
+def test_who_is_below_an_entry_that_is_moved_follows_it_at_once(
+    following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """The server says nothing of them, only of the entry above."""
+    number = next(_numbers)
+    above, below = f"ou=above {number},{server.people_base}", f"ou=team {number},{server.people_base}"
+    person = someone()
+    for dn in (above, below):
+        admin.add(dn, "organizationalUnit")
+    admin.add(f"uid=member,{below}", attributes=person.attributes | {"uid": ["member"]})
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    live.expect_in_step(folder)
+    admin.modify_dn(below, f"ou=team {number}", new_superior=above)
+    live.expect_in_step(folder)
+    assert f"uid=member,ou=team {number},{above}" in {dn for dn, _, _ in folder.contacts()}
+
+
+def test_a_full_run_delays_no_increment(following: Callable[[int], Following], admin: ldap3.Connection) -> None:
+    """However long it took: those that follow take no time to speak of."""
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    live.expect_in_step(folder)
+    increment, full = live.reports[-1], replace(live.reports[0], mode=Mode.FULL, seconds={"search": 600.0})
+    for report in (replace(increment, mode=Mode.INCREMENTAL), full):
+        live.live.run_finished(folder.definition_id, report)
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    live.expect_in_step(folder)
+    admin.delete(person.dn)
+    live.expect_in_step(folder)
+
+
+def test_folders_of_one_server_and_user_share_a_connection(
+    following: Callable[[int], Following], admin: ldap3.Connection
+) -> None:
+    """Twelve of them listen over one, and each gets what changes."""
+    live = following(12)
+    live.expect_listening()
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    for folder in live.folders:
+        live.expect_in_step(folder)
+    assert sum(thread.name == "live" for thread in threading.enumerate()) == 1
+
+
+def test_many_folders_each_with_a_search_of_its_own(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """Some of a unit each, some of one base with a filter each: all are heard, over few connections, and alone."""
+    proxy = Proxy(server.port)
+    common = {"query": f"ldap://127.0.0.1:{proxy.port}", "tls": "none", "mode": "live"}
+    folders: dict[SyncedFolder, str] = {}
+    added: list[str] = []
+    for number in range(UNITS):
+        unit = f"ou=unit {number},{server.people_base}"
+        admin.add(unit, "organizationalUnit")
+        folders[make_folder(server, base=unit, **common)] = unit
+    for number in range(FILTERS):
+        filters = f"(description=filter {number})"
+        folders[make_folder(server, filter=filters, **common)] = server.people_base
+    live = Following(next(iter(folders)).runner(), list(folders))
+    try:
+        live.expect_listening()
+        expect(lambda: proxy.open <= (UNITS + FILTERS) / SEARCHES)
+        before = len(live.reports)
+        for folder, place in folders.items():
+            person = someone()
+            wanted = (folder.definition.filter or "(=none)").partition("=")[2].rstrip(")")
+            added.append(f"uid=one {len(added)},{place}")
+            own = {"uid": [f"one {len(added) - 1}"], "description": [wanted]}
+            admin.add(added[-1], attributes=person.attributes | own)
+        for folder, dn in zip(folders, added, strict=True):
+            expect(lambda folder=folder, dn=dn: {who for who, _, _ in folder.contacts()} == {dn})  # type: ignore[misc]
+        live.expect_listening()
+        run_finished = Counter(report.definition.definition_id for report in live.reports[before:])
+        assert set(run_finished.values()) == {1}
+        assert sum(thread.name == "live" for thread in threading.enumerate()) == 1
+    finally:
+        live.stop()
+        proxy.close()
+        for dn in added:
+            admin.delete(dn)
+
+
+def test_a_folder_that_cannot_be_listened_for_disturbs_no_other(
+    following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """Its base is deleted; when it is there again, so is what came meanwhile."""
+    live = following(2)
+    folder, other = live.folders
+    unit = f"ou=unit {next(_numbers)},{server.people_base}"
+    admin.add(unit, "organizationalUnit")
+    folder.edit(base=unit, allow_empty=True)
+    live.follow()
+    live.expect_listening()
+    admin.delete(unit)
+    folder.edit(filter="(objectClass=person)")
+    live.follow()
+    expect(lambda: "knows no search base" in (live.live.states[folder.definition_id].reason or ""))
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    live.expect_in_step(other)
+    admin.add(unit, "organizationalUnit")
+    admin.add(f"uid=back,{unit}", attributes=person.attributes | {"uid": ["back"]})
+    expect(lambda: {dn for dn, _, _ in folder.contacts()} == {f"uid=back,{unit}"})
+    for dn in (person.dn, f"uid=back,{unit}", unit):
+        admin.delete(dn)
+
+
+def test_what_changes_while_the_server_is_away_is_caught_up(
+    following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """The connection is made anew, and what was not heard is asked for."""
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    live.expect_in_step(folder)
+    admin.unbind()
+    server.kill()
+    expect(lambda: all(state.reason for state in live.live.states.values()))
+    assert (live.live.now.listening, live.live.now.not_listening) == (0, 1)
+    server.start()
+    again = server.connection()
+    person = someone()
+    again.add(person.dn, attributes=person.attributes)
+    live.expect_in_step(folder)
+    live.expect_listening()
+    assert (live.live.now.listening, live.live.now.not_listening, live.live.now.behind_seconds) == (1, 0, 0)
+    again.delete(person.dn)
+    again.unbind()
+    live.expect_in_step(folder)
+    admin.open()
+    admin.bind()
+
+
+def test_an_edited_definition_is_listened_for_anew(
+    following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """What the new filter finds arrives by itself, and nothing of the folder that was paused."""
+    live = following(2)
+    first, second = live.folders
+    live.expect_listening()
+    first.edit(filter="(|(objectClass=inetOrgPerson)(objectClass=organizationalRole))")
+    second.edit(mode="full")
+    live.follow()
+    expect(lambda: set(live.live.states) == {first.definition_id})
+    live.expect_listening()
+    before = second.contacts()
+    number = next(_numbers)
+    dn = f"cn=front desk {number},{server.suffix}"
+    admin.add(dn, "organizationalRole", {"cn": f"front desk {number}"})
+
+    def came(folder: SyncedFolder) -> bool:
+        return len(folder.query("SELECT source_dn FROM contactsync.contacts WHERE source_dn = %s", dn)) > 0
+
+    expect(lambda: came(first))
+    assert second.contacts() == before

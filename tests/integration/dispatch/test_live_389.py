@@ -1,0 +1,204 @@
+"""Folders that follow a real 389 Directory Server at once, by its persistent search, and read it whole each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+
+import ldap3
+import pytest
+
+from contactsync.model import Mode, Trigger
+from contactsync.testing.people import Person, make_people
+from tests.integration.dispatch.test_live import Following, expect
+from tests.support.folder import PEOPLE_FILTER, SyncedFolder
+from tests.support.ns_slapd import NsSlapd, running, why_not
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+WANTED = "(description=wanted)"
+_numbers = count(7000)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[NsSlapd]:
+    """Run one server that offers content synchronization as well."""
+    with running(20, changelog=True) as server:
+        yield server
+
+
+@pytest.fixture
+def admin(server: NsSlapd) -> Iterator[ldap3.Connection]:
+    """Change the directory."""
+    connection = server.connection()
+    yield connection
+    connection.unbind()
+
+
+@pytest.fixture
+def following(make_folder: Callable[..., SyncedFolder], server: NsSlapd) -> Iterator[Callable[..., Following]]:
+    """Follow folders with these filters, of all the directory or of another base."""
+    made: list[Following] = []
+
+    def follow(*filters: str, base: str | None = None) -> Following:
+        columns = {"mode": "live", "base": base, "max_delete_share": 1, "allow_empty": True}
+        folders = [make_folder(server, filter=one, **columns) for one in filters]
+        made.append(Following(folders[0].runner(), folders))
+        made[-1].expect_listening()
+        return made[-1]
+
+    yield follow
+    for one in made:
+        one.stop()
+
+
+def someone(**attributes: str | bytes) -> Person:
+    """A person whom no directory has yet."""
+    (person,) = make_people(1, start=next(_numbers))
+    return Person(person.dn, {**person.attributes, **{name: [value] for name, value in attributes.items()}})
+
+
+def names(folder: SyncedFolder) -> set[str]:
+    """The DN of each contact."""
+    return {dn for dn, _, _ in folder.contacts()}
+
+
+def found(folder: SyncedFolder) -> set[str]:
+    """The DN of whom the directory has for the folder."""
+    admin = folder.slapd.connection()
+    admin.search(folder.slapd.suffix, folder.definition.filter or PEOPLE_FILTER, attributes=["1.1"])
+    found = {entry["dn"] for entry in admin.response or ()}
+    admin.unbind()
+    return found
+
+
+def expect_in_step(live: Following) -> None:
+    """Every folder gets in step by itself, and nothing is left to be asked for."""
+    for folder in live.folders:
+        expect(lambda folder=folder: names(folder) == found(folder))  # type: ignore[misc]
+    live.expect_listening()
+
+
+def test_who_enters_leaves_moves_and_goes_comes_by_itself(
+    following: Callable[..., Following], server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """Two folders on one connection; this server's persistent search itself is silent about who leaves a filter."""
+    live = following(WANTED, PEOPLE_FILTER)
+    wanted = live.folders[0]
+    person = someone(description="wanted")
+    admin.add(person.dn, attributes=person.attributes)
+    expect_in_step(live)
+    assert names(wanted) == {person.dn}
+    admin.modify(person.dn, {"description": [(ldap3.MODIFY_REPLACE, ["unwanted"])]})
+    expect_in_step(live)
+    assert not names(wanted)
+    admin.modify(person.dn, {"description": [(ldap3.MODIFY_REPLACE, ["wanted"])]})
+    expect_in_step(live)
+    admin.modify_dn(person.dn, "uid=renamed")
+    expect_in_step(live)
+    admin.modify_dn(f"uid=renamed,{person.dn.partition(',')[2]}", "uid=renamed", new_superior=server.people_base)
+    expect_in_step(live)
+    assert names(wanted) == {f"uid=renamed,{server.people_base}"}
+    admin.delete(f"uid=renamed,{server.people_base}")
+    expect_in_step(live)
+    assert not names(wanted)
+    assert {report.mode for report in live.reports} == {Mode.FULL}
+    (reason,) = {report.full_reason for report in live.reports}
+    assert reason == (
+        "There is no other way: 389 Directory Server does not tell which entries the filter no longer finds, nor here "
+        "whether any changed: its plugin USN is not enabled, which counts what the server changes by itself."
+    )
+
+
+def test_auto_is_its_schedule(
+    make_folder: Callable[..., SyncedFolder], server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """To follow would cost a full run for each change: nothing is listened on, also after it was another server's."""
+    folder = make_folder(server, filter=PEOPLE_FILTER, schedule="every 1h", allow_empty=True)
+    folder.query(
+        "INSERT INTO contactsync.sync_cursors (folder_id, definition_id, kind, value, server, context)"
+        " VALUES (%s, %s, 'content-sync', 'x', 'x', 'x')",
+        folder.folder_id,
+        folder.definition_id,
+    )
+    live = Following(folder.runner(), [folder], auto=1)
+
+    def reason() -> str:
+        return live.live.states[folder.definition_id].reason or ""
+
+    try:
+        expect(lambda: "389 Directory Server does not tell" in reason())
+        live.dispatcher.request(folder.definition_id, Trigger.SCHEDULE).result()
+        assert names(folder) == found(folder)
+        expect(lambda: "389 Directory Server does not tell" in reason())
+        assert (live.live.now.listening, live.live.now.not_listening, live.live.now.auto_scheduled) == (0, 0, 1)
+        before = names(folder)
+        person = someone()
+        admin.add(person.dn, attributes=person.attributes)
+        folder.edit(mode="live")
+        live.follow()
+        live.expect_listening()
+        expect(lambda: names(folder) == before | {person.dn})
+        admin.delete(person.dn)
+    finally:
+        live.stop()
+
+
+def test_who_moves_out_of_the_base_leaves(
+    following: Callable[..., Following], server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """Into a part of the directory that the folder does not search."""
+    live = following(PEOPLE_FILTER, base=server.people_base)
+    (folder,) = live.folders
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    expect(lambda: person.dn in names(folder))
+    admin.modify_dn(person.dn, "uid=moved", new_superior=server.suffix)
+    expect(lambda: not names(folder) & {person.dn, f"uid=moved,{server.suffix}"})
+    admin.delete(f"uid=moved,{server.suffix}")
+
+
+def test_a_restart_and_an_edit_lose_nothing(
+    following: Callable[..., Following], server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """The connection is made anew, and so is what is listened for."""
+    live = following(WANTED)
+    person, other = someone(description="wanted"), someone(description="other")
+    admin.unbind()
+    server.stop()
+    expect(lambda: all(state.reason for state in live.live.states.values()))
+    server.start()
+    again = server.connection()
+    again.add(person.dn, attributes=person.attributes)
+    expect_in_step(live)
+    live.folders[0].edit(filter="(|(description=wanted)(description=other))")
+    live.follow()
+    live.expect_listening()
+    again.add(other.dn, attributes=other.attributes)
+    expect_in_step(live)
+    assert names(live.folders[0]) == {person.dn, other.dn}
+    for left in (person, other):
+        again.delete(left.dn)
+    again.unbind()
+    expect_in_step(live)
+    admin.open()
+    admin.bind()
+
+
+def test_full_runs_take_no_more_than_their_share_of_the_time(
+    following: Callable[..., Following], admin: ldap3.Connection
+) -> None:
+    """After one that took a minute the next is ten minutes away, whatever is heard; the other folder goes its way."""
+    live = following(WANTED, PEOPLE_FILTER)
+    slow, brisk = live.folders
+    expect_in_step(live)
+    report = next(one for one in live.reports if one.definition.definition_id == slow.definition_id)
+    live.live.run_finished(slow.definition_id, replace(report, seconds={"search": 60.0}))
+    before = names(slow)
+    person = someone(description="wanted")
+    admin.add(person.dn, attributes=person.attributes)
+    expect(lambda: person.dn in names(brisk))
+    assert names(slow) == before
+    assert live.live.states[slow.definition_id].behind_since is not None
+    admin.delete(person.dn)

@@ -1,0 +1,338 @@
+"""Connecting to real servers: names, certificates, users, and several servers in turn."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from contactsync.errors import (
+    BaseNotFound,
+    CertificateRefused,
+    ContactsyncError,
+    CredentialsRefused,
+    DeadlineExceeded,
+    DefinitionError,
+    ProtocolViolation,
+    RunCancelled,
+    ServerNotFound,
+    ServerUnavailable,
+)
+from contactsync.ldap.connection.connect import Session, connect
+from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.query.query import ServerAddress
+from contactsync.model import Tls
+from contactsync.testing.certificates import make_certificates
+from contactsync.testing.slapd import PrivateSlapd
+
+WRONG_PASSWORD = "correct horse battery staple"
+
+
+def options(
+    server: PrivateSlapd, *, tls: Tls = Tls.AUTO, ldaps: bool = False, host: str = "localhost"
+) -> ConnectOptions:
+    """Connect as the reader, trusting the server's own authority."""
+    return ConnectOptions(
+        servers=(ServerAddress(host, server.tls_port if ldaps else server.port, ldaps=ldaps),),
+        user=server.reader_dn,
+        password=server.reader_password,
+        tls=tls,
+        trust=TlsOptions(ca_file=str(server.ca_file)),
+        connect_timeout=5,
+        receive_timeout=10,
+    )
+
+
+def tried(wanted: ConnectOptions) -> Session:
+    """Connect and close; the session for what it says about itself."""
+    with connect(wanted, Deadline(30)) as session:
+        return session
+
+
+def protected(wanted: ConnectOptions) -> bool:
+    """True when the session's socket speaks TLS."""
+    with connect(wanted, Deadline(30)) as session:
+        return isinstance(session.connection.socket, ssl.SSLSocket)
+
+
+def closed_port() -> int:
+    """A port that refuses connections."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
+    """One server for the tests that leave it as it is."""
+    with PrivateSlapd(tmp_path_factory.mktemp("connect") / "slapd") as slapd:
+        yield slapd
+
+
+@pytest.mark.parametrize(
+    ("tls", "ldaps", "with_user", "url", "safe"),
+    [
+        (Tls.AUTO, True, True, "ldaps", True),
+        (Tls.AUTO, False, True, "ldap", True),
+        (Tls.AUTO, False, False, "ldap", False),
+        (Tls.LDAPS, True, True, "ldaps", True),
+        (Tls.STARTTLS, False, False, "ldap", True),
+        (Tls.NONE, False, True, "ldap", False),
+    ],
+)
+def test_a_connection_is_protected_as_the_setting_says(
+    server: PrivateSlapd, tls: Tls, *, ldaps: bool, with_user: bool, url: str, safe: bool
+) -> None:
+    """AUTO protects every password: by LDAPS where the query says so, else by StartTLS."""
+    wanted = options(server, tls=tls, ldaps=ldaps)
+    if not with_user:
+        wanted = replace(wanted, user=None, password=None)
+
+    assert protected(wanted) is safe
+    assert tried(wanted).server == f"{url}://localhost:{server.tls_port if ldaps else server.port}"
+
+
+@pytest.mark.parametrize("ldaps", [False, True])
+def test_a_bind_does_not_wait_for_an_acknowledgement(server: PrivateSlapd, *, ldaps: bool) -> None:
+    """Small requests leave at once: 40 ms of every connection were the kernel's waiting for something to add."""
+    with connect(options(server, ldaps=ldaps), Deadline(30)) as session:
+        assert session.connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_the_ldaps_setting_protects_a_bare_host_and_port(server: PrivateSlapd) -> None:
+    """It does not need ldaps:// in the query as well."""
+    bare = replace(options(server), servers=(ServerAddress("localhost", server.tls_port),), tls=Tls.LDAPS)
+
+    assert protected(bare)
+
+
+@pytest.mark.parametrize("tls", [Tls.NONE, Tls.STARTTLS])
+def test_a_setting_that_contradicts_the_query_is_refused(server: PrivateSlapd, tls: Tls) -> None:
+    """ldaps:// is not silently dropped."""
+    with pytest.raises(DefinitionError, match=tls.value):
+        tried(options(server, tls=tls, ldaps=True))
+
+
+def test_the_root_dse_says_where_to_search_and_whether_by_pages(server: PrivateSlapd) -> None:
+    """OpenLDAP lists one naming context and the paging control, and is not Active Directory."""
+    root_dse = tried(options(server)).root_dse
+
+    assert root_dse.default_base() == server.suffix
+    assert root_dse.supports_paging
+    assert not root_dse.is_active_directory
+
+
+def test_several_naming_contexts_are_offered_for_a_choice(server: PrivateSlapd) -> None:
+    """Without a default one, nobody guesses; without any, that is said."""
+    root_dse = tried(options(server)).root_dse
+
+    with pytest.raises(BaseNotFound, match="'o=a' and 'o=b'"):
+        replace(root_dse, naming_contexts=("o=a", "o=b")).default_base()
+    with pytest.raises(BaseNotFound, match="no search base"):
+        replace(root_dse, naming_contexts=()).default_base()
+    assert replace(root_dse, naming_contexts=("o=a", "o=b"), default_naming_context="o=b").default_base() == "o=b"
+
+
+def test_an_ip_address_in_the_certificate_is_good(server: PrivateSlapd) -> None:
+    """The name that counts is the one in the query, be it an address."""
+    assert protected(options(server, ldaps=True, host="127.0.0.1"))
+    assert protected(options(server, tls=Tls.STARTTLS, host="127.0.0.1"))
+
+
+@pytest.mark.parametrize("ldaps", [True, False])
+@pytest.mark.parametrize(
+    ("names", "expires", "host", "reason"),
+    [
+        (["ldap.example.test"], timedelta(days=30), "localhost", "made out to another name"),
+        (["localhost"], timedelta(days=30), "127.0.0.1", "made out to another name"),
+        (["localhost"], timedelta(days=-1), "localhost", "has expired"),
+    ],
+)
+def test_a_certificate_that_does_not_hold_is_refused_with_its_reason(
+    make_slapd: Callable[..., PrivateSlapd],
+    tmp_path: Path,
+    *,
+    ldaps: bool,
+    names: list[str],
+    expires: timedelta,
+    host: str,
+    reason: str,
+) -> None:
+    """For LDAPS and for StartTLS; without the check the same server is used."""
+    server = make_slapd(certificates=make_certificates(tmp_path / "tls", names=names, expires=expires))
+    wanted = options(server, ldaps=ldaps, host=host)
+
+    with pytest.raises(CertificateRefused, match=reason) as caught:
+        tried(wanted)
+
+    assert "tls_verify" in caught.value.hint
+    assert not caught.value.retryable
+    assert protected(replace(wanted, trust=TlsOptions(verify=False)))
+
+
+def test_an_unknown_issuer_is_refused_with_what_to_do(server: PrivateSlapd, tmp_path: Path) -> None:
+    """Neither this machine's authorities nor another one vouch for the server."""
+    for ca_file in (None, str(make_certificates(tmp_path).authority)):
+        with pytest.raises(CertificateRefused, match="issuer that is not trusted") as caught:
+            tried(replace(options(server, ldaps=True), trust=TlsOptions(ca_file=ca_file)))
+        assert "tls_ca_file" in caught.value.hint
+
+
+def test_a_self_signed_certificate_is_refused_unless_it_is_the_trusted_one(
+    make_slapd: Callable[..., PrivateSlapd], tmp_path: Path
+) -> None:
+    """The server presents its authority's certificate, which nobody here has heard of."""
+    files = make_certificates(tmp_path / "tls")
+    server = make_slapd(certificates=files)
+
+    with pytest.raises(CertificateRefused, match="certificate of"):
+        tried(replace(options(server, ldaps=True), trust=TlsOptions()))
+    assert protected(options(server, ldaps=True))
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "There is no file"), ("not a certificate", "no certificates")])
+def test_a_ca_file_that_is_none_is_named(
+    server: PrivateSlapd, tmp_path: Path, content: str | None, message: str
+) -> None:
+    """It is the definition that is wrong, not the server."""
+    ca_file = tmp_path / "ca.pem"
+    if content:
+        ca_file.write_text(content)
+
+    with pytest.raises(DefinitionError, match=message) as caught:
+        tried(replace(options(server, ldaps=True), trust=TlsOptions(ca_file=str(ca_file))))
+    assert "tls_ca_file" in caught.value.hint
+
+
+def test_a_wrong_password_is_refused_and_shown_nowhere(server: PrivateSlapd) -> None:
+    """Not in the error, nor in the variables of any frame of its traceback; and it is not tried again."""
+    with pytest.raises(CredentialsRefused, match=rf"{server.reader_dn}.*invalidCredentials \(49\)") as caught:
+        tried(replace(options(server), password=WRONG_PASSWORD))
+
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "options = ConnectOptions(" in shown
+    assert WRONG_PASSWORD not in shown
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("user", ["EXAMPLE\\reader", "reader@example.test"])
+def test_a_user_in_a_form_that_the_server_does_not_take_is_refused(server: PrivateSlapd, user: str) -> None:
+    """OpenLDAP takes a DN only; the hint says so."""
+    with pytest.raises(CredentialsRefused) as caught:
+        tried(replace(options(server), user=user))
+    assert "a DN everywhere" in caught.value.hint
+
+
+@pytest.mark.parametrize("password", [None, ""])
+def test_a_user_without_a_password_is_refused_before_anything_is_sent(password: str | None) -> None:
+    """A server would take it for an anonymous bind and call that success (RFC 4513, section 5.1.2)."""
+    wanted = ConnectOptions(
+        servers=(ServerAddress("localhost", closed_port()),),
+        user="cn=reader,dc=example,dc=test",
+        password=password,
+        tls=Tls.NONE,
+        connect_timeout=1,
+        receive_timeout=1,
+    )
+    with pytest.raises(DefinitionError, match="has no password"):
+        tried(wanted)
+
+
+def test_the_password_is_no_part_of_the_options_shown(server: PrivateSlapd) -> None:
+    """Nor does ldap3's connection know it."""
+    assert server.reader_password not in repr(options(server))
+    with connect(options(server), Deadline(30)) as session:
+        assert session.connection.password is None
+        assert session.connection.request is None
+
+
+def test_a_port_that_refuses_is_unavailable(server: PrivateSlapd) -> None:
+    """It may be back in a minute."""
+    with pytest.raises(ServerUnavailable, match="refused the connection") as caught:
+        tried(replace(options(server), servers=(ServerAddress("127.0.0.1", closed_port()),)))
+    assert caught.value.retryable
+
+
+def test_a_name_that_cannot_be_one_is_not_found(server: PrivateSlapd) -> None:
+    """Nobody needs to try that again."""
+    with pytest.raises(ServerNotFound) as caught:
+        tried(replace(options(server), servers=(ServerAddress("a" * 64 + ".example.test", 389),)))
+    assert not caught.value.retryable
+
+
+def test_ldaps_to_a_port_that_speaks_plain_ldap_is_explained(server: PrivateSlapd) -> None:
+    """The hint sends people to the other port."""
+    with pytest.raises((ProtocolViolation, ServerUnavailable), match="TLS"):
+        tried(replace(options(server), servers=(ServerAddress("localhost", server.port, ldaps=True),)))
+
+
+def test_plain_ldap_to_a_port_that_expects_tls_is_explained(server: PrivateSlapd) -> None:
+    """The server closes or sends an alert; neither is an answer."""
+    plain = replace(options(server, tls=Tls.NONE), servers=(ServerAddress("localhost", server.tls_port),))
+    with pytest.raises((ProtocolViolation, ServerUnavailable)):
+        tried(plain)
+
+
+def test_servers_are_tried_in_turn(server: PrivateSlapd) -> None:
+    """The first that can be used is, whatever was wrong with those before it."""
+    dead = ServerAddress("127.0.0.1", closed_port())
+    unknown = ServerAddress("a" * 64, 389)
+    [alive] = options(server).servers
+
+    session = tried(replace(options(server), servers=(unknown, dead, alive, dead)))
+
+    assert session.server == f"ldap://localhost:{server.port}"
+
+
+def test_one_error_names_every_server_that_failed(server: PrivateSlapd) -> None:
+    """It can be tried again because one of them may come back."""
+    dead, unknown = ServerAddress("127.0.0.1", closed_port()), ServerAddress("a" * 64, 389)
+
+    with pytest.raises(ServerUnavailable, match="None of 2 servers can be used") as caught:
+        tried(replace(options(server), servers=(unknown, dead)))
+    assert unknown.netloc in caught.value.message
+    assert dead.netloc in caught.value.message
+
+
+def test_a_refused_password_is_not_offered_to_the_next_server(server: PrivateSlapd) -> None:
+    """Accounts are locked after a few wrong passwords, and servers of one list share their accounts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        bystander = ServerAddress("127.0.0.1", listener.getsockname()[1])
+        wanted = replace(options(server), password=WRONG_PASSWORD)
+        with pytest.raises(CredentialsRefused):
+            tried(replace(wanted, servers=(*wanted.servers, bystander)))
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def test_a_run_that_is_over_connects_to_nobody(server: PrivateSlapd) -> None:
+    """The deadline and its cancellation come first."""
+    cancelled = Deadline(30)
+    cancelled.cancel()
+
+    for deadline, error in ((Deadline(0), DeadlineExceeded), (cancelled, RunCancelled)):
+        with pytest.raises(error), connect(options(server), deadline):
+            pytest.fail("connected")
+
+
+def test_the_socket_is_closed_when_the_work_fails(server: PrivateSlapd) -> None:
+    """Whatever is raised inside."""
+    sockets = []
+
+    def work() -> None:
+        with connect(options(server), Deadline(30)) as session:
+            sockets.append(session.connection.socket)
+            raise ContactsyncError("The work failed.")
+
+    with pytest.raises(ContactsyncError, match="The work failed"):
+        work()
+    assert [opened.fileno() for opened in sockets] == [-1]

@@ -1,0 +1,238 @@
+"""Connections to a directory that several runs use, one after the other: counted between here and the server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contactsync.ldap.connection import cache as sessions
+from contactsync.ldap.connection.cache import SessionCache
+from contactsync.model import Outcome, RunReport, Trigger
+from contactsync.sync.runner import Runner
+from contactsync.testing.certificates import make_certificates
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import BRISK, SyncedFolder, people
+from tests.support.proxy import Proxy
+
+PER_SERVER = 2
+WAIT = 10.0
+
+MakeFolder = Callable[..., SyncedFolder]
+
+
+@pytest.fixture
+def proxy(directory: PrivateSlapd) -> Iterator[Proxy]:
+    """Stand between the runs and the directory, and count."""
+    proxy = Proxy(directory.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def cache() -> Iterator[SessionCache]:
+    """Give a cache as the daemon has it."""
+    cache = SessionCache(per_server=PER_SERVER, most=8)
+    yield cache
+    cache.close()
+
+
+@pytest.fixture
+def make_folder(make_folder: MakeFolder, directory: PrivateSlapd, proxy: Proxy) -> MakeFolder:
+    """Make folders that read the directory through the proxy: `make_folder(filter=...)`."""
+
+    def make(**definition: Any) -> SyncedFolder:
+        query = f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}"
+        return make_folder(directory, query=query, **definition)
+
+    return make
+
+
+def run(folder: SyncedFolder, cache: SessionCache) -> RunReport:
+    """Make a run that is to succeed at the first attempt, by a connection of the cache's."""
+    report = folder.run(runner=runner(folder, cache))
+    assert (report.error, report.attempts) == (None, 1)
+    return report
+
+
+def runner(folder: SyncedFolder, cache: SessionCache, **options: Any) -> Runner:
+    """What makes runs as in the daemon."""
+    return Runner(folder.pool, folder.box, replace(BRISK, **options), {}, connect=cache.connect)
+
+
+def wait_until_closed(proxy: Proxy, *, but: int = 0) -> None:
+    """Wait until the proxy has heard the end of all connections but so many."""
+    end = time.monotonic() + WAIT
+    while proxy.open > but:
+        assert time.monotonic() < end, f"{proxy.open} connections are open"
+        time.sleep(0.01)
+
+
+def test_folders_of_one_server_and_user_share_a_connection(
+    make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, directory: PrivateSlapd
+) -> None:
+    """What is read for each of them is its own, whatever was read before."""
+    whole, part = make_folder(), make_folder(filter="(employeeType=Nobody)", allow_empty=True)
+    for outcome in (Outcome.CHANGED, Outcome.UNCHANGED):
+        assert run(whole, cache).outcome is outcome
+        assert run(part, cache).outcome is Outcome.UNCHANGED
+    assert (whole.contacts(), part.contacts()) == (people(directory), set())
+    assert proxy.accepted == 1
+
+
+def test_runs_at_once_have_a_connection_each(
+    make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, directory: PrivateSlapd
+) -> None:
+    """And leave no more behind than may be open to one server."""
+    folders = [make_folder() for _ in range(3)]
+    inside = threading.Barrier(3)
+
+    def work(folder: SyncedFolder) -> None:
+        def match(stage: str, _counts: object) -> None:
+            if stage == "fingerprints":
+                inside.wait(WAIT)
+
+        runner(folder, cache).run(folder.definition_id, Trigger.MANUAL, match)
+
+    threads = [threading.Thread(target=work, args=[folder]) for folder in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [folder.contacts() for folder in folders] == [people(directory)] * 3
+    assert proxy.accepted == 3
+    wait_until_closed(proxy, but=PER_SERVER)
+
+
+def test_users_never_share(make_folder: MakeFolder, proxy: Proxy) -> None:
+    """With room for one connection to the server, each of two users takes it from the other."""
+    cache = SessionCache(per_server=1, most=8)
+    reader, limited = make_folder(), make_folder()
+    limited.edit(bind_user=limited.slapd.limited_dn)
+    limited.set_password(limited.slapd.limited_password)
+    for number in range(1, 5):
+        run((reader, limited)[number % 2], cache)
+        wait_until_closed(proxy, but=1)
+        assert proxy.accepted == number
+    cache.close()
+    wait_until_closed(proxy)
+
+
+def test_another_tls_policy_means_another_connection(
+    make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, tmp_path: Path
+) -> None:
+    """What counts of the file of authorities is what is in it: one that was replaced is asked anew."""
+    folder = make_folder()
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_bytes(folder.slapd.ca_file.read_bytes())
+    run(folder, cache)
+    policies: list[dict[str, Any]] = [{"tls_verify": False}, {"tls": "none"}, {"tls_ca_file": str(authorities)}]
+    for number, policy in enumerate(policies, 2):
+        folder.edit(**{"tls_verify": True, "tls": "auto", **policy})
+        run(folder, cache)
+        run(folder, cache)
+        assert proxy.accepted == number
+    authorities.write_bytes(make_certificates(tmp_path / "others").authority.read_bytes())
+    folder.expect_failure(folder.run(runner=runner(folder, cache)), "directory.certificate")
+
+
+def test_a_changed_password_is_tried(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
+    """A connection that the old one opened is no proof of the new one."""
+    folder, other = make_folder(), make_folder()
+    run(folder, cache)
+    run(other, cache)
+    folder.set_password("not the reader's")
+    folder.expect_failure(folder.run(runner=runner(folder, cache)), "directory.credentials")
+    folder.set_password(folder.slapd.reader_password)
+    run(folder, cache)
+    run(other, cache)
+    assert proxy.accepted == 2
+
+
+def test_a_changed_user_is_tried(make_folder: MakeFolder, cache: SessionCache) -> None:
+    """Also with the same password."""
+    folder = make_folder()
+    run(folder, cache)
+    folder.edit(bind_user=f"cn=nobody,{folder.slapd.suffix}")
+    folder.expect_failure(folder.run(runner=runner(folder, cache)), "directory.credentials")
+
+
+def test_a_restart_of_the_server_costs_no_attempt(
+    make_folder: MakeFolder, proxy: Proxy, directory: PrivateSlapd, cache: SessionCache
+) -> None:
+    """A connection that ended while nobody used it is replaced without a word."""
+    folder = make_folder()
+    run(folder, cache)
+    directory.stop()
+    wait_until_closed(proxy)
+    directory.start()
+    run(folder, cache)
+    assert proxy.accepted == 2
+    assert not [line for line in folder.log if "run.attempt_failed" in line]
+
+
+def test_a_connection_that_was_forgotten_on_the_way_costs_no_attempt(
+    make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A firewall says nothing: whoever lay idle for long is asked before the run relies on it."""
+    monkeypatch.setattr(sessions, "_TRUSTED_SECONDS", 0)
+    folder = make_folder()
+    run(folder, cache)
+    run(folder, cache)
+    assert proxy.accepted == 1
+    proxy.silence()
+    report = folder.run(runner=runner(folder, cache, connect_timeout=0.2))
+    assert (report.error, report.attempts, proxy.accepted) == (None, 1, 2)
+
+
+def test_a_failed_search_leaves_no_connection(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
+    """Who knows what else would come over it."""
+    folder = make_folder(base="ou=nowhere,dc=example,dc=test")
+    folder.expect_failure(folder.run(runner=runner(folder, cache)), "directory.base")
+    wait_until_closed(proxy)
+
+
+def test_a_connection_that_nobody_uses_is_closed(
+    make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before its time, then also by those who do not need it."""
+    run(make_folder(), cache)
+    cache.close_idle()
+    assert proxy.open == 1
+    monkeypatch.setattr(sessions, "KEEP_SECONDS", 0)
+    cache.close_idle()
+    wait_until_closed(proxy)
+
+
+def test_a_connection_grows_old(
+    make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is used: the directory has to be asked now and then whether it still knows the password."""
+    folder = make_folder()
+    run(folder, cache)
+    monkeypatch.setattr(sessions, "LONGEST_SECONDS", 0)
+    run(folder, cache)
+    assert proxy.accepted == 2
+    wait_until_closed(proxy)
+
+
+def test_nothing_stays_open_after_the_end(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
+    """Neither what lay idle nor what a run used that ended later."""
+    folder = make_folder()
+    run(folder, cache)
+    cache.close()
+    wait_until_closed(proxy)
+    run(folder, cache)
+    wait_until_closed(proxy)
+
+
+def test_no_password_is_shown(make_folder: MakeFolder, cache: SessionCache) -> None:
+    """Not by what is kept either."""
+    folder = make_folder()
+    run(folder, cache)
+    folder.expect_no_password(repr(vars(cache)))

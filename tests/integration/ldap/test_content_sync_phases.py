@@ -1,0 +1,86 @@
+"""A refresh (RFC 4533, section 3.3) that says two things at once: nobody is taken for gone because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+
+from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
+from contactsync.ldap.changes.content_sync import ContentSync
+from contactsync.ldap.protocol import ber
+from contactsync.ldap.protocol.content_sync import SYNC_DONE, SYNC_INFO, SYNC_REQUEST
+from contactsync.ldap.protocol.requests import controls_of
+from contactsync.ldap.query.query import Scope
+from contactsync.ldap.search import SearchRequest
+from tests.integration.ldap.test_ranges import answers, session_of
+from tests.support.peers import SUCCESS, Answer, bind_answer, message, peer
+
+BASE = "dc=example,dc=test"
+ANNA, BERT = UUID(int=1), UUID(int=2)
+BEFORE, NOW = (f"2026110{day}120000.000000Z#000000#000#000000" for day in (1, 2))
+CONTEXT = {"entryUUID": [str(UUID(int=9))], "contextCSN": [NOW], "entryCSN": [NOW], "hasSubordinates": ["TRUE"]}
+INTERMEDIATE, SEARCH_DONE, ID_SET, SET = 0x79, 0x65, 0xA3, 0x31
+
+
+def named(who: UUID, *, deletes: bool) -> bytes:
+    """The contents of a Sync Info Message that says that somebody is gone, or is there as before."""
+    flag = ber.encode(ber.BOOLEAN, ber.TRUE if deletes else b"\0")
+    value = ber.encode(ID_SET, flag, ber.encode(SET, ber.encode(ber.OCTET_STRING, who.bytes)))
+    return ber.encode(INTERMEDIATE, ber.encode(0x80, SYNC_INFO), ber.encode(0x81, value))
+
+
+def refreshed(*messages: bytes, deletes: bool) -> Answer:
+    """These messages, and the end of a refresh that named whoever is gone, or whoever is there."""
+    value = ber.encode(ber.SEQUENCE, ber.encode(ber.BOOLEAN, ber.TRUE if deletes else b"\0"))
+    end = ber.encode(SEARCH_DONE, SUCCESS), controls_of((SYNC_DONE, value))
+    return lambda number: iter([*(message(number, each) for each in messages), message(number, *end)])
+
+
+def since_before(refresh: Answer) -> tuple[list[Changed], bool]:
+    """What a server that refreshes like this tells of what changed, and whether it named all who are there."""
+    script = [
+        bind_answer,
+        answers({"supportedControl": [SYNC_REQUEST], "namingContexts": [BASE], "subschemaSubentry": ["cn=Subschema"]}),
+        answers({"createTimestamp": ["20261101000000Z"]}),
+        answers(CONTEXT),
+        refresh,
+        answers(),
+    ]
+    with peer(*script) as server, session_of("127.0.0.1", server.port) as session:
+        sync = ContentSync(session, SearchRequest(BASE, Scope.SUB, "(cn=*)", ("cn",), 0), ["entryUUID"])
+        assert sync.obstacle() is None
+        mark = sync.mark()
+        assert mark is not None
+        cursor = Cursor(mark.kind, f"rid=000,csn={BEFORE}".encode(), mark.server)
+        return list(sync.since(cursor)), sync.all_listed
+
+
+def keys(told: Iterator[list[str]]) -> list[str]:
+    """All keys of some lists."""
+    return [key for some in told for key in some]
+
+
+def test_each_phase_alone_is_believed() -> None:
+    """Who was named gone is gone; or whoever was not named."""
+    told, all_listed = since_before(refreshed(named(ANNA, deletes=True), deletes=True))
+    assert (keys(each.gone for each in told), all_listed) == ([str(ANNA)], False)
+    told, all_listed = since_before(refreshed(named(ANNA, deletes=False), deletes=False))
+    assert (keys(each.present for each in told), all_listed) == ([str(ANNA)], True)
+
+
+@pytest.mark.parametrize(
+    ("messages", "deletes"),
+    [
+        ([named(ANNA, deletes=False)], True),
+        ([named(ANNA, deletes=True)], False),
+        ([named(ANNA, deletes=False), named(BERT, deletes=True)], True),
+        ([named(ANNA, deletes=False), named(BERT, deletes=True)], False),
+    ],
+    ids=["present, all gone named", "gone, all present named", "both, all gone named", "both, all present named"],
+)
+def test_two_phases_have_everything_read(messages: list[bytes], deletes: bool) -> None:  # noqa: FBT001 -- a parameter
+    """It can no longer be told by who was not named who is gone."""
+    with pytest.raises(CursorVoid, match="both who is gone and who is there"):
+        since_before(refreshed(*messages, deletes=deletes))

@@ -1,0 +1,81 @@
+"""tools/install.sh as far as it goes without the network: what it refuses, what it removes and what it keeps."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+INSTALLED = (
+    "usr/local/lib/contactsync/bin/contactsync",
+    "usr/local/bin/contactsync",
+    "etc/systemd/system/contactsync.service",
+    "etc/systemd/system/contactsync.socket",
+    "usr/lib/sysusers.d/contactsync.conf",
+    "usr/lib/tmpfiles.d/contactsync.conf",
+)
+KEPT = ("etc/contactsync/settings.toml", "var/lib/contactsync/secret.key")
+OTHERS = ("usr/local/bin/other", "usr/local/lib/other/file", "etc/systemd/system/other.service")
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    """Make a tree that has everything an installation has, and something of others."""
+    for name in (*INSTALLED, *KEPT, *OTHERS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def install_script(action: str, stage: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run it on a stage; it cannot do without one here, so that no test can reach the machine."""
+    environ = {"PATH": os.environ["PATH"], "DESTDIR": str(stage), **variables}
+    command = [str(ROOT / "tools" / "install.sh"), action]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+
+def files_in(stage: Path) -> set[str]:
+    """List every file below the stage."""
+    return {str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file()}
+
+
+def test_uninstall_keeps_settings_and_data(stage: Path) -> None:
+    """And says where they are; what others put beside is not touched."""
+    done = install_script("uninstall", stage)
+    assert done.returncode == 0, done.stderr
+    assert files_in(stage) == {*KEPT, *OTHERS}
+    assert "/var/lib/contactsync" in done.stdout
+
+
+def test_a_purge_removes_settings_and_data_as_well(stage: Path) -> None:
+    """Only when it is asked for."""
+    done = install_script("uninstall", stage, PURGE="1")
+    assert done.returncode == 0, done.stderr
+    assert files_in(stage) == set(OTHERS)
+
+
+def test_a_relative_prefix_is_refused_before_anything_is_done(stage: Path) -> None:
+    """It would mean another place for each directory that one is in."""
+    before = files_in(stage)
+    done = install_script("uninstall", stage, PREFIX="usr/local")
+    assert done.returncode != 0
+    assert "absolute path" in done.stderr
+    assert files_in(stage) == before
+
+
+def test_what_is_installed_is_what_is_tested() -> None:
+    """Every package of requirements-run.lock is in requirements.lock in the same version, and no test tool is in it."""
+    tested, installed = pins("requirements.lock"), pins("requirements-run.lock")
+    assert installed.items() <= tested.items()
+    assert not installed.keys() & {"pytest", "mypy", "ruff", "hypothesis", "uv", "atheris", "matplotlib"}
+    assert {"ldap3", "psycopg", "apscheduler", "hatchling", "editables"} <= installed.keys()
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Read a lock: packages and their versions."""
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))

@@ -1,0 +1,106 @@
+"""deploy/monitoring: rules and dashboard that Prometheus takes, about metrics and events that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from contactsync.metrics.exporter import DaemonSnapshot, DefinitionSnapshot, Metrics
+from contactsync.model import Counts, Definition, Outcome, RunReport, Trigger
+
+ROOT = Path(__file__).parents[3]
+MONITORING = ROOT / "deploy" / "monitoring"
+NOW = datetime.now(UTC)
+
+
+def promtool(*arguments: str) -> None:
+    """Run Prometheus's own checker, which must be content."""
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False, cwd=MONITORING)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard as Grafana would import it."""
+    found: dict[str, Any] = json.loads((MONITORING / "grafana-dashboard.json").read_text(encoding="utf-8"))
+    return found
+
+
+def expressions() -> Iterator[str]:
+    """Every query of the dashboard, its variables filled in."""
+    for panel in dashboard()["panels"]:
+        for target in panel.get("targets", []):
+            yield re.sub(r"\$\w+", ".+", target["expr"])
+
+
+@pytest.fixture(scope="module")
+def metric_names() -> set[str]:
+    """Give the names of all samples that there can be."""
+    state = dict.fromkeys(("paused", "invalid", "locked", "held", "failing"), True)
+    definition = DefinitionSnapshot(
+        definition_id=3, folder="Staff", definition="directory", **state, last_success_at=NOW, success_due_at=NOW
+    )
+    metrics = Metrics(
+        lambda: DaemonSnapshot(definitions=[definition], workers=1, workers_busy=1, waiting=1, reconnects=1)
+    )
+    report = RunReport(1, Definition(folder_id=1, definition_id=3, folder="Staff"), Trigger.SCHEDULE, NOW)
+    report.outcome = Outcome.UNCHANGED
+    report.certificate_expires_at = report.client_certificate_expires_at = NOW
+    report.seconds, report.counts = {"search": 1.0}, Counts(unchanged=1)
+    metrics.finished(report)
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {sample.name for family in families for sample in family.samples}
+
+
+def test_prometheus_takes_the_alert_rules_and_they_fire_when_they_should() -> None:
+    """Prometheus checks them and runs the cases beside them."""
+    promtool("check", "rules", "prometheus-rules.yml")
+    promtool("test", "rules", "prometheus-rules.test.yml")
+
+
+def test_prometheus_understands_the_dashboard(tmp_path: Path) -> None:
+    """Each of its queries parses."""
+    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(expressions())]
+    assert len(rules) > 10
+    file = tmp_path / "rules.yml"  # JSON is YAML
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")
+    promtool("check", "rules", str(file))
+
+
+@pytest.mark.parametrize("name", ["prometheus-rules.yml", "prometheus-rules.test.yml", "grafana-dashboard.json"])
+def test_only_metrics_that_exist_are_asked_for(metric_names: set[str], name: str) -> None:
+    """A metric that is renamed cannot leave a rule or a panel that never sees anything."""
+    asked = set(re.findall(r"\b(?:contactsync|process)_\w+", (MONITORING / name).read_text(encoding="utf-8")))
+    assert asked
+    assert asked - metric_names == set()
+
+
+def test_the_dashboard_has_no_two_panels_in_one_place() -> None:
+    """Every panel has an id and a place of its own."""
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    places = [panel["gridPos"] for panel in panels]
+    taken = [
+        (x, y) for at in places for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(set(taken)) == len(taken)
+    assert max(x for x, _ in taken) < 24
+
+
+@pytest.mark.parametrize("name", ["loki-rules.yml", "README.md"])
+def test_only_events_that_exist_are_looked_for(name: str) -> None:
+    """A renamed event cannot leave a query that never finds anything; docs/logs.md is what the code emits."""
+    events = set(
+        re.findall(r"^\| `([\w.]+)` \|", (ROOT / "docs" / "logs.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    text = (MONITORING / name).read_text(encoding="utf-8")
+    groups = re.findall(r'(?:event=~?"|EVENT=)([\w.|]+)', text)
+    assert groups
+    assert {event for group in groups for event in group.split("|")} - events == set()

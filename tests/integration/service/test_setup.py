@@ -1,0 +1,79 @@
+"""tools/setup.sh: which packages are downloaded for what, once. A program that notes its calls stands in for Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+FAKE = """#!/bin/sh
+echo "$*" >>"$CALLS"
+case "$*" in
+*'print("%d.%d"'*) echo 3.11 ;;
+"-m venv --clear .venv") rm -rf .venv; mkdir -p .venv/bin; cp "$FAKE" .venv/bin/python ;;
+esac
+"""
+
+Setup = Callable[..., list[str]]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Make a clone as far as the script needs one."""
+    shutil.copytree(ROOT / "tools", tmp_path / "clone" / "tools")
+    for name in ("requirements.lock", "requirements-run.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+@pytest.fixture
+def setup(clone: Path, tmp_path: Path) -> Setup:
+    """Run the script, and give what it had installed."""
+    fake, calls = tmp_path / "python", tmp_path / "calls"
+    fake.write_text(FAKE)
+    fake.chmod(0o755)
+
+    def run(*purpose: str) -> list[str]:
+        calls.write_text("")
+        environ = {"PATH": os.environ["PATH"], "PYTHON": str(fake), "FAKE": str(fake), "CALLS": str(calls)}
+        subprocess.run([clone / "tools" / "setup.sh", *purpose], env=environ, check=True, capture_output=True)
+        lines = calls.read_text().splitlines()
+        return [line.split()[-1] for line in lines if " install " in line or "venv --clear" in line]
+
+    return run
+
+
+def test_a_demo_downloads_no_tools_and_a_test_adds_them(setup: Setup) -> None:
+    """Whoever looks at the demo waits for what it needs, and each thing is installed once."""
+    assert setup() == [".venv", "requirements-run.lock", "."]
+    assert setup() == []
+    assert setup("test") == ["requirements.lock"]
+    assert setup("test") == setup("tools") == setup("bench") == setup() == []
+
+
+def test_a_demo_after_a_test_has_all_it_needs(setup: Setup) -> None:
+    """In the other order nothing is downloaded again."""
+    assert setup("test") == [".venv", "requirements-run.lock", "requirements.lock", "."]
+    assert setup() == []
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-run.lock"])
+def test_a_changed_lock_makes_the_environment_anew(setup: Setup, clone: Path, lock: str) -> None:
+    """So that nothing of the old one stays in it."""
+    setup("test")
+    with (clone / lock).open("a") as file:
+        file.write("# changed\n")
+    assert setup() == [".venv", "requirements-run.lock", "."]
+    assert setup("test") == ["requirements.lock"]
+
+
+def test_a_demo_does_not_care_for_the_lock_of_the_tools(setup: Setup, clone: Path) -> None:
+    """As long as it has none of them."""
+    setup()
+    (clone / "requirements.lock").write_text("# changed\n")
+    assert setup() == []

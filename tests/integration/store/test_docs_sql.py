@@ -1,0 +1,88 @@
+"""docs/sql.md, and README.md after it: what they say to applications is true, statement by statement."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from contactsync.store.definitions import add_definition, add_folder, read_definitions
+from contactsync.store.embedded.cluster import SUPERUSER
+from contactsync.sync.definition import resolve
+from tests.support import roles
+
+ROOT = Path(__file__).parents[3]
+PAGES = [ROOT / "docs" / "sql.md", ROOT / "README.md"]
+BLOCK = re.compile(r"^```sql\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+Documents = list[dict[str, Any]]
+
+
+def statements() -> list[str]:
+    """All statements of the pages, in their order; none of them has a semicolon inside."""
+    blocks = [block for page in PAGES for block in BLOCK.findall(page.read_text(encoding="utf-8"))]
+    return [statement.strip() for block in blocks for statement in block.split(";") if statement.strip()]
+
+
+@pytest.fixture
+def conninfo(database: str) -> str:
+    """Give a database with the shared folder Staff, and the role of the application."""
+    with psycopg.connect(database, user=SUPERUSER, autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = 'application'").fetchone() is None:
+            connection.execute("CREATE ROLE application")
+        connection.execute("GRANT application TO contactsync")
+    with psycopg.connect(database) as connection:
+        add_definition(connection, add_folder(connection, "Staff", None), {"query": "dc1.example.com"})
+    return database
+
+
+def carry_out(conninfo: str) -> Documents:
+    """Carry out the pages, grants as a superuser and all else as the application; gives the rows of the reads."""
+    rows: Documents = []
+    roles.carry_out(conninfo, "roles.sql")
+    with (
+        psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as application,
+        psycopg.connect(conninfo, user=SUPERUSER, autocommit=True, row_factory=dict_row) as superuser,
+    ):
+        application.execute("SET ROLE application")
+        for statement in statements():
+            cursor = (superuser if statement.startswith("GRANT") else application).execute(statement.encode())
+            rows += cursor.fetchall() if cursor.description else []
+    return rows
+
+
+def test_the_application_may_do_all_that_the_page_shows(conninfo: str) -> None:
+    """Every statement works with the rights that the page grants, and asks for a run of the one definition there is."""
+    assert {"request_sync": 1} in carry_out(conninfo)
+
+
+def test_the_definitions_of_the_page_make_sense(conninfo: str) -> None:
+    """What the page inserts and edits resolves as the daemon would resolve it."""
+    carry_out(conninfo)
+    with psycopg.connect(conninfo) as connection:
+        definitions = {definition.label: definition for definition in read_definitions(connection)}
+    private = resolve(definitions["anna/Private"])
+    assert private.user == r"EXAMPLE\reader"
+    assert private.definition.schedule == "@hourly"
+    assert private.definition.max_delete_count == 50
+
+
+def test_people_may_throw_away_their_own_contacts(conninfo: str) -> None:
+    """The rights that the page grants for people's own contacts are enough to delete one."""
+    carry_out(conninfo)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("SET ROLE application")
+        deleted = connection.execute("DELETE FROM contactsync.contacts WHERE display_name = 'Our plumber'").rowcount
+    assert deleted == len(PAGES)
+
+
+def test_without_the_grants_nothing_can_be_read(conninfo: str) -> None:
+    """The role has no rights but those of the page."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("SET ROLE application")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT FROM contactsync.contacts")

@@ -1,0 +1,220 @@
+"""389 Directory Server: nsUniqueId, access rules that show nothing, limits, pages, renames, TLS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ldap3
+import pytest
+
+from contactsync.checks.check import check
+from contactsync.checks.context import CheckLimits
+from contactsync.checks.result import Status, StepResult
+from contactsync.model import Outcome
+from tests.support.folder import BRISK, PEOPLE_FILTER, SyncedFolder
+from tests.support.ns_slapd import LIMIT, NsSlapd, running, why_not
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+PEOPLE = 60
+NS_UNIQUE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){3}")
+
+MakeFolder = Callable[..., SyncedFolder]
+
+
+@pytest.fixture(scope="session")
+def shared_389() -> Iterator[NsSlapd]:
+    """Run one server of 60 people for the session."""
+    with running(PEOPLE) as server:
+        yield server
+
+
+@pytest.fixture
+def admin(shared_389: NsSlapd) -> Iterator[ldap3.Connection]:
+    """Change the directory."""
+    connection = shared_389.connection()
+    yield connection
+    connection.unbind()
+
+
+@pytest.fixture
+def folder(make_folder: MakeFolder, shared_389: NsSlapd) -> SyncedFolder:
+    """Make a folder for the people of the server, not filled yet."""
+    return make_folder(shared_389)
+
+
+def ids(admin: ldap3.Connection, server: NsSlapd) -> dict[str, str]:
+    """The nsUniqueId of everybody by DN, as the server gives it."""
+    admin.search(server.suffix, PEOPLE_FILTER, attributes=["nsUniqueId"])
+    return {entry["dn"]: entry["attributes"]["nsUniqueId"][0] for entry in admin.response}
+
+
+def keys(folder: SyncedFolder) -> dict[str, str]:
+    """The identity of each contact by DN."""
+    return {dn: key for dn, key, _ in folder.contacts()}
+
+
+def numbers(folder: SyncedFolder) -> dict[str, int]:
+    """The id of each contact by its identity."""
+    rows = folder.query(
+        "SELECT source_key, contact_id FROM contactsync.contacts WHERE definition_id = %s", folder.definition_id
+    )
+    return {row["source_key"]: row["contact_id"] for row in rows}
+
+
+def as_user(folder: SyncedFolder, dn: str, password: str) -> None:
+    """Ask as somebody else."""
+    folder.edit(bind_user=dn)
+    folder.set_password(password)
+
+
+def checked(folder: SyncedFolder, password: str) -> dict[str, StepResult]:
+    """The steps of a check by their names."""
+    limits = CheckLimits(step_seconds=20)
+    return {step.name: step for step in check(folder.definition, lambda: password, BRISK, limits=limits)}
+
+
+def test_entries_imported_offline_are_known_by_ns_unique_id(
+    folder: SyncedFolder, shared_389: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """They have no entryUUID; those that came in later have one as well, and it changes nothing for them."""
+    newcomer = f"uid=newcomer,{shared_389.people_base}"
+    admin.add(newcomer, "inetOrgPerson", {"cn": "New Comer", "sn": "Comer"})
+    admin.search(newcomer, "(objectClass=*)", ldap3.BASE, attributes=["entryUUID", "nsUniqueId"])
+    assert admin.response[0]["attributes"]["entryUUID"]
+    try:
+        report = folder.run()
+        assert (report.outcome, report.counts.inserted, report.counts.rejected) == (Outcome.CHANGED, PEOPLE + 1, 0)
+        assert keys(folder) == ids(admin, shared_389)
+        assert all(map(NS_UNIQUE_ID.fullmatch, keys(folder).values()))
+        assert folder.run().outcome is Outcome.UNCHANGED
+    finally:
+        admin.delete(newcomer)
+
+
+def test_a_rename_and_a_move_keep_the_contact(
+    folder: SyncedFolder, shared_389: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """A new RDN, then a new parent, then both back: the same contacts with the same ids."""
+    folder.run()
+    before, contacts = keys(folder), numbers(folder)
+    old = next(dn for dn in before if dn.endswith(f",ou=Personal,{shared_389.people_base}"))
+    rdn, parent = old.split(",", 1)
+    admin.modify_dn(old, "uid=renamed", delete_old_dn=True)
+    try:
+        report = folder.run()
+        assert (report.counts.updated, report.counts.inserted, report.counts.deleted) == (1, 0, 0)
+        admin.modify_dn(f"uid=renamed,{parent}", "uid=renamed", new_superior=shared_389.people_base)
+        report = folder.run()
+        assert (report.counts.updated, report.counts.inserted, report.counts.deleted) == (1, 0, 0)
+        assert keys(folder)[f"uid=renamed,{shared_389.people_base}"] == before[old]
+        assert numbers(folder) == contacts
+    finally:
+        admin.modify_dn(f"uid=renamed,{shared_389.people_base}", rdn, new_superior=parent)
+    folder.run()
+    assert (keys(folder), numbers(folder)) == (before, contacts)
+
+
+def test_a_user_without_an_access_rule_empties_no_folder(folder: SyncedFolder, shared_389: NsSlapd) -> None:
+    """This server answers success and nothing: it looks like an empty company, and the run is held."""
+    folder.run()
+    as_user(folder, shared_389.nobody_dn, shared_389.nobody_password)
+    report = folder.run()
+    folder.expect_held(report)
+    assert len(folder.contacts()) == PEOPLE
+    steps = checked(folder, shared_389.nobody_password)
+    assert steps["bind"].status is Status.OK
+    assert steps["filter"].status is Status.WARNING
+    assert "that the user may read people" in steps["filter"].hint
+
+
+@pytest.mark.parametrize("page_size", [0, 1000])
+def test_a_size_limit_is_an_incomplete_snapshot(folder: SyncedFolder, shared_389: NsSlapd, page_size: int) -> None:
+    """Of the account's own, with pages and without; nothing is concluded from the twenty that come."""
+    folder.run()
+    as_user(folder, shared_389.limited_dn, shared_389.limited_password)
+    report = folder.run(page_size=page_size)
+    assert (report.outcome, report.error_code) == (Outcome.FAILED, "directory.incomplete")
+    assert "sizeLimitExceeded (4)" in (report.error or "")
+    assert len(folder.contacts()) == PEOPLE
+    assert checked(folder, shared_389.limited_password)["paging"].status is Status.FAILED
+
+
+def test_a_look_through_limit_is_an_incomplete_snapshot(
+    folder: SyncedFolder, shared_389: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """The server gives up before it has looked at everybody: adminLimitExceeded, and the folder stays."""
+    folder.run()
+    limits = ("nsLookThroughLimit", "nsPagedLookThroughLimit")
+    admin.modify(shared_389.reader_dn, {name: [(ldap3.MODIFY_REPLACE, [LIMIT])] for name in limits})
+    try:
+        report = folder.run()
+    finally:
+        admin.modify(shared_389.reader_dn, {name: [(ldap3.MODIFY_REPLACE, [-1])] for name in limits})
+    assert (report.outcome, report.error_code) == (Outcome.FAILED, "directory.incomplete")
+    assert "adminLimitExceeded (11)" in (report.error or "")
+    assert len(folder.contacts()) == PEOPLE
+    assert folder.run().outcome is Outcome.UNCHANGED
+
+
+def test_pages_below_the_limit_bring_everybody(folder: SyncedFolder, shared_389: NsSlapd) -> None:
+    """One after the other, to the last: this server holds its size limit against each page, not against the search."""
+    as_user(folder, shared_389.limited_dn, shared_389.limited_password)
+    report = folder.run(page_size=7)
+    assert (report.counts.entries, report.counts.inserted, report.error) == (PEOPLE, PEOPLE, None)
+
+
+@pytest.mark.parametrize("ldaps", [False, True])
+def test_its_tls_is_checked(make_folder: MakeFolder, shared_389: NsSlapd, *, ldaps: bool) -> None:
+    """By LDAPS and by StartTLS, against its authority; without that nobody is told the password."""
+    port = shared_389.tls_port if ldaps else shared_389.port
+    folder = make_folder(shared_389, query=f"ldap{'s' * ldaps}://localhost:{port}/{shared_389.suffix}")
+    report = folder.run()
+    assert (report.outcome, report.error) == (Outcome.CHANGED, None)
+    assert report.certificate_expires_at
+    folder.edit(tls_ca_file=None)
+    folder.expect_failure(folder.run(), "directory.certificate", "issuer that is not trusted")
+
+
+def test_a_wrong_password_is_one(folder: SyncedFolder) -> None:
+    """The definition is locked, as with any other server."""
+    folder.set_password("not the reader's")
+    folder.expect_failure(folder.run(), "directory.credentials", folder.slapd.reader_dn)
+    assert folder.status()["state"] == "locked"
+
+
+def test_a_check_knows_the_server_and_what_identifies_its_entries(folder: SyncedFolder, shared_389: NsSlapd) -> None:
+    """By what its root DSE and its entries say."""
+    steps = checked(folder, shared_389.reader_password)
+    failed = {name: step.text for name, step in steps.items() if step.status is Status.FAILED}
+    assert not failed
+    assert "389" in steps["root_dse"].text
+    assert "paging (RFC 2696)" in steps["root_dse"].data["controls"]
+    assert steps["base"].data["base"] == shared_389.suffix
+    assert steps["identity"].data["identity"] == ["nsUniqueId"]
+    assert steps["bind"].data["authorisation_id"] == shared_389.reader_dn
+
+
+def test_the_dn_identifies_only_if_the_definition_says_so(
+    make_folder: MakeFolder, shared_389: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """The price is paid at the first rename: one contact goes, another comes; the check says so before."""
+    mapping: dict[str, Any] = {"identity": "dn"}
+    folder = make_folder(shared_389, mapping=mapping)
+    folder.run()
+    identity = checked(folder, shared_389.reader_password)["identity"]
+    assert identity.status is Status.WARNING
+    assert "renamed or moved" in identity.text
+    before = numbers(folder)
+    old = next(iter(sorted(before)))
+    admin.search(shared_389.suffix, PEOPLE_FILTER)
+    dn = next(entry["dn"] for entry in admin.response if entry["dn"].lower() == old.lower())
+    rdn, parent = dn.split(",", 1)
+    admin.modify_dn(dn, "uid=renamed")
+    try:
+        report = folder.run()
+        assert (report.counts.inserted, report.counts.deleted) == (1, 1)
+    finally:
+        admin.modify_dn(f"uid=renamed,{parent}", rdn)

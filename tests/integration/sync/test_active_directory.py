@@ -1,0 +1,276 @@
+"""Whole runs against a real domain controller: who gets in, who is taken over, and what stays the same person."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from contactsync.model import Outcome
+from tests.support.folder import SyncedFolder
+from tests.support.samba import DISABLED, DOMAIN, SUFFIX, PrivateSamba
+
+Folders = Callable[..., SyncedFolder]
+JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
+_units = count(1)
+
+
+@pytest.fixture
+def unit(samba: PrivateSamba) -> str:
+    """Make an organizational unit for one test."""
+    return samba.unit(f"Unit {next(_units)}")
+
+
+@pytest.fixture
+def folder_of(make_folder: Folders) -> Folders:
+    """Make folders for what is below a base: `folder_of(samba, base, tls=...)`, over LDAPS unless told otherwise."""
+
+    def make(server: PrivateSamba, base: str, **columns: Any) -> SyncedFolder:
+        usual = {"query": f"{server.tls_url}/{base}", "bind_user": server.reader_user}
+        return make_folder(server, **(usual | columns))
+
+    return make
+
+
+def contacts(folder: SyncedFolder) -> dict[str, dict[str, Any]]:
+    """The contacts that the definition brought, by their display names."""
+    rows = folder.query("SELECT * FROM contactsync.contacts WHERE definition_id = %s", folder.definition_id)
+    return {row["display_name"]: row for row in rows}
+
+
+def expect_run(folder: SyncedFolder, *names: str) -> None:
+    """A run changes the folder, and these are its contacts then; another finds nothing to do."""
+    report = folder.run()
+    assert report.outcome is Outcome.CHANGED, report.error or report.held_reason
+    assert set(contacts(folder)) == set(names)
+    again = folder.run()
+    assert (again.outcome, again.counts.unchanged) == (Outcome.UNCHANGED, len(names))
+
+
+@pytest.mark.parametrize("protected", ["ldaps", "starttls"])
+@pytest.mark.parametrize("form", ["DOMAIN\\user", "user@domain", "DN"])
+def test_every_form_of_user_gets_in(
+    samba: PrivateSamba, unit: str, folder_of: Folders, form: str, protected: str
+) -> None:
+    """Over LDAPS and over StartTLS."""
+    samba.add(f"{form[:4]} {protected}".replace("\\", " "), under=unit)
+    user = {"DOMAIN\\user": f"{DOMAIN}\\{samba.reader_name}", "user@domain": samba.reader_user, "DN": samba.reader_dn}
+    url = samba.tls_url if protected == "ldaps" else samba.url
+    folder = folder_of(samba, unit, query=f"{url}/{unit}", bind_user=user[form])
+    report = folder.run()
+    assert (report.outcome, report.counts.inserted) == (Outcome.CHANGED, 1), report.error
+    assert (report.server or "").startswith("ldaps:" if protected == "ldaps" else "ldap:")
+
+
+def test_a_password_in_plain_text_is_refused_with_the_setting_to_change(
+    samba: PrivateSamba, unit: str, folder_of: Folders
+) -> None:
+    """Samba takes none, as Active Directory does where it requires signing."""
+    folder = folder_of(samba, unit, query=f"{samba.url}/{unit}", tls="none")
+    folder.expect_failure(folder.run(), "directory.access", "`starttls`", "`ldaps`", "tls")
+
+
+def test_a_wrong_password_is_told_from_a_disabled_account(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
+    """By Active Directory's own numbers, which end the error's code."""
+    folder = folder_of(samba, unit)
+    folder.set_password("not the password")
+    folder.expect_failure(folder.run(), "directory.credentials.52e", "the password is wrong")
+    folder.set_password(samba.reader_password)
+    samba.set(samba.reader_dn, userAccountControl=DISABLED)
+    try:
+        folder.expect_failure(folder.run(), "directory.credentials.533", "the account is disabled")
+    finally:
+        samba.set(samba.reader_dn, userAccountControl=DISABLED & ~2)
+
+
+@pytest.fixture(scope="module")
+def mixed(exchange: PrivateSamba) -> str:
+    """Make a unit with one entry of each kind; where it is."""
+    unit = exchange.unit("Mixed")
+    exchange.add("Person", under=unit)
+    exchange.add("Contact", under=unit, kind="contact")
+    exchange.add("Computer", under=unit, kind="computer", sAMAccountName="COMPUTER$")
+    exchange.add("Disabled", under=unit, userAccountControl=DISABLED | 0x20)
+    exchange.add("Hidden", under=unit, msExchHideFromAddressLists="TRUE")
+    exchange.add("Hidden Contact", under=unit, kind="contact", msExchHideFromAddressLists="TRUE")
+    exchange.add("Shown", under=unit, msExchHideFromAddressLists="FALSE")
+    with exchange.changes() as connection:
+        connection.add(f"CN=Group,{unit}", "group", {"sAMAccountName": "Group"})
+    return unit
+
+
+@pytest.mark.parametrize(
+    ("include", "names"),
+    [
+        ({}, ["Person", "Contact", "Shown"]),
+        ({"contacts": False}, ["Person", "Shown"]),
+        ({"people": False}, ["Contact"]),
+        ({"computers": True}, ["Person", "Contact", "Shown", "Computer"]),
+        ({"computers": True, "people": False, "contacts": False}, ["Computer"]),
+        ({"disabled": True}, ["Person", "Contact", "Shown", "Disabled"]),
+        ({"hidden": True}, ["Person", "Contact", "Shown", "Hidden", "Hidden Contact"]),
+    ],
+    ids=str,
+)
+def test_each_kind_of_entry_can_be_switched(
+    exchange: PrivateSamba, mixed: str, folder_of: Folders, include: dict[str, bool], names: list[str]
+) -> None:
+    """People and contacts come in by themselves; computers, the disabled and the hidden when somebody says so."""
+    mapping = json.dumps({"include": include}) if include else None
+    expect_run(folder_of(exchange, mixed, mapping=mapping), *names)
+
+
+def test_a_forest_without_exchange_is_not_asked_for_its_attribute(
+    samba: PrivateSamba, unit: str, folder_of: Folders
+) -> None:
+    """There the attribute in a `not` would make Microsoft's server find nobody."""
+    samba.add("Anna", under=unit)
+    folder = folder_of(samba, unit)
+    expect_run(folder, "Anna")
+    searched = [line for line in folder.log if "search.started" in line]
+    assert searched
+    assert "msExch" not in "".join(searched)
+
+
+def test_who_is_hidden_leaves_the_folder_and_returns_as_the_same(exchange: PrivateSamba, folder_of: Folders) -> None:
+    """The change of one attribute that is not mapped takes a contact away, and gives it back with its id."""
+    unit = exchange.unit("Hiding")
+    dn = exchange.add("Shy", under=unit)
+    exchange.add("Other", under=unit)
+    folder = folder_of(exchange, unit)
+    expect_run(folder, "Shy", "Other")
+    before = contacts(folder)["Shy"]["contact_id"]
+    exchange.set(dn, msExchHideFromAddressLists="TRUE")
+    folder.edit(max_delete_share=1)
+    expect_run(folder, "Other")
+    exchange.set(dn, msExchHideFromAddressLists=[])
+    expect_run(folder, "Shy", "Other")
+    assert contacts(folder)["Shy"]["contact_id"] == before
+
+
+def test_a_changed_switch_is_a_changed_query_for_the_guard(
+    exchange: PrivateSamba, mixed: str, folder_of: Folders
+) -> None:
+    """The first run that would delete after it is held."""
+    folder = folder_of(exchange, mixed)
+    expect_run(folder, "Person", "Contact", "Shown")
+    folder.edit(mapping=json.dumps({"include": {"contacts": False}}), max_delete_share=1)
+    folder.expect_held(folder.run(), "edited")
+    assert "Contact" in contacts(folder)
+
+
+def test_values_go_into_the_fields_that_people_expect(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
+    """The primary address first, each kind of phone, the manager's name, the photo, and objectGUID as the key."""
+    boss = samba.add("Berger, Anna".replace(",", "\\,"), under=unit, displayName="Anna Berger")
+    dn = samba.add(
+        "Max",
+        under=unit,
+        mail="max@example.test",
+        proxyAddresses=["smtp:b@example.test", "X400:c=de;a= ;p=x", "SMTP:max@example.test", "smtp:a@example.test"],
+        telephoneNumber="+49 1", otherTelephone=["+49 2"], mobile="+49 3", otherMobile=["+49 4"],
+        homePhone="+49 5", otherHomePhone=["+49 6"], facsimileTelephoneNumber="+49 7",
+        otherFacsimileTelephoneNumber=["+49 8"], pager="+49 9", otherPager=["+49 10"], ipPhone="11",
+        otherIpPhone=["12"],
+        manager=boss, assistant=boss, thumbnailPhoto=JPEG, company="Example", info="line 1\r\nline 2",
+        wWWHomePage="https://example.test",
+    )  # fmt: skip
+    folder = folder_of(samba, unit)
+    expect_run(folder, "Max", "Anna Berger")
+    contact = contacts(folder)["Max"]
+    expected = {
+        "emails": ["max@example.test", "a@example.test", "b@example.test"],
+        "work_phones": ["+49 1", "+49 2"],
+        "mobile_phones": ["+49 3", "+49 4"],
+        "home_phones": ["+49 5", "+49 6"],
+        "fax_numbers": ["+49 7", "+49 8"],
+        "pagers": ["+49 9", "+49 10"],
+        "ip_phones": ["11", "12"],
+        "manager": "Berger, Anna",
+        "assistant": "Berger, Anna",
+        "organization": "Example",
+        "notes": "line 1\nline 2",
+        "websites": ["https://example.test"],
+        "source_dn": dn,
+    }
+    assert {name: contact[name] for name in expected} == expected
+    with samba.changes() as connection:
+        connection.search(dn, "(objectClass=*)", attributes=["objectGUID"])
+        guid = connection.response[0]["raw_attributes"]["objectGUID"][0]
+    assert contact["source_key"].replace("-", "") == (guid[3::-1] + guid[5:3:-1] + guid[7:5:-1] + guid[8:]).hex()
+    photos = folder.query("SELECT photo FROM contactsync.contact_photos WHERE contact_id = %s", contact["contact_id"])
+    assert [bytes(row["photo"]) for row in photos] == [JPEG]
+
+
+def test_a_person_stays_the_same_contact(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
+    """Renamed, moved to another unit, with the whole unit moved, and deleted and restored."""
+    here, there = samba.unit("Here", under=unit), samba.unit("There", under=unit)
+    samba.add("Max", under=here, mail="max@example.test")
+    samba.add("Other", under=here)
+    folder = folder_of(samba, unit, max_delete_share=1)
+    expect_run(folder, "Max", "Other")
+    before = contacts(folder)["Max"]["contact_id"]
+
+    def expect_same(name: str, dn: str) -> None:
+        expect_run(folder, name, "Other")
+        now = contacts(folder)[name]
+        assert (now["contact_id"], now["source_dn"]) == (before, dn)
+
+    samba.move(f"CN=Max,{here}", rdn="CN=Maximilian")
+    expect_same("Maximilian", f"CN=Maximilian,{here}")
+    samba.move(f"CN=Maximilian,{here}", under=there)
+    expect_same("Maximilian", f"CN=Maximilian,{there}")
+    samba.move(there, rdn="OU=Elsewhere")
+    expect_same("Maximilian", f"CN=Maximilian,OU=Elsewhere,{unit}")
+    samba.delete(f"CN=Maximilian,OU=Elsewhere,{unit}")
+    expect_run(folder, "Other")
+    samba.restore(f"CN=Maximilian,OU=Elsewhere,{unit}", mail="max@example.test")
+    expect_same("Maximilian", f"CN=Maximilian,OU=Elsewhere,{unit}")
+
+
+@pytest.fixture
+def hosts() -> Iterator[set[str]]:
+    """Gather every host that this process looks up or connects to."""
+    found: set[str] = set()
+    listening = True
+
+    def listen(event: str, arguments: tuple[Any, ...]) -> None:
+        if listening and event == "socket.getaddrinfo":
+            found.add(str(arguments[0]))
+        elif listening and event in {"socket.connect", "socket.sendto"} and isinstance(arguments[1], tuple):
+            found.add(str(arguments[1][0]))
+
+    sys.addaudithook(listen)  # it cannot be taken off again
+    yield found
+    listening = False
+
+
+def test_references_are_counted_and_nobody_goes_there(samba: PrivateSamba, folder_of: Folders, hosts: set[str]) -> None:
+    """A search from the top of the domain meets one to another naming context, on a host of another name."""
+    folder = folder_of(samba, SUFFIX)
+    report = folder.run()
+    assert report.outcome is Outcome.CHANGED
+    assert report.counts.references >= 1
+    folder.expect_row(report)
+    assert hosts == {samba.address}
+
+
+@pytest.mark.parametrize("port", [3268, 3269])
+def test_a_global_catalogue_is_a_source_that_says_what_it_lacks(
+    samba: PrivateSamba, unit: str, folder_of: Folders, port: int
+) -> None:
+    """Plain with StartTLS and over TLS. Attributes that the schema does not put into the catalogue are named."""
+    samba.add("Anna", under=unit, mail="anna@example.test")
+    scheme = "ldaps" if port == 3269 else "ldap"
+    folder = folder_of(samba, unit, query=f"{scheme}://{samba.address}:{port}/{unit}")
+    expect_run(folder, "Anna")
+    (told, _again) = (json.loads(line) for line in folder.log if "catalogue.lacking" in line)
+    lacking = told["attributes"]
+    assert {"otherMobile", "thumbnailPhoto"} <= set(lacking)
+    assert not {"mail", "displayName", "objectGUID"} & set(lacking)
+    whole = folder_of(samba, unit)
+    expect_run(whole, "Anna")
+    assert not any("catalogue.lacking" in line for line in whole.log)

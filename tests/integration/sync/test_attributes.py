@@ -1,0 +1,150 @@
+"""What OpenLDAP has no word for is not asked for; what only looks unknown is."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from contactsync.ldap.connection.connect import connect
+from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.options import ConnectOptions
+from contactsync.ldap.query.address import parse_address
+from contactsync.mapping.presets import INET_ORG_PERSON
+from contactsync.model import Outcome, Tls
+from contactsync.sync.attributes import worth_asking
+from contactsync.testing.people import write_people
+from contactsync.testing.private_server import PrivateServer
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support import ns_slapd
+from tests.support.folder import PEOPLE_FILTER, SyncedFolder, people
+
+PEOPLE = 25
+"""More than half a page: the search goes in pages."""
+
+_NS_UNIQUE_ID = """\
+attributetype ( 2.16.840.1.113730.3.1.542 NAME 'nsUniqueId' EQUALITY caseIgnoreMatch
+    SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+objectclass ( 1.3.6.1.4.1.4203.666.1.1 NAME 'fromElsewhere' AUXILIARY MAY nsUniqueId )
+"""
+
+MakeFolder = Callable[..., SyncedFolder]
+
+
+class Learned(PrivateSlapd):
+    """A slapd whose schema has nsUniqueId too, as it may after people came over from 389 Directory Server."""
+
+    def _config(self) -> str:
+        return super()._config().replace("pidfile", f"{_NS_UNIQUE_ID}pidfile", 1)
+
+
+class Proxy(PrivateSlapd):
+    """A slapd with no entries of its own, which asks another server (slapd-ldap(5))."""
+
+    def __init__(self, directory: Path, *, behind: PrivateServer, **options: Any) -> None:
+        super().__init__(directory, **options)
+        self._behind = behind
+
+    def fill(self) -> None:
+        """See PrivateServer."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "slapd.conf").write_text(self._config(), encoding="utf-8")
+
+    def _config(self) -> str:
+        before, _, _ = super()._config().partition("database mdb")
+        before = before.replace("back_mdb", "back_ldap")
+        admin = f'rootdn "{self.admin_dn}"\nrootpw {self.admin_password}\n'
+        where = f'uri "ldap://127.0.0.1:{self._behind.port}"\naccess to * by users read\n'
+        return f'{before}database ldap\nsuffix "{self.suffix}"\n{admin}{where}'
+
+
+def staff() -> str:
+    """So many people, as LDIF."""
+    stream = io.BytesIO()
+    write_people(stream, PEOPLE)
+    return stream.getvalue().decode()
+
+
+def attributes_asked_for(folder: SyncedFolder) -> set[str]:
+    """Of a run, by the command line that it gives for its search in pages."""
+    before = len(folder.log)
+    assert folder.run().outcome is Outcome.CHANGED
+    commands = [json.loads(line).get("command", "") for line in folder.log[before:]]
+    (paged,) = [command for command in commands if "-E pr=" in command]
+    return set(shlex.split(paged.partition("noprompt")[2])[1:])
+
+
+def test_openldap_is_asked_for_the_identity_that_it_has(
+    make_folder: MakeFolder, make_slapd: Callable[..., PrivateSlapd]
+) -> None:
+    """Not for those of other products, and for no field less."""
+    slapd = make_slapd(ldif=staff())
+    folder = make_folder(slapd)
+    asked = attributes_asked_for(folder)
+    assert not {"nsUniqueId", "ipaUniqueID", "GUID"} & asked
+    assert {"entryUUID", "cn", "telephoneNumber", "jpegPhoto"} <= asked
+    assert folder.contacts() == people(slapd)
+
+
+def test_a_question_that_is_refused_costs_no_run(make_slapd: Callable[..., PrivateSlapd]) -> None:
+    """What cannot be told is asked for; if something is wrong, the search itself says so."""
+    slapd = make_slapd(ldif=staff())
+    options = ConnectOptions(
+        servers=(parse_address(f"127.0.0.1:{slapd.port}"),),
+        user=slapd.reader_dn,
+        password=slapd.reader_password,
+        tls=Tls.NONE,
+        connect_timeout=5,
+        receive_timeout=5,
+    )
+    identity = INET_ORG_PERSON.identity
+    with connect(options, Deadline(30)) as session:
+        assert worth_asking(session, slapd.people_base, identity, identity) == ("entryUUID",)
+        assert worth_asking(session, "no name of an entry", identity, identity) == identity
+
+
+def test_an_identity_that_somebody_chose_is_asked_for(
+    make_folder: MakeFolder, make_slapd: Callable[..., PrivateSlapd]
+) -> None:
+    """Whatever the server knows of it."""
+    folder = make_folder(make_slapd(ldif=staff()), mapping=Jsonb({"identity": ["ipaUniqueID", "entryUUID"]}))
+    assert "ipaUniqueID" in attributes_asked_for(folder)
+
+
+def test_an_identity_that_the_schema_has_is_asked_for(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """It comes before entryUUID: contacts of those who have one keep going by it."""
+    brought = staff().replace(
+        "objectClass: inetOrgPerson\n",
+        "objectClass: inetOrgPerson\nobjectClass: fromElsewhere\nnsUniqueId: 1a2b3c4d-1a2b3c4d-1a2b3c4d-1a2b3c4d\n",
+        1,
+    )
+    with Learned(tmp_path / "slapd", ldif=brought) as slapd:
+        folder = make_folder(slapd)
+        asked = attributes_asked_for(folder)
+        assert "nsUniqueId" in asked
+        assert "ipaUniqueID" not in asked
+        keys = {key for _, key, _ in folder.contacts()}
+        assert "1a2b3c4d-1a2b3c4d-1a2b3c4d-1a2b3c4d" in keys
+        assert len(keys) == PEOPLE
+
+
+@pytest.mark.skipif(bool(ns_slapd.why_not()), reason=ns_slapd.why_not())
+def test_a_proxy_before_another_product_is_asked_for_all(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """Its schema has no nsUniqueId, and it passes on those that there are."""
+    with ns_slapd.running(PEOPLE) as server, Proxy(tmp_path / "slapd", suffix=server.suffix, behind=server) as proxy:
+        folder = make_folder(server)
+        folder.edit(query=f"ldap://127.0.0.1:{proxy.port}/{server.suffix}", tls_ca_file=str(proxy.ca_file))
+        report = folder.run()
+        assert report.outcome is Outcome.CHANGED, report.error
+        admin = server.connection()
+        admin.search(server.suffix, PEOPLE_FILTER, attributes=["nsUniqueId"])
+        wanted = {entry["attributes"]["nsUniqueId"][0] for entry in admin.response}
+        admin.unbind()
+        assert {key for _, key, _ in folder.contacts()} == wanted
+        assert len(wanted) == PEOPLE

@@ -1,0 +1,425 @@
+"""Runs that read nothing of a real 389 Directory Server that has counted no change; all others read everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import ldap3
+import pytest
+from ldap3.core.exceptions import LDAPException, LDAPOperationResult
+
+from contactsync.checks.check import check
+from contactsync.checks.context import CheckLimits
+from contactsync.checks.result import Status, StepResult
+from contactsync.ldap.changes import counters_389 as counters
+from contactsync.model import Mode, Outcome, RunReport
+from contactsync.testing.people import Person, make_people
+from tests.support.folder import BRISK, PEOPLE_FILTER, SyncedFolder, parent_of
+from tests.support.ns_slapd import NsSlapd, running, why_not
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+Folders = Callable[..., SyncedFolder]
+_numbers = count(9000)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[NsSlapd]:
+    """Run one server of twenty people that numbers its changes."""
+    with running(20, numbers=True) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take what is counted for settled, but where the test is about that."""
+    monkeypatch.setattr(counters, "SETTLED", timedelta(0))
+
+
+@pytest.fixture
+def admin(server: NsSlapd) -> Iterator[ldap3.Connection]:
+    """Change the directory; its newest number is larger than those that failures of one test take back."""
+    server.start()
+    connection = server.connection()
+    for number in range(10):
+        change(connection, server.reader_dn, f"before {number}")
+    yield connection
+    connection.unbind()
+
+
+@pytest.fixture
+def folder(make_folder: Folders, server: NsSlapd, admin: ldap3.Connection) -> SyncedFolder:
+    """Fill a folder, after the directory has changed often enough."""
+    assert admin.bound
+    folder = make_folder(server, mode="incremental", max_delete_share=1)
+    full(folder)
+    unread(folder)
+    return folder
+
+
+def someone() -> Person:
+    """A person whom no directory has yet."""
+    (person,) = make_people(1, start=next(_numbers))
+    return person
+
+
+def change(admin: ldap3.Connection, dn: str, description: str) -> None:
+    """Write an entry's description."""
+    admin.modify(dn, {"description": [(ldap3.MODIFY_REPLACE, [description])]})
+
+
+def people(server: NsSlapd) -> set[tuple[str, str, str | None]]:
+    """DN, identity and description of everybody in the directory."""
+    admin = server.connection()
+    admin.search(server.suffix, PEOPLE_FILTER, attributes=["nsUniqueId", "description"])
+    found = {(entry["dn"], _text(entry, "nsUniqueId") or "", _text(entry, "description")) for entry in admin.response}
+    admin.unbind()
+    return found
+
+
+def _text(entry: dict[str, Any], attribute: str) -> str | None:
+    values = entry["raw_attributes"].get(attribute)
+    return values[0].decode() if values else None
+
+
+def unread(folder: SyncedFolder) -> RunReport:
+    """Make a run that reads nothing, and rightly."""
+    report = folder.run()
+    assert (report.mode, report.full_reason, report.outcome) == (Mode.COUNTERS, None, Outcome.UNCHANGED)
+    assert report.counts.entries == 0
+    assert folder.contacts() == people(folder.slapd)  # type: ignore[arg-type]
+    assert folder.row(report.run_id)["mode"] == "counters"
+    return report
+
+
+def full(folder: SyncedFolder, *words: str) -> RunReport:
+    """Make a run that reads everything, for a reason with these words, and has the folder in step."""
+    report = folder.run()
+    assert report.mode is Mode.FULL, report.error
+    for word in words:
+        assert word in (report.full_reason or "")
+    assert folder.contacts() == people(folder.slapd)  # type: ignore[arg-type]
+    return report
+
+
+def checked(folder: SyncedFolder) -> StepResult:
+    """The step "Changes" of a check."""
+    password = folder.slapd.reader_password
+    steps = check(folder.definition, lambda: password, BRISK, limits=CheckLimits(step_seconds=20))
+    return {step.name: step for step in steps}["changes"]
+
+
+def test_every_change_has_everything_read_and_no_change_has_nothing_read(
+    folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """Adds, edits, renames, moves, also of a unit, and deletes; then nothing is read, run after run."""
+    person, unit = someone(), f"ou=unit {next(_numbers)},{server.suffix}"
+    renamed = f"uid=renamed,{parent_of(person.dn)}"
+    for step, (inserted, updated, deleted) in (
+        (lambda: admin.add(person.dn, attributes=person.attributes), (1, 0, 0)),
+        (lambda: change(admin, person.dn, "Changed"), (0, 1, 0)),
+        (lambda: admin.modify_dn(person.dn, "uid=renamed"), (0, 1, 0)),
+        (lambda: admin.add(unit, "organizationalUnit"), (0, 0, 0)),
+        (lambda: admin.modify_dn(renamed, "uid=renamed", new_superior=unit), (0, 1, 0)),
+        (lambda: admin.modify_dn(unit, "ou=moved", new_superior=server.people_base), (0, 1, 0)),
+        (lambda: admin.delete(f"uid=renamed,ou=moved,{server.people_base}"), (0, 0, 1)),
+        (lambda: admin.delete(f"ou=moved,{server.people_base}"), (0, 0, 0)),
+    ):
+        step()
+        counts = full(folder, "counted writes since the last run").counts
+        assert (counts.inserted, counts.updated, counts.deleted) == (inserted, updated, deleted)
+        unread(folder)
+    unread(folder)
+
+
+def test_what_takes_the_newest_number_back_hides_no_change(
+    folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """A denied write and an add that fails; the next change has a number that was there."""
+    nobody = ldap3.Connection(admin.server, server.nobody_dn, server.nobody_password, auto_bind=True)
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    full(folder)
+
+    def denied() -> None:
+        assert not nobody.modify(person.dn, {"description": [(ldap3.MODIFY_REPLACE, ["denied"])]})
+
+    def double() -> None:
+        with pytest.raises(LDAPOperationResult):
+            admin.add(person.dn, attributes=person.attributes)
+
+    for take_back in (denied, double):
+        before = newest(admin)
+        take_back()
+        assert newest(admin) == before - 1
+        change(admin, person.dn, f"Changed {next(_numbers)} times")
+        assert newest(admin) == before
+        assert full(folder, "counted writes").counts.updated == 1
+        unread(folder)
+    before = newest(admin)
+    double()
+    admin.delete(person.dn)
+    assert newest(admin) == before
+    assert full(folder, "counted writes").counts.deleted == 1
+    nobody.unbind()
+
+
+def newest(admin: ldap3.Connection) -> int:
+    """The number of the newest change, as the server tells it."""
+    admin.search("", "(objectClass=*)", "BASE", attributes=["lastusn"])
+    return int(admin.response[0]["raw_attributes"]["lastusn;userroot"][0])
+
+
+def test_what_a_bind_changes_is_counted(folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection) -> None:
+    """The server notes a wrong password at the entry, which no client has asked it to write."""
+    admin.modify("cn=config", {"passwordLockout": [(ldap3.MODIFY_REPLACE, ["on"])]})
+    full(folder)
+    unread(folder)
+    try:
+        wrong = ldap3.Connection(admin.server, server.nobody_dn, "wrong")
+        assert not wrong.bind()
+        wrong.unbind()
+        full(folder, "counted writes")
+    finally:
+        admin.modify("cn=config", {"passwordLockout": [(ldap3.MODIFY_REPLACE, ["off"])]})
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_server_that_was_started_anew_is_read(
+    folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection, how: str
+) -> None:
+    """It has counted from the beginning; who was deleted just before leaves."""
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    full(folder)
+    admin.delete(person.dn)
+    getattr(server, how)()
+    server.start()
+    assert full(folder, "started anew").counts.deleted == 1
+    unread(folder)
+
+
+def test_an_import_and_a_restored_backup_are_noticed(
+    folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """While the server runs: the one begins to count anew, the other leaves the number as it was."""
+    export, backup = server.directory / "ldif" / f"{next(_numbers)}.ldif", server.directory / "bak" / "one"
+    server.task("export", nsInstance="userRoot", nsFilename=export)
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    full(folder)
+    server.task("import", nsInstance="userRoot", nsFilename=export)
+    assert full(folder, "no write was counted since an import").counts.deleted == 1
+    change(admin, server.reader_dn, "after the import")
+    full(folder)
+    unread(folder)
+    server.task("backup", nsArchiveDir=backup, nsDatabaseType="ldbm database")
+    admin.add(person.dn, attributes=person.attributes)
+    assert full(folder).counts.inserted == 1
+    unread(folder)
+    before = newest(admin)
+    server.task("restore", nsArchiveDir=backup, nsDatabaseType="ldbm database")
+    assert newest(admin) == before
+    assert full(folder, "counted writes").counts.deleted == 1
+    admin.modify("cn=config", {"nsslapd-entryusn-import-initval": [(ldap3.MODIFY_REPLACE, ["7"])]})
+    server.task("import", nsInstance="userRoot", nsFilename=export)
+    full(folder, "more entries have its newest number")
+    admin.modify("cn=config", {"nsslapd-entryusn-import-initval": [(ldap3.MODIFY_REPLACE, ["0"])]})
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (b"hello", "never given"),
+        (b"", "never given"),
+        (b"counted=,reads=,first=,read=", "never given"),
+        (b"\xff\xfe", "never given"),
+        (
+            b"counted=00000000000000000000000000000000,reads=1,first=20260101000000,read=20260102000000",
+            "counted writes",
+        ),
+        (b"counted=00000000000000000000000000000000,reads=1,first=20269901000000,read=20260102000000", "never given"),
+    ],
+    ids=["garbage", "empty", "none", "octets", "other-counts", "no-time"],
+)
+def test_a_cursor_that_cannot_be_true_is_not_believed(folder: SyncedFolder, value: bytes, words: str) -> None:
+    """Everything is read."""
+    spoil = "UPDATE contactsync.sync_cursors SET value = %s WHERE definition_id = %s"
+    folder.query(spoil, value, folder.definition_id)
+    full(folder, words)
+    unread(folder)
+
+
+def test_a_cursor_from_the_future_is_not_believed(folder: SyncedFolder) -> None:
+    """The server's clock went back, or it is another one."""
+    folder.query(
+        "UPDATE contactsync.sync_cursors SET value ="
+        " convert_to(regexp_replace(convert_from(value, 'UTF8'), 'read=20..', 'read=2999'), 'UTF8')"
+        " WHERE definition_id = %s",
+        folder.definition_id,
+    )
+    full(folder, "older than the cursor")
+    unread(folder)
+
+
+def test_a_server_that_counts_no_more_is_not_believed(
+    folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """It tells the numbers of before, whatever anybody does: then not even our own searches make a difference."""
+    admin.modify("cn=config", {"nsslapd-counters": [(ldap3.MODIFY_REPLACE, ["off"])]})
+    try:
+        full(folder)
+        change(admin, server.reader_dn, f"{next(_numbers)}")
+        full(folder)
+    finally:
+        admin.modify("cn=config", {"nsslapd-counters": [(ldap3.MODIFY_REPLACE, ["on"])]})
+    reads = (
+        "UPDATE contactsync.sync_cursors SET value = convert_to(regexp_replace(convert_from(value, 'UTF8'),"
+        " 'reads=[0-9]+', 'reads=' || %s), 'UTF8') WHERE definition_id = %s"
+    )
+    full(folder)
+    unread(folder)
+    folder.query(reads, "999999", folder.definition_id)
+    full(folder, "has not even counted our own searches")
+    unread(folder)
+
+
+def test_another_server_of_the_same_name_is_read(folder: SyncedFolder) -> None:
+    """Whatever it has counted."""
+    other = "UPDATE contactsync.sync_cursors SET server = 'another' WHERE definition_id = %s"
+    folder.query(other, folder.definition_id)
+    full(folder, "another one")
+    unread(folder)
+
+
+def test_what_is_counted_is_believed_only_when_it_was_known_for_a_while(
+    folder: SyncedFolder, admin: ldap3.Connection, server: NsSlapd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that has begun is counted, and may not be there yet for a search that follows."""
+    monkeypatch.setattr(counters, "SETTLED", timedelta(seconds=1))
+    change(admin, server.reader_dn, f"{next(_numbers)}")
+    full(folder, "counted writes")
+    full(folder, "in the middle of a write")
+    time.sleep(2)  # the server tells its time in seconds
+    full(folder, "in the middle of a write")
+    unread(folder)
+
+
+def test_a_contact_that_somebody_changed_or_deleted_here_is_set_right(folder: SyncedFolder) -> None:
+    """The directory has counted nothing of that."""
+    (first,) = folder.query(
+        "SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s", folder.definition_id
+    )
+    folder.query("UPDATE contactsync.contacts SET notes = 'mine' WHERE contact_id = %s", first["min"])
+    assert full(folder, "Somebody changed").counts.updated == 1
+    folder.query("DELETE FROM contactsync.contacts WHERE contact_id = %s", first["min"])
+    assert full(folder).counts.inserted == 1
+    unread(folder)
+
+
+def test_an_edit_and_a_full_run_of_its_own_interval_read_everything(folder: SyncedFolder) -> None:
+    """Whatever is counted."""
+    folder.edit(filter="(objectClass=person)")
+    full(folder, "What is asked for")
+    unread(folder)
+    folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
+    assert full(folder, "48.0 hours").missed == (0, ())
+    unread(folder)
+
+
+def test_a_full_run_names_what_the_counters_missed(folder: SyncedFolder) -> None:
+    """A contact that is not as the directory has it, though nobody wrote anything since."""
+    with folder.connection() as connection, connection.transaction():
+        connection.execute("SET LOCAL contactsync.applying = 'on'")
+        connection.execute(
+            "UPDATE contactsync.contacts SET title = 'wrong', fingerprint = decode(repeat('00', 16), 'hex')"
+            " WHERE contact_id = (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)",
+            [folder.definition_id],
+        )
+    unread(folder)
+    folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
+    assert full(folder, "48.0 hours").missed[0] == 1
+
+
+def test_check_says_what_the_counters_allow_and_what_is_missing(
+    folder: SyncedFolder, make_folder: Folders, server: NsSlapd
+) -> None:
+    """For a user who may see them, and for one who may see people only."""
+    step = checked(folder)
+    assert (step.status, step.data["counters"], step.data["increments"]) == (Status.OK, True, False)
+    assert "nothing while the server counts no change" in step.text
+    admin = server.connection()
+    admin.search(server.suffix, "(objectClass=*)", "BASE", attributes=["aci"])
+    (rule,) = admin.response[0]["attributes"]["aci"]
+    hidden = rule.replace('targetattr="*"', 'targetattr!="entryusn"')
+    admin.modify(server.suffix, {"aci": [(ldap3.MODIFY_REPLACE, [hidden])]})
+    try:
+        full(folder, "does not show this user nsUniqueId and entryusn")
+        step = checked(folder)
+        assert step.status is Status.WARNING
+        assert "entryusn" in step.text
+    finally:
+        admin.modify(server.suffix, {"aci": [(ldap3.MODIFY_REPLACE, [rule])]})
+        admin.unbind()
+    live = make_folder(server, mode="live")
+    assert "nothing while the server counts no change" in checked(live).text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "plugin USN is not enabled"),
+        ({"numbers": True, "settings": "nsslapd-counters: off\n"}, "told not to count"),
+    ],
+    ids=["no-numbers", "no-counters"],
+)
+def test_a_server_that_does_not_count_is_read(make_folder: Folders, options: dict[str, Any], words: str) -> None:
+    """It says why, and deletions arrive."""
+    with running(5, **options) as server:
+        folder = make_folder(server, mode="incremental", max_delete_share=1)
+        full(folder, words)
+        admin = server.connection()
+        admin.search(server.suffix, PEOPLE_FILTER, attributes=["1.1"])
+        admin.delete(admin.response[0]["dn"])
+        admin.unbind()
+        assert full(folder, words).counts.deleted == 1
+
+
+def test_one_number_for_all_databases_serves_as_well(make_folder: Folders) -> None:
+    """As FreeIPA has it."""
+    with running(20, numbers=True, settings="nsslapd-entryusn-global: on\n") as server:
+        admin = server.connection()
+        change(admin, server.reader_dn, "first")
+        folder = make_folder(server, mode="incremental", max_delete_share=1)
+        full(folder)
+        unread(folder)
+        change(admin, server.reader_dn, "second")
+        full(folder, "counted writes")
+        unread(folder)
+        admin.unbind()
+
+
+def test_a_database_of_another_server_is_not_counted(make_folder: Folders) -> None:
+    """Who is below a link to it may change without a write here."""
+    with running(20, numbers=True) as server:
+        admin = server.connection()
+        far = f"ou=far,{server.suffix}"
+        link = {
+            "objectClass": ["top", "extensibleObject", "nsBackendInstance"],
+            "nsslapd-suffix": far,
+            "nsFarmServerURL": "ldap://127.0.0.1:1/",
+            "nsMultiplexorBindDN": server.reader_dn,
+            "nsMultiplexorCredentials": "none",
+        }
+        admin.add("cn=link,cn=chaining database,cn=plugins,cn=config", attributes=link)
+        change(admin, server.reader_dn, "first")
+        folder = make_folder(server, mode="incremental", base=server.people_base)
+        report = folder.run()
+        assert "another server's database" in (report.full_reason or "")
+        with pytest.raises(LDAPException):
+            admin.delete(far)
+        admin.unbind()

@@ -1,0 +1,39 @@
+"""Folders that fit into a page are read without paging, and go on as they grow and shrink around it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+from contactsync.model import Outcome
+from contactsync.testing.people import make_people, write_people
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import SyncedFolder, people
+
+PAGE = 10
+
+
+def test_a_folder_may_grow_and_shrink_around_a_page(
+    make_folder: Callable[..., SyncedFolder], make_slapd: Callable[..., PrivateSlapd]
+) -> None:
+    """After each step it is what the directory is, and its numbers are those of what came, once."""
+    units = io.BytesIO()
+    write_people(units, 0)
+    slapd = make_slapd(ldif=units.getvalue().decode())
+    folder = make_folder(slapd, page_size=PAGE, max_delete_share=1)
+    staff = list(make_people(40, suffix=slapd.suffix))
+    count = 0
+    for wanted in (2, PAGE // 2, PAGE, PAGE + 1, 4 * PAGE, PAGE, PAGE - 1, 3, 3 * PAGE):
+        admin = slapd.connection()
+        for person in staff[count:wanted]:
+            admin.add(person.dn, attributes=person.attributes)
+        for person in staff[wanted:count]:
+            admin.delete(person.dn)
+        admin.unbind()
+        report = folder.run()
+        assert (report.outcome, report.counts.entries) == (Outcome.CHANGED, wanted)
+        assert (report.counts.inserted, report.counts.deleted) == (max(0, wanted - count), max(0, count - wanted))
+        assert report.attempts == 1
+        assert folder.contacts() == people(slapd)
+        assert folder.run().counts.unchanged == wanted
+        count = wanted

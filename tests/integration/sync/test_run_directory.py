@@ -1,0 +1,323 @@
+"""Whole runs against directories that fail, refuse or lie: each says so in a sentence and changes nothing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contactsync.credentials.bind import seal_for
+from contactsync.model import Counts, Outcome
+from contactsync.sync.run import Progress
+from contactsync.testing.certificates import make_certificates, make_self_signed
+from contactsync.testing.people import write_people
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import SyncedFolder, change, people
+from tests.support.peers import CLOSE, Answer, bind_answer, entry, message, peer, root_dse_answer
+from tests.support.proxy import Proxy
+
+MANY = 700
+SIZE_LIMIT = 500
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
+    """Run a directory of more people than its limited user may see."""
+    stream = io.BytesIO()
+    write_people(stream, MANY)
+    directory = tmp_path_factory.mktemp("crowd") / "slapd"
+    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), size_limit=SIZE_LIMIT) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(directory: PrivateSlapd) -> Iterator[Proxy]:
+    """Put something between the runs and the directory that can be turned to another server."""
+    with closing(Proxy(directory.port)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def far_folder(make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd, proxy: Proxy) -> SyncedFolder:
+    """Fill a folder through the proxy, without TLS; somebody came, left and changed since."""
+    query = f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}"
+    folder = make_folder(directory, query=query, tls="none")
+    assert folder.run().outcome is Outcome.CHANGED
+    change(directory)
+    return folder
+
+
+def once(stage: str, act: Callable[[], Any], *, entries: int = 0) -> Progress:
+    """Do something when a run enters a stage for the first time, after so many entries."""
+    acts = [act]
+
+    def progress(entered: str, counts: Counts) -> None:
+        if entered == stage and counts.entries >= entries and acts:
+            acts.pop()()
+
+    return progress
+
+
+@pytest.mark.parametrize("page_size", [100, SIZE_LIMIT, 0])
+def test_a_limit_of_500_entries_fills_no_empty_folder(
+    make_folder: Callable[..., SyncedFolder], crowd: PrivateSlapd, page_size: int
+) -> None:
+    """The first 500 of 700 people are not taken for all; the user without limits gets them all."""
+    folder = make_folder(crowd, bind_user=crowd.limited_dn)
+    folder.set_password(crowd.limited_password)
+    before = folder.rows()
+    report = folder.run(page_size=page_size)
+    folder.expect_failure(
+        report, "directory.incomplete", "after 500 entries", "sizeLimitExceeded (4)", "raise the limits"
+    )
+    assert report.attempts == 1
+    assert folder.rows() == before
+    folder.edit(bind_user=crowd.reader_dn)
+    folder.set_password(crowd.reader_password)
+    folder.expect_in_step()
+
+
+@pytest.mark.parametrize("page_size", [100, 0])
+def test_a_limit_of_500_entries_deletes_nobody_of_700(
+    make_folder: Callable[..., SyncedFolder], crowd: PrivateSlapd, page_size: int
+) -> None:
+    """Who did not come because of a limit is not gone, however much the guard would let pass."""
+    folder = make_folder(crowd, max_delete_count=1_000_000, max_delete_share=1)
+    assert folder.run().counts.inserted == len(people(crowd))
+    change(crowd)
+    before = folder.rows()
+    folder.edit(bind_user=crowd.limited_dn)
+    folder.set_password(crowd.limited_password)
+    report = folder.run(page_size=page_size)
+    folder.expect_failure(report, "directory.incomplete", "sizeLimitExceeded")
+    assert folder.rows() == before
+    folder.edit(bind_user=crowd.reader_dn)
+    folder.set_password(crowd.reader_password)
+    folder.expect_in_step()
+
+
+@pytest.mark.parametrize("first_load", [True, False])
+def test_a_server_killed_between_two_pages_and_started_again(
+    make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd, proxy: Proxy, *, first_load: bool
+) -> None:
+    """The run begins anew and succeeds; what its first attempt staged is left out.
+
+    The pages come slowly, or all of them might be read ahead before the second is looked at.
+    """
+    query = f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}"
+    folder = make_folder(directory, query=query, tls="none")
+    if not first_load:
+        folder.run()
+        change(directory)
+    proxy.pace = 0.001
+
+    def crash() -> None:
+        directory.kill()
+        directory.start()
+
+    report = folder.run(once("search", crash, entries=20))
+    assert (report.outcome, report.attempts, report.error) == (Outcome.CHANGED, 2, None)
+    counts = report.counts
+    assert (counts.inserted, counts.updated, counts.deleted) == ((60, 0, 0) if first_load else (1, 1, 1))
+    folder.expect_row(report)
+    assert folder.contacts() == people(directory)
+    assert folder.run().outcome is Outcome.UNCHANGED
+
+
+def test_a_server_killed_between_two_pages_for_good(folder: SyncedFolder, directory: PrivateSlapd) -> None:
+    """The run fails with the server's name, and what came before is not concluded from."""
+    before = folder.rows()
+    report = folder.run(once("search", directory.kill, entries=10))
+    folder.expect_failure(
+        report, "directory.unavailable", f":{directory.port} refused the connection", "Check that the directory runs"
+    )
+    assert report.attempts == 2
+    assert folder.rows() == before
+    directory.start()
+    folder.expect_in_step()
+
+
+@pytest.mark.parametrize("answered", [[], [bind_answer, root_dse_answer]], ids=["at once", "in the search"])
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        ([], "directory.timeout", ["did not answer for 0.3 seconds", "raise the receive timeout"]),
+        ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], "directory.protocol", ["0x48"]),
+        ([bytes.fromhex("3084 80000000 020101")], "directory.protocol", ["2147483654 octets"]),
+        ([message(3, bytes(100))[:50], CLOSE], "directory.unavailable", ["in the middle of a message"]),
+        ([CLOSE], "directory.unavailable", ["closed the connection"]),
+    ],
+    ids=["silence", "garbage", "2 GiB", "truncated", "hang up"],
+)
+def test_a_server_that_breaks_off_or_talks_nonsense(
+    far_folder: SyncedFolder, proxy: Proxy, answered: list[Answer], answer: list[bytes], code: str, words: list[str]
+) -> None:
+    """Be it at the first answer or in the middle of the search, after entries that look well."""
+    sound = [entry(3, "dc=sound")] if answered else []
+    before, real = far_folder.rows(), proxy.target
+    with peer(*answered, lambda _: iter([*sound, *answer])) as server:
+        proxy.target = server.port
+        report = far_folder.run(receive_timeout=0.3, retry_attempts=1)
+        proxy.target = real
+    far_folder.expect_failure(report, code, *words)
+    assert far_folder.rows() == before
+    far_folder.expect_in_step()
+
+
+def test_a_server_that_lists_no_end_of_entries_is_ended_by_the_deadline(far_folder: SyncedFolder, proxy: Proxy) -> None:
+    """Answers that never end are no snapshot either."""
+    before, real = far_folder.rows(), proxy.target
+    endless: Answer = lambda number: chain([entry(number, "x")], repeat(entry(number, "x")))  # noqa: E731 -- a script
+    with peer(bind_answer, root_dse_answer, endless) as server:
+        proxy.target = server.port
+        report = far_folder.run(deadline=1)
+        proxy.target = real
+    far_folder.expect_failure(report, "run.deadline", "deadline of 1 s")
+    assert far_folder.rows() == before
+    far_folder.expect_in_step()
+
+
+def test_a_server_that_trickles_is_ended_by_the_deadline(far_folder: SyncedFolder, proxy: Proxy) -> None:
+    """Every answer comes within the receive timeout, and the whole would take for ever."""
+    before = far_folder.rows()
+    report = far_folder.run(once("search", lambda: setattr(proxy, "pace", 0.02)), deadline=1, page_size=1)
+    far_folder.expect_failure(report, "run.deadline", "longer than its deadline of 1 s", "a longer deadline")
+    assert 0 < report.counts.entries < 60
+    assert far_folder.rows() == before
+    proxy.pace = 0
+    far_folder.expect_in_step()
+
+
+def test_the_deadline_of_the_definition_goes_before_that_of_the_settings(
+    far_folder: SyncedFolder, proxy: Proxy
+) -> None:
+    """A definition may say how long its own runs take."""
+    far_folder.edit(deadline_seconds=1)
+    proxy.pace = 0.05
+    far_folder.expect_failure(far_folder.run(deadline=3600), "run.deadline", "deadline of 1 s")
+
+
+def test_a_wrong_password_is_tried_once(folder: SyncedFolder) -> None:
+    """Trying again would lock the account; with the right one the folder comes in step."""
+    before = folder.rows()
+    folder.set_password("wrong battery staple")
+    report = folder.run()
+    folder.expect_failure(report, "directory.credentials", folder.slapd.reader_dn, "Check the user and the password")
+    assert report.attempts == 1
+    assert "wrong battery staple" not in "".join([*folder.log, repr(folder.row(report.run_id)), repr(report)])
+    assert folder.rows() == before
+    folder.set_password(folder.slapd.reader_password)
+    folder.expect_in_step()
+
+
+def test_a_password_sealed_for_another_definition_does_not_open(folder: SyncedFolder) -> None:
+    """What was copied from another row is refused before anything is sent."""
+    before = folder.rows()
+    other = replace(folder.definition, definition_id=folder.definition_id + 1)
+    sealed = seal_for(other, folder.slapd.reader_password, folder.box)
+    folder.edit(password_sealed=sealed)
+    report = folder.run()
+    folder.expect_failure(report, "secret", "another definition", "Set the password of this definition again")
+    assert folder.rows() == before
+    folder.set_password(folder.slapd.reader_password)
+    folder.expect_in_step()
+
+
+def test_a_base_that_does_not_exist(folder: SyncedFolder) -> None:
+    """The sentence names the base and the nearest entry that exists."""
+    before = folder.rows()
+    folder.edit(base=f"ou=nowhere,{folder.slapd.suffix}")
+    report = folder.run()
+    folder.expect_failure(
+        report, "directory.base", f"ou=nowhere,{folder.slapd.suffix}", f"exists is '{folder.slapd.suffix}'", "Check"
+    )
+    assert folder.rows() == before
+    folder.edit(base=None)
+    folder.expect_in_step()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "code", "words"),
+    [
+        ({"filter": "(cn=x"}, {"filter": None}, "definition.query", ["The filter", "(cn=x"]),
+        ({"filter": "(&(cn=x)(!))"}, {"filter": None}, "definition.query", ['"(!)"', "nothing"]),
+        ({"tls_ca_file": "/nowhere.pem"}, None, "definition", ["'/nowhere.pem'", "Correct `tls_ca_file`"]),
+        ({"password_sealed": None}, None, "definition", ["has no password", "Set one"]),
+        ({"mapping": {"fields": {"shoe_size": "x"}}}, {"mapping": None}, "definition.mapping", ["shoe_size"]),
+    ],
+    ids=["filter", "empty filter", "authority", "no password", "mapping"],
+)
+def test_a_definition_that_makes_no_sense_becomes_invalid_until_it_does(
+    folder: SyncedFolder, wrong: dict[str, Any], right: dict[str, Any] | None, code: str, words: list[str]
+) -> None:
+    """The reason stands in the definition's status, and is gone after the next good run."""
+    before = folder.rows()
+    folder.edit(**wrong)
+    report = folder.run()
+    folder.expect_failure(report, code, *words)
+    assert (folder.status()["state"], folder.status()["reason"]) == ("invalid", report.error)
+    assert folder.rows() == before
+    folder.edit(**(right or {"tls_ca_file": str(folder.slapd.ca_file)}))
+    folder.set_password(folder.slapd.reader_password)
+    folder.expect_in_step()
+    assert (folder.status()["state"], folder.status()["reason"]) == ("valid", None)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda tls: make_certificates(tls, names=["elsewhere.example"]), ["another name", "127.0.0.1"]),
+        (lambda tls: make_certificates(tls, expires=timedelta(days=-1)), ["has expired", "renew"]),
+        (make_self_signed, ["self-signed", "tls_ca_file"]),
+    ],
+    ids=["other name", "expired", "self-signed"],
+)
+@pytest.mark.parametrize("scheme", ["ldaps", "ldap"])
+def test_a_certificate_that_does_not_hold(
+    make_folder: Callable[..., SyncedFolder],
+    directory: PrivateSlapd,
+    spoil: Callable[[Path], Any],
+    words: list[str],
+    scheme: str,
+) -> None:
+    """The run fails at once; with a good certificate the folder comes in step."""
+    server = f"{scheme}://127.0.0.1:{directory.tls_port if scheme == 'ldaps' else directory.port}"
+    folder = make_folder(directory, query=f"{server}/{directory.suffix}")
+    folder.run()
+    change(directory)
+    tls, before = directory.ca_file.parent, folder.rows()
+    good = {file: file.read_bytes() for file in tls.iterdir()}
+    spoil(tls)
+    directory.stop()
+    directory.start()
+    report = folder.run()
+    folder.expect_failure(report, "directory.certificate", "The certificate of", *words)
+    assert report.attempts == 1
+    assert folder.rows() == before
+    # The very same, with all its names: others use this directory after us.
+    for file, octets in good.items():
+        file.write_bytes(octets)
+    directory.stop()
+    directory.start()
+    folder.expect_in_step()
+
+
+@pytest.mark.parametrize("stage", ["connect", "search", "map", "stage", "plan", "apply"])
+def test_a_cancelled_run_changes_nothing(folder: SyncedFolder, stage: str) -> None:
+    """Whichever stage it is in, and the runner's later runs are given up at once."""
+    before = folder.rows()
+    runner = folder.runner()
+    report = folder.run(once(stage, runner.cancel_all), runner=runner)
+    assert (report.outcome, report.error_code) == (Outcome.CANCELLED, "run.cancelled")
+    folder.expect_sentences(report.error, "given up before anything was applied")
+    folder.expect_row(report)
+    assert folder.run(runner=runner).outcome is Outcome.CANCELLED
+    assert folder.rows() == before
+    folder.expect_in_step()

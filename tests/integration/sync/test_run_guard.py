@@ -1,0 +1,184 @@
+"""Whole runs that a folder must be guarded from: emptied and edited sources, runs at once, passwords that leak."""
+
+from __future__ import annotations
+
+import io
+import json
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from contactsync.errors import AlreadyRunning, ContactsyncError, CredentialsRefused, UsageError
+from contactsync.ldap.connection.connect import connect
+from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.query.query import ServerAddress
+from contactsync.model import Counts, Outcome, Tls, Trigger
+from contactsync.store.definitions import remove_definition
+from contactsync.sync.guard import GuardLimits
+from contactsync.testing.people import write_people
+from contactsync.testing.private_server import PrivateServer
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import SyncedFolder, change, people
+
+
+@pytest.fixture
+def team(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
+    """Run a directory of eight people."""
+    stream = io.BytesIO()
+    write_people(stream, 8)
+    return make_slapd(ldif=stream.getvalue().decode())
+
+
+@pytest.fixture
+def team_folder(make_folder: Callable[..., SyncedFolder], team: PrivateSlapd) -> SyncedFolder:
+    """Fill a folder with them."""
+    folder = make_folder(team)
+    assert folder.run().counts.inserted == 8
+    return folder
+
+
+def dismiss(slapd: PrivateServer, number: int) -> None:
+    """Delete so many people from the directory."""
+    admin = slapd.connection()
+    for dn, _, _ in sorted(people(slapd))[:number]:
+        admin.delete(dn)
+    admin.unbind()
+
+
+def test_an_emptied_directory_is_held(team_folder: SyncedFolder) -> None:
+    """However few they were; allow_empty of the definition lets it pass."""
+    dismiss(team_folder.slapd, 8)
+    before = team_folder.rows()
+    report = team_folder.run()
+    team_folder.expect_held(report, "no entries at all", "8 of 8 contacts would be deleted", "allow_empty")
+    assert (report.counts.entries, report.counts.deleted) == (0, 8)
+    assert team_folder.rows() == before
+    team_folder.edit(allow_empty=True)
+    team_folder.expect_in_step()
+
+
+@pytest.mark.parametrize(
+    ("limits", "more", "words"),
+    [
+        (GuardLimits(delete_count=2), {"max_delete_count": 3}, "the limit is 2. If that is right"),
+        (GuardLimits(delete_share=0.25, always_allow=2), {"max_delete_share": 0.5}, "the limit is 25% of them."),
+    ],
+    ids=["count", "share"],
+)
+def test_too_many_deletions_are_held_until_the_limit_is_raised(
+    team_folder: SyncedFolder, limits: GuardLimits, more: dict[str, float], words: str
+) -> None:
+    """Nothing of the plan is done, its inserts and updates neither."""
+    dismiss(team_folder.slapd, 2)
+    change(team_folder.slapd)
+    before = team_folder.rows()
+    report = team_folder.run(guard=limits)
+    team_folder.expect_held(
+        report, "3 of 8 contacts would be deleted", words, f"change the definition's {next(iter(more))}"
+    )
+    assert team_folder.rows() == before
+    team_folder.edit(**more)
+    assert team_folder.run(guard=limits).outcome is Outcome.CHANGED
+    assert team_folder.contacts() == people(team_folder.slapd)
+
+
+def test_an_edited_query_that_deletes_is_held_until_it_is_set_back(folder: SyncedFolder) -> None:
+    """A mistyped filter is not taken for people who left."""
+    before = folder.rows()
+    folder.edit(filter="(uid=u00001*)")
+    report = folder.run()
+    folder.expect_held(report, "The query was edited", "contacts would be deleted", "Set it back")
+    assert folder.rows() == before
+    folder.edit(filter=None)
+    folder.expect_in_step()
+
+
+def test_a_held_run_is_one_line_in_the_log(team_folder: SyncedFolder) -> None:
+    """With the reason, and what would have been done."""
+    dismiss(team_folder.slapd, 8)
+    team_folder.log.clear()
+    report = team_folder.run()
+    (line,) = [json.loads(line) for line in team_folder.log if '"level": "debug"' not in line]
+    assert (line["event"], line["level"], line["outcome"]) == ("run.finished", "error", "held")
+    assert (line["held"], line["deleted"], line["folder"]) == (report.held_reason, 8, team_folder.name)
+
+
+def test_two_definitions_fill_one_folder_with_the_same_people(folder: SyncedFolder, directory: PrivateSlapd) -> None:
+    """Each keeps its own contacts; removing one leaves those of the other and people's own as they were."""
+    folder.expect_in_step()
+    first = folder.definition
+    folder.define(directory.port, name="again")
+    folder.expect_in_step()
+    assert folder.definition_id != first.definition_id
+    rows = folder.rows()["contacts"]
+    kept = [row for row in rows if row["definition_id"] != first.definition_id]
+    assert len(kept) == len(people(directory)) + 1 < len(rows)
+    with folder.connection() as connection:
+        remove_definition(connection, first, keep_contacts=False)
+    assert folder.rows()["contacts"] == kept
+    change(directory)
+    folder.expect_in_step()
+
+
+def test_a_second_run_of_one_definition_at_once_is_refused(folder: SyncedFolder) -> None:
+    """Whoever makes it; the first goes on, and no row is left of the second."""
+    refused: list[ContactsyncError] = []
+
+    def run_again(stage: str, _counts: Counts) -> None:
+        if stage in {"search", "apply"}:
+            with pytest.raises(AlreadyRunning) as caught:
+                folder.runner().run(folder.definition_id, Trigger.MANUAL)
+            refused.append(caught.value)
+
+    report = folder.run(run_again)
+    assert report.outcome is Outcome.CHANGED
+    folder.expect_sentences(
+        str(refused[0]), f"{folder.name} is being synchronized by another process", "Wait for it to end"
+    )
+    rows = folder.query("SELECT outcome FROM contactsync.sync_runs WHERE folder_id = %s", folder.folder_id)
+    assert [row["outcome"] for row in rows] == ["changed"] * 2
+    assert folder.run().outcome is Outcome.UNCHANGED
+
+
+def test_a_run_of_a_definition_that_is_gone_says_so(folder: SyncedFolder) -> None:
+    """There is no row to write and no folder to touch."""
+    with pytest.raises(UsageError, match="no definition 4711"):
+        folder.runner().run(4711, Trigger.MANUAL)
+
+
+def test_a_definition_edited_while_it_runs_is_given_up(folder: SyncedFolder) -> None:
+    """What was read under the old definition is not applied under the new one."""
+    before = folder.rows()
+
+    def edit(stage: str, _counts: Counts) -> None:
+        if stage == "search":
+            folder.edit(schedule="every 1h" if folder.definition.schedule == "manual" else "manual")
+
+    report = folder.run(edit)
+    assert (report.outcome, report.error_code) == (Outcome.CANCELLED, "run.cancelled")
+    folder.expect_sentences(report.error, f"{folder.name} was edited or removed", "Nothing was changed")
+    folder.expect_row(report)
+    assert folder.rows() == before
+    folder.expect_in_step()
+
+
+def test_a_refused_password_is_in_no_traceback(directory: PrivateSlapd) -> None:
+    """Nor in those that show the variables of every frame."""
+    options = ConnectOptions(
+        servers=(ServerAddress("127.0.0.1", directory.port),),
+        user=directory.reader_dn,
+        password="wrong battery staple",
+        tls=Tls.AUTO,
+        trust=TlsOptions(ca_file=str(directory.ca_file)),
+        connect_timeout=3,
+        receive_timeout=3,
+    )
+    with pytest.raises(CredentialsRefused) as caught, connect(options, Deadline(10)):
+        pass
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "CredentialsRefused" in shown
+    assert "options = ConnectOptions" in shown
+    # The test's own frame holds it as a word; what is below must not.
+    assert "wrong battery staple" not in shown

@@ -1,0 +1,256 @@
+"""A folder that is kept in step with a real directory, seen from outside: its rows, its runs, its log lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from itertools import count
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.rows import dict_row
+from structlog.contextvars import merge_contextvars
+from structlog.processors import JSONRenderer, add_log_level, format_exc_info
+from structlog.typing import WrappedLogger
+
+from contactsync.credentials.bind import destination_of, seal_for
+from contactsync.credentials.sealing import References, SecretBox
+from contactsync.errors import DefinitionError
+from contactsync.model import Definition, Outcome, RunReport, Trigger
+from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
+from contactsync.store.pool import Pool
+from contactsync.sync.options import RunOptions
+from contactsync.sync.run import Progress
+from contactsync.sync.runner import Runner, no_progress
+from contactsync.testing.people import make_people
+from contactsync.testing.private_server import PrivateServer
+
+PEOPLE_FILTER = "(objectClass=inetOrgPerson)"
+BRISK = RunOptions(
+    connect_timeout=3,
+    receive_timeout=3,
+    deadline=30,
+    page_size=10,
+    retry_attempts=2,
+    retry_base=0.01,
+    retry_max=0.02,
+    references=References(("file:*", "credential:*", "env:*")),
+)
+"""As settings.toml's, for people who wait for a test."""
+
+_ROWS = {
+    "contacts": "SELECT xmin::text, * FROM contactsync.contacts WHERE folder_id = %s ORDER BY contact_id",
+    "photos": "SELECT xmin::text, * FROM contactsync.contact_photos WHERE folder_id = %s ORDER BY contact_id",
+    "departed": "SELECT xmin::text, * FROM contactsync.departed_contacts WHERE folder_id = %s ORDER BY contact_id",
+    "history": "SELECT xmin::text, * FROM contactsync.contact_changes WHERE folder_id = %s ORDER BY run_id, contact_id",
+}
+"""Everything that a run changes. `xmin` is the transaction that wrote a row: equal, it was not even written again."""
+_numbers = count(10_000)
+
+
+@contextmanager
+def captured_log() -> Iterator[list[str]]:
+    """Every log line of the block, as JSON, tracebacks included."""
+    lines: list[str] = []
+
+    def keep(_logger: WrappedLogger, _method: str, line: Any) -> Any:
+        lines.append(line)
+        raise structlog.DropEvent
+
+    # In place, as structlog's own capture_logs does, so that loggers that are bound already follow.
+    processors = structlog.get_config()["processors"]
+    before = list(processors)
+    processors[:] = [merge_contextvars, add_log_level, format_exc_info, JSONRenderer(default=repr), keep]
+    try:
+        yield lines
+    finally:
+        processors[:] = before
+
+
+def moved(before: Definition, after: Definition) -> bool:
+    """Whether the password goes elsewhere; what makes no sense goes nowhere."""
+    with suppress(DefinitionError):
+        return destination_of(before) != destination_of(after)
+    return False
+
+
+class SyncedFolder:
+    """A folder with one definition for the people of `slapd`, and a contact `Mum` that a person made."""
+
+    def __init__(self, conninfo: str, pool: Pool, slapd: PrivateServer, **definition: Any) -> None:
+        self.conninfo = conninfo
+        self.slapd = slapd
+        self.pool = pool
+        self.log: list[str] = []
+        self.box = SecretBox(b"k" * 32)
+        with self.connection() as connection:
+            self.name = f"Staff {next(_numbers)}"
+            self.folder_id = add_folder(connection, self.name, None)
+            connection.execute(
+                "INSERT INTO contactsync.contacts (folder_id, display_name, notes) VALUES (%s, 'Mum', 'call')",
+                [self.folder_id],
+            )
+        self.definition_id = self.define(slapd.port, **definition)
+
+    def define(self, port: int, **columns: Any) -> int:
+        """Add a definition that reads the people of the server at `port` of loopback, with a sealed password."""
+        values = {
+            "query": f"ldap://127.0.0.1:{port}/{self.slapd.suffix}",
+            "bind_user": self.slapd.reader_dn,
+            "tls_ca_file": str(self.slapd.ca_file),
+            "schedule": "manual",
+        }
+        with self.connection() as connection:
+            self.definition_id = add_definition(connection, self.folder_id, values | columns)
+        self.set_password(self.slapd.reader_password)
+        return self.definition_id
+
+    def set_password(self, password: str) -> None:
+        """Seal a password into the definition."""
+        self._sealed = password
+        self.edit(password_sealed=seal_for(self.definition, password, self.box))
+
+    def edit(self, **columns: Any) -> None:
+        """Change the definition as the command line does: the sealed password goes along."""
+        with self.connection() as connection:
+            definition = self._definition(connection)
+            edit_definition(connection, definition, columns)
+            edited = self._definition(connection)
+            if edited.password_sealed and "password_sealed" not in columns and moved(definition, edited):
+                sealed = seal_for(edited, self._sealed, self.box)
+                edit_definition(connection, edited, {"password_sealed": sealed})
+
+    @property
+    def definition(self) -> Definition:
+        """The definition as it is in the table."""
+        with self.connection() as connection:
+            return self._definition(connection)
+
+    def runner(self, **options: Any) -> Runner:
+        """A runner of its own, brisk but for these options."""
+        return Runner(self.pool, self.box, replace(BRISK, **options), {})
+
+    def run(self, progress: Progress = no_progress, *, runner: Runner | None = None, **options: Any) -> RunReport:
+        """Make one run, and see that what it said was said once, the same everywhere, and without a password."""
+        runner = runner or self.runner(**options)
+        with captured_log() as lines:
+            report = runner.run(self.definition_id, Trigger.MANUAL, progress)
+        self.log += lines
+        self.expect_no_password(repr(report), *lines)
+        assert not [line for line in lines if "Traceback" in line]
+        assert [line for line in lines if '"run.finished"' in line] == lines[-1:]
+        return report
+
+    def expect_failure(self, report: RunReport, code: str, *words: str) -> None:
+        """The run failed with this code and a sentence that holds these words, and its row says the same."""
+        assert (report.outcome, report.error_code) == (Outcome.FAILED, code), report.error
+        self.expect_sentences(report.error, *words)
+        self.expect_row(report)
+
+    def expect_held(self, report: RunReport, *words: str) -> None:
+        """The run was held for a reason that holds these words; row and log say the same."""
+        assert (report.outcome, report.error) == (Outcome.HELD, None)
+        self.expect_sentences(report.held_reason, *words)
+        self.expect_row(report)
+        assert (report.held_reason or "") in self.log[-1]
+
+    def expect_sentences(self, text: str | None, *words: str) -> None:
+        """Whole sentences in one line, without what only a programmer understands, and with these words."""
+        assert text is not None
+        assert re.fullmatch(r"\S[^\n]*[^.][.)]", text), text
+        assert not re.search(r"\bNone\b|Error\b|Exception|Traceback|  ", text), text
+        for word in words:
+            assert word in text
+
+    def expect_row(self, report: RunReport) -> None:
+        """The row of the run and the definition's status say what the report says."""
+        row = self.row(report.run_id)
+        self.expect_no_password(repr(row))
+        said = asdict(report.counts) | {"references": row["search_references"]}
+        assert {name: row.get(name, said[name]) for name in said} == said
+        for name in ("outcome", "error_code", "error", "held_reason", "attempts", "server"):
+            assert row[name] == getattr(report, name)
+        assert (row["finished_at"] or row["started_at"]) > row["started_at"]
+        assert self.status()["last_outcome"] == report.outcome
+
+    def expect_no_password(self, *texts: str) -> None:
+        """None of the passwords that these trials know is in any of the texts."""
+        slapd = self.slapd
+        for password in (slapd.reader_password, slapd.limited_password, slapd.admin_password):
+            assert not [text for text in texts if password in text]
+
+    def expect_in_step(self) -> None:
+        """One more run brings the folder in step with the directory, and another finds nothing to do."""
+        assert self.run().outcome is Outcome.CHANGED
+        assert self.contacts() == people(self.slapd)
+        assert self.run().outcome is Outcome.UNCHANGED
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Every row of the folder that a run may change, whole."""
+        return {name: self.query(query, self.folder_id) for name, query in _ROWS.items()}
+
+    def row(self, run_id: int) -> dict[str, Any]:
+        """One row of sync_runs."""
+        (row,) = self.query("SELECT * FROM contactsync.sync_runs WHERE run_id = %s", run_id)
+        return row
+
+    def status(self) -> dict[str, Any]:
+        """The definition's row of sync_status."""
+        (row,) = self.query("SELECT * FROM contactsync.sync_status WHERE definition_id = %s", self.definition_id)
+        return row
+
+    def contacts(self) -> set[tuple[str, str, str | None]]:
+        """DN, identity and notes of the contacts that the definition brought."""
+        rows = self.query(
+            "SELECT source_dn, source_key, notes FROM contactsync.contacts WHERE definition_id = %s", self.definition_id
+        )
+        return {(row["source_dn"], row["source_key"], row["notes"]) for row in rows}
+
+    def query(self, query: Any, *values: Any) -> list[dict[str, Any]]:
+        """The rows of a query of a person's."""
+        with self.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def connection(self) -> psycopg.Connection[Any]:
+        """A connection of a person's own."""
+        return psycopg.connect(self.conninfo, autocommit=True)
+
+    def _definition(self, connection: psycopg.Connection[Any]) -> Definition:
+        (definition,) = read_definitions(connection, [self.definition_id])
+        return definition
+
+
+def people(slapd: PrivateServer) -> set[tuple[str, str, str | None]]:
+    """DN, identity and description of everybody in the directory."""
+    admin = slapd.connection()
+    admin.search(slapd.suffix, PEOPLE_FILTER, attributes=["entryUUID", "description"])
+    entries = admin.response
+    admin.unbind()
+    return {(entry["dn"], _text(entry, "entryUUID") or "", _text(entry, "description")) for entry in entries}
+
+
+def parent_of(dn: str) -> str:
+    """What is above an entry, whose own name may hold a comma."""
+    return re.split(r"(?<!\\),", dn, maxsplit=1)[1]
+
+
+def change(slapd: PrivateServer) -> None:
+    """Somebody joins, who joined last leaves, and the description of the one before changes; the others stay."""
+    (joins,) = make_people(1, start=next(_numbers), suffix=slapd.suffix)
+    admin = slapd.connection()
+    admin.search(slapd.suffix, PEOPLE_FILTER, attributes=["uid"])
+    by_uid = {entry["raw_attributes"]["uid"][0]: entry["dn"] for entry in admin.response}
+    changes, leaves = (by_uid[uid] for uid in sorted(by_uid)[-2:])
+    admin.delete(leaves)
+    admin.modify(changes, {"description": [("MODIFY_REPLACE", [f"Changed {next(_numbers)} times"])]})
+    admin.add(joins.dn, attributes=joins.attributes)
+    admin.unbind()
+
+
+def _text(entry: dict[str, Any], attribute: str) -> str | None:
+    values = entry["raw_attributes"].get(attribute)
+    return values[0].decode() if values else None

@@ -1,0 +1,263 @@
+"""A proxy on loopback between a client and a real server, for what networks do to people.
+
+A fault strikes at an octet, counted from the moment at which it was armed: the same run meets it again there.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from select import select
+
+from tests.support.streams import LengthOf, Stream
+
+_TICK = 0.02
+_DELAY_SECONDS = 0.1
+_TRICKLE_OCTETS, _TRICKLE_PIECE, _TRICKLE_PAUSE = 1500, 50, 0.004
+_RESETTING = struct.pack("ii", 1, 0)
+"""SO_LINGER, on, for no seconds: closing the socket sends a reset."""
+
+Address = int | Path
+"""A port of loopback, or the path of a Unix socket."""
+
+
+class Harm(StrEnum):
+    """What is done to a connection when the octet's turn comes."""
+
+    DELAY = "delay"
+    STALL = "stall"
+    CUT = "cut"
+    RESET = "reset"
+    REFUSE = "refuse"
+    CORRUPT = "corrupt"
+    TRICKLE = "trickle"
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One harm, once: to the connection that passes octet number `after` (from 0) to the server, or to the client.
+
+    A connection that stalls passes nothing on any more and stays open. One that is refused is reset, and so is every
+    other; no new ones are accepted until the proxy is healed. What is corrupted is one octet: that very one, or where
+    the proxy can tell messages apart the first of the next message. To kill is to call what the proxy was armed with.
+    `at` says instead of `after` which octets have to come.
+    """
+
+    harm: Harm
+    to_server: bool
+    after: int
+    at: bytes = b""
+
+    def __str__(self) -> str:
+        where = f"{self.at!r}" if self.at else f"octet {self.after}"
+        return f"{self.harm} at {where} to the {'server' if self.to_server else 'client'}"
+
+
+class Proxy:
+    """Passes connections on to `target`, which may be changed at any time.
+
+    `pace` (seconds, 0 unless set) is a pause after every 64 octets that the server sends. `silenced` connections
+    stay open and pass nothing on. `tamper` changes what clients send. `accepted` counts all connections, `most` those
+    that were open at once. `listen` is the path of a Unix socket to listen on in place of a port. `lengths` tell
+    messages to the server, and to the client, apart.
+    """
+
+    def __init__(
+        self, target: Address, *, listen: Path | None = None, lengths: tuple[LengthOf, LengthOf] | None = None
+    ) -> None:
+        self.target = target
+        self.pace = 0.0
+        self.tamper: Callable[[bytes], bytes] = bytes
+        self.accepted = self.most = 0
+        self.passed = {True: 0, False: 0}
+        """Octets since the last fault was armed, to the server and to the client."""
+        self.struck: Fault | None = None
+        """The fault that was armed last, once it has happened."""
+        self._path = listen
+        self._lengths = lengths
+        self._fault: Fault | None = None
+        self._kill: Callable[[], object] = lambda: None
+        self._guard = threading.Lock()
+        self._clients: list[socket.socket] = []
+        self._silenced: list[socket.socket] = []
+        self._doomed: list[socket.socket] = []
+        self._ended: list[socket.socket] = []
+        self._slow: dict[socket.socket, int] = {}
+        self._refusing = threading.Event()
+        self._over = threading.Event()
+        self._listener = self._listen()
+        self.port: int = 0 if listen else self._listener.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept, name="proxy")]
+        self._threads[0].start()
+
+    def close(self) -> None:
+        """End every thread and connection."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    @property
+    def open(self) -> int:
+        """How many connections there are now."""
+        return len(self._clients)
+
+    def silence(self) -> None:
+        """Pass on nothing more of the connections that are open now, as a firewall that has forgotten them."""
+        self._silenced = list(self._clients)
+
+    def arm(self, fault: Fault | None, kill: Callable[[], object] = lambda: None) -> None:
+        """Let a fault happen, counted from here; None: only count."""
+        with self._guard:
+            self._fault, self.struck, self._kill = fault, None, kill
+            self.passed = {True: 0, False: 0}
+
+    def heal(self) -> None:
+        """Pass everything on again; connections that were stalled or corrupted end."""
+        self.arm(None)
+        self._ended, self._doomed = self._doomed, []
+        self._refusing.clear()
+
+    def _listen(self) -> socket.socket:
+        if self._path is None:
+            listener = socket.create_server(("127.0.0.1", getattr(self, "port", 0)))
+        else:
+            self._path.unlink(missing_ok=True)
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(str(self._path))
+            listener.listen(16)
+        listener.settimeout(_TICK)
+        return listener
+
+    def _accept(self) -> None:
+        while not self._over.is_set():
+            if self._refusing.is_set():
+                self._listener.close()
+                while self._refusing.is_set() and not self._over.is_set():
+                    time.sleep(_TICK)
+                self._listener = self._listen()
+            with suppress(TimeoutError):
+                client, _ = self._listener.accept()
+                client.settimeout(None)
+                _undelayed(client)
+                self._clients.append(client)
+                self.accepted, self.most = self.accepted + 1, max(self.most, self.open)
+                thread = threading.Thread(target=self._serve, args=[client], name="proxy")
+                self._threads = [old for old in self._threads if old.is_alive()] + [thread]
+                thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        to_server, to_client = self._lengths or (None, None)
+        with client, suppress(OSError), self._connect() as server:
+            streams = [Stream(client, server, to_server), Stream(server, client, to_client)]
+            while not (self._over.is_set() or self._refusing.is_set() or client in self._ended):
+                sources = [stream.source for stream in streams]
+                ready = select(sources, [], [], _TICK)[0]
+                if not all(self._pass(stream, client) for stream in streams if stream.source in ready):
+                    break
+            if self._refusing.is_set():
+                _reset(client)
+        self._clients.remove(client)
+        self._slow.pop(client, None)
+
+    def _connect(self) -> socket.socket:
+        if isinstance(self.target, int):
+            return _undelayed(socket.create_connection(("127.0.0.1", self.target)))
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            server.connect(str(self.target))
+        except OSError:
+            server.close()
+            raise
+        return server
+
+    def _pass(self, stream: Stream, client: socket.socket) -> bool:
+        """Pass on what there is one way; False when the connection is to end."""
+        downwards = stream.sink is client
+        slowly = bool(self.pace) and downwards
+        octets = stream.source.recv(64 if slowly else _TRICKLE_PIECE if client in self._slow else 65536)
+        if not octets:
+            return False
+        if client in self._silenced:
+            return True
+        if not downwards:
+            octets = self.tamper(octets)
+        before, fault, after = self._struck_in(stream, octets, to_server=not downwards)
+        stream.sink.sendall(before)
+        if fault and not self._strike(fault, stream, client, after):
+            return False
+        if client in self._slow:
+            self._slow[client] -= len(octets)
+            if self._slow[client] <= 0:
+                del self._slow[client]
+            time.sleep(_TRICKLE_PAUSE)
+        if slowly:
+            time.sleep(self.pace)
+        return True
+
+    def _struck_in(self, stream: Stream, octets: bytes, *, to_server: bool) -> tuple[bytes, Fault | None, bytes]:
+        """What of these octets is before the fault, the fault if its turn has come, and the rest."""
+        run_started = stream.run_started(octets)
+        with self._guard:
+            first, fault = self.passed[to_server], self._fault
+            self.passed[to_server] += len(octets)
+            if fault is None or fault.to_server is not to_server:
+                return octets, None, b""
+            if fault.at and fault.at in octets:
+                fault = self._fault = replace(fault, after=first + octets.index(fault.at) + 1, at=b"")
+            place = -1 if fault.at else max(0, fault.after - first)
+            if fault.harm is Harm.CORRUPT and not fault.at:
+                place = next((begin for begin in run_started if begin >= place), -1)
+            if not 0 <= place < len(octets):
+                return octets, None, b""
+            self._fault, self.struck = None, fault
+        return octets[:place], fault, octets[place:]
+
+    def _strike(self, fault: Fault, stream: Stream, client: socket.socket, rest: bytes) -> bool:
+        """Do the harm; False when the connection is to end."""
+        if fault.harm is Harm.DELAY:
+            time.sleep(_DELAY_SECONDS)
+            stream.sink.sendall(rest)
+        elif fault.harm is Harm.STALL:
+            self._silenced.append(client)
+            self._doomed.append(client)
+        elif fault.harm is Harm.KILL:
+            self._kill()
+            stream.sink.sendall(rest)
+        elif fault.harm is Harm.CORRUPT:
+            self._doomed.append(client)
+            stream.sink.sendall(bytes((rest[0] ^ 0xFF,)) + rest[1:])
+        elif fault.harm is Harm.TRICKLE:
+            self._slow[client] = _TRICKLE_OCTETS
+            for start in range(0, len(rest), _TRICKLE_PIECE):
+                stream.sink.sendall(rest[start : start + _TRICKLE_PIECE])
+                time.sleep(_TRICKLE_PAUSE if start < _TRICKLE_OCTETS else 0)
+        else:
+            if fault.harm is Harm.REFUSE:
+                self._refusing.set()
+            if fault.harm is not Harm.CUT:
+                _reset(stream.source)
+                _reset(stream.sink)
+            return False
+        return True
+
+
+def _undelayed(side: socket.socket) -> socket.socket:
+    """Not held back by Nagle's algorithm, which the real connection is not either."""
+    if side.family != socket.AF_UNIX:
+        side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return side
+
+
+def _reset(side: socket.socket) -> None:
+    """Have a socket of TCP send a reset when it is closed."""
+    if side.family != socket.AF_UNIX:
+        side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESETTING)

@@ -1,0 +1,312 @@
+"""What a server says of changes, beside pyasn1's reading of RFC 4533: the same, or an error of ours and no other."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyasn1.codec.ber import decoder, encoder
+from pyasn1.error import PyAsn1Error
+from pyasn1.type import namedtype, tag, univ
+
+from contactsync.errors import ProtocolViolation
+from contactsync.ldap.changes.notifications import Messages
+from contactsync.ldap.protocol.content_sync import (
+    REFRESH_AND_PERSIST,
+    REFRESH_ONLY,
+    SYNC_INFO,
+    State,
+    read_done,
+    read_info,
+    read_state,
+    sync_request,
+)
+from tests.support.decoders import messages
+from tests.support.messages import Encoder
+from tests.unit.ldap.test_reader_properties import DEEPER, FORMS, PROPERTY, damaged, damages, streams
+
+INTERMEDIATE = 0x79
+MEBIBYTE = 1 << 20
+
+uuids = st.binary(min_size=16, max_size=16)
+cookies = st.none() | st.binary(max_size=200)
+flags = st.none() | st.booleans()
+
+
+def context(number: int, kind: int = tag.tagFormatConstructed) -> tag.Tag:
+    """A context-specific tag."""
+    return tag.Tag(tag.tagClassContext, kind, number)
+
+
+REQUEST = univ.Sequence(
+    componentType=namedtype.NamedTypes(
+        namedtype.NamedType("mode", univ.Enumerated()),
+        namedtype.OptionalNamedType("cookie", univ.OctetString()),
+        namedtype.DefaultedNamedType("reloadHint", univ.Boolean(False)),  # noqa: FBT003
+    )
+)
+"""The syncRequestValue of section 2.2."""
+
+
+STATE = univ.Sequence(
+    componentType=namedtype.NamedTypes(
+        namedtype.NamedType("state", univ.Enumerated()),
+        namedtype.NamedType("entryUUID", univ.OctetString()),
+        namedtype.OptionalNamedType("cookie", univ.OctetString()),
+    )
+)
+"""The syncStateValue of section 2.3."""
+
+
+DONE = univ.Sequence(
+    componentType=namedtype.NamedTypes(
+        namedtype.OptionalNamedType("cookie", univ.OctetString()),
+        namedtype.DefaultedNamedType("refreshDeletes", univ.Boolean(False)),  # noqa: FBT003
+    )
+)
+"""The syncDoneValue of section 2.4."""
+
+
+PHASE = univ.Sequence(
+    componentType=namedtype.NamedTypes(
+        namedtype.OptionalNamedType("cookie", univ.OctetString()),
+        namedtype.DefaultedNamedType("refreshDone", univ.Boolean(True)),  # noqa: FBT003
+    )
+)
+"""The refreshDelete and refreshPresent of section 2.5."""
+
+
+ID_SET = univ.Sequence(
+    componentType=namedtype.NamedTypes(
+        namedtype.OptionalNamedType("cookie", univ.OctetString()),
+        namedtype.DefaultedNamedType("refreshDeletes", univ.Boolean(False)),  # noqa: FBT003
+        namedtype.NamedType("syncUUIDs", univ.SetOf(componentType=univ.OctetString())),
+    )
+)
+"""The syncIdSet of section 2.5."""
+
+
+INFO = univ.Choice(
+    componentType=namedtype.NamedTypes(
+        namedtype.NamedType("newcookie", univ.OctetString().subtype(implicitTag=context(0, tag.tagFormatSimple))),
+        namedtype.NamedType("refreshDelete", PHASE.subtype(implicitTag=context(1))),
+        namedtype.NamedType("refreshPresent", PHASE.subtype(implicitTag=context(2))),
+        namedtype.NamedType("syncIdSet", ID_SET.subtype(implicitTag=context(3))),
+    )
+)
+"""The syncInfoValue of section 2.5."""
+
+
+def boolean(form: Encoder, flag: bool | None) -> bytes:  # noqa: FBT001 -- None leaves it out
+    """A BOOLEAN, or nothing."""
+    return b"" if flag is None else form.tlv(0x01, b"\xff" if flag else b"\0")
+
+
+def optional(form: Encoder, cookie: bytes | None) -> bytes:
+    """A cookie, or nothing."""
+    return b"" if cookie is None else form.string(cookie)
+
+
+@st.composite
+def states(draw: st.DrawFn) -> bytes:
+    """A Sync State Control."""
+    form = Encoder(draw(FORMS))
+    number = bytes((draw(st.sampled_from(State)),))
+    return form.tlv(0x30, form.tlv(0x0A, number), form.string(draw(uuids)), optional(form, draw(cookies)))
+
+
+@st.composite
+def ends(draw: st.DrawFn) -> bytes:
+    """A Sync Done Control."""
+    form = Encoder(draw(FORMS))
+    return form.tlv(0x30, optional(form, draw(cookies)), boolean(form, draw(flags)))
+
+
+@st.composite
+def infos(draw: st.DrawFn) -> bytes:
+    """A Sync Info Message's value."""
+    form, kind = Encoder(draw(FORMS)), draw(st.integers(0, 3))
+    if kind == 0:
+        return form.tlv(0x80, draw(st.binary(max_size=200)))
+    parts = [optional(form, draw(cookies)), boolean(form, draw(flags))]
+    if kind == 3:
+        parts.append(form.tlv(0x31, form.string(*draw(st.lists(uuids, max_size=5)))))
+    return form.tlv(0xA0 + kind, *parts)
+
+
+def intermediate(value: bytes) -> bytes:
+    """The protocolOp around a Sync Info Message."""
+    form = Encoder()
+    return form.tlv(INTERMEDIATE, form.tlv(0x80, SYNC_INFO), form.tlv(0x81, value))
+
+
+def of(component: Any) -> bytes | None:
+    """An optional OCTET STRING of pyasn1's."""
+    return bytes(component) if component.hasValue() else None
+
+
+def decoded(value: bytes, spec: Any) -> Any:
+    """By pyasn1; raises PyAsn1Error."""
+    found, rest = decoder.decode(value, asn1Spec=spec)
+    if rest:
+        raise PyAsn1Error
+    return found
+
+
+def state_agrees(value: bytes) -> None:
+    """What we make of a Sync State Control is what pyasn1 makes of it."""
+    ours, theirs = read_state(value), decoded(value, STATE)
+    assert (ours.state, ours.uuid, ours.cookie) == (
+        int(theirs["state"]),
+        bytes(theirs["entryUUID"]),
+        of(theirs["cookie"]),
+    )
+
+
+def done_agrees(value: bytes) -> None:
+    """The same for a Sync Done Control."""
+    ours, theirs = read_done(value), decoded(value, DONE)
+    assert (ours.cookie, ours.deletes) == (of(theirs["cookie"]), bool(theirs["refreshDeletes"]))
+
+
+def info_agrees(value: bytes) -> None:
+    """The same for a Sync Info Message."""
+    ours, choice = read_info(intermediate(value)), decoded(value, INFO)
+    kind, theirs = choice.getName(), choice.getComponent()
+    if ours is None:
+        raise ProtocolViolation("it is another message")
+    if kind == "newcookie":
+        assert ours.cookie == bytes(theirs)
+        return
+    assert ours.cookie == of(theirs["cookie"])
+    if kind == "syncIdSet":
+        assert ours.uuids == tuple(bytes(one) for one in theirs["syncUUIDs"])
+        assert ours.deletes == bool(theirs["refreshDeletes"])
+        assert not ours.ends_refresh
+    else:
+        assert (ours.uuids, ours.ends_refresh) == ((), bool(theirs["refreshDone"]))
+        assert ours.present_phase == (kind == "refreshPresent")
+
+
+@PROPERTY
+@given(st.sampled_from([REFRESH_ONLY, REFRESH_AND_PERSIST]), cookies)
+def test_a_request_is_what_pyasn1_encodes(mode: int, cookie: bytes | None) -> None:
+    """Octet for octet."""
+    request = REQUEST.clone()
+    request["mode"] = mode
+    if cookie is not None:
+        request["cookie"] = cookie
+    assert sync_request(mode, cookie) == encoder.encode(request)
+
+
+@PROPERTY
+@given(states(), ends(), infos())
+def test_what_is_well_formed_is_understood_as_pyasn1_does(state: bytes, end: bytes, info: bytes) -> None:
+    """Each control, and each kind of message, with lengths in every form."""
+    state_agrees(state)
+    done_agrees(end)
+    info_agrees(info)
+
+
+@DEEPER
+@given(states(), ends(), infos(), damages())
+def test_damage_is_refused_or_understood_as_pyasn1_does(
+    state: bytes, end: bytes, info: bytes, changes: list[tuple[str, int, int, bytes]]
+) -> None:
+    """Nothing but our own error is raised, and what both accept they understand alike."""
+    for agrees, value in ((state_agrees, state), (done_agrees, end), (info_agrees, info)):
+        with suppress(ProtocolViolation, PyAsn1Error):
+            agrees(damaged(value, changes))
+
+
+@PROPERTY
+@given(st.binary(max_size=100), st.sampled_from(["", "30", "a3", "80", "3020", "a380"]))
+def test_random_octets_raise_nothing_but_our_own_error(octets: bytes, start: str) -> None:
+    """Also with the start of what they should be, as controls, as a message's value, and as the message itself."""
+    value = bytes.fromhex(start) + octets
+    for read in (read_state, read_done, lambda value: read_info(intermediate(value))):
+        with suppress(ProtocolViolation):
+            read(value)
+    with suppress(ProtocolViolation):
+        read_info(b"\x79" + octets)
+
+
+def test_a_state_of_thousands_of_digits_is_refused() -> None:
+    """Which Python would not even print."""
+    form = Encoder()
+    with pytest.raises(ProtocolViolation):
+        read_state(form.tlv(0x30, form.tlv(0x0A, b"\x7f" * 5000), form.string(b"u" * 16)))
+
+
+def test_a_set_names_as_many_entries_as_a_message_holds() -> None:
+    """Servers may name thousands at once."""
+    form = Encoder()
+    names = [number.to_bytes(16, "big") for number in range(50_000)]
+    info = read_info(intermediate(form.tlv(0xA3, boolean(form, True), form.tlv(0x31, form.string(*names)))))  # noqa: FBT003
+    assert info is not None
+    assert (info.uuids, info.deletes) == (tuple(names), True)
+
+
+def heard(octets: bytes, cuts: list[int]) -> list[tuple[int, bytes]] | str:
+    """The messages that come of octets which come in pieces, or the sentence of the error."""
+    cutter, found, position, turn = Messages(), list[tuple[int, bytes]](), 0, 0
+    try:
+        while position < len(octets):
+            piece = cuts[turn % len(cuts)]
+            found += cutter.add(octets[position : position + piece])
+            position, turn = position + piece, turn + 1
+    except ProtocolViolation as error:
+        return error.message
+    return found
+
+
+CUTS = st.lists(st.integers(1, 300), min_size=1, max_size=8)
+
+
+@PROPERTY
+@given(streams(), CUTS)
+def test_messages_are_cut_as_ldap3_cuts_them(octets: bytes, cuts: list[int]) -> None:
+    """Wherever the octets are cut."""
+    found = heard(octets, cuts)
+    assert not isinstance(found, str)
+    assert [op for _, op in found] == [op for message in messages(octets) for _, op in Messages().add(message)]
+    assert len(found) == len(list(messages(octets)))
+
+
+@PROPERTY
+@given(streams(), damages(), CUTS)
+def test_damaged_messages_are_refused_or_cut_alike(
+    octets: bytes, changes: list[tuple[str, int, int, bytes]], cuts: list[int]
+) -> None:
+    """The pieces make no difference, and nothing but our own error is raised."""
+    harmed = damaged(octets, changes)
+    assert heard(harmed, cuts) == heard(harmed, [len(harmed) + 1])
+
+
+@PROPERTY
+@given(st.binary(max_size=200), CUTS)
+def test_random_octets_are_no_messages_or_cut_alike(octets: bytes, cuts: list[int]) -> None:
+    """Also with the start of a message."""
+    for start in ("", "3020020105", "308400000010"):
+        harmed = bytes.fromhex(start) + octets
+        assert heard(harmed, cuts) == heard(harmed, [len(harmed) + 1])
+
+
+@pytest.mark.parametrize(
+    "length", ["84 00 10 00 00", "84 7f ff ff ff", "88 7f ff ff ff ff ff ff ff", "ff" + "ff" * 127]
+)
+def test_a_message_beyond_a_mebibyte_is_refused_when_it_is_announced(length: str) -> None:
+    """Nothing is kept for it: those that are listened for have no need of so many octets."""
+    with pytest.raises(ProtocolViolation):
+        Messages().add(b"\x30" + bytes.fromhex(length))
+
+
+def test_octets_that_come_one_by_one_are_not_copied_each_time() -> None:
+    """A mebibyte in single octets would otherwise move half a million mebibytes."""
+    cutter = Messages()
+    message = Encoder().entry(b"cn=a", [(b"a", [bytes(MEBIBYTE - 100)])])
+    assert not any(cutter.add(message[place : place + 1]) for place in range(len(message) - 1))
+    assert len(cutter.add(message[-1:])) == 1

@@ -1,0 +1,244 @@
+"""What becomes of an entry's values on the way into a contact."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from unicodedata import is_normalized
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contactsync.fields import FIELDS, Kind, kind_of
+from contactsync.ldap.protocol.entry import Entry
+from contactsync.mapping.mapping import MapLimits, Mapping, compile_mapping
+from contactsync.model import MappedEntry, RejectedEntry
+
+KEY = "0c0ffee0-1111-4222-8333-444455556666"
+JPEG = b"\xff\xd8\xff\xe0 a picture"
+SMALL = MapLimits(text_bytes=20, values=3, photo_bytes=50)
+
+
+def mapping_of(only: dict[str, Any] | None = None, limits: MapLimits | None = None, **top: Any) -> Mapping:
+    """The mapping of a definition with these keys; `only` are its fields when no preset is wanted."""
+    definition = {"preset": "none", "fields": only, **top} if only else top
+    return compile_mapping(definition, active_directory=False, limits=limits or MapLimits())
+
+
+def mapped(mapping: Mapping, dn: str = "cn=Anna,dc=example", **attributes: Any) -> MappedEntry:
+    """The contact of an entry with an identity and these attributes (text, octets, or lists of them)."""
+    entry = Entry(dn, {"entryuuid": [KEY.encode()]})
+    for name, values in attributes.items():
+        listed = values if isinstance(values, list) else [values]
+        entry.attributes[name.lower()] = [value.encode() if isinstance(value, str) else value for value in listed]
+    contact = mapping.map(b"f" * 16, entry)
+    assert isinstance(contact, MappedEntry)
+    return contact
+
+
+def value_of(field: str, sources: Any, limits: MapLimits | None = None, **attributes: Any) -> tuple[Any, int]:
+    """The value of one field, and how many values were trimmed for it."""
+    contact = mapped(mapping_of({field: sources}, limits), **attributes)
+    return contact.values[0], contact.trimmed
+
+
+def by_field(mapping: Mapping, contact: MappedEntry) -> dict[str, Any]:
+    """The values that are not blank, by field."""
+    return {field: value for field, value in zip(mapping.fields, contact.values, strict=True) if value}
+
+
+def test_person_of_an_ldap_directory() -> None:
+    """The preset for inetOrgPerson fills every field that such an entry can fill."""
+    mapping = mapping_of()
+    contact = mapped(
+        mapping,
+        cn="Anna Lee",
+        givenName="Anna",
+        sn="Lee",
+        mail=["b@example.org", "a@example.org"],
+        facsimileTelephoneNumber="+44 1$fineResolution",
+        departmentNumber="42",
+        manager="cn=Smith\\, John,ou=People",
+        postalAddress="1 High St$Anytown $ $UK",
+        labeledURI="https://example.org Home page",
+        jpegPhoto=JPEG,
+        description="One\nTwo",
+    )
+    assert by_field(mapping, contact) == {
+        "display_name": "Anna Lee",
+        "given_name": "Anna",
+        "family_name": "Lee",
+        "emails": ["a@example.org", "b@example.org"],
+        "fax_numbers": ["+44 1"],
+        "department": "42",
+        "manager": "Smith, John",
+        "street": "1 High St\nAnytown\nUK",
+        "websites": ["https://example.org"],
+        "notes": "One\nTwo",
+        "photo": JPEG,
+    }
+    assert (contact.key, contact.fingerprint, contact.trimmed) == (KEY, b"f" * 16, 0)
+
+
+def test_person_of_active_directory() -> None:
+    """The preset for Active Directory has the primary address first and the phones of both kinds of attribute."""
+    mapping = compile_mapping(None, active_directory=True, limits=MapLimits())
+    guid = uuid.UUID(KEY)
+    entry = Entry(
+        "CN=Anna,DC=example",
+        {
+            "objectguid": [guid.bytes_le],
+            "cn": [b"Anna"],
+            "proxyaddresses": [b"smtp:a@x.org", b"X400:c=US", b"SMTP:z@x.org", b"sip:a@x.org"],
+            "mail": [b"Z@x.org"],
+            "telephonenumber": [b"9"],
+            "othertelephone": [b"3", b"1"],
+        },
+    )
+    contact = mapping.map(b"f" * 16, entry)
+    assert isinstance(contact, MappedEntry)
+    assert contact.key == KEY
+    assert by_field(mapping, contact) == {
+        "display_name": "Anna",
+        "emails": ["z@x.org", "a@x.org"],
+        "work_phones": ["9", "1", "3"],
+    }
+    assert "1.2.840.113556.1.4.803:=2" in str(mapping.filter)
+
+
+def test_text_falls_back() -> None:
+    """A text comes from the first source that is not blank, and there from the first of the sorted values."""
+    assert value_of("title", ["a", "b"], a=[" ", ""], b=["z", "y"]) == ("y", 0)
+    assert value_of("title", ["a", "{b}!", "c"], c="c") == ("c", 0)
+    assert value_of("title", ["a", "{b}!", "c"], b="b", c="c") == ("b!", 0)
+
+
+def test_list_joins_its_sources() -> None:
+    """A list has the values of all sources in their order, each once whatever its case."""
+    assert value_of("emails", ["b", "a"], a=["1", "X"], b=["x", "3"]) == (["3", "x", "1"], 0)
+    assert value_of("emails", ["a", "{a}.{b}", "b"], a="1", b="2") == (["1", "1.2", "2"], 0)
+
+
+@pytest.mark.parametrize(
+    ("sources", "raw", "expected"),
+    [
+        ({"attribute": "a", "as": "rdn"}, rb"CN=Smith\, John,OU=x", "Smith, John"),
+        ({"attribute": "a", "as": "rdn"}, rb'CN="Smith, John"+UID=1,OU=x', "Smith, John"),
+        ({"attribute": "a", "as": "rdn"}, rb"CN=J\C3\BCrgen \ , OU=x", "Jürgen"),
+        ({"attribute": "a", "as": "rdn"}, b"no name", "no name"),
+        ({"attribute": "a", "as": "address"}, rb"10\24 Street$ Town", "10$ Street, Town"),
+        ({"attribute": "a", "as": "fax"}, b"123$x$y", "123"),
+        ({"attribute": "a", "as": "uri"}, b" https://x.org My page", "https://x.org"),
+        ({"attribute": "a", "as": "smtp"}, b"Smtp:a@x.org", "a@x.org"),
+    ],
+)
+def test_edits(sources: dict[str, str], raw: bytes, expected: str) -> None:
+    """A source may say how its values are read."""
+    assert value_of("title", sources, a=raw) == (expected, 0)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected", "trimmed"),
+    [
+        (b"", None, 0),
+        (b" \t\xc2\xa0", None, 0),
+        (b"\xff\xfe", None, 1),
+        (b"Anna\x00Lee", "AnnaLee", 1),
+        (b"Anna\r\nLee\x07", "Anna Lee", 1),
+        (b" Anna ", "Anna", 0),
+        ("Zoe\u0308".encode(), "Zoë", 0),
+        (b"x" * 21, "x" * 20, 1),
+        ("ü".encode() * 11, "ü" * 10, 1),
+        ("x🙂🙂🙂🙂🙂".encode(), "x" + "🙂" * 4, 1),
+    ],
+)
+def test_odd_texts(raw: bytes, expected: str | None, trimmed: int) -> None:
+    """Blank, binary, composed, over-long texts and control characters have the outcome that is documented."""
+    assert value_of("title", "a", SMALL, a=raw) == (expected, trimmed)
+
+
+def test_text_is_composed() -> None:
+    """Letters with marks are one character each, in a short text and in a long one, so that equal names are equal."""
+    assert value_of("title", "a", a="Zoe\u0308") == ("Zoë", 0)
+    assert value_of("title", "a", a="Zoe\u0308 " * 1000) == (("Zoë " * 1000).strip(), 0)
+
+
+def test_lines_stay_where_they_belong() -> None:
+    """A field of several lines keeps breaks, as line feeds, and tabs; that is no trimming, a bell is."""
+    assert value_of("notes", "a", a=b"one\r\ntwo\rthree\t!") == ("one\ntwo\nthree\t!", 0)
+    assert value_of("notes", "a", a=b"one\r\n\x07two") == ("one\n two", 1)
+
+
+def test_binary_value_beside_a_good_one() -> None:
+    """Octets that are not UTF-8 are dropped, the other values of the attribute are not."""
+    assert value_of("emails", "a", a=[b"\xff", b"a@x.org"]) == (["a@x.org"], 1)
+    assert value_of("title", "a", a=[b"\x80", b"x"]) == ("x", 0)
+
+
+def test_ten_thousand_values() -> None:
+    """Of too many values the first of the sorted ones are kept, and the rest is counted."""
+    values = [f"{number:05}" for number in range(10_000)]
+    assert value_of("emails", "a", a=values[::-1]) == (values[:100], 9_900)
+    assert value_of("emails", ["a", "b", "{b}"], SMALL, a=["1", "2", "3"], b="4") == (["1", "2", "3"], 2)
+
+
+def test_photos() -> None:
+    """A photo is the first picture of a known kind that is not too large; others are counted."""
+    large = JPEG + bytes(50)
+    assert value_of("photo", "p", SMALL, p=[large, JPEG]) == (JPEG, 0)
+    assert value_of("photo", "p", SMALL, p=large) == (None, 1)
+    assert value_of("photo", ["p", "q"], p=b"BM a bitmap", q=b"RIFF1234WEBP") == (b"RIFF1234WEBP", 1)
+    assert value_of("photo", "p", p=b"") == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("dn", "attributes", "expected"),
+    [
+        ("cn=Anna,dc=x", {"mail": ["b@x.org", "a@x.org"]}, "a@x.org"),
+        ("cn=An\\00na+uid=1,dc=x", {}, "Anna"),
+        ("cn=A,dc=x", {"displayName": "\0"}, "A"),
+        ("", {}, KEY),
+    ],
+)
+def test_display_name_is_never_blank(dn: str, attributes: dict[str, Any], expected: str) -> None:
+    """Without a name of its own a contact is called by its email, by its entry's RDN, or by its key."""
+    assert mapped(mapping_of(), dn, **attributes).values[0] == expected
+
+
+octets = st.one_of(
+    st.binary(max_size=40),
+    st.text(max_size=30).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.sampled_from([JPEG, b"cn=a\\00,dc=x", b"a$b\\24", b"SMTP:a@x.org", b"\r\n", b"\0"]),
+)
+SOURCES = ["a", "b", {"attribute": "a", "as": "address"}, {"attribute": "b", "as": "rdn"}, "{a} ({b})", "c"]
+EVERYTHING = {name: "c" if kind is Kind.PHOTO else SOURCES for name, kind in FIELDS.items()} | {"extra.x": SOURCES}
+entries = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.lists(octets, max_size=6))
+
+
+@given(entries, st.randoms(use_true_random=False))
+def test_order_is_no_change(attributes: dict[str, list[bytes]], random: Any) -> None:
+    """The order of attributes, and of the values of one, changes nothing."""
+    mapping = mapping_of(EVERYTHING, SMALL, identity="dn")
+    names = random.sample(sorted(attributes), len(attributes))
+    reordered = {name: random.sample(attributes[name], len(attributes[name])) for name in names}
+    assert mapping.map(b"", Entry("cn=a", reordered)) == mapping.map(b"", Entry("cn=a", attributes))
+
+
+@given(entries, st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20))
+def test_every_entry_has_an_outcome(attributes: dict[str, list[bytes]], dn: str) -> None:
+    """Whatever an entry holds, its values are within the limits, in NFC, and can be stored by PostgreSQL."""
+    contact = mapping_of(EVERYTHING, SMALL, identity="dn").map(b"", Entry(dn, attributes))
+    if isinstance(contact, RejectedEntry):
+        assert "DN" in contact.reason
+        return
+    for field, value in zip(EVERYTHING, contact.values, strict=True):
+        if kind_of(field) is Kind.PHOTO:
+            assert value in {None, JPEG}
+            continue
+        texts = value if isinstance(value, list) else [value or "blank"]
+        assert isinstance(value, list) == (kind_of(field) is Kind.LIST)
+        assert len(texts) <= SMALL.values
+        assert all(0 < len(text.encode()) <= SMALL.text_bytes and "\0" not in text for text in texts)
+        assert all(text == text.strip() and is_normalized("NFC", text) for text in texts)
+    assert "\0" not in contact.key

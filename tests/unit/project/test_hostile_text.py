@@ -1,0 +1,89 @@
+"""Text of others where it could be obeyed: terminals, logs, filters, names asked of DNS, templates."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from contactsync.errors import DefinitionError
+from contactsync.ldap.query.filter import check_filter
+from contactsync.ldap.query.query import parse_query
+from contactsync.mapping.template import Template
+from contactsync.operations.directory_lookup import who
+from contactsync.text import printable, printable_json
+
+ANYTHING = st.text(
+    st.characters() | st.sampled_from("\x00\x07\x1b\x7f\x85\x9b\u202e\u2066\u200b\U000e0041\\*()[]{}\n\r\t")
+)
+HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
+
+
+@given(ANYTHING)
+@example("\x1b]0;owned\x07\x1b[2J")
+@example("\x9b31m\u202egnp.exe")
+def test_nothing_steers_a_terminal(text: str) -> None:
+    """Whatever is in a name, the terminal gets letters; and letters stay as they are."""
+    shown = printable(text)
+    assert shown.isprintable()
+    assert text == shown or not text.isprintable()
+
+
+@given(st.dictionaries(ANYTHING, ANYTHING), st.sampled_from([None, 2]))
+def test_a_json_document_is_safe_to_look_at_and_says_the_same(document: dict[str, str], indent: int | None) -> None:
+    """A program reads what was there; a person who prints it to a terminal is not at its mercy."""
+    text = printable_json(json.dumps(document, ensure_ascii=False, indent=indent))
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text) == document
+
+
+@given(text=ANYTHING, active_directory=st.booleans())
+@example(text=")(uid=*", active_directory=True)
+@example(text="*", active_directory=False)
+@example(text="\\2a)(|(a=b", active_directory=False)
+@example(text="cn=*)(uid=*,dc=x", active_directory=True)
+def test_what_somebody_types_stays_a_value_in_a_filter(*, text: str, active_directory: bool) -> None:
+    """A search for anybody has the same form whatever was typed, and its values are what was typed."""
+    written = who(text, active_directory=active_directory)
+    if text.strip() and text.isprintable():
+        assert check_filter(written) == written
+    values = re.findall(r"\((?:uid|distinguishedName|entryDN)=([^()*]*)\)", written)
+    assert [re.sub(r"\\([0-9a-fA-F]{2})", lambda pair: chr(int(pair[1], 16)), value) for value in values] == [
+        text.strip()
+    ]
+    assert written.count("(") == written.count(")") in {1, 7}
+
+
+@given(ANYTHING)
+@example("example.com:389/x")
+@example("evil.example._tcp")
+@example("a..b")
+def test_only_host_names_are_asked_of_dns(text: str) -> None:
+    """The name of an SRV record comes from DC components, and from nothing in them but the letters of host names."""
+    escaped = re.sub(r'([\\,+;"<>=#/ ?%])', r"\\\1", text)
+    try:
+        domain = parse_query(f"OU=Users,DC={escaped},DC=example").domain
+    except DefinitionError:
+        return
+    assert domain is None or HOST.fullmatch(domain)
+
+
+HOSTILE_PLACEHOLDERS = ["0", "0.__class__", "sn.__class__", "sn[0]", "sn!r", "sn:>10", "__import__('os')", "", " sn"]
+
+
+@pytest.mark.parametrize("placeholder", HOSTILE_PLACEHOLDERS)
+def test_a_template_has_no_way_into_python(placeholder: str) -> None:
+    """What Python's own formatting would look up, call or convert is no template."""
+    with pytest.raises(ValueError, match=r"placeholder|attribute"):
+        Template("{" + placeholder + "}")
+
+
+@given(st.text(min_size=1).filter(str.strip))
+@example("{givenName.__class__}")
+@example("%(x)s $x {0} \\1 \\g<0>")
+def test_a_value_in_a_template_is_never_read_as_one(value: str) -> None:
+    """Values of the directory come out as they went in."""
+    assert Template("<{sn}>").render(lambda _name: value) == f"<{value}>"
