@@ -1,1 +1,4 @@
-"""api."""
+"""The HTTP application that the control socket serves.
+
+It translates requests and answers; a rule of the product goes into operations/.
+"""

@@ -1,1 +1,4 @@
-"""Finds out what is wrong with a definition, step by step, and shows what is in its directory. Changes nothing."""
+"""`check` and `browse`: what is wrong with a definition, and what is in its directory.
+
+Nothing here changes the directory or the database.
+"""

@@ -1,1 +1,4 @@
-"""The control socket: HTTP and JSON on a Unix socket, for the command line, for curl, for other programs."""
+"""The Unix socket on which the daemon serves the API: the socket file, the protocol on it, the server thread.
+
+What the requests mean is in api/.
+"""

@@ -1,1 +1,4 @@
-"""credentials."""
+"""Bind passwords: sealed, referred to, opened, and remembered when a directory refused them.
+
+Nothing here connects to a directory.
+"""

@@ -1,1 +1,4 @@
-"""What `contactsync demo` and the tests need: a private directory server and the people in it."""
+"""The story that `contactsync demo` tells.
+
+It uses the product from outside, by commands and SQL; servers and people for it are in testing/.
+"""

@@ -1,1 +1,4 @@
-"""The directory: what is typed to find it, how it is reached, how its answers are read and mapped."""
+"""LDAP: queries, connections, searches and changes, as octets and entries.
+
+It knows nothing of contacts or of PostgreSQL.
+"""

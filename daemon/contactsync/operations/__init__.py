@@ -1,1 +1,4 @@
-"""What people do beside running: preview, approve, look back, take back, ask why. For the command line and the API."""
+"""All that a front end may do: names, states, definitions, decisions, history.
+
+Functions take values and return values; no terminal and no HTTP.
+"""

@@ -1,1 +1,1 @@
-"""PostgreSQL: everything that is read from it and written to it."""
+"""PostgreSQL: every statement and every table. It knows nothing of LDAP."""

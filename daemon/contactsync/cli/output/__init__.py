@@ -1,1 +1,4 @@
-"""cli/output."""
+"""How results look in a terminal: tables, differences, progress, summaries.
+
+Nothing here reads the database or the directory.
+"""
