@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from contactsync.checks.searches import ANYTHING, Patience, Search, ask_for_some
+from contactsync.checks.searches import ANYTHING, Search, ask_for_some
 from contactsync.ldap.connection.connect import Session
 from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.dn import first_rdn
 from contactsync.ldap.protocol.entry import Entry
 from contactsync.ldap.query.query import Scope
@@ -80,7 +81,7 @@ def browse(definition: Definition, password: Password, options: RunOptions, *, b
             definition.mapping, active_directory=session.root_dse.is_active_directory, limits=options.map_limits
         )
         people = choose_filter(resolved, mapping, session.root_dse)
-        looker = _Looker(session, mapping, people, _patience(options), limit)
+        looker = _Looker(session, mapping, people, options.read_limits(Deadline(_SECONDS)), limit)
         bases = (wanted,) if wanted else _promising(session.root_dse)
         others = () if wanted else tuple(name for name in session.root_dse.naming_contexts if name not in bases)
         return View(session.server, tuple(map(looker.level, bases)), others)
@@ -93,14 +94,6 @@ def _promising(root_dse: RootDse) -> tuple[str, ...]:
     return root_dse.naming_contexts
 
 
-def _patience(options: RunOptions) -> Patience:
-    return Patience(
-        deadline=Deadline(_SECONDS),
-        receive_timeout=options.receive_timeout,
-        max_message_bytes=options.max_message_bytes,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Looker:
     """How one session is looked around in."""
@@ -108,15 +101,15 @@ class _Looker:
     session: Session
     mapping: Mapping
     filter: str
-    patience: Patience
+    limits: ReadLimits
     limit: int
 
     def level(self, base: str) -> Level:
         """The children of one entry, in the order of their names. Raises BaseNotFound when there is no such entry."""
         found = ask_for_some(
-            self.session, Search(base, Scope.ONE, ANYTHING, self._attributes()), self.patience, most=self.limit
+            self.session, Search(base, Scope.ONE, ANYTHING, self._attributes()), self.limits, most=self.limit
         )
-        matching = ask_for_some(self.session, Search(base, Scope.ONE, self.filter), self.patience, most=self.limit)
+        matching = ask_for_some(self.session, Search(base, Scope.ONE, self.filter), self.limits, most=self.limit)
         people = {entry.dn for entry in matching.entries}
         nodes = sorted((self._node(entry, people) for entry in found.entries), key=_order)
         return Level(base, tuple(self._count_some(nodes)), found.more)
@@ -151,7 +144,7 @@ class _Looker:
                 continue
             left -= 1
             below = ask_for_some(
-                self.session, Search(node.dn, Scope.ONE), self.patience, most=_MOST_COUNTED, decode=False
+                self.session, Search(node.dn, Scope.ONE), self.limits, most=_MOST_COUNTED, decode=False
             )
             yield replace(node, below=below.number, at_least=below.more)
 

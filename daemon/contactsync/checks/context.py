@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from contactsync.ldap.connection.connect import Session
 from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.open import Target
 from contactsync.ldap.connection.options import ConnectOptions
 from contactsync.ldap.query.query import ServerAddress
@@ -104,6 +105,11 @@ class CheckContext:
     def deadline(self) -> Deadline:
         """The time of a step, from now."""
         return Deadline(self.limits.step_seconds)
+
+    def read_limits(self) -> ReadLimits:
+        """The limits of one search of a step, from now."""
+        limits = self.options.read_limits(self.deadline())
+        return replace(limits, receive_timeout=min(limits.receive_timeout, self.limits.step_seconds))
 
     def connect_options(self, *, password: str | None = None) -> ConnectOptions:
         """As a run would connect."""

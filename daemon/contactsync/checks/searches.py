@@ -16,7 +16,7 @@ from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_er
 
 if TYPE_CHECKING:
     from contactsync.ldap.connection.connect import Session
-    from contactsync.ldap.connection.deadline import Deadline
+    from contactsync.ldap.connection.limits import ReadLimits
     from contactsync.ldap.query.query import Scope
 
 ANYTHING = "(objectClass=*)"
@@ -32,15 +32,6 @@ class Search:
     scope: Scope
     filter: str = ANYTHING
     attributes: tuple[str, ...] = NO_ATTRIBUTES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long an answer may take, in seconds of silence and in all, and how many octets one entry may have."""
-
-    deadline: Deadline
-    receive_timeout: float
-    max_message_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +67,7 @@ class Answer:
 def ask(
     session: Session,
     search: Search,
-    patience: Patience,
+    limits: ReadLimits,
     *,
     most: int = 0,
     controls: bytes = b"",
@@ -84,11 +75,7 @@ def ask(
 ) -> Answer:
     """The first `most` entries (0: all) of one search. Raises DirectoryError unless it ended well or by a limit."""
     wire = session.wire
-    wire.limit(
-        deadline=patience.deadline,
-        receive_timeout=patience.receive_timeout,
-        max_message_bytes=patience.max_message_bytes,
-    )
+    wire.limits = limits
     op = search_op(search.base, search.scope, search.filter, search.attributes, size_limit=most)
     message_id = wire.send(op, controls)
     number = references = 0
@@ -103,26 +90,26 @@ def ask(
             return _good(session, search, answer)
 
 
-def ask_for_some(session: Session, search: Search, patience: Patience, *, most: int, decode: bool = True) -> Answer:
+def ask_for_some(session: Session, search: Search, limits: ReadLimits, *, most: int, decode: bool = True) -> Answer:
     """The first `most` entries. By a page where there are pages, since Samba pays no heed to a size limit."""
-    pages = ask_by_pages(session, search, patience, page_size=most, most=most, decode=decode)
+    pages = ask_by_pages(session, search, limits, page_size=most, most=most, decode=decode)
     return next(pages)
 
 
 def ask_by_pages(
-    session: Session, search: Search, patience: Patience, *, page_size: int, most: int, decode: bool = True
+    session: Session, search: Search, limits: ReadLimits, *, page_size: int, most: int, decode: bool = True
 ) -> Iterator[Answer]:
     """Page after page until the last or until a limit; one request for `most` entries without pages.
 
     That is where the server has none, and with a `page_size` of 0.
     """
     if not (page_size and session.root_dse.supports_paging):
-        yield ask(session, search, patience, most=most, decode=decode)
+        yield ask(session, search, limits, most=most, decode=decode)
         return
     cookie: bytes | None = None
     while cookie != b"":
         controls = paging_control(page_size, cookie or b"")
-        answer = ask(session, search, patience, controls=controls, decode=decode)
+        answer = ask(session, search, limits, controls=controls, decode=decode)
         yield answer
         cookie = b"" if answer.cut else answer.cookie
 

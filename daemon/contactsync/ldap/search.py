@@ -12,7 +12,7 @@ import structlog
 
 from contactsync.errors import IncompleteSnapshot
 from contactsync.ldap.connection.connect import Session
-from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.protocol.messages import SEARCH_DONE, EntryBatch
 from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_control, paging_cookie, search_op
 from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error
@@ -56,9 +56,7 @@ class SearchRequest:
     deleted: bool = False
 
 
-def read_entries(
-    session: Session, request: SearchRequest, *, deadline: Deadline, receive_timeout: float, max_message_bytes: int
-) -> Iterator[EntryBatch]:
+def read_entries(session: Session, request: SearchRequest, limits: ReadLimits) -> Iterator[EntryBatch]:
     """The entries in batches of up to a page, each valid until the next is asked for.
 
     Ends normally only when the snapshot is complete: every page with result code 0, with the paging control where it
@@ -68,7 +66,7 @@ def read_entries(
     paging control is asked for everything at once. MoreThanOnePage, for a request of one page, says that the same is to
     be asked for in pages.
     """
-    session.wire.limit(deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=max_message_bytes)
+    session.wire.limits = limits
     return read_on(session, request)
 
 

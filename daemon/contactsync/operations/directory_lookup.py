@@ -138,9 +138,7 @@ class _Look:
         for batch in read_entries(
             self.session,
             SearchRequest(base, scope, search_filter, attributes, _PAGE),
-            deadline=self.deadline,
-            receive_timeout=self.options.receive_timeout,
-            max_message_bytes=self.options.max_message_bytes,
+            self.options.read_limits(self.deadline),
         ):
             found += [bytes(octets) for octets in batch.entries]
             if len(found) >= _MOST:

@@ -46,9 +46,9 @@ class EarlyLoad:
     def __enter__(self) -> Self:
         return self
 
-    def hurry(self, wire: Wire) -> None:
+    def tighten_limits(self, wire: Wire) -> None:
         """To be called once the load goes ahead: what is left of the reading has no more time than we can spare."""
-        wire.hurry(seconds=MOST_SECONDS, silence=SILENCE_SECONDS)
+        wire.tighten_limits(seconds=MOST_SECONDS, receive_timeout=SILENCE_SECONDS)
         self._hurried.enter_context(_switching.often())
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:

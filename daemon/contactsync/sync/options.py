@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from contactsync.credentials.sealing import References
+from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.query.address import ServerAddress
 from contactsync.mapping.mapping import MapLimits
 from contactsync.sync.guard import GuardLimits
@@ -28,3 +30,7 @@ class RunOptions:
     map_limits: MapLimits = field(default_factory=MapLimits)
     guard: GuardLimits = field(default_factory=GuardLimits)
     references: References = field(default_factory=References)
+
+    def read_limits(self, deadline: Deadline) -> ReadLimits:
+        """The limits of reading from a directory until `deadline`."""
+        return ReadLimits(deadline, self.receive_timeout, self.max_message_bytes)

@@ -160,11 +160,7 @@ class Reader:
     def _search_or_ask(self, asked: SearchScope, *, fits: bool) -> Snapshot:
         """What changed since the last run if that can be told, or everything, in one page where it `fits`."""
         options = self._options
-        asked.session.wire.limit(
-            deadline=self._deadline,
-            receive_timeout=options.receive_timeout,
-            max_message_bytes=options.max_message_bytes,
-        )
+        asked.session.wire.limits = options.read_limits(self._deadline)
         increments = Increments(self._connection, asked, full_seconds=options.full_seconds)
         if increments.full_reason is None:
             try:
@@ -248,13 +244,7 @@ class Reader:
         self._begin(Mode.FULL)
         columns = columns_of(source.mapping.fields, source.mapping.policies)
         staging = Staging(self._connection, columns)
-        pages = read_entries(
-            asked.session,
-            asked.request,
-            deadline=self._deadline,
-            receive_timeout=self._options.receive_timeout,
-            max_message_bytes=self._options.max_message_bytes,
-        )
+        pages = read_entries(asked.session, asked.request, self._options.read_limits(self._deadline))
         # One thread for PostgreSQL, so that the directory need not wait for it.
         beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
         load = FirstLoad(self._connection, definition, columns, run_id=self._report.run_id)
@@ -266,11 +256,11 @@ class Reader:
             self._enter("search")
             remapped = bool(known.fingerprints) and known.mapping_digest != source.mapping.digest
             recogniser = Recogniser(known.fingerprints, source.mapping.identity_digest, everything=remapped)
-            hurry = None
+            tighten = None
             if self._ahead and self._report.attempts == 1 and not known.fingerprints and not known.departed:
                 staging.first_load = load
-                hurry = partial(ahead.hurry, asked.session.wire)
-            self._sift(pages, recogniser, source, staging, hurry)
+                tighten = partial(ahead.tighten_limits, asked.session.wire)
+            self._sift(pages, recogniser, source, staging, tighten)
         snapshot = Snapshot(source, asked.digest, columns, staging, known, remapped)
         return replace(snapshot, first_load=load) if load.begun else snapshot
 

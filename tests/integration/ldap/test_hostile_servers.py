@@ -24,6 +24,7 @@ from contactsync.errors import (
 )
 from contactsync.ldap.connection.connect import connect
 from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.requests import PAGED_RESULTS
@@ -71,9 +72,7 @@ def synchronise(
     )
     search = SearchRequest("dc=example,dc=test", Scope.SUB, "(objectClass=*)", ("cn",), 100)
     with connect(options, deadline) as session:
-        batches = read_entries(
-            session, search, deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=LIMIT
-        )
+        batches = read_entries(session, search, ReadLimits(deadline, receive_timeout, LIMIT))
         return sum(len(batch.entries) for batch in batches)
 
 

@@ -12,6 +12,7 @@ import pytest
 from contactsync.errors import IncompleteSnapshot
 from contactsync.ldap.connection.connect import Session, connect
 from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.entry import decode_entry
@@ -48,7 +49,7 @@ def session_of(host: str, port: int, **options: Any) -> Iterator[Session]:
 def read(session: Session, base: str, *attributes: str, page_size: int = 0) -> list[bytes]:
     """The octets of all entries below a base, copied."""
     request = SearchRequest(base, Scope.SUB, "(objectClass=*)", attributes, page_size)
-    batches = read_entries(session, request, deadline=Deadline(30), receive_timeout=5, max_message_bytes=1 << 20)
+    batches = read_entries(session, request, ReadLimits(Deadline(30), 5))
     return [bytes(entry) for batch in batches for entry in batch.entries]
 
 

@@ -24,6 +24,7 @@ from contactsync.errors import (
 )
 from contactsync.ldap.connection.connect import Session, connect
 from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions
 from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.query.query import Scope, ServerAddress
@@ -73,9 +74,7 @@ def request(
 
 def batches(session: Session, search: SearchRequest, *, max_message_bytes: int = 16 << 20) -> Iterator[list[bytes]]:
     """Copies of the entries, batch by batch."""
-    found = read_entries(
-        session, search, deadline=Deadline(30), receive_timeout=10, max_message_bytes=max_message_bytes
-    )
+    found = read_entries(session, search, ReadLimits(Deadline(30), 10, max_message_bytes))
     for batch in found:
         yield [bytes(entry) for entry in batch.entries]
 
@@ -87,7 +86,7 @@ def names(session: Session, search: SearchRequest) -> list[str]:
 
 def sifted(session: Session, search: SearchRequest, recogniser: Recogniser) -> list[tuple[bytes, bytes]]:
     """What a search finds and the recogniser does not know."""
-    found = read_entries(session, search, deadline=Deadline(30), receive_timeout=10, max_message_bytes=16 << 20)
+    found = read_entries(session, search, ReadLimits(Deadline(30), 10, 16 << 20))
     return [unknown for batch in found for unknown in recogniser.sift(batch.entries)]
 
 
@@ -266,7 +265,7 @@ def test_filters_of_every_kind_mean_what_they_say(session: Session, search_filte
 
 def test_references_are_counted_and_not_followed(session: Session) -> None:
     """The search of the suffix meets one that leads elsewhere, and is complete without it."""
-    found = list(read_entries(session, request(), deadline=Deadline(30), receive_timeout=10, max_message_bytes=1 << 20))
+    found = list(read_entries(session, request(), ReadLimits(Deadline(30), 10)))
 
     assert sum(batch.references for batch in found) == 1
     assert sum(len(batch.entries) for batch in found) == PEOPLE

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.protocol.messages import SEARCH_DONE
 from contactsync.testing.certificates import CertificateFiles, make_certificates
@@ -53,7 +54,7 @@ def test_records_that_are_there_are_read_at_once(
     context = ssl.create_default_context(cafile=str(certificates.authority))
     with context.wrap_socket(theirs, server_hostname="localhost") as tls:
         assert sent.wait(10)
-        wire = Wire(tls, "ldaps://localhost", deadline=Deadline(10), receive_timeout=5)
+        wire = Wire(tls, "ldaps://localhost", ReadLimits(Deadline(10), 5))
 
         def lull(_seconds: float) -> None:
             nonlocal lulls

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contactsync.checks.result import Status, StepResult
-from contactsync.checks.steps.search import patience
 from contactsync.dispatch.live.status import AUTO, LIVE
 from contactsync.ldap.changes.notifications import protocol_of
 from contactsync.ldap.search import SearchRequest
@@ -22,10 +21,7 @@ def check_changes(checkup: CheckContext) -> StepResult:
     mode = checkup.definition.mode
     source = checkup.asked
     request = SearchRequest(source.base, source.scope, source.filter, source.attributes, checkup.options.page_size)
-    limits = patience(checkup)
-    checkup.bound.wire.limit(
-        deadline=limits.deadline, receive_timeout=limits.receive_timeout, max_message_bytes=limits.max_message_bytes
-    )
+    checkup.bound.wire.limits = checkup.read_limits()
     changes = changes_for(checkup.bound, request, source.mapping.identity)
     obstacle = changes.obstacle()
     increments = obstacle is None and changes.tells_what

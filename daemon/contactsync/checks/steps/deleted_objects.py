@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from contactsync.checks.result import Status, StepResult
 from contactsync.checks.searches import Search, ask
-from contactsync.checks.steps.search import patience
 from contactsync.errors import DirectoryError
 from contactsync.ldap.protocol.requests import SHOW_DELETED, paging_control
 from contactsync.ldap.query.query import Scope
@@ -29,7 +28,11 @@ def check_deleted_objects(checkup: CheckContext) -> StepResult:
     search = Search(container, Scope.ONE, "(isDeleted=TRUE)")
     try:
         some = ask(
-            checkup.bound, search, patience(checkup), controls=paging_control(_MOST, b"", deleted=True), decode=False
+            checkup.bound,
+            search,
+            checkup.read_limits(),
+            controls=paging_control(_MOST, b"", deleted=True),
+            decode=False,
         )
     except DirectoryError as error:
         return _hidden(container, error.message)

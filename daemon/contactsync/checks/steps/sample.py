@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from contactsync.checks.result import Status, StepResult, counted
 from contactsync.checks.sample import Sample
 from contactsync.checks.searches import Answer, Search, ask_by_pages
-from contactsync.checks.steps.search import patience
 from contactsync.mapping.identity import BY_DN
 from contactsync.model import MappedEntry, RejectedEntry
 
@@ -46,7 +45,7 @@ def _sample(checkup: CheckContext) -> Sample:
 def _first_pages(checkup: CheckContext) -> Sequence[Answer]:
     source, size = checkup.asked, checkup.limits.page_entries
     search = Search(source.base, source.scope, source.filter, source.attributes)
-    pages = ask_by_pages(checkup.bound, search, patience(checkup), page_size=size, most=_PAGES * size)
+    pages = ask_by_pages(checkup.bound, search, checkup.read_limits(), page_size=size, most=_PAGES * size)
     return [page for page, _ in zip(pages, range(_PAGES), strict=False)]
 
 

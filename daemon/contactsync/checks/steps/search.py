@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from contactsync.checks.context import Counted
 from contactsync.checks.result import Status, StepResult, counted
-from contactsync.checks.searches import Patience, Search, ask, ask_by_pages
+from contactsync.checks.searches import Search, ask, ask_by_pages
 from contactsync.ldap.query.query import Scope
 from contactsync.sync.definition import choose_source
 
@@ -21,19 +21,10 @@ _REACH = {
 }
 
 
-def patience(checkup: CheckContext) -> Patience:
-    """What one search of a step may take."""
-    return Patience(
-        deadline=checkup.deadline(),
-        receive_timeout=min(checkup.options.receive_timeout, checkup.limits.step_seconds),
-        max_message_bytes=checkup.options.max_message_bytes,
-    )
-
-
 def check_base(checkup: CheckContext) -> StepResult:
     """Choose the base as a run would, and look whether it is there. Raises BaseNotFound."""
     source = choose_source(checkup.known, checkup.root_dse, checkup.options.map_limits)
-    answer = ask(checkup.bound, Search(source.base, Scope.BASE), patience(checkup))
+    answer = ask(checkup.bound, Search(source.base, Scope.BASE), checkup.read_limits())
     checkup.source = source
     data = {
         "base": source.base,
@@ -106,7 +97,7 @@ def _count(checkup: CheckContext) -> Counted:
     page_size = checkup.definition.page_size or checkup.options.page_size
     search = Search(source.base, source.scope, source.filter)
     for answer in ask_by_pages(
-        checkup.bound, search, patience(checkup), page_size=page_size, most=limits.count_entries, decode=False
+        checkup.bound, search, checkup.read_limits(), page_size=page_size, most=limits.count_entries, decode=False
     ):
         entries += answer.number
         references += answer.references

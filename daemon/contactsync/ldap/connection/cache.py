@@ -19,8 +19,8 @@ from contactsync.errors import DirectoryError
 from contactsync.ldap.connection.connect import Session, connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.failover import Outages
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
-from contactsync.ldap.protocol.messages import GREETING_BYTES
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.ldap.rootdse import read_root_dse
 from contactsync.model import Auth, Tls
@@ -145,9 +145,7 @@ class SessionCache:
         """Of the connections with this key the one that was used last and is alive; those that are dead are closed."""
         while (kept := self._take(key)) is not None:
             with _closed_on_failure(kept):
-                kept.session.wire.limit(
-                    deadline=deadline, receive_timeout=options.connect_timeout, max_message_bytes=GREETING_BYTES
-                )
+                kept.session.wire.limits = ReadLimits(deadline, options.connect_timeout)
                 living = _asked(kept)
             if living is not None:
                 return living
@@ -173,7 +171,7 @@ class SessionCache:
     def _keep(self, used: _Kept) -> None:
         kept = replace(used, idle_since=time.monotonic())
         with self._guard:
-            if self._closed or not kept.outlasts(kept.idle_since) or not kept.session.wire.settled:
+            if self._closed or not kept.outlasts(kept.idle_since) or not kept.session.wire.idle:
                 over = [kept]
             else:
                 self._idle.append(kept)
@@ -207,7 +205,7 @@ def _asked(kept: _Kept) -> _Kept | None:
     """The connection if it is alive, with the root DSE of now if it lay idle for long; None if it is not."""
     session = kept.session
     now = time.monotonic()
-    if not kept.outlasts(now) or not session.wire.settled:
+    if not kept.outlasts(now) or not session.wire.idle:
         return None
     if now < kept.idle_since + _TRUSTED_SECONDS:
         return kept

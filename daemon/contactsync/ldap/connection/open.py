@@ -13,6 +13,7 @@ from ldap3.core.exceptions import LDAPException
 from contactsync.errors import AccessRefused, DirectoryError, ServerTimeout, ServerUnavailable
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.dns import addresses_of
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions
 from contactsync.ldap.connection.tls import CheckedTls, handshake_error
 from contactsync.ldap.connection.transport import Wire
@@ -65,7 +66,7 @@ def open_protected(target: Target, options: ConnectOptions, deadline: Deadline) 
     connection = _open(target, tls, min(options.connect_timeout, deadline.remaining()))
     with ExitStack() as on_failure:
         on_failure.callback(close, connection)
-        wire = Wire(connection.socket, target.url, deadline=deadline, receive_timeout=options.receive_timeout)
+        wire = Wire(connection.socket, target.url, ReadLimits(deadline, options.receive_timeout))
         if tls and target.starttls:
             _start_tls(wire, connection, tls, min(options.connect_timeout, deadline.remaining()))
         on_failure.pop_all()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import count
 
 from contactsync.errors import DirectoryError, ServerTimeout, ServerUnavailable
-from contactsync.ldap.connection.deadline import Deadline
+from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.pacing import Pacing
 from contactsync.ldap.connection.tls import our_certificate_refused
 from contactsync.ldap.protocol import ber
@@ -25,41 +25,36 @@ _PATIENCE = 0.25
 
 
 class Wire:
-    """Asks over one socket, plain or TLS, and reads the answers; no wait outlasts `receive_timeout` or the deadline.
+    """Asks over one socket, plain or TLS, and reads the answers within `limits`.
 
     ldap3's own strategy is passed by: it waits without regard to a deadline, believes every length, decodes every
     value, copies what is left of its buffer for each message, and keeps a copy of each request, the password included.
     """
 
-    def __init__(
-        self,
-        connected: socket.socket,
-        server: str,
-        *,
-        deadline: Deadline,
-        receive_timeout: float,
-        max_message_bytes: int = GREETING_BYTES,
-    ) -> None:
+    def __init__(self, connected: socket.socket, server: str, limits: ReadLimits) -> None:
         self.server = server
         self._socket = connected
         self._message_ids = count(1)
-        self._buffer = MessageBuffer(max_message_bytes)
+        self._buffer = MessageBuffer(limits.max_message_bytes)
+        self._limits = limits
         self._pace = Pacing()
-        self.limit(deadline=deadline, receive_timeout=receive_timeout, max_message_bytes=max_message_bytes)
-
-    def limit(self, *, deadline: Deadline, receive_timeout: float, max_message_bytes: int) -> None:
-        """Change what the following reads may take: seconds in all, seconds of silence, octets of a message."""
-        self._deadline = deadline
-        self._receive_timeout = receive_timeout
-        self._buffer.max_message_bytes = max_message_bytes
-
-    def hurry(self, *, seconds: float, silence: float) -> None:
-        """Give the following reads no more than so many seconds in all, and seconds of silence."""
-        self._deadline = self._deadline.within(seconds)
-        self._receive_timeout = min(self._receive_timeout, silence)
 
     @property
-    def settled(self) -> bool:
+    def limits(self) -> ReadLimits:
+        """The limits of the reads that follow."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: ReadLimits) -> None:
+        self._limits = limits
+        self._buffer.max_message_bytes = limits.max_message_bytes
+
+    def tighten_limits(self, *, seconds: float, receive_timeout: float) -> None:
+        """Give the reads that follow at most `seconds` from now, and at most this receive timeout."""
+        self._limits = self._limits.tightened(seconds=seconds, receive_timeout=receive_timeout)
+
+    @property
+    def idle(self) -> bool:
         """Whether all that came was read and nothing more is there, not even the connection's end.
 
         False as well when it holds more memory than a new one.
@@ -99,7 +94,7 @@ class Wire:
     def send(self, op: bytes, controls: bytes = b"") -> int:
         """Send one message and give its id; `controls` is the whole encoded element or nothing."""
         message_id = next(self._message_ids)
-        self._socket.settimeout(min(self._receive_timeout, self._deadline.remaining()))
+        self._socket.settimeout(min(self._limits.receive_timeout, self._limits.deadline.remaining()))
         try:
             self._socket.sendall(ber.encode(ber.SEQUENCE, ber.encode_integer(message_id), op, controls))
         except TimeoutError:
@@ -134,9 +129,9 @@ class Wire:
         return not isinstance(self._socket, ssl.SSLSocket) or self._is_quiet()
 
     def _receive(self, room: memoryview) -> int:
-        patience = self._receive_timeout
+        patience = self._limits.receive_timeout
         while patience > 0:
-            wait = min(patience, _PATIENCE, self._deadline.remaining())
+            wait = min(patience, _PATIENCE, self._limits.deadline.remaining())
             if self._socket.gettimeout() != wait:  # setting it takes a system call, asking for it none
                 self._socket.settimeout(wait)
             try:
@@ -165,7 +160,7 @@ class Wire:
 
     def _silent(self) -> ServerTimeout:
         return ServerTimeout(
-            f"{self.server} did not answer for {self._receive_timeout:g} seconds.",
+            f"{self.server} did not answer for {self._limits.receive_timeout:g} seconds.",
             hint="If the directory is that slow, raise the receive timeout.",
         )
 
