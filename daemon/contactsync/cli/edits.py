@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import allowed_references, secret_box
-from contactsync.cli.mapping_input import read_mapping
-from contactsync.cli.prompts import check_one_way, read_password
+from contactsync.cli.prompts import check_input, read_mapping, read_password
 from contactsync.credentials.bind import destination_of, password_of, seal_for
 from contactsync.errors import DefinitionError, SecretError, UsageError
 from contactsync.model import Auth
@@ -93,7 +92,7 @@ def edit(
 
 def given_values(options: DefinitionOptions) -> dict[str, Any]:
     """The options as fields of a definition. Raises UsageError, MappingError."""
-    check_one_way(options)
+    check_input(options)
     values = options.given()
     if options.mapping is not None:
         values["mapping"] = read_mapping(options.mapping)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from contactsync.cli.clearing import Clearable, defaults_of
 from contactsync.cli.commands.folders_list import NO_DAEMON
 from contactsync.cli.edits import FILES, add, edit, with_options
 from contactsync.cli.output.render import counted, show_text
-from contactsync.errors import ContactsyncError, UsageError
+from contactsync.cli.prompts import confirm
+from contactsync.errors import UsageError
 from contactsync.operations.names import find_all, find_one
 from contactsync.store.definitions import edit_definition, read_overview, remove_definition
 from contactsync.store.errors import translated
 from contactsync.store.looks import daemon_listens
 from contactsync.store.pool import connection_of
-from contactsync.text import printable
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -80,8 +77,7 @@ def remove_folder(invocation: Invocation, name: str, *, keep_contacts: bool, yes
         definition = find_one(connection, name)
         contacts = _contacts_of(read_overview(connection), definition)
         what = f"{counted(contacts, 'contact')} {'kept' if keep_contacts else 'deleted'}"
-        if not yes:
-            _confirm(f"Remove {definition.label}, with {what}?")
+        confirm(f"Remove {definition.label}, with {what}?", yes=yes)
         remove_definition(connection, definition, keep_contacts=keep_contacts)
     show_text(invocation.out, f"Removed {definition.label}; {what}.")
 
@@ -100,13 +96,6 @@ def set_enabled(invocation: Invocation, name: str, *, enabled: bool) -> None:
             invocation.out,
             f"{definition.label} was {done.lower()} already." if already else f"{done} {definition.label}.",
         )
-
-
-def _confirm(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(f"{question} There is no terminal to ask in.", hint="Add --yes if that is what you want.")
-    if not typer.confirm(printable(question), err=True):
-        raise ContactsyncError("Nothing was removed.")
 
 
 def _contacts_of(rows: list[dict[str, Any]], definition: Definition) -> int:
