@@ -16,7 +16,7 @@ import psycopg
 from contactsync.mapping.mapping import MapLimits, compile_mapping
 from contactsync.store.definitions import add_definition, add_folder
 from contactsync.store.embedded import embedded_server
-from contactsync.store.migrate import migrate
+from contactsync.store.migration import migrate
 from contactsync.testing.slapd import PrivateSlapd
 
 PAGE_SIZE = 1000

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from psycopg.conninfo import conninfo_to_dict
 
 from contactsync.store.embedded import embedded_server
-from contactsync.store.migrate import migrate
+from contactsync.store.migration import migrate
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.resources import database_of, short_directory
 

@@ -13,7 +13,7 @@ from contactsync.ldap.connection.connect import Connect
 from contactsync.ldap.connection.dns import parse_name_servers
 from contactsync.mapping.mapping import MapLimits
 from contactsync.store.embedded import embedded_server
-from contactsync.store.migrate import migrate
+from contactsync.store.migration import migrate
 from contactsync.store.pool import Pool, open_pool
 from contactsync.sync.guard import GuardLimits
 from contactsync.sync.observer import Observer

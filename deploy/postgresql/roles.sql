@@ -32,7 +32,7 @@ GRANT USAGE ON SCHEMA contactsync TO contactsync_daemon, contactsync_editor, con
 -- The daemon. It reads definitions, pauses them (after an undo), and writes the rest, but for what the owner's triggers do.
 
 GRANT SELECT ON contactsync.folders, contactsync.sync_definitions, contactsync.definition_overview,
-    contactsync._yoyo_migration, contactsync._yoyo_version, contactsync.yoyo_lock TO contactsync_daemon;
+    contactsync.schema_migrations TO contactsync_daemon;
 GRANT UPDATE (enabled) ON contactsync.sync_definitions TO contactsync_daemon;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.contacts, contactsync.contact_photos, contactsync.sync_runs
     TO contactsync_daemon;

@@ -11,7 +11,6 @@ from tests.support.resources import short_directory
 KEPT_OUT = {
     "cryptography": "some eight megabytes, for sealed passwords, client certificates and Kerberos",
     "dns": "two, for queries without a server and settings with name servers",
-    "yoyo": "two with sqlparse, for the first start after an upgrade",
     "httpx": "for the command line's questions to the daemon",
     "contactsync.demo": "for `contactsync demo`",
     "contactsync.checks": "for `contactsync check`",

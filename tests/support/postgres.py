@@ -20,7 +20,7 @@ from contactsync.store.embedded.account import Account, run_as
 from contactsync.store.embedded.cluster import ROLE, SUPERUSER
 from contactsync.store.embedded.layout import layout_of
 from contactsync.store.embedded.postmaster import running_postmaster
-from contactsync.store.migrate import migrate
+from contactsync.store.migration import migrate
 
 _numbers = count(1)
 

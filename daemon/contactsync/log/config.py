@@ -26,7 +26,7 @@ _SECRET_NAMES = ("password", "passwd", "secret", "credential", "private_key", "a
 _HARMLESS_NAMES = frozenset({"password_ref", "secrets", "key_file"})
 
 # What these write below a warning is their daily business, not ours.
-_QUIET_LIBRARIES = ("apscheduler", "psycopg", "yoyo")
+_QUIET_LIBRARIES = ("apscheduler", "psycopg")
 
 
 def configure_logging(

@@ -9,7 +9,7 @@ import pytest
 
 from contactsync.model import Outcome
 from contactsync.store.embedded import embedded_server
-from contactsync.store.migrate import migrate
+from contactsync.store.migration import migrate
 from contactsync.store.pool import open_pool
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change

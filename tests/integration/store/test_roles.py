@@ -23,7 +23,7 @@ from contactsync.operations.holds import approve, open_plan
 from contactsync.operations.undo import undo
 from contactsync.store.definitions import read_definitions, read_overview, remove_definition
 from contactsync.store.health import count_by_state, read_health
-from contactsync.store.migrate import migrate
+from contactsync.store.migration import migrate
 from contactsync.store.pool import open_pool
 from contactsync.store.record.runs import forget_old, interrupt_abandoned
 from contactsync.sync.guard import GuardLimits
@@ -168,7 +168,7 @@ def test_the_daemon_says_who_has_to_migrate(postgres_server: str) -> None:
         applied = migrate(conninfo)
         carry_out(conninfo, "roles.sql")
         with connected(conninfo) as connection:
-            connection.execute("DELETE FROM contactsync._yoyo_migration WHERE migration_id = %s", [applied[-1]])
+            connection.execute("DELETE FROM contactsync.schema_migrations WHERE name = %s", [applied[-1]])
         with pytest.raises(DatabaseError, match=f"lacks {applied[-1]}, and the role trial_daemon") as caught:
             migrate(daemon)
         assert "contactsync migrate" in caught.value.hint

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import database
 from contactsync.cli.output.render import counted, show_json, show_text
-from contactsync.store.migrate import migrate
+from contactsync.store.migration import migrate, migration_names
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -18,11 +17,7 @@ def apply_migrations(invocation: Invocation, *, as_json: bool) -> None:
     invocation.log_quietly()
     with database(invocation.settings) as conninfo:
         applied = migrate(conninfo)
-    known = sorted(
-        file.name.removesuffix(".sql")
-        for file in files("contactsync.store").joinpath("migrations").iterdir()
-        if file.name.endswith(".sql")
-    )
+    known = migration_names()
     if as_json:
         show_json(invocation.out, {"migrations": [{"name": name, "applied_now": name in applied} for name in known]})
         return
