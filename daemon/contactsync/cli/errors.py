@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contactsync.cli.output.render import show_text
+from contactsync.cli.output.text import show_text
 from contactsync.errors import ContactsyncError
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from rich.text import Text
 from contactsync.bootstrap import run_options
 from contactsync.checks.browse import Level, Node, View, browse
 from contactsync.cli.draft import draft_of
-from contactsync.cli.output.render import NOTHING, show_json, show_table, show_text
+from contactsync.cli.output.tables import show_table
+from contactsync.cli.output.text import NOTHING, show_json, show_text
 from contactsync.errors import UsageError
 from contactsync.text import printable
 

@@ -15,7 +15,8 @@ from contactsync.checks.check import TITLES, check
 from contactsync.checks.result import Status, StepResult
 from contactsync.cli.draft import Draft, draft_of
 from contactsync.cli.errors import ExitCode
-from contactsync.cli.output.render import counted, show_json, show_table, show_text
+from contactsync.cli.output.tables import show_table
+from contactsync.cli.output.text import counted, show_json, show_text
 from contactsync.text import printable
 
 if TYPE_CHECKING:

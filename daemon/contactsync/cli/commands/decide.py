@@ -10,8 +10,8 @@ from contactsync.bootstrap import build_runner
 from contactsync.cli.commands.sync import giving_up_when_told, run_exit_code
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.progress import run_progress
-from contactsync.cli.output.render import counted, show_text
 from contactsync.cli.output.summary import show_report
+from contactsync.cli.output.text import counted, show_text
 from contactsync.cli.prompts import confirm
 from contactsync.model import Trigger
 from contactsync.operations.holds import approve, open_plan, reject

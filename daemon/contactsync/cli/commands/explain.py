@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import build_runner
-from contactsync.cli.output.render import show_json, show_text
+from contactsync.cli.output.text import show_json, show_text
 from contactsync.operations.explain import explain
 from contactsync.operations.names import find_one
 from contactsync.store.pool import connection_of

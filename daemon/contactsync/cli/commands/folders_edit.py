@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.cli.clearing import Clearable, defaults_of
 from contactsync.cli.commands.folders_list import NO_DAEMON
 from contactsync.cli.edits import FILES, add, edit, with_options
-from contactsync.cli.output.render import counted, show_text
+from contactsync.cli.output.text import counted, show_text
 from contactsync.cli.prompts import confirm
 from contactsync.errors import UsageError
 from contactsync.operations.names import find_all, find_one

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from contactsync.cli.output.render import NOTHING, ago, show_json, show_table, show_text, until
+from contactsync.cli.output.tables import show_table
+from contactsync.cli.output.text import NOTHING, ago, show_json, show_text, until
 from contactsync.operations.overview import STYLES, State, as_document, state_of
 from contactsync.store.definitions import read_overview
 from contactsync.store.looks import daemon_listens

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from contactsync.cli.output.render import ago, counted, show_json, show_pairs, show_table, show_text, until
-from contactsync.cli.output.runs import RUN_COLUMNS, RUN_NUMBERS, RUN_STYLES, run_cells, run_document
+from contactsync.cli.output.summary import run_document, show_rejected
+from contactsync.cli.output.tables import show_runs
+from contactsync.cli.output.text import ago, counted, show_json, show_pairs, show_text, until
 from contactsync.model import Tls
 from contactsync.operations.names import find_one
 from contactsync.operations.overview import as_document, state_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
     from contactsync.model import Definition
 
+RUN_COLUMNS = ("Started", "Outcome", "Entries", "New", "Changed", "Gone", "Rejected", "Secs")
 RUNS = 5
 REJECTED = 20
 DEFAULT = "default"
@@ -49,8 +51,7 @@ def show_folder(invocation: Invocation, name: str, *, as_json: bool) -> None:
     show_pairs(invocation.out, _pairs(seen))
     if seen.runs:
         invocation.out.print()
-        cells = [run_cells(run)[1:] for run in seen.runs]
-        show_table(invocation.out, RUN_COLUMNS[1:], cells, numbers=RUN_NUMBERS, styles=RUN_STYLES)
+        show_runs(invocation.out, seen.runs, RUN_COLUMNS)
     _show_reasons(invocation, seen)
 
 
@@ -73,9 +74,8 @@ def _show_reasons(invocation: Invocation, seen: Seen) -> None:
             show_text(invocation.out, text)
     if seen.rejected:
         invocation.out.print()
-        show_text(invocation.out, f"Rejected by the last run ({counted(last['rejected'], 'entry', 'entries')}):")
-        for dn, reason in seen.rejected:
-            show_text(invocation.out, f"  {dn}: {reason}")
+        rejected = counted(last["rejected"], "entry", "entries")
+        show_rejected(invocation.out, f"Rejected by the last run ({rejected}):", seen.rejected)
 
 
 def _pairs(seen: Seen) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.differences import show_fields
-from contactsync.cli.output.render import show_json, show_text
+from contactsync.cli.output.text import show_json, show_text
 from contactsync.operations.contacts import named
 from contactsync.operations.history import Event, History, contact_history
 from contactsync.operations.names import find_one

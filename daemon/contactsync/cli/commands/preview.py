@@ -10,7 +10,8 @@ from contactsync.cli.commands.sync import giving_up_when_told
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.differences import show_changes
 from contactsync.cli.output.progress import run_progress
-from contactsync.cli.output.render import counted, show_json, show_text
+from contactsync.cli.output.summary import show_rejected
+from contactsync.cli.output.text import counted, show_json, show_text
 from contactsync.model import Outcome
 from contactsync.operations.names import find_one
 from contactsync.operations.preview import preview_document
@@ -50,9 +51,8 @@ def _show(console: Console, report: RunReport) -> None:
         console.print()
     show_text(console, f"{report.definition.label}: {_totals(report)}")
     if report.counts.rejected and plan is not None:
-        show_text(console, f"{counted(report.counts.rejected, 'entry', 'entries')} would be rejected:", style="yellow")
-        for dn, reason in plan.rejected_sample:
-            show_text(console, f"  {dn}: {reason}")
+        rejected = counted(report.counts.rejected, "entry", "entries")
+        show_rejected(console, f"{rejected} would be rejected:", plan.rejected_sample)
     if report.held_reason:
         show_text(console, f"The run would be held. {report.held_reason}", style="yellow")
         name = shlex.quote(report.definition.label)

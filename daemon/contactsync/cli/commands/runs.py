@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.differences import show_changes
-from contactsync.cli.output.render import NOTHING, ago, counted, show_json, show_pairs, show_table, show_text
-from contactsync.cli.output.runs import RUN_STYLES, run_document
+from contactsync.cli.output.summary import run_document, show_rejected
+from contactsync.cli.output.tables import show_runs
+from contactsync.cli.output.text import NOTHING, counted, show_json, show_pairs, show_text
 from contactsync.operations.holds import state_words
 from contactsync.operations.names import find_all
 from contactsync.operations.preview import change_documents
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from contactsync.model import Change
 
 COLUMNS = ("Run", "Folder", "Started", "Why", "Outcome", "Entries", "New", "Changed", "Gone")
-NUMBERS = ("Run", "Entries", "New", "Changed", "Gone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def list_runs(invocation: Invocation, name: str | None, *, limit: int, as_json: 
     if as_json:
         show_json(invocation.out, [run_document(run) for run in runs])
     elif runs:
-        show_table(invocation.out, COLUMNS, [_cells(run) for run in runs], numbers=NUMBERS, styles=RUN_STYLES)
+        show_runs(invocation.out, runs, COLUMNS)
     else:
         show_text(invocation.out, "Nothing has run yet.")
 
@@ -78,7 +78,10 @@ def show_run(invocation: Invocation, run_id: int, *, limit: int, as_json: bool) 
     if shown.changes:
         invocation.out.print()
         show_changes(invocation.out, shown.changes, left_out=shown.left_out)
-    _show_rejected(invocation.out, shown)
+    if shown.rejected:
+        invocation.out.print()
+        rejected = counted(shown.run["rejected"], "entry", "entries")
+        show_rejected(invocation.out, f"{rejected} rejected:", shown.rejected)
 
 
 def _look(connection: Connection[Any], run_id: int, limit: int | None) -> Shown:
@@ -106,15 +109,6 @@ def _show_plan(console: Console, shown: Shown) -> None:
             f"To allow what it would delete: contactsync approve {decided_as}. To discard it: "
             f"contactsync reject {decided_as}.",
         )
-
-
-def _show_rejected(console: Console, shown: Shown) -> None:
-    if not shown.rejected:
-        return
-    console.print()
-    show_text(console, f"{counted(shown.run['rejected'], 'entry', 'entries')} rejected:", style="yellow")
-    for dn, reason in shown.rejected:
-        show_text(console, f"  {dn}: {reason}")
 
 
 def _pairs(run: dict[str, Any]) -> dict[str, str]:
@@ -150,20 +144,6 @@ def _read(run: dict[str, Any]) -> str:
 def _server(run: dict[str, Any]) -> str:
     skipped_servers = f" (passed over: {', '.join(run['skipped_servers'])})" if run["skipped_servers"] else ""
     return f"{run['server'] or NOTHING}{skipped_servers}"
-
-
-def _cells(run: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        str(run["run_id"]),
-        run["definition"],
-        ago(run["started_at"]),
-        run["trigger"],
-        run["outcome"] or "running",
-        f"{run['entries']:,}",
-        f"{run['inserted']:,}",
-        f"{run['updated']:,}",
-        f"{run['deleted']:,}",
-    )
 
 
 def _document(shown: Shown) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contactsync.cli.client import live_daemon
-from contactsync.cli.output.render import NOTHING, show_json, show_pairs, show_table, show_text, until
-from contactsync.cli.output.runs import RUN_COLUMNS, RUN_NUMBERS, RUN_STYLES, run_cells, run_document
+from contactsync.cli.output.summary import run_document
+from contactsync.cli.output.tables import show_runs
+from contactsync.cli.output.text import NOTHING, show_json, show_pairs, show_text, until
 from contactsync.errors import ControlError, DatabaseError
 from contactsync.operations.overview import state_of
 from contactsync.settings import find_settings_file
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from contactsync.cli.context import Invocation
 
+RUN_COLUMNS = ("Folder", "Started", "Outcome", "Entries", "New", "Changed", "Gone", "Rejected", "Secs")
 RUNS = 5
 
 
@@ -49,8 +51,7 @@ def show_status(invocation: Invocation, *, as_json: bool) -> None:
     show_pairs(invocation.out, _pairs(status))
     if status["runs"]:
         invocation.out.print()
-        cells = [run_cells(run) for run in status["runs"]]
-        show_table(invocation.out, RUN_COLUMNS, cells, numbers=RUN_NUMBERS, styles=RUN_STYLES)
+        show_runs(invocation.out, status["runs"], RUN_COLUMNS)
 
 
 def _show_daemon_only(invocation: Invocation, live: dict[str, Any], error: DatabaseError, *, as_json: bool) -> None:

@@ -12,8 +12,8 @@ from contactsync.cli.client import live_daemon
 from contactsync.cli.commands.sync_remote import definitions_of, leave_to, wait_for
 from contactsync.cli.errors import ExitCode, exit_code_of
 from contactsync.cli.output.progress import run_progress
-from contactsync.cli.output.render import show_json, show_text
 from contactsync.cli.output.summary import report_document, show_report
+from contactsync.cli.output.text import show_json, show_text
 from contactsync.errors import UsageError
 from contactsync.model import Outcome, Trigger
 from contactsync.operations.names import find_all

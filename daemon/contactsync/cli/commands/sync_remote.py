@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.progress import run_progress
-from contactsync.cli.output.render import counted, show_json, show_text
+from contactsync.cli.output.text import counted, show_json, show_text
 from contactsync.errors import ControlError
 from contactsync.model import Counts, Definition, Mode, Outcome, Plan, RunReport, Trigger
 from contactsync.operations.names import choose_all

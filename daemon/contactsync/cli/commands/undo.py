@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from contactsync.cli.output.render import counted, show_json, show_text
+from contactsync.cli.output.text import counted, show_json, show_text
 from contactsync.cli.prompts import confirm
 from contactsync.operations.runs import require_definition, require_run
 from contactsync.operations.undo import Undone, require_undoable, undo, undo_question

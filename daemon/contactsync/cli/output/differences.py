@@ -1,4 +1,4 @@
-"""How changes of contacts look: a line for the contact, a line for each field with its value before and after."""
+"""Changes of contacts: one line for the contact, one for each field with its value before and after."""
 
 from __future__ import annotations
 
@@ -15,61 +15,56 @@ if TYPE_CHECKING:
 
     from contactsync.model import Change
 
-Fields = Mapping[str, tuple[Any, Any]]
-
-BLANK = "(blank)"
 _MARKS = {"insert": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
 _INDENT = "    "
 
 
 def show_changes(console: Console, changes: Sequence[Change], *, left_out: int) -> None:
-    """Contact by contact; says how many more there are."""
+    """Print each change, and how many more there are."""
     for change in changes:
         mark, style = _MARKS[change.action]
-        name = printable(change.display_name or "(no name)")
-        line = Text(f"{mark} {name}", style=f"bold {style}")
+        line = Text(f"{mark} {printable(change.display_name or '(no name)')}", style=f"bold {style}")
         console.print(line, soft_wrap=not console.is_terminal)
         show_fields(console, change.fields, action=change.action)
     if left_out > 0:
         console.print(Text(f"... and {left_out:,} more; --limit 0 shows all."), soft_wrap=not console.is_terminal)
 
 
-def show_fields(console: Console, fields: Fields, *, action: str) -> None:
-    """The value that an insert brought or a delete took; before and after for anything else.
+def show_fields(console: Console, fields: Mapping[str, tuple[Any, Any]], *, action: str) -> None:
+    """Print the value that an insert added or a delete removed; before and after for other actions.
 
-    Two values that do not fit on one line of a terminal stand on two.
+    Two values that exceed the width of a terminal take two lines.
     """
-    rows = [(printable(name), _shown(before), _shown(after)) for name, before, after in flat(fields)]
+    rows = [(printable(name), _shown(before), _shown(after)) for name, before, after in _flat(fields)]
     width = max((len(name) for name, _, _ in rows), default=0)
     for name, before, after in rows:
         head = f"{_INDENT}{name:<{width}}  "
-        if action in {"insert", "delete"}:
-            _line(console, head, after if action == "insert" else before)
-            continue
         both = f"{before} -> {after}"
-        if not console.is_terminal or cell_len(head + both) <= console.width:
-            _line(console, head, both)
+        if action in {"insert", "delete"}:
+            _show_line(console, head, after if action == "insert" else before)
+        elif not console.is_terminal or cell_len(head + both) <= console.width:
+            _show_line(console, head, both)
         else:
-            _line(console, head, before)
-            _line(console, f"{'->':>{len(head) - 1}} ", after)
+            _show_line(console, head, before)
+            _show_line(console, f"{'->':>{len(head) - 1}} ", after)
 
 
-def flat(fields: Fields) -> Iterator[tuple[str, Any, Any]]:
-    """Field, before and after, with the keys of `extra` one by one and a photo in words."""
+def _flat(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, Any, Any]]:
+    """Field, value before and value after; the keys of `extra` one by one, a photo in words."""
     for name, (before, after) in sorted(fields.items()):
         if name == "extra":
-            for key in sorted({*(before or {}), *(after or {})}):
-                one, other = (before or {}).get(key), (after or {}).get(key)
-                if one != other:
-                    yield f"extra.{key}", one, other
+            old, new = before or {}, after or {}
+            for key in sorted({*old, *new}):
+                if old.get(key) != new.get(key):
+                    yield f"extra.{key}", old.get(key), new.get(key)
         elif name == "photo_digest":
             yield "photo", "a photo" if before else None, ("another photo" if before else "a photo") if after else None
         else:
             yield name, before, after
 
 
-def _line(console: Console, head: str, value: str) -> None:
-    """One line, with its value wrapped in a column of its own in a terminal."""
+def _show_line(console: Console, head: str, value: str) -> None:
+    """Print one line; a terminal gets the value folded in a column of its own."""
     if not console.is_terminal:
         console.out(f"{head}{value}", highlight=False)
         return
@@ -80,7 +75,7 @@ def _line(console: Console, head: str, value: str) -> None:
 
 def _shown(value: Any) -> str:
     if value is None or value in ("", [], {}):
-        return BLANK
+        return "(blank)"
     if isinstance(value, list):
         return printable(", ".join(map(str, value)))
     return printable(" / ".join(str(value).splitlines()))

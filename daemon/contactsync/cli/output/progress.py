@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on."""
+"""The progress of a run in a terminal."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ if TYPE_CHECKING:
     from contactsync.model import Counts
     from contactsync.sync.run import Progress as Callback
 
-DOING = {
+_STAGES = {
     "connect": "connecting",
-    "fingerprints": "reading what is known",
+    "fingerprints": "reading the stored contacts",
     "search": "searching",
-    "map": "searching",
+    "map": "searching",  # mapping and staging alternate with searching, page by page
     "stage": "searching",
     "plan": "comparing",
     "apply": "applying",
 }
-"""What people read for a stage; mapping and staging take turns with searching, page by page."""
 
 
 @contextmanager
 def run_progress(console: Console, label: str, *, quiet: bool) -> Iterator[Callback]:
-    """A callback for a run that keeps one line up to date, and takes it away at the end; nothing outside a terminal."""
+    """A callback for a run that updates one line, which is erased at the end; no output outside a terminal."""
     if quiet or not console.is_terminal:
-        yield _ignore
+        yield lambda _stage, _counts: None
         return
     display = Progress(
         SpinnerColumn(),
@@ -42,22 +41,13 @@ def run_progress(console: Console, label: str, *, quiet: bool) -> Iterator[Callb
         console=console,
         transient=True,
     )
+    name = printable(label)
     with display:
-        shown = printable(label)
-        task = display.add_task(f"{shown}: starting", total=None, entries="")
+        task = display.add_task(f"{name}: starting", total=None, entries="")
 
         def update(stage: str, counts: Counts) -> None:
-            elapsed = display.tasks[0].elapsed or 0
-            display.update(task, description=f"{shown}: {DOING.get(stage, stage)}", entries=_entries(counts, elapsed))
+            seconds = max(display.tasks[0].elapsed or 0, 0.1)
+            entries = f"{counts.entries:,} entries, {counts.entries / seconds:,.0f}/s" if counts.entries else ""
+            display.update(task, description=f"{name}: {_STAGES.get(stage, stage)}", entries=entries)
 
         yield update
-
-
-def _ignore(_stage: str, _counts: Counts) -> None:
-    """For those who do not watch."""
-
-
-def _entries(counts: Counts, seconds: float) -> str:
-    if not counts.entries:
-        return ""
-    return f"{counts.entries:,} entries, {counts.entries / max(seconds, 0.1):,.0f}/s"

@@ -1,12 +1,13 @@
-"""What a run did, in a paragraph for people and in a document for scripts."""
+"""What a run did: a paragraph for people, a document for scripts."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from contactsync.cli.output.render import counted, show_text
+from contactsync.cli.output.text import counted, show_text
 from contactsync.model import Mode, Outcome
 
 if TYPE_CHECKING:
@@ -19,23 +20,33 @@ _NAMES_SHOWN = 5
 
 
 def show_report(console: Console, report: RunReport) -> None:
-    """One paragraph: how it ended, what it saw and did, how long it took, and what to do when it did not go well."""
+    """Print the outcome, what was read and changed, how long it took, and what to do if the run was held."""
     label = report.definition.label
     show_text(console, f"{label}: {_what(report)}", style=_STYLES.get(report.outcome, ""))
     if report.outcome is Outcome.HELD:
-        _show_names(console, report)
-        name = shlex.quote(label)
+        if names := report.plan.deleted_names[:_NAMES_SHOWN] if report.plan else ():
+            more = report.counts.deleted - len(names)
+            show_text(console, f"It would delete {', '.join(names)}{f' and {more:,} more' if more > 0 else ''}.")
         show_text(
             console,
-            f"Nothing was changed. To see all of it: contactsync runs show {report.run_id}. To allow it: "
-            f"contactsync approve {report.run_id}. To edit the query or a limit: contactsync folders edit {name}",
+            f"Nothing was changed. To see the whole plan: contactsync runs show {report.run_id}. To allow it: "
+            f"contactsync approve {report.run_id}. To edit the query or a limit: contactsync folders edit "
+            f"{shlex.quote(label)}",
         )
     if report.counts.rejected:
-        _show_rejected(console, report)
+        rejected = counted(report.counts.rejected, "entry", "entries")
+        show_rejected(console, f"{rejected} rejected:", report.plan.rejected_sample if report.plan else ())
+
+
+def show_rejected(console: Console, heading: str, entries: Iterable[tuple[str, str]]) -> None:
+    """Print the DN and the reason of each rejected entry."""
+    show_text(console, heading, style="yellow")
+    for dn, reason in entries:
+        show_text(console, f"  {dn}: {reason}")
 
 
 def report_document(report: RunReport) -> dict[str, Any]:
-    """The report for scripts; seconds in all and for each stage."""
+    """The report for scripts; `seconds` is the total, `stages` has the seconds of each stage."""
     plan = report.plan
     return {
         "label": report.definition.label,
@@ -60,11 +71,17 @@ def report_document(report: RunReport) -> dict[str, Any]:
     }
 
 
+def run_document(run: dict[str, Any]) -> dict[str, Any]:
+    """A row of `sync_runs` for scripts; `outcome` is null while the run goes on, `seconds` is an object of stages."""
+    document = {name: value for name, value in run.items() if name != "search_references"}
+    return document | {"references": run["search_references"]}
+
+
 def _what(report: RunReport) -> str:
     if report.outcome is Outcome.HELD:
         return f"held. {report.held_reason}"
     if report.outcome in {Outcome.UNCHANGED, Outcome.CHANGED}:
-        return f"{_counts(report)} {_where(report)}"
+        return f"{_counts(report)} {sum(report.seconds.values()):.1f} seconds, from {report.server}."
     attempts = f" after {report.attempts} attempts" if report.attempts > 1 else ""
     return f"{report.outcome.value}{attempts}. {report.error or ''}".rstrip()
 
@@ -73,27 +90,8 @@ def _counts(report: RunReport) -> str:
     counts = report.counts
     entries = counted(counts.entries, "entry", "entries")
     if report.mode is Mode.COUNTERS:
-        return "nothing changed, by what the server counts."
+        return "nothing changed, according to the server's change counters."
     if report.outcome is Outcome.UNCHANGED:
         return f"nothing changed in {entries}."
-    done = {"added": counts.inserted, "changed": counts.updated, "deleted": counts.deleted}
-    return f"{', '.join(f'{number:,} {what}' for what, number in done.items() if number)}; {entries} read."
-
-
-def _where(report: RunReport) -> str:
-    return f"{sum(report.seconds.values()):.1f} seconds, from {report.server}."
-
-
-def _show_names(console: Console, report: RunReport) -> None:
-    names = report.plan.deleted_names if report.plan else ()
-    if names:
-        more = report.counts.deleted - len(names[:_NAMES_SHOWN])
-        others = f" and {more:,} more" if more > 0 else ""
-        show_text(console, f"It would delete {', '.join(names[:_NAMES_SHOWN])}{others}.")
-
-
-def _show_rejected(console: Console, report: RunReport) -> None:
-    sample = report.plan.rejected_sample if report.plan else ()
-    show_text(console, f"{counted(report.counts.rejected, 'entry', 'entries')} rejected:", style="yellow")
-    for dn, reason in sample:
-        show_text(console, f"  {dn}: {reason}")
+    changes = {"added": counts.inserted, "changed": counts.updated, "deleted": counts.deleted}
+    return f"{', '.join(f'{number:,} {verb}' for verb, number in changes.items() if number)}; {entries} read."

@@ -1,0 +1,81 @@
+"""Tables: folded to the width of a terminal, one whole line for each row elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+from contactsync.cli.output.text import GAP, NOTHING, ago
+from contactsync.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_RUN_NUMBERS = ("Run", "Entries", "New", "Changed", "Gone", "Rejected", "Secs")
+_RUN_STYLES = {"held": "yellow", "failed": "red", "interrupted": "yellow", "cancelled": "yellow", "running": "bold"}
+
+
+def show_table(
+    console: Console,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: Sequence[str] = (),
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Print rows under headings; columns in `numbers` are right-aligned, a cell that is a key of `styles` is styled."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    if console.is_terminal:
+        console.print(_terminal_table(columns, rows, numbers, styles or {}))
+        return
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        cells = [
+            _padded(cell, width, right=column in numbers)
+            for column, cell, width in zip(columns, row, widths, strict=True)
+        ]
+        console.out(GAP.join(cells).rstrip(), highlight=False)
+
+
+def show_runs(console: Console, runs: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print rows of `sync_runs`; `columns` are some of the keys of `_run_cells`."""
+    cells = [_run_cells(run) for run in runs]
+    rows = [[row[column] for column in columns] for row in cells]
+    show_table(console, columns, rows, numbers=_RUN_NUMBERS, styles=_RUN_STYLES)
+
+
+def _run_cells(run: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "Run": str(run["run_id"]),
+        "Folder": run["definition"],
+        "Started": ago(run["started_at"]),
+        "Why": run["trigger"],
+        "Outcome": run["outcome"] or "running",
+        "Entries": f"{run['entries']:,}",
+        "New": f"{run['inserted']:,}",
+        "Changed": f"{run['updated']:,}",
+        "Gone": f"{run['deleted']:,}",
+        "Rejected": f"{run['rejected']:,}",
+        "Secs": f"{sum(run['seconds'].values()):.1f}" if run["outcome"] else NOTHING,
+    }
+
+
+def _terminal_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str], styles: Mapping[str, str]
+) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
+    return table
+
+
+def _padded(cell: str, width: int, *, right: bool) -> str:
+    space = " " * (width - cell_len(cell))
+    return space + cell if right else cell + space

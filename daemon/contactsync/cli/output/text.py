@@ -1,0 +1,75 @@
+"""Text for people in a terminal or a pipe, and JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from contactsync.text import printable, printable_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+GAP = "  "
+NOTHING = "-"
+"""A table's cell without a value."""
+
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def show_json(console: Console, document: Any) -> None:
+    """Print one JSON document; times are ISO 8601 with their offset."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=_json_value)
+    console.out(printable_json(text), highlight=False)
+
+
+def show_text(console: Console, text: str, *, style: str = "") -> None:
+    """Print one or more sentences: wrapped in a terminal, one line elsewhere."""
+    console.print(Text(printable(text), style=style), soft_wrap=not console.is_terminal)
+
+
+def show_pairs(console: Console, pairs: Mapping[str, str]) -> None:
+    """Print names and values, one pair on a line."""
+    width = max(map(len, pairs))
+    for name, value in pairs.items():
+        line = Text(f"{name:<{width}}{GAP}", style="bold")
+        line.append(printable(value), style="not bold")
+        console.print(line, soft_wrap=not console.is_terminal)
+
+
+def ago(moment: datetime | None) -> str:
+    """The time since a moment, rounded down: `12 min ago`."""
+    return NOTHING if moment is None else f"{_rounded(datetime.now(UTC) - moment)} ago"
+
+
+def until(moment: datetime | None) -> str:
+    """The time until a moment, rounded down: `in 12 min`; `due` if the moment has passed."""
+    if moment is None:
+        return NOTHING
+    left = moment - datetime.now(UTC)
+    return f"in {_rounded(left)}" if left > timedelta(0) else "due"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: `1 contact`, `2,000 contacts`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _rounded(span: timedelta) -> str:
+    seconds = max(int(span.total_seconds()), 0)
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), _UNITS[-1])
+    return f"{seconds // size} {unit}"
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    message = f"{type(value).__name__} has no form in JSON"
+    raise TypeError(message)
