@@ -136,6 +136,11 @@ class Definition:
     revision: int = 1
 
     @property
+    def lacks_password(self) -> bool:
+        """Whether its user needs a password, and it neither stores one nor refers to one."""
+        return self.auth is Auth.SIMPLE and bool(self.user) and not (self.password_sealed or self.password_ref)
+
+    @property
     def label(self) -> str:
         """How people name it: `Staff`, `anna/Private`, and `Staff:branch` for a second definition of a folder."""
         return self.folder_label if self.name == "directory" else f"{self.folder_label}:{self.name}"

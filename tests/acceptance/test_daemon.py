@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -76,9 +76,9 @@ def outcomes(person: Person, definition_id: int) -> list[str | None]:
     return [outcome for (outcome,) in person.execute(statement, [definition_id])]
 
 
-def state(person: Person, definition_id: int) -> tuple[str, str | None] | None:
-    """Give the state and reason of a definition."""
-    statement = "SELECT state, reason FROM contactsync.sync_status WHERE definition_id = %s"
+def state(person: Person, definition_id: int) -> Any:
+    """Give the state and reason of a definition, as applications see them."""
+    statement = "SELECT state, reason FROM contactsync.definition_overview WHERE definition_id = %s"
     return person.execute(statement, [definition_id]).fetchone()
 
 
@@ -119,20 +119,36 @@ def test_an_edited_schedule_holds_at_once(daemon: Any, person: Person, directory
     )
 
 
-def test_a_definition_that_makes_no_sense_becomes_invalid_and_the_others_go_on(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+@pytest.mark.parametrize(
+    ("wrong", "correction", "word"),
+    [
+        ({"schedule": "whenever"}, "schedule = '@hourly'", "whenever"),
+        ({"password_ref": None}, "password_ref = 'env:READER'", "no password"),
+    ],
+)
+def test_a_definition_that_is_not_valid_does_not_run_and_the_others_do(
+    daemon: Any,
+    person: Person,
+    directory: PrivateSlapd,
+    until: Until,
+    wrong: dict[str, Any],
+    correction: LiteralString,
+    word: str,
 ) -> None:
-    """The reason stands in the table and in the log; mended, it runs."""
-    bad = define(person, directory, "Bad", schedule="whenever")
+    """The view and the log give the reason; it runs once it is corrected."""
+    bad = define(person, directory, "Bad", **wrong)
     good = define(person, directory, "Good")
     until(lambda: outcomes(person, good) == ["changed"], "the good one")
-    verdict = until(lambda: state(person, bad), "a verdict")
-    assert verdict[0] == "invalid"
-    assert "whenever" in verdict[1]
-    assert daemon.events("definition.invalid", folder="Bad")
-    person.execute("UPDATE contactsync.sync_definitions SET schedule = '@hourly' WHERE definition_id = %s", [bad])
-    until(lambda: outcomes(person, bad) == ["changed"], "the mended one")
-    assert state(person, bad) == ("valid", None)
+    until(lambda: state(person, bad)[0] == "invalid", "its state")
+    assert word in state(person, bad)[1]
+    assert daemon.events("definition.invalid", folder="Bad", reason=state(person, bad)[1])
+    person.execute("NOTIFY contactsync_requests, 'Bad'")
+    person.execute("NOTIFY contactsync_requests, 'Good'")
+    until(lambda: len(outcomes(person, good)) > 1, "the requested run of the good one")
+    assert outcomes(person, bad) == []
+    person.execute(f"UPDATE contactsync.sync_definitions SET {correction} WHERE definition_id = %s", [bad])  # noqa: S608
+    until(lambda: outcomes(person, bad) == ["changed"], "a run after the correction")
+    until(lambda: state(person, bad) == ("ok", None), "its state")
 
 
 def test_a_removed_definition_takes_its_contacts_and_runs_no_more(

@@ -89,7 +89,7 @@ def test_the_status_says_how_the_folders_do(
     define(person, slapd, allow_empty=True)
     define(person, slapd, "Gone", query="127.0.0.1:1")
     define(person, slapd, "Wrong", bind_user="cn=nobody,dc=example,dc=test")
-    expected = "1 folder in step, 1 locked (Wrong: user or password refused), 1 failing (Gone: server unavailable)"
+    expected = "1 folder ok, 1 locked (Wrong: user or password refused), 1 failing (Gone: server unavailable)"
     until(lambda: told.status().startswith(expected), f"a status like {expected}")
     assert ", next run " in told.status()
 

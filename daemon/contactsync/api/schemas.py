@@ -43,8 +43,8 @@ class Definition(Ref):
     time_zone: str
     enabled: bool
     revision: int
-    state: Literal["valid", "invalid", "locked"]
-    reason: str | None
+    state: Literal["invalid", "paused", "locked", "never_run", "ok", "held", "failing", "interrupted"]
+    reason: str | None = Field(description="Why it is invalid, locked, held or failing.")
     running: bool
     contacts: int
     last_run_id: int | None

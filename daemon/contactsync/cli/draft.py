@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import allowed_references, secret_box
-from contactsync.cli.edits import given_values, lacks_password
+from contactsync.cli.edits import given_values
 from contactsync.cli.prompts import read_password
 from contactsync.credentials.bind import password_of
 from contactsync.errors import UsageError
@@ -55,7 +55,7 @@ def draft_of(
             with connection_of(pool) as connection:
                 before = find_one(connection, name)
         definition = replace(before, **edits)
-        typed = read_password(options, needed=lacks_password(definition))
+        typed = read_password(options, needed=definition.lacks_password)
 
         # A stored password is one for the definition as it is stored; who holds the key may try it elsewhere.
         holder = before if definition.password_sealed is not None else definition

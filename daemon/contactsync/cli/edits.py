@@ -10,7 +10,6 @@ from contactsync.bootstrap import allowed_references, secret_box
 from contactsync.cli.prompts import check_input, read_mapping, read_password
 from contactsync.credentials.bind import destination_of, password_of, seal_for
 from contactsync.errors import DefinitionError, SecretError, UsageError
-from contactsync.model import Auth
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.errors import translated
 from contactsync.sync.definition import resolve
@@ -129,13 +128,7 @@ def _check(definition: Definition, options: DefinitionOptions) -> None:
 
 def _password(definition: Definition, options: DefinitionOptions) -> str | None:
     """The password to be sealed; None when there is none, or when the stored one stays."""
-    return read_password(options, needed=lacks_password(definition))
-
-
-def lacks_password(definition: Definition) -> bool:
-    """Whether there is a user who cannot be let in without a password, and none is stored or referred to."""
-    stored = definition.password_sealed is not None or definition.password_ref is not None
-    return definition.auth is Auth.SIMPLE and definition.user is not None and not stored
+    return read_password(options, needed=definition.lacks_password)
 
 
 def _taken_along(settings: Settings, definition: Definition, edited: Definition) -> str | None:

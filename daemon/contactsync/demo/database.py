@@ -113,7 +113,7 @@ class Watcher:
         found = cursor.execute(
             "SELECT folder_id, definition_id, o.label, d.schedule, d.created_at"
             " FROM contactsync.definition_overview AS o JOIN contactsync.sync_definitions AS d"
-            " USING (folder_id, definition_id) WHERE o.label = %s AND o.state = 'valid'",
+            " USING (folder_id, definition_id) WHERE o.label = %s AND o.state <> 'invalid'",
             (label,),
         ).fetchone()
         if found is None:

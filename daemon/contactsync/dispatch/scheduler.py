@@ -21,6 +21,7 @@ from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from contactsync.errors import ContactsyncError
+from contactsync.ldap.connection.bind import missing_password
 from contactsync.model import Trigger
 from contactsync.schedule import last_due
 from contactsync.store.definitions import (
@@ -285,7 +286,10 @@ class Schedule:
 
 def _look(definition: Definition) -> Followed:
     try:
-        return Followed(definition, resolve(definition))
+        resolved = resolve(definition)
+        if definition.lacks_password:
+            raise missing_password(resolved.user)
+        return Followed(definition, resolved)
     except ContactsyncError as error:
         return Followed(definition, None, str(error))
 

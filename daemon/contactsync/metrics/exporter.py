@@ -33,11 +33,8 @@ class DefinitionSnapshot:
     definition_id: int
     folder: str
     definition: str
-    paused: bool
-    invalid: bool
-    locked: bool
-    held: bool
-    failing: bool
+    state: str
+    """See the view `definition_overview`."""
     last_success_at: datetime | None
     success_due_at: datetime | None
 
@@ -218,15 +215,15 @@ def _of_definitions(definitions: Sequence[DefinitionSnapshot]) -> Iterator[Metri
 
 
 _STATES: tuple[tuple[str, str, Callable[[DefinitionSnapshot], float | None]], ...] = (
-    ("paused", "1 while the definition is paused.", lambda known: known.paused),
-    ("invalid", "1 while the definition makes no sense.", lambda known: known.invalid),
+    ("paused", "1 while the definition is paused.", lambda known: known.state == "paused"),
+    ("invalid", "1 while the definition is not valid.", lambda known: known.state == "invalid"),
     (
         "locked",
-        "1 while the directory's refusal of user or password keeps the schedule off.",
-        lambda known: known.locked,
+        "1 while the schedule is off because the directory refused the user or the password.",
+        lambda known: known.state == "locked",
     ),
-    ("held", "1 while the last run is held.", lambda known: known.held),
-    ("failing", "1 while the last run is a failed one.", lambda known: known.failing),
+    ("held", "1 while the last run is held.", lambda known: known.state == "held"),
+    ("failing", "1 while the last run is a failed one.", lambda known: known.state == "failing"),
     ("last_success_timestamp_seconds", "When the folder was last in step.", lambda known: _at(known.last_success_at)),
     (
         "success_due_timestamp_seconds",

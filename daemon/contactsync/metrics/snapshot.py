@@ -61,7 +61,7 @@ class SnapshotReader:
 
     def _definition(self, row: dict[str, Any], trigger: Timetable | None) -> DefinitionSnapshot:
         since = row.pop("since")
-        runs_by_itself = trigger is not None and not row["paused"]
+        runs_by_itself = trigger is not None and row["state"] != "paused"
         return DefinitionSnapshot(
             **row, success_due_at=self._first_due(row["definition_id"], trigger, since) if runs_by_itself else None
         )

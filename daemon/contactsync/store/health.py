@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 def count_by_state(connection: Connection[Any]) -> list[tuple[str, int, str, str | None, datetime | None]]:
     """Per state: it, how many folders, the first one's label and last error code, and when any folder runs next.
 
-    A folder is counted once, by the definition that does worst. The states: `in step`, `locked` (user or
-    password refused), `failing`, `invalid`, `held`, `waiting` (for its first run, or for another after one that was
-    cut short), `paused`. Raises DatabaseError.
+    A folder is counted once, by the worst state of its definitions. The states are those of the view
+    `definition_overview`. Raises DatabaseError.
     """
     with translated():
         return connection.execute(statement("count_by_state")).fetchall()
 
 
 def read_health(connection: Connection[Any]) -> list[dict[str, Any]]:
-    """How each definition does, whose names and states are the keys.
+    """Per definition: definition_id, folder, definition, state, last_success_at and since. Raises DatabaseError.
 
-    `since` is the last success or, before the first one, when the definition was made. Raises DatabaseError.
+    `since` is the last success or, before the first one, when the definition was created.
     """
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement("definition_health")).fetchall()

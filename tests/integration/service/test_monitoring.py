@@ -43,9 +43,8 @@ def expressions() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def metric_names() -> set[str]:
     """Give the names of all samples that there can be."""
-    state = dict.fromkeys(("paused", "invalid", "locked", "held", "failing"), True)
     definition = DefinitionSnapshot(
-        definition_id=3, folder="Staff", definition="directory", **state, last_success_at=NOW, success_due_at=NOW
+        definition_id=3, folder="Staff", definition="directory", state="ok", last_success_at=NOW, success_due_at=NOW
     )
     metrics = Metrics(
         lambda: DaemonSnapshot(definitions=[definition], workers=1, workers_busy=1, waiting=1, reconnects=1)

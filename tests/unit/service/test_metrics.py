@@ -17,11 +17,7 @@ STAFF = DefinitionSnapshot(
     definition_id=3,
     folder="anna/Staff",
     definition="directory",
-    paused=False,
-    invalid=False,
-    locked=False,
-    held=True,
-    failing=False,
+    state="held",
     last_success_at=NOON,
     success_due_at=None,
 )

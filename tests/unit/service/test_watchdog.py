@@ -33,11 +33,11 @@ def test_the_status_counts_folders_and_says_why_one_fails() -> None:
     """The good news first, the reason in few words, the next run by the clock on the wall."""
     noon = datetime.now().astimezone().replace(hour=12, minute=0, second=7, microsecond=0)
     health = [
-        FolderHealth("in step", 4, "Everyone", None, noon),
+        FolderHealth("ok", 4, "Everyone", None, noon),
         FolderHealth("failing", 1, "Staff", "directory.credentials", noon),
     ]
     assert status_line(health, running=0) == (
-        "4 folders in step, 1 failing (Staff: user or password refused), next run 12:00:07"
+        "4 folders ok, 1 failing (Staff: user or password refused), next run 12:00:07"
     )
 
 

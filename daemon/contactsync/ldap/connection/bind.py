@@ -16,9 +16,12 @@ def check_logon(options: ConnectOptions) -> None:
     """Raise DefinitionError for a user without a password."""
     if options.auth is Auth.SIMPLE and options.user and not options.password:
         # RFC 4513, section 5.1.2: servers take this for an anonymous bind, and it would look like success.
-        raise DefinitionError(
-            f"The user {options.user!r} has no password.", hint="Set one, or leave out the user to bind anonymously."
-        )
+        raise missing_password(options.user)
+
+
+def missing_password(user: str | None) -> DefinitionError:
+    """The error of a definition with a user and without the password that it needs."""
+    return DefinitionError(f"The user {user!r} has no password.", hint="Set one, or leave out the user.")
 
 
 def log_on(wire: Wire, options: ConnectOptions) -> None:

@@ -41,7 +41,7 @@ class FolderHealth:
 
 
 def status_line(health: Sequence[FolderHealth], *, running: int) -> str:
-    """`4 folders in step, 1 failing (Staff: server unavailable), 2 runs going on, next run 17:32:10`, in local time."""
+    """`4 folders ok, 1 failing (Staff: server unavailable), 2 runs going on, next run 17:32:10`, in local time."""
     if not health:
         return "No folder is defined yet"
     first, *others = health
@@ -55,8 +55,8 @@ def status_line(health: Sequence[FolderHealth], *, running: int) -> str:
 
 
 def _state(row: FolderHealth) -> str:
-    if row.state in {"in step", "paused", "waiting"}:
-        return row.state
+    if row.state in {"ok", "paused", "never_run", "interrupted"}:
+        return row.state.replace("_", " ")
     reason = f": {_in_few_words(row.error_code)}" if row.error_code else ""
     more = " and others" if row.folders > 1 else ""
     return f"{row.state} ({row.label}{reason}{more})"
