@@ -10,10 +10,9 @@ from contactsync.checks.searches import ANYTHING, Search, ask_for_some
 from contactsync.ldap.connection.connect import Session
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
-from contactsync.ldap.dn import first_rdn
+from contactsync.ldap.dn import canonical_dn, first_rdn
 from contactsync.ldap.protocol.entry import Entry
 from contactsync.ldap.query.query import Scope
-from contactsync.ldap.query.typed_dn import normalise_dn
 from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import MappedEntry
 from contactsync.sync.definition import choose_filter, resolve
@@ -75,7 +74,7 @@ def browse(definition: Definition, password: Password, options: RunOptions, *, b
     Raises DefinitionError, SecretError, DirectoryError.
     """
     resolved = resolve(replace(definition, schedule="manual", base=None))
-    wanted = normalise_dn(base) if base else None
+    wanted = canonical_dn(base) if base else None
     with open_directory(resolved, options, password(), Deadline(_SECONDS)) as session:
         mapping = compile_mapping(
             definition.mapping, active_directory=session.root_dse.is_active_directory, limits=options.map_limits

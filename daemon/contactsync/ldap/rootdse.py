@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from contactsync.errors import BaseNotFound
+from contactsync.errors import BaseNotFound, QueryError
 from contactsync.ldap import dn
 from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.lookup import read_texts
@@ -86,9 +86,9 @@ class RootDse:
     def naming_context_of(self, base: str) -> str | None:
         """The innermost naming context that holds the base; None when the server names none."""
         try:
-            wanted = dn.normalise(base)
-            holding = [name for name in self.naming_contexts if _holds(dn.normalise(name), wanted)]
-        except ValueError:
+            wanted = dn.comparison_key(base)
+            holding = [name for name in self.naming_contexts if _holds(dn.comparison_key(name), wanted)]
+        except QueryError:
             return None
         return max(holding, key=len, default=None)
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 
+from contactsync.errors import QueryError
 from contactsync.ldap import dn
 from contactsync.ldap.protocol.entry import Entry
 
@@ -80,8 +81,8 @@ def column_reader(name: str) -> Callable[[list[bytes]], list[str] | None]:
 
 def _dn_key(entry: Entry) -> str:
     try:
-        return _bounded(dn.normalise(_bounded(entry.dn)))
-    except ValueError:
+        return _bounded(dn.comparison_key(_bounded(entry.dn)))
+    except (QueryError, ValueError):
         msg = f"The entry's name is not a well-formed DN of at most {_LONGEST_KEY} octets."
         raise NoIdentityError(msg) from None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ldap3.utils.conv import escape_filter_chars
 
-from contactsync.errors import DirectoryError
+from contactsync.errors import DirectoryError, QueryError
 from contactsync.ldap import dn
 from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.query.query import Scope
@@ -86,8 +86,8 @@ def who(text: str, *, active_directory: bool) -> str:
 
 def _is_dn(text: str) -> bool:
     try:
-        dn.normalise(text)
-    except ValueError:
+        dn.comparison_key(text)
+    except QueryError:
         return False
     return True
 

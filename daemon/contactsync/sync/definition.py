@@ -16,9 +16,9 @@ from contactsync.credentials.sealing import check_reference
 from contactsync.errors import AccessRefused, DefinitionError, MappingError
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions, check_protection
 from contactsync.ldap.connection.tls import check_authorities
+from contactsync.ldap.dn import canonical_dn
 from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.query.query import DirectoryQuery, Scope, ServerAddress, parse_query
-from contactsync.ldap.query.typed_dn import normalise_dn
 from contactsync.ldap.query.user import parse_user
 from contactsync.ldap.schema import EXCHANGE_HIDDEN
 from contactsync.mapping.mapping import MapLimits, Mapping, compile_mapping
@@ -123,7 +123,7 @@ def resolve(definition: Definition) -> Resolved:
         definition=definition,
         query=query,
         user=user.text if user else None,
-        base=normalise_dn(definition.base) if definition.base else query.base,
+        base=canonical_dn(definition.base) if definition.base else query.base,
         scope=Scope(definition.scope) if definition.scope else query.scope or Scope.SUB,
         filter=own_filter,
         trigger=parse_schedule(

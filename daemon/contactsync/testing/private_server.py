@@ -16,7 +16,7 @@ import ldap3
 from ldap3.core.exceptions import LDAPException
 
 from contactsync.errors import ContactsyncError
-from contactsync.ldap.query.typed_dn import domain_of
+from contactsync.ldap.dn import domain_of
 from contactsync.testing.certificates import LOCAL_NAMES, CertificateFiles, make_certificates
 
 LOOPBACK = "127.0.0.1"

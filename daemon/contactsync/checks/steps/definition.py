@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from contactsync.checks.result import Status, StepResult
 from contactsync.errors import ContactsyncError, DefinitionError, MappingError, QueryError, ScheduleError, SecretError
+from contactsync.ldap.dn import canonical_dn
 from contactsync.ldap.query.filter import check_filter
-from contactsync.ldap.query.typed_dn import normalise_dn
 from contactsync.model import Auth
 from contactsync.sync.definition import Resolved, resolve
 
@@ -69,7 +69,7 @@ def _at_fault(error: ContactsyncError, definition: Definition) -> str | None:
     for kind, field in ((ScheduleError, "schedule"), (MappingError, "mapping"), (SecretError, "password_ref")):
         if isinstance(error, kind):
             return field
-    for field, parse in (("base", normalise_dn), ("filter", check_filter)):
+    for field, parse in (("base", canonical_dn), ("filter", check_filter)):
         try:
             parse(getattr(definition, field) or "dc=x")
         except QueryError:

@@ -196,7 +196,7 @@ def _is_its_own(told: dict[str, list[str]], context: str) -> bool:
     local = [name.lower() for name in told.get("backendmonitordn", ())]
     for backend in told.get("nsbackendsuffix", ()):
         name, _, suffix = backend.lower().partition(":")
-        inside = f",{dn.normalise(suffix)}".endswith(f",{dn.normalise(context)}")
+        inside = f",{dn.comparison_key(suffix)}".endswith(f",{dn.comparison_key(context)}")
         if inside and not any(one.startswith(f"cn=monitor,cn={name},cn=ldbm database,") for one in local):
             return False
     return True

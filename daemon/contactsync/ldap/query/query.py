@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from contactsync.errors import QueryError
+from contactsync.ldap.dn import canonical_dn, domain_of
 from contactsync.ldap.query.address import ServerAddress
 from contactsync.ldap.query.text import shown, tidy
-from contactsync.ldap.query.typed_dn import domain_of, normalise_dn
 from contactsync.ldap.query.url import Scope, UrlPath, format_url, parse_servers, parse_url, unique
 
 __all__ = ["QUERY_FORMS", "DirectoryQuery", "Scope", "ServerAddress", "parse_query"]
@@ -91,5 +91,5 @@ def _parse_piece(text: str) -> tuple[tuple[ServerAddress, ...], UrlPath]:
     if re.match(r"[^=]*[/?]", text):  # a URL without its scheme: server/OU=Users,…
         return parse_url("ldap", text)
     if "=" in text:  # no URL, so percent and question marks stand for themselves
-        return (), UrlPath(base=normalise_dn(text))
+        return (), UrlPath(base=canonical_dn(text))
     return parse_servers(text), UrlPath()

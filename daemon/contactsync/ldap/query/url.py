@@ -19,10 +19,10 @@ from enum import StrEnum
 from urllib.parse import quote
 
 from contactsync.errors import QueryError
+from contactsync.ldap.dn import canonical_dn
 from contactsync.ldap.query.address import GLOBAL_CATALOGUE_PORT, ServerAddress, parse_address
 from contactsync.ldap.query.filter import ATTRIBUTE, check_filter
 from contactsync.ldap.query.text import refuse_control_characters, shown
-from contactsync.ldap.query.typed_dn import normalise_dn
 
 
 class Scope(StrEnum):
@@ -121,7 +121,7 @@ def _parse_base(text: str) -> str | None:
             rf"{shown(text)} has slashes between its parts; write commas (a slash in a name is \/ or %2F)."
         )
     base = _decode(text).strip(" ")
-    return normalise_dn(base) if base else None
+    return canonical_dn(base) if base else None
 
 
 def _parse_attributes(text: str) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from contactsync.errors import DefinitionError, QueryError
+from contactsync.ldap.dn import canonical_dn
 from contactsync.ldap.query.text import shown, tidy
-from contactsync.ldap.query.typed_dn import normalise_dn
 
 USER_FORMS = (
     "A user is a distinguished name (CN=Reader,OU=Services,DC=example,DC=com), EXAMPLE\\reader or reader@example.com; "
@@ -55,7 +55,7 @@ def _parse(text: str) -> BindUser | None:
     if _DOMAIN_USER.fullmatch(text):
         return BindUser(UserKind.DOMAIN_USER, text)
     if "=" in text:
-        return BindUser(UserKind.DN, normalise_dn(text))
+        return BindUser(UserKind.DN, canonical_dn(text))
     if _USER_AT_DOMAIN.fullmatch(text):
         return BindUser(UserKind.USER_AT_DOMAIN, text)
     raise QueryError(f"{shown(text)} names no domain.")
