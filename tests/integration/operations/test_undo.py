@@ -124,6 +124,17 @@ def test_an_undo_can_be_taken_back(folder: SyncedFolder, changed: RunReport) -> 
     assert contacts(folder) == after
 
 
+def test_an_undo_of_an_undo_of_an_undo_takes_the_run_back(folder: SyncedFolder, changed: RunReport) -> None:
+    """The run counts as taken back by the first undo again, and does not stand in the way of the run before it."""
+    first, runs = first_run(folder), [changed.run_id]
+    for _ in range(3):
+        runs.append(take_back(folder, runs[-1]).report.run_id)
+    refuses(folder, changed.run_id, UsageError, f"taken back already, by run {runs[1]}")
+    refuses(folder, runs[2], UsageError, f"taken back already, by run {runs[3]}")
+    take_back(folder, first)
+    assert [row["display_name"] for row in contacts(folder).values()] == ["Mum"]
+
+
 def test_what_was_taken_back_cannot_be_taken_back_again(folder: SyncedFolder, changed: RunReport) -> None:
     """The sentence names the run that did it."""
     undone = take_back(folder, changed.run_id)

@@ -17,6 +17,7 @@ import pytest
 from contactsync.checks.check import check
 from contactsync.checks.result import Status
 from contactsync.model import Counts, Mode, Outcome, RunReport
+from contactsync.operations.undo import undo
 from contactsync.store.record.holds import decide, read_held_plan
 from contactsync.testing.people import Person, make_people, write_people
 from contactsync.testing.slapd import DEBIAN_PROGRAMS, PrivateSlapd
@@ -426,6 +427,27 @@ def test_a_mass_deletion_that_trickles_in_is_held(
     assert folder.run().counts.deleted == 4
     assert leave(4).outcome is Outcome.CHANGED
     assert folder.contacts() == people(server)
+
+
+def test_what_was_taken_back_does_not_count_unless_that_was_taken_back(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """The guard counts the deletions of a run again after its undo was undone, and so on."""
+    staff = [someone() for _ in range(12)]
+    for person in staff:
+        admin.add(person.dn, attributes=person.attributes)
+    folder = make_folder(server, mode="incremental", max_delete_count=7, max_delete_share=1)
+    folder.run()
+    for person in staff[:4]:
+        admin.delete(person.dn)
+    last = increment(folder, deleted=4).run_id
+    for person in staff[4:]:
+        admin.delete(person.dn)
+    for deletions in ("8 of", "12 of", "8 of", "12 of"):
+        reason = folder.runner().preview(folder.definition_id).held_reason or ""
+        assert deletions in reason
+        assert ("after 4 in the last 24 hours" in reason) is (deletions == "8 of")
+        last = undo(folder.pool, last).report.run_id
 
 
 def test_what_was_deleted_the_day_before_does_not_count(

@@ -44,3 +44,16 @@ END;
 $$;
 
 COMMENT ON VIEW contactsync.definition_overview IS 'One row for each definition, for people and applications, without passwords. State: invalid, paused, locked, never_run, ok, held, failing or interrupted; reason: why it is invalid, locked, held or failing.';
+
+-- In PL/pgSQL, since PostgreSQL checks the body of a SQL function before the function exists.
+CREATE FUNCTION contactsync.undone_by(folder_id bigint, run_id bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT max(u.run_id) FROM contactsync.sync_runs AS u
+            WHERE u.folder_id = undone_by.folder_id AND u.undoes = undone_by.run_id
+              AND contactsync.undone_by(u.folder_id, u.run_id) IS NULL);
+END;
+$$;
+
+COMMENT ON FUNCTION contactsync.undone_by IS 'The run that undid this run. Null if its changes count: it was not undone, or its undo was undone itself.';
+
+CREATE INDEX sync_runs_undoing ON contactsync.sync_runs (folder_id, undoes) WHERE undoes IS NOT NULL;

@@ -3,10 +3,7 @@ SELECT r.folder_id, r.definition_id, r.run_id, r.definition, r.trigger, r.mode, 
        r.full_reason, r.server, r.skipped_servers, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
        r.search_references, r.trimmed,
        r.inserted, r.updated, r.deleted, r.seconds, r.error_code, r.error, r.held_reason, r.undoes,
-       (SELECT max(u.run_id) FROM contactsync.sync_runs AS u
-        WHERE u.folder_id = r.folder_id AND u.undoes = r.run_id
-          AND NOT EXISTS (SELECT FROM contactsync.sync_runs AS n
-                          WHERE n.folder_id = u.folder_id AND n.undoes = u.run_id)) AS undone_by
+       contactsync.undone_by(r.folder_id, r.run_id) AS undone_by
 FROM contactsync.sync_runs AS r
 WHERE r.run_id = %(run_id)s
 

@@ -138,8 +138,8 @@ ORDER BY r.run_id DESC
 LIMIT %(limit)s
 
 -- name: deleted_lately
--- What runs that asked only for what changed have deleted in the last so many hours, but for what was approved, what came
--- before that, and what was taken back.
+-- The number of contacts that incremental runs deleted in the last hours. Not counted are runs up to the last approval that
+-- was used, and runs that were undone.
 SELECT coalesce(sum(r.deleted), 0)
 FROM contactsync.sync_runs AS r
 WHERE r.folder_id = %(folder_id)s AND r.definition_id = %(definition_id)s AND r.deleted > 0
@@ -147,7 +147,7 @@ WHERE r.folder_id = %(folder_id)s AND r.definition_id = %(definition_id)s AND r.
   AND r.run_id > coalesce((
       SELECT max(h.settled_by) FROM contactsync.held_plans AS h
       WHERE h.folder_id = r.folder_id AND h.definition_id = r.definition_id AND h.decision = 'used'), 0)
-  AND NOT EXISTS (SELECT FROM contactsync.sync_runs AS u WHERE u.folder_id = r.folder_id AND u.undoes = r.run_id)
+  AND contactsync.undone_by(r.folder_id, r.run_id) IS NULL
 
 -- name: changes_of_run
 SELECT contact_id, action, display_name, changes

@@ -9,8 +9,7 @@ WITH cancelled AS (
     FROM contactsync.sync_runs AS u
     CROSS JOIN LATERAL (VALUES (u.run_id), (u.undoes)) AS pair (run_id)
     WHERE u.folder_id = %(folder_id)s AND u.undoes > %(run_id)s
-      AND NOT EXISTS (
-        SELECT FROM contactsync.sync_runs AS n WHERE n.folder_id = u.folder_id AND n.undoes = u.run_id)
+      AND contactsync.undone_by(u.folder_id, u.run_id) IS NULL
 ), done AS (
     SELECT * FROM contactsync.contact_changes WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s
 ), later AS (
