@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from contactsync.credentials.sealing import References, SecretBox
-from contactsync.ldap.connection.connect import Connect
 from contactsync.ldap.connection.dns import parse_name_servers
+from contactsync.ldap.connection.session import Connect
 from contactsync.mapping.mapping import MapLimits
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migration import migrate

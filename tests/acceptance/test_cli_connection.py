@@ -91,7 +91,7 @@ def test_what_contradicts_itself_is_not_stored(
     nothing.write_text("nothing")
     ours = ["--client-cert", str(client.certificate)]
     for options, word in (
-        (["--auth", "external", *ours, "--user", directory.reader_dn], "says who asks"),
+        (["--auth", "external", *ours, "--user", directory.reader_dn], "there is a user as well"),
         (["--ca-file", str(directory.ca_file), "--ca-pem", str(directory.ca_file)], "one place only"),
         (["--ca-pem", str(nothing)], "holds no certificates"),
     ):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from contactsync.checks.searches import ANYTHING, Search, ask_for_some
-from contactsync.ldap.connection.connect import Session
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
+from contactsync.ldap.connection.session import Session
 from contactsync.ldap.dn import canonical_dn, first_rdn
 from contactsync.ldap.protocol.entry import Entry
 from contactsync.ldap.query.query import Scope

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from contactsync.ldap.connection.connect import Session
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
-from contactsync.ldap.connection.open import Target
 from contactsync.ldap.connection.options import ConnectOptions
+from contactsync.ldap.connection.session import Session
+from contactsync.ldap.connection.target import Target
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.sync.definition import connect_options
 

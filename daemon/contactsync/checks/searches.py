@@ -15,8 +15,8 @@ from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_control, pa
 from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error
 
 if TYPE_CHECKING:
-    from contactsync.ldap.connection.connect import Session
     from contactsync.ldap.connection.limits import ReadLimits
+    from contactsync.ldap.connection.session import Session
     from contactsync.ldap.query.query import Scope
 
 ANYTHING = "(objectClass=*)"

@@ -21,7 +21,7 @@ from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from contactsync.errors import ContactsyncError
-from contactsync.ldap.connection.bind import missing_password
+from contactsync.ldap.connection.options import missing_password
 from contactsync.model import Trigger
 from contactsync.schedule import last_due
 from contactsync.store.definitions import (

@@ -20,7 +20,7 @@ from contactsync.ldap.query.query import Scope
 from contactsync.ldap.query.text import shown
 
 if TYPE_CHECKING:
-    from contactsync.ldap.connection.connect import Session
+    from contactsync.ldap.connection.session import Session
 
 _OCTETS = RANGE_OPTION.encode()
 _ENTRY, _SET = 0x64, 0x31

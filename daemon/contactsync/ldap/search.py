@@ -11,8 +11,8 @@ from itertools import chain
 import structlog
 
 from contactsync.errors import IncompleteSnapshot
-from contactsync.ldap.connection.connect import Session
 from contactsync.ldap.connection.limits import ReadLimits
+from contactsync.ldap.connection.session import Session
 from contactsync.ldap.protocol.messages import SEARCH_DONE, EntryBatch
 from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_control, paging_cookie, search_op
 from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error

@@ -19,8 +19,8 @@ from contactsync.sync.options import RunOptions
 from contactsync.sync.reader import open_directory
 
 if TYPE_CHECKING:
-    from contactsync.ldap.connection.connect import Session
     from contactsync.ldap.connection.deadline import Deadline
+    from contactsync.ldap.connection.session import Session
     from contactsync.model import Definition, MappedEntry, RejectedEntry
     from contactsync.sync.runner import Runner
 

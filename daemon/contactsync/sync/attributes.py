@@ -14,7 +14,7 @@ from contactsync.mapping.presets import INET_ORG_PERSON
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from contactsync.ldap.connection.connect import Session
+    from contactsync.ldap.connection.session import Session
 
 _OF_OPENLDAP = ("entryUUID", "entryCSN")
 """Every entry has both in a database of OpenLDAP's own, and none has them behind a proxy to another product."""

@@ -21,7 +21,7 @@ from contactsync.store.record.cursors import KeptCursor, begin_cursor, read_curs
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from contactsync.ldap.connection.connect import Session
+    from contactsync.ldap.connection.session import Session
     from contactsync.ldap.search import SearchRequest
     from contactsync.model import Definition
     from contactsync.sync.definition import Source

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from contactsync.ldap.changes.base import CursorVoid
-from contactsync.ldap.connection.connect import Connect, Session, connect
+from contactsync.ldap.connection.session import Connect, Session, connect
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
 from contactsync.model import Absence, Counts, Mode, Trigger
 from contactsync.store.fingerprints import Fingerprints

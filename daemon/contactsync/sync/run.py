@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from contactsync.ldap.connection.connect import Connect, connect
+from contactsync.ldap.connection.session import Connect, connect
 from contactsync.model import Counts, Mode, Outcome, Plan, RunReport
 from contactsync.store.plan.apply import apply_plan
 from contactsync.store.plan.plan import (

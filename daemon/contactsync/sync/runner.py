@@ -29,10 +29,10 @@ from contactsync.errors import (
     RunCancelled,
     UsageError,
 )
-from contactsync.ldap.connection.connect import Connect
-from contactsync.ldap.connection.connect import connect as connect_anew
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.failover import Outages
+from contactsync.ldap.connection.session import Connect
+from contactsync.ldap.connection.session import connect as connect_anew
 from contactsync.model import Counts, Definition, Outcome, RunReport, Trigger
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import Pool, connection_of
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from contactsync.ldap.connection.connect import Session
+    from contactsync.ldap.connection.session import Session
 
 log = structlog.get_logger()
 

@@ -23,9 +23,9 @@ from contactsync.checks.context import CheckLimits
 from contactsync.checks.result import Status, StepResult
 from contactsync.errors import AccessRefused, CredentialsRefused, DefinitionError, DirectoryError
 from contactsync.ldap.connection.cache import SessionCache
-from contactsync.ldap.connection.connect import Session, connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.session import Session, connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Auth, Outcome, Tls
 from contactsync.sync.runner import Runner
@@ -324,8 +324,8 @@ def test_a_definition_that_contradicts_itself_is_invalid(
     folder = make_folder(server)
     good = external(server, reader)
     for wrong, word in (
-        ({"bind_user": server.reader_dn}, "says who asks"),
-        ({"tls_client_cert": None, "tls_client_key": None}, "there is none"),
+        ({"bind_user": server.reader_dn}, "there is a user as well"),
+        ({"tls_client_cert": None, "tls_client_key": None}, "no client certificate"),
         ({"query": server.url, "tls": "none"}, "'none'"),
     ):
         folder.edit(**{"tls": "auto", **good, **wrong})

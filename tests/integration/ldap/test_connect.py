@@ -24,9 +24,9 @@ from contactsync.errors import (
     ServerNotFound,
     ServerUnavailable,
 )
-from contactsync.ldap.connection.connect import Session, connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.session import Session, connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Tls
 from contactsync.testing.certificates import make_certificates

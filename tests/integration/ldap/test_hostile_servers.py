@@ -22,10 +22,10 @@ from contactsync.errors import (
     ServerTimeout,
     ServerUnavailable,
 )
-from contactsync.ldap.connection.connect import connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.session import connect
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.requests import PAGED_RESULTS
 from contactsync.ldap.query.query import Scope, ServerAddress

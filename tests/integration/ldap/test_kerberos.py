@@ -12,9 +12,9 @@ import pytest
 
 from contactsync.checks.check import check
 from contactsync.checks.result import Status
-from contactsync.ldap.connection.connect import connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.session import connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Auth, Outcome, Tls
 from contactsync.testing.certificates import make_certificates
@@ -72,7 +72,7 @@ def folder(samba: PrivateSamba, make_folder: Folders, environment: pytest.Monkey
     return folder
 
 
-def log_on(folder: SyncedFolder) -> None:
+def bind_as(folder: SyncedFolder) -> None:
     """A run that gets in and finds one person."""
     report = folder.run()
     assert (report.outcome, report.counts.entries) == (Outcome.CHANGED, 1), report.error
@@ -82,13 +82,13 @@ def log_on(folder: SyncedFolder) -> None:
 def test_a_keytab_gets_in(folder: SyncedFolder, scheme: str) -> None:
     """Over LDAPS, and by StartTLS, which needs no setting. Nobody ran kinit."""
     folder.edit(query=folder.definition.query.replace("ldaps", scheme))
-    log_on(folder)
+    bind_as(folder)
 
 
 def test_one_of_several_principals_can_be_chosen(samba: PrivateSamba, folder: SyncedFolder) -> None:
     """By the user, as its principal is written."""
     folder.edit(bind_user=f"{samba.reader_name}@{REALM}")
-    log_on(folder)
+    bind_as(folder)
     folder.edit(bind_user=f"somebody@{REALM}")
     folder.expect_failure(folder.run(), "directory.access", f"somebody@{REALM}", "Kerberos")
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from contactsync.errors import IncompleteSnapshot
-from contactsync.ldap.connection.connect import Session, connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.session import Session, connect
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.query.query import Scope, ServerAddress

@@ -22,10 +22,10 @@ from contactsync.errors import (
     ProtocolViolation,
     ServerUnavailable,
 )
-from contactsync.ldap.connection.connect import Session, connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions
+from contactsync.ldap.connection.session import Session, connect
 from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.query.query import Scope, ServerAddress
 from contactsync.ldap.rootdse import RootDse

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from contactsync.errors import DirectoryError, ProtocolViolation
-from contactsync.ldap.connection.connect import connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.session import connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Outcome, Tls
 from contactsync.testing.certificates import make_certificates

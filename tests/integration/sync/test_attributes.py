@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from contactsync.ldap.connection.connect import connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions
+from contactsync.ldap.connection.session import connect
 from contactsync.ldap.query.address import parse_address
 from contactsync.mapping.presets import INET_ORG_PERSON
 from contactsync.model import Outcome, Tls

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from contactsync.errors import DefinitionLocked, ServerUnavailable
-from contactsync.ldap.connection.connect import Session, connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions
+from contactsync.ldap.connection.session import Session, connect
 from contactsync.model import Outcome, Trigger
 from contactsync.sync.runner import Runner
 from contactsync.testing.slapd import PrivateSlapd

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from contactsync.errors import AlreadyRunning, ContactsyncError, CredentialsRefused, UsageError
-from contactsync.ldap.connection.connect import connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.session import connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Counts, Outcome, Tls, Trigger
 from contactsync.store.definitions import remove_definition

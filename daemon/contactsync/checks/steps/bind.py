@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from contactsync.checks.result import Status, StepResult, failed
 from contactsync.errors import DirectoryError
-from contactsync.ldap.connection.bind import check_logon, log_on
-from contactsync.ldap.connection.connect import Session
-from contactsync.ldap.connection.open import close, open_protected
+from contactsync.ldap.connection.bind import bind
+from contactsync.ldap.connection.options import check_credentials
+from contactsync.ldap.connection.session import Session
+from contactsync.ldap.connection.target import close, open_protected
 from contactsync.ldap.protocol.messages import EXTENDED_RESPONSE
 from contactsync.ldap.protocol.requests import PAGED_RESULTS, SHOW_DELETED, WHO_AM_I, who_am_i_op
 from contactsync.ldap.protocol.results import SUCCESS
@@ -49,11 +50,11 @@ def check_bind(checkup: CheckContext) -> StepResult:
 def _open_session(checkup: CheckContext) -> Session:
     """A bound connection to the chosen server, closed when the check is over."""
     options = checkup.connect_options(password=checkup.password())
-    check_logon(options)
+    check_credentials(options)
     target = checkup.chosen
     connection, wire = open_protected(target, options, checkup.deadline())
     checkup.stack.callback(close, connection)
-    log_on(wire, options)
+    bind(wire, options)
     root_dse = RootDse()
     try:
         root_dse = read_root_dse(wire)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.checks.result import StepResult, worst
 from contactsync.errors import DirectoryError
-from contactsync.ldap.connection.open import Target, close, open_protected, targets_of
+from contactsync.ldap.connection.target import Target, close, open_protected, targets_of
 from contactsync.sync.definition import servers_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from contactsync.checks.certificates import Certificate, certificates_of, expiry
 from contactsync.checks.result import Status, StepResult, failed
 from contactsync.checks.steps.client_certificate import with_client_certificate
 from contactsync.errors import CertificateRefused, DirectoryError
-from contactsync.ldap.connection.open import Target, close, open_protected
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.target import Target, close, open_protected
 
 if TYPE_CHECKING:
     from contactsync.checks.context import CheckContext

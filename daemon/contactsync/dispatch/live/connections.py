@@ -17,7 +17,7 @@ from contactsync.sync.definition import Resolved, choose_source, source_digest
 from contactsync.sync.incremental import SearchScope, changes_for
 
 if TYPE_CHECKING:
-    from contactsync.ldap.connection.connect import Session
+    from contactsync.ldap.connection.session import Session
     from contactsync.mapping.mapping import MapLimits
     from contactsync.store.record.cursors import KeptCursor
 

@@ -23,7 +23,7 @@ from uuid import UUID
 
 from contactsync.errors import DirectoryError
 from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
-from contactsync.ldap.connection.connect import Session
+from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import read_values
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.content_sync import (

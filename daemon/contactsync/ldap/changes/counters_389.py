@@ -23,7 +23,7 @@ from hashlib import blake2b
 
 from contactsync.ldap import dn
 from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
-from contactsync.ldap.connection.connect import Session
+from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import REFUSALS, read_some, read_texts
 from contactsync.ldap.protocol.generalized_time import read_moment, write_moment
 from contactsync.ldap.query.query import Scope

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from contactsync.errors import DirectoryError, ServerUnavailable
 from contactsync.ldap.changes.base import Cursor
-from contactsync.ldap.connection.connect import Session
+from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import ANYTHING
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.content_sync import REFRESH_AND_PERSIST, SYNC_REQUEST, read_info, sync_request

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
-from contactsync.ldap.connection.connect import Session
+from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import ANYTHING, read_some, read_texts, read_values
 from contactsync.ldap.protocol.entry import Entry, decode_entry
 from contactsync.ldap.protocol.generalized_time import read_moment, write_moment

@@ -16,11 +16,11 @@ from hashlib import blake2b
 from pathlib import Path
 
 from contactsync.errors import DirectoryError
-from contactsync.ldap.connection.connect import Session, connect
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.failover import Outages
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.session import Session, connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.ldap.rootdse import read_root_dse
 from contactsync.model import Auth, Tls
@@ -84,7 +84,7 @@ class SessionCache:
 
     @contextmanager
     def connect(self, options: ConnectOptions, deadline: Deadline) -> Iterator[Session]:
-        """As contactsync.ldap.connection.connect.connect, over a connection that is there already or a new one.
+        """As contactsync.ldap.connection.session.connect, over a connection that is there already or a new one.
 
         It is kept when the block ends without an error, which must mean that every answer was read to its end.
         """

@@ -1,4 +1,4 @@
-"""What decides how a connection is made: where to, as whom, and how carefully."""
+"""The options of a connection: servers, authentication, TLS, timeouts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from contactsync.model import Auth, Tls
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
-    """Which certificates are good enough, and which one is ours.
+    """Which server certificates are accepted, and the client certificate.
 
-    `minimum` is "1.2" or "1.3". Files are PEM, by their paths; `ca_pem` is the text of one. `client_key` None: the file
-    `client_cert` holds it as well.
+    `minimum` is "1.2" or "1.3". Files are paths of PEM files; `ca_pem` is PEM text. Without `client_key` the key is in
+    `client_cert`.
     """
 
     verify: bool = True
@@ -27,16 +27,15 @@ class TlsOptions:
 
     @property
     def files(self) -> tuple[str | None, ...]:
-        """Every file whose content matters."""
+        """The paths of all files."""
         return self.ca_file, self.client_cert, self.client_key
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectOptions:
-    """Where to connect, as whom, and how carefully. Times are seconds.
+    """Servers in the order to try them, authentication and TLS. Times are in seconds.
 
-    `servers` are in the order to try them; it means nothing to another run when it was `drawn` by chance (RFC 2782).
-    `name_servers` () are those of this machine.
+    `drawn`: the order of the servers is random (RFC 2782). Without `name_servers` this machine's are used.
     """
 
     servers: tuple[ServerAddress, ...]
@@ -52,23 +51,33 @@ class ConnectOptions:
 
     @property
     def anonymous(self) -> bool:
-        """Whether nobody in particular asks."""
+        """Whether the bind is anonymous."""
         return self.auth is Auth.SIMPLE and not self.user
+
+
+def check_credentials(options: ConnectOptions) -> None:
+    """Raise DefinitionError for a user without a password."""
+    if options.auth is Auth.SIMPLE and options.user and not options.password:
+        # RFC 4513, section 5.1.2: servers treat this as an anonymous bind, which would look like a success.
+        raise missing_password(options.user)
+
+
+def missing_password(user: str | None) -> DefinitionError:
+    """The error for a definition with a user and no password."""
+    return DefinitionError(f"The user {user!r} has no password.", hint="Set one, or leave out the user.")
 
 
 def check_protection(
     servers: Iterable[ServerAddress], *, auth: Auth, user: str | None, tls: Tls, trust: TlsOptions
 ) -> None:
-    """Raise DefinitionError when these contradict each other."""
+    """Raise DefinitionError when the options contradict each other."""
     if tls in {Tls.NONE, Tls.STARTTLS} and any(server.ldaps for server in servers):
         raise DefinitionError(
             f"The query asks for LDAPS, and `tls` is set to {tls.value!r}.",
             hint="Set `tls` to 'auto', or write ldap:// in the query.",
         )
     if trust.ca_file and trust.ca_pem:
-        raise DefinitionError(
-            "The authorities come from two places, `tls_ca_file` and `tls_ca_pem`.", hint="Leave out one of them."
-        )
+        raise DefinitionError("Both `tls_ca_file` and `tls_ca_pem` are set.", hint="Leave out one of them.")
     if trust.client_key and not trust.client_cert:
         raise DefinitionError(
             "There is a private key (`tls_client_key`) without its certificate.", hint="Set `tls_client_cert` as well."
@@ -78,19 +87,18 @@ def check_protection(
 
 
 def _check_external(user: str | None, tls: Tls, trust: TlsOptions) -> None:
-    """RFC 4513, section 5.2.3: the identity comes from outside LDAP, which for us is TLS."""
+    """RFC 4513, section 5.2.3: the identity comes from outside LDAP, here from TLS."""
     if user:
         raise DefinitionError(
-            "With `auth` set to 'external' the certificate says who asks, and there is a user as well.",
+            "`auth` is 'external', so the certificate identifies the user, but there is a user as well.",
             hint="Leave out the user and the password, or set `auth` to 'simple'.",
         )
     if not trust.client_cert:
         raise DefinitionError(
-            "With `auth` set to 'external' a certificate says who asks, and there is none.",
-            hint="Set `tls_client_cert` (--client-cert).",
+            "`auth` is 'external', but there is no client certificate.", hint="Set `tls_client_cert` (--client-cert)."
         )
     if tls is Tls.NONE:
         raise DefinitionError(
-            "With `auth` set to 'external' a certificate says who asks, and `tls` is 'none'.",
+            "`auth` is 'external', which needs TLS, but `tls` is 'none'.",
             hint="Set `tls` to 'auto', 'starttls' or 'ldaps'.",
         )

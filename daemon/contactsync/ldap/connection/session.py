@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 import ldap3
 import structlog
@@ -20,11 +21,11 @@ from contactsync.errors import (
     ServerTimeout,
     ServerUnavailable,
 )
-from contactsync.ldap.connection.bind import check_logon, log_on
+from contactsync.ldap.connection.bind import bind
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.failover import Outages
-from contactsync.ldap.connection.open import Target, close, open_protected, targets_of
-from contactsync.ldap.connection.options import ConnectOptions, check_protection
+from contactsync.ldap.connection.options import ConnectOptions, check_credentials, check_protection
+from contactsync.ldap.connection.target import Target, close, open_protected, targets_of
 from contactsync.ldap.connection.tls import client_expiry, expiry_of
 from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.query.query import ServerAddress
@@ -70,8 +71,11 @@ class Session:
         return self.auth is Auth.SIMPLE and not self.user
 
 
-Connect = Callable[[ConnectOptions, Deadline], AbstractContextManager[Session]]
-"""How a run gets its session: `connect`, or something that may have one already."""
+class Connect(Protocol):
+    """`connect`, or SessionCache.connect, which may give a session that is open already."""
+
+    def __call__(self, options: ConnectOptions, deadline: Deadline) -> AbstractContextManager[Session]:
+        """A session for the block that follows. Raises DirectoryError, RunCancelled."""
 
 
 @contextmanager
@@ -84,7 +88,7 @@ def connect(options: ConnectOptions, deadline: Deadline, outages: Outages | None
     """
     if not options.servers:
         raise DefinitionError("There is no server to connect to.", hint="Name one in the query.")
-    check_logon(options)
+    check_credentials(options)
     check_protection(options.servers, auth=options.auth, user=options.user, tls=options.tls, trust=options.trust)
     outages = outages or Outages()
     server, session = _first_session(options, deadline, outages)
@@ -137,7 +141,7 @@ def _session(target: Target, options: ConnectOptions, deadline: Deadline) -> Ses
     connection, wire = open_protected(target, options, deadline)
     with ExitStack() as on_failure:
         on_failure.callback(close, connection)
-        log_on(wire, options)
+        bind(wire, options)
         root_dse = read_root_dse(wire)
         on_failure.pop_all()
     return Session(
