@@ -13,7 +13,8 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from contactsync.mapping.mapping import MapLimits, compile_mapping
+from contactsync.mapping.mapping import compile_mapping
+from contactsync.settings.schema import MappingLimits
 from contactsync.store.definitions import add_definition, add_folder
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migration import migrate
@@ -47,7 +48,7 @@ class Servers:
 
     def ldapsearch(self, mapping: Mapping[str, Any] | None = None) -> float:
         """Seconds of an ldapsearch for what a definition with this mapping asks for, its LDIF into /dev/null."""
-        compiled = compile_mapping(dict(mapping or {}), active_directory=False, limits=MapLimits())
+        compiled = compile_mapping(dict(mapping or {}), active_directory=False, limits=MappingLimits())
         others = set(compiled.identity) - {"entryUUID"}  # contactsync does not ask OpenLDAP for them either
         command = ["ldapsearch", "-x", "-LLL", "-H", self.slapd.url, "-D", self.slapd.reader_dn]
         command += ["-y", str(self.password_file), "-b", self.slapd.people_base, "-E", f"pr={PAGE_SIZE}/noprompt"]

@@ -11,7 +11,6 @@ import structlog
 from contactsync.credentials.sealing import References, SecretBox
 from contactsync.ldap.connection.dns import parse_name_servers
 from contactsync.ldap.connection.session import Connect
-from contactsync.mapping.mapping import MapLimits
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migration import migrate
 from contactsync.store.pool import Pool, open_pool
@@ -91,7 +90,7 @@ def run_options(settings: Settings) -> RunOptions:
         retry_attempts=directory.retry_attempts,
         retry_base=directory.retry_base_seconds,
         retry_max=directory.retry_max_seconds,
-        map_limits=MapLimits(**settings.mapping.model_dump()),
+        map_limits=settings.mapping,
         name_servers=parse_name_servers(directory.dns_servers),
         guard=GuardLimits(**settings.guard.model_dump()),
         references=allowed_references(settings),

@@ -13,7 +13,7 @@ from tests.fuzz import reader
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.entry import Entry, decode_entry
 from contactsync.ldap.protocol.messages import MessageBuffer
-from contactsync.mapping.cutter import EntryParser, ParsedBatch
+from contactsync.mapping.entry_parser import EntryParser, ParsedBatch
 
 
 def believes_lengths() -> None:
@@ -40,16 +40,17 @@ def keeps_one_value() -> None:
     patch("tests.support.decoders.decode_entry", decode).start()
 
 
-def cuts_one_value() -> None:
-    """Of an attribute's values a batch has the first only."""
+def parses_one_value() -> None:
+    """A batch has only the first of an attribute's values."""
 
     class Careless(EntryParser):
-        def cut(self, entries: Iterable[bytes]) -> ParsedBatch:
-            cut = super().cut(entries)
-            cut.rest = {row: {place: some[:1] for place, some in rest.items()} for row, rest in cut.rest.items()}
-            return cut
+        def parse(self, entries: Iterable[bytes]) -> ParsedBatch:
+            parsed = super().parse(entries)
+            for columns in parsed.multi_values.values():
+                columns.update({column: values[:1] for column, values in columns.items()})
+            return parsed
 
-    patch("tests.support.decoders.Cutter", Careless).start()
+    patch("tests.support.decoders.EntryParser", Careless).start()
 
 
 def makes_too_much_room() -> None:
@@ -74,7 +75,7 @@ def loses_an_octet() -> None:
 
 DEFECTS: dict[str, Callable[[], None]] = {
     make.__name__: make
-    for make in (believes_lengths, keeps_one_value, cuts_one_value, makes_too_much_room, loses_an_octet)
+    for make in (believes_lengths, keeps_one_value, parses_one_value, makes_too_much_room, loses_an_octet)
 }
 
 if __name__ == "__main__":

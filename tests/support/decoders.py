@@ -28,15 +28,15 @@ from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.protocol.messages import MessageBuffer
 from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_cookie
 from contactsync.ldap.protocol.results import Result
-from contactsync.mapping.cutter import EntryParser
+from contactsync.mapping.entry_parser import EntryParser
 from tests.support.messages import BIND_RESPONSE, DONE, EXTENDED_RESPONSE, MESSAGE_ID
 
 LIMIT = 1 << 20
 REFUSED = (ProtocolViolation, ServerUnavailable)
 """All that the reader may raise, whatever comes."""
 
-CUT = ("cn", "mail", "objectclass", "member", "cn;lang-de", "2.5.4.3", "jpegphoto")
-"""What `cut_alike` looks at: the names of the fuzzer's first inputs."""
+PARSED = ("cn", "mail", "objectclass", "member", "cn;lang-de", "2.5.4.3", "jpegphoto")
+"""What `parsed_alike` looks at: the names of the fuzzer's first inputs."""
 
 _LONGEST_TEXT = 300
 _ENTRY, _REFERENCE, _INTERMEDIATE, _EXTENDED = 4, 19, 25, 24
@@ -112,7 +112,7 @@ def said_to_us(message: bytes, answer: int = DONE) -> Said:
     found = read(message, capacity=max(64, len(message)), answer=answer)
     if found.entries:
         entry = decode_entry(found.entries[0])
-        assert cut_alike(found.entries[0]), "an entry is cut in another way than it is decoded"
+        assert parsed_alike(found.entries[0]), "an entry is parsed for a batch in another way than it is decoded"
         return Said("entry", entry.dn, entry.attributes)
     if found.result:
         control = found.result.controls.get(PAGED_RESULTS)
@@ -122,16 +122,14 @@ def said_to_us(message: bytes, answer: int = DONE) -> Said:
     return A_REFERENCE if found.references else NOTHING
 
 
-def cut_alike(octets: bytes) -> bool:
-    """Whether an entry has the same values when it is cut for a batch, also the second time, by what was learned."""
-    entry, cutter = decode_entry(octets), EntryParser(CUT)
-    for _ in range(2):
-        cut = cutter.cut([octets])
-        if any(
-            sorted(cut.values(0, place)) != sorted(entry.attributes.get(name, ())) for place, name in enumerate(CUT)
-        ):
-            return False
-    return True
+def parsed_alike(octets: bytes) -> bool:
+    """Whether the parser of batches finds the values of `decode_entry`, without known headers and with them."""
+    entry, parser = decode_entry(octets), EntryParser(PARSED)
+    return all(
+        sorted(parsed.values(0, column)) == sorted(entry.attributes.get(name, ()))
+        for parsed in (parser.parse([octets]), parser.parse([octets]))
+        for column, name in enumerate(PARSED)
+    )
 
 
 def said_by_fast_decoder(message: bytes) -> Said:

@@ -1,7 +1,7 @@
-"""The identity of an entry: the text by which its contact is found again after every rename and move.
+"""The key of an entry: the text that identifies its contact after every rename and move.
 
-The first of the identity's attributes that the entry has gives the key, without a prefix, so that the key is what any
-LDAP tool shows. It has to have one well-formed value there; an entry that has not is rejected.
+The key comes from the first of the identity's attributes that the entry has. It has no prefix, so that LDAP tools show
+the same text. An entry is rejected if that attribute does not have exactly one well-formed value.
 """
 
 from __future__ import annotations
@@ -16,98 +16,84 @@ from contactsync.ldap import dn
 from contactsync.ldap.protocol.entry import Entry
 
 BY_DN = "dn"
-"""The identity that is no attribute: the entry's own DN, normalised. A renamed or moved entry is then another one."""
+"""The identity by the normalised DN instead of an attribute. A renamed or moved entry is then another contact."""
 
 _LINE = b"\n"
-_LONGEST_KEY = 1000
-"""Octets. An index entry of PostgreSQL holds about 2,700."""
-_GUID_SIZE = 16
+_MAX_KEY_BYTES = 1000
+"""An index entry of PostgreSQL holds about 2,700."""
+_GUID_BYTES = 16
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NS_UNIQUE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){3}")
 
 
 class NoIdentityError(ValueError):
-    """The entry cannot be recognised; its text is the reason, as a sentence for people."""
+    """The entry has no valid key; the text says why, in a sentence."""
 
 
-def identity_reader(names: tuple[str, ...]) -> Callable[[Entry], str]:
-    """A function from an entry to its key, by the first of these attributes that it has; raises NoIdentityError."""
-    if names == (BY_DN,):
-        return _dn_key
-    readers = tuple((name.lower(), key_reader(name)) for name in names)
+class Identity:
+    """Reads the keys of entries. `attributes` are its names in lower case, none for BY_DN."""
 
-    def identify(entry: Entry) -> str:
-        for attribute, read in readers:
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = {} if names == (BY_DN,) else {name.lower(): name for name in names}
+        self._readers = {attribute: _READERS.get(attribute, _text_key) for attribute in self._names}
+        self.attributes = tuple(self._names)
+
+    def key(self, entry: Entry) -> str:
+        """The key of an entry; raises NoIdentityError."""
+        if not self._names:
+            return _dn_key(entry.dn)
+        for attribute in self.attributes:
             values = entry.attributes.get(attribute)
             if values:
-                return read(values)
-        msg = f"The entry has no {' and no '.join(names)}."
-        raise NoIdentityError(msg)
+                return self.key_of(attribute, values)
+        raise NoIdentityError(f"The entry has no {' and no '.join(self._names.values())}.")
 
-    return identify
-
-
-def key_reader(name: str) -> Callable[[list[bytes]], str]:
-    """A function from the values of the attribute `name`, at least one, to the key; raises NoIdentityError."""
-    read = _READERS.get(name.lower(), _text_key)
-
-    def only_key(values: list[bytes]) -> str:
+    def key_of(self, attribute: str, values: list[bytes]) -> str:
+        """The key by the values of one of the attributes, at least one; raises NoIdentityError."""
+        name = self._names[attribute]
         if len(values) > 1:
-            msg = f"The attribute {name} has {len(values)} values, where an identity has one."
-            raise NoIdentityError(msg)
+            raise NoIdentityError(f"The attribute {name} has {len(values)} values; an identity needs exactly one.")
         try:
-            return read(values[0])
+            return self._readers[attribute](values[0])
         except ValueError:
-            msg = f"The value of the attribute {name} is not a well-formed identity."
-            raise NoIdentityError(msg) from None
+            raise NoIdentityError(f"The value of the attribute {name} is not a well-formed identity.") from None
 
-    return only_key
-
-
-def column_reader(name: str) -> Callable[[list[bytes]], list[str] | None]:
-    """The same for one value of each of many entries; None where they have to be read one by one."""
-    form = _FORMS.get(name.lower())
-
-    def keys(column: list[bytes]) -> list[str] | None:
+    def keys(self, attribute: str, column: list[bytes]) -> list[str] | None:
+        """The key of each value of an attribute; None unless all values are text of the attribute's pattern."""
+        pattern = _PATTERNS.get(attribute)
         try:
-            texts = _LINE.join(column).decode("ascii").lower().split("\n")
+            keys = _LINE.join(column).decode("ascii").lower().split("\n")
         except UnicodeDecodeError:
             return None
-        whole = form is not None and len(texts) == len(column) and all(map(form.fullmatch, texts))
-        return texts if whole else None
-
-    return keys
+        return keys if pattern and len(keys) == len(column) and all(map(pattern.fullmatch, keys)) else None
 
 
-def _dn_key(entry: Entry) -> str:
+def _dn_key(entry_dn: str) -> str:
     try:
-        return _bounded(dn.comparison_key(_bounded(entry.dn)))
+        return _bounded(dn.comparison_key(_bounded(entry_dn)))
     except (QueryError, ValueError):
-        msg = f"The entry's name is not a well-formed DN of at most {_LONGEST_KEY} octets."
-        raise NoIdentityError(msg) from None
+        raise NoIdentityError(f"The entry's DN is not well-formed or has more than {_MAX_KEY_BYTES} bytes.") from None
 
 
 def _object_guid(raw: bytes) -> str:
-    """Active Directory's objectGUID, in the order of octets in which Windows writes it."""
+    """Active Directory's objectGUID, with its octets in the order that Windows shows."""
     return str(uuid.UUID(bytes_le=raw))
 
 
-def _guid(raw: bytes) -> str:
-    """The GUID of eDirectory."""
-    if len(raw) != _GUID_SIZE:
+def _edirectory_guid(raw: bytes) -> str:
+    if len(raw) != _GUID_BYTES:
         raise ValueError
     return raw.hex()
 
 
-def _formed_key(form: re.Pattern[str], raw: bytes) -> str:
+def _pattern_key(pattern: re.Pattern[str], raw: bytes) -> str:
     text = raw.decode("ascii").lower()
-    if not form.fullmatch(text):
+    if not pattern.fullmatch(text):
         raise ValueError
     return text
 
 
 def _text_key(raw: bytes) -> str:
-    """Any other attribute: printable text, taken as it is."""
     text = raw.decode().strip()
     if not text.isprintable():
         raise ValueError
@@ -115,20 +101,20 @@ def _text_key(raw: bytes) -> str:
 
 
 def _bounded(text: str) -> str:
-    if not 0 < len(text.encode()) <= _LONGEST_KEY:
+    if not 0 < len(text.encode()) <= _MAX_KEY_BYTES:
         raise ValueError
     return text
 
 
-_FORMS: dict[str, re.Pattern[str]] = {
+_PATTERNS: dict[str, re.Pattern[str]] = {
     "entryuuid": _UUID,  # RFC 4530 section 2.1
     "ipauniqueid": _UUID,
     "nsuniqueid": _NS_UNIQUE_ID,  # 389 Directory Server
 }
-"""The identities that are ASCII text of one form, in lower case."""
+"""The identities that are ASCII text of one pattern, in lower case."""
 
 _READERS: dict[str, Callable[[bytes], str]] = {
     "objectguid": _object_guid,
-    "guid": _guid,
-    **{name: partial(_formed_key, form) for name, form in _FORMS.items()},
+    "guid": _edirectory_guid,
+    **{name: partial(_pattern_key, pattern) for name, pattern in _PATTERNS.items()},
 }

@@ -1,56 +1,54 @@
-"""The mapping of directory entries to contacts, compiled once for a definition. Pure: octets in, values out.
+"""The mapping of directory entries to contacts, compiled once for a definition.
 
-What becomes of values, the whole of it:
+The rules for values:
 
-- The values of an attribute have no order (RFC 4511 section 4.1.7), so they are taken in the order of their octets: an
-  attribute whose values come in another order is no change. A text field takes the first that is not blank, out of the
-  first of its sources that has one; a list takes all of all sources in the order of sources, repeats left out (the case
-  of letters makes no difference there).
-- Blank values (empty, or white space only) are no values. Outer white space is cut off. Text is brought to NFC, so that
-  names that look the same are the same.
-- These are *trimmed*, which is counted: a text that is not UTF-8, and a photo that is too large or no JPEG, PNG, GIF or
-  WebP, are dropped; a text that is too long is cut between two characters; NUL is removed and other control characters
-  become a space (line breaks and tabs stay where a field has lines); of too many values the first ones are kept.
+- An attribute's values have no order (RFC 4511 section 4.1.7), so they are read in the order of their octets. A text
+  field has the first value that is not blank, from the first source that has one. A list has all values of all sources
+  in the order of the sources, without repetitions, regardless of case.
+- A blank value (empty, or white space only) is no value. Outer white space is removed. Text is converted to NFC, so
+  that names that look the same are equal.
+- These values are *trimmed*, and counted. Dropped: text that is not UTF-8, and a photo that is too large or is no JPEG,
+  PNG, GIF or WebP. Cut between two characters: a text that is too long. Removed or replaced by a space: NUL and other
+  control characters, except line breaks and tabs in a field of several lines. Only the first of too many values are
+  kept.
 - A display name that is mapped but blank becomes the first email, else the value of the first RDN, else the key.
-- An entry whose identity is missing, double or malformed is rejected; whatever else is wrong with it is trimmed.
+- An entry is rejected if its identity is missing, malformed or has several values. Any other defect is trimmed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from contactsync.errors import MappingError
 from contactsync.ldap.protocol.entry import Entry
-from contactsync.mapping.columnar import DISPLAY_NAME, EMAILS, BatchMapper, fallback_name
+from contactsync.mapping.columnar import BatchMapper
 from contactsync.mapping.entry_filter import EntryFilter
-from contactsync.mapping.identity import BY_DN, NoIdentityError, identity_reader
-from contactsync.mapping.readers import FieldReader, field_reader
+from contactsync.mapping.identity import BY_DN, Identity, NoIdentityError
+from contactsync.mapping.readers import DISPLAY_NAME, EMAILS, FieldReader, fallback_name
 from contactsync.mapping.rules import FieldRule, Rules, read_rules
 from contactsync.mapping.template import Template
-from contactsync.mapping.values import MapLimits, TrimCounter
+from contactsync.mapping.values import TrimCounter
 from contactsync.model import MappedBatch, MappedEntry, Policy, RejectedEntry
-
-__all__ = ["MapLimits", "Mapping", "compile_mapping"]
+from contactsync.settings.schema import MappingLimits
 
 FORMAT = 1
-"""To be raised whenever the same rules begin to give other values: every entry is then mapped anew."""
+"""Raise it when the same rules begin to give other values: every entry is then mapped again."""
 
-_MOST_ATTRIBUTES = 500
-_DIGEST_SIZE = 16
+_MAX_ATTRIBUTES = 500
+_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """A compiled mapping. `values` of what `map` returns follow `fields`.
+    """A compiled mapping. The `values` of a mapped entry are in the order of `fields`.
 
-    `attributes` are those to ask the directory for, the identity's included; `filter` is the one to use when the
-    definition has none, as far as the server's schema allows. `digest` covers all that changes what `map` returns, and
-    the policies, so that a changed policy is carried out on entries that did not change; `identity_digest` covers what
-    makes the key. 16 bytes each.
+    `attributes` are those to request from the directory, including the identity. `filter` applies if the definition has
+    none. `digest` (16 bytes) changes with the values that `map` returns and with the policies, and `identity_digest`
+    (16 bytes) with the keys.
     """
 
     fields: tuple[str, ...]
@@ -61,93 +59,84 @@ class Mapping:
     sources: dict[str, frozenset[str]]
     digest: bytes
     identity_digest: bytes
-    limits: MapLimits
-    _identify: Callable[[Entry], str] = field(repr=False)
-    _fields: tuple[FieldReader, ...] = field(repr=False)
-    _batches: BatchMapper = field(repr=False)
+    limits: MappingLimits
+    _identity: Identity = field(repr=False)
+    _readers: tuple[FieldReader, ...] = field(repr=False)
+    _batch_mapper: BatchMapper = field(repr=False)
 
     def map(self, fingerprint: bytes, entry: Entry) -> MappedEntry | RejectedEntry:
-        """The entry as a contact. Never raises: an entry that cannot be recognised again is returned as rejected."""
+        """The entry as a contact, or as rejected if it has no valid key."""
         try:
-            key = self._identify(entry)
+            key = self._identity.key(entry)
         except NoIdentityError as error:
             return RejectedEntry(entry.dn, None, str(error))
-        tally = TrimCounter()
-        values = [column.read(entry.attributes, tally) for column in self._fields]
+        trims = TrimCounter()
+        values = [reader.read(entry.attributes, trims) for reader in self._readers]
         if self.fields[0] == DISPLAY_NAME and not values[0]:
             emails = values[self.fields.index(EMAILS)] if EMAILS in self.fields else []
-            values[0] = fallback_name(key, entry.dn, emails, self.limits, tally)
-        return MappedEntry(key, entry.dn, fingerprint, tuple(values), tally.trimmed)
+            values[0] = fallback_name(key, entry.dn, emails, self.limits, trims)
+        return MappedEntry(key, entry.dn, fingerprint, tuple(values), trims.count)
 
-    def map_all(self, entries: Sequence[tuple[bytes, bytes]]) -> MappedBatch:
-        """Many entries at once, each as its fingerprint and the octets of its protocolOp: the same as `map` of each.
+    def map_batch(self, entries: Sequence[tuple[bytes, bytes]]) -> MappedBatch:
+        """What `map` returns for each entry, given as its fingerprint and the octets of its protocolOp.
 
-        Raises ProtocolViolation for octets that are no entry.
+        Raises ProtocolViolation for octets that are not an entry.
         """
-        return self._batches.map(entries)
+        return self._batch_mapper.map(entries)
 
 
-def compile_mapping(definition: dict[str, Any] | None, *, active_directory: bool, limits: MapLimits) -> Mapping:
+def compile_mapping(definition: dict[str, Any] | None, *, active_directory: bool, limits: MappingLimits) -> Mapping:
     """The mapping of a definition's JSON over the preset for the kind of server; raises MappingError naming the key.
 
     `{"preset": "inetOrgPerson" | "activeDirectory" | "none", "include": {"disabled": true, ...}, "identity":
-    "entryUUID" | [...] | "dn", "fields": {...}}`, all optional; the switches of `include` are in mapping.entry_filter.
+    "entryUUID" | [...] | "dn", "fields": {...}}`, all optional; mapping.entry_filter has the switches of `include`.
     A field is null or `[]` (not mapped), a source, a list of sources, or `{"from": sources, "policy": "directory" |
-    "fill" | "insert"}` with either part left out. A source is an attribute, a template such as `"{title} ({ou})"`, or
+    "fill" | "insert"}` with either key left out. A source is an attribute, a template such as `"{title} ({ou})"`, or
     `{"attribute": "manager", "as": "rdn" | "address" | "fax" | "smtp" | "uri"}`.
     """
     rules = read_rules(definition, active_directory=active_directory)
     attributes = _needed_attributes(rules)
-    readers = tuple(field_reader(name, rule, limits) for name, rule in rules.fields.items())
-    identify = identity_reader(rules.identity)
+    readers = tuple(FieldReader(name, rule, limits) for name, rule in rules.fields.items())
+    identity = Identity(rules.identity)
+    lowered = tuple(name.lower() for name in attributes)
     return Mapping(
         fields=tuple(rules.fields),
         policies={name: rule.policy for name, rule in rules.fields.items()},
         attributes=attributes,
         identity=rules.identity,
         filter=rules.filter,
-        sources={
-            name: frozenset(attribute.lower() for source in rule.sources for attribute in source.attributes)
-            for name, rule in rules.fields.items()
-        },
+        sources={name: reader.attributes for name, reader in zip(rules.fields, readers, strict=True)},
         digest=_digest(rules, limits),
         identity_digest=_hashed([_lowered(rules.identity)]),
         limits=limits,
-        _identify=identify,
-        _fields=readers,
-        _batches=BatchMapper(
-            fields=tuple(rules.fields),
-            readers=readers,
-            attributes=tuple(name.lower() for name in attributes),
-            identity=rules.identity,
-            identify=identify,
-            limits=limits,
-        ),
+        _identity=identity,
+        _readers=readers,
+        _batch_mapper=BatchMapper(rules.fields, readers, lowered, identity, limits),
     )
 
 
 def _needed_attributes(rules: Rules) -> tuple[str, ...]:
-    """Each attribute once, however its case is written, those of the identity first."""
+    """Each attribute once, regardless of case, those of the identity first."""
     needed = {name.lower(): name for name in rules.identity if name != BY_DN}
     for rule in rules.fields.values():
         for source in rule.sources:
             for name in source.attributes:
                 needed.setdefault(name.lower(), name)
-    if len(needed) > _MOST_ATTRIBUTES:
+    if len(needed) > _MAX_ATTRIBUTES:
         raise MappingError(
-            f"The mapping's fields use {len(needed)} attributes.", hint=f"At most {_MOST_ATTRIBUTES} are possible."
+            f"The mapping's fields use {len(needed)} attributes.", hint=f"At most {_MAX_ATTRIBUTES} are possible."
         )
     return tuple(needed.values())
 
 
-def _digest(rules: Rules, limits: MapLimits) -> bytes:
+def _digest(rules: Rules, limits: MappingLimits) -> bytes:
     fields = {name: [rule.policy, *_canonical(rule)] for name, rule in rules.fields.items()}
-    return _hashed([FORMAT, _lowered(rules.identity), asdict(limits), fields])
+    return _hashed([FORMAT, _lowered(rules.identity), limits.model_dump(), fields])
 
 
 def _hashed(parts: list[Any]) -> bytes:
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(canonical.encode(), digest_size=_DIGEST_SIZE).digest()
+    return hashlib.blake2b(canonical.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 def _lowered(names: tuple[str, ...]) -> list[str]:

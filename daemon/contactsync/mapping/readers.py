@@ -1,200 +1,138 @@
-"""Turns the rules of fields into functions over an entry's octets, made once and called for each entry."""
+"""Readers of fields: functions over the attributes of one entry, made once out of the rules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from contactsync.fields import Kind, kind_of
+from contactsync.ldap import dn
 from contactsync.mapping import values
 from contactsync.mapping.rules import EDITS, AttributeSource, FieldRule, is_multi_line
 from contactsync.mapping.template import Template
-from contactsync.mapping.values import (
-    Clean,
-    CleanColumn,
-    MapLimits,
-    TrimCounter,
-    cleaner,
-    column_cleaner,
-    is_picture,
-    tidy,
-)
+from contactsync.mapping.values import TextCleaner, TrimCounter, clean_text, is_picture
+from contactsync.settings.schema import MappingLimits
+
+DISPLAY_NAME, EMAILS = "display_name", "emails"
 
 Attributes = dict[str, list[bytes]]
 ValuesReader = Callable[[list[bytes], Any, TrimCounter], Any]
-"""From an attribute's values and the field's value so far (None at first) to the field's value."""
-EntryReader = Callable[[Attributes, TrimCounter], Any]
-"""From all attributes of an entry to a field's value."""
-ColumnReader = Callable[[list[bytes], list[Any] | None, TrimCounter], list[Any]]
-"""From the short values that many entries have of an attribute, one each, and the field's values so far (None: blank in
-all of them) to the field's values. It gives what a ValuesReader gives, entry by entry, but "" for a blank text."""
+"""From the values of an attribute and the field's value so far (None at first) to the field's value."""
 
 
-def values_reader(field: str, source: AttributeSource, limits: MapLimits) -> ValuesReader:
-    """The reader of one attribute into a field."""
-    kind = kind_of(field)
-    if kind is Kind.PHOTO:
-        return partial(_read_photo, limits.photo_bytes)
-    clean = cleaner(limits.text_bytes, multi_line=is_multi_line(field), edit=_edit(field, source))
-    return _text_reader(clean) if kind is Kind.TEXT else partial(_read_list, clean, limits.values)
-
-
-def column_reader(field: str, source: AttributeSource, limits: MapLimits) -> ColumnReader:
-    """The reader of one attribute into a field, for many entries at once."""
-    read = values_reader(field, source, limits)
-    kind = kind_of(field)
-    if kind is Kind.PHOTO:
-        return partial(_read_rows, read)
-    clean = column_cleaner(limits.text_bytes, multi_line=is_multi_line(field), edit=_edit(field, source))
-    return partial(_read_texts, clean) if kind is Kind.TEXT else partial(_read_lists, clean, read)
-
-
-def _edit(field: str, source: AttributeSource) -> values.Edit | None:
-    edit = EDITS.get(source.edit)
-    return values.address_in_one_line if edit is values.address and not is_multi_line(field) else edit
-
-
-def _read_texts(clean: CleanColumn, column: list[bytes], texts: list[str] | None, tally: TrimCounter) -> list[str]:
-    if texts is None:
-        return clean(column, tally)
-    missing = [b"" if text else raw for text, raw in zip(texts, column, strict=True)]
-    if not any(missing):
-        return texts
-    return [text or other for text, other in zip(texts, clean(missing, tally), strict=True)]
-
-
-def _read_lists(
-    clean: CleanColumn, read: ValuesReader, column: list[bytes], lists: list[list[str]] | None, tally: TrimCounter
-) -> list[list[str]]:
-    if lists is None:
-        return [[text] if text else [] for text in clean(column, tally)]
-    return _read_rows(read, column, lists, tally)
-
-
-def _read_rows(read: ValuesReader, column: list[bytes], found: list[Any] | None, tally: TrimCounter) -> list[Any]:
-    found = found or [None] * len(column)
-    return [read([raw], value, tally) if raw else value for raw, value in zip(column, found, strict=True)]
-
-
-@dataclass(frozen=True, slots=True)
 class FieldReader:
-    """How a field comes out of an entry's attributes.
+    """Reads a field out of an entry's attributes; `blank` is its value if the entry has none of them.
 
-    `columns` has the attributes that the field is read from, in lower case, with their readers for many entries at
-    once; it is empty for a field that has a template. `attributes` are all that it looks at. `blank` is its value where
-    an entry has none of them.
+    `attributes` are all that it reads, in lower case.
     """
 
-    read: EntryReader
-    columns: tuple[tuple[str, ColumnReader], ...]
-    attributes: frozenset[str]
-    blank: Any
+    def __init__(self, field: str, rule: FieldRule, limits: MappingLimits) -> None:
+        self.attributes = frozenset(name.lower() for source in rule.sources for name in source.attributes)
+        self.blank: Any = [] if kind_of(field) is Kind.LIST else None
+        self._readers = [_source_reader(field, source, limits) for source in rule.sources]
 
-
-def field_reader(name: str, rule: FieldRule, limits: MapLimits) -> FieldReader:
-    """The reader of a field by its rule."""
-    plain = [source for source in rule.sources if not isinstance(source, Template)]
-    by_column = len(plain) == len(rule.sources)
-    return FieldReader(
-        read=_entry_reader(name, rule, limits),
-        columns=tuple((source.attribute.lower(), column_reader(name, source, limits)) for source in plain)
-        if by_column
-        else (),
-        attributes=frozenset(name.lower() for source in rule.sources for name in source.attributes),
-        blank=[] if kind_of(name) is Kind.LIST else None,
-    )
-
-
-def _entry_reader(field: str, rule: FieldRule, limits: MapLimits) -> EntryReader:
-    readers = [_source_reader(field, source, limits) for source in rule.sources]
-    blank = kind_of(field) is Kind.LIST
-
-    def read(attributes: Attributes, tally: TrimCounter) -> Any:
+    def read(self, attributes: Attributes, trims: TrimCounter) -> Any:
+        """The field's value."""
         value = None
-        for read_source in readers:
-            value = read_source(attributes, value, tally)
-        return [] if blank and value is None else value
-
-    return read
+        for read in self._readers:
+            value = read(attributes, value, trims)
+        return self.blank if value is None else value
 
 
-def _source_reader(field: str, source: AttributeSource | Template, limits: MapLimits) -> Callable[..., Any]:
+def text_cleaner(field: str, source: AttributeSource, limits: MappingLimits) -> TextCleaner:
+    """The cleaner of an attribute's values for a text or list field."""
+    multi_line = is_multi_line(field)
+    edit = EDITS.get(source.edit)
+    if edit is values.address and not multi_line:
+        edit = values.address_in_one_line
+    return TextCleaner(limits.text_bytes, multi_line=multi_line, edit=edit)
+
+
+def values_reader(field: str, source: AttributeSource, limits: MappingLimits) -> ValuesReader:
+    """The reader of one attribute into a field."""
+    if kind_of(field) is Kind.PHOTO:
+        return partial(_read_photo, limits.photo_bytes)
+    cleaner = text_cleaner(field, source, limits)
+    if kind_of(field) is Kind.TEXT:
+        return partial(_read_text, cleaner)
+    return partial(_read_list, cleaner, limits.values)
+
+
+def fallback_name(key: str, entry_dn: str, emails: list[str], limits: MappingLimits, trims: TrimCounter) -> str:
+    """The display name of an entry without one: its first email, else the value of its first RDN, else its key."""
+    name = emails[0] if emails else dn.first_value(entry_dn) or ""
+    return clean_text(name, limits.text_bytes, trims) or clean_text(key, limits.text_bytes, trims)
+
+
+def _source_reader(field: str, source: AttributeSource | Template, limits: MappingLimits) -> Callable[..., Any]:
     if isinstance(source, Template):
         return _template_reader(field, source, limits)
-    attribute = source.attribute.lower()
-    read = values_reader(field, source, limits)
-    return lambda attributes, value, tally: (
-        read(attributes[attribute], value, tally) if attribute in attributes else value
+    attribute, read = source.attribute.lower(), values_reader(field, source, limits)
+    return lambda attributes, value, trims: (
+        read(attributes[attribute], value, trims) if attribute in attributes else value
     )
 
 
-def _template_reader(field: str, template: Template, limits: MapLimits) -> Callable[..., Any]:
-    first = _text_reader(cleaner(limits.text_bytes, multi_line=False))
-    multi_line = is_multi_line(field)
-    is_list = kind_of(field) is Kind.LIST
+def _template_reader(field: str, template: Template, limits: MappingLimits) -> Callable[..., Any]:
+    cleaner = TextCleaner(limits.text_bytes, multi_line=False)
+    multi_line, is_list = is_multi_line(field), kind_of(field) is Kind.LIST
+    lowered = {name: name.lower() for name in template.attributes}
 
-    def read(attributes: Attributes, value: Any, tally: TrimCounter) -> Any:
+    def read(attributes: Attributes, value: Any, trims: TrimCounter) -> Any:
         if value and not is_list:
             return value
-        text = template.render(lambda name: first(attributes.get(name.lower(), []), None, tally) or "")
-        text = tidy(text, limits.text_bytes, tally, multi_line=multi_line)
-        if is_list:
-            return _joined(value, text, limits.values, tally)
-        return text or None
+        text = template.render(lambda name: _read_text(cleaner, attributes.get(lowered[name], []), None, trims) or "")
+        text = clean_text(text, limits.text_bytes, trims, multi_line=multi_line)
+        return _appended(value or [], text, limits.values, trims) if is_list else text or None
 
     return read
 
 
-def _text_reader(clean: Clean) -> ValuesReader:
-    """The first value that is not blank, in the order of the octets: an attribute's values have none of their own."""
-
-    def read(octets: list[bytes], value: Any, tally: TrimCounter) -> str | None:
-        if value:
-            return str(value)
-        for raw in octets if len(octets) == 1 else sorted(octets):
-            text = clean(raw, tally)
-            if text:
-                return text
-        return None
-
-    return read
+def _appended(texts: list[str], text: str, limit: int, trims: TrimCounter) -> list[str]:
+    if not text or text.casefold() in map(str.casefold, texts):
+        return texts
+    if len(texts) >= limit:
+        trims.count += 1
+        return texts
+    return [*texts, text]
 
 
-def _joined(value: list[str] | None, text: str, most: int, tally: TrimCounter) -> list[str]:
-    """A template's text after the values so far."""
-    found = value or []
-    if not text or text.casefold() in map(str.casefold, found):
-        return found
-    if len(found) >= most:
-        tally.trimmed += 1
-        return found
-    return [*found, text]
-
-
-def _read_list(clean: Clean, most: int, octets: list[bytes], value: list[str] | None, tally: TrimCounter) -> list[str]:
-    """All values, in the order of their octets, after those so far, without repeats and until there are enough."""
-    if not value and len(octets) == 1:
-        text = clean(octets[0], tally)
-        return [text] if text else []
-    found = {text.casefold(): text for text in value or ()}
-    for index, raw in enumerate(sorted(octets)):
-        if len(found) >= most:
-            tally.trimmed += len(octets) - index
-            break
-        text = clean(raw, tally)
+def _read_text(cleaner: TextCleaner, raws: list[bytes], value: str | None, trims: TrimCounter) -> str | None:
+    """The first value that is not blank, in the order of their octets: an attribute's values have no order."""
+    if value:
+        return value
+    for raw in raws if len(raws) == 1 else sorted(raws):
+        text = cleaner.clean(raw, trims)
         if text:
-            found.setdefault(text.casefold(), text)
-    return list(found.values())
+            return text
+    return None
 
 
-def _read_photo(limit: int, octets: list[bytes], value: bytes | None, tally: TrimCounter) -> bytes | None:
+def _read_list(
+    cleaner: TextCleaner, limit: int, raws: list[bytes], value: list[str] | None, trims: TrimCounter
+) -> list[str]:
+    """The values so far, then these in the order of their octets, without repetitions and up to the limit."""
+    if not value and len(raws) == 1:
+        text = cleaner.clean(raws[0], trims)
+        return [text] if text else []
+    texts = {text.casefold(): text for text in value or ()}
+    for index, raw in enumerate(sorted(raws)):
+        if len(texts) >= limit:
+            trims.count += len(raws) - index
+            break
+        text = cleaner.clean(raw, trims)
+        if text:
+            texts.setdefault(text.casefold(), text)
+    return list(texts.values())
+
+
+def _read_photo(limit: int, raws: list[bytes], value: bytes | None, trims: TrimCounter) -> bytes | None:
     """The first value that is a picture and not too large."""
     if value:
         return value
-    for raw in sorted(octets):
+    for raw in sorted(raws):
         if len(raw) <= limit and is_picture(raw):
             return raw
-        tally.trimmed += bool(raw)
+        trims.count += bool(raw)
     return None

@@ -21,9 +21,10 @@ from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.query.query import DirectoryQuery, Scope, ServerAddress, parse_query
 from contactsync.ldap.query.user import parse_user
 from contactsync.ldap.schema import EXCHANGE_HIDDEN
-from contactsync.mapping.mapping import MapLimits, Mapping, compile_mapping
+from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import Auth, Tls
 from contactsync.schedule import Timetable, parse_schedule
+from contactsync.settings.schema import MappingLimits
 
 if TYPE_CHECKING:
     from contactsync.ldap.rootdse import RootDse
@@ -112,7 +113,7 @@ def resolve(definition: Definition) -> Resolved:
     trust = _trust(definition)
     check_protection(query.servers, auth=definition.auth, user=definition.user, tls=definition.tls, trust=trust)
     for active_directory in (False, True):
-        _compiled(definition.mapping, active_directory=active_directory, limits=MapLimits())
+        _compiled(definition.mapping, active_directory=active_directory, limits=MappingLimits())
     own_filter = check_filter(definition.filter) if definition.filter else query.filter
     if own_filter and (definition.mapping or {}).get("include"):
         raise MappingError(
@@ -149,7 +150,7 @@ def _trust(definition: Definition) -> TlsOptions:
     )
 
 
-def choose_source(resolved: Resolved, root_dse: RootDse, limits: MapLimits) -> Source:
+def choose_source(resolved: Resolved, root_dse: RootDse, limits: MappingLimits) -> Source:
     """Fill in what depends on the server: its kind decides the mapping's preset, its naming context the base.
 
     Raises BaseNotFound when there is no base to choose, AccessRefused when the schema is hidden.
@@ -192,12 +193,12 @@ def source_digest(resolved: Resolved, source: Source) -> bytes:
     return blake2b(json.dumps(parts).encode(), digest_size=16).digest()
 
 
-def _compiled(written: dict[str, Any] | None, *, active_directory: bool, limits: MapLimits) -> Mapping:
+def _compiled(written: dict[str, Any] | None, *, active_directory: bool, limits: MappingLimits) -> Mapping:
     return _compiled_text(None if written is None else json.dumps(written), active_directory, limits)
 
 
 @lru_cache(maxsize=64)
-def _compiled_text(written: str | None, active_directory: bool, limits: MapLimits) -> Mapping:  # noqa: FBT001 -- a key
+def _compiled_text(written: str | None, active_directory: bool, limits: MappingLimits) -> Mapping:  # noqa: FBT001 -- a key
     """One mapping for all definitions that have the same: to compile it takes longer than to read a small folder."""
     definition = None if written is None else json.loads(written)
     return compile_mapping(definition, active_directory=active_directory, limits=limits)

@@ -8,7 +8,7 @@ from contactsync.credentials.sealing import References
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.query.address import ServerAddress
-from contactsync.mapping.mapping import MapLimits
+from contactsync.settings.schema import MappingLimits
 from contactsync.sync.guard import GuardLimits
 
 
@@ -27,7 +27,7 @@ class RunOptions:
     retry_base: float = 1
     retry_max: float = 30
     name_servers: tuple[ServerAddress, ...] = ()
-    map_limits: MapLimits = field(default_factory=MapLimits)
+    map_limits: MappingLimits = field(default_factory=MappingLimits)
     guard: GuardLimits = field(default_factory=GuardLimits)
     references: References = field(default_factory=References)
 

@@ -184,7 +184,7 @@ class Reader:
         mapping = asked.source.mapping
         try:
             for changed in increments.since():
-                mapped = mapping.map_all([(b"", entry) for entry in changed.entries])
+                mapped = mapping.map_batch([(b"", entry) for entry in changed.entries])
                 snapshot.staging.tell([*mapped.keys, *changed.gone])
                 snapshot.staging.name(changed.present)
         except CursorVoid:
@@ -287,7 +287,7 @@ class Reader:
 
     def _stage(self, unknown: list[tuple[bytes, bytes]], source: Source, staging: Staging) -> None:
         self._enter("map")
-        mapped = source.mapping.map_all(unknown)
+        mapped = source.mapping.map_batch(unknown)
         self._report.counts.trimmed += mapped.trimmed
         self._enter("stage")
         staging.add(mapped)

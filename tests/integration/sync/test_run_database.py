@@ -19,8 +19,8 @@ import pytest
 from psycopg import sql
 
 from contactsync.errors import DatabaseUnavailable
-from contactsync.mapping.mapping import MapLimits
 from contactsync.model import Counts, Outcome, RunReport
+from contactsync.settings.schema import MappingLimits
 from contactsync.store.pool import connection_of, open_pool
 from contactsync.sync.runner import Runner
 from contactsync.testing.slapd import PrivateSlapd
@@ -30,7 +30,7 @@ from tests.support.resources import short_directory
 
 MIB = 1 << 20
 PHOTOS, PHOTO_BYTES = 3, 7 * MIB
-LARGE = MapLimits(photo_bytes=8 * MIB)
+LARGE = MappingLimits(photo_bytes=8 * MIB)
 WAL_SEGMENT_BYTES = 16 * MIB
 """A file that PostgreSQL must be able to write whole: it gives up altogether otherwise."""
 

@@ -10,8 +10,8 @@ import ldap3
 import pytest
 from ldap3.utils.dn import escape_rdn
 
-from contactsync.mapping.mapping import MapLimits
 from contactsync.model import Outcome, RunReport
+from contactsync.settings.schema import MappingLimits
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder
 
@@ -107,7 +107,7 @@ def test_a_photo_of_five_megabytes(unit: Unit, odd_folder: SyncedFolder) -> None
     load(odd_folder, trimmed=1)
     assert contact(odd_folder, "Portrait")["photo_digest"] is None
     assert odd_folder.rows()["photos"] == []
-    assert odd_folder.run(map_limits=MapLimits(photo_bytes=6 * MIB)).counts.updated == 1
+    assert odd_folder.run(map_limits=MappingLimits(photo_bytes=6 * MIB)).counts.updated == 1
     assert [row["photo"] for row in odd_folder.rows()["photos"]] == [photo]
 
 

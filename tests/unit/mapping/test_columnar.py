@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from contactsync.errors import ProtocolViolation
 from contactsync.fields import FIELDS, Kind
 from contactsync.ldap.protocol.entry import decode_entry
-from contactsync.mapping.mapping import MapLimits, Mapping, compile_mapping
+from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import MappedBatch, MappedEntry
+from contactsync.settings.schema import MappingLimits
 from tests.unit.ldap.test_entry import encode
 
 JPEG = b"\xff\xd8\xff\xe0 a picture"
@@ -21,7 +22,7 @@ ADDRESS, RDN = {"attribute": "a", "as": "address"}, {"attribute": "b", "as": "rd
 PLAIN = {name: "c" if kind is Kind.PHOTO else ["a", "b", "c"] for name, kind in FIELDS.items()}
 EDITED = {name: "c" if kind is Kind.PHOTO else ["b", ADDRESS, RDN] for name, kind in FIELDS.items()}
 TEMPLATES = {"title": ["{a} ({b})", "c"], "emails": ["c", "{a}.{b}"], "notes": "b", "extra.x": "{a}"}
-SMALL = MapLimits(text_bytes=64, values=3, photo_bytes=50)
+SMALL = MappingLimits(text_bytes=64, values=3, photo_bytes=50)
 
 values = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20).map(str.encode),
@@ -36,7 +37,7 @@ people = st.tuples(
 )
 
 
-def mapping_of(fields: dict[str, Any], limits: MapLimits, identity: Any) -> Mapping:
+def mapping_of(fields: dict[str, Any], limits: MappingLimits, identity: Any) -> Mapping:
     """A mapping of these fields and no others."""
     definition = {"preset": "none", "identity": identity, "fields": fields}
     return compile_mapping(definition, active_directory=False, limits=limits)
@@ -67,16 +68,16 @@ def with_keys(people: list[tuple[bytes, Any]]) -> list[tuple[bytes, bytes]]:
     ]
 
 
-@pytest.mark.parametrize("limits", [MapLimits(), SMALL])
+@pytest.mark.parametrize("limits", [MappingLimits(), SMALL])
 @pytest.mark.parametrize("fields", [PLAIN, EDITED, TEMPLATES])
 @settings(max_examples=50)
 @given(people=st.lists(people, max_size=8).map(lambda some: some * 5))
-def test_all_at_once_is_as_one_by_one(fields: Any, limits: MapLimits, people: list[tuple[bytes, Any]]) -> None:
+def test_all_at_once_is_as_one_by_one(fields: Any, limits: MappingLimits, people: list[tuple[bytes, Any]]) -> None:
     """Whatever the entries hold, and one odd value among many: the same keys, names, values and counts."""
     mapping = mapping_of(fields, limits, "entryUUID")
     batch = with_keys(people)
 
-    together = mapping.map_all(batch)
+    together = mapping.map_batch(batch)
 
     mapped, rejected, trimmed = one_by_one(mapping, batch)
     assert rows(together) == [
@@ -84,17 +85,17 @@ def test_all_at_once_is_as_one_by_one(fields: Any, limits: MapLimits, people: li
     ]
     assert list(together.rejected) == rejected
     assert together.trimmed == trimmed
-    assert rows(mapping.map_all(batch)) == rows(together), "what a batch taught must not change the next one"
+    assert rows(mapping.map_batch(batch)) == rows(together), "what a batch taught must not change the next one"
 
 
 @settings(max_examples=50)
 @given(st.lists(people, max_size=8), st.sampled_from(["dn", ["a"], ["a", "b"]]))
 def test_entries_without_a_key_are_rejected_and_the_others_keep_their_values(people: Any, identity: Any) -> None:
     """Rows that fall out do not shift a value to somebody else."""
-    mapping = mapping_of({"title": ["b", "c"], "emails": "b", "notes": "{c}!"}, MapLimits(), identity)
+    mapping = mapping_of({"title": ["b", "c"], "emails": "b", "notes": "{c}!"}, MappingLimits(), identity)
     batch = [(b"%016d" % number, encode(dn, attributes)) for number, (dn, attributes) in enumerate(people)]
 
-    together = mapping.map_all(batch)
+    together = mapping.map_batch(batch)
 
     mapped, rejected, trimmed = one_by_one(mapping, batch)
     assert [row[0] for row in rows(together)] == [entry.key for entry in mapped]
@@ -107,7 +108,7 @@ def test_nobody_is_without_a_display_name(name: str | None) -> None:
     """Among people with names, one without is called by what else there is."""
     named = (b"cn=A,dc=x", [("displayName", [b"Anna"])])
     batch = with_keys([named, (b"cn=B,dc=x", [(name, [b"b@x.org"])] if name else []), named])
-    together = compile_mapping(None, active_directory=False, limits=MapLimits()).map_all(batch)
+    together = compile_mapping(None, active_directory=False, limits=MappingLimits()).map_batch(batch)
     assert [row[3] for row in rows(together)] == ["Anna", "b@x.org" if name else "B", "Anna"]
 
 
@@ -115,9 +116,9 @@ def test_nobody_is_without_a_display_name(name: str | None) -> None:
 @given(st.data(), st.lists(people, min_size=1, max_size=3))
 def test_broken_octets_are_refused_as_by_the_plain_decoder(data: st.DataObject, people: Any) -> None:
     """An entry with some octets changed is refused by both ways or understood by both, whatever was learned before."""
-    mapping = mapping_of(PLAIN, MapLimits(), "dn")
+    mapping = mapping_of(PLAIN, MappingLimits(), "dn")
     (_, first), *others = batch = [(b"f" * 16, encode(dn, attributes)) for dn, attributes in people]
-    mapping.map_all(batch)
+    mapping.map_batch(batch)
     octets = bytearray(first)
     for place in data.draw(st.lists(st.integers(0, len(octets) - 1), min_size=1, max_size=3)):
         octets[place] = data.draw(st.integers(0, 255))
@@ -126,8 +127,8 @@ def test_broken_octets_are_refused_as_by_the_plain_decoder(data: st.DataObject, 
         mapped, rejected, trimmed = one_by_one(mapping, broken)
     except ProtocolViolation:
         with pytest.raises(ProtocolViolation):
-            mapping.map_all(broken)
+            mapping.map_batch(broken)
         return
-    together = mapping.map_all(broken)
+    together = mapping.map_batch(broken)
     assert [row[3:] for row in rows(together)] == [tuple(value or None for value in entry.values) for entry in mapped]
     assert (list(together.rejected), together.trimmed) == (rejected, trimmed)

@@ -10,8 +10,9 @@ from contactsync.errors import AccessRefused, MappingError
 from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.rootdse import RootDse
 from contactsync.ldap.schema import Schema
-from contactsync.mapping.mapping import MapLimits, compile_mapping
+from contactsync.mapping.mapping import compile_mapping
 from contactsync.model import Definition
+from contactsync.settings.schema import MappingLimits
 from contactsync.sync.definition import Source, choose_source, resolve, source_digest
 
 ACTIVE_DIRECTORY = frozenset({"1.2.840.113556.1.4.800"})
@@ -29,7 +30,7 @@ def source(
 ) -> Source:
     """What a run asks a server with that schema."""
     root_dse = RootDse(default_naming_context="DC=example", supported_capabilities=capabilities, schema=schema)
-    return choose_source(resolve(definition(**fields)), root_dse, MapLimits())
+    return choose_source(resolve(definition(**fields)), root_dse, MappingLimits())
 
 
 def digest(schema: Schema, **fields: Any) -> bytes:
@@ -128,5 +129,5 @@ def test_what_a_catalogue_lacks_is_named_by_attribute() -> None:
 
 def test_the_mapping_says_its_whole_filter() -> None:
     """For the documentation, and for what stands for it."""
-    whole = str(compile_mapping(None, active_directory=True, limits=MapLimits()).filter)
+    whole = str(compile_mapping(None, active_directory=True, limits=MappingLimits()).filter)
     assert whole == source(EXCHANGE).filter

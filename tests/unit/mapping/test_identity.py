@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from contactsync.ldap.protocol.entry import Entry
-from contactsync.mapping.mapping import MapLimits, Mapping, compile_mapping
+from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import MappedEntry, RejectedEntry
+from contactsync.settings.schema import MappingLimits
 
 KEY = "0c0ffee0-1111-4222-8333-444455556666"
 
@@ -16,7 +17,7 @@ KEY = "0c0ffee0-1111-4222-8333-444455556666"
 def identified_by(identity: Any) -> Mapping:
     """A mapping with this identity."""
     definition = {"preset": "none", "identity": identity, "fields": {"title": "title"}}
-    return compile_mapping(definition, active_directory=False, limits=MapLimits())
+    return compile_mapping(definition, active_directory=False, limits=MappingLimits())
 
 
 @pytest.mark.parametrize(
@@ -84,5 +85,5 @@ def test_identity_suits_the_server() -> None:
     """The identity of Active Directory is used there, and never elsewhere, also with other fields."""
     for preset in ("inetOrgPerson", "none"):
         definition = {"preset": preset, "fields": {"title": "title"}}
-        assert compile_mapping(definition, active_directory=True, limits=MapLimits()).identity == ("objectGUID",)
-        assert compile_mapping(definition, active_directory=False, limits=MapLimits()).identity[0] == "nsUniqueId"
+        assert compile_mapping(definition, active_directory=True, limits=MappingLimits()).identity == ("objectGUID",)
+        assert compile_mapping(definition, active_directory=False, limits=MappingLimits()).identity[0] == "nsUniqueId"

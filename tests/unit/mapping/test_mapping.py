@@ -12,18 +12,19 @@ from hypothesis import strategies as st
 
 from contactsync.fields import FIELDS, Kind, kind_of
 from contactsync.ldap.protocol.entry import Entry
-from contactsync.mapping.mapping import MapLimits, Mapping, compile_mapping
+from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import MappedEntry, RejectedEntry
+from contactsync.settings.schema import MappingLimits
 
 KEY = "0c0ffee0-1111-4222-8333-444455556666"
 JPEG = b"\xff\xd8\xff\xe0 a picture"
-SMALL = MapLimits(text_bytes=20, values=3, photo_bytes=50)
+SMALL = MappingLimits(text_bytes=64, values=3, photo_bytes=50)
 
 
-def mapping_of(only: dict[str, Any] | None = None, limits: MapLimits | None = None, **top: Any) -> Mapping:
+def mapping_of(only: dict[str, Any] | None = None, limits: MappingLimits | None = None, **top: Any) -> Mapping:
     """The mapping of a definition with these keys; `only` are its fields when no preset is wanted."""
     definition = {"preset": "none", "fields": only, **top} if only else top
-    return compile_mapping(definition, active_directory=False, limits=limits or MapLimits())
+    return compile_mapping(definition, active_directory=False, limits=limits or MappingLimits())
 
 
 def mapped(mapping: Mapping, dn: str = "cn=Anna,dc=example", **attributes: Any) -> MappedEntry:
@@ -37,7 +38,7 @@ def mapped(mapping: Mapping, dn: str = "cn=Anna,dc=example", **attributes: Any) 
     return contact
 
 
-def value_of(field: str, sources: Any, limits: MapLimits | None = None, **attributes: Any) -> tuple[Any, int]:
+def value_of(field: str, sources: Any, limits: MappingLimits | None = None, **attributes: Any) -> tuple[Any, int]:
     """The value of one field, and how many values were trimmed for it."""
     contact = mapped(mapping_of({field: sources}, limits), **attributes)
     return contact.values[0], contact.trimmed
@@ -83,7 +84,7 @@ def test_person_of_an_ldap_directory() -> None:
 
 def test_person_of_active_directory() -> None:
     """The preset for Active Directory has the primary address first and the phones of both kinds of attribute."""
-    mapping = compile_mapping(None, active_directory=True, limits=MapLimits())
+    mapping = compile_mapping(None, active_directory=True, limits=MappingLimits())
     guid = uuid.UUID(KEY)
     entry = Entry(
         "CN=Anna,DC=example",
@@ -148,9 +149,9 @@ def test_edits(sources: dict[str, str], raw: bytes, expected: str) -> None:
         (b"Anna\r\nLee\x07", "Anna Lee", 1),
         (b" Anna ", "Anna", 0),
         ("Zoe\u0308".encode(), "Zoë", 0),
-        (b"x" * 21, "x" * 20, 1),
-        ("ü".encode() * 11, "ü" * 10, 1),
-        ("x🙂🙂🙂🙂🙂".encode(), "x" + "🙂" * 4, 1),
+        (b"x" * 65, "x" * 64, 1),
+        ("ü".encode() * 33, "ü" * 32, 1),
+        (("x" + "🙂" * 16).encode(), "x" + "🙂" * 15, 1),
     ],
 )
 def test_odd_texts(raw: bytes, expected: str | None, trimmed: int) -> None:

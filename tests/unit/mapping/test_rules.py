@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from contactsync.errors import MappingError
-from contactsync.mapping.mapping import MapLimits, Mapping, compile_mapping
+from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import Policy
+from contactsync.settings.schema import MappingLimits
 
 
-def mapping_of(only: dict[str, Any] | None = None, limits: MapLimits | None = None, **top: Any) -> Mapping:
+def mapping_of(only: dict[str, Any] | None = None, limits: MappingLimits | None = None, **top: Any) -> Mapping:
     """The mapping of a definition with these keys; `only` are its fields when no preset is wanted."""
     definition = {"preset": "none", "fields": only, **top} if only else top
-    return compile_mapping(definition, active_directory=False, limits=limits or MapLimits())
+    return compile_mapping(definition, active_directory=False, limits=limits or MappingLimits())
 
 
 def test_attributes_to_ask_for() -> None:
@@ -85,7 +86,7 @@ def test_policies() -> None:
 def test_wrong_definitions(definition: Any, path: str, hint: str) -> None:
     """A mapping that makes no sense is refused with the key it is about, and with what could stand there."""
     with pytest.raises(MappingError) as caught:
-        compile_mapping(definition, active_directory=False, limits=MapLimits())
+        compile_mapping(definition, active_directory=False, limits=MappingLimits())
     assert path in caught.value.message
     assert hint in caught.value.hint
 
@@ -97,7 +98,7 @@ def test_hostile_definition() -> None:
         deep = [deep]
     for fields in ({"title": deep}, {"title": "{" * 1_000_000}, {"\ud800" * 1_000_000: "a"}, {"title": {"from": deep}}):
         with pytest.raises(MappingError) as caught:
-            compile_mapping({"fields": fields}, active_directory=False, limits=MapLimits())
+            compile_mapping({"fields": fields}, active_directory=False, limits=MappingLimits())
         assert len(str(caught.value).encode()) < 1_500
 
 
@@ -113,7 +114,7 @@ def test_digest_follows_what_changes_the_result() -> None:
         mapping_of({**base, "notes": "{info}"}),
         mapping_of({**base, "notes": {"attribute": "info", "as": "address"}}),
         mapping_of({**base, "notes": {"from": "info", "policy": "fill"}}),
-        mapping_of(base, MapLimits(values=3)),
+        mapping_of(base, MappingLimits(values=3)),
         mapping_of(base, identity="dn"),
     ]
     assert len({digest, *(mapping.digest for mapping in others)}) == 1 + len(others)

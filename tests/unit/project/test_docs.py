@@ -20,11 +20,12 @@ from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.query.query import parse_query
 from contactsync.ldap.query.user import parse_user
 from contactsync.mapping.entry_filter import DEFAULTS
-from contactsync.mapping.mapping import MapLimits, compile_mapping
+from contactsync.mapping.mapping import compile_mapping
 from contactsync.mapping.presets import ACTIVE_DIRECTORY, INET_ORG_PERSON
 from contactsync.mapping.rules import EDITS
 from contactsync.mapping.template import Template
 from contactsync.schedule import parse_schedule
+from contactsync.settings.schema import MappingLimits
 
 ROOT = Path(__file__).parents[3]
 PAGES = {
@@ -165,7 +166,7 @@ def test_each_bad_schedule_is_refused(row: list[str]) -> None:
 @pytest.mark.parametrize("active_directory", [False, True])
 def test_each_mapping_compiles(page: str, text: str, *, active_directory: bool) -> None:
     """The JSON in the pages is a mapping, for every kind of server."""
-    mapping = compile_mapping(json.loads(text), active_directory=active_directory, limits=MapLimits())
+    mapping = compile_mapping(json.loads(text), active_directory=active_directory, limits=MappingLimits())
     assert set(json.loads(text)["fields"]) & set(mapping.fields), page
 
 

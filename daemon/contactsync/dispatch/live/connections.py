@@ -18,7 +18,7 @@ from contactsync.sync.incremental import SearchScope, changes_for
 
 if TYPE_CHECKING:
     from contactsync.ldap.connection.session import Session
-    from contactsync.mapping.mapping import MapLimits
+    from contactsync.settings.schema import MappingLimits
     from contactsync.store.record.cursors import KeptCursor
 
 OpenSession = Callable[[Resolved], AbstractContextManager["Session"]]
@@ -65,7 +65,7 @@ class Connections:
     What is asked goes over another connection than what is heard: answers of both would be mixed.
     """
 
-    def __init__(self, open_session: OpenSession, limits: Callable[[], MapLimits]) -> None:
+    def __init__(self, open_session: OpenSession, limits: Callable[[], MappingLimits]) -> None:
         self.server: str | None = None
         self._open = open_session
         self._limits = limits

@@ -15,8 +15,8 @@ from contactsync.model import Mode, Outcome
 from contactsync.sync.definition import Resolved
 
 if TYPE_CHECKING:
-    from contactsync.mapping.mapping import MapLimits
     from contactsync.model import RunReport
+    from contactsync.settings.schema import MappingLimits
 
 Group = dict[int, Resolved]
 
@@ -25,7 +25,7 @@ class LiveFolders:
     """Listens for the definitions whose mode is live, and for some whose mode is auto; any thread may call it."""
 
     def __init__(
-        self, open_session: OpenSession, ask: Ask, limits: Callable[[], MapLimits], kept: KeptCursorOf
+        self, open_session: OpenSession, ask: Ask, limits: Callable[[], MappingLimits], kept: KeptCursorOf
     ) -> None:
         self._open_session = open_session
         self._ask = ask

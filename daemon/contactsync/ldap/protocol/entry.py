@@ -1,6 +1,6 @@
 r"""Decodes the octets of one SearchResultEntry (RFC 4511 section 4.5.2) into its DN and its attributes.
 
-The work grows with the octets. Many entries that are only to be mapped are cut by `cut`, which is several times faster.
+The work grows with the octets. Batches to map are parsed by mapping.entry_parser, which is several times faster.
 
 Outcomes of odd input: octets that are not UTF-8 in a DN are shown as `\xff`, and a NUL as `\00` (its form in RFC 4514
 section 2.4). An attribute that comes twice has the values of both. Components that follow the known ones are an
