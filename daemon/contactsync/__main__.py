@@ -2,4 +2,4 @@
 
 from contactsync.cli import main
 
-main()
+raise SystemExit(main())

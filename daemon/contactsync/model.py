@@ -13,6 +13,12 @@ CERTIFICATE_WARNING = timedelta(days=30)
 """How long before a certificate expires everybody who looks is told."""
 
 
+FIRST_DEFINITION = "directory"
+"""Name of a folder's first definition; labels omit it."""
+
+DEFAULT_TLS_MINIMUM = "1.2"
+
+
 class Trigger(StrEnum):
     """Why a run was started."""
 
@@ -106,7 +112,7 @@ class Definition:
     definition_id: int
     folder: str
     owner: str | None = None
-    name: str = "directory"
+    name: str = FIRST_DEFINITION
     query: str = ""
     user: str | None = None
     password_sealed: bytes | None = field(default=None, repr=False)
@@ -143,7 +149,7 @@ class Definition:
     @property
     def label(self) -> str:
         """How people name it: `Staff`, `anna/Private`, and `Staff:branch` for a second definition of a folder."""
-        return self.folder_label if self.name == "directory" else f"{self.folder_label}:{self.name}"
+        return self.folder_label if self.name == FIRST_DEFINITION else f"{self.folder_label}:{self.name}"
 
     @property
     def folder_label(self) -> str:

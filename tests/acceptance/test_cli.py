@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -88,6 +89,12 @@ def test_a_call_without_a_command_shows_the_help_as_an_error(cli: Cli, arguments
     done = cli(*arguments)
     assert (done.returncode, done.stdout) == (64, "")
     assert done.stderr.startswith("Usage: contactsync")
+
+
+def test_the_package_is_a_program() -> None:
+    """`python -m contactsync` is the same command, with its exit codes."""
+    done = subprocess.run([sys.executable, "-m", "contactsync", "sync"], capture_output=True, text=True, check=False)
+    refused(done, 64, "Give either a NAME or --all.")
 
 
 def test_help_names_the_exit_codes_and_fits_a_terminal(cli: Cli) -> None:

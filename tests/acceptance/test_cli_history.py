@@ -260,7 +260,7 @@ def test_runs_are_listed(cli: Cli) -> None:
         (["history", "Staff", "Nobody at all"], "no contact like"),
         (["history", "Staff", ""], "no name to look for"),
         (["history", "Staff", "a"], "may mean several contacts"),
-        (["explain", "Staff"], "SOMEBODY"),
+        (["explain", "Staff"], "PERSON"),
         (["explain", "Staff", "  "], "no name to look for"),
         (["runs", "Stuff"], 'no folder or definition named "Stuff"'),
         (["runs", "show"], "RUN"),

@@ -1,7 +1,4 @@
-"""The commands and what they have in common: global options, errors as one sentence, exit codes."""
-
-# ruff: noqa: PLC0415 -- a command loads what it needs when it runs, so that help and completion come at once
-# ruff: noqa: D301 -- \b is for typer: the lines after it are left as they are
+"""The command `contactsync`: its global options and the commands that belong to no group."""
 
 from __future__ import annotations
 
@@ -15,30 +12,28 @@ import typer
 
 from contactsync.cli.context import Invocation, invocation_of
 from contactsync.cli.errors import EXIT_CODES, ExitCode, show_error, show_usage_error
-from contactsync.cli.folders_app import Json, folders
-from contactsync.cli.options import CONNECTION, DefinitionOptions, with_definition_options
-from contactsync.cli.runs_app import past
+from contactsync.cli.folders_app import folders
+from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
+from contactsync.cli.runs_app import runs_app
 from contactsync.errors import ContactsyncError, UsageError
 
-MaybeName = Annotated[str | None, typer.Argument(metavar="NAME", help="The folder or definition.", show_default=False)]
-
 app = typer.Typer(
-    help="Keeps contact folders in PostgreSQL in step with LDAP directories.",
+    help="Keeps contact folders in PostgreSQL in sync with LDAP directories.",
     epilog=EXIT_CODES,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
     invoke_without_command=True,
 )
-app.add_typer(past)
-app.add_typer(folders, name="folders", short_help="Look at folders and at what fills them, and edit it.")
+app.add_typer(runs_app)
+app.add_typer(folders, name="folders", short_help="List, show and edit folders and their definitions.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line (sys.argv's if None) and return its exit code; the console script `contactsync`."""
+    """Run one command line (by default sys.argv) and return its exit code; the console script `contactsync`."""
     invocation = Invocation()
     try:
-        _check_text(sys.argv[1:] if arguments is None else arguments)
+        _check_encoding(sys.argv[1:] if arguments is None else arguments)
         code = app(arguments, prog_name="contactsync", standalone_mode=False, obj=invocation)
     except ContactsyncError as error:
         return show_error(error, invocation.err)
@@ -50,12 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code or ExitCode.DONE)
 
 
-def _check_text(arguments: Sequence[str]) -> None:
-    """Raise UsageError for an argument that neither PostgreSQL nor a directory would take."""
+def _check_encoding(arguments: Sequence[str]) -> None:
+    """Raise UsageError for an argument that is not UTF-8; neither PostgreSQL nor LDAP accepts it."""
     for argument in arguments:
         try:
             argument.encode()
-        except UnicodeEncodeError:  # Python's escapes for octets that are no UTF-8 (PEP 383)
+        except UnicodeEncodeError:  # Python's escapes for other octets (PEP 383)
             raise UsageError(
                 f'"{argument}" is not text in UTF-8.', hint="Check the encoding of the terminal."
             ) from None
@@ -77,13 +72,13 @@ def global_options(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The settings file; else $CONTACTSYNC_SETTINGS, /etc/contactsync/settings.toml or ./settings.toml.",
+            help="Settings file; by default $CONTACTSYNC_SETTINGS, /etc/contactsync/settings.toml or ./settings.toml.",
         ),
     ] = None,
     verbose: Annotated[
         int,
         typer.Option(
-            "--verbose", "-v", count=True, show_default=False, help="Log more to stderr; twice for everything."
+            "--verbose", "-v", count=True, show_default=False, help="Log more to stderr; -vv logs everything."
         ),
     ] = 0,
     _version: Annotated[
@@ -91,7 +86,7 @@ def global_options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Take in what holds for every command; show the help when none is given."""
+    """Store the global options; without a command, show the help."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(ExitCode.USAGE)
@@ -99,21 +94,21 @@ def global_options(
     invocation.settings_file, invocation.verbosity = settings, verbose
 
 
-@app.command("sync", short_help="Bring a folder, or all, in step now.")
+@app.command("sync", short_help="Synchronize a folder, or all folders, now.")
 def sync_command(
     context: typer.Context,
     *,
-    name: MaybeName = None,
-    everything: Annotated[bool, typer.Option("--all", help="All folders, but for paused definitions.")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end, or leave it to the daemon.")] = True,
+    name: OptionalName = None,
+    everything: Annotated[bool, typer.Option("--all", help="All definitions that are not paused.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until the runs end, or leave them to the daemon.")] = True,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing unless a run fails or is held.")] = False,
 ) -> int:
-    """Bring a folder in step with its directory now: by the daemon when one is alive, else without it.
+    """Synchronize a folder with its directory now. The daemon does it; if none is running, this process does.
 
-    What runs already is run once more afterwards, since the directory may have changed meanwhile. A run that would
-    delete too much is held: it changes nothing and ends with exit code 3. A folder's name means all of its
-    definitions.
+    If a definition is running already, one more run follows, because the directory may have changed meanwhile. A run
+    that would delete too many contacts is held: it changes nothing, and the exit code is 3. The name of a folder
+    selects all of its definitions.
 
     \b
     contactsync sync Staff
@@ -127,22 +122,22 @@ def sync_command(
     return sync(invocation_of(context), name, wait=wait, as_json=as_json, quiet=quiet)
 
 
-@app.command("check", short_help="Find out what is wrong with a definition, step by step.")
+@app.command("check", short_help="Find out why a definition does not work, step by step.")
 @with_definition_options
 def check_command(
     context: typer.Context,
     *,
-    name: MaybeName = None,
+    name: OptionalName = None,
     query: Annotated[
-        str | None, typer.Option(metavar="QUERY", help="Check this before it is saved; see `folders add --help`.")
+        str | None, typer.Option(metavar="QUERY", help="Check this query; see `contactsync folders add --help`.")
     ] = None,
     as_json: Json = False,
     options: DefinitionOptions,
 ) -> int:
-    """Walk from the definition to the first plan, and say at each step what is wrong and what to do. Changes nothing.
+    """Check a definition step by step, from its fields to the plan of a run, and print what to do. Changes nothing.
 
-    Options that are given stand in for what is stored, so an edit can be tried before it is made. Ends with 1 when a
-    step failed; warnings are no failure.
+    Options override the stored values, so an edit can be tried before it is saved. The exit code is 1 if a step
+    failed; a warning is no failure.
 
     \b
     contactsync check Staff
@@ -154,25 +149,25 @@ def check_command(
     return check_folder(invocation_of(context), name, query, options, as_json=as_json)
 
 
-@app.command("browse", short_help="Look around in a directory to find the base.")
+@app.command("browse", short_help="Browse a directory to find the base.")
 @partial(with_definition_options, only=CONNECTION)
 def browse_command(
     context: typer.Context,
     *,
-    name: MaybeName = None,
+    name: OptionalName = None,
     base: Annotated[
-        str | None, typer.Argument(metavar="BASE", help="Show what is below this entry.", show_default=False)
+        str | None, typer.Argument(metavar="BASE", help="Show the children of this entry.", show_default=False)
     ] = None,
     query: Annotated[
-        str | None, typer.Option(metavar="QUERY", help="Instead of NAME, a directory that no folder has yet.")
+        str | None, typer.Option(metavar="QUERY", help="Instead of NAME: a directory that no folder uses yet.")
     ] = None,
     limit: Annotated[
-        int, typer.Option(metavar="ENTRIES", min=1, max=10_000, help="How many entries of a level to show.")
+        int, typer.Option(metavar="ENTRIES", min=1, max=10_000, help="Show at most so many children of an entry.")
     ] = 100,
     as_json: Json = False,
     options: DefinitionOptions,
 ) -> None:
-    """Show one level of a directory: the naming contexts with what is right below them, or what is below BASE.
+    """Show one level of a directory: each naming context with its children, or the children of BASE.
 
     \b
     contactsync browse Staff
@@ -181,13 +176,13 @@ def browse_command(
     """
     from contactsync.cli.commands.browse import browse_directory
 
-    words = (name, base)
-    browse_directory(invocation_of(context), words, query, options, limit=limit, as_json=as_json)
+    arguments = (name, base)
+    browse_directory(invocation_of(context), arguments, query, options, limit=limit, as_json=as_json)
 
 
-@app.command("status", short_help="Show what runs, on which database, and how it went.")
+@app.command("status", short_help="Show the daemon, the folders, the last runs and the database.")
 def status_command(context: typer.Context, *, as_json: Json = False) -> None:
-    """Show whether a daemon is running, how the folders do, the newest runs, and which database is used.
+    """Show whether a daemon is running, the states of the folders, the last runs, and the database in use.
 
     \b
     contactsync status
@@ -198,11 +193,11 @@ def status_command(context: typer.Context, *, as_json: Json = False) -> None:
     show_status(invocation_of(context), as_json=as_json)
 
 
-@app.command("daemon", short_help="Keep all folders in step by their schedules.")
+@app.command("daemon", short_help="Keep all folders in sync by their schedules.")
 def daemon_command(context: typer.Context) -> int:
-    """Keep all folders in step by their schedules until told to stop (SIGTERM or Ctrl-C).
+    """Keep all folders in sync by their schedules, until SIGTERM or Ctrl-C.
 
-    Service managers start this one; it logs to stderr.
+    Service managers start this command. The log goes to stderr.
 
     \b
     contactsync --settings /etc/contactsync/settings.toml daemon
@@ -211,12 +206,12 @@ def daemon_command(context: typer.Context) -> int:
 
     invocation = invocation_of(context)
     invocation.log_as_set()
-    return run_daemon(invocation.settings, invocation.reread)
+    return run_daemon(invocation.settings, invocation.reload_settings)
 
 
-@app.command("migrate", short_help="Bring the database to the newest schema.")
+@app.command("migrate", short_help="Migrate the database to the newest schema.")
 def migrate_command(context: typer.Context, *, as_json: Json = False) -> None:
-    """Bring the database to the newest schema. Every other command does so too; this one says what it took.
+    """Migrate the database to the newest schema and list the migrations. Other commands migrate it as well.
 
     \b
     contactsync migrate
@@ -226,9 +221,9 @@ def migrate_command(context: typer.Context, *, as_json: Json = False) -> None:
     apply_migrations(invocation_of(context), as_json=as_json)
 
 
-@app.command("demo", short_help="Watch it work on a real directory, all private.")
+@app.command("demo", short_help="Watch contactsync work, with a private directory and database.")
 def demo_command(context: typer.Context) -> int:
-    """Watch a real directory arrive in contact folders and stay in step; everything is private and made on the spot.
+    """Watch people of a real directory arrive in contact folders and stay in sync, on private servers.
 
     \b
     contactsync demo

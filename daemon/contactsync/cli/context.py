@@ -1,6 +1,4 @@
-"""What every command gets: the global options, the settings when it asks for them, and where to write."""
-
-# ruff: noqa: PLC0415 -- a command loads what it needs when it runs, so that help and completion come at once
+"""One call of the command line: its global options, settings, consoles and database."""
 
 from __future__ import annotations
 
@@ -25,20 +23,20 @@ if TYPE_CHECKING:
     from contactsync.store.pool import Pool
 
 POOL_SIZE = 2
-"""Connections of a command: one for a run, one in case that one breaks and the outcome is to be recorded."""
+"""Connections of a command: one for a run, and one that can record the outcome if the first breaks."""
 
 _LEVELS: tuple[Literal["warning", "info", "debug"], ...] = ("warning", "info", "debug")
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> NoReturn:
-        """The reader has had enough (`| head`): end without a word, as programs do that SIGPIPE ends."""
+        """Exit without a message if the reader has closed the pipe (`| head`), as programs do that SIGPIPE ends."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(ExitCode.PIPE_CLOSED)
 
 
 def _console(*, stderr: bool = False) -> Console:
-    # What people named or a directory sent is shown as it is: no markup, no emoji, no colours of rich's own choice.
+    # Values from users and directories are printed unchanged: without markup, emoji or highlighting.
     return _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
@@ -53,13 +51,13 @@ class Invocation:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings, read when they are first needed. Raises SettingsError."""
+        """The settings, loaded at the first access. Raises SettingsError."""
         from contactsync.settings import load_settings
 
         return load_settings(self.settings_file, os.environ)
 
-    def reread(self) -> Settings:
-        """The settings as they are in the file now; the log's level follows them. Raises SettingsError."""
+    def reload_settings(self) -> Settings:
+        """Load the settings again and set the log level accordingly. Raises SettingsError."""
         from contactsync.log.config import set_level
         from contactsync.settings import load_settings
 
@@ -69,7 +67,7 @@ class Invocation:
 
     @contextmanager
     def pool(self) -> Iterator[Pool]:
-        """The database, brought to the newest schema. Raises SettingsError, DatabaseError."""
+        """Connections to the database, which is migrated to the newest schema. Raises SettingsError, DatabaseError."""
         from contactsync.bootstrap import ready_pool
 
         self.log_quietly()
@@ -77,7 +75,7 @@ class Invocation:
             yield pool
 
     def log_as_set(self) -> None:
-        """Log as settings.toml says, as a service does; -v only ever adds to that. Raises SettingsError."""
+        """Log in the format and at the level of settings.toml, as a service does; -v raises the level."""
         from contactsync.log.config import configure_logging
 
         configure_logging(self.settings.log.format, self._level(self.settings), sys.stderr, os.environ)
@@ -86,7 +84,7 @@ class Invocation:
         return _LEVELS[min(self.verbosity, 2)] if self.verbosity else settings.log.level
 
     def log_quietly(self) -> None:
-        """Log warnings to stderr, or more with -v, for a person who reads the command's own words."""
+        """Log only warnings to stderr, because the command prints its results itself; -v raises the level."""
         from contactsync.log.config import configure_logging
 
         configure_logging("console", _LEVELS[min(self.verbosity, 2)], sys.stderr, os.environ)
@@ -95,10 +93,10 @@ class Invocation:
 
 
 def invocation_of(context: typer.Context) -> Invocation:
-    """The call that a command belongs to."""
+    """The invocation that a command belongs to."""
     return cast("Invocation", context.obj)
 
 
 def _is_not_a_summary(record: logging.LogRecord) -> bool:
-    """The line about a finished run repeats what `sync` says in its own words."""
+    """Whether a record is other than `run.finished`, which repeats the output of `sync`."""
     return not (isinstance(record.msg, dict) and record.msg.get("event") == "run.finished")

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and the sentence on stderr when it failed."""
+"""Exit codes, and the message on stderr when a command fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GLOBAL_OPTIONS = ("--settings", "--verbose", "-v")
 
 
 class ExitCode(IntEnum):
-    """What a command ends with; 64, 69, 77 and 78 are those of sysexits.h."""
+    """The exit codes of all commands; 64, 69, 77 and 78 are those of sysexits.h."""
 
     DONE = 0
     FAILED = 1
@@ -33,40 +33,41 @@ class ExitCode(IntEnum):
 
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 failed; 2 a preview found changes; 3 held, waits for you; 64 wrong usage or a definition "
-    "that makes no sense; 69 the database cannot be reached; 77 no rights on the control socket; 78 wrong settings; "
-    "130 interrupted by Ctrl-C; 141 nobody reads the output."
+    "Exit codes: 0 done; 1 failed; 2 a preview found changes; 3 held, needs a decision; 64 wrong usage, or a "
+    "definition that is not valid; 69 the database cannot be reached; 77 no permission on the control socket; 78 "
+    "settings that are not valid; 130 interrupted by Ctrl-C; 141 the output's reader closed the pipe."
 )
 
 _CLICK_USAGE = 2
 
 
 def exit_code_of(error_code: str | None) -> int:
-    """The exit code of the error class with this stable code (see contactsync.errors); FAILED when there is none."""
+    """The exit code of the error class with this `code` (see contactsync.errors); FAILED if there is none."""
     codes = {kind.code: kind.exit_code for kind in _with_subclasses(ContactsyncError)}
     return codes.get(error_code or "", ExitCode.FAILED)
 
 
 def show_error(error: ContactsyncError, console: Console) -> int:
-    """Say what happened and, on a line of its own, what to do; returns the exit code."""
-    _say(console, error.message, error.hint)
+    """Print what happened and, on the next line, what to do; returns the exit code."""
+    _show(console, error.message, error.hint)
     return error.exit_code
 
 
 def show_usage_error(error: typer.TyperException, console: Console) -> int:
-    """The same for what typer refuses: an unknown option, a missing argument, a number out of range."""
+    """Print an error of typer: an unknown option, a missing argument, a number out of range."""
     context: Any = getattr(error, "ctx", None)
     message = error.format_message()
-    if not message:  # typer has shown the help instead
+    if not message:  # typer has shown the help
         return ExitCode.USAGE
     hint = f"Try `{context.command_path} --help`." if context else ""
-    if getattr(error, "option_name", None) in GLOBAL_OPTIONS:
-        hint = f"{error.option_name} goes before the command: contactsync {error.option_name} ... COMMAND."  # type: ignore[attr-defined]
-    _say(console, message if message.endswith((".", "?")) else f"{message}.", hint)
+    option = getattr(error, "option_name", None)
+    if option in GLOBAL_OPTIONS:
+        hint = f"{option} goes before the command: contactsync {option} ... COMMAND."
+    _show(console, message if message.endswith((".", "?")) else f"{message}.", hint)
     return ExitCode.USAGE if error.exit_code == _CLICK_USAGE else error.exit_code
 
 
-def _say(console: Console, message: str, hint: str) -> None:
+def _show(console: Console, message: str, hint: str) -> None:
     for line in f"Error: {message}".splitlines():
         show_text(console, line, style="red")
     if hint:

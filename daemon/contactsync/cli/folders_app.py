@@ -1,8 +1,5 @@
 """`contactsync folders ...`: the definitions that fill contact folders."""
 
-# ruff: noqa: PLC0415 -- a command loads what it needs when it runs, so that help and completion come at once
-# ruff: noqa: D301 -- \b is for typer: the lines after it are left as they are
-
 from __future__ import annotations
 
 from typing import Annotated
@@ -12,31 +9,18 @@ import typer
 from contactsync.cli.clearing import Clearable
 from contactsync.cli.context import invocation_of
 from contactsync.cli.errors import ExitCode
-from contactsync.cli.options import DefinitionOptions, with_definition_options
-from contactsync.model import Definition
-
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="Staff; anna/Private, a personal folder; Staff:branch, a second definition of a folder.",
-        show_default=False,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
-
-FIRST_DEFINITION = "directory"
-"""How the definition is called that needs no name of its own (contactsync.model.Definition)."""
+from contactsync.cli.options import DefinitionOptions, Json, Name, Yes, with_definition_options
+from contactsync.model import FIRST_DEFINITION, Definition
 
 folders = typer.Typer(
-    help="Look at contact folders and at what fills them, and edit it. The daemon follows within a second.",
+    help="List, show and edit contact folders and their definitions. The daemon applies an edit within a second.",
     invoke_without_command=True,
 )
 
 
 @folders.callback()
 def folders_help(context: typer.Context) -> None:
-    """Show the help when no command is given."""
+    """Without a command, show the help."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(ExitCode.USAGE)
@@ -48,30 +32,32 @@ def add_command(
     context: typer.Context,
     *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The folder's name.", show_default=False)],
-    query: Annotated[str, typer.Option(metavar="QUERY", help="Where the contacts come from.", show_default=False)],
+    query: Annotated[
+        str, typer.Option(metavar="QUERY", help="The directory, and where to search in it.", show_default=False)
+    ],
     owner: Annotated[
-        str | None, typer.Option(metavar="OWNER", help="Make it a personal folder; without it, it is shared.")
+        str | None, typer.Option(metavar="OWNER", help="Owner of a personal folder; without it, the folder is shared.")
     ] = None,
     definition: Annotated[
-        str, typer.Option(metavar="NAME", help="Another name for a second definition that fills the same folder.")
+        str, typer.Option(metavar="NAME", help="Name of the definition, for a second one in the same folder.")
     ] = FIRST_DEFINITION,
-    paused: Annotated[bool, typer.Option("--paused", help="Do not run it until `folders resume`.")] = False,
+    paused: Annotated[bool, typer.Option("--paused", help="Do not run it until `contactsync folders resume`.")] = False,
     options: DefinitionOptions,
 ) -> None:
-    """Fill a folder, made if it is new, from a directory.
+    """Add a definition that fills a folder from a directory. A folder that does not exist is created.
 
-    The query takes what people type:
+    Forms of QUERY:
 
     \b
-    dc1.example.com                      a server, which says what its base is
-    dc1.example.com [2001:db8::7]:636    several, tried in turn
+    dc1.example.com                      a server; its root DSE names the base
+    dc1.example.com [2001:db8::7]:636    several servers, tried in order
     ldaps://dc1.example.com/OU=Users,DC=example,DC=com??sub?(mail=*)
                                          an LDAP URL (RFC 4516)
     LDAP://dc1/OU=Users,DC=example,DC=com
                                          an ADSI path
     LDAP://OU=Users,DC=example,DC=com    without a server: found by DNS SRV
 
-    The user's password is asked for in the terminal, unless --password-stdin or --password-ref says where it is.
+    The terminal asks for the user's password, unless --password-stdin or --password-ref is given.
 
     \b
     contactsync folders add Staff --query ldaps://dc1.example.com \\
@@ -87,13 +73,13 @@ def add_command(
     add_folder(invocation_of(context), wanted, options)
 
 
-@folders.command("list", short_help="List all folders and how they do.")
+@folders.command("list", short_help="List all folders with their states.")
 def list_command(context: typer.Context, *, as_json: Json = False) -> None:
-    """List all folders: how they do, how much is in them, when they ran and will run.
+    """List all folders: state, number of contacts, last run and next run.
 
-    States: ok; never run; held (a run would delete too much: see `folders show`); failing; locked (user or password
-    were refused: nothing is tried until it is edited or run by hand); invalid (it makes no sense); interrupted; paused.
-    What is locked or invalid has the reason below the table.
+    States: ok; never run; held (a run would delete too many contacts and needs a decision); failing; locked (the
+    directory refused the user or the password; only an edit or a run by hand tries again); invalid (the definition is
+    not valid); interrupted; paused. The reason is printed below the table.
 
     \b
     contactsync folders list
@@ -104,11 +90,11 @@ def list_command(context: typer.Context, *, as_json: Json = False) -> None:
     list_folders(invocation_of(context), as_json=as_json)
 
 
-@folders.command("show", short_help="Show all there is to know of one.")
+@folders.command("show", short_help="Show one definition.")
 def show_command(context: typer.Context, *, name: Name, as_json: Json = False) -> None:
-    """Show all there is to know of one: what was set, its state, its last runs, the entries that were rejected.
+    """Show one definition: its fields, its state, its last runs, and the entries that were rejected.
 
-    The password is never shown, only whether one is stored or where it is.
+    The password is never shown; only whether one is stored, or its reference.
 
     \b
     contactsync folders show Staff
@@ -119,7 +105,7 @@ def show_command(context: typer.Context, *, name: Name, as_json: Json = False) -
     show_folder(invocation_of(context), name, as_json=as_json)
 
 
-@folders.command("edit", short_help="Change what is given, leave the rest.")
+@folders.command("edit", short_help="Change some fields of a definition.")
 @with_definition_options
 def edit_command(
     context: typer.Context,
@@ -130,14 +116,14 @@ def edit_command(
         list[Clearable] | None,
         typer.Option(
             metavar="FIELD",
-            help=f"Set this back to its default; may be given several times. One of: {', '.join(Clearable)}.",
+            help=f"Set this field to its default; may be repeated. One of: {', '.join(Clearable)}.",
         ),
     ] = None,
     options: DefinitionOptions,
 ) -> None:
-    """Change what is given and leave the rest as it is.
+    """Change the fields of a definition that are given; the others keep their values.
 
-    After an edit of query, base, scope or filter the next run is held if it would delete contacts.
+    After an edit of query, base, scope or filter, the next run is held if it would delete contacts.
 
     \b
     contactsync folders edit Staff --filter '(department=Sales)'
@@ -156,13 +142,13 @@ def remove_command(
     *,
     name: Name,
     keep_contacts: Annotated[
-        bool, typer.Option("--keep-contacts", help="Leave the contacts in the folder, as people's own.")
+        bool, typer.Option("--keep-contacts", help="Keep its contacts in the folder, as the users' own.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
-    """Remove a definition with the contacts that it brought, and the folder if nothing else is in it.
+    """Remove a definition and the contacts that it added, and the folder if it is then empty.
 
-    Contacts that people made themselves stay.
+    Contacts that users created are kept.
 
     \b
     contactsync folders remove Staff:branch
@@ -173,9 +159,9 @@ def remove_command(
     remove_folder(invocation_of(context), name, keep_contacts=keep_contacts, yes=yes)
 
 
-@folders.command("pause", short_help="Run it no more until it is resumed.")
+@folders.command("pause", short_help="Stop running a definition until it is resumed.")
 def pause_command(context: typer.Context, *, name: Name) -> None:
-    """Run it no more until it is resumed. A folder's name means all of its definitions.
+    """Stop running a definition until it is resumed. The name of a folder selects all of its definitions.
 
     \b
     contactsync folders pause Staff
@@ -185,9 +171,9 @@ def pause_command(context: typer.Context, *, name: Name) -> None:
     set_enabled(invocation_of(context), name, enabled=False)
 
 
-@folders.command("resume", short_help="Run it again by its schedule.")
+@folders.command("resume", short_help="Run a paused definition again.")
 def resume_command(context: typer.Context, *, name: Name) -> None:
-    """Run it again by its schedule, and once at once. A folder's name means all of its definitions.
+    """Run a paused definition again, now and by its schedule. The name of a folder selects all of its definitions.
 
     \b
     contactsync folders resume Staff

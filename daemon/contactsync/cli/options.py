@@ -1,6 +1,4 @@
-"""The options that `folders add` and `folders edit` share, declared once."""
-
-from __future__ import annotations
+"""Options and arguments that several commands share, declared once."""
 
 import functools
 import inspect
@@ -10,73 +8,87 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 
-from contactsync.model import Auth, Tls
+from contactsync.model import DEFAULT_TLS_MINIMUM, Auth, Definition, Tls
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Staff; anna/Private, a personal folder; Staff:branch, a second definition of a folder.",
+        show_default=False,
+    ),
+]
+OptionalName = Annotated[
+    str | None, typer.Argument(metavar="NAME", help="A folder or a definition.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 Returned = TypeVar("Returned")
+
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Definition)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefinitionOptions:
-    """What the options say; None for one that was not given. Names are those of contactsync.model.Definition."""
+    """The options for the fields of a definition, by the names of contactsync.model.Definition; None if not given."""
 
     user: Annotated[
         str | None,
         typer.Option(
-            metavar="USER",
-            help="Who asks: a DN, DOMAIN\\user or user@domain. Without it the directory is asked anonymously.",
+            metavar="USER", help="User of the directory: a DN, DOMAIN\\user or user@domain; anonymous by default."
         ),
     ] = None
     base: Annotated[
         str | None,
-        typer.Option(metavar="DN", help="Search below this entry instead of the query's own base."),
+        typer.Option(metavar="DN", help="Search below this entry; overrides the query's base."),
     ] = None
     scope: Annotated[
         Literal["base", "one", "sub"] | None,
-        typer.Option(help="The entry itself, one level below it, or everything below it (sub)."),
+        typer.Option(help="Search the entry itself (base), its children (one), or the subtree (sub, the default)."),
     ] = None
     filter: Annotated[
         str | None,
-        typer.Option(metavar="FILTER", help="An LDAP filter (RFC 4515), such as (mail=*)."),
+        typer.Option(metavar="FILTER", help="LDAP filter (RFC 4515), such as (mail=*)."),
     ] = None
     mapping: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|-|JSON",
-            help="How attributes become fields of a contact: a JSON file, - for standard input, or the JSON itself.",
+            help="Mapping of attributes to contact fields: a JSON file, - for standard input, or the JSON itself.",
         ),
     ] = None
     auth: Annotated[
         Auth | None,
         typer.Option(
-            help="How it is shown who asks: simple, by --user and a password; kerberos; or external, by --client-cert."
+            help="Authentication: simple (--user and a password), kerberos (a ticket), or external (--client-cert);"
+            f" {_DEFAULTS['auth']} by default."
         ),
     ] = None
     tls: Annotated[
         Tls | None,
         typer.Option(
-            help="How the connection is protected. auto: LDAPS for ldaps://, else StartTLS when a user is sent."
+            help=f"Encryption; {_DEFAULTS['tls']} by default: LDAPS for ldaps://, else StartTLS if there is a user."
         ),
     ] = None
     tls_verify: Annotated[
         bool | None,
-        typer.Option(help="Whether the server's certificate is checked; on unless switched off."),
+        typer.Option(help="Whether to verify the server's certificate; verified by default."),
     ] = None
     tls_minimum: Annotated[
         Literal["1.2", "1.3"] | None,
-        typer.Option(help="The oldest version of TLS that will do; 1.2 if not given."),
+        typer.Option(help=f"Oldest TLS version to accept; {DEFAULT_TLS_MINIMUM} by default."),
     ] = None
     tls_ca_file: Annotated[
         str | None,
-        typer.Option(
-            "--ca-file", metavar="FILE", help="Trust the authorities in this PEM file instead of the system's."
-        ),
+        typer.Option("--ca-file", metavar="FILE", help="PEM file of CA certificates; the system's by default."),
     ] = None
     tls_ca_pem: Annotated[
         str | None,
         typer.Option(
             "--ca-pem",
             metavar="FILE",
-            help="The same, but keep what is in the file now in the definition; the daemon needs no file then.",
+            help="As --ca-file, but the certificates are copied into the definition; the daemon needs no file.",
         ),
     ] = None
     tls_client_cert: Annotated[
@@ -84,44 +96,49 @@ class DefinitionOptions:
         typer.Option(
             "--client-cert",
             metavar="FILE",
-            help="Show the directory the certificate in this PEM file; it says who asks with --auth external.",
+            help="PEM file of a client certificate, the user with --auth external.",
         ),
     ] = None
     tls_client_key: Annotated[
         str | None,
-        typer.Option("--client-key", metavar="FILE", help="Its private key, when the file of --client-cert has none."),
+        typer.Option("--client-key", metavar="FILE", help="PEM file of its private key, if --client-cert has none."),
     ] = None
     password_stdin: Annotated[
         bool,
-        typer.Option(
-            "--password-stdin", help="Read the user's password from standard input; it is never stored unsealed."
-        ),
+        typer.Option("--password-stdin", help="Read the user's password from standard input. It is stored encrypted."),
     ] = False
     password_prompt: Annotated[
         bool,
-        typer.Option("--password-prompt", help="Ask for the password in the terminal."),
+        typer.Option("--password-prompt", help="Ask for the user's password in the terminal."),
     ] = False
     password_ref: Annotated[
         str | None,
         typer.Option(
             metavar="REFERENCE",
-            help="Where the daemon finds the password: env:NAME, file:PATH or credential:NAME (systemd's).",
+            help="Where the daemon finds the password: env:NAME, file:PATH or credential:NAME (systemd).",
         ),
     ] = None
     mode: Annotated[
         Literal["auto", "full", "incremental", "live"] | None,
         typer.Option(
-            help="Read everything in each run (full), or ask the directory what changed (incremental), also as soon"
-            " as it does (live); auto, if not given, is the best of these that the directory offers."
+            help="Read all entries in each run (full), only changes (incremental), or changes at once (live);"
+            f" {_DEFAULTS['mode']} by default: the best that the directory supports."
         ),
     ] = None
     schedule: Annotated[
         str | None,
-        typer.Option(metavar="SCHEDULE", help='"every 15m", five cron fields, @hourly and the like, or manual.'),
+        typer.Option(
+            metavar="SCHEDULE",
+            help='"every 30m", five cron fields, @hourly and the like, or manual;'
+            f' "{_DEFAULTS["schedule"]}" by default.',
+        ),
     ] = None
     time_zone: Annotated[
         str | None,
-        typer.Option(metavar="ZONE", help="What cron fields are read in, such as Europe/Berlin."),
+        typer.Option(
+            metavar="ZONE",
+            help=f"Time zone of cron fields, such as Europe/Berlin; {_DEFAULTS['time_zone']} by default.",
+        ),
     ] = None
     jitter_seconds: Annotated[
         int | None,
@@ -130,55 +147,71 @@ class DefinitionOptions:
             metavar="SECONDS",
             min=0,
             max=86_400,
-            help="Delay each run by up to so much, so that not all folders ask at once.",
+            help="Delay each run by a random time up to this, so that folders do not all run at once.",
         ),
     ] = None
     max_delete_count: Annotated[
         int | None,
-        typer.Option(metavar="CONTACTS", min=0, help="Hold a run that would delete more than so many."),
+        typer.Option(
+            metavar="CONTACTS",
+            min=0,
+            help="Hold a run that would delete more than this; the default is in settings.toml.",
+        ),
     ] = None
     max_delete_share: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", min=0, max=1, help="Hold a run that would delete more than this part, 0 to 1."),
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Hold a run that would delete a larger share; the default is in settings.toml.",
+        ),
     ] = None
     allow_empty: Annotated[
         bool | None,
-        typer.Option(help="Whether a directory without entries may empty the folder."),
+        typer.Option(help="Whether a directory without entries may empty the folder; not by default."),
     ] = None
     deadline_seconds: Annotated[
         int | None,
-        typer.Option("--deadline", metavar="SECONDS", min=1, max=86_400, help="How long a run may take."),
+        typer.Option(
+            "--deadline",
+            metavar="SECONDS",
+            min=1,
+            max=86_400,
+            help="Time limit of a run; the default is in settings.toml.",
+        ),
     ] = None
     page_size: Annotated[
         int | None,
-        typer.Option(metavar="ENTRIES", min=1, max=100_000, help="How many entries to ask for at once."),
+        typer.Option(
+            metavar="ENTRIES", min=1, max=100_000, help="Entries in one page; the default is in settings.toml."
+        ),
     ] = None
 
     def given(self) -> dict[str, Any]:
-        """The options that were given and are fields of a definition as they stand."""
+        """The given options whose values are those of the definition's fields."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         special = {"mapping", "tls_ca_pem", "password_stdin", "password_prompt"}
         return {name: value for name, value in values.items() if value is not None and name not in special}
 
     def any_given(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether at least one option was given."""
         return self != DefinitionOptions()
 
 
 CONNECTION = frozenset(
     {
         "user", "filter", "mapping", "auth", "tls", "tls_verify", "tls_minimum", "tls_ca_file", "tls_ca_pem",
-        "tls_client_cert", "tls_client_key",
-        "password_stdin", "password_prompt", "password_ref",
+        "tls_client_cert", "tls_client_key", "password_stdin", "password_prompt", "password_ref",
     }
 )  # fmt: skip
-"""The fields of DefinitionOptions that matter to those who only look around in a directory."""
+"""The fields of DefinitionOptions that `browse` has."""
 
 
 def with_definition_options(
     command: Callable[..., Returned], only: frozenset[str] | None = None
 ) -> Callable[..., Returned]:
-    """Let typer offer the fields of DefinitionOptions; the command gets them as one argument named `options`."""
+    """Add the fields of DefinitionOptions to a command's signature; the command gets them as `options`."""
     hints = get_type_hints(DefinitionOptions, include_extras=True)
     offered = {
         field.name: inspect.Parameter(

@@ -1,8 +1,5 @@
 """The commands about what would change, what changed, and why."""
 
-# ruff: noqa: PLC0415 -- a command loads what it needs when it runs, so that help and completion come at once
-# ruff: noqa: D301 -- \b is for typer: the lines after it are left as they are
-
 from __future__ import annotations
 
 from typing import Annotated, Any
@@ -11,17 +8,16 @@ import typer
 from typer.core import TyperGroup
 
 from contactsync.cli.context import invocation_of
-from contactsync.cli.folders_app import Json, Name
+from contactsync.cli.options import Json, Name, Yes
 
 RunNumber = Annotated[
-    int, typer.Argument(metavar="RUN", min=1, help="The run's number; `contactsync runs` lists them.")
+    int, typer.Argument(metavar="RUN", min=1, help="The number of a run; `contactsync runs` lists them.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Limit = Annotated[int, typer.Option(metavar="N", min=0, help="Show so many contacts at most; 0 for all.")]
+Limit = Annotated[int, typer.Option(metavar="N", min=0, help="Show at most N contacts; 0 for all.")]
 
 CONTACTS_SHOWN = 20
 
-past = typer.Typer()
+runs_app = typer.Typer()
 
 
 class _ListsByDefault(TyperGroup):
@@ -33,7 +29,7 @@ class _ListsByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-_RUNS_HELP = """List the newest runs, of all folders or of one, or show one run.
+_RUNS_HELP = """List the last runs, of all folders or of one, or show one run.
 
 \b
 contactsync runs
@@ -43,15 +39,15 @@ contactsync runs show 12
 """
 
 runs = typer.Typer(cls=_ListsByDefault, help=_RUNS_HELP)
-past.add_typer(runs, name="runs", short_help="List runs, or show one with all that it changed.")
+runs_app.add_typer(runs, name="runs", short_help="List runs, or show one run with its changes.")
 
 
-@past.command("preview", short_help="Show what a run would change, and change nothing.")
+@runs_app.command("preview", short_help="Show what a run would change, without changing it.")
 def preview_command(context: typer.Context, *, name: Name, limit: Limit = CONTACTS_SHOWN, as_json: Json = False) -> int:
-    """Show what a run would do now, contact by contact, and change nothing.
+    """Show what a run would change now, contact by contact, without changing it.
 
-    It is the real plan over the real directory, taken back at the end. Exit codes: 0 nothing would change; 2 something
-    would; 3 the run would be held.
+    The plan is the one that a run would make; its transaction is rolled back. Exit codes: 0 no changes; 2 changes; 3
+    the run would be held.
 
     \b
     contactsync preview Staff
@@ -63,13 +59,13 @@ def preview_command(context: typer.Context, *, name: Name, limit: Limit = CONTAC
     return preview(invocation_of(context), name, limit=limit, as_json=as_json)
 
 
-@past.command("approve", short_help="Allow what a held run would delete.")
+@runs_app.command("approve", short_help="Allow the deletions of a held run.")
 def approve_command(context: typer.Context, *, run: RunNumber, limit: Limit = CONTACTS_SHOWN, yes: Yes = False) -> int:
-    """Allow exactly the deletions of a held run, and have its definition run.
+    """Allow exactly the deletions of a held run, and run its definition.
 
-    A run that would delete more than those is held again. The approval is used up by the next run that is not held. It
-    is void once the definition is edited, and expires ([guard] approval_days in settings.toml); until it is used it
-    can be taken back with `contactsync reject`.
+    A run that would delete more is held again. The next run that is not held uses up the approval. An edit of the
+    definition makes the approval void, and it expires ([guard] approval_days in settings.toml). Until it is used,
+    `contactsync reject` takes it back.
 
     \b
     contactsync approve 12
@@ -80,9 +76,9 @@ def approve_command(context: typer.Context, *, run: RunNumber, limit: Limit = CO
     return approve_run(invocation_of(context), run, limit=limit, yes=yes)
 
 
-@past.command("reject", short_help="Discard what a held run would do.")
+@runs_app.command("reject", short_help="Discard the plan of a held run.")
 def reject_command(context: typer.Context, *, run: RunNumber) -> None:
-    """Discard a held run's plan, or take its approval back. The next run makes a plan of its own.
+    """Discard the plan of a held run, or take its approval back. The next run makes a new plan.
 
     \b
     contactsync reject 12
@@ -92,13 +88,13 @@ def reject_command(context: typer.Context, *, run: RunNumber) -> None:
     reject_run(invocation_of(context), run)
 
 
-@past.command("undo", short_help="Take back what a run changed.")
+@runs_app.command("undo", short_help="Undo the changes of a run.")
 def undo_command(context: typer.Context, *, run: RunNumber, yes: Yes = False, as_json: Json = False) -> None:
-    """Take back what a run changed, and pause its definition, so that the next run does not do it again.
+    """Undo the changes of a run, and pause its definition so that the next run does not repeat them.
 
-    It is done whole or not at all: where a later run or a person changed the same fields, it is refused and the
-    contacts are named. The undo is a run itself and can be taken back too. Photos that were replaced or removed do not
-    come back, since they are not kept.
+    An undo is complete or refused: if a later run or a user changed the same fields, the message names the contacts.
+    The undo is a run itself and can be undone too. Photos that were replaced or removed cannot be restored, because
+    they are not kept.
 
     \b
     contactsync undo 12
@@ -109,17 +105,19 @@ def undo_command(context: typer.Context, *, run: RunNumber, yes: Yes = False, as
     undo_run(invocation_of(context), run, yes=yes, as_json=as_json)
 
 
-@past.command("history", short_help="Show who changed what in a contact, and when.")
+@runs_app.command("history", short_help="Show who changed a contact, and when.")
 def history_command(
     context: typer.Context,
     *,
     name: Name,
     contact: Annotated[
-        str, typer.Argument(metavar="CONTACT", help="Its name or a part of it, an email, or its number.")
+        str, typer.Argument(metavar="CONTACT", help="A name or a part of it, an email address, or a contact's number.")
     ],
     as_json: Json = False,
 ) -> None:
-    """Show what runs and people changed in a contact, field by field, the newest last; also of one that is gone.
+    """Show what runs and users changed in a contact, field by field, the newest change last.
+
+    A deleted contact has its history too.
 
     \b
     contactsync history Staff 'Anna Berger'
@@ -130,19 +128,19 @@ def history_command(
     show_history(invocation_of(context), name, contact, as_json=as_json)
 
 
-@past.command("explain", short_help="Say why somebody is in a folder, or is not.")
+@runs_app.command("explain", short_help="Explain why a person is in a folder or not.")
 def explain_command(
     context: typer.Context,
     *,
     name: Name,
-    somebody: Annotated[
-        str, typer.Argument(metavar="SOMEBODY", help="A name or a part of it, an email, a uid, or a DN.")
+    person: Annotated[
+        str, typer.Argument(metavar="PERSON", help="A name or a part of it, an email address, a uid, or a DN.")
     ],
     as_json: Json = False,
 ) -> None:
-    """Say why somebody is in a folder, or is not: brought, deleted, rejected, held, filtered out, or never seen.
+    """Explain why a person is in a folder or not: added, deleted, rejected, held, filtered out, or never seen.
 
-    The directory is asked about somebody who is not in the folder.
+    The directory is searched for a person who is not in the folder.
 
     \b
     contactsync explain Staff 'Anna Berger'
@@ -150,34 +148,33 @@ def explain_command(
     """
     from contactsync.cli.commands.explain import show_explanation
 
-    show_explanation(invocation_of(context), name, somebody, as_json=as_json)
+    show_explanation(invocation_of(context), name, person, as_json=as_json)
 
 
 @runs.command("list", hidden=True)
 def list_command(
     context: typer.Context,
     *,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only those of this folder.")] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many.")] = 20,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only the runs of this folder.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Show at most N runs.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List the newest runs, of all folders or of NAME, the newest first.
+    """List the last runs, of all folders or of NAME, the newest first.
 
     \b
     contactsync runs
     contactsync runs Staff --limit 100
-    contactsync runs show 12
     """
     from contactsync.cli.commands.runs import list_runs
 
     list_runs(invocation_of(context), name, limit=limit, as_json=as_json)
 
 
-@runs.command("show", short_help="Show one run with all that it changed, or would change.")
+@runs.command("show", short_help="Show one run with its changes.")
 def show_command(
     context: typer.Context, *, run: RunNumber, limit: Limit = CONTACTS_SHOWN, as_json: Json = False
 ) -> None:
-    """Show one run: how it went, what it changed contact by contact, and for a held run what it would change.
+    """Show one run: its outcome, and what it changed, contact by contact; for a held run, what it would change.
 
     \b
     contactsync runs show 12

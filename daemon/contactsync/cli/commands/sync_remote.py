@@ -56,7 +56,7 @@ def wait_for(daemon: Daemon, wanted: list[Definition], invocation: Invocation, *
     ids = [definition.definition_id for definition in wanted]
     label = wanted[0].label if len(wanted) == 1 else counted(len(wanted), "definition")
     with _shown(daemon, invocation, label, set(ids), quiet=quiet):
-        answer = daemon.post("/v1/sync", patiently=True, definition=ids, wait=True)
+        answer = daemon.post("/v1/sync", timeout=None, definition=ids, wait=True)
     by_id = {definition.definition_id: definition for definition in wanted}
     reports = [_report(document, by_id[document["definition_id"]]) for document in answer["runs"]]
     return reports + [_failed(document, by_id[document["definition_id"]]) for document in answer["not_run"]]

@@ -22,6 +22,7 @@ from contactsync.errors import (
     ServerUnavailable,
 )
 from contactsync.ldap.connection.options import TlsOptions
+from contactsync.model import DEFAULT_TLS_MINIMUM
 
 _log = structlog.get_logger()
 
@@ -75,7 +76,7 @@ class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
 
 def _context(options: TlsOptions) -> ssl.SSLContext:
     context = _trusting(options.ca_file, options.ca_pem)
-    context.minimum_version = _VERSIONS[options.minimum or "1.2"]
+    context.minimum_version = _VERSIONS[options.minimum or DEFAULT_TLS_MINIMUM]
     if not options.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
