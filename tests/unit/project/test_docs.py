@@ -1,4 +1,4 @@
-"""The examples in README.md and docs/ are read by the parsers that they are about, so that they cannot rot."""
+"""The parsers read the examples in README.md and docs/, and the pages keep the rules of prose."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from contactsync.schedule import parse_schedule
 from contactsync.settings.schema import MappingLimits
 
 ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "daemon" / "contactsync"
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.md")])
@@ -36,7 +37,9 @@ QUERY = PAGES["docs/query.md"]
 MAPPING = PAGES["docs/mapping.md"]
 
 MOST_MODULES = 15
-"""In one folder: more of them is a list that nobody reads."""
+"""In one folder."""
+MOST_WORDS = 30
+"""In one sentence."""
 
 HOLDS = {Kind.TEXT: "text", Kind.LIST: "list", Kind.PHOTO: "photo"}
 LINE_BREAK = "⏎"
@@ -44,10 +47,14 @@ LINE_BREAK = "⏎"
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\((?!\w+:)(?P<path>[^)#]*)(?:#(?P<anchor>[^)]*))?\)")
+INDENTED = re.compile(r"^ {4}.*$", re.MULTILINE)
+PARAGRAPH_END = re.compile(r"\n\s*\n|\n\s*(?:[-*#]+|\d+\.)\s|\||\n```")
+SENTENCE_END = re.compile(r"(?<=[.!?:])[)*]*\s+(?=[\[(*]*[A-Z])")
+PATH = re.compile(r"\w[\w.-]*/(?:[\w.*-]+/?)*|\w+\.(?:py|md|toml|lock)")
 
 
 class Call(NamedTuple):
-    """A command line in a page; `whole` when it is one to be typed as it stands, and not just a command's name."""
+    """A command line in a page; `whole` if it can be typed unchanged, and is not just a command's name."""
 
     page: str
     text: str
@@ -78,7 +85,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def code(cell: str) -> str:
-    """What a cell holds between backticks; nothing for the word "nothing"."""
+    """The text between backticks; empty for the word "nothing"."""
     return "" if cell == "nothing" else cell.strip("`")
 
 
@@ -107,7 +114,7 @@ def words_of(text: str) -> list[str]:
 
 
 def parse(words: list[str], *, whole: bool) -> None:
-    """Let typer read a command line without carrying it out; raises what it finds wrong."""
+    """Let typer parse a command line without running it; raises typer's error."""
     command: Any = typer.main.get_command(app)
     name = "contactsync"
     while True:
@@ -127,37 +134,44 @@ def parse(words: list[str], *, whole: bool) -> None:
         name, command, words = command.resolve_command(context, rest)
 
 
+def sentences(page: str) -> Iterable[str]:
+    """The sentences of a page without its code blocks; a code span is one word."""
+    prose = INDENTED.sub("", FENCE.sub("\n\n", page))
+    prose = LINK.sub("]", SPAN.sub("CODE", prose))
+    return (part for paragraph in PARAGRAPH_END.split(prose) for part in SENTENCE_END.split(paragraph))
+
+
 @pytest.mark.parametrize("row", table(QUERY, "query"), ids=lambda row: row[0])
-def test_each_query_is_read_as_the_page_says(row: list[str]) -> None:
+def test_each_query_has_the_canonical_form_of_the_page(row: list[str]) -> None:
     """The second column is the canonical form of the first."""
     assert str(parse_query(code(row[0]))) == code(row[1])
 
 
 @pytest.mark.parametrize("row", table(QUERY, "refused"), ids=lambda row: row[0])
 def test_each_refused_query_is_refused(row: list[str]) -> None:
-    """What the page calls refused is not understood."""
+    """The parser refuses what the page calls refused."""
     with pytest.raises(QueryError):
         parse_query(code(row[0]))
 
 
 @pytest.mark.parametrize("row", table(QUERY, "user"), ids=lambda row: row[0])
-def test_each_user_is_understood(row: list[str]) -> None:
-    """The forms of the user field are read, and sent as they are."""
+def test_each_user_is_accepted(row: list[str]) -> None:
+    """The forms of the user are accepted and sent unchanged."""
     user = parse_user(code(row[0]))
     assert user is not None
     assert user.text == code(row[0])
 
 
 @pytest.mark.parametrize("row", table(QUERY, "schedule"), ids=lambda row: row[0])
-def test_each_schedule_is_understood(row: list[str]) -> None:
-    """The schedules of the page are read, also those that its second column names."""
+def test_each_schedule_is_accepted(row: list[str]) -> None:
+    """The schedules of the page are accepted, also those in the second column."""
     words = [code(row[0]), *re.findall(r"@[a-z]+", row[1])]
     assert [word for word in words if parse_schedule(word, "UTC", 0) is None] == ([] if words != ["manual"] else words)
 
 
 @pytest.mark.parametrize("row", table(QUERY, "not a schedule"), ids=lambda row: row[0])
 def test_each_bad_schedule_is_refused(row: list[str]) -> None:
-    """What the page calls no schedule is none."""
+    """The parser refuses what the page calls no schedule."""
     with pytest.raises(ScheduleError):
         parse_schedule(code(row[0]), "UTC", 0)
 
@@ -172,7 +186,7 @@ def test_each_mapping_compiles(page: str, text: str, *, active_directory: bool) 
 
 @pytest.mark.parametrize(("page", "text"), blocks("ldap"))
 def test_each_filter_is_well_formed(page: str, text: str) -> None:
-    """The filters in the pages pass as they are."""
+    """The filters in the pages are accepted unchanged."""
     assert check_filter(text) == text.strip(), page
 
 
@@ -182,8 +196,7 @@ def test_the_presets_are_those_of_the_code() -> None:
         [
             f"`{name}`",
             HOLDS[kind],
-            sources(INET_ORG_PERSON.fields.get(name)),
-            sources(ACTIVE_DIRECTORY.fields.get(name)),
+            *(sources(preset.fields.get(name)) for preset in (INET_ORG_PERSON, ACTIVE_DIRECTORY)),
         ]
         for name, kind in FIELDS.items()
     ]
@@ -191,7 +204,7 @@ def test_the_presets_are_those_of_the_code() -> None:
 
 
 def sources(written: Any) -> str:
-    """The sources of a field as the table shows them."""
+    """The sources of a field in the form of the table."""
     if written is None:
         return "-"
     listed = written if isinstance(written, list) else [written]
@@ -201,7 +214,7 @@ def sources(written: Any) -> str:
 
 
 def test_the_filters_of_the_presets_are_those_of_the_code() -> None:
-    """The page shows both, whole."""
+    """The page has both filters in full."""
     shown = [text.strip() for page, text in blocks("ldap") if page == "docs/mapping.md"]
     assert shown == [str(INET_ORG_PERSON.filter), str(ACTIVE_DIRECTORY.filter)]
 
@@ -215,48 +228,51 @@ def test_each_template_gives_the_text(row: list[str]) -> None:
 
 @pytest.mark.parametrize("row", table(MAPPING, "as"), ids=lambda row: row[1])
 def test_each_as_turns_the_value(row: list[str]) -> None:
-    """`as` makes the third column of the second."""
+    """`as` turns the second column into the third."""
     assert EDITS[code(row[0])](code(row[1])) == code(row[2]).replace(LINE_BREAK, "\n")
 
 
-def test_every_switch_is_described_as_it_stands_by_itself() -> None:
-    """What `include` may say, and what holds where nothing is said."""
-    rows = {code(row[0]): code(row[1]) == "true" for row in table(MAPPING, "include")}
-    assert rows == DEFAULTS
-
-
-def test_every_as_is_described() -> None:
-    """The page leaves none out."""
+def test_the_keys_of_include_and_as_are_complete() -> None:
+    """The page has every switch of `include` with its default, and every value of `as`."""
+    assert {code(row[0]): code(row[1]) == "true" for row in table(MAPPING, "include")} == DEFAULTS
     assert {code(row[0]) for row in table(MAPPING, "as")} == set(EDITS)
 
 
 @pytest.mark.parametrize("call", list(calls()), ids=lambda call: f"{call.page}: {call.text}")
 def test_every_command_exists(call: Call) -> None:
-    """Each command line of contactsync in the pages has commands, options and arguments that typer takes."""
+    """Typer accepts the commands, options and arguments of each command line in the pages."""
     parse(words_of(call.text), whole=call.whole)
 
 
 def test_a_command_that_does_not_exist_is_found() -> None:
-    """The test above would notice a wrong command, a wrong option and a missing argument."""
+    """The test above notices a wrong command, a wrong option and a missing argument."""
     for wrong in ("contactsync synk Staff", "contactsync sync Staff --now", "contactsync approve"):
         with pytest.raises(typer.TyperException):
             parse(words_of(wrong), whole=True)
 
 
 def test_the_code_map_has_every_folder() -> None:
-    """CONTRIBUTING.md names every folder and module at the top of the package, and none that is gone."""
-    package = ROOT / "daemon" / "contactsync"
+    """CONTRIBUTING.md names every folder and module at the top of the package, and no other."""
     shown = [name.rstrip("/") for row in table(PAGES["CONTRIBUTING.md"], "where") for name in SPAN.findall(row[0])]
-    assert sorted(shown) == sorted(path.name for path in package.iterdir() if path.name[0] not in "_.")
+    assert sorted(shown) == sorted(path.name for path in PACKAGE.iterdir() if path.name[0] not in "_.")
+
+
+def test_every_file_that_contributing_names_exists() -> None:
+    """A name is the path of a file or folder, or the end of one."""
+    folders = [ROOT / name for name in ("bench", "daemon", "deploy", "docs", "tests", "tools")]
+    paths = [*ROOT.glob("*"), *(path for folder in folders for path in folder.rglob("*"))]
+    named = [name.rstrip("/") for name in SPAN.findall(PAGES["CONTRIBUTING.md"].replace("NNNN.name", "0001*"))]
+    named = [name for name in named if PATH.fullmatch(name)]
+    assert named
+    assert [name for name in named if not any(path.match(name) for path in paths)] == []
 
 
 def test_every_folder_says_what_lives_there() -> None:
     """Each folder of the package has a docstring in its `__init__.py`, and at most fifteen modules."""
-    package = ROOT / "daemon" / "contactsync"
-    for init in package.rglob("__init__.py"):
+    for init in PACKAGE.rglob("__init__.py"):
         assert ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))), init
         modules = [path.name for path in init.parent.glob("*.py") if path.name[0] != "_"]
-        assert init.parent == package or len(modules) <= MOST_MODULES, (init.parent, len(modules))
+        assert init.parent == PACKAGE or len(modules) <= MOST_MODULES, (init.parent, len(modules))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -269,3 +285,9 @@ def test_every_link_leads_somewhere(page: str) -> None:
             headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert link["anchor"] in anchors, link[0]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_sentence_is_long(page: str) -> None:
+    """A sentence has at most thirty words."""
+    assert [sentence for sentence in sentences(PAGES[page]) if len(re.findall(r"\w\S*", sentence)) > MOST_WORDS] == []

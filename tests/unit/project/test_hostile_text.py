@@ -1,4 +1,4 @@
-"""Text of others where it could be obeyed: terminals, logs, filters, names asked of DNS, templates."""
+"""Text from other people cannot become code: in terminals, logs, filters, DNS names, templates."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE)
 @example("\x1b]0;owned\x07\x1b[2J")
 @example("\x9b31m\u202egnp.exe")
 def test_nothing_steers_a_terminal(text: str) -> None:
-    """Whatever is in a name, the terminal gets letters; and letters stay as they are."""
+    """The terminal gets only printable characters, and printable text is unchanged."""
     shown = printable(text)
     assert shown.isprintable()
     assert text == shown or not text.isprintable()
 
 
 @given(st.dictionaries(ANYTHING, ANYTHING), st.sampled_from([None, 2]))
-def test_a_json_document_is_safe_to_look_at_and_says_the_same(document: dict[str, str], indent: int | None) -> None:
-    """A program reads what was there; a person who prints it to a terminal is not at its mercy."""
+def test_a_json_document_is_safe_and_means_the_same(document: dict[str, str], indent: int | None) -> None:
+    """The JSON text has only printable characters, and means the same."""
     text = printable_json(json.dumps(document, ensure_ascii=False, indent=indent))
     assert text.replace("\n", "").isprintable()
     assert json.loads(text) == document
@@ -46,7 +46,7 @@ def test_a_json_document_is_safe_to_look_at_and_says_the_same(document: dict[str
 @example(text="\\2a)(|(a=b", active_directory=False)
 @example(text="cn=*)(uid=*,dc=x", active_directory=True)
 def test_what_somebody_types_stays_a_value_in_a_filter(*, text: str, active_directory: bool) -> None:
-    """A search for anybody has the same form whatever was typed, and its values are what was typed."""
+    """A search for a person has the same form whatever was typed, and its values are what was typed."""
     written = who(text, active_directory=active_directory)
     if text.strip() and text.isprintable():
         assert check_filter(written) == written
@@ -62,7 +62,7 @@ def test_what_somebody_types_stays_a_value_in_a_filter(*, text: str, active_dire
 @example("evil.example._tcp")
 @example("a..b")
 def test_only_host_names_are_asked_of_dns(text: str) -> None:
-    """The name of an SRV record comes from DC components, and from nothing in them but the letters of host names."""
+    """The name of an SRV record comes from DC components that have only the characters of host names."""
     escaped = re.sub(r'([\\,+;"<>=#/ ?%])', r"\\\1", text)
     try:
         domain = parse_query(f"OU=Users,DC={escaped},DC=example").domain
@@ -76,7 +76,7 @@ HOSTILE_PLACEHOLDERS = ["0", "0.__class__", "sn.__class__", "sn[0]", "sn!r", "sn
 
 @pytest.mark.parametrize("placeholder", HOSTILE_PLACEHOLDERS)
 def test_a_template_has_no_way_into_python(placeholder: str) -> None:
-    """What Python's own formatting would look up, call or convert is no template."""
+    """A template refuses placeholders with which str.format would look up, call or convert something."""
     with pytest.raises(ValueError, match=r"placeholder|attribute"):
         Template("{" + placeholder + "}")
 
@@ -85,5 +85,5 @@ def test_a_template_has_no_way_into_python(placeholder: str) -> None:
 @example("{givenName.__class__}")
 @example("%(x)s $x {0} \\1 \\g<0>")
 def test_a_value_in_a_template_is_never_read_as_one(value: str) -> None:
-    """Values of the directory come out as they went in."""
+    """Values of the directory are inserted unchanged."""
     assert Template("<{sn}>").render(lambda _name: value) == f"<{value}>"

@@ -1,4 +1,4 @@
-"""docs/logs.md and the code say the same: every event with its levels, and none that does not exist."""
+"""docs/logs.md has every event of the code with its levels, and no other event."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, list[ast.expr]]]:
 
 
 def emitted() -> dict[str, set[str]]:
-    """The levels of every event in the code; `log` stands for one that is decided at run time."""
-    found: dict[str, set[str]] = defaultdict(set)
+    """The levels of every event in the code; `log` is a level that is decided at run time."""
+    levels: dict[str, set[str]] = defaultdict(set)
     for path in SOURCES:
         for method, arguments in calls(ast.parse(path.read_text(encoding="utf-8"))):
             event = arguments[1 if method == "log" else 0]
             assert isinstance(event, ast.Constant), (
                 f"{path}:{event.lineno}: an event's name is written where it is logged"
             )
-            found[str(event.value)].add(LEVELS.get(method, "log"))
-    return dict(found)
+            levels[str(event.value)].add(LEVELS.get(method, "log"))
+    return dict(levels)
 
 
 def described() -> dict[str, set[str]]:
-    """The levels of every event in the catalogue."""
+    """The levels of every event in docs/logs.md."""
     rows = list(ROW.finditer(CATALOGUE.read_text(encoding="utf-8")))
     assert len({row["event"] for row in rows}) == len(rows), "an event is described twice"
     return {row["event"]: set(row["levels"].split(", ")) for row in rows}
 
 
 def test_the_catalogue_has_every_event_and_no_other() -> None:
-    """An event that is added, renamed or dropped shows up here until docs/logs.md says so."""
+    """An event that is added, renamed or removed must be edited in docs/logs.md too."""
     assert sorted(emitted()) == sorted(described())
 
 
 def test_the_catalogue_has_the_levels_of_the_code() -> None:
-    """An event whose level depends on what happened lists all that it can have."""
+    """An event with a variable level lists all its levels."""
     catalogue = described()
     for event, levels in emitted().items():
         if levels == {"log"}:
@@ -64,12 +64,12 @@ def test_the_catalogue_has_the_levels_of_the_code() -> None:
 
 
 def test_names_have_one_form() -> None:
-    """What it is about, a dot, and what happened: `run.finished`."""
+    """The name has a subject, a dot and what happened: `run.finished`."""
     assert [event for event in emitted() if not re.fullmatch(r"[a-z]+\.[a-z]+(_[a-z]+)*", event)] == []
 
 
-def test_a_logger_has_a_name_that_is_looked_for() -> None:
-    """A module that called its logger something else would be passed over by the tests above."""
+def test_every_logger_has_a_known_name() -> None:
+    """The tests above find only loggers with these names."""
     for path in SOURCES:
         for line in re.findall(r"^(\w+)\b.*= structlog\.get_logger\(", path.read_text(encoding="utf-8"), re.MULTILINE):
             assert line in LOGGERS, path
