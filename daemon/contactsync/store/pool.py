@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -19,57 +17,40 @@ from contactsync.store.statements import statement
 Value = TypeVar("Value")
 
 RECONNECT_SECONDS = 3.0
-"""How long the pool tries by itself to replace a lost connection, with growing pauses; then the next who asks makes it
-try at once. With psycopg's five minutes the pauses outlast the outage by far."""
+"""How long the pool retries a lost connection, with growing pauses; the next request for a connection retries at once.
+psycopg's default of five minutes leads to pauses that are longer than the outage."""
 SILENCE_SECONDS = 600.0
-"""How long PostgreSQL may be at one statement, or wait for a lock, without a word. A connection that the network has
-forgotten looks just the same, and nothing else would ever end the wait for it."""
+"""The limit for one answer of PostgreSQL, lock waits included. Without it a connection that the network has dropped
+silently would block its thread for ever."""
 
 
-class _Impatient(Connection[Any]):
-    """A connection that is given up when the server has said nothing for `silence` seconds."""
+class _BoundedConnection(Connection[Any]):
+    """A connection that closes itself if PostgreSQL does not answer within `silence` seconds.
+
+    It overrides the public `Connection.wait`, which makes every wait for the server. TCP keepalives are no substitute
+    (the kernel of a stopped server answers them), nor is `statement_timeout` (the server itself applies it).
+    """
 
     silence = SILENCE_SECONDS
 
-    def wait(self, gen: Generator[Any, Any, Value], *limits: Any, **named_limits: Any) -> Value:
-        """As psycopg's, which everything passes that waits for the server."""
-        return super().wait(self._heard(gen), *limits, **named_limits)
-
-    def _heard(self, gen: Generator[Any, Any, Value]) -> Generator[Any, Any, Value]:
-        """The same generator; psycopg resumes it ten times a second with nothing while there is nothing to read."""
-        heard_at = time.monotonic()
-        silent = False
+    def wait(self, gen: Generator[Any, Any, Value], interval: float = 0.1, timeout: float | None = None) -> Value:
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        started = time.monotonic()
         try:
-            state = next(gen)
-            while True:
-                ready = yield state
-                now = time.monotonic()
-                if ready:
-                    heard_at = now
-                elif not silent and now > heard_at + self.silence:
-                    silent = True
-                    _hang_up(self)
-                state = gen.send(ready)
-        except StopIteration as end:
-            value: Value = end.value
-            return value
+            return super().wait(gen, interval, self.silence)
         except psycopg.OperationalError:
-            if silent:
-                raise psycopg.OperationalError(f"it said nothing for {self.silence:g} seconds") from None
-            raise
+            if time.monotonic() < started + self.silence:
+                raise
+            self.close()
+            raise psycopg.OperationalError(f"it did not answer within {self.silence:g} seconds") from None
         except ValueError:
-            # psycopg takes it for granted that a COPY has one answer; one that is cut short may have a second.
-            _hang_up(self)
-            raise psycopg.OperationalError("what the server answered is not whole") from None
+            # psycopg expects one result at the end of a COPY; a connection that breaks there may bring a second.
+            self.close()
+            raise psycopg.OperationalError("its answer to COPY is incomplete") from None
 
 
-Pool = ConnectionPool[_Impatient]
-
-
-def _hang_up(connection: Connection[Any]) -> None:
-    """End the connection below libpq, which then finds it broken."""
-    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours:
-        ours.shutdown(socket.SHUT_RDWR)
+Pool = ConnectionPool[_BoundedConnection]
 
 
 @contextmanager
@@ -81,19 +62,19 @@ def open_pool(
     application_name: str = "contactsync",
     silence: float = SILENCE_SECONDS,
 ) -> Iterator[Pool]:
-    """A pool of autocommit connections, opened at once, closed at the end; `timeout` (seconds) bounds every wait.
+    """Yield an open pool of autocommit connections; `timeout` limits the wait for a connection in seconds.
 
-    A connection is checked before each use, so that a restarted server costs a reconnect and not an error; one that is
-    waited for in vain for `silence` seconds breaks. Raises DatabaseUnavailable.
+    The pool checks a connection before each use, so a restarted server costs a reconnect and not an error. `silence`
+    is the limit in seconds for one answer of PostgreSQL. Raises DatabaseUnavailable.
     """
 
-    def configure(connection: _Impatient) -> None:
+    def configure(connection: _BoundedConnection) -> None:
         connection.silence = silence
         connection.execute(statement("temporary_memory"))
 
     pool = Pool(
         conninfo,
-        connection_class=_Impatient,
+        connection_class=_BoundedConnection,
         configure=configure,
         min_size=1,
         max_size=max_size,
@@ -114,9 +95,9 @@ def open_pool(
 
 @contextmanager
 def connection_of(pool: Pool) -> Iterator[Connection[Any]]:
-    """One connection of the pool, which frees its advisory locks and temporary tables at the end.
+    """Yield a connection of the pool; its advisory locks and temporary tables are dropped at the end.
 
-    Raises DatabaseUnavailable when there is none in time.
+    Raises DatabaseUnavailable if no connection is free in time, and DatabaseError for what its block does.
     """
     with translated(), pool.connection() as connection:
         try:
@@ -126,11 +107,11 @@ def connection_of(pool: Pool) -> Iterator[Connection[Any]]:
 
 
 def _reset(connection: Connection[Any]) -> None:
-    """Not the pool's own `reset`, which comes later, in a thread of its own: who asks next must find the lock free."""
+    # Not the pool's own `reset`: it runs later in another thread, and the next run must find the lock free.
     try:
         row = connection.execute(statement("unlock_everything")).fetchone()
         if row and row[1]:
             connection.execute(statement("drop_temporary_tables"))
     except psycopg.Error:
-        # The server frees everything of a connection that is gone, and the pool opens another.
+        # The server frees everything of a closed connection, and the pool opens another.
         connection.close()

@@ -229,7 +229,7 @@ def test_a_postgresql_that_says_nothing_any_more(
             for pid in frozen:
                 os.kill(pid, signal.SIGCONT)
     expect_lost(folder, report)
-    folder.expect_sentences(report.error, "it said nothing for 0.3 seconds")
+    folder.expect_sentences(report.error, "it did not answer within 0.3 seconds")
     assert folder.rows() == before
     folder.expect_in_step()
 
