@@ -9,6 +9,7 @@ import pytest
 
 from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
 from contactsync.ldap.changes.content_sync import ContentSync
+from contactsync.ldap.changes.position import Position, csns_of
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.content_sync import SYNC_DONE, SYNC_INFO, SYNC_REQUEST
 from contactsync.ldap.protocol.requests import controls_of
@@ -53,7 +54,7 @@ def since_before(refresh: Answer) -> tuple[list[Changed], bool]:
         assert sync.obstacle() is None
         mark = sync.mark()
         assert mark is not None
-        cursor = Cursor(mark.kind, f"rid=000,csn={BEFORE}".encode(), mark.server)
+        cursor = Cursor(mark.kind, Position.certain_at(csns_of([BEFORE])).encode(), mark.server)
         return list(sync.since(cursor)), sync.all_listed
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from contactsync.checks.check import check
 from contactsync.checks.result import Status
+from contactsync.ldap.changes.position import Position, csns_of
 from contactsync.model import Counts, Mode, Outcome, RunReport
 from contactsync.operations.undo import undo
 from contactsync.store.record.holds import decide, read_held_plan
@@ -200,17 +201,23 @@ def start_anew(server: PrivateSlapd, end: Callable[[], None]) -> None:
     server.start()
 
 
+def certain_at(*csns: str) -> bytes:
+    """A cursor that says that nothing up to these CSNs is missing."""
+    return Position.certain_at(csns_of(csns)).encode()
+
+
 @pytest.mark.parametrize(
     "cookie",
     [
         b"hello",
         b"",
-        b"rid=000,csn=",
-        b"rid=000,csn=20260101000000.000000Z#000000#0f0#000000",
-        b"rid=000,csn=29990101000000.000000Z#000000#000#000000",
+        b"csn= certain= pending= at=0",
+        b"rid=000,csn=20260101000000.000000Z#000000#000#000000",
+        certain_at("20260101000000.000000Z#000000#0f0#000000"),
+        certain_at("29990101000000.000000Z#000000#000#000000"),
         b"\xff\xfe",
     ],
-    ids=["garbage", "empty", "none", "another-server", "future", "octets"],
+    ids=["garbage", "empty", "none", "a-cookie", "another-server", "future", "octets"],
 )
 def test_a_cursor_that_cannot_be_true_is_not_believed(
     folder: SyncedFolder, admin: ldap3.Connection, cookie: bytes
@@ -514,7 +521,7 @@ def test_a_full_run_names_what_the_increments_missed(
     admin.search(server.suffix, "(objectClass=organization)", attributes=["contextCSN"])
     folder.query(
         "UPDATE contactsync.sync_cursors SET value = %s, full_at = now() - interval '2 days' WHERE definition_id = %s",
-        b"rid=000,csn=" + admin.response[0]["raw_attributes"]["contextCSN"][0],
+        certain_at(admin.response[0]["raw_attributes"]["contextCSN"][0].decode()),
         folder.definition_id,
     )
     admin.modify(changed.dn, {"description": [(ldap3.MODIFY_REPLACE, ["Changed"])]})

@@ -46,7 +46,8 @@ class Changes(Protocol):
     First `obstacle` is asked, then `mark` or `since`. Where it does not tell what changed (`tells_what`), but only that
     nothing did, `since` gives nothing or raises CursorVoid. After the last of `since`, `cursor` is the new one, and
     `all_listed` says whether whatever was neither sent nor named `present` is gone. `silent` are attributes (in lower
-    case) whose values may change with another entry without a word.
+    case) whose values may change with another entry without a word. `confirm_seconds` is set when the server's log may
+    still lack something: after that time the same question has to be asked again.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Changes(Protocol):
     tells_what: bool
     all_listed: bool
     silent: frozenset[str]
+    confirm_seconds: float | None
 
     def obstacle(self, *, quick: bool = False) -> str | None:
         """Why this way cannot be gone here, as the end of a sentence; None when it can. Raises DirectoryError.

@@ -16,13 +16,14 @@ no entry that could be newer; so a cursor ends with the process that gave it.
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from contactsync.errors import DirectoryError
 from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
+from contactsync.ldap.changes.position import Csns, Position, any_newer, cookie_of, csns_of, csns_of_cookie
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import read_values
 from contactsync.ldap.protocol import ber
@@ -58,9 +59,6 @@ _STARTED = "createTimestamp"
 """slapd makes the entry of its schema when it starts, and says in it when that was, to the second."""
 _STARTED_AT = b" started "
 
-_CSN = r"\d{14}\.\d{6}Z#[0-9a-f]{6}#(?P<sid>[0-9a-f]{3})#[0-9a-f]{6}"
-_ONE_CSN = re.compile(_CSN)
-_COOKIE = re.compile(rf"rid=\d{{3}}(?:,sid=[0-9a-f]{{3}})?,csn=(?P<csns>{_CSN.replace('(?P<sid>', '(?:')}(?:;[^;,]+)*)")
 _UNAVAILABLE_CRITICAL_EXTENSION, _UNWILLING_TO_PERFORM, _REFRESH_REQUIRED = 12, 53, 4096
 _VOID = {
     _UNAVAILABLE_CRITICAL_EXTENSION: "offers no content synchronization for this base",
@@ -78,7 +76,7 @@ class _Context:
 
     name: str
     uuid: bytes
-    csns: dict[str, str]
+    csns: Csns
     started: bytes
 
 
@@ -92,6 +90,7 @@ class ContentSync:
     def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
         self.cursor: Cursor | None = None
         self.all_listed = False
+        self.confirm_seconds: float | None = None
         self._session = session
         self._request = request
         self._identity = identity
@@ -116,7 +115,7 @@ class ContentSync:
     def _look_at(self, context: str, started: bytes) -> str | None:
         """Learn how far the naming context is, or why that cannot be told."""
         found = read_values(self._session.wire, context, _OF_A_CONTEXT)
-        csns = _by_server(_texts(found.get("contextcsn", ())))
+        csns = csns_of(_texts(found.get("contextcsn", ())))
         uuids = found.get(KEY_ATTRIBUTE.lower(), [])
         if not csns or not all(found.get(name.lower()) for name in _OF_A_CONTEXT):
             return f"the server shows this user not all of {', '.join(_OF_A_CONTEXT)} of {context}"
@@ -127,16 +126,18 @@ class ContentSync:
         """See Changes."""
         if self._context is None:
             return None
-        csns = ";".join(self._context.csns[server] for server in sorted(self._context.csns))
-        return Cursor(KIND, f"rid=000,csn={csns}".encode(), self._server)
+        return Cursor(KIND, Position.certain_at(self._context.csns).encode(), self._server)
 
     def since(self, cursor: Cursor) -> Iterator[Changed]:
         """See Changes."""
-        if self._is_up_to_date(cursor):
-            self._expect_all_told(cursor)
+        position = self._checked(cursor)
+        if position.is_certain and position.newest == self._csns:
+            self._expect_all_told(position.newest)
             self.cursor = cursor
             return
-        control = controls_of((SYNC_REQUEST, sync_request(REFRESH_ONLY, cursor.value)))
+        asked_at = time.time()
+        origin = position.origin(asked_at)
+        control = controls_of((SYNC_REQUEST, sync_request(REFRESH_ONLY, cookie_of(origin))))
         request = self._request
         wire = self._session.wire
         message_id = wire.send(search_op(request.base, request.scope, request.filter, request.attributes), control)
@@ -156,27 +157,40 @@ class ContentSync:
         if gone if self.all_listed else present:
             # One phase may follow the other (RFC 4533, section 3.3.2), but then nobody's absence says anything.
             raise self._void("named both who is gone and who is there")
-        self._expect_all_told(cursor)
+        self._expect_all_told(origin)
         # Without a new cookie nothing of what is asked for has changed.
-        self.cursor = self._cursor_of(newest) if newest else cursor
+        self._move(position, csns_of_cookie(newest) if newest else position.newest, asked_at)
+
+    def _move(self, position: Position, csns: Csns, asked_at: float) -> None:
+        """Set the new cursor. A list of all that are there comes from the database itself, not from a log."""
+        if not csns:
+            return
+        after = Position.certain_at(csns) if self.all_listed else position.after(csns, asked_at=asked_at)
+        self.confirm_seconds = None if after.is_certain else after.settles_in(asked_at)
+        self.cursor = Cursor(KIND, after.encode(), self._server)
+
+    @property
+    def _csns(self) -> Csns:
+        return self._context.csns if self._context else {}
 
     @property
     def _server(self) -> bytes:
         return self._context.uuid + _STARTED_AT + self._context.started if self._context else b""
 
-    def _is_up_to_date(self, cursor: Cursor) -> bool:
-        """Whether nothing at all has changed since; raises CursorVoid for a cursor that cannot be of this server."""
-        now = self._context.csns if self._context else {}
+    def _checked(self, cursor: Cursor) -> Position:
+        """The position that a cursor holds. Raises CursorVoid for a cursor that cannot be of this server."""
+        now = self._csns
         if cursor.kind != KIND or cursor.server.partition(_STARTED_AT)[0] != self._server.partition(_STARTED_AT)[0]:
             raise self._void("holds other data than those that the cursor is of")
-        before = _csns_of(cursor.value)
-        if not before:
+        position = Position.parse(cursor.value)
+        if position is None:
             raise self._void("has never given such a cursor")
+        before = position.newest
         if not before.keys() <= now.keys() or any(now[server] < before[server] for server in before):
             raise self._void("is older than the cursor: it may have been restored from a backup")
         if cursor.server != self._server:
             raise self._void("was started anew since, and may have forgotten what was deleted just before")
-        return before == now
+        return position
 
     def _changed(self, batch: EntryBatch) -> tuple[Changed, bytes | None]:
         if batch.entries:
@@ -207,16 +221,16 @@ class ContentSync:
         self.all_listed = not done.deletes
         return done.cookie
 
-    def _expect_all_told(self, cursor: Cursor) -> None:
+    def _expect_all_told(self, before: Csns) -> None:
         """Raise CursorVoid when there may be changes that the server keeps to itself (see the top of this file)."""
-        before, now = _csns_of(cursor.value), self._context.csns if self._context else {}
-        newest: dict[str, str] = {}
+        now = self._csns
+        newest: Csns = {}
         for attributes in self._changed_since(min(before.values()), max(now.values())):
-            csns = _by_server(_texts(attributes.get(_CSN_ATTRIBUTE.lower(), ())))
-            if b"TRUE" in attributes.get(_HOLDS_OTHERS.lower(), ()) and _any_newer(csns, before):
+            csns = csns_of(_texts(attributes.get(_CSN_ATTRIBUTE.lower(), ())))
+            if b"TRUE" in attributes.get(_HOLDS_OTHERS.lower(), ()) and any_newer(csns, before):
                 raise self._void("has changed an entry that holds others, which may have taken them elsewhere")
             newest |= {server: max(csn, newest.get(server, "")) for server, csn in csns.items()}
-        if _any_newer(newest, now) and _any_newer(newest, self._read_csns()):
+        if any_newer(newest, now) and any_newer(newest, self._read_csns()):
             raise self._void("has entries that are newer than its contextCSN: it may have been ended by force")
 
     def _changed_since(self, holding: str, any_at_all: str) -> list[dict[str, list[bytes]]]:
@@ -234,13 +248,10 @@ class ContentSync:
                     raise self._void(f"does not say what else has changed ({batch.result})")
                 return found
 
-    def _read_csns(self) -> dict[str, str]:
+    def _read_csns(self) -> Csns:
         """What the server's contextCSN is at this moment."""
         context = self._context.name if self._context else self._request.base
-        return _by_server(_texts(read_values(self._session.wire, context, ("contextCSN",)).get("contextcsn", ())))
-
-    def _cursor_of(self, cookie: bytes) -> Cursor | None:
-        return Cursor(KIND, cookie, self._server) if _csns_of(cookie) else None
+        return csns_of(_texts(read_values(self._session.wire, context, ("contextCSN",)).get("contextcsn", ())))
 
     def _void(self, what: str) -> DirectoryError:
         return CursorVoid(f"{self._session.server} {what}.", hint="Everything is read instead.")
@@ -270,25 +281,5 @@ def _note(detail: Detail, changed: Changed) -> bytes | None:
     return info.cookie
 
 
-def _csns_of(cookie: bytes) -> dict[str, str]:
-    """The CSN of each server in a cookie; empty when it is not one that slapd makes."""
-    whole = _COOKIE.fullmatch(cookie.decode("ascii", "replace"))
-    if whole is None:
-        return {}
-    csns = whole["csns"].split(";")
-    found = _by_server(csns)
-    return found if len(found) == len(csns) else {}
-
-
 def _texts(values: Iterable[bytes]) -> Iterator[str]:
     return (value.decode("ascii", "replace") for value in values)
-
-
-def _any_newer(csns: dict[str, str], than: dict[str, str]) -> bool:
-    return any(csn > than.get(server, "") for server, csn in csns.items())
-
-
-def _by_server(csns: Iterator[str] | Sequence[str]) -> dict[str, str]:
-    """Well-formed CSNs by the id of the server that they are of; within one id they sort by their age as text."""
-    matches = (_ONE_CSN.fullmatch(csn) for csn in csns)
-    return {match["sid"]: match[0] for match in matches if match}

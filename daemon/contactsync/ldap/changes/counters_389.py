@@ -67,6 +67,7 @@ class Counters:
 
     kind = KIND
     tells_what = False
+    confirm_seconds: float | None = None
     all_listed = False
     silent: frozenset[str] = frozenset()
 

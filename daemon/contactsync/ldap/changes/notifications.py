@@ -17,6 +17,7 @@ from typing import Protocol
 
 from contactsync.errors import DirectoryError, ServerUnavailable
 from contactsync.ldap.changes.base import Cursor
+from contactsync.ldap.changes.position import Position, cookie_of
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import ANYTHING
 from contactsync.ldap.protocol import ber
@@ -135,7 +136,8 @@ class Stream:
         base, scope, search_filter = self._watched(request), Scope.SUB, ANYTHING
         if protocol == SYNC_REQUEST:
             base, scope, search_filter = request.base, request.scope, f"(|{request.filter}{_CONTAINERS})"
-            value = sync_request(REFRESH_AND_PERSIST, cursor.value if cursor else None)
+            position = Position.parse(cursor.value) if cursor else None
+            value = sync_request(REFRESH_AND_PERSIST, cookie_of(position.newest) if position else None)
             controls = controls_of((SYNC_REQUEST, value))
         elif protocol == PERSISTENT_SEARCH:
             only_changes, controls_too = ber.encode(ber.BOOLEAN, ber.TRUE), ber.encode(ber.BOOLEAN, b"\0")

@@ -66,6 +66,7 @@ class UsnChanges:
     kind = KIND
     tells_what = True
     all_listed = False
+    confirm_seconds: float | None = None
 
     def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
         self.cursor: Cursor | None = None
