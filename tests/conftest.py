@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,12 +14,18 @@ from psycopg.conninfo import conninfo_to_dict
 
 from contactsync.store.embedded import embedded_server
 from contactsync.store.migration import migrate
+from contactsync.testing.ports import ReservedPort
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.resources import database_of, short_directory
 
 # Nothing in the tests depends on how fast a machine is at the moment, so neither does this.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    # A child inherits that a signal is ignored, as under nohup, but not that it is handled. Pytest goes on ignoring it.
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +51,14 @@ def make_slapd(tmp_path: Path) -> Iterator[Callable[..., PrivateSlapd]]:
 def slapd(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
     """Start a fresh server with its three users and an empty `people_base`."""
     return make_slapd()
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Reserve a port of loopback on which nothing listens."""
+    port = ReservedPort()
+    yield port.number
+    port.release()
 
 
 @pytest.fixture

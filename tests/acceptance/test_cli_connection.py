@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from contactsync.testing.certificates import Authority, CertificateFiles
-from contactsync.testing.private_server import free_port
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.name_server import NameServer
 
@@ -109,11 +108,13 @@ def test_a_file_that_is_not_here_is_a_warning(cli: Cli, directory: PrivateSlapd)
     assert "no file /nowhere/client.crt here" in done.stderr
 
 
-def test_a_check_finds_the_servers_of_a_domain(cli: Cli, directory: PrivateSlapd, client: CertificateFiles) -> None:
+def test_a_check_finds_the_servers_of_a_domain(
+    cli: Cli, directory: PrivateSlapd, client: CertificateFiles, closed_port: int
+) -> None:
     """By the name servers of the settings; the one that is down is passed over, as a run does."""
-    dead, name = free_port(), NAMES[-1]
+    name = NAMES[-1]
     zone = {
-        "_ldap._tcp.dc._msdcs.example.test SRV": [f"0 0 {dead} {name}.", f"1 0 {directory.port} {name}."],
+        "_ldap._tcp.dc._msdcs.example.test SRV": [f"0 0 {closed_port} {name}.", f"1 0 {directory.port} {name}."],
         f"{name} A": ["127.0.0.1"],
     }
     who = ["--auth", "external", "--client-cert", str(client.certificate), "--client-key", str(client.key)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from contactsync.testing.slapd import PrivateSlapd
 
 Until = Callable[[Callable[[], Any], str], Any]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def samples(text: str, **labels: str) -> dict[str, float]:
@@ -41,9 +33,10 @@ def test_prometheus_gets_what_runs_did(
     person: psycopg.Connection[Any],
     until: Until,
     tmp_path: Path,
+    closed_port: int,
 ) -> None:
     """Runs, states, the next one's time and the certificate's end are there, over TCP as over the socket."""
-    listen = f"127.0.0.1:{free_port()}"
+    listen = f"127.0.0.1:{closed_port}"
     control = tmp_path / "control"
     daemon = make_daemon(
         database,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
 import pytest
 
 from contactsync.model import Counts, Outcome
@@ -53,7 +58,7 @@ def test_a_mapping_that_is_set_back_after_a_run_whose_end_was_lost(troubled: Wor
 
     def progress(stage: str, _counts: Counts) -> None:
         if stage == "apply":
-            troubled.database.arm(Fault(harm, to_server=False, after=0, at=b"COMMIT\0"))
+            troubled.database.arm(Fault(harm, to_server=False, at=b"COMMIT\0"))
 
     troubled.pool.timeout = 0.3 if harm is Harm.REFUSE else 10
     report = folder.run(progress)
@@ -67,12 +72,32 @@ def test_a_mapping_that_is_set_back_after_a_run_whose_end_was_lost(troubled: Wor
     assert brought(folder) == recomputed(troubled.slapd)
 
 
+@contextmanager
+def another_client(conninfo: str) -> Iterator[None]:
+    """Query the database all the time, on a connection of its own."""
+    over = threading.Event()
+
+    def query() -> None:
+        with suppress(psycopg.OperationalError), psycopg.connect(conninfo) as connection:
+            while not over.is_set():
+                connection.execute("SELECT")
+
+    thread = threading.Thread(target=query)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_a_server_that_answers_a_copy_twice(troubled: World) -> None:
-    """It does not understand the end of the rows, and says that and then that it hangs up."""
+    """It refuses a damaged message of the rows, and then ends the connection."""
     folder = troubled.folder("plain")
     before = folder.rows()
-    troubled.database.arm(Fault(Harm.CORRUPT, to_server=True, after=0, at=b"COPY pg_temp.staged"))
-    report = folder.run()
+    with another_client(troubled.through):
+        troubled.database.arm(Fault(Harm.CORRUPT, to_server=True, at=b"COPY pg_temp.staged"))
+        report = folder.run()
     assert troubled.database.struck
     folder.expect_failure(report, "database.unavailable", "The connection to PostgreSQL broke")
     assert folder.rows() == before

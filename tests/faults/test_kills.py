@@ -121,7 +121,7 @@ def test_a_daemon_that_is_killed(troubled: World, seed: str, times: int, tmp_pat
         for remapped in (True, False):
             # What closes the record: all is done, and only the record does not know it.
             killed.kill_at(
-                troubled.database, Fault(Harm.KILL, to_server=True, after=0, at=b"WITH finished AS"), remapped=remapped
+                troubled.database, Fault(Harm.KILL, to_server=True, at=b"WITH finished AS"), remapped=remapped
             )
         for _ in range(5 * times):
             proxy, totals = random.choice([ways[0], ways[1], ways[1]])

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from contactsync.errors import ContactsyncError
 from contactsync.testing.people import write_people
-from contactsync.testing.private_server import LOOPBACK, PrivateServer
+from contactsync.testing.ports import LOOPBACK
+from contactsync.testing.private_server import PrivateServer
 from tests.support.resources import short_directory
 
 LIMIT = 20

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from select import select
 
+from contactsync.testing.ports import LOOPBACK, ReservedPort
 from tests.support.streams import LengthOf, Stream
 
 _TICK = 0.02
@@ -45,15 +46,15 @@ class Harm(StrEnum):
 class Fault:
     """One harm, once: to the connection that passes octet number `after` (from 0) to the server, or to the client.
 
-    A connection that stalls passes nothing on any more and stays open. One that is refused is reset, and so is every
-    other; no new ones are accepted until the proxy is healed. What is corrupted is one octet: that very one, or where
-    the proxy can tell messages apart the first of the next message. To kill is to call what the proxy was armed with.
-    `at` says instead of `after` which octets have to come.
+    With `at`, it strikes just behind the start of these octets, on the connection that passes them. A connection that
+    stalls passes nothing on any more and stays open. One that is refused is reset, and so is every other; no new ones
+    are accepted until the proxy is healed. One octet is corrupted: that very one, or where the proxy can tell messages
+    apart, the first of the connection's next message. To kill is to call what the proxy was armed with.
     """
 
     harm: Harm
     to_server: bool
-    after: int
+    after: int = 0
     at: bytes = b""
 
     def __str__(self) -> str:
@@ -84,6 +85,8 @@ class Proxy:
         self._path = listen
         self._lengths = lengths
         self._fault: Fault | None = None
+        self._target: Stream | None = None
+        """The only stream that the fault may strike, once its octets passed there."""
         self._kill: Callable[[], object] = lambda: None
         self._guard = threading.Lock()
         self._clients: list[socket.socket] = []
@@ -91,16 +94,19 @@ class Proxy:
         self._doomed: list[socket.socket] = []
         self._ended: list[socket.socket] = []
         self._slow: dict[socket.socket, int] = {}
-        self._refusing = threading.Event()
+        self._refusing, self._closed = threading.Event(), threading.Event()
         self._over = threading.Event()
+        self._reserved = None if listen else ReservedPort()
+        self.port = self._reserved.number if self._reserved else 0
         self._listener = self._listen()
-        self.port: int = 0 if listen else self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept, name="proxy")]
-        self._threads[0].start()
+        self._threads: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept, name="proxy")
+        self._accepting.start()
 
     def close(self) -> None:
         """End every thread and connection."""
         self._over.set()
+        self._accepting.join()
         for thread in self._threads:
             thread.join()
         self._listener.close()
@@ -117,8 +123,14 @@ class Proxy:
     def arm(self, fault: Fault | None, kill: Callable[[], object] = lambda: None) -> None:
         """Let a fault happen, counted from here; None: only count."""
         with self._guard:
-            self._fault, self.struck, self._kill = fault, None, kill
+            self._fault, self._target, self.struck, self._kill = fault, None, None, kill
             self.passed = {True: 0, False: 0}
+
+    def measure(self, act: Callable[[], object]) -> dict[bool, int]:
+        """The octets to the server (True) and to the client (False) that pass while something is done."""
+        self.arm(None)
+        act()
+        return dict(self.passed)
 
     def heal(self) -> None:
         """Pass everything on again; connections that were stalled or corrupted end."""
@@ -128,7 +140,7 @@ class Proxy:
 
     def _listen(self) -> socket.socket:
         if self._path is None:
-            listener = socket.create_server(("127.0.0.1", getattr(self, "port", 0)))
+            listener = socket.create_server((LOOPBACK, self.port))
         else:
             self._path.unlink(missing_ok=True)
             listener = socket.socket(socket.AF_UNIX)
@@ -141,8 +153,10 @@ class Proxy:
         while not self._over.is_set():
             if self._refusing.is_set():
                 self._listener.close()
+                self._closed.set()
                 while self._refusing.is_set() and not self._over.is_set():
                     time.sleep(_TICK)
+                self._closed.clear()
                 self._listener = self._listen()
             with suppress(TimeoutError):
                 client, _ = self._listener.accept()
@@ -170,7 +184,7 @@ class Proxy:
 
     def _connect(self) -> socket.socket:
         if isinstance(self.target, int):
-            return _undelayed(socket.create_connection(("127.0.0.1", self.target)))
+            return _undelayed(socket.create_connection((LOOPBACK, self.target)))
         server = socket.socket(socket.AF_UNIX)
         try:
             server.connect(str(self.target))
@@ -205,21 +219,29 @@ class Proxy:
 
     def _struck_in(self, stream: Stream, octets: bytes, *, to_server: bool) -> tuple[bytes, Fault | None, bytes]:
         """What of these octets is before the fault, the fault if its turn has come, and the rest."""
-        run_started = stream.run_started(octets)
+        starts = stream.message_starts(octets)
         with self._guard:
             first, fault = self.passed[to_server], self._fault
             self.passed[to_server] += len(octets)
-            if fault is None or fault.to_server is not to_server:
+            if fault is None or fault.to_server is not to_server or self._target not in {None, stream}:
                 return octets, None, b""
-            if fault.at and fault.at in octets:
-                fault = self._fault = replace(fault, after=first + octets.index(fault.at) + 1, at=b"")
-            place = -1 if fault.at else max(0, fault.after - first)
-            if fault.harm is Harm.CORRUPT and not fault.at:
-                place = next((begin for begin in run_started if begin >= place), -1)
-            if not 0 <= place < len(octets):
+            place = self._place(fault, stream, octets, first)
+            if fault.harm is Harm.CORRUPT:
+                place = next((start for start in starts if start >= place), len(octets))
+            if place == len(octets):
                 return octets, None, b""
             self._fault, self.struck = None, fault
         return octets[:place], fault, octets[place:]
+
+    def _place(self, fault: Fault, stream: Stream, octets: bytes, first: int) -> int:
+        """Where in these octets the fault strikes at the earliest; their length if its turn has not come."""
+        if self._target is stream:
+            return 0
+        place = octets.find(fault.at) + 1 if fault.at else fault.after - first
+        if (fault.at and not place) or place >= len(octets):
+            return len(octets)
+        self._target = stream
+        return place
 
     def _strike(self, fault: Fault, stream: Stream, client: socket.socket, rest: bytes) -> bool:
         """Do the harm; False when the connection is to end."""
@@ -243,6 +265,7 @@ class Proxy:
         else:
             if fault.harm is Harm.REFUSE:
                 self._refusing.set()
+                self._closed.wait(1)  # before the client notices and connects again
             if fault.harm is not Harm.CUT:
                 _reset(stream.source)
                 _reset(stream.sink)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +23,7 @@ from contactsync.errors import ContactsyncError
 from contactsync.ldap.connection.options import TlsOptions
 from contactsync.ldap.connection.tls import CheckedTls
 from contactsync.testing.certificates import CertificateFiles, make_certificates
+from contactsync.testing.ports import ReservedPort
 from contactsync.testing.private_server import PrivateServer
 
 REALM, DOMAIN, SUFFIX = "AD.EXAMPLE.TEST", "ADTEST", "DC=ad,DC=example,DC=test"
@@ -33,9 +32,7 @@ DISABLED, NORMAL, COMPUTER = 0x202, 0x200, 0x1000
 SHOW_DELETED = ("1.2.840.113556.1.4.417", True, None)
 
 _numbers = count(1)
-_TAKEN = "NT_STATUS_ADDRESS"
 _ADDRESSES = [f"127.0.0.{number}" for number in range(80, 100)]
-_PORTS = (389, 636, 3268, 3269, 88)
 
 
 def reason_to_skip() -> str | None:
@@ -55,7 +52,9 @@ class PrivateSamba(PrivateServer):
     start_seconds = 30.0
 
     def __init__(self, directory: Path, provisioned: Path, *, strong_auth: str = "allow_sasl_over_tls") -> None:
-        super().__init__(directory, suffix=SUFFIX, port=389, tls_port=636)
+        super().__init__(directory, suffix=SUFFIX)
+        self.address, self._reserved = _reserved_address()
+        self.port, self.tls_port = 389, 636
         self.people_base = f"OU=People,{SUFFIX}"
         self.admin_dn = f"CN=Administrator,CN=Users,{SUFFIX}"
         self.admin_password = (provisioned / "password").read_text()
@@ -77,31 +76,24 @@ class PrivateSamba(PrivateServer):
         return self.directory / "krb5.conf"
 
     def start(self) -> None:
-        """Start it on an address where nobody listens, and add the reader and an empty `people_base`."""
-        for address in _free_addresses():
-            self.address = address
-            try:
-                super().start()
-            except ContactsyncError:
-                if _TAKEN not in (self.directory / "samba.log").read_text(errors="replace"):
-                    raise
-            else:
-                self._add_reader()
-                return
-        raise ContactsyncError("There is no free address for Samba.")
+        """Start it, and the first time add the reader and an empty `people_base`."""
+        is_new = not self._filled
+        super().start()
+        if is_new:
+            self._add_reader()
 
     def restart(self, *, before: Callable[[], object] = lambda: None) -> None:
-        """Stop it, do something while it is down, and start it again at its address."""
+        """Stop it, do something while it is down, and start it again."""
         self.stop()
         before()
-        super().start()
+        self.start()
 
     def fill(self) -> None:
         """Copy the domain."""
         shutil.copytree(self._provisioned, self.directory)
 
     def command(self) -> list[str]:
-        """Start it with a configuration for the address of now."""
+        """See PrivateServer."""
         make_certificates(self.directory / "tls", names=(self.address, f"dc1.{REALM.lower()}"))
         (self.directory / "smb.conf").write_text(_smb_conf(self.directory, self.address, self._strong_auth))
         self.krb5_conf.write_text(_krb5_conf(self.address))
@@ -249,15 +241,12 @@ def _run(*command: str) -> None:
         raise ContactsyncError(f"{command[0]} {command[1]} {command[2]} failed: {done.stderr[-1000:]}")
 
 
-def _free_addresses() -> Iterator[str]:
-    # In another order each time: other workers of the tests look for one at the same moment.
-    for address in random.sample(_ADDRESSES, len(_ADDRESSES)):
+def _reserved_address() -> tuple[str, list[ReservedPort]]:
+    """An address that no other Samba uses, because its LDAP port is reserved."""
+    for address in _ADDRESSES:
         with suppress(OSError):
-            for port in _PORTS:
-                with socket.socket() as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind((address, port))
-            yield address
+            return address, [ReservedPort(389, address=address)]
+    raise ContactsyncError("All addresses for Samba are in use.", hint=f"They are {_ADDRESSES[0]} to {_ADDRESSES[-1]}.")
 
 
 def _smb_conf(directory: Path, address: str, strong_auth: str) -> str:

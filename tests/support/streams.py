@@ -18,7 +18,7 @@ class Stream:
         self._head = b""
         self._left = 0
 
-    def run_started(self, octets: bytes) -> Sequence[int]:
+    def message_starts(self, octets: bytes) -> Sequence[int]:
         """The places in `octets`, which are the next of the stream, where messages begin; all where nobody can tell."""
         if self._length_of is None:
             return range(len(octets))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 import subprocess
 import time
@@ -18,25 +17,22 @@ from ldap3.core.exceptions import LDAPException
 from contactsync.errors import ContactsyncError
 from contactsync.ldap.dn import domain_of
 from contactsync.testing.certificates import LOCAL_NAMES, CertificateFiles, make_certificates
-
-LOOPBACK = "127.0.0.1"
+from contactsync.testing.ports import LOOPBACK, ReservedPort
 
 _STOP_SECONDS = 10.0
-_PORT_ATTEMPTS = 5
 _REASON_LINES = 3
 
 
 class PrivateServer(ABC):
-    """One server in `directory`, with its data below `suffix`. Ports are chosen free unless given.
+    """One server in `directory`, with its data below `suffix`, on two ports that it keeps over restarts.
 
-    They stay the same over restarts. `admin_dn` may change everything, `reader_dn` read it without
-    limits, `limited_dn` with a limit. `certificates` serve LDAPS and StartTLS.
+    `admin_dn` may change everything, `reader_dn` read everything without limits, `limited_dn` with a size limit.
+    `certificates` serve LDAPS and StartTLS.
     """
 
     program: ClassVar[str]
-    """What it is called in errors, and its log file."""
+    """Its name in errors, and of its log file."""
     start_seconds: ClassVar[float]
-    """How long a start may take."""
 
     admin_dn: str
     admin_password: str
@@ -45,22 +41,13 @@ class PrivateServer(ABC):
     limited_dn: str
     limited_password: str
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        suffix: str,
-        port: int | None = None,
-        tls_port: int | None = None,
-        certificates: CertificateFiles | None = None,
-    ) -> None:
+    def __init__(self, directory: Path, *, suffix: str, certificates: CertificateFiles | None = None) -> None:
         self.directory = directory
         self.address = LOOPBACK
         self.suffix = suffix
         self.people_base = f"ou=people,{suffix}"
-        self.port = port or free_port()
-        self.tls_port = tls_port or free_port(besides=self.port)
-        self._ports_are_ours = not port and not tls_port
+        self._reserved = [ReservedPort(), ReservedPort()]
+        self.port, self.tls_port = (port.number for port in self._reserved)
         self._certificates = certificates
         self._process: subprocess.Popen[bytes] | None = None
         self._filled = False
@@ -104,16 +91,8 @@ class PrivateServer(ABC):
         if not self._filled:
             self.fill()
             self._filled = True
-        for attempt in range(_PORT_ATTEMPTS):
-            if self._launch():
-                return
-            # Someone took the port between our look and the server's: choose others, unless the caller chose these
-            # or clients know them already.
-            if not self._ports_are_ours or attempt == _PORT_ATTEMPTS - 1:
-                break
-            self.port = free_port()
-            self.tls_port = free_port(besides=self.port)
-        raise self.failure(f"{self.program} did not start")
+        if not self._launch():
+            raise self.failure(f"{self.program} did not start")
 
     def stop(self) -> None:
         """End the server in an orderly way; its data is kept for the next `start`."""
@@ -184,7 +163,6 @@ class PrivateServer(ABC):
         deadline = time.monotonic() + self.start_seconds
         while self._process.poll() is None and time.monotonic() < deadline:
             if self._answers():
-                self._ports_are_ours = False
                 return True
             time.sleep(0.01)
         self.kill()
@@ -204,17 +182,3 @@ class PrivateServer(ABC):
             return False
         finally:
             connection.unbind()
-
-
-def free_port(*, besides: int = 0) -> int:
-    """A port that nobody listens on, below those that the kernel gives to outgoing connections.
-
-    One of the kernel's own choice could be taken by any client while the server is being restarted.
-    """
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((LOOPBACK, port))
-            if port != besides:
-                return port

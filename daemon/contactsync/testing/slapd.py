@@ -11,7 +11,8 @@ from typing import IO
 
 from contactsync.errors import ContactsyncError
 from contactsync.testing.certificates import CertificateFiles
-from contactsync.testing.private_server import LOOPBACK, PrivateServer
+from contactsync.testing.ports import LOOPBACK
+from contactsync.testing.private_server import PrivateServer
 
 DEBIAN_PROGRAMS = Path("/usr/sbin")
 
@@ -48,8 +49,6 @@ class PrivateSlapd(PrivateServer):
         suffix: str = "dc=example,dc=test",
         size_limit: int | None = None,
         ldif: Path | str | None = None,
-        port: int | None = None,
-        tls_port: int | None = None,
         certificates: CertificateFiles | None = None,
         lock_after: int = 0,
         client_certificates: bool = False,
@@ -57,7 +56,7 @@ class PrivateSlapd(PrivateServer):
         access_log: bool = False,
         programs: Path = DEBIAN_PROGRAMS,
     ) -> None:
-        super().__init__(directory, suffix=suffix, port=port, tls_port=tls_port, certificates=certificates)
+        super().__init__(directory, suffix=suffix, certificates=certificates)
         self.admin_dn, self.admin_password = f"cn=admin,{suffix}", secrets.token_urlsafe(16)
         self.reader_dn, self.reader_password = f"cn=reader,{suffix}", secrets.token_urlsafe(16)
         self.limited_dn, self.limited_password = f"cn=limited,{suffix}", secrets.token_urlsafe(16)

@@ -62,14 +62,6 @@ def protected(wanted: ConnectOptions) -> bool:
         return isinstance(session.connection.socket, ssl.SSLSocket)
 
 
-def closed_port() -> int:
-    """A port that refuses connections."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     """One server for the tests that leave it as it is."""
@@ -232,10 +224,10 @@ def test_a_user_in_a_form_that_the_server_does_not_take_is_refused(server: Priva
 
 
 @pytest.mark.parametrize("password", [None, ""])
-def test_a_user_without_a_password_is_refused_before_anything_is_sent(password: str | None) -> None:
+def test_a_user_without_a_password_is_refused_before_anything_is_sent(password: str | None, closed_port: int) -> None:
     """A server would take it for an anonymous bind and call that success (RFC 4513, section 5.1.2)."""
     wanted = ConnectOptions(
-        servers=(ServerAddress("localhost", closed_port()),),
+        servers=(ServerAddress("localhost", closed_port),),
         user="cn=reader,dc=example,dc=test",
         password=password,
         tls=Tls.NONE,
@@ -254,10 +246,10 @@ def test_the_password_is_no_part_of_the_options_shown(server: PrivateSlapd) -> N
         assert session.connection.request is None
 
 
-def test_a_port_that_refuses_is_unavailable(server: PrivateSlapd) -> None:
+def test_a_port_that_refuses_is_unavailable(server: PrivateSlapd, closed_port: int) -> None:
     """It may be back in a minute."""
     with pytest.raises(ServerUnavailable, match="refused the connection") as caught:
-        tried(replace(options(server), servers=(ServerAddress("127.0.0.1", closed_port()),)))
+        tried(replace(options(server), servers=(ServerAddress("127.0.0.1", closed_port),)))
     assert caught.value.retryable
 
 
@@ -281,9 +273,9 @@ def test_plain_ldap_to_a_port_that_expects_tls_is_explained(server: PrivateSlapd
         tried(plain)
 
 
-def test_servers_are_tried_in_turn(server: PrivateSlapd) -> None:
+def test_servers_are_tried_in_turn(server: PrivateSlapd, closed_port: int) -> None:
     """The first that can be used is, whatever was wrong with those before it."""
-    dead = ServerAddress("127.0.0.1", closed_port())
+    dead = ServerAddress("127.0.0.1", closed_port)
     unknown = ServerAddress("a" * 64, 389)
     [alive] = options(server).servers
 
@@ -292,9 +284,9 @@ def test_servers_are_tried_in_turn(server: PrivateSlapd) -> None:
     assert session.server == f"ldap://localhost:{server.port}"
 
 
-def test_one_error_names_every_server_that_failed(server: PrivateSlapd) -> None:
+def test_one_error_names_every_server_that_failed(server: PrivateSlapd, closed_port: int) -> None:
     """It can be tried again because one of them may come back."""
-    dead, unknown = ServerAddress("127.0.0.1", closed_port()), ServerAddress("a" * 64, 389)
+    dead, unknown = ServerAddress("127.0.0.1", closed_port), ServerAddress("a" * 64, 389)
 
     with pytest.raises(ServerUnavailable, match="None of 2 servers can be used") as caught:
         tried(replace(options(server), servers=(unknown, dead)))

@@ -14,21 +14,19 @@ from contactsync.ldap.connection.cache import SessionCache
 from contactsync.model import Counts, Outcome
 from contactsync.sync.runner import Runner
 from contactsync.testing.certificates import make_certificates
-from contactsync.testing.private_server import free_port
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder, people
 from tests.support.name_server import NameServer
-from tests.support.proxy import Proxy
+from tests.support.proxy import Fault, Harm, Proxy
 
 MakeFolder = Callable[..., SyncedFolder]
 CONTROLLERS = "_ldap._tcp.dc._msdcs.example.test SRV"
 
 
 @pytest.fixture
-def first(directory: PrivateSlapd) -> Iterator[Proxy]:
+def first(closed_port: int) -> Iterator[Proxy]:
     """Stand before a server that is down, and can be put before the directory."""
-    del directory
-    proxy = Proxy(free_port())
+    proxy = Proxy(closed_port)
     yield proxy
     proxy.close()
 
@@ -137,10 +135,10 @@ def test_a_server_that_breaks_off_is_left_for_the_other_one(
     first.target = directory.port
 
     def fail(stage: str, _counts: Counts) -> None:
-        if stage == "fingerprints" and first.open:
-            first.silence()
+        if stage == "search" and not first.struck:
+            first.arm(Fault(Harm.CUT, to_server=True))
 
-    report = folder.run(fail, receive_timeout=0.3)
+    report = folder.run(fail)
     assert (report.outcome, report.attempts, report.server) == (Outcome.CHANGED, 2, url_of(second))
     assert folder.contacts() == people(directory)
 

@@ -16,6 +16,7 @@ import pytest
 from contactsync.errors import ContactsyncError
 from contactsync.testing.certificates import make_certificates
 from contactsync.testing.people import department_dn, make_people, write_people
+from contactsync.testing.ports import ReservedPort
 from contactsync.testing.slapd import PrivateSlapd
 
 
@@ -142,11 +143,14 @@ def test_ldif_that_does_not_load_says_where(tmp_path: Path) -> None:
         PrivateSlapd(tmp_path / "slapd", ldif="dn: ou=x,dc=example,dc=test\nou: x\n\n").start()
 
 
-def test_a_taken_port_is_refused_when_it_was_asked_for(make_slapd: Callable[..., PrivateSlapd]) -> None:
-    """A port that the caller chose is not silently changed for another."""
-    server = make_slapd()
-    with pytest.raises(ContactsyncError, match="Address already in use"):
-        make_slapd(port=server.port)
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_its_ports_are_reserved(slapd: PrivateSlapd, state: str) -> None:
+    """No other program gets them, also while the server is down between two starts."""
+    if state == "stopped":
+        slapd.stop()
+    for port in (slapd.port, slapd.tls_port):
+        with pytest.raises(OSError, match="Address already in use"):
+            ReservedPort(port)
 
 
 def test_a_directory_in_use_is_left_alone(slapd: PrivateSlapd) -> None:

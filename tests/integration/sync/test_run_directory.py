@@ -21,7 +21,7 @@ from contactsync.testing.people import write_people
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change, people
 from tests.support.peers import CLOSE, Answer, bind_answer, entry, message, peer, root_dse_answer
-from tests.support.proxy import Proxy
+from tests.support.proxy import Fault, Harm, Proxy
 
 MANY = 700
 SIZE_LIMIT = 500
@@ -105,43 +105,52 @@ def test_a_limit_of_500_entries_deletes_nobody_of_700(
 
 @pytest.mark.parametrize("first_load", [True, False])
 def test_a_server_killed_between_two_pages_and_started_again(
-    make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd, proxy: Proxy, *, first_load: bool
+    make_folder: Callable[..., SyncedFolder],
+    directory: PrivateSlapd,
+    far_folder: SyncedFolder,
+    proxy: Proxy,
+    *,
+    first_load: bool,
 ) -> None:
-    """The run begins anew and succeeds; what its first attempt staged is left out.
-
-    The pages come slowly, or all of them might be read ahead before the second is looked at.
-    """
-    query = f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}"
-    folder = make_folder(directory, query=query, tls="none")
-    if not first_load:
-        folder.run()
+    """The run starts again and succeeds; what its first attempt staged is left out."""
+    middle = proxy.measure(far_folder.run)[False] // 2
+    if first_load:
+        folder = make_folder(directory, query=far_folder.definition.query, tls="none")
+    else:
+        folder = far_folder
         change(directory)
-    proxy.pace = 0.001
 
     def crash() -> None:
         directory.kill()
         directory.start()
 
-    report = folder.run(once("search", crash, entries=20))
+    proxy.arm(Fault(Harm.KILL, to_server=False, after=middle), crash)
+    report = folder.run()
     assert (report.outcome, report.attempts, report.error) == (Outcome.CHANGED, 2, None)
     counts = report.counts
-    assert (counts.inserted, counts.updated, counts.deleted) == ((60, 0, 0) if first_load else (1, 1, 1))
+    expected = (len(people(directory)), 0, 0) if first_load else (1, 1, 1)
+    assert (counts.inserted, counts.updated, counts.deleted) == expected
     folder.expect_row(report)
     assert folder.contacts() == people(directory)
     assert folder.run().outcome is Outcome.UNCHANGED
 
 
-def test_a_server_killed_between_two_pages_for_good(folder: SyncedFolder, directory: PrivateSlapd) -> None:
-    """The run fails with the server's name, and what came before is not concluded from."""
-    before = folder.rows()
-    report = folder.run(once("search", directory.kill, entries=10))
-    folder.expect_failure(
-        report, "directory.unavailable", f":{directory.port} refused the connection", "Check that the directory runs"
+def test_a_server_gone_between_two_pages_for_good(
+    far_folder: SyncedFolder, directory: PrivateSlapd, proxy: Proxy
+) -> None:
+    """The run fails with the server's name, and concludes nothing from the entries that it has received."""
+    middle = proxy.measure(far_folder.run)[False] // 2
+    change(directory)
+    before = far_folder.rows()
+    proxy.arm(Fault(Harm.REFUSE, to_server=False, after=middle))
+    report = far_folder.run()
+    far_folder.expect_failure(
+        report, "directory.unavailable", f":{proxy.port} refused the connection", "Check that the directory runs"
     )
     assert report.attempts == 2
-    assert folder.rows() == before
-    directory.start()
-    folder.expect_in_step()
+    assert far_folder.rows() == before
+    proxy.heal()
+    far_folder.expect_in_step()
 
 
 @pytest.mark.parametrize("answered", [[], [bind_answer, root_dse_answer]], ids=["at once", "in the search"])
