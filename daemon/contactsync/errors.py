@@ -33,6 +33,12 @@ class UsageError(ContactsyncError):
     exit_code = 64
 
 
+class NotFound(UsageError):
+    """There is no folder, definition, run or contact like that."""
+
+    code = "not_found"
+
+
 class SettingsError(ContactsyncError):
     """settings.toml or its environment variables are wrong; the message lists every problem at once."""
 

@@ -1,12 +1,23 @@
-"""Finds the definitions that a NAME on the command line means."""
+"""The one resolver of names, for the command line, the API and requests from SQL.
+
+    Staff           the shared folder; as one definition: the one that is named like its folder
+    anna/Private    the personal folder
+    Staff:branch    a definition of the folder by its own name
+    Private         without the owner, if no other folder has this name
+    id:12           the definition with this id
+
+A text that begins with `id:` and a number is never a name, and no other text is ever an id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from contactsync.errors import UsageError
+from contactsync.errors import NotFound, UsageError
 from contactsync.store.definitions import read_definitions
 
 if TYPE_CHECKING:
@@ -14,68 +25,54 @@ if TYPE_CHECKING:
 
     from contactsync.model import Definition
 
-
+_ID = re.compile(r"id:([0-9]{1,18})")
 _SHOWN = 10
 
 
 def find_one(connection: Connection[Any], name: str) -> Definition:
-    """The one definition that this names. Raises UsageError when there is none, or more than one."""
-    return choose_one(read_definitions(connection), name)
-
-
-def find_all(connection: Connection[Any], name: str) -> list[Definition]:
-    """The definition that this names, or all of the folder that this names. Raises UsageError as `find_one` does."""
-    return choose_all(read_definitions(connection), name)
-
-
-def choose_one(definitions: Sequence[Definition], name: str) -> Definition:
-    """The definition with this label; else the only one that the name can mean without its owner or its folder's."""
-    exactly = [definition for definition in definitions if definition.label == name]
-    candidates = exactly or next(filter(None, _meanings(definitions, name)), [])
+    """The one definition with this name. Raises NotFound, UsageError if there are several, DatabaseError."""
+    definitions = find_all(connection, name)
+    candidates = [definition for definition in definitions if definition.label == name] or definitions
     if len(candidates) > 1:
         raise _ambiguous(name, candidates)
-    if not candidates:
-        raise _unknown(name, definitions)
     return candidates[0]
 
 
-def choose_all(definitions: Sequence[Definition], name: str) -> list[Definition]:
-    """The definitions of the folder with this name, else the definition with this label."""
-    for meaning in _meanings(definitions, name):
-        if len({definition.folder_id for definition in meaning}) > 1:
-            raise _ambiguous(name, meaning)
-        if meaning:
-            return meaning
-    raise _unknown(name, definitions)
+def find_all(connection: Connection[Any], name: str) -> list[Definition]:
+    """The definition with this name, or all of the folder with this name. Raises as `find_one` does."""
+    number = _ID.fullmatch(name)
+    candidates = read_definitions(connection, [int(number[1])]) if number else read_definitions(connection, name=name)
+    definitions = match(candidates, name)
+    if not definitions:
+        raise _not_found(name, read_definitions(connection))
+    return definitions
 
 
-def folder_label(definition: Definition) -> str:
-    """The folder without its definition's name: `Staff`, `anna/Private`."""
-    return f"{definition.owner}/{definition.folder}" if definition.owner else definition.folder
-
-
-def _meanings(definitions: Sequence[Definition], name: str) -> Iterable[list[Definition]]:
-    """What a name may mean, the most exact meaning first: a whole folder, a definition, either without the owner."""
-    tests: tuple[Callable[[Definition], bool], ...] = (
-        lambda d: folder_label(d) == name,
-        lambda d: name in {d.label, f"{folder_label(d)}:{d.name}"},
-        lambda d: name in {d.folder, f"{d.folder}:{d.name}"},
-    )
-    for test in tests:
-        yield [definition for definition in definitions if test(definition)]
+def match(definitions: Sequence[Definition], name: str) -> list[Definition]:
+    """Those of the definitions that have this name, all of one folder. Raises UsageError if they are of several."""
+    if number := _ID.fullmatch(name):
+        return [definition for definition in definitions if definition.definition_id == int(number[1])]
+    exact = [d for d in definitions if name in {d.folder_label, d.label, f"{d.folder_label}:{d.name}"}]
+    matches = exact or [d for d in definitions if name in {d.folder, f"{d.folder}:{d.name}"}]
+    if len({definition.folder_id for definition in matches}) > 1:
+        raise _ambiguous(name, matches)
+    return matches
 
 
 def _ambiguous(name: str, candidates: Sequence[Definition]) -> UsageError:
-    labels = ", ".join(sorted(definition.label for definition in candidates)[:_SHOWN])
-    return UsageError(f'"{name}" may mean {len(candidates)} definitions.', hint=f"Give one of: {labels}.")
+    labels = Counter(definition.label for definition in candidates)
+    names = sorted(d.label if labels[d.label] == 1 else f"id:{d.definition_id}" for d in candidates)
+    return UsageError(
+        f'"{name}" may mean {len(candidates)} definitions.', hint=f"Give one of: {', '.join(names[:_SHOWN])}."
+    )
 
 
-def _unknown(name: str, definitions: Sequence[Definition]) -> UsageError:
+def _not_found(name: str, definitions: Sequence[Definition]) -> NotFound:
     message = f'There is no folder or definition named "{name}".'
     if not definitions:
-        return UsageError(message, hint="There are none yet; make one with `contactsync folders add`.")
+        return NotFound(message, hint="There are none yet; make one with `contactsync folders add`.")
     labels = {definition.label.casefold(): definition.label for definition in definitions}
     near = [labels[match] for match in get_close_matches(name.casefold(), labels, n=3)]
     if near:
-        return UsageError(message, hint=f"Did you mean {' or '.join(near)}?")
-    return UsageError(message, hint="`contactsync folders list` shows all there are.")
+        return NotFound(message, hint=f"Did you mean {' or '.join(near)}?")
+    return NotFound(message, hint="`contactsync folders list` shows all there are.")

@@ -28,11 +28,13 @@ EDITABLE = frozenset(
 """The columns of sync_definitions that people may set."""
 
 
-def read_definitions(connection: Connection[Any], ids: Iterable[int] | None = None) -> list[Definition]:
-    """All definitions, or those with the given ids; an id that is gone is left out. Raises DatabaseError."""
-    wanted = None if ids is None else list(ids)
+def read_definitions(
+    connection: Connection[Any], ids: Iterable[int] | None = None, *, name: str | None = None
+) -> list[Definition]:
+    """All definitions, those with the given ids that exist, or those that a name may mean. Raises DatabaseError."""
+    values = {"ids": None if ids is None else list(ids), "name": name}
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(statement("definitions"), {"ids": wanted}).fetchall()
+        rows = cursor.execute(statement("definitions"), values).fetchall()
     return [Definition(**{**row, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])}) for row in rows]
 
 

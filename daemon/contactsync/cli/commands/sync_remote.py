@@ -13,7 +13,7 @@ from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.text import counted, show_json, show_text
 from contactsync.errors import ControlError
 from contactsync.model import Counts, Definition, Mode, Outcome, Plan, RunReport, Trigger
-from contactsync.operations.names import choose_all
+from contactsync.operations.names import match
 
 if TYPE_CHECKING:
     from contactsync.cli.client import Daemon
@@ -34,7 +34,7 @@ def definitions_of(daemon: Daemon, name: str | None) -> list[Definition]:
         for row in rows
     }
     if name is not None:
-        return choose_all(list(known.values()), name)
+        return match(list(known.values()), name)
     return [known[row["definition_id"]] for row in rows if row["enabled"]]
 
 

@@ -1,5 +1,5 @@
 -- name: definitions
--- All definitions, or those asked for by id.
+-- All definitions, those with these ids, or those that a name may mean (operations/names.py has the rules).
 SELECT d.folder_id, d.definition_id, f.name AS folder, f.owner, d.name, d.query, d.bind_user AS "user",
        d.password_sealed, d.password_ref, d.base, d.scope, d.filter, d.mapping, d.schedule, d.time_zone,
        d.mode, d.jitter_seconds, d.auth, d.tls, d.tls_verify, d.tls_minimum, d.tls_ca_file, d.tls_ca_pem,
@@ -7,7 +7,10 @@ SELECT d.folder_id, d.definition_id, f.name AS folder, f.owner, d.name, d.query,
        d.page_size, d.enabled, d.revision
 FROM contactsync.sync_definitions AS d
 JOIN contactsync.folders AS f USING (folder_id)
-WHERE %(ids)s::bigint[] IS NULL OR d.definition_id = ANY (%(ids)s)
+CROSS JOIN LATERAL (SELECT CASE WHEN f.owner IS NULL THEN f.name ELSE f.owner || '/' || f.name END) AS l (folder_label)
+WHERE (%(ids)s::bigint[] IS NULL OR d.definition_id = ANY (%(ids)s))
+  AND (%(name)s::text IS NULL
+       OR %(name)s IN (l.folder_label, l.folder_label || ':' || d.name, f.name, f.name || ':' || d.name))
 ORDER BY d.folder_id, d.definition_id
 
 -- name: revisions
