@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from contactsync.credentials.bind import BindPasswords
 from contactsync.credentials.sealing import References, SecretBox
 from contactsync.ldap.connection.dns import parse_name_servers
 from contactsync.ldap.connection.session import Connect
@@ -68,6 +71,11 @@ def build_runner(
 def secret_box(settings: Settings) -> SecretBox:
     """What seals and opens bind passwords. Raises SecretError when the key file may not be used."""
     return SecretBox.from_file(settings.secrets.key_file)
+
+
+def bind_passwords(settings: Settings) -> BindPasswords:
+    """What opens, fetches and seals bind passwords on this machine. Reads no file yet."""
+    return BindPasswords(partial(secret_box, settings), allowed_references(settings), os.environ)
 
 
 def allowed_references(settings: Settings) -> References:

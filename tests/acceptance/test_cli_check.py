@@ -93,6 +93,7 @@ def test_an_edit_is_tried_before_it_is_made(cli: Cli, person: Person) -> None:
     done = cli("check", "Staff", "--filter", "(uid=u000001)")
     assert done.returncode == 0
     assert "(uid=u000001) finds 1 entry." in done.stdout
+    assert "A run now would add 1, change 0 and delete 0." in done.stdout
     assert person.execute("SELECT filter FROM contactsync.sync_definitions").fetchone() == (None,)
 
 
@@ -134,12 +135,12 @@ def test_the_check_is_a_json_document_for_scripts(cli: Cli, options: list[str], 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["check"], "nothing to look at"),
+        (["check"], "Neither a NAME nor a --query"),
         (["check", "Nobody"], 'no folder or definition named "Nobody"'),
         (["check", "--query", "localhost", "--user", "cn=x"], "needs a password"),
         (["check", "--query", "localhost", "--tls", "perhaps"], "perhaps"),
         (["check", "--query", "localhost", "--mapping", "{"], "not JSON"),
-        (["browse"], "nothing to look at"),
+        (["browse"], "Neither a NAME nor a --query"),
         (["browse", "Staff", "dc=x", "--query", "localhost"], "NAME or --query"),
         (["browse", "--query", "localhost", "people"], "people"),
     ],

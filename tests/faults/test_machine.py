@@ -223,7 +223,7 @@ class DirectoryAndFolder(ChangingDirectory):
         """A preview says what a run would do, and does nothing."""
         self._let_a_day_go_by()
         expected = self.model.expect(self._found())
-        report = self.runner.preview(self.folder.definition_id)
+        report = self.runner.preview(self.folder.definition)
         assert report.outcome.value == expected.outcome, report.held_reason
         if expected.outcome != "unchanged":
             counts = report.counts

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from contactsync.cli.clearing import Clearable
+from contactsync.cli.changes import Clearable
 from contactsync.cli.context import invocation_of
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.options import DefinitionOptions, Json, Name, Yes, with_definition_options

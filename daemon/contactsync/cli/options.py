@@ -194,9 +194,10 @@ class DefinitionOptions:
         special = {"mapping", "tls_ca_pem", "password_stdin", "password_prompt"}
         return {name: value for name, value in values.items() if value is not None and name not in special}
 
-    def any_given(self) -> bool:
-        """Whether at least one option was given."""
-        return self != DefinitionOptions()
+    @property
+    def brings_password(self) -> bool:
+        """Whether the user gives the password itself, and not a reference to it."""
+        return self.password_stdin or self.password_prompt
 
 
 CONNECTION = frozenset(

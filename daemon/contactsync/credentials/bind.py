@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -66,3 +67,20 @@ def password_of(
         definition_id=definition.definition_id,
         destination=destination_of(definition),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BindPasswords:
+    """The bind passwords of definitions, by this machine's key and references; `open_box` reads the key file."""
+
+    open_box: Callable[[], SecretBox]
+    references: References
+    environ: Mapping[str, str]
+
+    def read(self, definition: Definition) -> str | None:
+        """See `password_of`."""
+        return password_of(definition, self.open_box, self.environ, self.references)
+
+    def seal(self, definition: Definition, password: str) -> bytes:
+        """See `seal_for`."""
+        return seal_for(definition, password, self.open_box())

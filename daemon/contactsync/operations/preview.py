@@ -1,14 +1,43 @@
-"""A preview: the real plan in the real transaction, which is then rolled back."""
+"""Previews: the real plan in a transaction that is rolled back, also of a definition with changes not stored."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from contactsync.model import Change, RunReport
+    from contactsync.credentials.bind import BindPasswords
+    from contactsync.model import Change, Definition, RunReport
+    from contactsync.sync.runner import Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A definition with changes that are not stored; `typed` is a password that comes with them."""
+
+    stored: Definition
+    definition: Definition
+    passwords: BindPasswords
+    typed: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """How people name the definition; None for one that is new."""
+        return self.definition.label if self.definition.definition_id else None
+
+    def password(self) -> str | None:
+        """The bind password. Raises SecretError, QueryError.
+
+        A sealed password opens for the definition as it is stored: who has the key may try it with other servers.
+        """
+        sealed = self.definition.password_sealed is not None
+        return self.typed or self.passwords.read(self.stored if sealed else self.definition)
+
+    def preview(self, runner: Runner, *, limit: int | None = None) -> RunReport:
+        """The report of `Runner.preview`, for a draft of a stored definition. Raises as that does."""
+        return runner.preview(self.definition, limit=limit, password=lambda _definition: self.password())
 
 
 def preview_document(report: RunReport) -> dict[str, Any]:

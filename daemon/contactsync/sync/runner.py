@@ -127,17 +127,27 @@ class Runner:
         self._observer.finished(report)
         return report
 
-    def preview(self, definition_id: int, progress: Progress = no_progress, *, limit: int | None = None) -> RunReport:
+    def preview(
+        self,
+        definition: Definition,
+        progress: Progress = no_progress,
+        *,
+        limit: int | None = None,
+        password: Callable[[Definition], str | None] | None = None,
+    ) -> RunReport:
         """Make a run's plan and its guard's verdict, and leave no trace; the report holds the first `limit` changes.
 
-        Raises what a run would record as its error, and what keeps a run from beginning.
+        `definition` is stored, or has changes that are not; `password` replaces the stored one. Raises what a run would
+        record as its error, and what keeps a run from beginning.
         """
         with connection_of(self._pool) as connection:
-            definition = _definition(connection, definition_id)
             lock_definition(connection, definition)
             report = RunReport(0, definition, Trigger.PREVIEW, datetime.now(UTC))
             with self.deadline_for(definition) as deadline:
-                Run(connection, report, self.password, self.options, deadline, progress, self._connect).preview(limit)
+                run = Run(
+                    connection, report, password or self.password, self.options, deadline, progress, self._connect
+                )
+                run.preview(limit)
         return report
 
     @contextmanager

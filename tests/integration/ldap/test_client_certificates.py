@@ -348,5 +348,5 @@ def test_unchecked_certificates_are_told_once_by_each_run(
     folder.run()
     assert len(warnings(folder)) == 2
     with captured_log() as lines:
-        folder.runner().preview(folder.definition_id)
+        folder.runner().preview(folder.definition)
     assert not [line for line in lines if '"warning"' in line]

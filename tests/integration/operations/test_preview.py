@@ -17,7 +17,7 @@ from tests.support.folder import SyncedFolder, people
 def preview(folder: SyncedFolder, *, limit: int | None = None, guard: GuardLimits | None = None) -> RunReport:
     """Make a preview, and see that it left no trace in any table that a run writes to."""
     before = folder.rows(), records(folder)
-    report = folder.runner(guard=guard or GuardLimits()).preview(folder.definition_id, limit=limit)
+    report = folder.runner(guard=guard or GuardLimits()).preview(folder.definition, limit=limit)
     assert (folder.rows(), records(folder)) == before
     return report
 
@@ -86,7 +86,7 @@ def test_a_preview_raises_what_a_run_would_fail_with(folder: SyncedFolder) -> No
     runner = folder.runner()
     runner.cancel_all()
     with pytest.raises(ContactsyncError, match="given up"):
-        runner.preview(folder.definition_id)
+        runner.preview(folder.definition)
 
 
 def test_a_preview_waits_for_no_run(folder: SyncedFolder) -> None:

@@ -451,7 +451,7 @@ def test_what_was_taken_back_does_not_count_unless_that_was_taken_back(
     for person in staff[4:]:
         admin.delete(person.dn)
     for deletions in ("8 of", "12 of", "8 of", "12 of"):
-        reason = folder.runner().preview(folder.definition_id).held_reason or ""
+        reason = folder.runner().preview(folder.definition).held_reason or ""
         assert deletions in reason
         assert ("after 4 in the last 24 hours" in reason) is (deletions == "8 of")
         last = undo(folder.pool, last).report.run_id

@@ -31,9 +31,7 @@ async def preview_definition(
     found = await to_thread.run_sync(controls.find, definition)
     if controls.previews.borrowed_tokens >= MOST_PREVIEWS:
         raise TooMany(f"{MOST_PREVIEWS} previews are being made already.", hint="Try again when one has ended.")
-    report = await to_thread.run_sync(
-        lambda: controls.runner.preview(found.definition_id, limit=limit), limiter=controls.previews
-    )
+    report = await to_thread.run_sync(lambda: controls.runner.preview(found, limit=limit), limiter=controls.previews)
     return Preview.model_validate(preview_document(report))
 
 

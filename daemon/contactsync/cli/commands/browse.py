@@ -34,7 +34,7 @@ def browse_directory(
 ) -> None:
     """Show the children of a base, or of every naming context. Raises ContactsyncError."""
     name, base = _name_and_base(words, query)
-    with draft_of(invocation, name, query, options) as draft, invocation.err.status("asking the directory ..."):
+    with draft_of(invocation, name, query, options) as (draft, _), invocation.err.status("asking the directory ..."):
         view = browse(draft.definition, draft.password, run_options(invocation.settings), base=base, limit=limit)
     if as_json:
         show_json(invocation.out, asdict(view))

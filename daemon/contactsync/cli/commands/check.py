@@ -13,7 +13,7 @@ from rich.text import Text
 from contactsync.bootstrap import build_runner, run_options
 from contactsync.checks.check import TITLES, check
 from contactsync.checks.result import Status, StepResult
-from contactsync.cli.draft import Draft, draft_of
+from contactsync.cli.draft import draft_of
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import counted, show_json, show_text
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contactsync.checks.context import Preview
     from contactsync.cli.context import Invocation
     from contactsync.cli.options import DefinitionOptions
+    from contactsync.operations.preview import Draft
 
 _MARKS = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKIPPED: "–"}  # noqa: RUF001 -- a dash
 _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
@@ -38,8 +39,9 @@ def check_folder(
     invocation: Invocation, name: str | None, query: str | None, options: DefinitionOptions, *, as_json: bool
 ) -> int:
     """Walk the steps and show each; returns FAILED when one failed. Raises UsageError, MappingError, DatabaseError."""
-    with draft_of(invocation, name, query, options) as draft:
-        results = list(_walk_and_show(invocation, draft, quiet=as_json))
+    with draft_of(invocation, name, query, options) as (draft, pool):
+        preview = None if pool is None else lambda: draft.preview(build_runner(invocation.settings, pool), limit=0)
+        results = list(_walk_and_show(invocation, draft, preview, quiet=as_json))
     if as_json:
         show_json(invocation.out, _document(draft, results))
     else:
@@ -47,24 +49,17 @@ def check_folder(
     return ExitCode.FAILED if any(result.status is Status.FAILED for result in results) else ExitCode.DONE
 
 
-def _walk_and_show(invocation: Invocation, draft: Draft, *, quiet: bool) -> Iterator[StepResult]:
+def _walk_and_show(
+    invocation: Invocation, draft: Draft, preview: Preview | None, *, quiet: bool
+) -> Iterator[StepResult]:
     with _showing(invocation, quiet=quiet) as entering:
         # Again, because the display has put a stderr in place that writes above it.
         invocation.log_quietly()
         options = run_options(invocation.settings)
-        preview = _preview(invocation, draft)
         for result in check(draft.definition, draft.password, options, preview=preview, entering=entering):
             if not quiet:
                 _show(invocation.out, result)
             yield result
-
-
-def _preview(invocation: Invocation, draft: Draft) -> Preview | None:
-    """What makes the real plan of a definition that is stored as it is."""
-    pool = draft.stored
-    if pool is None:
-        return None
-    return lambda: build_runner(invocation.settings, pool).preview(draft.definition.definition_id, limit=0)
 
 
 @contextmanager

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contactsync.cli.clearing import Clearable, defaults_of
+from contactsync.bootstrap import bind_passwords
+from contactsync.cli.changes import FILES, Clearable, changes_of
 from contactsync.cli.commands.folders_list import NO_DAEMON
-from contactsync.cli.edits import FILES, add, edit, with_options
 from contactsync.cli.output.text import counted, show_text
-from contactsync.cli.prompts import confirm
+from contactsync.cli.prompts import confirm, read_password
 from contactsync.errors import UsageError
+from contactsync.operations import definitions
 from contactsync.operations.names import find_all, find_one
-from contactsync.store.definitions import edit_definition, read_overview, remove_definition
-from contactsync.store.errors import translated
+from contactsync.store.definitions import read_overview, remove_definition
 from contactsync.store.looks import daemon_listens
 from contactsync.store.pool import connection_of
 
@@ -31,9 +31,14 @@ _READ_BY = frozenset({"query", "base", "scope", "filter"})
 
 def add_folder(invocation: Invocation, wanted: Definition, options: DefinitionOptions) -> None:
     """Store a definition and say what happens next. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
-    wanted = with_options(wanted, options)
+    passwords = bind_passwords(invocation.settings)
+    definitions.check_names(wanted)
+    definition = definitions.with_changes(wanted, changes_of(options))
+    definitions.check_valid(definition, new_password=options.brings_password)
     with invocation.pool() as pool, connection_of(pool) as connection:
-        added = add(connection, invocation.settings, wanted, options)
+        definitions.check_new(connection, passwords, definition)
+        password = read_password(options, needed=definition.lacks_password)
+        added = definitions.add(connection, passwords, definition, password)
         listens = daemon_listens(connection)
     show_text(invocation.out, f"Added {added.label} (schedule: {added.schedule}).")
     _warn_of_files(invocation, [added.tls_ca_file, added.tls_client_cert, added.tls_client_key])
@@ -52,12 +57,15 @@ def edit_folder(
     invocation: Invocation, name: str, query: str | None, cleared: Sequence[Clearable], options: DefinitionOptions
 ) -> None:
     """Change a definition and say what is new. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
-    changes = defaults_of(cleared) | ({} if query is None else {"query": query})
-    if not (changes or options.any_given()):
+    changes = changes_of(options, query=query, cleared=cleared)
+    if not (changes or options.brings_password):
         raise UsageError("There is nothing to change.", hint="See `contactsync folders edit --help`.")
     with invocation.pool() as pool, connection_of(pool) as connection:
         definition = find_one(connection, name)
-        news = edit(connection, invocation.settings, definition, changes, options)
+        edited = definitions.with_changes(definition, changes)
+        definitions.check_valid(edited, new_password=options.brings_password)
+        password = read_password(options, needed=edited.lacks_password)
+        news = definitions.edit(connection, bind_passwords(invocation.settings), definition, edited, password)
     if not news:
         show_text(invocation.out, f"{definition.label} is like that already.")
         return
@@ -86,11 +94,9 @@ def set_enabled(invocation: Invocation, name: str, *, enabled: bool) -> None:
     """Pause or resume a definition, or all definitions of a folder."""
     done = "Resumed" if enabled else "Paused"
     with invocation.pool() as pool, connection_of(pool) as connection:
-        definitions = find_all(connection, name)
-        with translated(), connection.transaction():
-            for definition in definitions:
-                edit_definition(connection, definition, {"enabled": enabled})
-    for definition in definitions:
+        named = find_all(connection, name)
+        definitions.set_enabled(connection, named, enabled=enabled)
+    for definition in named:
         already = definition.enabled == enabled
         show_text(
             invocation.out,

@@ -36,7 +36,7 @@ def preview(invocation: Invocation, name: str, *, limit: int, as_json: bool) -> 
             giving_up_when_told(runner),
             run_progress(invocation.err, definition.label, quiet=as_json) as progress,
         ):
-            report = runner.preview(definition.definition_id, progress, limit=limit or None)
+            report = runner.preview(definition, progress, limit=limit or None)
     if as_json:
         show_json(invocation.out, preview_document(report))
     else:
