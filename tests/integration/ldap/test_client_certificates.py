@@ -176,7 +176,7 @@ def test_a_server_that_says_why_is_understood(authority: Authority, reader: Cert
             if shown:
                 trust = replace(trust, client_cert=str(shown.certificate), client_key=str(shown.key))
             address = ServerAddress("localhost", listener.getsockname()[1], ldaps=True)
-            with pytest.raises(AccessRefused, match="certificate that we show, or without one") as caught:
+            with pytest.raises(AccessRefused, match="client certificate, or requires one") as caught:
                 tried(replace(options_at(address), trust=trust, auth=Auth.EXTERNAL if shown else Auth.SIMPLE))
             thread.join()
         assert "--client-cert" in caught.value.hint

@@ -143,8 +143,8 @@ def test_an_ip_address_in_the_certificate_is_good(server: PrivateSlapd) -> None:
 @pytest.mark.parametrize(
     ("names", "expires", "host", "reason"),
     [
-        (["ldap.example.test"], timedelta(days=30), "localhost", "made out to another name"),
-        (["localhost"], timedelta(days=30), "127.0.0.1", "made out to another name"),
+        (["ldap.example.test"], timedelta(days=30), "localhost", "issued for another name"),
+        (["localhost"], timedelta(days=30), "127.0.0.1", "issued for another name"),
         (["localhost"], timedelta(days=-1), "localhost", "has expired"),
     ],
 )

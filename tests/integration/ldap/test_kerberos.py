@@ -114,7 +114,7 @@ def test_a_server_that_the_domain_does_not_know_by_that_name(samba: PrivateSamba
         report = folder.run()
     finally:
         samba.know_as(samba.address)
-    folder.expect_failure(report, "directory.access", "Kerberos", "in full and not by its address")
+    folder.expect_failure(report, "directory.access", "Kerberos", "Use the full host name")
 
 
 def test_a_disabled_account_is_refused_and_not_tried_again(samba: PrivateSamba, folder: SyncedFolder) -> None:

@@ -325,7 +325,7 @@ def test_a_cancelled_run_changes_nothing(folder: SyncedFolder, stage: str) -> No
     runner = folder.runner()
     report = folder.run(once(stage, runner.cancel_all), runner=runner)
     assert (report.outcome, report.error_code) == (Outcome.CANCELLED, "run.cancelled")
-    folder.expect_sentences(report.error, "given up before anything was applied")
+    folder.expect_sentences(report.error, "cancelled before anything was applied")
     folder.expect_row(report)
     assert folder.run(runner=runner).outcome is Outcome.CANCELLED
     assert folder.rows() == before

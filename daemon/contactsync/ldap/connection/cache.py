@@ -1,6 +1,6 @@
-"""Keeps bound connections for a moment, for the next run that asks the same server as the same user.
+"""Keeps bound connections for the next run that uses the same server as the same user.
 
-To connect, to protect the connection, to bind and to read the root DSE cost more than to read a small folder.
+To connect, start TLS, bind and read the root DSE costs more than to read a small folder.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from contactsync.ldap.rootdse import read_root_dse
 from contactsync.model import Auth, Tls
 
 KEEP_SECONDS = 30.0
-"""How long a connection is kept for the next run: through a round, and not until a firewall or the server ends it."""
+"""How long an idle connection is kept: shorter than the idle timeout of firewalls and servers."""
 LONGEST_SECONDS = 300.0
-"""How old a connection may get: the directory is to say now and then whether it still knows user and password."""
+"""The maximum age of a connection, so that the directory checks user and password now and then."""
 _TRUSTED_SECONDS = 1.0
-"""How long a connection may have lain idle and is still used without asking the server whether it is alive."""
+"""How long a connection may be idle and is used again without a request to test it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What two runs have to have in common to use one connection; what is in files counts, not only their names."""
+    """What must be equal for a connection to be used again; of files the contents, not only the paths."""
 
     servers: tuple[ServerAddress, ...]
     drawn: bool
@@ -46,30 +46,30 @@ class _Key:
     trust: TlsOptions
     files_digest: bytes
 
+    @property
+    def server(self) -> str:
+        """The first server, to count connections by."""
+        return self.servers[0].netloc if self.servers else ""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
-    """An open connection and what closes it; the times are those of the monotonic clock."""
+class _Open:
+    """An open connection and what closes it. Times are those of the monotonic clock."""
 
     key: _Key
     session: Session
     closing: ExitStack
-    made_at: float
+    opened_at: float
     idle_since: float = 0.0
 
-    @property
-    def server(self) -> str:
-        return _server(self.key.servers)
-
-    def outlasts(self, now: float) -> bool:
-        return now < min(self.idle_since + KEEP_SECONDS, self.made_at + LONGEST_SECONDS)
+    def expired(self, now: float) -> bool:
+        return now >= min(self.idle_since + KEEP_SECONDS, self.opened_at + LONGEST_SECONDS)
 
 
 class SessionCache:
-    """Idle connections, none of which two runs ever use at once; threads may share it.
+    """A pool of idle connections and the servers that failed lately. Thread-safe.
 
-    There are at most `most` of them, and no more to one server than `per_server` leaves beside those in use. Nobody
-    gets one that was made with another user, password or TLS policy. It remembers which servers could not be used.
+    It holds at most `most` connections. To one server there are at most `per_server`, those in use included.
     """
 
     def __init__(self, *, per_server: int, most: int) -> None:
@@ -77,38 +77,38 @@ class SessionCache:
         self._most = most
         self._secret = os.urandom(32)
         self._guard = threading.Lock()
-        self._idle: list[_Kept] = []
+        self._idle: list[_Open] = []
         self._in_use: Counter[str] = Counter()
         self._closed = False
         self._outages = Outages()
 
     @contextmanager
     def connect(self, options: ConnectOptions, deadline: Deadline) -> Iterator[Session]:
-        """As contactsync.ldap.connection.session.connect, over a connection that is there already or a new one.
+        """The same as contactsync.ldap.connection.session.connect, over an idle connection or a new one.
 
-        It is kept when the block ends without an error, which must mean that every answer was read to its end.
+        The connection is kept if the block ends without an error; every response must have been read by then.
         """
         key = self._key(options)
-        with self._counted(_server(key.servers)):
-            kept = self._living(key, options, deadline) or self._new(key, options, deadline)
-            with _closed_on_failure(kept):
-                yield kept.session
-        self._keep(kept)
+        with self._counted(key.server):
+            used = self._reuse(key, options, deadline) or self._open(key, options, deadline)
+            with _closed_on_failure(used):
+                yield used.session
+        self._keep(used)
 
     def close_idle(self) -> None:
-        """Close what nobody used for a while; to be called now and then."""
+        """Close the connections that have been idle for too long; to be called periodically."""
         now = time.monotonic()
         with self._guard:
-            over = [kept for kept in self._idle if not kept.outlasts(now)]
-            self._drop(over)
-        _close(over)
+            expired = [idle for idle in self._idle if idle.expired(now)]
+            self._remove(expired)
+        _close(expired)
 
     def close(self) -> None:
-        """Close all, and from now on each when its run has ended."""
+        """Close all idle connections now, and those in use at the end of their run."""
         with self._guard:
             self._closed = True
-            over, self._idle = self._idle, []
-        _close(over)
+            idle, self._idle = self._idle, []
+        _close(idle)
 
     def _key(self, options: ConnectOptions) -> _Key:
         return _Key(
@@ -119,15 +119,12 @@ class SessionCache:
             auth=options.auth,
             tls=options.tls,
             trust=options.trust,
-            files_digest=self._digest_of_files(options.trust),
+            # Each file has a digest of its own, so that octets cannot move from one file to the next unnoticed.
+            files_digest=self._digest(b"".join(self._digest(_content(file)) for file in options.trust.files)),
         )
 
     def _digest(self, octets: bytes) -> bytes:
         return blake2b(octets, digest_size=32, key=self._secret).digest()
-
-    def _digest_of_files(self, trust: TlsOptions) -> bytes:
-        """Stands for what is in them now; each first by itself, so that nothing can move from one into another."""
-        return self._digest(b"".join(self._digest(_content(file)) for file in trust.files))
 
     @contextmanager
     def _counted(self, server: str) -> Iterator[None]:
@@ -141,87 +138,82 @@ class SessionCache:
                 if not self._in_use[server]:
                     del self._in_use[server]
 
-    def _living(self, key: _Key, options: ConnectOptions, deadline: Deadline) -> _Kept | None:
-        """Of the connections with this key the one that was used last and is alive; those that are dead are closed."""
-        while (kept := self._take(key)) is not None:
-            with _closed_on_failure(kept):
-                kept.session.wire.limits = ReadLimits(deadline, options.connect_timeout)
-                living = _asked(kept)
-            if living is not None:
-                return living
-            kept.closing.close()
+    def _reuse(self, key: _Key, options: ConnectOptions, deadline: Deadline) -> _Open | None:
+        """The connection with this key that was used last and is alive; dead ones are closed."""
+        while (idle := self._pop(key)) is not None:
+            with _closed_on_failure(idle):
+                idle.session.wire.limits = ReadLimits(deadline, options.connect_timeout)
+                alive = _tested(idle)
+            if alive is not None:
+                return alive
+            idle.closing.close()
         return None
 
-    def _take(self, key: _Key) -> _Kept | None:
+    def _pop(self, key: _Key) -> _Open | None:
         with self._guard:
-            kept = next((kept for kept in reversed(self._idle) if kept.key == key), None)
-            self._drop([kept] if kept else [])
-        return kept
+            match = next((idle for idle in reversed(self._idle) if idle.key == key), None)
+            if match:
+                self._remove([match])
+        return match
 
-    def _new(self, key: _Key, options: ConnectOptions, deadline: Deadline) -> _Kept:
-        """A connection of its own, in the place of an idle one when there are enough to its server."""
+    def _open(self, key: _Key, options: ConnectOptions, deadline: Deadline) -> _Open:
+        """A new connection; an idle one is closed for it if there are too many to its server."""
         with self._guard:
-            over = self._surplus(_server(key.servers))
-            self._drop(over)
-        _close(over)
+            surplus = self._surplus(key.server)
+            self._remove(surplus)
+        _close(surplus)
         closing = ExitStack()
         session = closing.enter_context(connect(options, deadline, self._outages))
-        return _Kept(key, session, closing, time.monotonic())
+        return _Open(key, session, closing, time.monotonic())
 
-    def _keep(self, used: _Kept) -> None:
-        kept = replace(used, idle_since=time.monotonic())
+    def _keep(self, used: _Open) -> None:
+        idle = replace(used, idle_since=time.monotonic())
         with self._guard:
-            if self._closed or not kept.outlasts(kept.idle_since) or not kept.session.wire.idle:
-                over = [kept]
+            if self._closed or idle.expired(idle.idle_since) or not idle.session.wire.idle:
+                surplus = [idle]
             else:
-                self._idle.append(kept)
-                over = self._surplus(kept.server) or self._idle[: -self._most]
-                self._drop(over)
-        _close(over)
+                self._idle.append(idle)
+                surplus = self._surplus(idle.key.server) or self._idle[: -self._most]
+                self._remove(surplus)
+        _close(surplus)
 
-    def _surplus(self, server: str) -> list[_Kept]:
-        """The idle connections to a server, the oldest first, that are too many beside those in use."""
-        idle = [kept for kept in self._idle if kept.server == server]
+    def _surplus(self, server: str) -> list[_Open]:
+        """The idle connections to a server, oldest first, that exceed `per_server` beside those in use."""
+        idle = [one for one in self._idle if one.key.server == server]
         return idle[: max(0, len(idle) + self._in_use[server] - self._per_server)]
 
-    def _drop(self, over: list[_Kept]) -> None:
-        self._idle = [kept for kept in self._idle if kept not in over]
-
-
-def _server(servers: tuple[ServerAddress, ...]) -> str:
-    """The one that is tried first, which stands for all."""
-    return servers[0].netloc if servers else ""
+    def _remove(self, connections: list[_Open]) -> None:
+        self._idle = [idle for idle in self._idle if idle not in connections]
 
 
 @contextmanager
-def _closed_on_failure(kept: _Kept) -> Iterator[None]:
+def _closed_on_failure(connection: _Open) -> Iterator[None]:
     with ExitStack() as on_failure:
-        on_failure.push(kept.closing)
+        on_failure.push(connection.closing)
         yield
         on_failure.pop_all()
 
 
-def _asked(kept: _Kept) -> _Kept | None:
-    """The connection if it is alive, with the root DSE of now if it lay idle for long; None if it is not."""
-    session = kept.session
+def _tested(idle: _Open) -> _Open | None:
+    """The connection if it is alive, with a fresh root DSE if it was idle for long; else None."""
     now = time.monotonic()
-    if not kept.outlasts(now) or not session.wire.idle:
+    if idle.expired(now) or not idle.session.wire.idle:
         return None
-    if now < kept.idle_since + _TRUSTED_SECONDS:
-        return kept
+    if now < idle.idle_since + _TRUSTED_SECONDS:
+        return idle
     try:
-        return replace(kept, session=replace(session, root_dse=read_root_dse(session.wire)))
+        return replace(idle, session=replace(idle.session, root_dse=read_root_dse(idle.session.wire)))
     except DirectoryError:
         return None
 
 
-def _close(over: Iterable[_Kept]) -> None:
-    for kept in over:
-        kept.closing.close()
+def _close(connections: Iterable[_Open]) -> None:
+    for connection in connections:
+        connection.closing.close()
 
 
 def _content(file: str | None) -> bytes:
-    """What is in a file; one that cannot be read is refused when a connection is made."""
+    """Empty for an unreadable file, which `connect` reports."""
     try:
         return b"" if file is None else Path(file).read_bytes()
     except OSError:

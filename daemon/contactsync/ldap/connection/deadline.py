@@ -1,4 +1,4 @@
-"""One clock for a whole run: how long it may still take, and whether it was given up."""
+"""The deadline of a run, which can be cancelled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contactsync.errors import DeadlineExceeded, RunCancelled
 
 
 class Deadline:
-    """A number of seconds from now on the monotonic clock; `cancel()` may come from another thread."""
+    """A number of seconds from now on the monotonic clock; any thread may call `cancel()`."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -17,19 +17,19 @@ class Deadline:
         self._cancelled = Event()
 
     def within(self, seconds: float) -> Deadline:
-        """Another one that ends so soon, or with this one if that is sooner, and is given up with it."""
+        """A deadline after `seconds`, but not after this one; both are cancelled together."""
         other = Deadline(min(seconds, self.remaining()))
         other._cancelled = self._cancelled
         return other
 
     def cancel(self) -> None:
-        """Give the run up: every wait on this deadline ends within a fraction of a second."""
+        """End every wait on this deadline within a fraction of a second."""
         self._cancelled.set()
 
     def remaining(self) -> float:
         """The seconds left, always more than 0; raises RunCancelled or DeadlineExceeded otherwise."""
         if self._cancelled.is_set():
-            raise RunCancelled("The run was given up before anything was applied.")
+            raise RunCancelled("The run was cancelled before anything was applied.")
         left = self._end - time.monotonic()
         if left <= 0:
             raise DeadlineExceeded(
@@ -44,6 +44,6 @@ class Deadline:
         return time.monotonic() - self._end
 
     def sleep(self, seconds: float) -> None:
-        """Wait so long; raises RunCancelled or DeadlineExceeded as soon as there is nothing left to wait for."""
+        """Sleep, at most until the deadline; raises RunCancelled or DeadlineExceeded."""
         self._cancelled.wait(min(seconds, self.remaining()))
         self.remaining()

@@ -1,36 +1,38 @@
-"""Looks up names: by the name servers that the settings name, else as this machine does."""
+"""Looks up addresses: by the name servers of the settings, else as this machine does."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from contactsync.errors import QueryError, ServerNotFound, ServerUnavailable
 from contactsync.ldap.query.address import DNS_PORT, ServerAddress, parse_address
+
+if TYPE_CHECKING:
+    from dns.resolver import Resolver
 
 _SERVER_HINT = "Check the server in the query."
 
 
 def parse_name_servers(text: str) -> tuple[ServerAddress, ...]:
-    """IP addresses with spaces between them, each with or without a port; QueryError when one is none."""
-    found = tuple(parse_address(word, default_port=DNS_PORT) for word in text.split())
-    for server in found:
+    """Parse IP addresses separated by spaces, each with or without a port; raises QueryError."""
+    servers = tuple(parse_address(word, default_port=DNS_PORT) for word in text.split())
+    for server in servers:
         if not _is_address(server.host):
             raise QueryError(f"{server.host} is not an IP address.")
-    return found
+    return servers
 
 
 def addresses_of(host: str, port: int, name_servers: tuple[ServerAddress, ...], *, timeout: float) -> list[str]:
-    """The IP addresses of a host, by the given name servers first, else as this machine looks up names (RFC 6724).
+    """The IP addresses of a host, from the given name servers or else from this machine's resolver (RFC 6724).
 
-    Looked up here because ldap3 leaves the socket open of every address but the last that it tries. Raises
-    ServerNotFound, ServerUnavailable.
+    Raises ServerNotFound, ServerUnavailable.
     """
-    if name_servers and not _is_address(host):
-        from contactsync.ldap.connection.nameservers import find_addresses  # noqa: PLC0415 -- dnspython, which few settings need
-
-        if found := find_addresses(host, name_servers, timeout=timeout):
-            return found
+    # Looked up here because ldap3 leaves the sockets of all addresses but the last one open.
+    if name_servers and not _is_address(host) and (addresses := _ask(host, name_servers, timeout)):
+        return addresses
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -38,8 +40,29 @@ def addresses_of(host: str, port: int, name_servers: tuple[ServerAddress, ...], 
             raise ServerUnavailable(f"DNS does not answer for {host}: {error.strerror}.") from None
         raise ServerNotFound(f"DNS does not know the server {host}.", hint=_SERVER_HINT) from None
     except UnicodeError:
-        raise ServerNotFound(f"{host!r} is no host name.", hint=_SERVER_HINT) from None
+        raise ServerNotFound(f"{host!r} is not a host name.", hint=_SERVER_HINT) from None
     return list(dict.fromkeys(str(address[0]) for *_, address in answers))
+
+
+def resolver(name_servers: Iterable[ServerAddress]) -> Resolver:
+    """A resolver that asks these name servers, or this machine's if there are none."""
+    from dns.nameserver import Do53Nameserver  # noqa: PLC0415 -- dnspython takes two megabytes, and few settings need it
+    from dns.resolver import Resolver  # noqa: PLC0415 -- the same
+
+    servers = [Do53Nameserver(server.host, server.port or DNS_PORT) for server in name_servers]
+    made = Resolver(configure=not servers)
+    if servers:
+        made.nameservers = servers
+    return made
+
+
+def _ask(host: str, name_servers: Iterable[ServerAddress], timeout: float) -> list[str]:
+    from dns.exception import DNSException  # noqa: PLC0415 -- dnspython again
+
+    try:
+        return list(resolver(name_servers).resolve_name(host, lifetime=timeout, search=False).addresses())
+    except DNSException:
+        return []
 
 
 def _is_address(host: str) -> bool:

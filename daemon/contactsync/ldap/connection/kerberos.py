@@ -1,7 +1,7 @@
-"""Says who asks by a Kerberos ticket: SASL's GSSAPI mechanism (RFC 4752) over a connection that TLS protects.
+"""Authentication by a Kerberos ticket: SASL's GSSAPI mechanism (RFC 4752) over a connection with TLS.
 
-python-gssapi does the Kerberos; it is an extra, since it has to be built where it is to run. The ticket comes from the
-credentials cache or, with KRB5_CLIENT_KTNAME in the environment, from a keytab, and is renewed from there.
+python-gssapi is an optional extra, because it must be built on the machine. The ticket comes from the credentials
+cache or, with KRB5_CLIENT_KTNAME in the environment, from a keytab, and is renewed from there.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ from contactsync.ldap.protocol.results import (
 
 _MECHANISM = "GSSAPI"
 _NO_LAYER = 0x01
-_NO_LAYER_PLEASE = bytes((_NO_LAYER, 0, 0, 0))
-"""RFC 4752, section 3.1: the layer that is chosen, and no octets for its messages; nobody else is to be acted for."""
+_CHOSEN_LAYER = bytes((_NO_LAYER, 0, 0, 0))
+"""RFC 4752, section 3.1: no security layer, no buffer for it, and no authorization identity."""
 _MOST_STEPS = 10
 
 _KRB5 = -1765328384
-"""Where the numbers of MIT Kerberos begin (ERROR_TABLE_BASE_krb5)."""
+"""The first error number of MIT Kerberos (ERROR_TABLE_BASE_krb5)."""
 _REFUSED = {6: "there is no such principal", 18: "the account is disabled or locked", 23: "its password has expired",
-            24: "the keytab is not the account's own any more, or its password is another one"}  # fmt: skip
+            24: "the keytab is out of date, or the password is wrong"}  # fmt: skip
 _NO_SERVICE, _SKEW, _NO_KDC = 7, 37, 156
 _HINTS = {
-    _NO_SERVICE: "Name the server in the query as its certificate and the domain do, in full and not by its address.",
+    _NO_SERVICE: "Use the full host name of the server in the query, as in its certificate, not its IP address.",
     _SKEW: "Set the clocks of both machines.",
 }
 _SAMBA = (
     "If it is Samba, its administrator has to set `ldap server require strong auth = allow_sasl_over_tls` in smb.conf."
 )
 _NO_TICKET = (
-    "Let KRB5_CLIENT_KTNAME in the daemon's environment name a keytab that it can read (docs/active-directory.md);"
-    " by hand, kinit gets a ticket."
+    "Set KRB5_CLIENT_KTNAME in the daemon's environment to a keytab that it can read (docs/active-directory.md);"
+    " on the command line, get a ticket by kinit."
 )
 
 
 def kerberos_bind(wire: Wire, user: str | None) -> None:
-    """Bind as the default principal, or as `user`, one of those in the keytab.
+    """Bind as the default principal, or as the principal `user` of the keytab.
 
-    Raises CredentialsRefused, ServerUnavailable, AccessRefused, DirectoryError, and DefinitionError where python-gssapi
-    is missing.
+    Raises CredentialsRefused, ServerUnavailable, AccessRefused or another DirectoryError, and DefinitionError if
+    python-gssapi is missing.
     """
     gssapi = _library()
-    with _told(gssapi, wire.server, user):
+    with _translated(gssapi, wire.server, user):
         context = _context(gssapi, wire, user)
         result = _establish(wire, context)
         if result.code == SASL_IN_PROGRESS:
@@ -72,7 +72,7 @@ def _library() -> ModuleType:
         import gssapi  # noqa: PLC0415 -- an extra
     except ImportError as error:
         raise DefinitionError(
-            f"`auth` is 'kerberos', and python-gssapi cannot be used here: {error}.",
+            f"`auth` is 'kerberos', but python-gssapi cannot be imported: {error}.",
             hint="Install the extra `kerberos` (docs/active-directory.md), or set `auth` to 'simple'.",
         ) from None
     return gssapi  # type: ignore[no-any-return]
@@ -96,29 +96,29 @@ def _context(gssapi: ModuleType, wire: Wire, user: str | None) -> Any:
 
 
 def _establish(wire: Wire, context: Any) -> Result:
-    """Go on until the server offers its layers, or ends it."""
+    """Exchange tokens until the server offers its security layers, or ends the bind."""
     token = context.step()
     for _ in range(_MOST_STEPS):
         result = wire.ask(sasl_bind_op(_MECHANISM, token or b""), BIND_RESPONSE)
         if result.code != SASL_IN_PROGRESS or (context.complete and not token):
             return result
         token = None if context.complete else context.step(result.value)
-    raise DirectoryError(f"{wire.server} does not come to an end with Kerberos.")
+    raise DirectoryError(f"{wire.server} did not finish the Kerberos bind after {_MOST_STEPS} steps.")
 
 
 def _without_layer(wire: Wire, context: Any, offer: bytes) -> Result:
-    """Choose none of the layers in which SASL would wrap every message: TLS does that. What the server says to it."""
+    """Choose no security layer, because TLS protects the connection; returns the server's response."""
     offered = context.unwrap(offer).message
     if not offered or not offered[0] & _NO_LAYER:
-        raise AccessRefused(f"{wire.server} wants every message signed, which is left to TLS here.", hint=TLS_HINT)
-    answer = context.wrap(_NO_LAYER_PLEASE, False).message  # noqa: FBT003 -- not encrypted
+        raise AccessRefused(f"{wire.server} requires signed messages, which is left to TLS here.", hint=TLS_HINT)
+    answer = context.wrap(_CHOSEN_LAYER, False).message  # noqa: FBT003 -- not encrypted
     return wire.ask(sasl_bind_op(_MECHANISM, answer), BIND_RESPONSE)
 
 
 def _channel_binding(gssapi: ModuleType, certificate: bytes | None) -> Any:
-    """Ties the ticket to this TLS connection (tls-server-end-point, RFC 5929, section 4); None without TLS.
+    """Binds the ticket to this TLS connection (tls-server-end-point, RFC 5929, section 4); None without TLS.
 
-    Active Directory can be told to insist on it (LdapEnforceChannelBinding).
+    Active Directory can require it (LdapEnforceChannelBinding).
     """
     if certificate is None:
         return None
@@ -133,17 +133,17 @@ def _channel_binding(gssapi: ModuleType, certificate: bytes | None) -> Any:
 
 
 @contextmanager
-def _told(gssapi: ModuleType, server: str, user: str | None) -> Iterator[None]:
-    """Turn what Kerberos says into one of our errors."""
+def _translated(gssapi: ModuleType, server: str, user: str | None) -> Iterator[None]:
+    """Translate errors of GSSAPI."""
     try:
         yield
     except gssapi.exceptions.GSSError as error:
         number = ((error.min_code + 2**31) % 2**32 - 2**31) - _KRB5
         who = f"the user {user!r}" if user else "the default principal"
-        said = error.get_all_statuses(error.min_code, False)  # noqa: FBT003 -- the mechanism's, not GSSAPI's
-        why = f"Kerberos gives {who} no ticket for {server}: {'; '.join(said) or error}."
+        reasons = error.get_all_statuses(error.min_code, False)  # noqa: FBT003 -- the mechanism's, not GSSAPI's
+        why = f"Kerberos gives {who} no ticket for {server}: {'; '.join(reasons) or error}."
         if number in _REFUSED:
-            hint = f"{_REFUSED[number].capitalize()}. Mend it, then have the definition run once by hand."
+            hint = f"{_REFUSED[number].capitalize()}. Fix it, then run the definition once by hand."
             raise CredentialsRefused(why, hint=hint) from None
         if number == _NO_KDC:
             raise ServerUnavailable(why, hint="Check krb5.conf, DNS, and that the domain controllers run.") from None

@@ -10,16 +10,13 @@ from contactsync.ldap.protocol.messages import GREETING_BYTES
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """The deadline of everything, the seconds that the server may be silent, and the octets that a message may have."""
+    """A deadline, the seconds that the server may be silent, and the octets that a message may have."""
 
     deadline: Deadline
     receive_timeout: float
     max_message_bytes: int = GREETING_BYTES
 
     def tightened(self, *, seconds: float, receive_timeout: float) -> ReadLimits:
-        """The same limits, with at most `seconds` from now and at most this receive timeout."""
-        return replace(
-            self,
-            deadline=self.deadline.within(seconds),
-            receive_timeout=min(self.receive_timeout, receive_timeout),
-        )
+        """The same limits, but at most `seconds` from now and at most this receive timeout."""
+        receive_timeout = min(self.receive_timeout, receive_timeout)
+        return replace(self, deadline=self.deadline.within(seconds), receive_timeout=receive_timeout)

@@ -1,4 +1,4 @@
-"""Opens a connection to the first server that can be used, protects it, binds and asks what the server can do."""
+"""Sessions: a connection to the first server that works, with TLS, bound, and its root DSE."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from contactsync.model import Auth
 
 _log = structlog.get_logger()
 
-_NEXT_SERVER_MAY_DO = (
+_TRY_NEXT_SERVER = (
     CertificateRefused,
     ProtocolViolation,
     ServerBusy,
@@ -42,15 +42,15 @@ _NEXT_SERVER_MAY_DO = (
     ServerTimeout,
     ServerUnavailable,
 )
-"""What says nothing about the other servers. A refused password is not offered to them: accounts get locked."""
+"""Errors of one server. A refused password is not among them: to send it to the next one could lock the account."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A bound connection. `server` is for people and for ldapsearch: `ldaps://dc1.example.com:636`.
+    """A bound connection. `server` is a URL such as `ldaps://dc1.example.com:636`.
 
-    `certificate_expires_at` is None without TLS and where the certificate is not checked. `skipped_servers` come
-    before this one in the list and could not be used, now or in the last minutes.
+    `certificate_expires_at` is None without TLS and for a certificate that is not checked. `skipped_servers` precede
+    this one in the list; they failed now or in the last minutes.
     """
 
     server: str
@@ -67,12 +67,12 @@ class Session:
 
     @property
     def anonymous(self) -> bool:
-        """Whether nobody in particular asks."""
+        """Whether the bind was anonymous."""
         return self.auth is Auth.SIMPLE and not self.user
 
 
 class Connect(Protocol):
-    """`connect`, or SessionCache.connect, which may give a session that is open already."""
+    """The function below, or SessionCache.connect."""
 
     def __call__(self, options: ConnectOptions, deadline: Deadline) -> AbstractContextManager[Session]:
         """A session for the block that follows. Raises DirectoryError, RunCancelled."""
@@ -80,11 +80,11 @@ class Connect(Protocol):
 
 @contextmanager
 def connect(options: ConnectOptions, deadline: Deadline, outages: Outages | None = None) -> Iterator[Session]:
-    """A session with the first server that can be used; its socket is closed afterwards in every case.
+    """A session with the first server that works, closed after the block.
 
-    `outages` says which servers are tried last, and learns which could not be used, or failed in the block. Raises
-    DirectoryError: the one of a single server, or one that says of each server why it could not be used. A refused user
-    or password ends the search for a server. DefinitionError when the options contradict each other.
+    Servers in `outages` are tried last; servers that fail are added to it, also when they fail in the block. Raises
+    DirectoryError, which names each server if there are several; credentials that one server refuses are not sent to
+    the next. Raises DefinitionError for options that contradict each other.
     """
     if not options.servers:
         raise DefinitionError("There is no server to connect to.", hint="Name one in the query.")
@@ -94,7 +94,7 @@ def connect(options: ConnectOptions, deadline: Deadline, outages: Outages | None
     server, session = _first_session(options, deadline, outages)
     try:
         yield session
-    except _NEXT_SERVER_MAY_DO:
+    except _TRY_NEXT_SERVER:
         outages.add(server)
         raise
     finally:
@@ -106,7 +106,7 @@ def _first_session(options: ConnectOptions, deadline: Deadline, outages: Outages
     for server in outages.in_order(options.servers):
         try:
             session = _any_address(server, options, deadline)
-        except _NEXT_SERVER_MAY_DO as error:
+        except _TRY_NEXT_SERVER as error:
             outages.add(server)
             failures.append((server.netloc, error))
             if len(options.servers) > 1:
@@ -119,7 +119,7 @@ def _first_session(options: ConnectOptions, deadline: Deadline, outages: Outages
 
 
 def _no_server(failures: list[tuple[str, DirectoryError]]) -> DirectoryError:
-    """One error for all; worth another attempt if one of them is."""
+    """One error for all servers, retryable if one of theirs is."""
     foremost = next((error for _, error in failures if error.retryable), failures[0][1])
     if len(failures) == 1:
         return foremost

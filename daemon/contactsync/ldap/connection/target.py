@@ -1,4 +1,4 @@
-"""Opens the socket to one address of a server, and protects it before anything else is said."""
+"""Opens the socket to one address of a server, and starts TLS before any other request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from contactsync.model import Tls
 
 @dataclass(frozen=True)
 class Target:
-    """One address of one server, and how the connection to it is to be protected."""
+    """One address of one server, and the kind of TLS."""
 
     host: str
     address: str
@@ -36,33 +36,30 @@ class Target:
 
     @property
     def protected(self) -> bool:
-        """Whether TLS is to protect it."""
+        """Whether TLS is used."""
         return self.ldaps or self.starttls
 
     @property
     def url(self) -> str:
-        """How people know it; the address is left out."""
+        """The URL with the host name."""
         return f"{'ldaps' if self.ldaps else 'ldap'}://{ServerAddress(self.host, self.port).netloc}"
 
 
 def targets_of(server: ServerAddress, options: ConnectOptions) -> list[Target]:
-    """Every address of a server with how it is to be protected; raises ServerNotFound, ServerUnavailable."""
+    """A target for each address of a server; raises ServerNotFound, ServerUnavailable."""
     ldaps = server.ldaps or options.tls is Tls.LDAPS
-    logs_on = options.tls is Tls.AUTO and not options.anonymous
-    starttls = not ldaps and (options.tls is Tls.STARTTLS or logs_on)
+    starttls = not ldaps and (options.tls is Tls.STARTTLS or (options.tls is Tls.AUTO and not options.anonymous))
     port = server.port or ServerAddress(server.host, ldaps=ldaps).port_or_default
     addresses = addresses_of(server.host, port, options.name_servers, timeout=options.connect_timeout)
     return [Target(server.host, address, port, ldaps, starttls) for address in addresses]
 
 
 def open_protected(target: Target, options: ConnectOptions, deadline: Deadline) -> tuple[ldap3.Connection, Wire]:
-    """A connection that is as safe as the target asks for, nothing sent over it yet but StartTLS; to be closed.
+    """A connection on which nothing but StartTLS was sent; the caller closes it.
 
-    Raises DirectoryError, and DefinitionError for a file of authorities that cannot be used.
+    Raises DirectoryError, and DefinitionError for certificate files that cannot be used.
     """
-    tls = None
-    if target.protected:
-        tls = CheckedTls(target.host, options.trust)
+    tls = CheckedTls(target.host, options.trust) if target.protected else None
     connection = _open(target, tls, min(options.connect_timeout, deadline.remaining()))
     with ExitStack() as on_failure:
         on_failure.callback(close, connection)
@@ -74,10 +71,8 @@ def open_protected(target: Target, options: ConnectOptions, deadline: Deadline) 
 
 
 def _open(target: Target, tls: CheckedTls | None, seconds: float) -> ldap3.Connection:
-    """An open connection, over TLS for LDAPS; `seconds` hold for the connection and again for the handshake.
-
-    The receive timeout is not ldap3's business: it would set a socket option, and `Wire` sets the time of every wait.
-    """
+    """An open connection, over TLS for LDAPS; connecting and the handshake may take `seconds` each."""
+    # No receive timeout: ldap3 would set a socket option for it, and `Wire` sets the timeout of every wait.
     server = ldap3.Server(
         target.address,
         port=target.port,
@@ -106,9 +101,9 @@ def _open(target: Target, tls: CheckedTls | None, seconds: float) -> ldap3.Conne
 
 
 def _open_error(url: str, tls: CheckedTls | None, error: LDAPException, seconds: float) -> DirectoryError:
-    """ldap3 raises a class of its own that inherits from that of the original error as well."""
     if tls and tls.failure:
         return handshake_error(tls.failure, url, seconds=seconds)
+    # ldap3's errors of a socket inherit from the socket's own error as well.
     if isinstance(error, TimeoutError):
         return ServerTimeout(f"{url} did not accept a connection within {seconds:g} seconds.")
     if isinstance(error, ConnectionRefusedError):
@@ -117,7 +112,6 @@ def _open_error(url: str, tls: CheckedTls | None, error: LDAPException, seconds:
 
 
 def _start_tls(wire: Wire, connection: ldap3.Connection, tls: CheckedTls, seconds: float) -> None:
-    """Protect the connection or give it up: it never goes on in plain text."""
     result = wire.ask(start_tls_op(), EXTENDED_RESPONSE)
     if result.code != SUCCESS:
         raise AccessRefused(
@@ -136,9 +130,9 @@ def _start_tls(wire: Wire, connection: ldap3.Connection, tls: CheckedTls, second
 
 
 def close(connection: ldap3.Connection) -> None:
-    """Say good-bye if that still goes, and close the socket in every case."""
+    """Unbind if that is still possible, and close the socket."""
     with suppress(LDAPException, OSError):
         connection.unbind()
-    # ldap3 forgets to close a socket that it could not connect.
+    # ldap3 does not close a socket that failed to connect.
     if connection.socket is not None:
         connection.socket.close()

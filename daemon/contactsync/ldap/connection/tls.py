@@ -1,4 +1,4 @@
-"""TLS for ldap3's connections, checked by Python's own ssl module, and what its failures mean."""
+"""TLS for ldap3's connections by Python's ssl module, and the errors for its failures."""
 
 from __future__ import annotations
 
@@ -26,18 +26,16 @@ from contactsync.model import DEFAULT_TLS_MINIMUM
 
 _log = structlog.get_logger()
 
+# X509_V_ERR_* of OpenSSL's x509_vfy.h: SSLCertVerificationError.verify_code.
 _OTHER_NAME = {62, 64}
 _EXPIRED = 10
 _NOT_YET_VALID = 9
 _SELF_SIGNED = 18
 _UNKNOWN_ISSUER = {2, 19, 20, 21}
-"""X509_V_ERR_* of OpenSSL's x509_vfy.h: SSLCertVerificationError.verify_code."""
-
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
-
-_ALERTS_ABOUT_OURS = (
+_CLIENT_CERTIFICATE_ALERTS = (
     "ALERT_CERTIFICATE_REQUIRED",
     "ALERT_BAD_CERTIFICATE",
     "ALERT_UNSUPPORTED_CERTIFICATE",
@@ -47,14 +45,14 @@ _ALERTS_ABOUT_OURS = (
     "ALERT_UNKNOWN_CA",
     "ALERT_ACCESS_DENIED",
 )
-"""RFC 8446, section 6.2, as OpenSSL's reasons name them: SSLV3_ALERT_BAD_CERTIFICATE."""
+"""RFC 8446, section 6.2, as in OpenSSL's reasons: SSLV3_ALERT_BAD_CERTIFICATE."""
 
 
 class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
-    """Wraps a connection's socket by an SSLContext that checks the server's own name, IP addresses included.
+    """Wraps a connection's socket by an SSLContext that checks the certificate and the host name or IP address.
 
-    ldap3 checks no certificate unless told to, and its own matcher for Python 3.12 and later knows no IP addresses.
-    It also loses the error of a failed handshake but for its text: `failure` keeps it.
+    ldap3 itself checks no certificate by default, does not match IP addresses with Python 3.12 and later, and keeps
+    only the text of a failed handshake's error: `failure` has the error.
     """
 
     def __init__(self, host: str, options: TlsOptions) -> None:
@@ -64,7 +62,7 @@ class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
         self._context = _context(options)
 
     def wrap_socket(self, connection: Any, do_handshake: bool = True) -> ssl.SSLSocket:  # noqa: ARG002, FBT001, FBT002 -- ldap3's
-        """Put TLS on the connection; ldap3 calls this for LDAPS, we for StartTLS. The handshake is always done."""
+        """Start TLS, handshake included. ldap3 calls this for LDAPS, target.py for StartTLS."""
         try:
             wrapped = self._context.wrap_socket(connection.socket, server_hostname=self._host)
         except (OSError, ValueError) as error:
@@ -75,17 +73,17 @@ class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
 
 
 def _context(options: TlsOptions) -> ssl.SSLContext:
-    context = _trusting(options.ca_file, options.ca_pem)
+    context = _context_of_authorities(options.ca_file, options.ca_pem)
     context.minimum_version = _VERSIONS[options.minimum or DEFAULT_TLS_MINIMUM]
     if not options.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if options.client_cert:
-        _show(context, options.client_cert, options.client_key)
+        _load_client_certificate(context, options.client_cert, options.client_key)
     return context
 
 
-def _trusting(ca_file: str | None, ca_pem: str | None) -> ssl.SSLContext:
+def _context_of_authorities(ca_file: str | None, ca_pem: str | None) -> ssl.SSLContext:
     if ca_file is not None:
         _check_file(ca_file, "tls_ca_file", "--ca-file")
     try:
@@ -101,13 +99,12 @@ def _trusting(ca_file: str | None, ca_pem: str | None) -> ssl.SSLContext:
         ) from error
 
 
-def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
-    """Have our certificate shown to a server that asks for it."""
+def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
     _check_file(certificate, "tls_client_cert", "--client-cert")
     if key is not None:
         _check_file(key, "tls_client_key", "--client-key")
 
-    def no_password() -> str:  # without this OpenSSL asks for one in the terminal
+    def no_password() -> str:  # else OpenSSL asks for it in the terminal
         message = "its key is encrypted"
         raise ValueError(message)
 
@@ -124,12 +121,12 @@ def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
 
 
 def is_exposed(path: str) -> bool:
-    """Whether others than its owner and its group may read or change a file; raises OSError."""
+    """Whether users other than the owner and the group may read or change a file; raises OSError."""
     return bool(Path(path).stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
 
 
 def client_expiry(options: TlsOptions) -> datetime | None:
-    """When the certificate that we show expires; None without one, or when its file has gone since."""
+    """When the client certificate expires; None without one, or if its file can no longer be read."""
     if not options.client_cert:
         return None
     from cryptography import x509  # noqa: PLC0415 -- eight megabytes, which only some connections need
@@ -148,18 +145,18 @@ def _check_file(path: str, column: str, option: str) -> None:
 
 def check_authorities(pem: str) -> None:
     """Raise DefinitionError when this text holds no certificates."""
-    _trusting(None, pem)
+    _context_of_authorities(None, pem)
 
 
 def expiry_of(connected: socket.socket) -> datetime | None:
-    """When the server's certificate expires; None without TLS, and for one that was not checked."""
+    """When the server's certificate expires; None without TLS, and for a certificate that is not checked."""
     certificate = connected.getpeercert() if isinstance(connected, ssl.SSLSocket) else None
-    # Python tells nothing of a certificate that it was not to check.
+    # Python returns an empty dictionary for a certificate that it does not check.
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC) if certificate else None
 
 
 def handshake_error(failure: Exception, server: str, *, seconds: float) -> DirectoryError:
-    """The error for a TLS handshake that ended with `failure` or took longer than so many seconds."""
+    """The error for a TLS handshake that failed, or took longer than `seconds`."""
     if isinstance(failure, ssl.SSLCertVerificationError):
         return _certificate_error(failure, server)
     if isinstance(failure, TimeoutError):
@@ -176,34 +173,34 @@ def handshake_error(failure: Exception, server: str, *, seconds: float) -> Direc
 
 
 def our_certificate_refused(failure: Exception, server: str) -> AccessRefused | None:
-    """The error for an alert about our own certificate; None for anything else.
+    """The error for an alert about the client certificate; None for any other failure.
 
-    With TLS 1.3 it comes when we believe that the handshake is over (RFC 8446, section 4.4.2.4 and appendix E.1.2).
+    With TLS 1.3 the alert comes after the client's handshake (RFC 8446, section 4.4.2.4 and appendix E.1.2).
     """
     reason = str(getattr(failure, "reason", None) or "")
-    if not isinstance(failure, ssl.SSLError) or not any(alert in reason for alert in _ALERTS_ABOUT_OURS):
+    if not isinstance(failure, ssl.SSLError) or not any(alert in reason for alert in _CLIENT_CERTIFICATE_ALERTS):
         return None
-    said = reason.partition("ALERT_")[2].replace("_", " ").lower()
+    alert = reason.partition("ALERT_")[2].replace("_", " ").lower()
     return AccessRefused(
-        f"{server} does not let us in with the certificate that we show, or without one: {said}.",
-        hint="Set `tls_client_cert` (--client-cert) to one of an authority that the directory trusts.",
+        f"{server} refused the client certificate, or requires one: {alert}.",
+        hint="Set `tls_client_cert` (--client-cert) to a certificate of an authority that the directory trusts.",
     )
 
 
 def _certificate_error(failure: ssl.SSLCertVerificationError, server: str) -> CertificateRefused:
-    code, said = failure.verify_code, failure.verify_message.rstrip(".")
-    trust = "Put the certificate of the authority that issued it into a file and name it in `tls_ca_file` (--ca-file)."
-    why, hint = f"does not hold: {said}", trust
+    code, reason = failure.verify_code, failure.verify_message.rstrip(".")
+    hint = "Put the certificate of the authority that issued it into a file and name it in `tls_ca_file` (--ca-file)."
+    why = f"is not valid: {reason}"
     if code in _OTHER_NAME:
-        why, hint = f"is made out to another name: {said}", "Use the name that is in the certificate as the server."
+        why, hint = f"is issued for another name: {reason}", "Use a name of the certificate as the server."
     elif code == _EXPIRED:
         why, hint = "has expired", "Ask the directory's administrator to renew it."
     elif code == _NOT_YET_VALID:
         why, hint = "is not valid yet", "Check the clocks of both machines."
     elif code == _SELF_SIGNED:
-        why = "is self-signed and not one that is trusted here"
+        why = "is self-signed and not trusted here"
     elif code in _UNKNOWN_ISSUER:
-        why = f"comes from an issuer that is not trusted here: {said}"
+        why = f"comes from an issuer that is not trusted here: {reason}"
     refused = CertificateRefused(
         f"The certificate of {server} {why}.",
         hint=f"{hint} `tls_verify` false (--no-tls-verify) skips the check and with it all protection of the password.",

@@ -1,4 +1,4 @@
-"""Asks over a socket and reads the answers as octets (RFC 4511), without decoding the entries in them."""
+"""Sends requests over a socket and reads the responses as octets (RFC 4511); entries are not decoded here."""
 
 from __future__ import annotations
 
@@ -17,18 +17,16 @@ from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.messages import GREETING_BYTES, EntryBatch, MessageBuffer
 from contactsync.ldap.protocol.results import Result
 
-_SMALLEST = 64
-"""Octets: what there has to be."""
-
-_PATIENCE = 0.25
-"""Seconds of a single wait, so that a run that was given up does not sit out a whole receive timeout."""
+_SMALLEST_BUFFER = 64
+_LONGEST_WAIT = 0.25
+"""Seconds of one wait, so that a cancelled run ends at once and not after a whole receive timeout."""
 
 
 class Wire:
-    """Asks over one socket, plain or TLS, and reads the answers within `limits`.
+    """Sends and reads over one socket, plain or TLS, within `limits`.
 
-    ldap3's own strategy is passed by: it waits without regard to a deadline, believes every length, decodes every
-    value, copies what is left of its buffer for each message, and keeps a copy of each request, the password included.
+    It replaces ldap3's strategies: they wait without a deadline, trust every length, decode every value, copy the rest
+    of their buffer for each message, and keep a copy of each request with the password.
     """
 
     def __init__(self, connected: socket.socket, server: str, limits: ReadLimits) -> None:
@@ -37,7 +35,7 @@ class Wire:
         self._message_ids = count(1)
         self._buffer = MessageBuffer(limits.max_message_bytes)
         self._limits = limits
-        self._pace = Pacing()
+        self._pacing = Pacing()
 
     @property
     def limits(self) -> ReadLimits:
@@ -50,49 +48,41 @@ class Wire:
         self._buffer.max_message_bytes = limits.max_message_bytes
 
     def tighten_limits(self, *, seconds: float, receive_timeout: float) -> None:
-        """Give the reads that follow at most `seconds` from now, and at most this receive timeout."""
+        """Limit the reads that follow to `seconds` from now, and to this receive timeout."""
         self._limits = self._limits.tightened(seconds=seconds, receive_timeout=receive_timeout)
 
     @property
     def idle(self) -> bool:
-        """Whether all that came was read and nothing more is there, not even the connection's end.
+        """Whether everything was read and the server has not closed the connection.
 
-        False as well when it holds more memory than a new one.
+        False as well while the buffer is larger than a new one.
         """
         return not self._buffer.unread and not self._buffer.grown and self._is_quiet()
 
     @property
     def peer_certificate(self) -> bytes | None:
-        """The server's own certificate (DER); None without TLS."""
+        """The server's certificate (DER); None without TLS."""
         return self._socket.getpeercert(binary_form=True) if isinstance(self._socket, ssl.SSLSocket) else None
 
-    def _is_quiet(self) -> bool:
-        """Whether nothing is there to be received at this moment, not even the connection's end."""
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
-            return False
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
-
     def secure(self, wrap: Callable[[], socket.socket]) -> None:
-        """Go on over TLS; what came before it in plain text must not be taken for what comes after."""
+        """Continue over the TLS socket that `wrap` returns; refuse plain text that was sent ahead of it."""
         if self._buffer.unread:
-            raise ber.not_ldap("something followed the answer to StartTLS in plain text")
+            raise ber.not_ldap("the response to StartTLS was followed by plain text")
         self._socket = wrap()
 
     def only_send(self) -> None:
-        """From here on somebody else reads what comes: give back the memory for it."""
-        self._buffer = MessageBuffer(GREETING_BYTES, capacity=_SMALLEST)
+        """Free the buffer: from here on somebody else reads the socket."""
+        self._buffer = MessageBuffer(GREETING_BYTES, capacity=_SMALLEST_BUFFER)
 
     def ask(self, op: bytes, answer: int) -> Result:
-        """Send an operation that has one answer, of that tag, and wait for it."""
+        """Send an operation and return its one response, of the tag `answer`."""
         batch = self.read(self.send(op), answer)
         if batch.result is None or batch.entries:
-            raise ber.not_ldap("entries came that were not asked for")
+            raise ber.not_ldap("entries came in response to another operation than a search")
         return batch.result
 
     def send(self, op: bytes, controls: bytes = b"") -> int:
-        """Send one message and give its id; `controls` is the whole encoded element or nothing."""
+        """Send one message and return its id; `controls` is the encoded element or empty."""
         message_id = next(self._message_ids)
         self._socket.settimeout(min(self._limits.receive_timeout, self._limits.deadline.remaining()))
         try:
@@ -104,40 +94,44 @@ class Wire:
         return message_id
 
     def read(self, message_id: int, answer: int, *, expected: int = 0, detailed: bool = False) -> EntryBatch:
-        """The next entries of that operation: all until it ends, or as many as the buffer holds.
+        """Return the next entries of that operation: all until it ends, or as many as the buffer holds.
 
-        `expected` is how many may come, at most: while that is many, they are not looked for one by one. With
-        `detailed` it returns as soon as anything is there.
+        `expected` is the largest number of entries that may come. With `detailed` it returns after each receive that
+        brought a detail.
         """
-        buffer = self._buffer
+        buffer, pacing, octets = self._buffer, self._pacing, 0
         buffer.detailed = detailed
         buffer.rewind()
-        pace, entries, octets = self._pace, 0, 0
-        pace.begin()
+        pacing.begin(expected)
         while not buffer.parse(message_id, answer) and not buffer.full:
-            if octets:
-                pace.looked(buffer.entries - entries, octets)
-            entries = buffer.entries
-            if (lull := pace.lull(entries, expected - entries)) and self._is_drained():
-                time.sleep(lull)
+            if (pause := pacing.pause(buffer.entries, octets)) and self._is_drained():
+                time.sleep(pause)
             octets = self._receive(buffer.room())
             buffer.filled(octets)
         return buffer.take()
 
     def _is_drained(self) -> bool:
-        """Whether the last look took all there was: over TLS it takes one record, and thousands may lie behind it."""
+        """Whether the last receive took everything: over TLS it takes one record, and more may have arrived."""
         return not isinstance(self._socket, ssl.SSLSocket) or self._is_quiet()
 
+    def _is_quiet(self) -> bool:
+        """Whether nothing has arrived, not even the end of the connection."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
+
     def _receive(self, room: memoryview) -> int:
-        patience = self._limits.receive_timeout
-        while patience > 0:
-            wait = min(patience, _PATIENCE, self._limits.deadline.remaining())
-            if self._socket.gettimeout() != wait:  # setting it takes a system call, asking for it none
+        remaining, deadline = self._limits.receive_timeout, self._limits.deadline
+        while remaining > 0:
+            wait = min(remaining, _LONGEST_WAIT, deadline.remaining())
+            if self._socket.gettimeout() != wait:  # setting it takes a system call, reading it none
                 self._socket.settimeout(wait)
             try:
                 octets = self._socket.recv_into(room)
             except TimeoutError:
-                patience -= wait
+                remaining -= wait
             except OSError as error:
                 raise self._broken(error) from None
             else:
@@ -153,10 +147,10 @@ class Wire:
 
     @property
     def _certificate_hint(self) -> str:
-        """OpenLDAP with GnuTLS gives no other answer to who shows it no certificate, or one that it does not know."""
+        """OpenLDAP with GnuTLS just closes the connection if the client certificate is missing or not trusted."""
         if not isinstance(self._socket, ssl.SSLSocket):
             return ""
-        return "If it always does, check whether it wants a client certificate, or another one (--client-cert)."
+        return "If it always does, check whether it requires a client certificate, or another one (--client-cert)."
 
     def _silent(self) -> ServerTimeout:
         return ServerTimeout(
