@@ -101,7 +101,7 @@ def test_the_first_ones_follow_at_once(
     until(lambda: sorted(listened(daemon)) == ["First", "First", "Second", "Second"], "them to be listened for again")
     assert [runs(person, key) for key in (first, second, third)] == [[FIRST]] * 3
     assert live(daemon, cli) == {"listening": 2, "not_listening": 0, "behind_seconds": 0, "auto_scheduled": 1}
-    assert "2 live; 1 of mode auto by schedule" in cli("status").stdout.replace("\n", " ")
+    assert "2 folders live; 1 folder polls (no live updates)" in cli("status").stdout.replace("\n", " ")
     change(admin, telling, "new")
     until(lambda: has(person, first, "new") and has(person, second, "new"), "the changes")
     assert {trigger for trigger, _ in runs(person, first)[1:]} == {"live"}

@@ -231,6 +231,24 @@ def test_names_are_found_without_owner_unless_that_is_ambiguous(cli: Cli, person
     refused(cli("folders", "add", "Private", "--owner", "ben", "--query", "dc1"), 64, "exists already")
 
 
+def test_a_definition_is_shown_with_the_values_in_effect(cli: Cli, person: Person) -> None:
+    """A field without a value of its own shows the query's, that of settings.toml, or the built-in default."""
+    query = "ldap://dc1/dc=example,dc=com??one?(mail=*)"
+    add_definition(person, add_folder(person, "Staff", None), {"query": query, "base": "ou=x,dc=example,dc=com"})
+    shown = cli("folders", "show", "Staff", CONTACTSYNC_GUARD__DELETE_COUNT="7").stdout
+    for line in (
+        "Base            ou=x,dc=example,dc=com",
+        "Scope           one (in the query)",
+        "Filter          (mail=*) (in the query)",
+        "Mapping         the preset for the kind of server (default)",
+        "Authentication  simple",
+        "TLS             auto, 1.2 or later (default), certificate verified",
+        "Max. deleted    7 contacts (default)",
+        "Deadline        1,800 seconds (default)",
+    ):
+        assert line in shown.splitlines()
+
+
 def test_an_edit_changes_what_is_given_and_nothing_else(cli: Cli, define: Callable[..., None], person: Person) -> None:
     """Options that are not given stay as they were; --clear goes back to the default."""
     define("Staff", filter="(sn=*)", jitter_seconds=5)
@@ -261,6 +279,7 @@ def test_a_refused_password_ends_with_1_until_it_is_set_again(
     assert done.returncode == 1
     assert "Staff: failed." in done.stdout
     assert "wrong-horse" not in done.stdout + done.stderr
+    assert "Staff is locked: " in cli("folders", "list").stdout
     edited = cli("folders", "edit", "Staff", "--password-stdin", typed=f"{directory.reader_password}\n")
     assert "sealed anew" in edited.stdout
     mended = cli("sync", "Staff", "--quiet")
@@ -277,6 +296,9 @@ def test_a_held_run_ends_with_3_and_changes_nothing(cli: Cli, define: Callable[.
     assert (done.returncode, run["outcome"], contacts(person)) == (3, "held", PEOPLE)
     assert "30 of 30 contacts would be deleted" in run["held_reason"]
     assert cli.json("folders", "list")[0]["state"] == "held"
+    listed = cli("folders", "list").stdout
+    assert f"Staff is held: {run['held_reason']}" in listed
+    assert f"contactsync runs show {run['run_id']}" in listed
 
 
 def test_a_definition_that_somebody_broke_ends_with_64_and_is_listed_with_the_reason(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import NOTHING, ago, show_json, show_text, until
-from contactsync.operations.overview import STYLES, State, as_document, state_of
 from contactsync.store.definitions import read_overview
 from contactsync.store.looks import daemon_listens
 from contactsync.store.pool import connection_of
@@ -15,51 +14,59 @@ from contactsync.store.pool import connection_of
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
 
-COLUMNS = ("Folder", "State", "Contacts", "Last run", "Outcome", "Next run")
 NO_DAEMON = "No daemon is running on this database; `contactsync daemon` starts one."
+_COLUMNS = ("Folder", "State", "Contacts", "Last run", "Outcome", "Next run")
+_STYLES = {
+    "invalid": "red",
+    "locked": "red",
+    "failing": "red",
+    "held": "yellow",
+    "interrupted": "yellow",
+    "ok": "green",
+}
 
 
 def list_folders(invocation: Invocation, *, as_json: bool) -> None:
-    """Every definition with how it does."""
+    """Print each definition with its state and the reason for it. Raises DatabaseError."""
     with invocation.pool() as pool, connection_of(pool) as connection:
         rows = read_overview(connection)
-        listens = daemon_listens(connection)
+        daemon_running = daemon_listens(connection)
     if as_json:
-        show_json(invocation.out, [as_document(row) for row in rows])
+        show_json(invocation.out, rows)
     elif rows:
-        _show(invocation, rows, listens=listens)
+        _show(invocation, rows, daemon_running=daemon_running)
     else:
         show_text(invocation.out, "There are no folders yet.")
-        show_text(invocation.out, "Make one: contactsync folders add Staff --query ldap://dc1.example.com")
+        show_text(invocation.out, "Add one: contactsync folders add Staff --query ldap://dc1.example.com")
 
 
-def _show(invocation: Invocation, rows: Sequence[dict[str, Any]], *, listens: bool) -> None:
-    show_table(
-        invocation.out,
-        COLUMNS,
-        [_cells(row, listens=listens) for row in rows],
-        numbers=("Contacts",),
-        styles={state.value: style for state, style in STYLES.items()},
-    )
-    for row in rows:
-        state = state_of(row)
-        if state in {State.INVALID, State.LOCKED}:
-            invocation.out.print()
-            show_text(invocation.out, f"{row['label']} is {state}: {row['reason']}")
-        if state is State.LOCKED:
-            show_text(invocation.out, "The schedule does not try it again, until it is edited or run by hand.")
-    if not listens:
+def state_words(state: str) -> str:
+    """A state of `definition_overview` for people: `never run`."""
+    return state.replace("_", " ")
+
+
+def _show(invocation: Invocation, rows: Sequence[dict[str, Any]], *, daemon_running: bool) -> None:
+    cells = [
+        (
+            row["label"],
+            state_words(row["state"]),
+            f"{row['contacts']:,}",
+            ago(row["last_started_at"]),
+            row["last_outcome"] or NOTHING,
+            until(row["next_run_at"]) if daemon_running else NOTHING,
+        )
+        for row in rows
+    ]
+    show_table(invocation.out, _COLUMNS, cells, numbers=("Contacts",), styles=_STYLES)
+    notes = [f"{row['label']} is {row['state']}: {row['reason']}{_advice(row)}" for row in rows if row["reason"]]
+    if any(row["state"] == "locked" for row in rows):
+        notes.append("The schedule does not run a locked definition until it is edited or run by hand.")
+    if not daemon_running:
+        notes.append(NO_DAEMON)
+    for note in notes:
         invocation.out.print()
-        show_text(invocation.out, NO_DAEMON)
+        show_text(invocation.out, note)
 
 
-def _cells(row: dict[str, Any], *, listens: bool) -> tuple[str, ...]:
-    return (
-        row["label"],
-        state_of(row).value,
-        f"{row['contacts']:,}",
-        ago(row["last_started_at"]),
-        row["last_outcome"] or NOTHING,
-        # What a daemon that is gone once planned is not going to happen.
-        until(row["next_run_at"]) if listens else NOTHING,
-    )
+def _advice(row: dict[str, Any]) -> str:
+    return f" To see its plan: contactsync runs show {row['last_run_id']}" if row["state"] == "held" else ""

@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from contactsync.cli.commands.folders_list import state_words
 from contactsync.cli.output.summary import run_document, show_rejected
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import ago, counted, show_json, show_pairs, show_text, until
-from contactsync.model import Tls
+from contactsync.errors import QueryError
+from contactsync.ldap.query.query import Scope, parse_query
+from contactsync.model import DEFAULT_TLS_MINIMUM, Auth, Tls
 from contactsync.operations.names import find_one
-from contactsync.operations.overview import as_document, state_of
 from contactsync.store.definitions import read_overview
 from contactsync.store.looks import daemon_listens, rejected_of_run
 from contactsync.store.pool import connection_of
@@ -22,40 +24,49 @@ if TYPE_CHECKING:
 
     from contactsync.cli.context import Invocation
     from contactsync.model import Definition
+    from contactsync.settings import Settings
 
 RUN_COLUMNS = ("Started", "Outcome", "Entries", "New", "Changed", "Gone", "Rejected", "Secs")
 RUNS = 5
 REJECTED = 20
-DEFAULT = "default"
-"""Stands for a limit that settings.toml decides."""
+
+_DEFAULT = " (default)"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """All there is to show of a definition."""
+class _Details:
+    """A definition with its row of `definition_overview`, its last runs, and what the last run rejected."""
 
     definition: Definition
     row: dict[str, Any]
     runs: list[dict[str, Any]]
     rejected: list[tuple[str, str]]
-    listens: bool
+    daemon_running: bool
 
 
 def show_folder(invocation: Invocation, name: str, *, as_json: bool) -> None:
-    """One definition with everything but its password. Raises UsageError when there is none of this name."""
+    """Print one definition without its password. Raises UsageError if there is none, or more than one, of this name."""
     with invocation.pool() as pool, connection_of(pool) as connection:
-        seen = _look(connection, find_one(connection, name))
+        details = _read(connection, find_one(connection, name))
     if as_json:
-        show_json(invocation.out, _document(seen))
+        show_json(invocation.out, _document(details))
         return
-    show_pairs(invocation.out, _pairs(seen))
-    if seen.runs:
+    show_pairs(invocation.out, _state(details) | _fields(details.definition, invocation.settings))
+    if details.runs:
         invocation.out.print()
-        show_runs(invocation.out, seen.runs, RUN_COLUMNS)
-    _show_reasons(invocation, seen)
+        show_runs(invocation.out, details.runs, RUN_COLUMNS)
+    last = details.runs[0] if details.runs else {}
+    for text in (last.get("error"), last.get("held_reason")):
+        if text:
+            invocation.out.print()
+            show_text(invocation.out, text)
+    if details.rejected:
+        invocation.out.print()
+        rejected = counted(last["rejected"], "entry", "entries")
+        show_rejected(invocation.out, f"Rejected by the last run ({rejected}):", details.rejected)
 
 
-def _look(connection: Connection[Any], definition: Definition) -> Seen:
+def _read(connection: Connection[Any], definition: Definition) -> _Details:
     row = next(row for row in read_overview(connection) if row["definition_id"] == definition.definition_id)
     runs = latest_runs(connection, definition_id=definition.definition_id, limit=RUNS)
     rejected = (
@@ -63,90 +74,103 @@ def _look(connection: Connection[Any], definition: Definition) -> Seen:
         if runs
         else []
     )
-    return Seen(definition, row, runs, rejected, daemon_listens(connection))
+    return _Details(definition, row, runs, rejected, daemon_listens(connection))
 
 
-def _show_reasons(invocation: Invocation, seen: Seen) -> None:
-    last = seen.runs[0] if seen.runs else {}
-    for text in (last.get("error"), last.get("held_reason")):
-        if text:
-            invocation.out.print()
-            show_text(invocation.out, text)
-    if seen.rejected:
-        invocation.out.print()
-        rejected = counted(last["rejected"], "entry", "entries")
-        show_rejected(invocation.out, f"Rejected by the last run ({rejected}):", seen.rejected)
-
-
-def _pairs(seen: Seen) -> dict[str, str]:
-    definition, row = seen.definition, seen.row
-    state = state_of(row).value
+def _state(details: _Details) -> dict[str, str]:
+    row = details.row
     return {
-        "Folder": definition.label,
-        "State": f"{state}: {row['reason']}" if row["reason"] else state,
+        "Folder": row["label"],
+        "State": ": ".join(filter(None, [state_words(row["state"]), row["reason"]])),
         "Contacts": f"{row['contacts']:,}",
-        "Next run": until(row["next_run_at"]) if seen.listens else "none: no daemon is running on this database",
+        "Next run": until(row["next_run_at"]) if details.daemon_running else "none: no daemon runs on this database",
         "Last success": ago(row["last_success_at"]),
+    }
+
+
+def _fields(definition: Definition, settings: Settings) -> dict[str, str]:
+    """The fields of a definition, with the value in effect where it has none of its own."""
+    guard, directory = settings.guard, settings.directory
+    return {
         "Query": definition.query,
-        "User": definition.user or "none (anonymous)",
-        "Password": _password(definition),
-        "Base": definition.base or "from the query, or the directory's own",
-        "Scope": definition.scope or "from the query, or sub",
-        "Filter": definition.filter or "from the query, or the mapping's",
-        "Mapping": json.dumps(definition.mapping, ensure_ascii=False) if definition.mapping else DEFAULT,
-        "Shown by": _auth(definition),
+        **_search(definition),
+        "Mapping": json.dumps(definition.mapping, ensure_ascii=False)
+        if definition.mapping
+        else f"the preset for the kind of server{_DEFAULT}",
+        "User": _user(definition),
+        "Password": definition.password_ref or ("sealed" if definition.password_sealed is not None else "none"),
+        "Authentication": _authentication(definition),
         "TLS": _tls(definition),
         "Mode": definition.mode,
         "Schedule": _schedule(definition),
-        "Max. deleted": _or_default(definition.max_delete_count, "contacts"),
-        "Max. share": _or_default(definition.max_delete_share, "of all"),
-        "May be empty": "yes" if definition.allow_empty else "no",
-        "Deadline": _or_default(definition.deadline_seconds, "seconds"),
-        "Page size": _or_default(definition.page_size, "entries"),
+        "Max. deleted": _limit(definition.max_delete_count, guard.delete_count, "{:,} contacts"),
+        "Max. share": _limit(definition.max_delete_share, guard.delete_share, "{:.4g} of the contacts"),
+        "Allow empty": "yes" if definition.allow_empty else "no",
+        "Deadline": _limit(definition.deadline_seconds, directory.deadline_seconds, "{:,} seconds"),
+        "Page size": _limit(definition.page_size, directory.page_size, "{:,} entries")
+        if definition.page_size or directory.page_size
+        else f"no paging{_DEFAULT}",
         "Ids": f"folder {definition.folder_id}, definition {definition.definition_id}, revision {definition.revision}",
     }
 
 
-def _password(definition: Definition) -> str:
-    if definition.password_ref:
-        return definition.password_ref
-    return "sealed" if definition.password_sealed is not None else "none"
+def _search(definition: Definition) -> dict[str, str]:
+    """Base, scope and filter: from their own fields, the query, or the default, in this order."""
+    try:
+        query = parse_query(definition.query)
+    except QueryError:
+        query = None
+    rows = (
+        ("Base", definition.base, query and query.base, "the directory's naming context"),
+        ("Scope", definition.scope, query and query.scope, Scope.SUB),
+        ("Filter", definition.filter, query and query.filter, "the mapping's"),
+    )
+    return {
+        name: own or (f"{in_query} (in the query)" if in_query else f"{default}{_DEFAULT}")
+        for name, own, in_query, default in rows
+    }
 
 
-def _tls(definition: Definition) -> str:
-    if definition.tls is Tls.NONE:
-        return "none"
-    least = f", {definition.tls_minimum} or later" if definition.tls_minimum else ""
-    trusted = f", authorities of {definition.tls_ca_file}" if definition.tls_ca_file else ""
-    trusted = ", authorities of the definition's own" if definition.tls_ca_pem else trusted
-    checked = "checked" if definition.tls_verify else "NOT checked"
-    return f"{definition.tls.value}{least}, certificate {checked}{trusted}"
+def _user(definition: Definition) -> str:
+    of_auth = {Auth.SIMPLE: "none (anonymous)", Auth.KERBEROS: "the ticket's", Auth.EXTERNAL: "the certificate's"}
+    return definition.user or of_auth[definition.auth]
 
 
-def _auth(definition: Definition) -> str:
+def _authentication(definition: Definition) -> str:
     if definition.tls_client_cert is None:
         return definition.auth.value
     key = f" with the key {definition.tls_client_key}" if definition.tls_client_key else ""
     return f"{definition.auth.value}, client certificate {definition.tls_client_cert}{key}"
 
 
+def _tls(definition: Definition) -> str:
+    if definition.tls is Tls.NONE:
+        return "none"
+    minimum = definition.tls_minimum or DEFAULT_TLS_MINIMUM
+    source = f" with {definition.tls_ca_file}" if definition.tls_ca_file else ""
+    source = " with the definition's own CA certificates" if definition.tls_ca_pem else source
+    verified = f"certificate verified{source}" if definition.tls_verify else "certificate NOT verified"
+    return f"{definition.tls.value}, {minimum} or later{'' if definition.tls_minimum else _DEFAULT}, {verified}"
+
+
 def _schedule(definition: Definition) -> str:
-    jitter = f", up to {definition.jitter_seconds} s later" if definition.jitter_seconds else ""
+    jitter = f", delayed by up to {definition.jitter_seconds} s" if definition.jitter_seconds else ""
     return f"{definition.schedule} ({definition.time_zone}){jitter}"
 
 
-def _or_default(value: float | None, unit: str) -> str:
-    return DEFAULT if value is None else f"{value:,} {unit}"
+def _limit(own: float | None, default: float, form: str) -> str:
+    return f"{form.format(default)}{_DEFAULT}" if own is None else form.format(own)
 
 
-def _document(seen: Seen) -> dict[str, Any]:
-    definition = seen.definition
-    own = {field.name: getattr(definition, field.name) for field in fields(definition)}
-    own["password_sealed"] = definition.password_sealed is not None
+def _document(details: _Details) -> dict[str, Any]:
+    definition = details.definition
+    in_row = {"name": "definition", "user": "bind_user"}
+    own = {field.name: getattr(definition, field.name) for field in fields(definition) if field.name not in in_row}
     return {
-        **as_document(seen.row),
-        **{name: value for name, value in own.items() if name != "name"},
-        "daemon_running": seen.listens,
-        "runs": [run_document(run) for run in seen.runs],
-        "rejected": [{"dn": dn, "reason": reason} for dn, reason in seen.rejected],
+        **details.row,
+        **own,
+        "password_sealed": definition.password_sealed is not None,
+        "daemon_running": details.daemon_running,
+        "runs": [run_document(run) for run in details.runs],
+        "rejected": [{"dn": dn, "reason": reason} for dn, reason in details.rejected],
     }
