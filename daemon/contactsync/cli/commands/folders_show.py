@@ -164,7 +164,7 @@ def _limit(own: float | None, default: float, form: str) -> str:
 
 def _document(details: _Details) -> dict[str, Any]:
     definition = details.definition
-    in_row = {"name": "definition", "user": "bind_user"}
+    in_row = {"name", "user"}  # as `definition` and `bind_user`
     own = {field.name: getattr(definition, field.name) for field in fields(definition) if field.name not in in_row}
     return {
         **details.row,
