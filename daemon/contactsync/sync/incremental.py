@@ -79,7 +79,7 @@ class Increments:
     @property
     def mode(self) -> Mode:
         """What a run asks for that reads no more than it has to."""
-        return Mode.INCREMENTAL if self._changes is None or self._changes.tells_what else Mode.COUNTERS
+        return Mode.INCREMENTAL if self._changes is None or self._changes.reports_entries else Mode.COUNTERS
 
     @property
     def all_listed(self) -> bool:
@@ -89,7 +89,7 @@ class Increments:
     @property
     def unreported_fields(self) -> tuple[str, ...]:
         """Fields that may change without the directory telling."""
-        silent = self._changes.silent if self._changes else frozenset()
+        silent = self._changes.unreported_attributes if self._changes else frozenset()
         sources = self._asked.source.mapping.sources
         # The history has all of `extra` as one.
         return tuple(sorted({name.partition(".")[0] for name, used in sources.items() if used & silent}))
@@ -105,7 +105,7 @@ class Increments:
         """
         kept = self._kept
         before = _told_by(kept) if kept and kept.context == self._asked.context else None
-        cursor = self._to_keep(self._changes.mark(before) if self._changes else None)
+        cursor = self._to_keep(self._changes.current_cursor(before) if self._changes else None)
         if cursor and not begin_cursor(self._connection, self._asked.definition, run_id=run_id):
             return None
         return cursor

@@ -52,7 +52,7 @@ def since_before(refresh: Answer) -> tuple[list[Changed], bool]:
     with peer(*script) as server, session_of("127.0.0.1", server.port) as session:
         sync = ContentSync(session, SearchRequest(BASE, Scope.SUB, "(cn=*)", ("cn",), 0), ["entryUUID"])
         assert sync.obstacle() is None
-        mark = sync.mark()
+        mark = sync.current_cursor()
         assert mark is not None
         cursor = Cursor(mark.kind, Position.certain_at(csns_of([BEFORE])).encode(), mark.server)
         return list(sync.since(cursor)), sync.all_listed

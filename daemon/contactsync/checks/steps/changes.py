@@ -24,7 +24,7 @@ def check_changes(checkup: CheckContext) -> StepResult:
     checkup.bound.wire.limits = checkup.read_limits()
     changes = changes_for(checkup.bound, request, source.mapping.identity)
     obstacle = changes.obstacle()
-    increments = obstacle is None and changes.tells_what
+    increments = obstacle is None and changes.reports_entries
     listens = protocol_of(checkup.root_dse) is not None
     counters = obstacle is None and not increments
     data = {"mode": mode, "increments": increments, "counters": counters, "obstacle": obstacle, "live": listens}

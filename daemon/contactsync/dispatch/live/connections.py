@@ -162,9 +162,9 @@ class Connections:
         request = SearchRequest(source.base, source.scope, source.filter, source.attributes, 0)
         changes = changes_for(session, request, source.mapping.identity)
         obstacle = changes.obstacle()
-        if resolved.definition.mode == AUTO and (obstacle or not changes.tells_what):
+        if resolved.definition.mode == AUTO and (obstacle or not changes.reports_entries):
             raise OnlyFullRuns(f"There is no other way: {obstacle}." if obstacle else ONLY_COUNTED)
-        cursor = changes.mark() if obstacle is None and changes.tells_what else None
+        cursor = changes.current_cursor() if obstacle is None and changes.reports_entries else None
         asked = SearchScope(resolved.definition, session, request, source, source_digest(resolved, source))
         in_step = (
             kept is not None and cursor == Cursor(kept.kind, kept.value, kept.server) and kept.context == asked.context

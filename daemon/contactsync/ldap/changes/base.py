@@ -1,4 +1,4 @@
-"""What the ways to learn what changed since the last run have in common."""
+"""The interface of the methods by which a directory reports what changed since the last run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from contactsync.errors import DirectoryError
 
 
 class CursorVoid(DirectoryError):
-    """What changed since a cursor cannot be told; only a full search can bring the folder in step."""
+    """The changes since a cursor are not known; only a full search can bring the folder in sync."""
 
     code = "directory.cursor"
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Up to where a folder is in step, in the words of one protocol, and of which server that is true.
+    """The position up to which a folder is in sync.
 
-    `kind` is the protocol's name, `value` its own octets. `server` stands for the very data that the cursor is of: a
-    server with the same address and other data has another.
+    `kind` is the name of the method, `value` is in its own form. `server` identifies the server and its data: a server
+    with the same address and other data has another.
     """
 
     kind: str
@@ -30,9 +30,9 @@ class Cursor:
 
 @dataclass(slots=True)
 class Changed:
-    """Some of what changed: protocolOps of the entries that are new or different, and keys (see `identity`) of others.
+    """A part of the changes: protocolOps of new and changed entries, and keys (see `identity`) of others.
 
-    `gone` are no longer there, or no longer found by the filter; `present` are there and did not change.
+    `gone` entries were deleted or no longer match the filter; `present` entries exist and did not change.
     """
 
     entries: list[bytes] = field(default_factory=list)
@@ -41,36 +41,39 @@ class Changed:
 
 
 class Changes(Protocol):
-    """One way to learn what changed, over one connection and for one search.
+    """One method to learn what changed, for one search over one connection.
 
-    First `obstacle` is asked, then `mark` or `since`. Where it does not tell what changed (`tells_what`), but only that
-    nothing did, `since` gives nothing or raises CursorVoid. After the last of `since`, `cursor` is the new one, and
-    `all_listed` says whether whatever was neither sent nor named `present` is gone. `silent` are attributes (in lower
-    case) whose values may change with another entry without a word. `confirm_seconds` is set when the server's log may
-    still lack something: after that time the same question has to be asked again.
+    Call `obstacle` first, then `current_cursor` or `since`. If `reports_entries` is false, the method only knows
+    whether anything changed: `since` gives nothing, or raises CursorVoid. After the last of `since`:
+
+    - `cursor` is the new cursor.
+    - `all_listed`: entries that were neither sent nor named in `present` are gone.
+    - `confirm_seconds`: if set, ask again after this time, because the server's log may still lack a change.
+
+    The values of `unreported_attributes` (in lower case) may change without a report of the entry.
     """
 
     kind: str
     cursor: Cursor | None
-    tells_what: bool
+    reports_entries: bool
     all_listed: bool
-    silent: frozenset[str]
+    unreported_attributes: frozenset[str]
     confirm_seconds: float | None
 
     def obstacle(self, *, quick: bool = False) -> str | None:
-        """Why this way cannot be gone here, as the end of a sentence; None when it can. Raises DirectoryError.
+        """Why this method is unavailable here, as a clause; None if it is available. Raises DirectoryError.
 
-        With `quick`, for which there has to be a cursor, what can be told while it is used is left to `since`.
+        With `quick`, which needs a cursor, the checks that `since` makes as well are left to it.
         """
 
-    def mark(self, before: Cursor | None = None) -> Cursor | None:
-        """The cursor of this moment, for a full search that begins now; None when the server tells none.
+    def current_cursor(self, before: Cursor | None = None) -> Cursor | None:
+        """The cursor for a full search that begins now; None if the server gives none.
 
-        `before` is that of the last run, if the same is asked for.
+        `before` is the cursor of the last run, if that was for the same search.
         """
 
     def since(self, cursor: Cursor) -> Iterator[Changed]:
-        """What changed since a cursor; raises CursorVoid, DirectoryError.
+        """The changes since a cursor; raises CursorVoid, DirectoryError.
 
-        After CursorVoid nothing is on its way any more: everything is then read over the same connection.
+        After CursorVoid the connection can be used for a full search: no response is outstanding.
         """

@@ -84,8 +84,8 @@ class ContentSync:
     """See contactsync.ldap.changes.base.Changes. `identity` are the attributes that make the key."""
 
     kind = KIND
-    tells_what = True
-    silent: frozenset[str] = frozenset()
+    reports_entries = True
+    unreported_attributes: frozenset[str] = frozenset()
 
     def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
         self.cursor: Cursor | None = None
@@ -122,7 +122,7 @@ class ContentSync:
         self._context = _Context(context, uuids[0], csns, started)
         return None
 
-    def mark(self, before: Cursor | None = None) -> Cursor | None:  # noqa: ARG002 -- a CSN needs no other
+    def current_cursor(self, before: Cursor | None = None) -> Cursor | None:  # noqa: ARG002 -- a CSN needs no other
         """See Changes."""
         if self._context is None:
             return None

@@ -66,10 +66,10 @@ class Counters:
     """See contactsync.ldap.changes.base.Changes; `since` tells of nothing, or raises CursorVoid."""
 
     kind = KIND
-    tells_what = False
+    reports_entries = False
     confirm_seconds: float | None = None
     all_listed = False
-    silent: frozenset[str] = frozenset()
+    unreported_attributes: frozenset[str] = frozenset()
 
     def __init__(self, session: Session, request: SearchRequest) -> None:
         self.cursor: Cursor | None = None
@@ -91,7 +91,7 @@ class Counters:
             f"nor here whether any changed: {reason}"
         )
 
-    def mark(self, before: Cursor | None = None) -> Cursor | None:
+    def current_cursor(self, before: Cursor | None = None) -> Cursor | None:
         """See Changes."""
         here = self._counted
         if here is None:

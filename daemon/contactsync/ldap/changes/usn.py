@@ -64,7 +64,7 @@ class UsnChanges:
     """See contactsync.ldap.changes.base.Changes. `identity` are the attributes that make the key."""
 
     kind = KIND
-    tells_what = True
+    reports_entries = True
     all_listed = False
     confirm_seconds: float | None = None
 
@@ -74,7 +74,7 @@ class UsnChanges:
         self._request = request
         self._identity = identity
         self._controller: _Controller | None = None
-        self.silent: frozenset[str] = frozenset()
+        self.unreported_attributes: frozenset[str] = frozenset()
         self._witness = b""
 
     def obstacle(self, *, quick: bool = False) -> str | None:
@@ -94,7 +94,7 @@ class UsnChanges:
             return "the server does not tell this user which domain controller it is and how far it has counted"
         return self._hidden(context) or (None if quick else self._unnumbered() or self._traceless())
 
-    def mark(self, before: Cursor | None = None) -> Cursor | None:  # noqa: ARG002 -- a number needs no other
+    def current_cursor(self, before: Cursor | None = None) -> Cursor | None:  # noqa: ARG002 -- a number needs no other
         """See Changes."""
         here = self._controller
         if here is None:
@@ -114,7 +114,7 @@ class UsnChanges:
             guids = list(self._changed(usn, here.context))
             for start in range(0, len(guids), _AT_ONCE):
                 yield self._as_they_are(guids[start : start + _AT_ONCE])
-        self.cursor = self.mark()
+        self.cursor = self.current_cursor()
 
     def _ask_controller(self, context: str) -> _Controller | None:
         """What the cursor of this moment is made of. Read before any search, so that nothing is lost in between."""
@@ -189,7 +189,7 @@ class UsnChanges:
                 return f"{name} changes with other entries, and an entry's own number does not tell"
             if link:
                 silent.add(name.lower())
-        self.silent = frozenset(silent)
+        self.unreported_attributes = frozenset(silent)
         return None
 
     def _parts_of(self, cursor: Cursor, here: _Controller) -> tuple[int, bytes]:
