@@ -97,6 +97,15 @@ def test_the_package_is_a_program() -> None:
     refused(done, 64, "Give either a NAME or --all.")
 
 
+def test_the_help_loads_no_library_that_only_commands_need() -> None:
+    """So that help and completion are fast."""
+    program = (
+        "import sys, contactsync.cli; print(*{'httpx', 'ldap3', 'psycopg', 'pydantic', 'structlog'} & {*sys.modules})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == []
+
+
 def test_help_names_the_exit_codes_and_fits_a_terminal(cli: Cli) -> None:
     """The help says what exit codes mean, and no line of any help is wider than 80 columns."""
     assert "3 held" in cli("--help").stdout

@@ -1,55 +1,27 @@
-"""Options of the command line as changes of a definition's fields; what a change means is in operations/definitions."""
+"""Options as changes of a definition, which `folders add` and `edit` store, and `check` and `browse` only try."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contactsync.cli.prompts import check_input, read_mapping
+from contactsync.bootstrap import bind_passwords
+from contactsync.cli.prompts import check_input, read_mapping, read_password
 from contactsync.errors import UsageError
-from contactsync.operations.definitions import defaults_of
+from contactsync.model import Definition
+from contactsync.operations.definitions import defaults_of, with_changes
+from contactsync.operations.names import find_one
+from contactsync.operations.preview import Draft
+from contactsync.store.pool import Pool, connection_of
 
 if TYPE_CHECKING:
-    from contactsync.cli.options import DefinitionOptions
+    from contactsync.cli.context import Invocation
+    from contactsync.cli.options import Clearable, DefinitionOptions
 
 FILES = frozenset({"tls_ca_file", "tls_client_cert", "tls_client_key"})
 """Fields that name a file where the daemon runs."""
-
-
-class Clearable(StrEnum):
-    """Fields that have a default, by the names of their options."""
-
-    USER = "user"
-    BASE = "base"
-    SCOPE = "scope"
-    FILTER = "filter"
-    MAPPING = "mapping"
-    AUTH = "auth"
-    TLS = "tls"
-    TLS_VERIFY = "tls-verify"
-    TLS_MINIMUM = "tls-minimum"
-    CA_FILE = "ca-file"
-    CLIENT_CERT = "client-cert"
-    CLIENT_KEY = "client-key"
-    MODE = "mode"
-    SCHEDULE = "schedule"
-    TIME_ZONE = "time-zone"
-    JITTER = "jitter"
-    MAX_DELETE_COUNT = "max-delete-count"
-    MAX_DELETE_SHARE = "max-delete-share"
-    ALLOW_EMPTY = "allow-empty"
-    DEADLINE = "deadline"
-    PAGE_SIZE = "page-size"
-
-    @property
-    def field(self) -> str:
-        """The field's name in contactsync.model.Definition."""
-        name = self.value.replace("-", "_")
-        return {"jitter": "jitter_seconds", "deadline": "deadline_seconds"}.get(
-            name, f"tls_{name}" if name.startswith(("ca_", "client_")) else name
-        )
 
 
 def changes_of(
@@ -66,6 +38,35 @@ def changes_of(
         changes["tls_ca_pem"] = _read_certificates(options.tls_ca_pem)
     # The daemon has another working directory.
     return changes | {name: str(Path(changes[name]).absolute()) for name in FILES & changes.keys() if changes[name]}
+
+
+@contextmanager
+def draft_of(
+    invocation: Invocation, name: str | None, query: str | None, options: DefinitionOptions
+) -> Iterator[tuple[Draft, Pool | None]]:
+    """The definition of NAME, --query and the other options, and the database of a stored one.
+
+    Raises UsageError, MappingError, DatabaseError.
+    """
+    changes = changes_of(options, query=query)
+    if name is None:
+        if query is None:
+            raise UsageError(
+                "Neither a NAME nor a --query is given.",
+                hint="Give the NAME of a stored definition, or --query for a new one.",
+            )
+        yield _draft(invocation, Definition(folder_id=0, definition_id=0, folder=""), changes, options), None
+        return
+    with invocation.pool() as pool:
+        with connection_of(pool) as connection:
+            stored = find_one(connection, name)
+        yield _draft(invocation, stored, changes, options), pool
+
+
+def _draft(invocation: Invocation, stored: Definition, changes: dict[str, Any], options: DefinitionOptions) -> Draft:
+    definition = with_changes(stored, changes)
+    password = read_password(options, needed=definition.lacks_password)
+    return Draft(stored, definition, bind_passwords(invocation.settings), password)
 
 
 def _read_certificates(file: str) -> str:

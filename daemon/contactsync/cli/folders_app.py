@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from contactsync.cli.changes import Clearable
 from contactsync.cli.context import invocation_of
 from contactsync.cli.errors import ExitCode
-from contactsync.cli.options import DefinitionOptions, Json, Name, Yes, with_definition_options
+from contactsync.cli.options import Clearable, DefinitionOptions, Json, Name, Yes, with_definition_options
 from contactsync.model import FIRST_DEFINITION, Definition
 
 folders = typer.Typer(

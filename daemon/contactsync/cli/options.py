@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
@@ -198,6 +199,40 @@ class DefinitionOptions:
     def brings_password(self) -> bool:
         """Whether the user gives the password itself, and not a reference to it."""
         return self.password_stdin or self.password_prompt
+
+
+class Clearable(StrEnum):
+    """The fields that `folders edit --clear` sets to their defaults, by the names of their options."""
+
+    USER = "user"
+    BASE = "base"
+    SCOPE = "scope"
+    FILTER = "filter"
+    MAPPING = "mapping"
+    AUTH = "auth"
+    TLS = "tls"
+    TLS_VERIFY = "tls-verify"
+    TLS_MINIMUM = "tls-minimum"
+    CA_FILE = "ca-file"
+    CLIENT_CERT = "client-cert"
+    CLIENT_KEY = "client-key"
+    MODE = "mode"
+    SCHEDULE = "schedule"
+    TIME_ZONE = "time-zone"
+    JITTER = "jitter"
+    MAX_DELETE_COUNT = "max-delete-count"
+    MAX_DELETE_SHARE = "max-delete-share"
+    ALLOW_EMPTY = "allow-empty"
+    DEADLINE = "deadline"
+    PAGE_SIZE = "page-size"
+
+    @property
+    def field(self) -> str:
+        """The field's name in contactsync.model.Definition."""
+        name = self.value.replace("-", "_")
+        prefix = "tls_" if name.startswith(("ca_", "client_")) else ""
+        suffix = "_seconds" if name in {"jitter", "deadline"} else ""
+        return f"{prefix}{name}{suffix}"
 
 
 CONNECTION = frozenset(

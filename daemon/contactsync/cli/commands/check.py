@@ -13,7 +13,7 @@ from rich.text import Text
 from contactsync.bootstrap import build_runner, run_options
 from contactsync.checks.check import TITLES, check
 from contactsync.checks.result import Status, StepResult
-from contactsync.cli.draft import draft_of
+from contactsync.cli.changes import draft_of
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import counted, show_json, show_text

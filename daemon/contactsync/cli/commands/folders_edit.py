@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import bind_passwords
-from contactsync.cli.changes import FILES, Clearable, changes_of
+from contactsync.cli.changes import FILES, changes_of
 from contactsync.cli.commands.folders_list import NO_DAEMON
 from contactsync.cli.output.text import counted, show_text
 from contactsync.cli.prompts import confirm, read_password
@@ -22,7 +22,7 @@ from contactsync.store.pool import connection_of
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
-    from contactsync.cli.options import DefinitionOptions
+    from contactsync.cli.options import Clearable, DefinitionOptions
     from contactsync.model import Definition
 
 _READ_BY = frozenset({"query", "base", "scope", "filter"})
