@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -33,7 +34,7 @@ class PrivateSlapd(PrivateServer):
     refused passwords (0: never). With `client_certificates` nobody gets in over TLS without one that the server's
     authority has issued, and SASL EXTERNAL takes CN=reader for the reader. With `session_log` it offers content
     synchronization (RFC 4533), and remembers so many deletions for it (0: none), or with `access_log`
-    all of them, in a database of their own.
+    all of them, in a database of their own. `overlays` are further overlays, with their defaults.
 
     Three users, each with a password made anew: `admin_dn` may change everything; `reader_dn` may read everything
     without limits; `limited_dn` gets no more than `size_limit` entries out of one search, paged or not.
@@ -54,6 +55,7 @@ class PrivateSlapd(PrivateServer):
         client_certificates: bool = False,
         session_log: int | None = None,
         access_log: bool = False,
+        overlays: Sequence[str] = (),
         programs: Path = DEBIAN_PROGRAMS,
     ) -> None:
         super().__init__(directory, suffix=suffix, certificates=certificates)
@@ -66,6 +68,7 @@ class PrivateSlapd(PrivateServer):
         self._client_certificates = client_certificates
         self._session_log = session_log
         self._access_log = access_log
+        self._overlays = overlays
         self._programs = programs
 
     def _program(self, name: str) -> str:
@@ -143,6 +146,7 @@ moduleload back_mdb.so
 {"" if self._session_log is None else "moduleload syncprov.so"}
 {"moduleload accesslog.so" if self._access_log else ""}
 {"moduleload ppolicy.so" if self._lock_after else ""}
+{"".join(f"moduleload {name}.so{chr(10)}" for name in self._overlays)}
 {schemas}
 pidfile "{self.directory}/slapd.pid"
 loglevel none
@@ -168,6 +172,7 @@ index objectClass,entryUUID,entryCSN,uid,mail eq
 access to attrs=userPassword by anonymous auth by * none
 access to * by users read by * none
 {f'overlay ppolicy{chr(10)}ppolicy_default "cn=policy,{self.suffix}"' if self._lock_after else ""}
+{"".join(f"overlay {name}{chr(10)}" for name in self._overlays)}
 {self._overlay_syncprov()}
 """
 

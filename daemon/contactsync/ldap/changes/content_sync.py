@@ -42,8 +42,10 @@ from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.protocol.messages import SEARCH_DONE, SEARCH_ENTRY, Detail, EntryBatch
 from contactsync.ldap.protocol.requests import controls_of, search_op
 from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error
+from contactsync.ldap.query.filter import attributes_of
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest
+from contactsync.ldap.subschema import derived_attribute
 
 KIND = "content-sync"
 KEY_ATTRIBUTE = "entryUUID"
@@ -106,6 +108,11 @@ class ContentSync:
         context = self._session.root_dse.naming_context_of(self._request.base)
         if context is None:
             return f"the server names no naming context that holds {self._request.base}"
+        used = {*self._request.attributes, *attributes_of(self._request.filter)} - set(self._identity)
+        if derived := derived_attribute(self._session, used):
+            return (
+                f"the values of {derived} can change without a change of the entry, which the protocol does not report"
+            )
         schema = self._session.root_dse.subschema
         started = read_values(self._session.wire, schema, (_STARTED,)).get(_STARTED.lower())
         if not started:

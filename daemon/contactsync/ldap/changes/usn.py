@@ -24,7 +24,7 @@ from contactsync.ldap.lookup import ANYTHING, read_some, read_texts, read_values
 from contactsync.ldap.protocol.entry import Entry, decode_entry
 from contactsync.ldap.protocol.generalized_time import read_moment, write_moment
 from contactsync.ldap.protocol.requests import SHOW_DELETED
-from contactsync.ldap.query.filter import check_filter
+from contactsync.ldap.query.filter import attributes_of, check_filter
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.rootdse import is_catalogue
 from contactsync.ldap.search import SearchRequest, read_on
@@ -44,7 +44,6 @@ _SHORTEST_LIFETIME = 60
 """Days for which deleted objects are kept where nothing says otherwise ([MS-ADTS], section 6.1.1.2.4.1.1)."""
 _NOBODY_BELOW = {b"person", b"group", b"dnsNode"}
 """Classes below whose objects the schema lets nobody be."""
-_FILTERED = re.compile(r"\(\s*([A-Za-z][A-Za-z0-9-]*)[;:~<>=]", re.ASCII)
 _CONSTRUCTED = 4
 """A bit of systemFlags ([MS-ADTS], section 2.2.10)."""
 
@@ -179,8 +178,11 @@ class UsnChanges:
         schema = root_dse.schema_naming_context
         if schema is None or root_dse.schema is None:
             return "the server does not show this user its schema"
-        asked = {*self._request.attributes, *_FILTERED.findall(self._request.filter)}
-        names = "".join(sorted(f"(lDAPDisplayName={name.partition(';')[0]})" for name in asked))
+        asked = {name.partition(";")[0] for name in {*self._request.attributes, *attributes_of(self._request.filter)}}
+        # A name or an OID: the schema has each in an attribute of its own.
+        names = "".join(
+            f"({'attributeID' if name[0].isdigit() else 'lDAPDisplayName'}={name})" for name in sorted(asked)
+        )
         shown = ("lDAPDisplayName", "linkID", "systemFlags")
         silent = set()
         for entry in read_some(self._session.wire, schema, Scope.ONE, f"(|{names})", shown, most=PAGE_SIZE):

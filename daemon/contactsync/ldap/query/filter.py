@@ -28,6 +28,7 @@ _ITEM = re.compile(
     )\)\s*+""",
     re.VERBOSE | re.ASCII,
 )
+_ASSERTED = re.compile(rf"\(\s*+({ATTRIBUTE})\s*+[~<>:=]", re.ASCII)
 # The quantifiers are possessive (`*+`): a text that does not match is found out in one pass.
 _OPEN = re.compile(r"\(\s*+([&|!])\s*+", re.ASCII)
 _CLOSE = re.compile(r"\)\s*+", re.ASCII)
@@ -56,6 +57,12 @@ def check_filter(text: str) -> str:
     if position < len(text):
         raise QueryError(f"The filter goes on after its end: {shown(text[position:])}.")
     return text
+
+
+def attributes_of(search_filter: str) -> set[str]:
+    """The attribute descriptions in a filter that `check_filter` accepts, as they are written in it."""
+    # A parenthesis in a value is escaped, so each one begins a filter.
+    return set(_ASSERTED.findall(search_filter))
 
 
 def _step(text: str, position: int, levels: list[_Level]) -> int:
