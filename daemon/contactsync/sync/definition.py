@@ -102,7 +102,7 @@ def connect_options(
 def resolve(definition: Definition) -> Resolved:
     """Parse a definition; raises DefinitionError (or SecretError for a reference) with what is wrong and where."""
     query = parse_query(definition.query)
-    user = parse_user(definition.user) if definition.user else None
+    user = parse_user(definition.user)
     if definition.password_ref:
         check_reference(definition.password_ref)
     if definition.auth is Auth.KERBEROS and (definition.password_ref or definition.password_sealed):
@@ -123,7 +123,7 @@ def resolve(definition: Definition) -> Resolved:
     return Resolved(
         definition=definition,
         query=query,
-        user=user.text if user else None,
+        user=user,
         base=canonical_dn(definition.base) if definition.base else query.base,
         scope=Scope(definition.scope) if definition.scope else query.scope or Scope.SUB,
         filter=own_filter,

@@ -55,9 +55,7 @@ FORMS = [
     ("ldap://[::1]:1389/o=x", DirectoryQuery((server("::1", 1389),), "o=x")),
     (
         "ldap://dc1/ou=R%C3%A4ume,o=x?cn,MAIL;lang-de,2.5.4.4?One?(mail=*)?x-a=1,b",
-        DirectoryQuery(
-            (server("dc1"),), "ou=Räume,o=x", Scope.ONE, "(mail=*)", ("cn", "MAIL;lang-de", "2.5.4.4"), ("x-a=1", "b")
-        ),
+        DirectoryQuery((server("dc1"),), "ou=Räume,o=x", Scope.ONE, "(mail=*)", ("cn", "MAIL;lang-de", "2.5.4.4")),
     ),
     ("ldap://dc1/o=a%3Fb??sub", DirectoryQuery((server("dc1"),), "o=a?b", Scope.SUB)),
     ("ldap://dc1/???mail=*", DirectoryQuery((server("dc1"),), filter="(mail=*)")),
@@ -157,7 +155,7 @@ def test_the_canonical_form_is_a_url(text: str, canonical: str) -> None:
         ("ldap://s/o=x?c n", '"c n" is not the name of an attribute'),
         ("ldap://s/o=x?cn,", '"" is not the name of an attribute'),
         ("ldap://s/o=x??subtree", '"subtree" is not a scope'),
-        ("ldap://s/o=x???(cn=a", "not understood"),
+        ("ldap://s/o=x???(cn=a", "not valid at"),
         ("ldap://s/o=x????!bindname=cn=a", "critical"),
         ("ldap://s/o=x????%21x", "critical"),
         ("ldap://s/o=x????a,,b", "not an extension"),
@@ -373,9 +371,6 @@ FILTERS = st.recursive(
     ),
     max_leaves=6,
 )
-EXTENSIONS = st.tuples(
-    st.sampled_from(["x-a", "1.2.3"]), st.text(st.characters(exclude_categories=("Cc", "Cs", "Z")), max_size=6)
-).map("=".join)
 QUERIES = st.builds(
     DirectoryQuery,
     servers=st.lists(SERVERS, min_size=1, max_size=3, unique=True).map(tuple),
@@ -383,7 +378,6 @@ QUERIES = st.builds(
     scope=st.none() | st.sampled_from(Scope),
     filter=st.none() | FILTERS,
     attributes=st.lists(st.sampled_from(["*", "+", "cn", "mail;lang-de", "2.5.4.3"]), max_size=3).map(tuple),
-    extensions=st.lists(EXTENSIONS, max_size=2).map(tuple),
 )
 
 

@@ -1,1 +1,1 @@
-"""What people type to find a directory, parsed: addresses, URLs, filters, DNs, users. No I/O."""
+"""Parsers for the query, user and filter that a person types. No I/O."""

@@ -1,4 +1,4 @@
-"""Where a directory server is: a host, a port, and whether TLS comes first."""
+"""The address of a directory server: host, port, and whether TLS comes first."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ LDAPS_PORT = 636
 GLOBAL_CATALOGUE_PORT = 3268
 DNS_PORT = 53
 TLS_PORTS = frozenset({LDAPS_PORT, 3269})
-"""Ports where TLS comes before LDAP whatever the scheme says: LDAPS and Active Directory's global catalogue."""
+"""Ports that always mean LDAPS: LDAPS itself, and Active Directory's global catalogue over TLS."""
 
 _MAX_NAME = 253
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _IDNA_DEVIATIONS = frozenset("ßς\u200c\u200d")
-"""IDNA 2003, which Python knows, and IDNA 2008 turn these into different hosts; guessing could reach a stranger's."""
+"""Characters that IDNA 2003, which Python has, and IDNA 2008 turn into different host names."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """One server. `host` is a name in lower case or an IP address without brackets; `port` None is the usual one."""
+    """One server. `host` is a name in lower case or an IP address without brackets; `port` None is the default."""
 
     host: str
     port: int | None = None
@@ -37,19 +37,19 @@ class ServerAddress:
 
     @property
     def bracketed_host(self) -> str:
-        """The host as it stands in a URL: an IPv6 address in brackets."""
+        """The host for a URL: an IPv6 address in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def netloc(self) -> str:
-        """Host and port for people: `dc1.example.com:389`, `[::1]:636`."""
+        """Host and port: `dc1.example.com:389`, `[::1]:636`."""
         return f"{self.bracketed_host}:{self.port_or_default}"
 
 
 def parse_address(text: str, *, ldaps: bool = False, default_port: int | None = None) -> ServerAddress:
-    """Read `host`, `host:port`, an IPv4 address, `[::1]:port` or a bare `::1`; QueryError when it is none of them.
+    """Parse `host`, `host:port`, an IPv4 address, `[::1]:port` or `::1`; raises QueryError.
 
-    A host name may be international; it is kept as its A-labels (RFC 5890). `ldaps` is also set by the port.
+    An internationalized name is converted to A-labels (RFC 5890). The ports 636 and 3269 set `ldaps`.
     """
     host, port_text = _split_port(text)
     port = _parse_port(port_text) if port_text else default_port
@@ -62,7 +62,7 @@ def _split_port(text: str) -> tuple[str, str]:
         if not bracket or (rest and not rest.startswith(":")) or ":" not in host:
             raise QueryError(f"{shown(text)} is not an IPv6 address in brackets.")
         return host, rest[1:]
-    if text.count(":") > 1:  # a bare IPv6 address; it cannot carry a port
+    if text.count(":") > 1:  # an IPv6 address without brackets has no port
         return text, ""
     host, _, port = text.partition(":")
     return host, port
@@ -70,7 +70,7 @@ def _split_port(text: str) -> tuple[str, str]:
 
 def _parse_port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:  # noqa: PLR2004  # the width of a port
-        raise QueryError(f"{shown(text)} is not a port; ports are numbers from 1 to 65535.")
+        raise QueryError(f"{shown(text)} is not a port: ports are numbers from 1 to 65535.")
     return int(text)
 
 
@@ -96,11 +96,11 @@ def _parse_ipv6(text: str) -> str:
 
 
 def parse_host_name(text: str) -> str:
-    """A host name in lower case, as A-labels and without a last dot; QueryError when it cannot be one (RFC 1123)."""
+    """The host name in lower case, as A-labels and without a final dot; raises QueryError (RFC 1123)."""
     name = (text if text.isascii() else _to_a_labels(text)).lower().removesuffix(".")
     labels = name.split(".")
     if len(name) > _MAX_NAME or labels[-1].isdigit() or not all(_LABEL.fullmatch(label) for label in labels):
-        raise QueryError(f"{shown(text)} is not a host name; those have letters, digits, hyphens and dots.")
+        raise QueryError(f"{shown(text)} is not a host name: host names have letters, digits, hyphens and dots.")
     return name
 
 
@@ -108,7 +108,7 @@ def _to_a_labels(text: str) -> str:
     if len(text) > _MAX_NAME:
         raise QueryError(f"{shown(text)} is too long for a host name.")
     if _IDNA_DEVIATIONS.intersection(text):
-        raise QueryError(f'{shown(text)} can stand for two different hosts; write its ASCII form, which starts "xn--".')
+        raise QueryError(f'{shown(text)} can mean two different hosts; write its ASCII form, which starts "xn--".')
     try:
         return text.encode("idna").decode("ascii")
     except UnicodeError:

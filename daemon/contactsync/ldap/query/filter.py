@@ -1,6 +1,6 @@
-r"""The syntax of search filters (RFC 4515), checked before anything is sent.
+r"""Checks the syntax of search filters (RFC 4515).
 
-ldap3 builds filters by recursion and takes `(=x)` or `(a=\zz)` without a word; what passes here, it can build.
+ldap3 accepts invalid filters such as `(=x)` or `(a=\zz)`. It can build every filter that passes here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contactsync.errors import QueryError
 from contactsync.ldap.query.text import refuse_control_characters, shown
 
 MAX_DEPTH = 50
-"""ldap3 and pyasn1 recurse into a filter, several frames for each level; Python allows 1,000."""
+"""ldap3 and pyasn1 recurse several frames for each level, and Python allows 1,000."""
 
 _NAME = r"(?:[A-Za-z][A-Za-z0-9-]*+|[0-9]++(?:\.[0-9]++)++)"
 ATTRIBUTE = rf"{_NAME}(?:;[A-Za-z0-9-]++)*+"
@@ -29,24 +29,21 @@ _ITEM = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _ASSERTED = re.compile(rf"\(\s*+({ATTRIBUTE})\s*+[~<>:=]", re.ASCII)
-# The quantifiers are possessive (`*+`): a text that does not match is found out in one pass.
+# Possessive quantifiers (`*+`) keep the time linear in the length.
 _OPEN = re.compile(r"\(\s*+([&|!])\s*+", re.ASCII)
 _CLOSE = re.compile(r"\)\s*+", re.ASCII)
 
 
 @dataclass(slots=True)
 class _Level:
-    """One `(&`, `(|` or `(!` that is still open, and how many filters it holds so far."""
+    """An open `(&`, `(|` or `(!`, and the number of filters in it so far."""
 
     operator: str
     filters: int = 0
 
 
 def check_filter(text: str) -> str:
-    """The filter, in parentheses if it had none; QueryError says where it stops making sense.
-
-    Only the syntax is checked: which attributes exist, the server knows.
-    """
+    """The filter, in parentheses if it had none; raises QueryError with the part that is not valid."""
     text = refuse_control_characters(text.strip())
     text = text if text.startswith("(") else f"({text})"
     position, levels = 0, [_Level("")]
@@ -55,7 +52,7 @@ def check_filter(text: str) -> str:
     if len(levels) > 1:
         raise QueryError(f"The filter {shown(text)} lacks a closing parenthesis.")
     if position < len(text):
-        raise QueryError(f"The filter goes on after its end: {shown(text[position:])}.")
+        raise QueryError(f"The filter has text after its end: {shown(text[position:])}.")
     return text
 
 
@@ -66,7 +63,7 @@ def attributes_of(search_filter: str) -> set[str]:
 
 
 def _step(text: str, position: int, levels: list[_Level]) -> int:
-    """Take the next token, an item or an opening or closing parenthesis; return the position after it."""
+    """Read the next token, an item or an opening or closing parenthesis; returns the position after it."""
     if match := _OPEN.match(text, position):
         levels[-1].filters += 1
         levels.append(_Level(match[1]))
@@ -78,7 +75,7 @@ def _step(text: str, position: int, levels: list[_Level]) -> int:
         _close(levels.pop())
     else:
         raise QueryError(
-            f"The filter is not understood at {shown(text[position:])}; "
+            f"The filter is not valid at {shown(text[position:])}; "
             r"a backslash, an asterisk and parentheses in a value are written \5c, \2a, \28 and \29."
         )
     return match.end()
@@ -86,6 +83,6 @@ def _step(text: str, position: int, levels: list[_Level]) -> int:
 
 def _close(level: _Level) -> None:
     if level.filters == 0:
-        raise QueryError(f'"({level.operator})" in the filter holds nothing.')
+        raise QueryError(f'"({level.operator})" in the filter has no operand.')
     if level.operator == "!" and level.filters > 1:
-        raise QueryError('"(!" in the filter holds more than one filter.')
+        raise QueryError('"(!" in the filter has more than one operand.')

@@ -1,4 +1,4 @@
-"""The query field of a definition: which servers to ask, and for what, in any form that people type."""
+"""Parses the query of a definition: the servers, and what to search for."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ QUERY_FORMS = (
 _BEFORE_A_URL = re.compile(r"(?<![\s,\\])[\s,]++(?=[A-Za-z][A-Za-z0-9+.-]*+://)")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 _CREDENTIALS = re.compile(r"[^,=?]*@|[^,=/?]*:[^,/?]*@")
-"""`user:password@server`, with an unencoded slash or equals sign in the password as well."""
+"""`user:password@server`, also with an unencoded slash or equals sign in the password."""
 _SCHEMES = frozenset({"ldap", "ldaps", "gc"})
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryQuery:
-    """What the query field says. None and () stand for what it leaves open.
+    """The parts of a query, None or () if it does not give them.
 
-    No `servers`: they are found by DNS SRV records of `domain`. No `base`: it comes from the root DSE.
-    `str()` gives the canonical form, URLs after RFC 4516, which parses to an equal query.
+    Without `servers` they come from DNS SRV records of `domain`, without `base` it comes from the root DSE. `str()`
+    gives the canonical form, URLs of RFC 4516, which parses to an equal query.
     """
 
     servers: tuple[ServerAddress, ...]
@@ -40,23 +40,21 @@ class DirectoryQuery:
     scope: Scope | None = None
     filter: str | None = None
     attributes: tuple[str, ...] = ()
-    extensions: tuple[str, ...] = ()
 
     @property
     def domain(self) -> str | None:
-        """The DNS domain of the base's DC components, such as `example.com`; None when there is no such thing."""
+        """The DNS domain of the base's DC components, such as `example.com`; None without them."""
         return domain_of(self.base) if self.base else None
 
     def __str__(self) -> str:
-        path = UrlPath(self.base, self.attributes, self.scope, self.filter, self.extensions)
+        path = UrlPath(self.base, self.attributes, self.scope, self.filter)
         return " ".join(format_url(server, path) for server in self.servers or (None,))
 
 
 def parse_query(text: str) -> DirectoryQuery:
-    """Read a query field. QueryError says what is not understood; its hint shows the forms.
+    """Parse a query in any of the QUERY_FORMS; raises QueryError with the part that is not valid.
 
-    The forms are those of QUERY_FORMS; `ldap.url` says how URLs and ADSI paths are told apart. Servers are tried in
-    turn; when several URLs are given they must agree in everything else. A port of 636 or 3269 means LDAPS.
+    Servers are tried in turn. Several URLs must agree in everything else. The ports 636 and 3269 mean LDAPS.
     """
     try:
         return _parse(tidy(text))
@@ -67,19 +65,19 @@ def parse_query(text: str) -> DirectoryQuery:
 def _parse(text: str) -> DirectoryQuery:
     if not text:
         raise QueryError("The query is empty.")
-    read = [_parse_piece(piece) for piece in _BEFORE_A_URL.split(text)]
-    servers = unique(server for servers, _ in read for server in servers)
-    path = read[0][1]
-    if any(other != path for _, other in read):
+    pieces = [_parse_piece(piece) for piece in _BEFORE_A_URL.split(text)]
+    servers = unique(server for servers, _ in pieces for server in servers)
+    path = pieces[0][1]
+    if any(other != path for _, other in pieces):
         raise QueryError("The URLs differ in more than the server.")
-    query = DirectoryQuery(servers, path.base, path.scope, path.filter, path.attributes, path.extensions)
+    query = DirectoryQuery(servers, path.base, path.scope, path.filter, path.attributes)
     if not servers and query.domain is None:
-        raise QueryError(f"{shown(text)} names no server, and no DC= components to find one by.")
+        raise QueryError(f"{shown(text)} names no server, and has no DC= components to find one by.")
     return query
 
 
 def _parse_piece(text: str) -> tuple[tuple[ServerAddress, ...], UrlPath]:
-    """One URL, one distinguished name, or the servers before a URL."""
+    """Parse one URL, one distinguished name, or the servers before a URL."""
     url = _URL.fullmatch(text)
     if _CREDENTIALS.match(url["rest"] if url else text):  # not repeated in the message: it may hold a password
         raise QueryError("A user or a password does not belong in the query; they have fields of their own.")
@@ -90,6 +88,6 @@ def _parse_piece(text: str) -> tuple[tuple[ServerAddress, ...], UrlPath]:
         return parse_url(scheme, url["rest"])
     if re.match(r"[^=]*[/?]", text):  # a URL without its scheme: server/OU=Users,…
         return parse_url("ldap", text)
-    if "=" in text:  # no URL, so percent and question marks stand for themselves
+    if "=" in text:  # a DN, in which percent signs and question marks have no special meaning
         return (), UrlPath(base=canonical_dn(text))
     return parse_servers(text), UrlPath()

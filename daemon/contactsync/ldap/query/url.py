@@ -1,13 +1,9 @@
-"""One LDAP URL (RFC 4516) or ADSI path, taken apart and put together again.
+"""Parses and formats an LDAP URL (RFC 4516) or ADSI path. One grammar serves both.
 
-Both look alike, and people give either in any case of letters, so one reading serves both:
-
-- Percent sequences are decoded, as in a URL. A percent sign that no two hexadecimal digits follow, as it may stand
-  in an ADSI path, is itself.
-- What comes before the first slash are servers, several with spaces or commas between them, unless it has an equals
-  sign: then the path is without a server (`LDAP://OU=Users,DC=example`), or its servers end at a comma
-  (`LDAP://,OU=Users,DC=example`).
-- A question mark always ends the name; one in the name is written %3F.
+- Percent sequences are decoded. A percent sign without two hexadecimal digits, as in ADSI paths, is literal.
+- Servers come before the first slash, separated by spaces or commas. If an equals sign is there, the path has no server
+  (`LDAP://OU=Users,DC=example`), or the servers end at a comma (`LDAP://,OU=Users,DC=example`).
+- A question mark always ends the name; in a name it is written %3F.
 """
 
 from __future__ import annotations
@@ -26,7 +22,7 @@ from contactsync.ldap.query.text import refuse_control_characters, shown
 
 
 class Scope(StrEnum):
-    """How far below the base a search reaches, in the words of RFC 4516."""
+    """The scope of a search, in the words of RFC 4516."""
 
     BASE = "base"
     ONE = "one"
@@ -35,37 +31,29 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UrlPath:
-    """What an LDAP URL says besides the servers; None and () where it says nothing."""
+    """The parts of an LDAP URL behind the servers, None or () if they are missing."""
 
     base: str | None = None
     attributes: tuple[str, ...] = ()
     scope: Scope | None = None
     filter: str | None = None
-    extensions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The part of a URL from the slash on, or nothing when there is nothing to say."""
-        parts = [
-            _encode(self.base or ""),
-            ",".join(self.attributes),
-            self.scope or "",
-            _encode(self.filter or ""),
-            ",".join(_encode(extension, _SAFE_IN_EXTENSION) for extension in self.extensions),
-        ]
+        """The part of a URL from the slash on; empty if there are no parts."""
+        parts = [_encode(self.base or ""), ",".join(self.attributes), self.scope or "", _encode(self.filter or "")]
         text = "?".join(parts).rstrip("?")
         return f"/{text}" if text else ""
 
 
 _SAFE = "!$&'()*+,;=@"
-"""Not encoded, of RFC 3986's reserved characters. Without the colon and the slash no second URL can seem to begin."""
-_SAFE_IN_EXTENSION = _SAFE.replace(",", "")
+"""Reserved characters of RFC 3986 that are not encoded; an unencoded `://` would look like a second URL."""
 
 _SLASH_BETWEEN_PARTS = re.compile(r"(?<!\\)/ *[A-Za-z][A-Za-z0-9-]* *=")
 _EXTENSION = re.compile(r"(?P<critical>!?)[A-Za-z0-9][A-Za-z0-9.-]*(?:=.*)?", re.DOTALL)
 
 
 def parse_url(scheme: str, rest: str) -> tuple[tuple[ServerAddress, ...], UrlPath]:
-    """Read what follows `ldap://`, `ldaps://` or `gc://`; QueryError says which part is not understood."""
+    """Parse the part behind `ldap://`, `ldaps://` or `gc://`; raises QueryError with the part that is not valid."""
     head, path = _split_servers(rest)
     servers = parse_servers(_decode(head), scheme)
     if scheme == "gc" and not servers:
@@ -74,19 +62,19 @@ def parse_url(scheme: str, rest: str) -> tuple[tuple[ServerAddress, ...], UrlPat
 
 
 def parse_servers(text: str, scheme: str = "ldap") -> tuple[ServerAddress, ...]:
-    """Read addresses with spaces or commas between them. A GC: server is asked at the global catalogue's port."""
+    """Parse addresses separated by spaces or commas. The default port of `gc` is the global catalogue's."""
     port = GLOBAL_CATALOGUE_PORT if scheme == "gc" else None
     words = re.split(r"[\s,]+", text)
     return unique(parse_address(word, ldaps=scheme == "ldaps", default_port=port) for word in words if word)
 
 
 def unique(servers: Iterable[ServerAddress]) -> tuple[ServerAddress, ...]:
-    """The servers in their order, each once."""
+    """The servers in their order without duplicates."""
     return tuple(dict.fromkeys(servers))
 
 
 def format_url(server: ServerAddress | None, path: UrlPath) -> str:
-    """A URL as RFC 4516 has it; without a server when there is none."""
+    """A URL (RFC 4516), without a server if `server` is None."""
     if server is None:
         return f"ldap://{path}"
     port = "" if server.port is None else f":{server.port}"
@@ -106,12 +94,12 @@ def _parse_path(path: str) -> UrlPath:
     if len(parts) > 5:  # noqa: PLR2004  # dn?attributes?scope?filter?extensions
         raise QueryError("There are more than four question marks; one in a name or a value is written %3F.")
     base, attributes, scope, search_filter, extensions = parts + [""] * (5 - len(parts))
+    _check_extensions(extensions)
     return UrlPath(
         base=_parse_base(base),
         attributes=_parse_attributes(_decode(attributes)),
         scope=_parse_scope(_decode(scope)),
         filter=check_filter(_decode(search_filter)) if search_filter.strip() else None,
-        extensions=_parse_extensions(extensions),
     )
 
 
@@ -139,15 +127,14 @@ def _parse_scope(text: str) -> Scope | None:
     return Scope(word) if word else None
 
 
-def _parse_extensions(text: str) -> tuple[str, ...]:
-    extensions = tuple(_decode(part).strip() for part in text.split(",")) if text.strip() else ()
-    for extension in extensions:
+def _check_extensions(text: str) -> None:
+    """Refuse critical extensions: none is known here. RFC 4516, section 2, has the others ignored."""
+    for extension in map(str.strip, map(_decode, text.split(","))) if text.strip() else ():
         match = _EXTENSION.fullmatch(extension)
         if match is None:
             raise QueryError(f"{shown(extension)} is not an extension of an LDAP URL.")
         if match["critical"]:
             raise QueryError(f'The extension {shown(extension)} is critical ("!") and not known here.')
-    return extensions
 
 
 def _decode(text: str) -> str:
@@ -159,5 +146,5 @@ def _decode(text: str) -> str:
         raise QueryError(f"The percent sequences in {shown(text)} are not UTF-8.") from None
 
 
-def _encode(text: str, safe: str = _SAFE) -> str:
-    return quote(text, safe=safe)
+def _encode(text: str) -> str:
+    return quote(text, safe=_SAFE)
