@@ -1,4 +1,4 @@
-"""The control socket of the real daemon: what can be asked, what can be done, and what clients cannot break."""
+"""The control socket of the real daemon: what can be client, what can be done, and what clients cannot break."""
 
 from __future__ import annotations
 
@@ -20,192 +20,215 @@ from contactsync.api.events import MOST_LISTENERS
 from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.conftest import CONTACTSYNC, PATIENCE, wait_until
 from tests.acceptance.test_daemon import silent_server
-from tests.support.daemon_client import PEOPLE, Asking, asking, people
+from tests.support.daemon_client import PEOPLE, DaemonClient, people, running_daemon
 from tests.support.resources import database_of, short_directory
 
 
 @pytest.fixture(scope="module")
-def asked(postgres_server: str, migrated_template: str) -> Iterator[Asking]:
+def client(postgres_server: str, migrated_template: str) -> Iterator[DaemonClient]:
     """Run one daemon for the tests of this file, with a directory and a database of its own."""
     with (
         short_directory() as place,
         database_of(postgres_server, template=migrated_template) as database,
         PrivateSlapd(place / "slapd", ldif=people()) as directory,
-        asking(database, directory, place) as asked,
+        running_daemon(database, directory, place) as client,
     ):
-        yield asked
+        yield client
 
 
 @pytest.fixture(scope="module", autouse=True)
-def half_asked(asked: Asking) -> Iterator[list[socket.socket]]:
+def unfinished_requests(client: DaemonClient) -> Iterator[list[socket.socket]]:
     """Connect before all other tests, and send nothing, or half a request."""
-    with asked.raw() as silent, asked.raw() as slow:
+    with client.raw() as silent, client.raw() as slow:
         slow.sendall(b"GET /v1/status HT")
         yield [silent, slow]
 
 
-def test_curl_gets_the_status(asked: Asking) -> None:
+def test_curl_gets_the_status(client: DaemonClient) -> None:
     """No more than curl is needed to see how the daemon does."""
     done = subprocess.run(
-        ["curl", "--silent", "--fail", "--unix-socket", asked.path, "http://localhost/v1/status"],
+        ["curl", "--silent", "--fail", "--unix-socket", client.path, "http://localhost/v1/status"],
         capture_output=True,
         check=True,
     )
     status = json.loads(done.stdout)
-    assert (status["pid"], status["ready"], status["problems"]) == (asked.daemon.pid, True, [])
+    assert (status["pid"], status["ready"], status["problems"]) == (client.daemon.pid, True, [])
     assert status["definitions"] == 1
 
 
-def test_a_definition_is_found_by_its_label_and_by_its_id_and_shows_no_password(asked: Asking) -> None:
-    """Neither the password nor where it is kept leaves by the socket."""
-    asked.define("Private/With slash")
-    (staff,) = [found for found in asked.get("/v1/definitions") if found["label"] == "Staff"]
+def test_a_definition_is_found_by_its_id_and_by_its_name_and_shows_no_password(client: DaemonClient) -> None:
+    """Neither the password nor the reference to it is in an answer."""
+    client.define("Private/With slash")
+    (staff,) = [definition for definition in client.get("/v1/definitions") if definition["label"] == "Staff"]
     assert staff["contacts"] == PEOPLE
-    for key in ("Staff", asked.staff):
-        found = asked.http.get(f"/v1/definitions/{key}")
-        assert found.json() == staff
-        assert asked.directory.reader_password not in found.text
-        assert "password" not in found.text
-    assert asked.get("/v1/definitions/Private/With slash")["label"] == "Private/With slash"
+    by_id, by_name = client.http.get(f"/v1/definitions/{client.staff}"), client.http.get("/v1/definitions?name=Staff")
+    assert (by_id.json(), by_name.json()) == (staff, [staff])
+    for response in (by_id, by_name):
+        assert client.directory.reader_password not in response.text
+        assert "password" not in response.text
+    assert client.get("/v1/definitions", name="Private/With slash")[0]["label"] == "Private/With slash"
 
 
-def test_a_locked_definition_is_shown_and_others_run_beside_it(asked: Asking) -> None:
-    """Whoever's password was refused keeps nobody from looking at the definitions and synchronizing another."""
-    asked.define("Refused", bind_user=asked.directory.limited_dn)
-    (run,) = asked.post("/v1/definitions/Refused/sync", wait=True)["runs"]
-    assert run["error_code"] == "directory.credentials"
-    (refused,) = [found for found in asked.get("/v1/definitions") if found["label"] == "Refused"]
+def test_an_id_is_never_taken_for_a_name(client: DaemonClient) -> None:
+    """A folder that is named like the id of another definition changes nothing about that one."""
+    first = client.define("Cost centre")
+    second = client.define(str(first))
+    assert client.post(f"/v1/definitions/{first}/pause") == {"definition_id": first, "label": "Cost centre"}
+    assert client.get(f"/v1/definitions/{first}")["state"] == "paused"
+    assert [found["definition_id"] for found in client.get("/v1/definitions", name=str(first))] == [second]
+    assert [found["definition_id"] for found in client.get("/v1/definitions", name=f"id:{first}")] == [first]
+    (run,) = client.post("/v1/sync", name=str(first), wait=True)["runs"]
+    assert run["definition_id"] == second
+
+
+def test_two_folders_with_one_label_are_told_apart_by_their_ids(client: DaemonClient) -> None:
+    """`anna/Private` may be the folder of a person, or the name of a shared folder that was added by SQL."""
+    shared, personal = client.define("anna/Private"), client.define("Private")
+    client.person.execute("UPDATE contactsync.folders SET owner = 'anna' WHERE name = 'Private'")
+    assert [
+        found["label"] for found in client.get("/v1/definitions") if found["definition_id"] in {shared, personal}
+    ] == ["anna/Private"] * 2
+    problem = client.problem("POST", "/v1/sync", 409, name="anna/Private")
+    assert problem["hint"] == f"Give one of: id:{shared}, id:{personal}."
+    (run,) = client.post("/v1/sync", name=f"id:{personal}", wait=True)["runs"]
+    assert run["definition_id"] == personal
+
+
+def test_a_locked_definition_is_shown_and_others_run(client: DaemonClient) -> None:
+    """A refused password of one definition does not stop requests about the others."""
+    refused_id = client.define("Refused", bind_user=client.directory.limited_dn)
+    assert client.run(refused_id)["error_code"] == "directory.credentials"
+    refused = client.get(f"/v1/definitions/{refused_id}")
     assert refused["state"] == "locked"
-    assert asked.directory.limited_dn in refused["reason"]
-    (run,) = asked.post("/v1/definitions/Staff/sync", wait=True)["runs"]
-    assert run["outcome"] == "unchanged"
+    assert client.directory.limited_dn in refused["reason"]
+    assert client.run(client.staff)["outcome"] == "unchanged"
 
 
-def test_folders_are_listed_with_their_definitions(asked: Asking) -> None:
+def test_folders_are_listed_with_their_definitions(client: DaemonClient) -> None:
     """A folder knows how many contacts are in it, people's own included."""
-    (staff,) = [folder for folder in asked.get("/v1/folders") if folder["label"] == "Staff"]
-    assert (staff["definitions"], staff["contacts"], staff["owner"]) == ([asked.staff], PEOPLE, None)
+    (staff,) = [folder for folder in client.get("/v1/folders") if folder["label"] == "Staff"]
+    assert (staff["definitions"], staff["contacts"], staff["owner"]) == ([client.staff], PEOPLE, None)
 
 
-def test_waiting_for_a_run_gives_its_report(asked: Asking) -> None:
+def test_waiting_for_a_run_gives_its_report(client: DaemonClient) -> None:
     """The answer comes when the run has ended, with what it did."""
-    (run,) = asked.post("/v1/definitions/Staff/sync", wait=True)["runs"]
+    run = client.run(client.staff)
     assert (run["label"], run["outcome"], run["trigger"]) == ("Staff", "unchanged", "manual")
     assert run["entries"] == run["unchanged"] == PEOPLE
 
 
-def test_not_waiting_for_a_run_is_answered_at_once(asked: Asking, until: Callable[..., Any]) -> None:
+def test_not_waiting_for_a_run_is_answered_at_once(client: DaemonClient, until: Callable[..., Any]) -> None:
     """202 says that it will be done; the runs say when it was."""
-    before = asked.outcomes(asked.staff)
-    requested = asked.post(f"/v1/definitions/{asked.staff}/sync", 202)["requested"]
-    assert requested == [{"definition_id": asked.staff, "label": "Staff"}]
-    until(lambda: len(asked.outcomes(asked.staff)) == len(before) + 1, "the run")
+    before = client.outcomes(client.staff)
+    requested = client.post(f"/v1/definitions/{client.staff}/sync", 202)["requested"]
+    assert requested == [{"definition_id": client.staff, "label": "Staff"}]
+    until(lambda: len(client.outcomes(client.staff)) == len(before) + 1, "the run")
 
 
-def test_runs_and_their_changes_come_in_pages(asked: Asking) -> None:
+def test_runs_and_their_changes_come_in_pages(client: DaemonClient) -> None:
     """Following the pages shows every run and every change once."""
-    asked.post("/v1/definitions/Staff/sync", wait=True)
+    client.run(client.staff)
     runs, before = [], None
     while True:
-        page = asked.get("/v1/runs", definition="Staff", limit=1, **({"before": before} if before else {}))
+        page = client.get("/v1/runs", definition_id=client.staff, limit=1, **({"before": before} if before else {}))
         runs += page["runs"]
         before = page["next_before"]
         if before is None:
             break
     ids = [run["run_id"] for run in runs]
     assert ids == sorted(set(ids), reverse=True)
-    assert len(ids) == len(asked.outcomes(asked.staff)) >= 2
+    assert len(ids) == len(client.outcomes(client.staff)) >= 2
     changes, after = [], 0
     while after is not None:
-        page = asked.get(f"/v1/runs/{ids[-1]}", limit=15, after=after)
+        page = client.get(f"/v1/runs/{ids[-1]}", limit=15, after=after)
         changes += page["changes"]
         after = page["next_after"]
     assert len({change["contact_id"] for change in changes}) == len(changes) == PEOPLE
     assert {change["action"] for change in changes} == {"insert"}
 
 
-def test_waiting_during_a_run_is_answered_by_the_run_after_it(asked: Asking) -> None:
-    """The run that goes on has read the directory before somebody asked, so it is no answer; a cancelled one is."""
+def test_waiting_during_a_run_is_answered_by_the_run_after_it(client: DaemonClient) -> None:
+    """The run that goes on has read the directory before somebody client, so it is no answer; a cancelled one is."""
     with silent_server() as port:
-        slow = asked.define("Slow", query=f"127.0.0.1:{port}", base="dc=x")
-        wait_until(lambda: asked.post("/v1/definitions/Slow/sync", 202), "the first request")
-        first = asked.running(slow)
+        slow = client.define("Slow", query=f"127.0.0.1:{port}", base="dc=x")
+        wait_until(lambda: client.post(f"/v1/definitions/{slow}/sync", 202), "the first request")
+        first = client.running(slow)
         answers: list[Any] = []
         threads = [
-            threading.Thread(target=lambda: answers.append(asked.post("/v1/definitions/Slow/sync", wait=True)))
+            threading.Thread(target=lambda: answers.append(client.post(f"/v1/definitions/{slow}/sync", wait=True)))
             for _ in range(3)
         ]
         for thread in threads:
             thread.start()
-        wait_until(lambda: asked.get("/v1/status")["waiting"], "the requests to wait")
-        assert asked.post("/v1/definitions/Slow/cancel")["cancelled"] == [first]
-        wait_until(lambda: asked.running(slow) != first, "the second run")
-        second = asked.running(slow)
-        assert asked.post(f"/v1/runs/{second}/cancel")["cancelled"] == [second]
+        wait_until(lambda: client.get("/v1/status")["waiting"], "the requests to wait")
+        assert client.post(f"/v1/definitions/{slow}/cancel")["cancelled"] == [first]
+        wait_until(lambda: client.running(slow) != first, "the second run")
+        second = client.running(slow)
+        assert client.post(f"/v1/runs/{second}/cancel")["cancelled"] == [second]
         for thread in threads:
             thread.join()
     assert [answer["runs"][0]["run_id"] for answer in answers] == [second] * 3
     assert answers[0]["runs"][0]["outcome"] == "cancelled"
-    assert asked.outcomes(slow) == ["cancelled", "cancelled"]
-    asked.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = %s", [slow])
+    assert client.outcomes(slow) == ["cancelled", "cancelled"]
+    client.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = %s", [slow])
 
 
-def test_what_does_not_run_cannot_be_cancelled(asked: Asking) -> None:
+def test_what_does_not_run_cannot_be_cancelled(client: DaemonClient) -> None:
     """It is said so."""
-    assert "not running" in asked.problem("POST", "/v1/definitions/Staff/cancel", 404)["detail"]
-    asked.problem("POST", "/v1/runs/999999/cancel", 404)
+    assert "not running" in client.problem("POST", f"/v1/definitions/{client.staff}/cancel", 404)["detail"]
+    client.problem("POST", "/v1/runs/999999/cancel", 404)
 
 
-def test_a_paused_definition_is_left_out_of_all_and_runs_when_it_is_named(asked: Asking) -> None:
+def test_a_paused_definition_is_left_out_of_all_and_runs_when_it_is_named(client: DaemonClient) -> None:
     """Pausing is about what happens by itself."""
-    asked.define("Rests")
-    asked.post("/v1/definitions/Rests/pause")
-    wait_until(lambda: asked.get("/v1/status")["paused"] == 1, "the daemon to follow")
-    assert not asked.get("/v1/definitions/Rests")["enabled"]
-    labels = {run["label"] for run in asked.post("/v1/sync", wait=True)["runs"]}
+    rests = client.define("Rests")
+    client.post(f"/v1/definitions/{rests}/pause")
+    wait_until(lambda: client.get("/v1/status")["paused"] == 1, "the daemon to follow")
+    assert not client.get(f"/v1/definitions/{rests}")["enabled"]
+    labels = {run["label"] for run in client.post("/v1/sync", wait=True)["runs"]}
     assert "Staff" in labels
     assert "Rests" not in labels
-    (run,) = asked.post("/v1/sync", definition=["Rests"], wait=True)["runs"]
+    (run,) = client.post("/v1/sync", name="Rests", wait=True)["runs"]
     assert run["outcome"] == "changed"
-    asked.post("/v1/definitions/Rests/resume")
-    assert asked.get("/v1/definitions/Rests")["enabled"]
+    client.post(f"/v1/definitions/{rests}/resume")
+    assert client.get(f"/v1/definitions/{rests}")["enabled"]
 
 
-def test_a_held_run_is_previewed_approved_and_undone(asked: Asking) -> None:
+def test_a_held_run_is_previewed_approved_and_undone(client: DaemonClient) -> None:
     """The whole way of an accident that was none: shown, held, approved, and taken back after all."""
-    held = asked.define("Held")
-    asked.post("/v1/definitions/Held/sync", wait=True)
-    asked.person.execute(
+    held = client.define("Held")
+    client.run(held)
+    client.person.execute(
         "UPDATE contactsync.sync_definitions SET filter = '(sn=Nobody)' WHERE definition_id = %s", [held]
     )
     preview = wait_until(
-        lambda: (found := asked.post("/v1/definitions/Held/preview", limit=3))["deleted"] and found, "the edit"
+        lambda: (found := client.post(f"/v1/definitions/{held}/preview", limit=3))["deleted"] and found, "the edit"
     )
     assert (preview["outcome"], preview["deleted"], len(preview["changes"])) == ("held", PEOPLE, 3)
     assert preview["changes_left_out"] == PEOPLE - 3
-    (run,) = asked.post("/v1/definitions/Held/sync", wait=True)["runs"]
+    run = client.run(held)
     assert run["outcome"] == "held"
-    decided = asked.post(f"/v1/runs/{run['run_id']}/approve")
+    decided = client.post(f"/v1/runs/{run['run_id']}/approve")
     assert decided["decision"] == "approved"
-    wait_until(lambda: asked.outcomes(held)[-1] == "changed", "the approved run")
-    (applied,) = asked.get("/v1/runs", definition="Held", limit=1)["runs"]
+    wait_until(lambda: client.outcomes(held)[-1] == "changed", "the approved run")
+    (applied,) = client.get("/v1/runs", definition_id=held, limit=1)["runs"]
     assert applied["deleted"] == PEOPLE
-    undone = asked.post(f"/v1/runs/{applied['run_id']}/undo")
+    undone = client.post(f"/v1/runs/{applied['run_id']}/undo")
     assert undone["run"]["inserted"] == PEOPLE
-    found = asked.get("/v1/definitions/Held")
+    found = client.get(f"/v1/definitions/{held}")
     assert (found["contacts"], found["enabled"]) == (PEOPLE, False)
 
 
-def test_a_rejected_run_cannot_be_approved_any_more(asked: Asking) -> None:
+def test_a_rejected_run_cannot_be_approved_any_more(client: DaemonClient) -> None:
     """409 with the reason."""
-    held = asked.define("Rejected")
-    asked.post("/v1/definitions/Rejected/sync", wait=True)
-    asked.person.execute(
+    held = client.define("Rejected")
+    client.run(held)
+    client.person.execute(
         "UPDATE contactsync.sync_definitions SET filter = '(sn=Nobody)' WHERE definition_id = %s", [held]
     )
-    (run,) = asked.post("/v1/definitions/Rejected/sync", wait=True)["runs"]
-    assert asked.post(f"/v1/runs/{run['run_id']}/reject")["decision"] == "rejected"
-    problem = asked.problem("POST", f"/v1/runs/{run['run_id']}/approve", 409)
+    run = client.run(held)
+    assert client.post(f"/v1/runs/{run['run_id']}/reject")["decision"] == "rejected"
+    problem = client.problem("POST", f"/v1/runs/{run['run_id']}/approve", 409)
     assert "rejected" in problem["detail"]
     assert problem["hint"]
 
@@ -215,79 +238,83 @@ def test_a_rejected_run_cannot_be_approved_any_more(asked: Asking) -> None:
     [
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/v1/runs/987654", 404, "not_found"),
-        ("POST", "/v1/definitions/Stuff/sync", 404, "not_found"),
+        ("POST", "/v1/definitions/987654/sync", 404, "not_found"),
+        ("POST", "/v1/definitions/Staff/sync", 422, "invalid_request"),
         ("DELETE", "/v1/status", 405, "method_not_allowed"),
         ("GET", "/v1/runs?limit=0", 422, "invalid_request"),
         ("GET", "/v1/runs/eleven", 422, "invalid_request"),
     ],
 )
 def test_what_cannot_be_answered_is_a_problem_document(
-    asked: Asking, method: str, path: str, status: int, code: str
+    client: DaemonClient, method: str, path: str, status: int, code: str
 ) -> None:
     """RFC 9457, with a code that scripts can match."""
-    response = asked.http.request(method, path)
+    response = client.http.request(method, path)
     problem = response.json()
     assert response.headers["content-type"] == "application/problem+json"
     assert (response.status_code, problem["status"], problem["code"]) == (status, status, code)
 
 
-def test_a_wrong_name_is_answered_by_names_like_it(asked: Asking) -> None:
+def test_a_wrong_name_is_answered_by_names_like_it(client: DaemonClient) -> None:
     """The hint is enough to go on."""
-    problem = asked.problem("POST", "/v1/definitions/Stuff/sync", 404)
+    problem = client.problem("POST", "/v1/sync", 404, name="Stuff")
     assert problem["hint"] == "Did you mean Staff?"
 
 
-def test_an_invalid_request_names_what_is_wrong(asked: Asking) -> None:
+def test_an_invalid_request_names_what_is_wrong(client: DaemonClient) -> None:
     """Every parameter at once."""
-    problem = asked.problem("GET", "/v1/runs", 422, limit=0, before="x")
+    problem = client.problem("GET", "/v1/runs", 422, limit=0, before="x")
     assert {item["location"] for item in problem["invalid"]} == {"query.limit", "query.before"}
 
 
-def test_what_is_not_http_is_a_problem_as_well(asked: Asking) -> None:
+def test_what_is_not_http_is_a_problem_as_well(client: DaemonClient) -> None:
     """The HTTP library's own answer would be plain text."""
-    with asked.raw() as connection:
+    with client.raw() as connection:
         connection.sendall(b"HELO daemon\r\n\r\n")
         answer = connection.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b'"code":"bad_request"' in answer
 
 
-def test_a_body_that_is_too_long_is_refused(asked: Asking) -> None:
+def test_a_body_that_is_too_long_is_refused(client: DaemonClient) -> None:
     """Before it fills the memory."""
-    with asked.raw() as connection, connection.makefile("rb") as answer:
+    with client.raw() as connection, connection.makefile("rb") as answer:
         connection.sendall(b"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
         connection.sendall(bytes(32 * 1024))
         assert answer.readline().split()[1] in {b"200", b"413"}
-    assert asked.get("/v1/health/live") == {"status": "ok"}
+    assert client.get("/v1/health/live") == {"status": "ok"}
 
 
-def test_it_lives_and_is_ready(asked: Asking) -> None:
+def test_it_lives_and_is_ready(client: DaemonClient) -> None:
     """What a watchdog and a load balancer ask."""
-    assert asked.get("/v1/health/live") == asked.get("/v1/health/ready") == {"status": "ok"}
+    assert client.get("/v1/health/live") == client.get("/v1/health/ready") == {"status": "ok"}
 
 
-def test_every_changing_call_is_logged_with_who_made_it(asked: Asking) -> None:
+def test_every_changing_call_is_logged_with_who_made_it(client: DaemonClient) -> None:
     """By the kernel's word for it; looking is not logged."""
-    asked.post("/v1/definitions/Staff/sync", wait=True)
-    asked.problem("POST", "/v1/definitions/Unknown/pause", 404)
+    client.run(client.staff)
+    client.problem("POST", "/v1/definitions/987654/pause", 404)
     who = {"uid": os.getuid(), "pid": os.getpid(), "method": "POST"}
     wait_until(
-        lambda: asked.daemon.events("control.call", path="/v1/definitions/Staff/sync", outcome="done", **who), "a line"
+        lambda: client.daemon.events(
+            "control.call", path=f"/v1/definitions/{client.staff}/sync", outcome="done", **who
+        ),
+        "a line",
     )
     wait_until(
-        lambda: asked.daemon.events("control.call", path="/v1/definitions/Unknown/pause", outcome="refused", **who),
+        lambda: client.daemon.events("control.call", path="/v1/definitions/987654/pause", outcome="refused", **who),
         "another",
     )
-    assert not asked.daemon.events("control.call", method="GET")
+    assert not client.daemon.events("control.call", method="GET")
 
 
-def test_events_tell_of_a_run_from_its_start_to_its_end(asked: Asking) -> None:
+def test_events_tell_of_a_run_from_its_start_to_its_end(client: DaemonClient) -> None:
     """In order, as server-sent events."""
     kinds: list[tuple[str, int]] = []
-    with asked.http.stream("GET", "/v1/events") as stream:
+    with client.http.stream("GET", "/v1/events") as stream:
         lines = stream.iter_lines()
         assert next(lines).startswith(":")
-        asked.post("/v1/definitions/Staff/sync", 202)
+        client.post(f"/v1/definitions/{client.staff}/sync", 202)
         kind = ""
         for line in lines:
             if line.startswith("event: "):
@@ -296,31 +323,31 @@ def test_events_tell_of_a_run_from_its_start_to_its_end(asked: Asking) -> None:
                 kinds.append((kind, json.loads(line.removeprefix("data: "))["definition_id"]))
             if kind == "run.finished" and not line:
                 break
-    assert kinds[0] == ("run.started", asked.staff)
-    assert kinds[-1] == ("run.finished", asked.staff)
-    assert ("run.progress", asked.staff) in kinds
+    assert kinds[0] == ("run.started", client.staff)
+    assert kinds[-1] == ("run.finished", client.staff)
+    assert ("run.progress", client.staff) in kinds
 
 
-def test_only_so_many_may_listen_at_once(asked: Asking) -> None:
+def test_only_so_many_may_listen_at_once(client: DaemonClient) -> None:
     """The next one is told so; a place that becomes free can be taken."""
     listeners = []
     with ExitStack() as stack:
         for _ in range(MOST_LISTENERS):
-            response = stack.enter_context(asked.http.stream("GET", "/v1/events"))
+            response = stack.enter_context(client.http.stream("GET", "/v1/events"))
             listeners.append(response.iter_raw())
             assert next(listeners[-1]).startswith(b":")
-        assert asked.problem("GET", "/v1/events", 503)["code"] == "too_many"
+        assert client.problem("GET", "/v1/events", 503)["code"] == "too_many"
 
     def listens() -> bool:
-        with asked.http.stream("GET", "/v1/events") as again:
+        with client.http.stream("GET", "/v1/events") as again:
             return again.status_code == 200
 
     wait_until(listens, "a free place")
 
 
-def test_a_listener_that_does_not_read_is_dropped(asked: Asking) -> None:
+def test_a_listener_that_does_not_read_is_dropped(client: DaemonClient) -> None:
     """It costs neither memory nor anybody else's events."""
-    asked.person.execute(
+    client.person.execute(
         """
         WITH f AS (INSERT INTO contactsync.folders (name)
                    SELECT 'Crowd ' || n FROM generate_series(1, 1500) AS n RETURNING folder_id)
@@ -328,86 +355,86 @@ def test_a_listener_that_does_not_read_is_dropped(asked: Asking) -> None:
         SELECT folder_id, 'localhost', 'manual', false FROM f
         """
     )
-    wait_until(lambda: asked.get("/v1/status")["definitions"] > 1500, "the crowd")
-    with asked.raw() as lazy:
+    wait_until(lambda: client.get("/v1/status")["definitions"] > 1500, "the crowd")
+    with client.raw() as lazy:
         lazy.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
         lazy.recv(16)
 
         def dropped() -> bool:
-            asked.person.execute(
+            client.person.execute(
                 "UPDATE contactsync.sync_definitions SET jitter_seconds = jitter_seconds + 1 WHERE query = 'localhost'"
             )
-            return bool(asked.daemon.events("control.listener_dropped", pid=os.getpid()))
+            return bool(client.daemon.events("control.listener_dropped", pid=os.getpid()))
 
         wait_until(dropped, "the listener to be dropped")
-    asked.person.execute("DELETE FROM contactsync.folders WHERE name LIKE 'Crowd %'")
-    wait_until(lambda: asked.get("/v1/status")["definitions"] < 1500, "the crowd to leave")
+    client.person.execute("DELETE FROM contactsync.folders WHERE name LIKE 'Crowd %'")
+    wait_until(lambda: client.get("/v1/status")["definitions"] < 1500, "the crowd to leave")
 
 
-def test_half_a_request_is_not_waited_for_any_longer_than_agreed(half_asked: list[socket.socket]) -> None:
-    """The daemon hangs up on those who never asked, or not to the end; nobody else needed the room."""
-    for connection in half_asked:
+def test_half_a_request_is_not_waited_for_any_longer_than_agreed(unfinished_requests: list[socket.socket]) -> None:
+    """The daemon hangs up on those who never client, or not to the end; nobody else needed the room."""
+    for connection in unfinished_requests:
         assert connection.recv(1) == b""
 
 
-def test_a_thousand_silent_clients_disturb_nothing(asked: Asking) -> None:
+def test_a_thousand_silent_clients_disturb_nothing(client: DaemonClient) -> None:
     """A run ends as ever, somebody who asks is answered, and the daemon keeps file descriptors for its work."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     try:
         with ExitStack() as stack:
-            requested = asked.post("/v1/definitions/Staff/sync", 202)["requested"]
+            requested = client.post(f"/v1/definitions/{client.staff}/sync", 202)["requested"]
             assert requested
             for number in range(1000):
-                connection = stack.enter_context(asked.raw())
+                connection = stack.enter_context(client.raw())
                 if number % 2:
                     connection.sendall(b"POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n..")
-            with asked.raw() as last:
+            with client.raw() as last:
                 # Behind all of them. A client with a time limit, as those below, would find no room before.
                 last.sendall(b"GET /v1/health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert last.recv(64).startswith(b"HTTP/1.1 200")
-            (run,) = asked.post("/v1/definitions/Staff/sync", wait=True)["runs"]
+            run = client.run(client.staff)
             assert run["outcome"] == "unchanged"
-            assert len(list(Path(f"/proc/{asked.daemon.pid}/fd").iterdir())) < 250
+            assert len(list(Path(f"/proc/{client.daemon.pid}/fd").iterdir())) < 250
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert asked.get("/v1/health/ready") == {"status": "ok"}
+    assert client.get("/v1/health/ready") == {"status": "ok"}
 
 
-def test_the_command_line_connects_again_while_the_backlog_is_full(asked: Asking) -> None:
+def test_the_command_line_connects_again_while_the_backlog_is_full(client: DaemonClient) -> None:
     """A daemon that accepts connections slowly is still there."""
-    asked.daemon.send(signal.SIGSTOP)
+    client.daemon.send(signal.SIGSTOP)
     with ExitStack() as stack:
-        stack.callback(asked.daemon.send, signal.SIGCONT)
-        fill_backlog(asked, stack)
+        stack.callback(client.daemon.send, signal.SIGCONT)
+        fill_backlog(client, stack)
         command = [str(CONTACTSYNC), "status"]
         asking = subprocess.Popen(
-            command, env=asked.daemon.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, env=client.daemon.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         stack.callback(asking.communicate)
         stack.callback(asking.kill)
         with suppress(subprocess.TimeoutExpired):  # who gives up has ended by then
             asking.wait(2)
-        asked.daemon.send(signal.SIGCONT)
+        client.daemon.send(signal.SIGCONT)
         said, _ = asking.communicate(timeout=PATIENCE)
     assert "gave no answer" not in said
     assert asking.returncode == 0, said
 
 
-def fill_backlog(asked: Asking, stack: ExitStack) -> None:
+def fill_backlog(client: DaemonClient, stack: ExitStack) -> None:
     """Connect until nobody else can, while the daemon does not let anybody in."""
     while True:
         connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         connection.settimeout(0)
         try:
-            connection.connect(str(asked.path))
+            connection.connect(str(client.path))
         except BlockingIOError:
             return
 
 
-def test_the_openapi_document_describes_every_answer(asked: Asking) -> None:
+def test_the_openapi_document_describes_every_answer(client: DaemonClient) -> None:
     """Each operation has its own name, and problems for its failures."""
-    document = asked.get("/v1/openapi.json")
+    document = client.get("/v1/openapi.json")
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     names = [operation["operationId"] for operation in operations]
     assert len(names) == len(set(names)) > 20

@@ -20,7 +20,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.daemon_client import Asking, asking, people
+from tests.support.daemon_client import DaemonClient, people, running_daemon
 from tests.support.resources import database_of, short_directory
 
 ENDLESS = "/v1/events"
@@ -64,29 +64,31 @@ class UnixAdapter(HTTPAdapter):
 
 
 @pytest.fixture(scope="module")
-def asked(postgres_server: str, migrated_template: str) -> Iterator[Asking]:
+def client(postgres_server: str, migrated_template: str) -> Iterator[DaemonClient]:
     """Run a daemon with a database of its own, in which anything may happen."""
     with (
         short_directory() as place,
         database_of(postgres_server, template=migrated_template) as database,
         PrivateSlapd(place / "slapd", ldif=people()) as directory,
-        asking(database, directory, place) as asked,
+        running_daemon(database, directory, place) as client,
     ):
-        yield asked
+        yield client
 
 
 @pytest.fixture(scope="module")
-def session(asked: Asking) -> Iterator[requests.Session]:
+def session(client: DaemonClient) -> Iterator[requests.Session]:
     """Open a session of requests to the socket."""
     with requests.Session() as session:
-        session.mount("http://", UnixAdapter(asked.path))
+        session.mount("http://", UnixAdapter(client.path))
         yield session
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_every_operation_keeps_to_the_document(asked: Asking, session: requests.Session, mode: GenerationMode) -> None:
+def test_every_operation_keeps_to_the_document(
+    client: DaemonClient, session: requests.Session, mode: GenerationMode
+) -> None:
     """No 5xx, and no status, header or body that the document does not describe, for requests good and bad."""
-    document = schemathesis.openapi.from_dict(asked.get("/v1/openapi.json")).exclude(path=ENDLESS)
+    document = schemathesis.openapi.from_dict(client.get("/v1/openapi.json")).exclude(path=ENDLESS)
     results = list(document.get_all_operations())
     assert len(results) >= 20
     for result in results:
@@ -95,7 +97,7 @@ def test_every_operation_keeps_to_the_document(asked: Asking, session: requests.
         if mode is GenerationMode.NEGATIVE and not list(operation.iter_parameters()):
             continue  # there is nothing in it to be wrong
         _try(operation.as_strategy(generation_mode=mode), session)
-    assert not asked.daemon.events("control.crashed")
+    assert not client.daemon.events("control.crashed")
 
 
 def _try(cases: SearchStrategy[schemathesis.Case[Any]], session: requests.Session) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.daemon_client import PEOPLE, asking, people
+from tests.support.daemon_client import PEOPLE, people, running_daemon
 from tests.support.resources import short_directory
 
 KEPT_OUT = {
@@ -30,12 +30,14 @@ def test_what_an_ordinary_folder_does_not_need_is_not_loaded(database: str) -> N
     """
     with short_directory() as place, PrivateSlapd(place / "slapd", ldif=people()) as directory:
         loaded = place / "loaded"
-        with asking(database, directory, place, command=(sys.executable, "-c", _DAEMON), LOADED=str(loaded)) as asked:
-            asked.post("/v1/definitions/Staff/sync", wait=True)
-            assert asked.outcomes(asked.staff)[-1] == "unchanged"
-            assert asked.get("/v1/status")["ready"]
-            assert asked.person.execute("SELECT count(*) FROM contactsync.contacts").fetchone() == (PEOPLE,)
-            assert asked.daemon.stop() == 0
+        with running_daemon(
+            database, directory, place, command=(sys.executable, "-c", _DAEMON), LOADED=str(loaded)
+        ) as client:
+            client.run(client.staff)
+            assert client.outcomes(client.staff)[-1] == "unchanged"
+            assert client.get("/v1/status")["ready"]
+            assert client.person.execute("SELECT count(*) FROM contactsync.contacts").fetchone() == (PEOPLE,)
+            assert client.daemon.stop() == 0
         modules = set(loaded.read_text().split())
     assert "contactsync.service.main" in modules
     assert {name: why for name, why in KEPT_OUT.items() if name in modules} == {}

@@ -189,6 +189,37 @@ def test_the_command_line_leaves_a_run_to_the_daemon(
     assert daemon.events("control.call", path="/v1/sync", outcome="done")
 
 
+def test_a_folder_with_a_number_for_a_name_is_no_id(
+    daemon: DaemonProcess, cli: CommandLine, person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """`sync Staff` runs Staff, also beside a folder that is named like its id."""
+    command = beside(daemon, cli)
+    define(person, directory, "2", schedule="manual")
+    staff = define(person, directory, schedule="manual")
+    until(lambda: command.json("status")["daemon"]["definitions"] == 2, "the daemon to follow both")
+    (run,) = command.json("sync", "Staff")["runs"]
+    assert (run["definition_id"], run["label"]) == (staff, "Staff")
+
+
+def test_all_of_more_than_a_thousand_folders_run_by_one_request(
+    daemon: DaemonProcess, cli: CommandLine, person: Person, until: Until
+) -> None:
+    """The command line names none of them."""
+    command = beside(daemon, cli)
+    person.execute(
+        """
+        WITH f AS (INSERT INTO contactsync.folders (name)
+                   SELECT 'Folder ' || n FROM generate_series(1, 1100) AS n RETURNING folder_id)
+        INSERT INTO contactsync.sync_definitions (folder_id, query, schedule)
+        SELECT folder_id, 'localhost', 'manual' FROM f
+        """
+    )
+    until(lambda: command.json("status")["daemon"]["definitions"] == 1100, "the daemon to follow them")
+    done = command("sync", "--all", "--no-wait")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1,100 definitions" in done.stdout
+
+
 def test_without_a_daemon_the_command_line_runs_all_by_itself(
     cli: CommandLine, person: Person, directory: PrivateSlapd
 ) -> None:

@@ -1,4 +1,4 @@
-"""A daemon with a folder `Staff` of forty people, asked over its control socket."""
+"""A daemon with a folder `Staff` of forty people, and a client of its control socket."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.acceptance.test_daemon import define, outcomes
 PEOPLE = 40
 
 
-class Asking:
-    """Everything that a test of the control socket needs."""
+class DaemonClient:
+    """A daemon, its directory, its database and a client of its control socket."""
 
     def __init__(self, daemon: DaemonProcess, socket_path: Path, database: str, directory: PrivateSlapd) -> None:
         self.daemon = daemon
@@ -34,20 +34,26 @@ class Asking:
         self.staff = 0
 
     def define(self, name: str, **columns: Any) -> int:
-        """Add a definition that runs when it is asked to."""
+        """Add a definition that runs on request only."""
         return define(self.person, self.directory, name, **{"schedule": "manual", **columns})
 
     def get(self, path: str, **query: Any) -> Any:
-        """What a GET gives, which must succeed."""
+        """The document of a GET that must succeed."""
         response = self.http.get(path, params=query)
         assert response.status_code == 200, response.text
         return response.json()
 
     def post(self, path: str, status: int = 200, **query: Any) -> Any:
-        """What a POST gives, which must end with this status."""
+        """The document of a POST that must have this status."""
         response = self.http.post(path, params=query)
         assert response.status_code == status, response.text
         return response.json()
+
+    def run(self, definition_id: int) -> dict[str, Any]:
+        """The document of a run that is made now."""
+        (run,) = self.post(f"/v1/definitions/{definition_id}/sync", wait=True)["runs"]
+        assert isinstance(run, dict)
+        return run
 
     def problem(self, method: str, path: str, status: int, **query: Any) -> dict[str, Any]:
         """The problem document of a request that must fail with this status."""
@@ -65,42 +71,42 @@ class Asking:
         return outcomes(self.person, definition_id)
 
     def running(self, definition_id: int) -> int:
-        """The id of the run of a definition that goes on, which begins in a moment at the latest."""
+        """The id of the present run of a definition, which may start a moment later."""
 
-        def look() -> int | None:
+        def run_id() -> int | None:
             runs = self.get("/v1/status")["running"]
             return next((run["run_id"] for run in runs if run["definition_id"] == definition_id), None)
 
-        return int(wait_until(look, f"a run of {definition_id}"))
+        return int(wait_until(run_id, f"a run of {definition_id}"))
 
     def raw(self) -> socket.socket:
-        """A connection to the socket, for what no client library would send."""
+        """A connection to the socket, for octets that no client library sends."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.connect(str(self.path))  # with a time limit it would not wait for a place in the backlog
         connection.settimeout(PATIENCE)
         return connection
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self.http.close()
         self.person.close()
 
 
 @contextmanager
-def asking(
+def running_daemon(
     database: str, directory: PrivateSlapd, place: Path, *, command: Sequence[str] = (), **settings: str
-) -> Iterator[Asking]:
+) -> Iterator[DaemonClient]:
     """Start a daemon whose files are in `place`, by another command if one is given, and fill `Staff`."""
     daemon = DaemonProcess(database, place, READER=directory.reader_password, **settings)
-    asked = Asking(daemon, place / "state" / "control.sock", database, directory)
+    client = DaemonClient(daemon, place / "state" / "control.sock", database, directory)
     try:
         daemon.start(*command)
-        asked.staff = asked.define("Staff")
-        wait_until(lambda: asked.get("/v1/status")["definitions"], "the daemon to see the definition")
-        asked.post("/v1/definitions/Staff/sync", wait=True)
-        yield asked
+        client.staff = client.define("Staff")
+        wait_until(lambda: client.get("/v1/status")["definitions"], "the daemon to see the definition")
+        client.run(client.staff)
+        yield client
     finally:
-        asked.close()
+        client.close()
         daemon.end()
 
 

@@ -26,7 +26,8 @@ THREADS = 4
 DESCRIPTION = """\
 Status, runs and orders of the contactsync daemon, on its Unix socket. Who may connect may do everything.
 
-A definition is named by its label (`Staff`, `anna/Private`, `Staff:branch`) or by its id.
+A path names a definition by its id. `GET /v1/definitions?name=` finds it by its label (`Staff`, `anna/Private`,
+`Staff:branch`).
 """
 
 

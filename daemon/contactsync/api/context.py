@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from contactsync.api.events import EventHub
-from contactsync.api.problems import NotThere
 from contactsync.api.schemas import Reloaded
 from contactsync.dispatch.dispatcher import Dispatcher
 from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.scheduler import Schedule
+from contactsync.errors import NotFound
 from contactsync.model import Definition
+from contactsync.operations.names import find_all
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import Pool, connection_of
 from contactsync.sync.runner import Runner
@@ -43,24 +43,22 @@ class ApiContext:
     metrics: Callable[[], bytes]
     previews: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_PREVIEWS))
 
-    def find(self, key: str) -> Definition:
-        """The definition with this label or id. Raises NotThere, DatabaseError."""
-        return self.find_all([key])[0]
-
-    def find_all(self, keys: Iterable[str]) -> list[Definition]:
-        """The definitions with these labels or ids, each once. Raises NotThere, DatabaseError."""
+    def definition(self, definition_id: int) -> Definition:
+        """The definition with this id. Raises NotFound, DatabaseError."""
         with connection_of(self.pool) as connection:
-            definitions = read_definitions(connection)
-        by_label = {definition.label: definition for definition in definitions}
-        by_id = {str(definition.definition_id): definition for definition in definitions}
-        found = [by_label.get(key) or by_id.get(key) or _unknown(key, by_label) for key in keys]
-        return list({definition.definition_id: definition for definition in found}.values())
+            for definition in read_definitions(connection, [definition_id]):
+                return definition
+        raise no_definition(definition_id)
+
+    def named(self, name: str) -> list[Definition]:
+        """The definition with this name, or all of the folder with this name; raises as operations.names.find_all."""
+        with connection_of(self.pool) as connection:
+            return find_all(connection, name)
 
 
-def _unknown(key: str, labels: Iterable[str]) -> NoReturn:
-    near = get_close_matches(key, labels, n=3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else "GET /v1/definitions lists all there are."
-    raise NotThere(f'There is no definition with the label or id "{key}".', hint=hint)
+def no_definition(definition_id: int) -> NotFound:
+    """The error for an id that no definition has."""
+    return NotFound(f"There is no definition {definition_id}.", hint="GET /v1/definitions lists all there are.")
 
 
 def _controls_of(request: Request) -> ApiContext:

@@ -18,6 +18,7 @@ from contactsync.errors import (
     DatabaseError,
     DefinitionError,
     DirectoryError,
+    NotFound,
     RunCancelled,
     SecretError,
     SettingsError,
@@ -27,6 +28,7 @@ from contactsync.errors import (
 MEDIA_TYPE = "application/problem+json"
 
 _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
+    (NotFound, HTTPStatus.NOT_FOUND),
     (AlreadyRunning, HTTPStatus.CONFLICT),
     (RunCancelled, HTTPStatus.CONFLICT),
     (DatabaseConflict, HTTPStatus.CONFLICT),
@@ -38,12 +40,6 @@ _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
     (DatabaseError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 """The first that fits. 409 stands for "not as things are now": the request itself was well-formed."""
-
-
-class NotThere(ContactsyncError):
-    """There is no such thing."""
-
-    code = "not_found"
 
 
 class NotReady(ContactsyncError):
@@ -71,7 +67,6 @@ class TooMany(ContactsyncError):
 
 
 _STATUS += (
-    (NotThere, HTTPStatus.NOT_FOUND),
     (NotReady, HTTPStatus.SERVICE_UNAVAILABLE),
     (Stopping, HTTPStatus.SERVICE_UNAVAILABLE),
     (TakenBack, HTTPStatus.CONFLICT),

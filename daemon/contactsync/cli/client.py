@@ -65,8 +65,9 @@ class Daemon:
                     yield kind, json.loads(value)
 
     def _request(self, method: str, path: str, query: dict[str, Any], timeout: float | None) -> Any:
+        given = {name: value for name, value in query.items() if value is not None}
         with self._errors():
-            response = self._client.request(method, path, params=query, timeout=timeout)
+            response = self._client.request(method, path, params=given, timeout=timeout)
         if response.is_error:
             raise DaemonError(response.json())
         return response.json()

@@ -50,10 +50,10 @@ def read_last_starts(connection: Connection[Any], ids: Iterable[int]) -> dict[in
         return dict(connection.execute(statement("last_starts"), {"ids": list(ids)}).fetchall())
 
 
-def read_overview(connection: Connection[Any]) -> list[dict[str, Any]]:
-    """One row of `definition_overview` for each definition; it holds no password."""
+def read_overview(connection: Connection[Any], ids: Iterable[int] | None = None) -> list[dict[str, Any]]:
+    """Rows of the view `definition_overview`, of all definitions or of those with the given ids; without passwords."""
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement("overview")).fetchall()
+        return cursor.execute(statement("overview"), {"ids": None if ids is None else list(ids)}).fetchall()
 
 
 def set_states(connection: Connection[Any], reasons: Mapping[int, str | None]) -> set[int]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from contactsync.api.actor import Peer, user_name
 from contactsync.api.context import MOST_PREVIEWS, Context
 from contactsync.api.problems import TooMany
-from contactsync.api.routes.read import Key, RunId
+from contactsync.api.routes.read import DefinitionId, RunId
 from contactsync.api.schemas import Decided, Preview, Undone
 from contactsync.model import Trigger
 from contactsync.operations.holds import approve, open_plan, reject
@@ -21,14 +21,14 @@ from contactsync.store.pool import connection_of
 router = APIRouter(tags=["deciding"])
 
 
-@router.post("/definitions/{definition:path}/preview")
+@router.post("/definitions/{definition_id}/preview")
 async def preview_definition(
-    definition: Key,
+    definition_id: DefinitionId,
     controls: Context,
     limit: Annotated[int, Query(description="Most changes to show.", ge=0, le=10_000)] = 100,
 ) -> Preview:
     """What a run would change now, and whether it would be held; nothing is changed."""
-    found = await to_thread.run_sync(controls.find, definition)
+    found = await to_thread.run_sync(controls.definition, definition_id)
     if controls.previews.borrowed_tokens >= MOST_PREVIEWS:
         raise TooMany(f"{MOST_PREVIEWS} previews are being made already.", hint="Try again when one has ended.")
     report = await to_thread.run_sync(lambda: controls.runner.preview(found, limit=limit), limiter=controls.previews)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -10,8 +11,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from contactsync.api.context import ApiContext, Context
-from contactsync.api.problems import NotReady, NotThere
+from contactsync.api.context import ApiContext, Context, no_definition
+from contactsync.api.problems import NotReady
 from contactsync.api.schemas import (
     Definition,
     Folder,
@@ -24,13 +25,25 @@ from contactsync.api.schemas import (
     Status,
 )
 from contactsync.dispatch.live import LiveState
+from contactsync.errors import NotFound
 from contactsync.store.definitions import read_overview
 from contactsync.store.pool import connection_of
 from contactsync.store.record.pages import MOST_ID, read_changes, read_folders, read_runs
 
 router = APIRouter()
 
-Key = Annotated[str, Path(description="A definition's label or id.", min_length=1, max_length=600, examples=["Staff"])]
+DefinitionId = Annotated[
+    int, Path(description="A definition's id; GET /v1/definitions finds it by name.", ge=1, le=MOST_ID, examples=[1])
+]
+Name = Annotated[
+    str | None,
+    Query(
+        description="Only with this name: `Staff`, `anna/Private`, `Staff:branch`. The name of a folder means all of"
+        " its definitions.",
+        max_length=600,
+        examples=["Staff"],
+    ),
+]
 RunId = Annotated[int, Path(description="A run's id.", ge=1, le=MOST_ID, examples=[1])]
 Limit = Annotated[int, Query(description="Most items on the page.", ge=1, le=1000)]
 
@@ -65,32 +78,27 @@ def folders(controls: Context) -> list[Folder]:
 
 
 @router.get("/definitions", tags=["looking"])
-def definitions(controls: Context) -> list[Definition]:
-    """All definitions."""
-    return _definitions(controls)
+def definitions(controls: Context, name: Name = None) -> list[Definition]:
+    """All definitions, or those with a name."""
+    return _definitions(controls, None if name is None else [found.definition_id for found in controls.named(name)])
 
 
-@router.get("/definitions/{definition:path}", tags=["looking"])
-def definition(definition: Key, controls: Context) -> Definition:
+@router.get("/definitions/{definition_id}", tags=["looking"])
+def definition(definition_id: DefinitionId, controls: Context) -> Definition:
     """One definition."""
-    wanted = controls.find(definition).definition_id
-    for found in _definitions(controls):
-        if found.definition_id == wanted:
-            return found
-    raise NotThere(f"Definition {definition} was removed just now.")
+    for found in _definitions(controls, [definition_id]):
+        return found
+    raise no_definition(definition_id)
 
 
 @router.get("/runs", tags=["looking"])
 def runs(
     controls: Context,
-    definition: Annotated[
-        str | None, Query(description="Only of this definition, by its label or id.", max_length=600)
-    ] = None,
+    definition_id: Annotated[int | None, Query(description="Only of this definition.", ge=1, le=MOST_ID)] = None,
     before: Annotated[int | None, Query(description="Only older than this run.", ge=1, le=MOST_ID)] = None,
     limit: Limit = 100,
 ) -> Runs:
     """Runs, newest first, a page at a time."""
-    definition_id = controls.find(definition).definition_id if definition is not None else None
     with connection_of(controls.pool) as connection:
         rows = read_runs(connection, definition_id=definition_id, before=before, limit=limit)
     return Runs.model_validate({"runs": rows, "next_before": _last(rows, "run_id", limit)})
@@ -107,7 +115,7 @@ def run(
     with connection_of(controls.pool) as connection:
         found = read_runs(connection, run_id=run_id, limit=1)
         if not found:
-            raise NotThere(f"There is no run {run_id}.", hint="GET /v1/runs lists those that are kept.")
+            raise NotFound(f"There is no run {run_id}.", hint="GET /v1/runs lists those that are kept.")
         folder_id = found[0]["folder_id"]
         changes = read_changes(connection, folder_id=folder_id, run_id=run_id, after=after, limit=limit)
     page = {"changes": changes, "next_after": _last(changes, "contact_id", limit)}
@@ -129,10 +137,10 @@ def ready(controls: Context) -> Health:
     return Health(status="ok")
 
 
-def _definitions(controls: ApiContext) -> list[Definition]:
+def _definitions(controls: ApiContext, ids: Iterable[int] | None) -> list[Definition]:
     active = controls.dispatcher.running
     with connection_of(controls.pool) as connection:
-        rows = read_overview(connection)
+        rows = read_overview(connection, ids)
     states = controls.live.states
     return [
         Definition(**row, running=row["definition_id"] in active, **_following(states.get(row["definition_id"])))

@@ -11,16 +11,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import Field
 
 from contactsync.api.context import ApiContext, Context
-from contactsync.api.problems import NotThere, Stopping, TakenBack
-from contactsync.api.routes.read import Key, RunId
+from contactsync.api.problems import Stopping, TakenBack
+from contactsync.api.routes.read import DefinitionId, Name, RunId
 from contactsync.api.schemas import Cancelled, NotRun, Ref, Reloaded, Requested, RunResult, Synchronized
 from contactsync.dispatch.dispatcher import Answer
-from contactsync.errors import ContactsyncError
+from contactsync.errors import ContactsyncError, NotFound
 from contactsync.model import Definition, Trigger
-from contactsync.store.definitions import edit_definition
+from contactsync.operations.definitions import set_enabled
 from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["doing"])
@@ -28,12 +27,12 @@ router = APIRouter(tags=["doing"])
 Wait = Annotated[bool, Query(description="Answer when the runs have ended, with what they did.")]
 
 
-@router.post("/definitions/{definition:path}/sync", responses={202: {"model": Requested}})
+@router.post("/definitions/{definition_id}/sync", responses={202: {"model": Requested}})
 async def sync_definition(
-    definition: Key, controls: Context, request: Request, response: Response, *, wait: Wait = False
+    definition_id: DefinitionId, controls: Context, request: Request, response: Response, *, wait: Wait = False
 ) -> Synchronized | Requested:
     """Run a definition now, also a paused one; after the run that goes on, if one does."""
-    found = await run_in_threadpool(controls.find, definition)
+    found = await run_in_threadpool(controls.definition, definition_id)
     return await _sync([found], controls, request, response, wait=wait, awaited=True)
 
 
@@ -43,28 +42,25 @@ async def sync_all(
     request: Request,
     response: Response,
     *,
-    definition: Annotated[
-        list[Annotated[str, Field(max_length=600)]] | None,
-        Query(description="Only these, by label or id, also paused ones.", max_length=1000),
-    ] = None,
+    name: Name = None,
     wait: Wait = False,
 ) -> Synchronized | Requested:
-    """Run every definition now that is not paused."""
-    if definition is None:
+    """Run every definition now that is not paused; or those with a name, also paused ones."""
+    if name is None:
         wanted = [known.definition for known in controls.schedule.followed if known.may_run]
     else:
-        wanted = await run_in_threadpool(controls.find_all, definition)
-    return await _sync(wanted, controls, request, response, wait=wait, awaited=definition is not None)
+        wanted = await run_in_threadpool(controls.named, name)
+    return await _sync(wanted, controls, request, response, wait=wait, awaited=name is not None)
 
 
-@router.post("/definitions/{definition:path}/cancel")
-def cancel_definition(definition: Key, controls: Context) -> Cancelled:
+@router.post("/definitions/{definition_id}/cancel")
+def cancel_definition(definition_id: DefinitionId, controls: Context) -> Cancelled:
     """Give up the run of a definition that goes on, unless it is applying already."""
-    found = controls.find(definition)
+    found = controls.definition(definition_id)
     ours = [run for run in controls.runner.active() if run.definition.definition_id == found.definition_id]
     cancelled = [run.run_id for run in ours if controls.runner.cancel(run.run_id)]
     if not cancelled:
-        raise NotThere(f"{found.label} is not running.", hint="GET /v1/status shows what runs.")
+        raise NotFound(f"{found.label} is not running.", hint="GET /v1/status shows what runs.")
     return Cancelled(cancelled=cancelled)
 
 
@@ -72,20 +68,20 @@ def cancel_definition(definition: Key, controls: Context) -> Cancelled:
 def cancel_run(run_id: RunId, controls: Context) -> Cancelled:
     """Give up a run that goes on, unless it is applying already."""
     if not controls.runner.cancel(run_id):
-        raise NotThere(f"Run {run_id} does not go on here.", hint="GET /v1/status shows what runs.")
+        raise NotFound(f"Run {run_id} does not go on here.", hint="GET /v1/status shows what runs.")
     return Cancelled(cancelled=[run_id])
 
 
-@router.post("/definitions/{definition:path}/pause")
-def pause_definition(definition: Key, controls: Context) -> Ref:
+@router.post("/definitions/{definition_id}/pause")
+def pause_definition(definition_id: DefinitionId, controls: Context) -> Ref:
     """Run it no more by itself."""
-    return _set_enabled(controls, definition, enabled=False)
+    return _set_enabled(controls, definition_id, enabled=False)
 
 
-@router.post("/definitions/{definition:path}/resume")
-def resume_definition(definition: Key, controls: Context) -> Ref:
+@router.post("/definitions/{definition_id}/resume")
+def resume_definition(definition_id: DefinitionId, controls: Context) -> Ref:
     """Run it by its schedule again."""
-    return _set_enabled(controls, definition, enabled=True)
+    return _set_enabled(controls, definition_id, enabled=True)
 
 
 @router.post("/reload")
@@ -162,10 +158,10 @@ def _reason(known: Definition, answer: Answer) -> ContactsyncError | None:
     return None
 
 
-def _set_enabled(controls: ApiContext, key: str, *, enabled: bool) -> Ref:
-    found = controls.find(key)
+def _set_enabled(controls: ApiContext, definition_id: int, *, enabled: bool) -> Ref:
+    found = controls.definition(definition_id)
     with connection_of(controls.pool) as connection:
-        edit_definition(connection, found, {"enabled": enabled})
+        set_enabled(connection, [found], enabled=enabled)
     return _ref(found)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import build_runner
 from contactsync.cli.client import live_daemon
-from contactsync.cli.commands.sync_remote import definitions_of, leave_to, wait_for
+from contactsync.cli.commands.sync_remote import leave_to, wait_for
 from contactsync.cli.errors import ExitCode, exit_code_of
 from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import report_document, show_report
@@ -35,11 +35,10 @@ def sync(invocation: Invocation, name: str | None, *, wait: bool, as_json: bool,
     """
     with live_daemon(invocation.settings.control.socket) as daemon:
         if daemon:
-            wanted = definitions_of(daemon, name)
             if not wait:
-                leave_to(daemon, wanted, invocation, as_json=as_json, quiet=quiet)
+                leave_to(daemon, name, invocation, as_json=as_json, quiet=quiet)
                 return ExitCode.DONE
-            reports = wait_for(daemon, wanted, invocation, quiet=quiet or as_json) if wanted else []
+            reports = wait_for(daemon, name, invocation, quiet=quiet or as_json)
         elif not wait:
             raise UsageError(
                 "There is no daemon to leave the run to.",

@@ -13,57 +13,43 @@ from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.text import counted, show_json, show_text
 from contactsync.errors import ControlError
 from contactsync.model import Counts, Definition, Mode, Outcome, Plan, RunReport, Trigger
-from contactsync.operations.names import match
 
 if TYPE_CHECKING:
     from contactsync.cli.client import Daemon
     from contactsync.cli.context import Invocation
 
-
-def definitions_of(daemon: Daemon, name: str | None) -> list[Definition]:
-    """Those that the name means, or all that are not paused. Raises UsageError, ControlError."""
-    rows = daemon.get("/v1/definitions")
-    known = {
-        row["definition_id"]: Definition(
-            folder_id=row["folder_id"],
-            definition_id=row["definition_id"],
-            folder=row["folder"],
-            owner=row["owner"],
-            name=row["definition"],
-        )
-        for row in rows
-    }
-    if name is not None:
-        return match(list(known.values()), name)
-    return [known[row["definition_id"]] for row in rows if row["enabled"]]
+_LABELS_SHOWN = 10
 
 
-def leave_to(daemon: Daemon, wanted: list[Definition], invocation: Invocation, *, as_json: bool, quiet: bool) -> None:
+def leave_to(daemon: Daemon, name: str | None, invocation: Invocation, *, as_json: bool, quiet: bool) -> None:
     """Ask for the runs and do not wait for them. Raises ControlError."""
-    answer = daemon.post("/v1/sync", definition=[definition.definition_id for definition in wanted])
+    answer = daemon.post("/v1/sync", name=name)
     if as_json:
         show_json(invocation.out, answer)
     elif not quiet:
-        labels = ", ".join(ref["label"] for ref in answer["requested"])
-        show_text(invocation.out, f"The daemon will run {labels}. `contactsync status` shows how that goes.")
+        labels = [ref["label"] for ref in answer["requested"]]
+        what = ", ".join(labels) if len(labels) <= _LABELS_SHOWN else counted(len(labels), "definition")
+        show_text(invocation.out, f"The daemon will run {what}. `contactsync status` shows the progress.")
 
 
-def wait_for(daemon: Daemon, wanted: list[Definition], invocation: Invocation, *, quiet: bool) -> list[RunReport]:
+def wait_for(daemon: Daemon, name: str | None, invocation: Invocation, *, quiet: bool) -> list[RunReport]:
     """Have the daemon make the runs, and give their reports; one that could not begin is a failed one.
 
     Raises ControlError, or what kept the only one from beginning.
     """
-    ids = [definition.definition_id for definition in wanted]
-    label = wanted[0].label if len(wanted) == 1 else counted(len(wanted), "definition")
-    with _shown(daemon, invocation, label, set(ids), quiet=quiet):
-        answer = daemon.post("/v1/sync", timeout=None, definition=ids, wait=True)
-    by_id = {definition.definition_id: definition for definition in wanted}
-    reports = [_report(document, by_id[document["definition_id"]]) for document in answer["runs"]]
-    return reports + [_failed(document, by_id[document["definition_id"]]) for document in answer["not_run"]]
+    ids = None if name is None else {row["definition_id"] for row in daemon.get("/v1/definitions", name=name)}
+    with _shown(daemon, invocation, "all folders" if name is None else name, ids, quiet=quiet):
+        answer = daemon.post("/v1/sync", timeout=None, wait=True, name=name)
+    reports = [_report(document, _definition(document)) for document in answer["runs"]]
+    return reports + [_failed(document, _definition(document)) for document in answer["not_run"]]
+
+
+def _definition(document: dict[str, Any]) -> Definition:
+    return Definition(folder_id=0, definition_id=document["definition_id"], folder=document["label"])
 
 
 @contextmanager
-def _shown(daemon: Daemon, invocation: Invocation, label: str, ids: set[int], *, quiet: bool) -> Iterator[None]:
+def _shown(daemon: Daemon, invocation: Invocation, label: str, ids: set[int] | None, *, quiet: bool) -> Iterator[None]:
     """Show how far the runs are, by the daemon's events; a display that fails is no reason to fail."""
     with run_progress(invocation.err, label, quiet=quiet) as update:
         over = threading.Event()
@@ -73,7 +59,7 @@ def _shown(daemon: Daemon, invocation: Invocation, label: str, ids: set[int], *,
                 for kind, data in daemon.events():
                     if over.is_set():
                         return
-                    if kind == "run.progress" and data["definition_id"] in ids:
+                    if kind == "run.progress" and (ids is None or data["definition_id"] in ids):
                         update(data["stage"], _counts(data))
 
         if not quiet and invocation.err.is_terminal:

@@ -43,7 +43,9 @@ FROM unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS n (definition_id, ne
 WHERE s.definition_id = n.definition_id AND s.next_run_at IS DISTINCT FROM n.next_run_at
 
 -- name: overview
-SELECT * FROM contactsync.definition_overview ORDER BY owner NULLS FIRST, folder, definition_id
+SELECT * FROM contactsync.definition_overview
+WHERE %(ids)s::bigint[] IS NULL OR definition_id = ANY (%(ids)s)
+ORDER BY owner NULLS FIRST, folder, definition_id
 
 -- name: find_folder
 SELECT folder_id FROM contactsync.folders WHERE name = %(name)s AND owner IS NOT DISTINCT FROM %(owner)s
