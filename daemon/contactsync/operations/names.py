@@ -41,7 +41,10 @@ def find_one(connection: Connection[Any], name: str) -> Definition:
 def find_all(connection: Connection[Any], name: str) -> list[Definition]:
     """The definition with this name, or all of the folder with this name. Raises as `find_one` does."""
     number = _ID.fullmatch(name)
-    candidates = read_definitions(connection, [int(number[1])]) if number else read_definitions(connection, name=name)
+    if number:
+        candidates = read_definitions(connection, [int(number[1])])
+    else:  # PostgreSQL's text has no NUL
+        candidates = read_definitions(connection, name=name) if "\0" not in name else []
     definitions = match(candidates, name)
     if not definitions:
         raise _not_found(name, read_definitions(connection))
