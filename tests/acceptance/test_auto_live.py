@@ -139,7 +139,7 @@ def test_a_directory_that_tells_nothing_is_left_in_peace(
     assert not [line for line in daemon.lines() if line["event"].startswith("live.")]
     assert not [line for line in daemon.lines() if line["level"] not in {"debug", "info"}]
     checked = cli("check", "Staff", READER=silent.reader_password)
-    assert "The folder goes by its schedule: the server tells nobody when something changes." in " ".join(
+    assert "The folder runs by its schedule, because the server does not report changes." in " ".join(
         checked.stdout.split()
     )
 

@@ -80,11 +80,11 @@ def test_a_stored_definition_is_checked_up_to_its_real_plan(cli: Cli, person: Pe
     """Nothing of it is applied, no run is recorded; after a run there is nothing to do."""
     done = cli("check", "Staff")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Staff works.")
-    assert f"A run now would add {PEOPLE}, change 0 and delete 0." in done.stdout
+    assert f"A run would insert {PEOPLE}, update 0 and delete 0 contacts." in done.stdout
     assert person.execute("SELECT count(*) FROM contactsync.contacts").fetchone() == (0,)
     assert person.execute("SELECT count(*) FROM contactsync.sync_runs").fetchone() == (0,)
     assert cli("sync", "Staff").returncode == 0
-    assert "A run now would add 0, change 0 and delete 0." in cli("check", "Staff").stdout
+    assert "A run would insert 0, update 0 and delete 0 contacts." in cli("check", "Staff").stdout
 
 
 @pytest.mark.usefixtures("staff")
@@ -105,7 +105,7 @@ def test_a_failed_step_ends_with_1_and_says_what_to_do(cli: Cli, options: list[s
     assert words(done) == ["ok"] * 4 + ["failed"] + ["skipped"] * 9
     assert f"refused the user '{directory.reader_dn}'" in done.stdout
     assert "-> Check the user and the password" in done.stdout
-    assert 'Not done, since "Bind" failed.' in done.stdout
+    assert 'Not checked, because "Bind" failed.' in done.stdout
     assert done.stdout.splitlines()[-1] == "The definition would not work: 1 step failed."
     assert WRONG_PASSWORD not in done.stdout
 

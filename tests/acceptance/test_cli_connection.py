@@ -126,4 +126,4 @@ def test_a_check_finds_the_servers_of_a_domain(
     assert steps["dns"]["status"] == "ok", done
     assert steps["tcp"]["status"] == "warning"
     assert steps["bind"]["status"] == "ok"
-    assert "by the certificate" in steps["bind"]["text"]
+    assert "the client certificate" in steps["bind"]["text"]

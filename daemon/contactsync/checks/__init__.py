@@ -1,4 +1,4 @@
-"""`check` and `browse`: what is wrong with a definition, and what is in its directory.
+"""`check` and `browse`: what is wrong with a definition, and what its directory contains.
 
 Nothing here changes the directory or the database.
 """

@@ -1,4 +1,4 @@
-"""Walks the steps of a check in order; a step whose ground is missing is skipped, the others go on."""
+"""The steps of a check in their order. A step is skipped if one that it needs failed; the others go on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from contactsync.checks.context import CheckContext, CheckLimits, Password, Preview
-from contactsync.checks.result import Status, StepResult, failed
+from contactsync.checks.result import Status, StepResult, blocked
 from contactsync.checks.steps.bind import check_bind, check_root_dse
-from contactsync.checks.steps.changes import check_changes
+from contactsync.checks.steps.changes import check_changes, check_deleted_objects
 from contactsync.checks.steps.definition import check_definition
-from contactsync.checks.steps.deleted_objects import check_deleted_objects
 from contactsync.checks.steps.network import check_dns, check_tcp
 from contactsync.checks.steps.plan import check_plan
 from contactsync.checks.steps.sample import check_identity, check_paging, check_sample
@@ -25,19 +24,18 @@ from contactsync.sync.options import RunOptions
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`name` is stable, for scripts; `needs` are the steps without which this one can find nothing out."""
+    """A step: a stable `name` for scripts, and the steps and the valid fields of the definition that it `needs`."""
 
     name: str
     title: str
-    look: Callable[[CheckContext], StepResult]
+    run: Callable[[CheckContext], StepResult]
     needs: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
-    """Fields of the definition that have to make sense."""
 
 
-_FIRST = "Definition"
+_DEFINITION = "Definition"
 STEPS = (
-    Step("definition", _FIRST, check_definition),
+    Step("definition", _DEFINITION, check_definition),
     Step("dns", "DNS", check_dns, ("definition",)),
     Step("tcp", "TCP", check_tcp, ("dns",)),
     Step("tls", "TLS", check_tls, ("tcp",)),
@@ -64,33 +62,33 @@ def check(
     limits: CheckLimits | None = None,
     entering: Callable[[str], None] = lambda _name: None,
 ) -> Iterator[StepResult]:
-    """The result of each step as soon as it is known, one for each of STEPS; `entering` hears of a step before.
+    """The results of STEPS, each as soon as it is known; `entering` is called with the name of each step before it.
 
-    `definition` need not be stored; `preview` makes the plan of one that is. Nothing is changed anywhere. Raises
-    nothing that a definition or a directory can cause.
+    `definition` need not be stored; `preview` makes the plan of one that is. Errors of the definition and of the
+    directory become results.
     """
     with ExitStack() as stack:
-        checkup = CheckContext(definition, password, options, limits or CheckLimits(), preview, stack)
-        missing: dict[str, str] = {}
+        context = CheckContext(definition, password, options, limits or CheckLimits(), preview, stack)
+        failures: dict[str, str] = {}
         for step in STEPS:
             entering(step.name)
-            cause = next((missing[name] for name in step.needs if name in missing), None)
-            if checkup.broken.intersection(step.fields):
-                cause = cause or _FIRST
-            result = _take(step, checkup, cause)
-            if not result.leaves_ground:
-                missing[step.name] = cause or step.title
+            failure = next((failures[name] for name in step.needs if name in failures), None)
+            if failure is None and context.invalid_fields.intersection(step.fields):
+                failure = _DEFINITION
+            result = _result_of(step, context, failure)
+            if result.blocking:
+                failures[step.name] = failure or step.title
             yield result
 
 
-def _take(step: Step, checkup: CheckContext, cause: str | None) -> StepResult:
-    """`cause` is the title of the step whose failure takes the ground from this one."""
+def _result_of(step: Step, context: CheckContext, failure: str | None) -> StepResult:
+    """The result of a step; skipped if there is a `failure`, the title of the step that failed first."""
     started = time.monotonic()
-    if cause:
-        result = StepResult(status=Status.SKIPPED, text=f'Not done, since "{cause}" failed.', leaves_ground=False)
+    if failure:
+        result = StepResult(Status.SKIPPED, f'Not checked, because "{failure}" failed.', blocking=True)
     else:
         try:
-            result = step.look(checkup)
+            result = step.run(context)
         except ContactsyncError as error:
-            result = failed(error)
+            result = blocked(error)
     return replace(result, name=step.name, seconds=round(time.monotonic() - started, 3))

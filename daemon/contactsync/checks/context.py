@@ -1,38 +1,33 @@
-"""What the steps of a check share: the definition, what the earlier steps found, and the connection."""
+"""What the steps of a check share: the definition, the results of earlier steps, and the connection."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
 
+from contactsync.checks.searches import Answer
+from contactsync.errors import DirectoryError
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.connection.target import Target
-from contactsync.ldap.query.query import ServerAddress
-from contactsync.sync.definition import connect_options
+from contactsync.ldap.query.address import ServerAddress
+from contactsync.ldap.rootdse import RootDse
+from contactsync.model import Definition, MappedEntry, RejectedEntry, RunReport
+from contactsync.sync.definition import Resolved, Source, connect_options
+from contactsync.sync.options import RunOptions
 
-if TYPE_CHECKING:
-    from contactsync.checks.sample import Sample
-    from contactsync.errors import DirectoryError
-    from contactsync.ldap.rootdse import RootDse
-    from contactsync.model import Definition, RunReport
-    from contactsync.sync.definition import Resolved, Source
-    from contactsync.sync.options import RunOptions
-
-T = TypeVar("T")
 Password = Callable[[], str | None]
 """Fetches the bind password when it is needed; raises SecretError."""
-Preview = Callable[[], "RunReport"]
-"""Makes the plan that a run would make now, and takes it back; raises ContactsyncError."""
+Preview = Callable[[], RunReport]
+"""Makes the plan of a run without applying it; raises ContactsyncError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckLimits:
-    """How long a check may take at most: seconds of each step, and of what it reads; entries and contacts."""
+    """The most seconds of a step and of counting, and the most entries and contacts to read and show."""
 
     step_seconds: float = 60
     count_seconds: float = 5
@@ -43,9 +38,9 @@ class CheckLimits:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many entries and references the search gave; not `complete` when it ended before that was all.
+    """The entries and references of the search; not `complete` if the count was stopped before the end.
 
-    `stopped_by` is the server's word when it was the server that ended it.
+    `stopped_by` is the server's result, if the server stopped it.
     """
 
     entries: int
@@ -54,9 +49,23 @@ class Counted:
     stopped_by: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The first pages of the search, with their entries as a run maps them."""
+
+    pages: tuple[Answer, ...]
+    mapped: tuple[MappedEntry, ...]
+    rejected: tuple[RejectedEntry, ...]
+
+    @property
+    def number(self) -> int:
+        """How many entries there are."""
+        return len(self.mapped) + len(self.rejected)
+
+
 @dataclass
 class CheckContext:
-    """One check on its way; every step leaves here what later ones build on. `stack` closes the connections."""
+    """A check in progress. Each step sets what later steps need; `stack` closes the connections."""
 
     definition: Definition
     password: Password
@@ -64,68 +73,40 @@ class CheckContext:
     limits: CheckLimits
     preview: Preview | None
     stack: ExitStack
-    resolved: Resolved | None = None
-    broken: set[str] = field(default_factory=set)
-    """Fields of the definition that make no sense, and are left out from here on."""
+    resolved: Resolved = field(init=False)
+    invalid_fields: set[str] = field(default_factory=set)
+    """Fields of the definition that are not valid; later steps do without them."""
     servers: tuple[ServerAddress, ...] = ()
     targets: list[list[Target]] = field(default_factory=list)
     """The addresses of each server that has any; after the TCP step those that answer."""
-    target: Target | None = None
-    session: Session | None = None
+    target: Target = field(init=False)
+    session: Session = field(init=False)
     root_dse_error: DirectoryError | None = None
-    source: Source | None = None
-    counted: Counted | None = None
+    source: Source = field(init=False)
+    counted: Counted = field(init=False)
     sample: Sample | None = None
 
     @property
-    def known(self) -> Resolved:
-        """The resolved definition, for steps that need the first."""
-        return _there(self.resolved)
-
-    @property
-    def bound(self) -> Session:
-        """The session, for steps that need the bind."""
-        return _there(self.session)
-
-    @property
-    def asked(self) -> Source:
-        """What is asked of the directory, for steps that need the base."""
-        return _there(self.source)
-
-    @property
-    def chosen(self) -> Target:
-        """The server to go on with, for steps that need TLS."""
-        return _there(self.target)
-
-    @property
     def root_dse(self) -> RootDse:
-        """What the server says about itself, for steps that need the bind."""
-        return self.bound.root_dse
+        """The server's root DSE."""
+        return self.session.root_dse
 
     def deadline(self) -> Deadline:
-        """The time of a step, from now."""
+        """The deadline of a step that starts now."""
         return Deadline(self.limits.step_seconds)
 
     def read_limits(self) -> ReadLimits:
-        """The limits of one search of a step, from now."""
+        """The limits of a search that starts now."""
         limits = self.options.read_limits(self.deadline())
         return replace(limits, receive_timeout=min(limits.receive_timeout, self.limits.step_seconds))
 
     def connect_options(self, *, password: str | None = None) -> ConnectOptions:
-        """As a run would connect."""
+        """The options that a run connects with."""
         return connect_options(
-            self.known,
+            self.resolved,
             password,
             self.servers,
             connect_timeout=self.options.connect_timeout,
             receive_timeout=min(self.options.receive_timeout, self.limits.step_seconds),
             name_servers=self.options.name_servers,
         )
-
-
-def _there(value: T | None) -> T:
-    """What an earlier step left; the walk sees to it that it did."""
-    if value is None:
-        message = "a step ran without the one that it needs"
-        raise AssertionError(message)
-    return value

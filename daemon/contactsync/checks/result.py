@@ -1,17 +1,19 @@
-"""What a step of a check found."""
+"""The result of one step of a check."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from contactsync.errors import ContactsyncError
+from contactsync.errors import ContactsyncError
+
+Data = dict[str, Any]
+Lines = tuple[str, ...]
 
 
 class Status(StrEnum):
-    """How a step ended; only FAILED makes the whole check fail."""
+    """How a step ended; the check fails if a step is FAILED."""
 
     OK = "ok"
     WARNING = "warning"
@@ -19,41 +21,54 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class StepResult:
-    """One step: a sentence, more of it in `details` (one line each), what to do about it, and the same as data.
+    """One step: a sentence, what to do about it, more lines, and the same for JSON in `data`.
 
-    `data` holds what JSON can hold. `leaves_ground` is False when the steps that need this one cannot be taken.
-    `name` and `seconds` are filled in by the walk.
+    The steps that need a `blocking` one are skipped. `check` sets `name` and `seconds`.
     """
 
     status: Status
     text: str
     hint: str = ""
-    details: tuple[str, ...] = ()
-    data: dict[str, Any] = field(default_factory=dict)
-    leaves_ground: bool = True
+    details: Lines = ()
+    data: Data = field(default_factory=dict)
+    blocking: bool = False
     name: str = ""
     seconds: float = 0.0
 
 
-def failed(error: ContactsyncError, *, details: tuple[str, ...] = (), data: dict[str, Any] | None = None) -> StepResult:
-    """A step that ended with this error, and with it those that need it."""
-    return StepResult(
-        status=Status.FAILED,
-        text=error.message,
-        hint=error.hint,
-        details=details,
-        data={"error_code": error.code, **(data or {})},
-        leaves_ground=False,
-    )
+def ok(text: str, data: Data | None = None, *, details: Lines = ()) -> StepResult:
+    """A step that found nothing wrong."""
+    return StepResult(Status.OK, text, details=details, data=data or {})
 
 
-def worst(failed: int, of: int) -> Status:
-    """OK when none of so many failed, FAILED when all did, else WARNING: the others can stand in."""
-    if not failed:
+def warning(text: str, hint: str, data: Data | None = None, *, details: Lines = ()) -> StepResult:
+    """A step that found something to look at."""
+    return StepResult(Status.WARNING, text, hint, details, data or {})
+
+
+def skipped(text: str, hint: str = "", data: Data | None = None) -> StepResult:
+    """A step that does not apply here."""
+    return StepResult(Status.SKIPPED, text, hint, data=data or {})
+
+
+def failed(text: str, hint: str, data: Data, *, details: Lines = ()) -> StepResult:
+    """A step that found an error; the other steps go on."""
+    return StepResult(Status.FAILED, text, hint, details, data)
+
+
+def blocked(error: ContactsyncError, data: Data | None = None, *, details: Lines = ()) -> StepResult:
+    """A step that ended with this error; the steps that need it are skipped."""
+    data = {"error_code": error.code, **(data or {})}
+    return StepResult(Status.FAILED, error.message, error.hint, details, data, blocking=True)
+
+
+def reachable(total: int, errors: int) -> Status:
+    """The status of a step over several servers or addresses: FAILED if all have errors, WARNING if some have."""
+    if not errors:
         return Status.OK
-    return Status.FAILED if failed == of else Status.WARNING
+    return Status.FAILED if errors == total else Status.WARNING
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contactsync.checks.browse import browse
+from contactsync.checks.browser import browse
 from contactsync.checks.check import check
 from contactsync.checks.result import Status, StepResult
 from contactsync.model import Definition, Tls
@@ -42,7 +42,7 @@ def test_a_definition_for_a_domain_works_without_any_settings(samba: PrivateSamb
     assert statuses(found, Status.WARNING) == {"deleted_objects"}
     assert statuses(found, Status.FAILED) == statuses(found, Status.SKIPPED) == set()
     assert "Active Directory" in found["root_dse"].text
-    assert found["base"].text.startswith(f"{SUFFIX} (the server's own)")
+    assert found["base"].text.startswith(f"{SUFFIX} (the server's default)")
     assert "reference" in found["filter"].text
     assert found["identity"].data["identity"] == ["objectGUID"]
     within = results(samba, query=f"{samba.tls_url}/{unit}")
@@ -63,7 +63,7 @@ def test_a_global_catalogue_is_told_and_what_it_lacks(samba: PrivateSamba, tls: 
     assert "proxyAddresses" in lacking
     assert "telephoneNumber" not in lacking
     assert all(name in found["base"].details[0] for name in lacking)
-    assert "stays blank" in found["base"].hint
+    assert "stay blank" in found["base"].hint
 
 
 def test_a_plain_connection_is_refused_with_the_setting(samba: PrivateSamba) -> None:

@@ -308,7 +308,7 @@ def test_a_check_shows_our_certificate_and_its_open_key(
     folder.edit(**external(server, reader))
     tls = checked(server, folder)["tls"]
     assert tls.status is Status.OK
-    assert any("shown to the server: CN=reader" in line for line in tls.details)
+    assert any("client certificate: CN=reader" in line for line in tls.details)
     reader.key.chmod(0o644)
     steps = checked(server, folder)
     assert steps["tls"].status is Status.WARNING

@@ -127,7 +127,7 @@ def test_a_user_without_an_access_rule_empties_no_folder(folder: SyncedFolder, s
     steps = checked(folder, shared_389.nobody_password)
     assert steps["bind"].status is Status.OK
     assert steps["filter"].status is Status.WARNING
-    assert "that the user may read people" in steps["filter"].hint
+    assert "this user's read access" in steps["filter"].hint
 
 
 @pytest.mark.parametrize("page_size", [0, 1000])

@@ -351,7 +351,7 @@ def test_check_says_what_the_counters_allow_and_what_is_missing(
     """For a user who may see them, and for one who may see people only."""
     step = checked(folder)
     assert (step.status, step.data["counters"], step.data["increments"]) == (Status.OK, True, False)
-    assert "nothing while the server counts no change" in step.text
+    assert "reads nothing while the server counts no change" in step.text
     admin = server.connection()
     admin.search(server.suffix, "(objectClass=*)", "BASE", attributes=["aci"])
     (rule,) = admin.response[0]["attributes"]["aci"]
@@ -366,7 +366,7 @@ def test_check_says_what_the_counters_allow_and_what_is_missing(
         admin.modify(server.suffix, {"aci": [(ldap3.MODIFY_REPLACE, [rule])]})
         admin.unbind()
     live = make_folder(server, mode="live")
-    assert "nothing while the server counts no change" in checked(live).text
+    assert "reads nothing while the server counts no change" in checked(live).text
 
 
 @pytest.mark.parametrize(

@@ -548,20 +548,20 @@ def test_check_says_what_the_mode_comes_to(
         steps = {step.name: step for step in check(folder.definition, lambda: slapd.reader_password, options)}
         return steps["changes"].status, steps["changes"].text
 
-    assert said(server, "full") == (Status.OK, "Every run reads everything: the definition's mode is full.")
+    assert said(server, "full") == (Status.OK, "Every run is full, because the definition's mode is full.")
     for mode in ("auto", "incremental", "live"):
         status, text = said(server, mode)
         assert status is Status.OK
-        assert "ask only for what changed" in text
+        assert "read only changes" in text
     for mode, expected in (("auto", Status.OK), ("incremental", Status.WARNING), ("live", Status.WARNING)):
         status, text = said(directory, mode)
         assert status is expected
         assert "does not offer content synchronization" in text
     for slapd, schedule, most, words in (
-        (server, "every 1h", 7, "follows the directory at once if the folder is among the 7"),
-        (server, "every 1h", 0, "goes by its schedule: auto_live_folders is 0"),
-        (server, "manual", 7, "has no schedule; --mode live follows"),
-        (directory, "every 1h", 7, "goes by its schedule: the server tells nobody"),
+        (server, "every 1h", 7, "runs at each change if it is one of the 7"),
+        (server, "every 1h", 0, "runs by its schedule (auto_live_folders is 0)"),
+        (server, "manual", 7, "has no schedule and does not run automatically"),
+        (directory, "every 1h", 7, "runs by its schedule, because the server does not report"),
     ):
         status, text = said(slapd, "auto", schedule, most)
         assert status is Status.OK

@@ -1,4 +1,4 @@
-"""The steps of a check, in files named after what they look at.
+"""The steps of a check, in files named after what they check.
 
-A step reads CheckContext and returns results; the order of the steps is in checks/check.py.
+A step reads the CheckContext and returns a result; checks/check.py has the order of the steps.
 """

@@ -1,71 +1,63 @@
-"""The step "definition": do the fields make sense, and when would it run."""
+"""The step "definition": whether the fields are valid, and when the definition runs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from contactsync.checks.result import Status, StepResult
+from contactsync.checks.context import CheckContext
+from contactsync.checks.result import StepResult, failed, ok
 from contactsync.errors import ContactsyncError, DefinitionError, MappingError, QueryError, ScheduleError, SecretError
 from contactsync.ldap.dn import canonical_dn
 from contactsync.ldap.query.filter import check_filter
-from contactsync.model import Auth
+from contactsync.model import Auth, Definition
+from contactsync.schedule import Timetable
 from contactsync.sync.definition import Resolved, resolve
 
-if TYPE_CHECKING:
-    from contactsync.checks.context import CheckContext
-    from contactsync.model import Definition
-    from contactsync.schedule import Timetable
-
 _RUNS_SHOWN = 3
-_INSTEAD: dict[str, dict[str, Any]] = {
+_REPLACEMENTS: dict[str, dict[str, Any]] = {
     "schedule": {"schedule": "manual", "time_zone": "UTC", "jitter_seconds": 0},
     "mapping": {"mapping": None},
     "password_ref": {"password_ref": None},
     "base": {"base": None},
     "filter": {"filter": None},
 }
-"""What a field that makes no sense is replaced by, so that the others, and the directory, can still be looked at."""
+"""What replaces a field that is not valid, so that the other fields and the directory can still be checked."""
 
 
-def check_definition(checkup: CheckContext) -> StepResult:
-    """Read every field; raises DefinitionError for one without which no directory can be asked."""
-    resolved, problems = _resolve_what_can_be(checkup)
-    checkup.resolved, checkup.servers = resolved, resolved.query.servers
-    details = tuple(f"{name}: {value}" for name, value in _as_understood(resolved).items())
+def check_definition(context: CheckContext) -> StepResult:
+    """Validate every field; raises DefinitionError if the query or the user is not valid."""
+    resolved, errors = _resolve_valid_fields(context)
+    context.resolved, context.servers = resolved, resolved.query.servers
+    details = tuple(f"{name}: {value}" for name, value in _summary(resolved).items())
     data = {"query": str(resolved.query), "next_runs": [time.isoformat() for time in _next_runs(resolved.trigger)]}
-    if problems:
-        # The directory can be asked all the same, so this is told apart from what ends the check.
-        return StepResult(
-            status=Status.FAILED,
-            text=" ".join(error.message for error in problems),
-            hint=" ".join(filter(None, (error.hint for error in problems))),
-            details=details,
-            data=data | {"error_code": problems[0].code},
-        )
-    return StepResult(status=Status.OK, text="Every field makes sense.", details=details, data=data)
+    if not errors:
+        return ok("All fields are valid.", data, details=details)
+    text = " ".join(error.message for error in errors)
+    hint = " ".join(filter(None, (error.hint for error in errors)))
+    return failed(text, hint, data | {"error_code": errors[0].code}, details=details)
 
 
-def _resolve_what_can_be(checkup: CheckContext) -> tuple[Resolved, list[ContactsyncError]]:
-    """The definition without the fields in `broken`, and what is wrong with those; raises DefinitionError."""
-    definition = checkup.definition
-    problems: list[ContactsyncError] = []
+def _resolve_valid_fields(context: CheckContext) -> tuple[Resolved, list[ContactsyncError]]:
+    """The definition without its `invalid_fields`, and the error of each of these."""
+    definition = context.definition
+    errors: list[ContactsyncError] = []
     while True:
         try:
-            return resolve(definition), problems
+            return resolve(definition), errors
         except (DefinitionError, SecretError) as error:
-            field = _at_fault(error, definition)
-            if field is None or field in checkup.broken:
+            field = _invalid_field(error, definition)
+            if field is None or field in context.invalid_fields:
                 raise
-            problems.append(error)
-            checkup.broken.add(field)
-            definition = replace(definition, **_INSTEAD[field])
+            errors.append(error)
+            context.invalid_fields.add(field)
+            definition = replace(definition, **_REPLACEMENTS[field])
 
 
-def _at_fault(error: ContactsyncError, definition: Definition) -> str | None:
-    """The field that can be left out; None for query and user, without which nobody can be asked."""
+def _invalid_field(error: ContactsyncError, definition: Definition) -> str | None:
+    """The field that the error is about; None for query and user, which have no replacement."""
     for kind, field in ((ScheduleError, "schedule"), (MappingError, "mapping"), (SecretError, "password_ref")):
         if isinstance(error, kind):
             return field
@@ -77,26 +69,25 @@ def _at_fault(error: ContactsyncError, definition: Definition) -> str | None:
     return None
 
 
-def _as_understood(resolved: Resolved) -> dict[str, str]:
+def _summary(resolved: Resolved) -> dict[str, str]:
     definition = resolved.definition
-    mapping = definition.mapping
+    without_user = {
+        Auth.EXTERNAL: f"from the certificate {definition.tls_client_cert}",
+        Auth.KERBEROS: "from the Kerberos ticket",
+    }
+    keys = ", ".join(definition.mapping or ())
     return {
         "query": str(resolved.query),
-        "user": resolved.user or _nobody(definition),
-        "mapping": f"its own, keys {', '.join(mapping)}" if mapping else "the preset for the kind of server",
+        "user": resolved.user or without_user.get(definition.auth, "none (anonymous)"),
+        "mapping": f"of its own, with {keys}" if keys else "the preset for the kind of server",
         "schedule": _schedule(resolved),
     }
-
-
-def _nobody(definition: Definition) -> str:
-    who = {Auth.EXTERNAL: f"that of {definition.tls_client_cert}", Auth.KERBEROS: "that of the Kerberos ticket"}
-    return who.get(definition.auth, "none (anonymous)")
 
 
 def _schedule(resolved: Resolved) -> str:
     definition = resolved.definition
     if resolved.trigger is None:
-        return "by hand only"
+        return "manual"
     zone = ZoneInfo(definition.time_zone)
     runs = ", ".join(f"{time.astimezone(zone):%d %b %H:%M:%S}" for time in _next_runs(resolved.trigger))
     paused = "" if definition.enabled else " (paused)"
@@ -104,7 +95,7 @@ def _schedule(resolved: Resolved) -> str:
 
 
 def _next_runs(trigger: Timetable | None) -> list[datetime]:
-    """The next fire times, in UTC; none for a definition that is run by hand."""
+    """The next fire times, in UTC."""
     times: list[datetime] = []
     after = datetime.now(UTC)
     while trigger is not None and len(times) < _RUNS_SHOWN:

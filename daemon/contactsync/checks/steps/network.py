@@ -1,62 +1,60 @@
-"""The steps "dns" and "tcp": where the servers are, and whether they can be reached."""
+"""The steps "dns" and "tcp": the servers, their addresses, and whether they answer."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from contactsync.checks.result import StepResult, worst
+from contactsync.checks.context import CheckContext
+from contactsync.checks.result import StepResult, reachable
 from contactsync.errors import DirectoryError
 from contactsync.ldap.connection.target import Target, close, open_protected, targets_of
 from contactsync.sync.definition import servers_of
 
-if TYPE_CHECKING:
-    from contactsync.checks.context import CheckContext
-
 _MILLISECONDS = 1000
 
 
-def check_dns(checkup: CheckContext) -> StepResult:
-    """Find the servers by SRV when the query names none, and the addresses of each. Raises when there is none."""
-    found_by_srv = not checkup.servers
+def check_dns(context: CheckContext) -> StepResult:
+    """Find the servers by SRV if the query names none, and their addresses. Raises DirectoryError if there is none."""
+    found_by_srv = not context.servers
     if found_by_srv:
-        checkup.servers = servers_of(checkup.known, checkup.options.name_servers)
-    details, data, errors = [], [], []
-    for server in checkup.servers:
+        context.servers = servers_of(context.resolved, context.options.name_servers)
+    details, servers, errors = [], [], []
+    for server in context.servers:
         try:
-            targets = targets_of(server, checkup.connect_options())
+            targets = targets_of(server, context.connect_options())
         except DirectoryError as error:
             errors.append(error)
             details.append(error.message)
-            data.append({"server": server.netloc, "addresses": [], "error": error.message})
+            servers.append({"server": server.netloc, "addresses": [], "error": error.message})
             continue
-        checkup.targets.append(targets)
+        context.targets.append(targets)
         addresses = [target.address for target in targets]
         details.append(f"{server.host}: {', '.join(addresses)}")
-        data.append({"server": server.netloc, "addresses": addresses})
-    if len(errors) == len(checkup.servers):
+        servers.append({"server": server.netloc, "addresses": addresses})
+    if len(errors) == len(context.servers):
         raise errors[0]
     return StepResult(
-        status=worst(len(errors), len(checkup.servers)),
-        text=_where(checkup, found_by_srv=found_by_srv),
-        hint=errors[0].hint if errors else "",
-        details=tuple(details) if len(details) > 1 else (),
-        data={"servers": data, "found_by_srv": found_by_srv},
+        reachable(len(context.servers), len(errors)),
+        _servers_text(context, found_by_srv=found_by_srv),
+        errors[0].hint if errors else "",
+        tuple(details) if len(details) > 1 else (),
+        {"servers": servers, "found_by_srv": found_by_srv},
     )
 
 
-def _where(checkup: CheckContext, *, found_by_srv: bool) -> str:
+def _servers_text(context: CheckContext, *, found_by_srv: bool) -> str:
     if found_by_srv:
-        names = ", ".join(server.netloc for server in checkup.servers)
-        return f"The SRV records of {checkup.known.query.domain} name {names}."
-    if len(checkup.servers) > 1:
-        return f"{len(checkup.targets)} of {len(checkup.servers)} servers have an address."
-    (server,) = checkup.servers
+        names = ", ".join(server.netloc for server in context.servers)
+        return f"The SRV records of {context.resolved.query.domain} name {names}."
+    if len(context.servers) > 1:
+        return f"{len(context.targets)} of {len(context.servers)} servers have an address."
+    (server,) = context.servers
     if _is_address(server.host):
-        return f"{server.host} is an address; there is nothing to look up."
-    return f"{server.host} is {', '.join(target.address for target in checkup.targets[0])}."
+        return f"{server.host} is an IP address; DNS is not needed."
+    return f"{server.host} has the address {' and '.join(target.address for target in context.targets[0])}."
 
 
 def _is_address(host: str) -> bool:
@@ -68,56 +66,51 @@ def _is_address(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Knock:
-    """How one address answered."""
+class _Attempt:
+    """A TCP connection to one address: the time that it took, or the error."""
 
     target: Target
     milliseconds: float = 0.0
     error: DirectoryError | None = None
 
     def __str__(self) -> str:
-        if self.error:
-            return f"{_endpoint(self.target)}: {self.error.message}"
-        return f"{_endpoint(self.target)} answered after {self.milliseconds:.1f} ms"
+        host = f"[{self.target.address}]" if ":" in self.target.address else self.target.address
+        answer = f": {self.error.message}" if self.error else f" answered after {self.milliseconds:.1f} ms"
+        return f"{host}:{self.target.port}{answer}"
 
     def data(self) -> dict[str, Any]:
-        """For scripts."""
         answer = {"error": self.error.message} if self.error else {"milliseconds": self.milliseconds}
         return {"host": self.target.host, "address": self.target.address, "port": self.target.port, **answer}
 
 
-def check_tcp(checkup: CheckContext) -> StepResult:
-    """Connect to every address of every server; those that do not answer are left out from here on."""
-    knocks = [[_knock(checkup, target) for target in targets] for targets in checkup.targets]
-    checkup.targets = [
-        answered for server in knocks if (answered := [knock.target for knock in server if not knock.error])
+def check_tcp(context: CheckContext) -> StepResult:
+    """Connect to every address of every server; later steps use those that answer."""
+    attempts = [[_connect(context, target) for target in targets] for targets in context.targets]
+    context.targets = [
+        answering for server in attempts if (answering := [attempt.target for attempt in server if not attempt.error])
     ]
-    every = [knock for server in knocks for knock in server]
-    errors = [knock.error for knock in every if knock.error]
-    if not checkup.targets:
+    flat = [attempt for server in attempts for attempt in server]
+    errors = [attempt.error for attempt in flat if attempt.error]
+    if not context.targets:
         raise errors[0]
-    first = next(knock for knock in every if not knock.error)
+    text = f"{flat[0]}." if len(flat) == 1 else f"{len(flat) - len(errors)} of {len(flat)} addresses answer."
+    hint = "Each run may wait for the addresses that do not answer. Check them, or remove them from the query or DNS."
     return StepResult(
-        status=worst(len(errors), len(every)),
-        text=f"{first}." if len(every) == 1 else f"{len(every) - len(errors)} of {len(every)} addresses answer.",
-        hint="A run tries the others, after it has waited for those that do not answer." if errors else "",
-        details=tuple(map(str, every)) if len(every) > 1 else (),
-        data={"addresses": [knock.data() for knock in every]},
+        reachable(len(flat), len(errors)),
+        text,
+        hint if errors else "",
+        tuple(map(str, flat)) if len(flat) > 1 else (),
+        {"addresses": [attempt.data() for attempt in flat]},
     )
 
 
-def _knock(checkup: CheckContext, target: Target) -> _Knock:
+def _connect(context: CheckContext, target: Target) -> _Attempt:
     plain = replace(target, ldaps=False, starttls=False)
     started = time.monotonic()
     try:
-        connection, _ = open_protected(plain, checkup.connect_options(), checkup.deadline())
+        connection, _ = open_protected(plain, context.connect_options(), context.deadline())
     except DirectoryError as error:
-        return _Knock(target, error=error)
-    took = round((time.monotonic() - started) * _MILLISECONDS, 1)
+        return _Attempt(target, error=error)
+    milliseconds = round((time.monotonic() - started) * _MILLISECONDS, 1)
     close(connection)
-    return _Knock(target, took)
-
-
-def _endpoint(target: Target) -> str:
-    host = f"[{target.address}]" if ":" in target.address else target.address
-    return f"{host}:{target.port}"
+    return _Attempt(target, milliseconds)

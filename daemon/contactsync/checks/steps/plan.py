@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from contactsync.checks.result import Status, StepResult, counted
+from contactsync.checks.context import CheckContext
+from contactsync.checks.result import StepResult, counted, ok, skipped, warning
 from contactsync.errors import AlreadyRunning
-from contactsync.model import Outcome
-
-if TYPE_CHECKING:
-    from contactsync.checks.context import CheckContext
-    from contactsync.model import RunReport
+from contactsync.model import Outcome, RunReport
 
 
-def check_plan(checkup: CheckContext) -> StepResult:
-    """Make the real plan of a stored definition and take it back; of one that is not stored, estimate it."""
-    found = checkup.counted
-    if found and found.stopped_by:
-        return StepResult(status=Status.SKIPPED, text="Needs a search that the server does not cut off.")
-    if checkup.preview is None:
-        return _estimate(checkup)
+def check_plan(context: CheckContext) -> StepResult:
+    """The plan of a stored definition, without applying it; an estimate for one that is not stored."""
+    if context.counted.stopped_by:
+        return skipped("A run would fail, because the server limits the search.")
+    if context.preview is None:
+        return _estimate(context)
     try:
-        return _real(checkup.preview())
+        return _plan(context.preview())
     except AlreadyRunning as error:
-        return StepResult(status=Status.SKIPPED, text=error.message, hint="Check again when it is over.")
+        return skipped(error.message, "Check again after that run.")
 
 
-def _estimate(checkup: CheckContext) -> StepResult:
-    found = checkup.counted
-    entries = found.entries if found else 0
-    least = "" if found and found.complete else "at least "
-    return StepResult(
-        status=Status.OK,
-        text=f"A new folder would get {least}{counted(entries, 'contact')}; nothing holds that.",
-        data={"estimated": True, "inserts": entries, "updates": 0, "deletes": 0, "held": None},
+def _estimate(context: CheckContext) -> StepResult:
+    entries = context.counted.entries
+    least = "" if context.counted.complete else "at least "
+    return ok(
+        f"A new folder would get {least}{counted(entries, 'contact')}; the guard would not hold the run.",
+        {"estimated": True, "inserts": entries, "updates": 0, "deletes": 0, "held": None},
     )
 
 
-def _real(report: RunReport) -> StepResult:
+def _plan(report: RunReport) -> StepResult:
     counts = report.counts
     data = {
         "estimated": False,
@@ -47,12 +39,7 @@ def _real(report: RunReport) -> StepResult:
         "rejected": counts.rejected,
         "held": report.held_reason,
     }
-    text = f"A run now would add {counts.inserted:,}, change {counts.updated:,} and delete {counts.deleted:,}."
+    text = f"A run would insert {counts.inserted:,}, update {counts.updated:,} and delete {counts.deleted:,} contacts."
     if report.outcome is Outcome.HELD:
-        return StepResult(
-            status=Status.WARNING,
-            text=f"{text} It would be held.",
-            hint=report.held_reason or "",
-            data=data,
-        )
-    return StepResult(status=Status.OK, text=text, data=data)
+        return warning(f"{text} The guard would hold it.", report.held_reason or "", data)
+    return ok(text, data)

@@ -1,165 +1,140 @@
-"""The steps "identity", "paging" and "sample": a few entries, looked at closely."""
+"""The steps "identity", "paging" and "sample": the first entries of the search, read in pages and mapped."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
-from contactsync.checks.result import Status, StepResult, counted
-from contactsync.checks.sample import Sample
+from contactsync.checks.context import CheckContext, Sample
+from contactsync.checks.result import Status, StepResult, counted, failed, ok, skipped, warning
 from contactsync.checks.searches import Answer, Search, ask_by_pages
 from contactsync.mapping.identity import BY_DN
+from contactsync.mapping.mapping import Mapping
 from contactsync.model import MappedEntry, RejectedEntry
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from contactsync.checks.context import CheckContext
-    from contactsync.mapping.mapping import Mapping
 
 _PAGES = 2
 _REASONS_SHOWN = 3
 _COST_OF_DN = (
-    "Whoever is renamed or moved is deleted and comes back as another contact, with another id and without what people"
-    " added to the old one; a unit that is renamed takes along all who are in it."
+    "If an entry is renamed or moved, its contact is deleted and another one is inserted: the id changes, and local"
+    " edits are lost. Renaming an organizational unit does this to all entries below it."
 )
-_INSTEAD_OF_DN = "Leave `identity` out of the mapping if the directory has entryUUID, nsUniqueId or the like."
-_NO_ENTRIES = StepResult(status=Status.SKIPPED, text="There are no entries to look at.")
+_INSTEAD_OF_DN = "Remove `identity` from the mapping if the directory has entryUUID, nsUniqueId or a similar attribute."
+_NO_ENTRIES = skipped("There are no entries to read.")
 _COLUMNS = {"name": "display_name", "email": "emails", "phone": "work_phones", "department": "department"}
-"""What a sample shows of a contact, with the field that it comes from."""
+"""The columns of a sample, with their fields."""
 
 
-def _sample(checkup: CheckContext) -> Sample:
-    """Read at the first call, kept for the others. Raises DirectoryError."""
-    if checkup.sample is None:
-        pages = tuple(_first_pages(checkup))
-        results = [checkup.asked.mapping.map(b"", entry) for page in pages for entry in page.entries]
-        checkup.sample = Sample(
+def check_identity(context: CheckContext) -> StepResult:
+    """Verify that each entry has a key, and that keys are unique."""
+    sample = _sample(context)
+    if not sample.number:
+        return _NO_ENTRIES
+    identity = _present(sample, context.source.mapping.identity)
+    names = " or ".join(identity)
+    keys = Counter(entry.key for entry in sample.mapped)
+    double = [key for key, times in keys.items() if times > 1]
+    share = f"{len(sample.mapped)} of the first {counted(sample.number, 'entry', 'entries')}"
+    data = {"identity": list(identity), "entries": sample.number, "with_key": len(sample.mapped), "double": double}
+    if double:
+        text = f"{names} is not unique: {counted(len(double), 'value')} in more than one entry."
+        hint = 'Choose another `identity` in the mapping, or "dn".'
+        return failed(text, hint, data, details=tuple(double[:_REASONS_SHOWN]))
+    if sample.rejected:
+        text = f"{names} identifies {share}."
+        hint = (
+            "The others are rejected. Request read access to the attribute, or choose another `identity` in the"
+            ' mapping; "dn" is the DN itself.'
+        )
+        status = Status.WARNING if sample.mapped else Status.FAILED
+        return StepResult(status, text, hint, _reasons(sample), data)
+    text = f"{names} is unique in {share}."
+    if identity == (BY_DN,):
+        return warning(f"{text} {_COST_OF_DN}", _INSTEAD_OF_DN, data)
+    return ok(text, data)
+
+
+def check_paging(context: CheckContext) -> StepResult:
+    """Verify that pages follow each other, and that the server does not limit the search."""
+    count = context.counted
+    if count.stopped_by:
+        return failed(
+            f"The server ends the search after {counted(count.entries, 'entry', 'entries')}: {count.stopped_by}.",
+            "Runs fail and change nothing. Ask the directory's administrator to raise the limits of this user.",
+            {"limit": count.entries, "result": count.stopped_by},
+        )
+    if not context.root_dse.supports_paging:
+        return warning(
+            "The server does not offer paging (RFC 2696); all entries are read in one search.",
+            "The server's size limit for this user must be above the number of entries.",
+            {"paging": False},
+        )
+    pages = _sample(context).pages
+    sizes = [page.number for page in pages]
+    data = {"paging": True, "pages": sizes}
+    if not all(page.is_page for page in pages):
+        text = "The server offers paging (RFC 2696), but does not answer in pages."
+        return failed(text, "Runs cannot verify that they read everything. Use another server.", data)
+    extent = "" if count.complete else f" in the first {count.entries:,} entries"
+    return ok(f"{counted(len(sizes), 'page')} of {' and '.join(map(str, sizes))} entries; no limit{extent}.", data)
+
+
+def check_sample(context: CheckContext) -> StepResult:
+    """Show the first entries as contacts, and the rejected ones."""
+    sample = _sample(context)
+    if not sample.number:
+        return _NO_ENTRIES
+    shown = sample.mapped[: context.limits.shown_contacts]
+    mapping = context.source.mapping
+    trimmed = sum(entry.trimmed for entry in sample.mapped)
+    parts = [f"The first {len(shown)} of {counted(sample.number, 'entry', 'entries')}"]
+    parts += [f"{len(sample.rejected)} rejected"] if sample.rejected else []
+    parts += [f"{counted(trimmed, 'value')} dropped or shortened"] if trimmed else []
+    data = {
+        "contacts": [_contact(mapping, entry) for entry in shown],
+        "rejected": [{"dn": entry.dn, "reason": entry.reason} for entry in sample.rejected],
+        "trimmed": trimmed,
+    }
+    text = f"{', '.join(parts)}."
+    if sample.rejected:
+        return warning(text, "Runs skip rejected entries and read the others.", data, details=_reasons(sample))
+    return ok(text, data)
+
+
+def _sample(context: CheckContext) -> Sample:
+    """The sample, read at the first call. Raises DirectoryError."""
+    if context.sample is None:
+        pages = tuple(_first_pages(context))
+        results = [context.source.mapping.map(b"", entry) for page in pages for entry in page.entries]
+        context.sample = Sample(
             pages,
             tuple(result for result in results if isinstance(result, MappedEntry)),
             tuple(result for result in results if isinstance(result, RejectedEntry)),
         )
-    return checkup.sample
+    return context.sample
 
 
-def _first_pages(checkup: CheckContext) -> Sequence[Answer]:
-    source, size = checkup.asked, checkup.limits.page_entries
+def _first_pages(context: CheckContext) -> Iterator[Answer]:
+    source, size = context.source, context.limits.page_entries
     search = Search(source.base, source.scope, source.filter, source.attributes)
-    pages = ask_by_pages(checkup.bound, search, checkup.read_limits(), page_size=size, most=_PAGES * size)
-    return [page for page, _ in zip(pages, range(_PAGES), strict=False)]
-
-
-def check_identity(checkup: CheckContext) -> StepResult:
-    """See that each entry can be found again after a rename, and that no two are taken for one."""
-    sample = _sample(checkup)
-    if not sample.number:
-        return _NO_ENTRIES
-    identity = _present(sample, checkup.asked.mapping.identity)
-    keys = Counter(entry.key for entry in sample.mapped)
-    twice = [key for key, times in keys.items() if times > 1]
-    of = f"{len(sample.mapped)} of {counted(sample.number, 'entry', 'entries')} looked at"
-    data = {"identity": list(identity), "entries": sample.number, "with_key": len(sample.mapped), "double": twice}
-    if twice:
-        return StepResult(
-            status=Status.FAILED,
-            text=f"{' or '.join(identity)} is not unique: {counted(len(twice), 'value')} came more than once.",
-            hint='Choose another `identity` in the mapping, or "dn".',
-            details=tuple(twice[:_REASONS_SHOWN]),
-            data=data,
-        )
-    if sample.rejected:
-        return StepResult(
-            status=Status.WARNING if sample.mapped else Status.FAILED,
-            text=f"{' or '.join(identity)} identifies {of}.",
-            hint="The others are rejected. Ask for the right to read the attribute,"
-            ' or choose another `identity` in the mapping, "dn" for the name itself.',
-            details=_reasons(sample),
-            data=data,
-        )
-    text = f"{' or '.join(identity)}, unique on {of}."
-    if identity == (BY_DN,):
-        return StepResult(status=Status.WARNING, text=f"{text} {_COST_OF_DN}", hint=_INSTEAD_OF_DN, data=data)
-    return StepResult(status=Status.OK, text=text, data=data)
+    pages = ask_by_pages(context.session, search, context.read_limits(), page_size=size, most=_PAGES * size)
+    return (page for page, _ in zip(pages, range(_PAGES), strict=False))
 
 
 def _present(sample: Sample, identity: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the attributes that some entry has; all of them when none has any."""
-    there = {name for page in sample.pages for entry in page.entries for name in entry.attributes}
-    return tuple(name for name in identity if name.lower() in there) or identity
+    """The attributes of the identity that any entry has; all if there are none."""
+    present = {name for page in sample.pages for entry in page.entries for name in entry.attributes}
+    return tuple(name for name in identity if name.lower() in present) or identity
 
 
-def check_paging(checkup: CheckContext) -> StepResult:
-    """See that pages follow each other, and that no limit of the server's cuts the search off."""
-    found = checkup.counted
-    if found and found.stopped_by:
-        return StepResult(
-            status=Status.FAILED,
-            text=f"The server ends the search after {counted(found.entries, 'entry', 'entries')}: {found.stopped_by}.",
-            hint="A run would fail and change nothing."
-            " Ask the directory's administrator to raise the limits of this user.",
-            data={"limit": found.entries, "result": found.stopped_by},
-        )
-    if not checkup.root_dse.supports_paging:
-        return StepResult(
-            status=Status.WARNING,
-            text="The server does not offer paging (RFC 2696); everything is asked for at once.",
-            hint="Its size limit for this user has to be above the number of entries.",
-            data={"paging": False},
-        )
-    return _pages(checkup, _sample(checkup).pages)
-
-
-def _pages(checkup: CheckContext, pages: tuple[Answer, ...]) -> StepResult:
-    sizes = [page.number for page in pages]
-    data = {"paging": True, "pages": sizes}
-    if not all(page.is_page for page in pages):
-        return StepResult(
-            status=Status.FAILED,
-            text="The server offers paging (RFC 2696), but answers without it.",
-            hint="A run could not tell whether everything came. Name another server.",
-            data=data,
-        )
-    limit = "no limit was met"
-    if checkup.counted and not checkup.counted.complete:
-        limit = f"no limit was met among the first {checkup.counted.entries:,} entries"
-    read = " and ".join(map(str, sizes))
-    return StepResult(status=Status.OK, text=f"{counted(len(sizes), 'page')} of {read} entries; {limit}.", data=data)
-
-
-def check_sample(checkup: CheckContext) -> StepResult:
-    """Show what the first entries would be as contacts, and what is wrong with the others that were looked at."""
-    sample = _sample(checkup)
-    if not sample.number:
-        return _NO_ENTRIES
-    shown = sample.mapped[: checkup.limits.shown_contacts]
-    mapping = checkup.asked.mapping
-    trimmed = sum(entry.trimmed for entry in sample.mapped)
-    parts = [f"the first {len(shown)} of {counted(sample.number, 'entry', 'entries')} looked at"]
-    parts += [f"{len(sample.rejected)} rejected"] if sample.rejected else []
-    parts += [f"{counted(trimmed, 'value')} dropped or shortened"] if trimmed else []
-    return StepResult(
-        status=Status.WARNING if sample.rejected else Status.OK,
-        text=f"{', '.join(parts).capitalize()}.",
-        hint="Rejected entries are left out; the others are taken over." if sample.rejected else "",
-        details=_reasons(sample),
-        data={
-            "contacts": [contact_data(mapping, entry) for entry in shown],
-            "rejected": [{"dn": entry.dn, "reason": entry.reason} for entry in sample.rejected],
-            "trimmed": trimmed,
-        },
-    )
-
-
-def contact_data(mapping: Mapping, entry: MappedEntry) -> dict[str, Any]:
-    """A contact in short: its DN, and the first value of each of _COLUMNS that is mapped."""
+def _contact(mapping: Mapping, entry: MappedEntry) -> dict[str, Any]:
+    """The DN, and the first value of each of _COLUMNS that is mapped."""
     values = dict(zip(mapping.fields, entry.values, strict=True))
     return {"dn": entry.dn, **{column: _first(values.get(field)) for column, field in _COLUMNS.items()}}
 
 
 def _first(value: Any) -> str | None:
-    if isinstance(value, list):
-        return next(iter(value), None)
-    return value if isinstance(value, str) else None
+    return next(iter(value), None) if isinstance(value, list) else value
 
 
 def _reasons(sample: Sample) -> tuple[str, ...]:

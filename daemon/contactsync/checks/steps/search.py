@@ -1,109 +1,97 @@
-"""The steps "base" and "filter": where the search starts, and how much it finds."""
+"""The steps "base" and "filter": where the search starts, and how many entries it finds."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
-from contactsync.checks.context import Counted
-from contactsync.checks.result import Status, StepResult, counted
+from contactsync.checks.context import CheckContext, Counted
+from contactsync.checks.result import StepResult, counted, ok, warning
 from contactsync.checks.searches import Search, ask, ask_by_pages
 from contactsync.ldap.query.query import Scope
 from contactsync.sync.definition import choose_source
 
-if TYPE_CHECKING:
-    from contactsync.checks.context import CheckContext
-
-_REACH = {
+_SCOPES = {
     Scope.BASE: "this entry only",
     Scope.ONE: "one level below it",
     Scope.SUB: "everything below it",
 }
 
 
-def check_base(checkup: CheckContext) -> StepResult:
-    """Choose the base as a run would, and look whether it is there. Raises BaseNotFound."""
-    source = choose_source(checkup.known, checkup.root_dse, checkup.options.map_limits)
-    answer = ask(checkup.bound, Search(source.base, Scope.BASE), checkup.read_limits())
-    checkup.source = source
+def check_base(context: CheckContext) -> StepResult:
+    """Choose the base as a run does, and read its entry. Raises BaseNotFound."""
+    context.source = source = choose_source(context.resolved, context.root_dse, context.options.map_limits)
+    answer = ask(context.session, Search(source.base, Scope.BASE), context.read_limits())
+    origin = "the server's default"
+    if context.resolved.base:
+        origin = "from the definition" if context.definition.base else "from the query"
     data = {
         "base": source.base,
         "scope": source.scope.value,
-        "chosen_from": _origin(checkup),
+        "chosen_from": origin,
         "lacking": list(source.lacking),
     }
-    text = f"{source.base} ({_origin(checkup)}), {_REACH[source.scope]}."
+    text = f"{source.base} ({origin}), {_SCOPES[source.scope]}."
     if not answer.number:
-        return StepResult(
-            status=Status.WARNING,
-            text=text,
-            hint="The entry itself is not shown to this user; ask for the right to read it if nothing is found.",
-            data=data,
+        return warning(
+            text, "This user cannot read the entry itself. If nothing is found, request read access to it.", data
         )
     if source.lacking:
-        return StepResult(
-            status=Status.WARNING,
-            text=f"{text} The global catalogue lacks {counted(len(source.lacking), 'attribute')} of the mapping.",
-            hint="What comes from them alone stays blank. Read each domain at its own port (389, 636),"
-            " or have them put into the catalogue (isMemberOfPartialAttributeSet in the schema).",
+        return warning(
+            f"{text} The global catalogue lacks {counted(len(source.lacking), 'attribute')} of the mapping.",
+            "Fields without another source stay blank. Use the domain's own port (389 or 636), or add the attributes to"
+            " the catalogue (isMemberOfPartialAttributeSet in the schema).",
+            data,
             details=(f"lacking: {', '.join(source.lacking)}",),
-            data=data,
         )
-    return StepResult(status=Status.OK, text=text, data=data)
+    return ok(text, data)
 
 
-def _origin(checkup: CheckContext) -> str:
-    if checkup.definition.base:
-        return "from the definition"
-    if checkup.known.base:
-        return "from the query"
-    return "the server's own"
-
-
-def check_filter(checkup: CheckContext) -> StepResult:
-    """Count what the search finds, without decoding it. FilterRefused; a limit is told by the step "paging"."""
-    checkup.counted = found = _count(checkup)
-    source = checkup.asked
-    number = counted(found.entries, "entry", "entries")
-    references = f", {counted(found.references, 'reference')} to other servers left aside" if found.references else ""
-    least = "" if found.complete else "at least "
-    origin = "" if checkup.known.filter else " (the mapping's)"
-    text = f"{source.filter}{origin} finds {least}{number}{references}."
+def check_filter(context: CheckContext) -> StepResult:
+    """Count the entries of the search without decoding them. Raises FilterRefused; the step "paging" reports limits."""
+    context.counted = count = _count(context)
+    source = context.source
+    entries = counted(count.entries, "entry", "entries")
+    references = f"; {counted(count.references, 'reference')} to other servers ignored" if count.references else ""
+    least = "" if count.complete else "at least "
+    origin = "" if context.resolved.filter else " (from the mapping)"
+    text = f"{source.filter}{origin} finds {least}{entries}{references}."
     data = {
         "filter": source.filter,
-        "entries": found.entries,
-        "complete": found.complete,
-        "references": found.references,
+        "entries": count.entries,
+        "complete": count.complete,
+        "references": count.references,
     }
-    if not found.entries and not found.stopped_by:
-        return StepResult(status=Status.WARNING, text=text, hint=_nothing_found(checkup), data=data)
-    return StepResult(status=Status.OK, text=text, data=data)
-
-
-def _nothing_found(checkup: CheckContext) -> str:
-    if checkup.bound.anonymous:
-        return "Many directories show nothing to anonymous users: name a user. Or check base and filter."
-    return (
-        "Check the base, the filter's spelling (an attribute that the server does not know finds nothing),"
-        " and that the user may read people."
+    if count.entries or count.stopped_by:
+        return ok(text, data)
+    if context.session.anonymous:
+        return warning(
+            text,
+            "Many directories hide entries from anonymous users: set a user. Or check base and filter.",
+            data,
+        )
+    return warning(
+        text,
+        "Check the base, the filter's spelling (an unknown attribute matches nothing), and this user's read access.",
+        data,
     )
 
 
-def _count(checkup: CheckContext) -> Counted:
-    """Read until the end, a limit of the server's, or until the check has seen enough."""
-    limits, source = checkup.limits, checkup.asked
+def _count(context: CheckContext) -> Counted:
+    """Read to the end, to a limit of the server, or to the limits of the check."""
+    limits, source = context.limits, context.source
     entries = references = 0
     end = time.monotonic() + limits.count_seconds
-    page_size = checkup.definition.page_size or checkup.options.page_size
+    page_size = context.definition.page_size or context.options.page_size
     search = Search(source.base, source.scope, source.filter)
     for answer in ask_by_pages(
-        checkup.bound, search, checkup.read_limits(), page_size=page_size, most=limits.count_entries, decode=False
+        context.session, search, context.read_limits(), page_size=page_size, most=limits.count_entries, decode=False
     ):
         entries += answer.number
         references += answer.references
-        if answer.cut:
-            ours = entries >= limits.count_entries and not answer.is_page
-            return Counted(entries, references, complete=False, stopped_by=None if ours else str(answer.result))
+        if answer.limited:
+            is_our_limit = entries >= limits.count_entries and not answer.is_page
+            stopped_by = None if is_our_limit else str(answer.result)
+            return Counted(entries, references, complete=False, stopped_by=stopped_by)
         if answer.cookie and (entries >= limits.count_entries or time.monotonic() > end):
             return Counted(entries, references, complete=False)
     return Counted(entries, references, complete=True)

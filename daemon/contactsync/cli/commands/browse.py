@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from contactsync.bootstrap import run_options
-from contactsync.checks.browse import Level, Node, View, browse
+from contactsync.checks.browser import Level, Node, View, browse
 from contactsync.cli.changes import draft_of
 from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import NOTHING, show_json, show_text

@@ -118,7 +118,7 @@ def _summary(draft: Draft, results: list[StepResult]) -> str:
 
 
 def _document(draft: Draft, results: list[StepResult]) -> dict[str, Any]:
-    hidden = {"leaves_ground"}
+    hidden = {"blocking"}
     return {
         "label": draft.label,
         "ok": not any(result.status is Status.FAILED for result in results),
