@@ -106,7 +106,7 @@ def test_a_failed_step_ends_with_1_and_says_what_to_do(cli: Cli, options: list[s
     assert f"refused the user '{directory.reader_dn}'" in done.stdout
     assert "-> Check the user and the password" in done.stdout
     assert 'Not checked, because "Bind" failed.' in done.stdout
-    assert done.stdout.splitlines()[-1] == "The definition would not work: 1 step failed."
+    assert done.stdout.splitlines()[-1] == "The definition does not work: 1 step failed."
     assert WRONG_PASSWORD not in done.stdout
 
 

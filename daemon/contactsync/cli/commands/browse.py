@@ -1,4 +1,4 @@
-"""`contactsync browse`: what is in a directory, one level at a time."""
+"""`contactsync browse`: one level of a directory."""
 
 from __future__ import annotations
 
@@ -25,16 +25,20 @@ _COLUMNS = ("Entry", "Class", "Below", "As a contact")
 
 def browse_directory(
     invocation: Invocation,
-    words: tuple[str | None, str | None],
+    arguments: tuple[str | None, str | None],
     query: str | None,
     options: DefinitionOptions,
     *,
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show the children of a base, or of every naming context. Raises ContactsyncError."""
-    name, base = _name_and_base(words, query)
-    with draft_of(invocation, name, query, options) as (draft, _), invocation.err.status("asking the directory ..."):
+    """Print the children of a base, or of each naming context. Raises ContactsyncError."""
+    name, base = arguments
+    if query is not None:  # without a NAME, the first argument is the BASE
+        if base is not None:
+            raise UsageError("Give a NAME or --query, and at most one BASE.", hint="See `contactsync browse --help`.")
+        name, base = None, name
+    with draft_of(invocation, name, query, options) as (draft, _), invocation.err.status("searching the directory ..."):
         view = browse(draft.definition, draft.password, run_options(invocation.settings), base=base, limit=limit)
     if as_json:
         show_json(invocation.out, asdict(view))
@@ -47,24 +51,18 @@ def browse_directory(
     _show_next(invocation, view, name, query)
 
 
-def _name_and_base(words: tuple[str | None, str | None], query: str | None) -> tuple[str | None, str | None]:
-    """With --query there is no NAME, so the only word is the BASE."""
-    name, base = words
-    if query is None:
-        return name, base
-    if base is not None:
-        raise UsageError("Give a NAME or --query, and one BASE at most.", hint="See `contactsync browse --help`.")
-    return None, name
-
-
 def _show_level(invocation: Invocation, level: Level) -> None:
     show_text(invocation.out, level.base, style="bold")
     if level.nodes:
         show_table(invocation.out, _COLUMNS, [_cells(node) for node in level.nodes], numbers=("Below",))
     else:
-        show_text(invocation.out, "Nothing is below it that this user may see.")
+        show_text(invocation.out, "It has no children that this user may read.")
     if level.more:
-        show_text(invocation.out, f"There are more than these {len(level.nodes):,}; see --limit.", style="yellow")
+        show_text(
+            invocation.out,
+            f"There are more than these {len(level.nodes):,}; --limit shows more.",
+            style="yellow",
+        )
     invocation.out.print()
 
 
@@ -74,20 +72,19 @@ def _cells(node: Node) -> tuple[str, ...]:
 
 
 def _show_next(invocation: Invocation, view: View, name: str | None, query: str | None) -> None:
-    """How to go deeper, and how to take what was found."""
-    deeper = _most_promising(view.levels[0])
-    what = shlex.quote(name) if name is not None else f"--query {shlex.quote(query or '')}"
-    chosen = shlex.quote(deeper)
-    change = f"edit {what}" if name is not None else f"add NAME {what}"
-    show_text(invocation.out, "To look further, or to have a run search there:")
-    for command in (f"browse {what} {chosen}", f"folders {change} --base {chosen}"):
-        # Not folded, so that it can be copied.
+    """Print the commands that show the next level and that search it for contacts."""
+    base = shlex.quote(_likely_base(view.levels[0]))
+    source = shlex.quote(name) if name is not None else f"--query {shlex.quote(query or '')}"
+    change = f"edit {source}" if name is not None else f"add NAME {source}"
+    show_text(invocation.out, "To show the next level, or to have runs search there:")
+    for command in (f"browse {source} {base}", f"folders {change} --base {base}"):
+        # A command that is not wrapped can be copied.
         invocation.out.print(Text(printable(f"  contactsync {command}")), soft_wrap=True)
 
 
-def _most_promising(level: Level) -> str:
-    """Where people may be: the organisational unit with most below it, else any other such entry, else the base."""
-    full = [node for node in level.nodes if node.below]
-    if not full:
+def _likely_base(level: Level) -> str:
+    """The organizational unit with the most children, else the entry with the most, else the base itself."""
+    parents = [node for node in level.nodes if node.below]
+    if not parents:
         return level.base
-    return max(full, key=lambda node: (node.object_class.lower() == "organizationalunit", node.below or 0)).dn
+    return max(parents, key=lambda node: (node.object_class.lower() == "organizationalunit", node.below or 0)).dn

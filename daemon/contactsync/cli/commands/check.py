@@ -1,4 +1,4 @@
-"""`contactsync check`: each step as soon as it is known, and what to do about it."""
+"""`contactsync check`: the result of each step, and what to do about it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contactsync.checks.result import Status, StepResult
 from contactsync.cli.changes import draft_of
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.tables import show_table
-from contactsync.cli.output.text import counted, show_json, show_text
+from contactsync.cli.output.text import NOTHING, counted, show_json, show_text
 from contactsync.text import printable
 
 if TYPE_CHECKING:
@@ -31,17 +31,16 @@ _MARKS = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SK
 _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
 _TITLE_WIDTH = max(map(len, TITLES.values()))
 _COLUMNS = ("Name", "Email", "Phone", "Department")
-_INDENT = " " * 9
-"""Under the text of a line that begins with a word for the status."""
+_INDENT = " " * 9  # the width of the longest status and its space
 
 
 def check_folder(
     invocation: Invocation, name: str | None, query: str | None, options: DefinitionOptions, *, as_json: bool
 ) -> int:
-    """Walk the steps and show each; returns FAILED when one failed. Raises UsageError, MappingError, DatabaseError."""
+    """Print the result of each step; returns FAILED if one failed. Raises UsageError, MappingError, DatabaseError."""
     with draft_of(invocation, name, query, options) as (draft, pool):
         preview = None if pool is None else lambda: draft.preview(build_runner(invocation.settings, pool), limit=0)
-        results = list(_walk_and_show(invocation, draft, preview, quiet=as_json))
+        results = list(_run_steps(invocation, draft, preview, quiet=as_json))
     if as_json:
         show_json(invocation.out, _document(draft, results))
     else:
@@ -49,11 +48,9 @@ def check_folder(
     return ExitCode.FAILED if any(result.status is Status.FAILED for result in results) else ExitCode.DONE
 
 
-def _walk_and_show(
-    invocation: Invocation, draft: Draft, preview: Preview | None, *, quiet: bool
-) -> Iterator[StepResult]:
-    with _showing(invocation, quiet=quiet) as entering:
-        # Again, because the display has put a stderr in place that writes above it.
+def _run_steps(invocation: Invocation, draft: Draft, preview: Preview | None, *, quiet: bool) -> Iterator[StepResult]:
+    with _step_in_progress(invocation, quiet=quiet) as entering:
+        # Again, because the display has replaced sys.stderr.
         invocation.log_quietly()
         options = run_options(invocation.settings)
         for result in check(draft.definition, draft.password, options, preview=preview, entering=entering):
@@ -63,8 +60,8 @@ def _walk_and_show(
 
 
 @contextmanager
-def _showing(invocation: Invocation, *, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A line that says which step is being taken; nothing outside a terminal."""
+def _step_in_progress(invocation: Invocation, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A callback that shows the current step in a line of its own; no output outside a terminal."""
     if quiet or not invocation.out.is_terminal:
         yield lambda _name: None
         return
@@ -82,11 +79,12 @@ def _show(console: Console, result: StepResult) -> None:
         for line in lines:
             show_text(console, line)
     if contacts := result.data.get("contacts"):
-        show_table(console, _COLUMNS, [_cells(contact) for contact in contacts])
+        rows = [[contact[column.lower()] or NOTHING for column in _COLUMNS] for contact in contacts]
+        show_table(console, _COLUMNS, rows)
 
 
 def _terminal_lines(console: Console, result: StepResult) -> Table:
-    """The mark, the step and its text side by side, each folded in its own column."""
+    """The mark, the title and the text of a step in three columns."""
     style = _STYLES[result.status]
     mark = result.status.value if console.options.ascii_only else _MARKS[result.status]
     grid = Table.grid(padding=(0, 1))
@@ -102,16 +100,12 @@ def _terminal_lines(console: Console, result: StepResult) -> Table:
     return grid
 
 
-def _cells(contact: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(contact[column.lower()] or "-" for column in _COLUMNS)
-
-
 def _summary(draft: Draft, results: list[StepResult]) -> str:
     label = draft.label or "The definition"
     failed = sum(result.status is Status.FAILED for result in results)
     warnings = sum(result.status is Status.WARNING for result in results)
     if failed:
-        return f"{label} would not work: {counted(failed, 'step')} failed."
+        return f"{label} does not work: {counted(failed, 'step')} failed."
     if warnings:
         return f"{label} works, with {counted(warnings, 'warning')}."
     return f"{label} works."

@@ -1,4 +1,4 @@
-"""`contactsync explain NAME SOMEBODY`."""
+"""`contactsync explain NAME PERSON`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show_explanation(invocation: Invocation, name: str, text: str, *, as_json: bool) -> None:
-    """Why somebody is in a folder or is not. Raises UsageError, DatabaseError."""
+    """Print why a person is in a folder or not. Raises UsageError, DatabaseError."""
     with invocation.pool() as pool:
         with connection_of(pool) as connection:
             definition = find_one(connection, name)

@@ -1,4 +1,4 @@
-"""`contactsync folders add`, `edit`, `remove`, `pause` and `resume`: what is done, and what is said about it."""
+"""`contactsync folders add`, `edit`, `remove`, `pause` and `resume`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from contactsync.cli.options import Clearable, DefinitionOptions
     from contactsync.model import Definition
 
-_READ_BY = frozenset({"query", "base", "scope", "filter"})
-"""What decides which entries are asked for; the guard looks hard at the first run after an edit of these."""
+_SEARCH_FIELDS = frozenset({"query", "base", "scope", "filter"})
+"""The guard holds any deletion in the first run after an edit of these."""
 
 
 def add_folder(invocation: Invocation, wanted: Definition, options: DefinitionOptions) -> None:
-    """Store a definition and say what happens next. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
+    """Store a definition and print the next step. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
     passwords = bind_passwords(invocation.settings)
     definitions.check_names(wanted)
     definition = definitions.with_changes(wanted, changes_of(options))
@@ -39,24 +39,24 @@ def add_folder(invocation: Invocation, wanted: Definition, options: DefinitionOp
         definitions.check_new(connection, passwords, definition)
         password = read_password(options, needed=definition.lacks_password)
         added = definitions.add(connection, passwords, definition, password)
-        listens = daemon_listens(connection)
+        daemon_running = daemon_listens(connection)
     show_text(invocation.out, f"Added {added.label} (schedule: {added.schedule}).")
     _warn_of_files(invocation, [added.tls_ca_file, added.tls_client_cert, added.tls_client_key])
     name = shlex.quote(added.label)
     if not added.enabled:
-        show_text(invocation.out, f"It is paused; to start it: contactsync folders resume {name}")
-    elif listens and added.schedule != "manual":
-        show_text(invocation.out, f"The daemon runs it now; to see how it went: contactsync folders show {name}")
+        show_text(invocation.out, f"It is paused. To resume it: contactsync folders resume {name}")
+    elif daemon_running and added.schedule != "manual":
+        show_text(invocation.out, f"The daemon runs it now. To see the result: contactsync folders show {name}")
         return
-    elif not listens:
+    elif not daemon_running:
         show_text(invocation.out, NO_DAEMON)
-    show_text(invocation.out, f"To run it once, now: contactsync sync {name}")
+    show_text(invocation.out, f"To run it once now: contactsync sync {name}")
 
 
 def edit_folder(
     invocation: Invocation, name: str, query: str | None, cleared: Sequence[Clearable], options: DefinitionOptions
 ) -> None:
-    """Change a definition and say what is new. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
+    """Store changes of a definition and print them. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
     changes = changes_of(options, query=query, cleared=cleared)
     if not (changes or options.brings_password):
         raise UsageError("There is nothing to change.", hint="See `contactsync folders edit --help`.")
@@ -65,33 +65,34 @@ def edit_folder(
         edited = definitions.with_changes(definition, changes)
         definitions.check_valid(edited, new_password=options.brings_password)
         password = read_password(options, needed=edited.lacks_password)
-        news = definitions.edit(connection, bind_passwords(invocation.settings), definition, edited, password)
-    if not news:
-        show_text(invocation.out, f"{definition.label} is like that already.")
+        changed = definitions.edit(connection, bind_passwords(invocation.settings), definition, edited, password)
+    if not changed:
+        show_text(invocation.out, f"{definition.label} has these values already.")
         return
     show_text(invocation.out, f"Changed {definition.label}.")
-    for line in _news_lines(news):
-        show_text(invocation.out, line)
-    _warn_of_files(invocation, [after for name, (_, after) in news.items() if name in FILES])
-    if news.keys() & _READ_BY:
-        show_text(
-            invocation.err, "The next run is held if it would delete contacts, because what is asked for was edited."
-        )
+    for field, (before, after) in changed.items():
+        if field != "password_sealed":
+            show_text(invocation.out, f"  {field}: {_shown(before)} -> {_shown(after)}")
+        elif after is not None:
+            show_text(invocation.out, "  password: sealed anew")
+    _warn_of_files(invocation, [after for field, (_, after) in changed.items() if field in FILES])
+    if changed.keys() & _SEARCH_FIELDS:
+        show_text(invocation.err, "The next run is held if it would delete contacts, because the search was edited.")
 
 
 def remove_folder(invocation: Invocation, name: str, *, keep_contacts: bool, yes: bool) -> None:
-    """Remove a definition once that is confirmed. Raises UsageError when there is nobody to ask."""
+    """Remove a definition after a confirmation. Raises UsageError if that is not possible, DatabaseError."""
     with invocation.pool() as pool, connection_of(pool) as connection:
         definition = find_one(connection, name)
-        contacts = _contacts_of(read_overview(connection), definition)
-        what = f"{counted(contacts, 'contact')} {'kept' if keep_contacts else 'deleted'}"
-        confirm(f"Remove {definition.label}, with {what}?", yes=yes)
+        [row] = [row for row in read_overview(connection) if row["definition_id"] == definition.definition_id]
+        contacts = f"{counted(row['contacts'], 'contact')} {'kept' if keep_contacts else 'deleted'}"
+        confirm(f"Remove {definition.label}, with {contacts}?", yes=yes)
         remove_definition(connection, definition, keep_contacts=keep_contacts)
-    show_text(invocation.out, f"Removed {definition.label}; {what}.")
+    show_text(invocation.out, f"Removed {definition.label}; {contacts}.")
 
 
 def set_enabled(invocation: Invocation, name: str, *, enabled: bool) -> None:
-    """Pause or resume a definition, or all definitions of a folder."""
+    """Pause or resume a definition, or all definitions of a folder. Raises UsageError, DatabaseError."""
     done = "Resumed" if enabled else "Paused"
     with invocation.pool() as pool, connection_of(pool) as connection:
         named = find_all(connection, name)
@@ -104,25 +105,10 @@ def set_enabled(invocation: Invocation, name: str, *, enabled: bool) -> None:
         )
 
 
-def _contacts_of(rows: list[dict[str, Any]], definition: Definition) -> int:
-    return sum(row["contacts"] for row in rows if row["definition_id"] == definition.definition_id)
-
-
 def _warn_of_files(invocation: Invocation, paths: Iterable[str | None]) -> None:
     for path in paths:
         if path and not Path(path).is_file():
-            show_text(invocation.err, f"Warning: there is no file {path} here; the daemon needs it where it runs.")
-
-
-def _news_lines(news: dict[str, tuple[Any, Any]]) -> list[str]:
-    lines = [
-        f"  {name}: {_shown(before)} -> {_shown(after)}"
-        for name, (before, after) in news.items()
-        if name != "password_sealed"
-    ]
-    if news.get("password_sealed", (None, None))[1] is not None:
-        lines.append("  password: sealed anew")
-    return lines
+            show_text(invocation.err, f"Warning: there is no file {path} here. The daemon needs it on its machine.")
 
 
 def _shown(value: Any) -> str:

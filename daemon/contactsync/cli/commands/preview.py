@@ -27,7 +27,7 @@ _EXIT_CODES = {Outcome.UNCHANGED: ExitCode.DONE, Outcome.CHANGED: ExitCode.CHANG
 
 
 def preview(invocation: Invocation, name: str, *, limit: int, as_json: bool) -> int:
-    """Show the plan of a run that is not made; returns the exit code. Raises what a run would fail with."""
+    """Print the plan of a run without applying it; returns the exit code. Raises what a run would fail with."""
     with invocation.pool() as pool:
         with connection_of(pool) as connection:
             definition = find_one(connection, name)
@@ -56,11 +56,11 @@ def _show(console: Console, report: RunReport) -> None:
     if report.held_reason:
         show_text(console, f"The run would be held. {report.held_reason}", style="yellow")
         name = shlex.quote(report.definition.label)
-        show_text(console, f"To get a held run that can be approved: contactsync sync {name}")
+        show_text(console, f"To make a held run that you can approve: contactsync sync {name}")
 
 
 def _totals(report: RunReport) -> str:
-    entries = f"{counted(report.counts.entries, 'entry', 'entries')} read; this was only a preview."
+    entries = f"{counted(report.counts.entries, 'entry', 'entries')} read; nothing was changed."
     if report.plan is None or not report.plan.changes:
         return f"nothing would change; {entries}"
     would = {"add": report.plan.inserts, "change": report.plan.updates, "delete": report.plan.deletes}
