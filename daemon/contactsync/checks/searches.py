@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.session import Session
-from contactsync.ldap.lookup import ANYTHING
 from contactsync.ldap.protocol.entry import Entry, decode_entry
 from contactsync.ldap.protocol.messages import SEARCH_DONE
-from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_control, paging_cookie, search_op
+from contactsync.ldap.protocol.requests import (
+    ANY_ENTRY,
+    NO_ATTRIBUTES,
+    PAGED_RESULTS,
+    paging_control,
+    paging_cookie,
+    search_op,
+)
 from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error
 from contactsync.ldap.query.query import Scope
-
-NO_ATTRIBUTES = ("1.1",)
-"""RFC 4511, section 4.5.1.8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Search:
 
     base: str
     scope: Scope
-    filter: str = ANYTHING
+    filter: str = ANY_ENTRY
     attributes: tuple[str, ...] = NO_ATTRIBUTES
 
 

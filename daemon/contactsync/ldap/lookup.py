@@ -1,4 +1,4 @@
-"""Reads one entry by its name, or a few: the root DSE, a naming context, where servers tell of themselves."""
+"""Reads one entry by its name, or the entries of a small search."""
 
 from __future__ import annotations
 
@@ -8,42 +8,31 @@ from contactsync.errors import AccessRefused, BaseNotFound, FilterRefused, Incom
 from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.protocol.entry import Entry, decode_entry
 from contactsync.ldap.protocol.messages import SEARCH_DONE
-from contactsync.ldap.protocol.requests import paging_control, search_op
-from contactsync.ldap.protocol.results import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, search_error
+from contactsync.ldap.protocol.requests import ANY_ENTRY, paging_control, search_op
+from contactsync.ldap.protocol.results import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, Result, search_error
 from contactsync.ldap.query.query import Scope
 
-ANYTHING = "(objectClass=*)"
 REFUSALS = (AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot)
-"""That a server does not answer a question which only might spare a run some work is no fault of the run's."""
+"""Errors of an optional lookup, which do not fail the run."""
 
 _HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}
 
 
 def read_values(
-    wire: Wire, name: str, attributes: Sequence[str], search_filter: str = ANYTHING
+    wire: Wire, name: str, attributes: Sequence[str], search_filter: str = ANY_ENTRY
 ) -> dict[str, list[bytes]]:
     """The values of the entry `name`, by attribute in lower case.
 
-    Empty when the filter does not match it, and when the server hides it from this user. Raises DirectoryError.
+    Empty if the filter does not match it or the server hides it from this user. Raises DirectoryError.
     """
-    message_id = wire.send(search_op(name, Scope.BASE, search_filter, attributes))
-    found: dict[str, list[bytes]] = {}
-    while True:
-        batch = wire.read(message_id, SEARCH_DONE)
-        for entry in batch.entries:
-            found = decode_entry(entry).attributes
-        if batch.result:
-            if batch.result.code not in {SUCCESS, *_HIDDEN}:
-                raise search_error(
-                    batch.result, server=wire.server, base=name, search_filter=search_filter, entries=len(found)
-                )
-            return found
+    entries = _read(wire, name, Scope.BASE, search_filter, attributes)
+    return entries[-1].attributes if entries else {}
 
 
 def read_texts(wire: Wire, name: str, attributes: Sequence[str]) -> dict[str, list[str]]:
     """The same for values that are text."""
-    found = read_values(wire, name, attributes)
-    return {attribute: [value.decode("utf-8", "replace") for value in found[attribute]] for attribute in found}
+    values = read_values(wire, name, attributes)
+    return {attribute: [value.decode("utf-8", "replace") for value in values[attribute]] for attribute in values}
 
 
 def read_some(
@@ -56,20 +45,28 @@ def read_some(
     most: int,
     deleted: bool = False,
 ) -> list[Entry]:
-    """The first page of a search, of `most` entries; empty when the server hides the base. Raises DirectoryError.
+    """The first page of a search, of `most` entries; empty if the server hides the base. Raises DirectoryError.
 
-    With `deleted` deleted objects are among them, at Active Directory.
+    With `deleted` Active Directory includes deleted objects.
     """
-    message_id = wire.send(
-        search_op(base, scope, search_filter, attributes), paging_control(most, b"", deleted=deleted)
-    )
-    found: list[Entry] = []
+    return _read(wire, base, scope, search_filter, attributes, paging_control(most, b"", deleted=deleted))
+
+
+def search_all(wire: Wire, op: bytes, controls: bytes = b"") -> tuple[list[bytes], Result]:
+    """The entries of a search, each the octets of its protocolOp, and its result. Raises DirectoryError."""
+    message_id = wire.send(op, controls)
+    entries: list[bytes] = []
     while True:
         batch = wire.read(message_id, SEARCH_DONE)
-        found += map(decode_entry, batch.entries)
+        entries += map(bytes, batch.entries)
         if batch.result:
-            if batch.result.code not in {SUCCESS, *_HIDDEN}:
-                raise search_error(
-                    batch.result, server=wire.server, base=base, search_filter=search_filter, entries=len(found)
-                )
-            return found
+            return entries, batch.result
+
+
+def _read(
+    wire: Wire, base: str, scope: Scope, search_filter: str, attributes: Sequence[str], controls: bytes = b""
+) -> list[Entry]:
+    entries, result = search_all(wire, search_op(base, scope, search_filter, attributes), controls)
+    if result.code not in {SUCCESS, *_HIDDEN}:
+        raise search_error(result, server=wire.server, base=base, search_filter=search_filter, entries=len(entries))
+    return list(map(decode_entry, entries))

@@ -14,7 +14,7 @@ from contactsync.errors import IncompleteSnapshot
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.entry import RANGE_OPTION, attribute_at, dn_text, open_entry, without_range
 from contactsync.ldap.protocol.messages import SEARCH_DONE, EntryBatch
-from contactsync.ldap.protocol.requests import search_op
+from contactsync.ldap.protocol.requests import ANY_ENTRY, search_op
 from contactsync.ldap.protocol.results import SUCCESS, Result
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.query.text import shown
@@ -89,7 +89,7 @@ def _rest(session: Session, dn: bytes, name: str, first: int) -> Iterator[bytes]
 def _next(session: Session, dn: bytes, description: str) -> tuple[str, list[bytes]]:
     """The next values, with the description under which they came."""
     wire = session.wire
-    message_id = wire.send(search_op(dn_text(dn), Scope.BASE, "(objectClass=*)", (description,)))
+    message_id = wire.send(search_op(dn_text(dn), Scope.BASE, ANY_ENTRY, (description,)))
     found: list[tuple[str, list[bytes]]] = []
     result: Result | None = None
     while result is None:

@@ -12,6 +12,7 @@ from ldap3.utils.conv import escape_filter_chars
 from contactsync.errors import DirectoryError, QueryError
 from contactsync.ldap import dn
 from contactsync.ldap.protocol.entry import decode_entry
+from contactsync.ldap.protocol.requests import NO_ATTRIBUTES
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest, read_entries
 from contactsync.sync.definition import Resolved, Source, choose_source, resolve
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 _MOST = 5
 _PAGE = 50
-_NO_ATTRIBUTES = ("1.1",)
-"""RFC 4511, section 4.5.1.8."""
 _EXACT = ("uid", "sAMAccountName", "userPrincipalName", "mail")
 _PARTS = ("cn", "displayName")
 
@@ -129,7 +128,7 @@ class _Look:
         return []
 
     def _hits(self, where: Where, base: str, scope: Scope, search_filter: str) -> list[Hit]:
-        found = self._entries(base, scope, search_filter, _NO_ATTRIBUTES)
+        found = self._entries(base, scope, search_filter, NO_ATTRIBUTES)
         return [Hit(decode_entry(octets).dn, where) for octets in found]
 
     def _entries(self, base: str, scope: Scope, search_filter: str, attributes: tuple[str, ...]) -> list[bytes]:

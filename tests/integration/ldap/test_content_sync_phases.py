@@ -83,5 +83,5 @@ def test_each_phase_alone_is_believed() -> None:
 )
 def test_two_phases_have_everything_read(messages: list[bytes], deletes: bool) -> None:  # noqa: FBT001 -- a parameter
     """It can no longer be told by who was not named who is gone."""
-    with pytest.raises(CursorVoid, match="both who is gone and who is there"):
+    with pytest.raises(CursorVoid, match="named both deleted and present"):
         since_before(refreshed(*messages, deletes=deletes))

@@ -168,7 +168,7 @@ def test_a_restarted_server_and_a_log_that_is_too_short_lose_nothing(
     admin.delete(staff[55].dn)
     admin.unbind()
     start_anew(server, server.stop)
-    assert full(folder, "was started anew").counts.deleted == 1
+    assert full(folder, "was restarted").counts.deleted == 1
     admin = server.connection()
     for person in staff[56:]:
         admin.delete(person.dn)
@@ -190,7 +190,7 @@ def test_who_was_deleted_just_before_the_server_was_killed_leaves_the_folder(
     admin.delete(person.dn)
     admin.unbind()
     start_anew(server, server.kill)
-    assert full(folder, "was started anew").counts.deleted == 1
+    assert full(folder, "was restarted").counts.deleted == 1
     increment(folder)
 
 
@@ -580,20 +580,20 @@ def test_who_is_below_an_entry_that_is_renamed_or_moved_follows_it(
     admin.add(team, "organizationalUnit")
     person = someone()
     admin.add(f"uid=member,{team}", attributes=person.attributes | {"uid": ["member"]})
-    full(folder, "may have taken them elsewhere")
+    full(folder, "may have moved with it")
     part = make_folder(server, mode="incremental", base=base, allow_empty=True, max_delete_share=1)
     assert part.run().counts.inserted == 1
     increment(folder)
 
     admin.modify_dn(team, "ou=crew")
-    assert full(folder, "may have taken them elsewhere").counts.updated == 1
+    assert full(folder, "may have moved with it").counts.updated == 1
     part.run()
     admin.modify_dn(f"ou=crew,{base}", "ou=crew", new_superior=away)
     assert part.run().counts.deleted == 1
-    full(folder, "may have taken them elsewhere")
+    full(folder, "may have moved with it")
     admin.modify_dn(f"ou=crew,{away}", "ou=crew", new_superior=base)
     assert part.run().counts.inserted == 1
-    full(folder, "may have taken them elsewhere")
+    full(folder, "may have moved with it")
     increment(folder)
     for dn in (f"uid=member,ou=crew,{base}", f"ou=crew,{base}", base, away):
         admin.delete(dn)
@@ -647,7 +647,7 @@ def test_a_user_who_may_not_read_up_to_where_the_server_is_gets_everything(
         )
     )
     server.start()
-    full(folder, "shows this user not all of", "contextCSN")
+    full(folder, "does not show this user all of", "contextCSN")
     again = server.connection()
     again.delete(person.dn)
     again.unbind()
@@ -670,7 +670,7 @@ def test_a_server_that_was_killed_hides_nothing(folder: SyncedFolder, server: Pr
         admin.add(person.dn, attributes=person.attributes)
     admin.unbind()
     start_anew(server, server.kill)
-    assert full(folder, "was started anew").counts.inserted == 4
+    assert full(folder, "was restarted").counts.inserted == 4
     full(folder, "newer than its contextCSN")
     admin = server.connection()
     admin.add(staff[4].dn, attributes=staff[4].attributes)

@@ -19,11 +19,10 @@ from contactsync.errors import DirectoryError, ServerUnavailable
 from contactsync.ldap.changes.base import Cursor
 from contactsync.ldap.changes.position import Position, cookie_of
 from contactsync.ldap.connection.session import Session
-from contactsync.ldap.lookup import ANYTHING
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.content_sync import REFRESH_AND_PERSIST, SYNC_REQUEST, read_info, sync_request
 from contactsync.ldap.protocol.messages import GREETING_BYTES, INTERMEDIATE, SEARCH_DONE, SEARCH_ENTRY, parts_of
-from contactsync.ldap.protocol.requests import SHOW_DELETED, controls_of, search_op
+from contactsync.ldap.protocol.requests import ANY_ENTRY, NO_ATTRIBUTES, SHOW_DELETED, controls_of, search_op
 from contactsync.ldap.protocol.results import parse_result, search_error
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.rootdse import RootDse
@@ -31,9 +30,6 @@ from contactsync.ldap.search import SearchRequest
 
 PERSISTENT_SEARCH = "2.16.840.1.113730.3.4.3"
 CHANGE_NOTIFICATION = "1.2.840.113556.1.4.528"
-
-NO_ATTRIBUTES = ("1.1",)
-"""Asks for none (RFC 4511, section 4.5.1.8)."""
 
 _MOST_NOTIFICATIONS = 5
 """For each connection to Active Directory ([MS-ADTS], section 3.1.1.3.4.6, MaxNotificationPerConn)."""
@@ -133,7 +129,7 @@ class Stream:
 
     def _send(self, number: int, request: SearchRequest, cursor: Cursor | None, protocol: str | None) -> None:
         # But for content synchronization they take no filter, or do not tell that an entry is no longer found.
-        base, scope, search_filter = self._watched(request), Scope.SUB, ANYTHING
+        base, scope, search_filter = self._watched(request), Scope.SUB, ANY_ENTRY
         if protocol == SYNC_REQUEST:
             base, scope, search_filter = request.base, request.scope, f"(|{request.filter}{_CONTAINERS})"
             position = Position.parse(cursor.value) if cursor else None

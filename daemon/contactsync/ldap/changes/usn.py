@@ -20,10 +20,10 @@ from datetime import datetime, timedelta
 
 from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
 from contactsync.ldap.connection.session import Session
-from contactsync.ldap.lookup import ANYTHING, read_some, read_texts, read_values
+from contactsync.ldap.lookup import read_some, read_texts, read_values
 from contactsync.ldap.protocol.entry import Entry, decode_entry
 from contactsync.ldap.protocol.generalized_time import read_moment, write_moment
-from contactsync.ldap.protocol.requests import SHOW_DELETED
+from contactsync.ldap.protocol.requests import ANY_ENTRY, SHOW_DELETED
 from contactsync.ldap.query.filter import attributes_of, check_filter
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.rootdse import is_catalogue
@@ -218,7 +218,7 @@ class UsnChanges:
                 above.append(entry)
         # A unit that was renamed or moved takes along whoever is below it, and only its own number tells.
         for entry in above:
-            for _ in self._objects(entry.dn, ANYTHING, found):
+            for _ in self._objects(entry.dn, ANY_ENTRY, found):
                 pass
         return found
 

@@ -18,6 +18,10 @@ from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.query.text import shown
 
+ANY_ENTRY = "(objectClass=*)"
+NO_ATTRIBUTES = ("1.1",)
+"""Requests none (RFC 4511, section 4.5.1.8)."""
+
 PAGED_RESULTS = "1.2.840.113556.1.4.319"
 """The control of RFC 2696."""
 
