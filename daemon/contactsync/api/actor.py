@@ -1,44 +1,35 @@
-"""Who is at the other end of a Unix socket."""
+"""Who makes a request. The server that serves the API puts an Actor into `request.state.actor`."""
 
 from __future__ import annotations
 
-import pwd
-import socket
-import struct
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol
+from typing import Annotated, Protocol
 
-_UCRED = struct.Struct("3i")
-"""struct ucred of unix(7): pid, uid, gid."""
+from fastapi import Depends, Request
 
 
-class HasOptions(Protocol):
-    """A socket, or what asyncio hands out in its place."""
+class Actor(Protocol):
+    """A user or a program; decisions and the log record it."""
 
-    def getsockopt(self, level: int, option: int, length: int, /) -> bytes:
-        """As of socket.socket."""
+    @property
+    def kind(self) -> str:
+        """How the actor was identified: `local` by the kernel, over a Unix socket."""
 
+    @property
+    def name(self) -> str:
+        """The name for people and for `decided_by`. It may have to be looked up: not for the event loop."""
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The process that connected, as the kernel noted it at that moment."""
+    @property
+    def uid(self) -> int:
+        """The user id of the process."""
 
-    pid: int
-    uid: int
-    gid: int
-
-
-def peer_of(connection: HasOptions) -> Peer:
-    """SO_PEERCRED of a connected Unix socket; of one that connected itself, the process that listens."""
-    pid, uid, gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return Peer(pid, uid, gid)
+    @property
+    def pid(self) -> int:
+        """The process id."""
 
 
-@lru_cache(maxsize=256)
-def user_name(uid: int) -> str | None:
-    """The user's name; None for a user without an account. May ask the network, so not for the event loop."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return None
+async def _actor_of(request: Request) -> Actor:
+    actor: Actor = request.state.actor
+    return actor
+
+
+CurrentActor = Annotated[Actor, Depends(_actor_of)]

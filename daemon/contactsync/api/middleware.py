@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import structlog
 from anyio import to_thread
 
-from contactsync.api.actor import Peer, user_name
 from contactsync.api.problems import problem_of_status, respond
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from contactsync.api.actor import Actor
 
 log = structlog.get_logger()
 
@@ -78,16 +79,16 @@ async def _answer(status: HTTPStatus, scope: Scope, receive: Receive, send: Send
 
 def _log_call(scope: Scope, status: int) -> None:
     """Who told the daemon to do what; not on the event loop, since a user's name may come over the network."""
-    peer: Peer = scope["state"]["peer"]
+    actor: Actor = scope["state"]["actor"]
     error = status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status
     log.log(
         logging.WARNING if error else logging.INFO,
         "control.call",
         method=scope["method"],
         path=scope["path"],
-        uid=peer.uid,
-        pid=peer.pid,
-        user=user_name(peer.uid),
+        uid=actor.uid,
+        pid=actor.pid,
+        user=actor.name,
         status=status,
         outcome="failed" if error else "refused" if status >= HTTPStatus.BAD_REQUEST else "done",
     )

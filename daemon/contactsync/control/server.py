@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from contactsync.control.protocol import ControlProtocol
+from contactsync.control.protocol import ControlProtocol, timed
 from contactsync.control.socket import BACKLOG
 from contactsync.errors import ContactsyncError
 
@@ -41,7 +41,7 @@ class ControlServer:
         self._hub = hub
         self._listening = listening
         config = uvicorn.Config(
-            app,
+            timed(app),
             http=ControlProtocol,
             loop="asyncio",
             ws="none",

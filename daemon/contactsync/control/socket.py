@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 
-from contactsync.api.actor import peer_of
+from contactsync.control.peer import peer_of
 from contactsync.errors import ControlSocketTaken, SettingsError
 
 log = structlog.get_logger()

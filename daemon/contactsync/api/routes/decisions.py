@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 
-from contactsync.api.actor import Peer, user_name
+from contactsync.api.actor import CurrentActor
 from contactsync.api.context import MOST_PREVIEWS, Context
 from contactsync.api.problems import TooMany
 from contactsync.api.routes.read import DefinitionId, RunId
@@ -36,21 +36,21 @@ async def preview_definition(
 
 
 @router.post("/runs/{run_id}/approve")
-def approve_run(run_id: RunId, controls: Context, request: Request) -> Decided:
+def approve_run(run_id: RunId, controls: Context, actor: CurrentActor) -> Decided:
     """Allow exactly the deletions that the held run showed, and run its definition."""
     with connection_of(controls.pool) as connection:
         plan = open_plan(connection, run_id)
-        approve(connection, plan, by=_who(request))
+        approve(connection, plan, by=actor.name)
     controls.dispatcher.request(plan.definition_id, Trigger.MANUAL, awaited=True)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="approved")
 
 
 @router.post("/runs/{run_id}/reject")
-def reject_run(run_id: RunId, controls: Context, request: Request) -> Decided:
+def reject_run(run_id: RunId, controls: Context, actor: CurrentActor) -> Decided:
     """Discard what the held run showed."""
     with connection_of(controls.pool) as connection:
         plan = open_plan(connection, run_id)
-        reject(connection, plan, by=_who(request))
+        reject(connection, plan, by=actor.name)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="rejected")
 
 
@@ -58,9 +58,3 @@ def reject_run(run_id: RunId, controls: Context, request: Request) -> Decided:
 def undo_run(run_id: RunId, controls: Context) -> Undone:
     """Take a run's changes back, as a run of its own, and pause its definition."""
     return Undone.of(undo(controls.pool, run_id))
-
-
-def _who(request: Request) -> str:
-    """The user at the other end, by name if there is one."""
-    peer: Peer = request.state.peer
-    return user_name(peer.uid) or f"uid {peer.uid}"

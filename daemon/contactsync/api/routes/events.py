@@ -47,7 +47,7 @@ class EventStream(Response):
             ends = [asyncio.ensure_future(_gone(receive)), asyncio.ensure_future(listener.dropped.wait())]
             await asyncio.wait([sending, *ends], return_when=asyncio.FIRST_COMPLETED)
             if listener.dropped.is_set():
-                log.warning("control.listener_dropped", pid=scope["state"]["peer"].pid)
+                log.warning("control.listener_dropped", pid=scope["state"]["actor"].pid)
             for task in (sending, *ends):
                 task.cancel()
             with suppress(asyncio.CancelledError):
