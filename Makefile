@@ -40,7 +40,7 @@ faults: setup-test ## Try TIMES=20 times as many faults, kills and steps as make
 	$(BIN)/python -m pytest tests/faults --numprocesses 0 --faults $(TIMES) --fault-seed $(SEED) -o timeout=0
 
 soak: setup-test ## Let the daemon work while everything around it breaks, and see that nothing grows (MINUTES=60, OPTIONS=--help)
-	@$(BIN)/python -m bench.soak --minutes $(MINUTES) $(OPTIONS)
+	@$(BIN)/python -m tests.endurance.soak --minutes $(MINUTES) $(OPTIONS)
 
 bench: setup-bench ## Measure beside ldapsearch and the others into docs/performance, in ten minutes (OPTIONS=--help)
 	@$(BIN)/python -m bench $(OPTIONS)

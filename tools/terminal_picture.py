@@ -23,7 +23,7 @@ from rich.text import Text
 from contactsync.cli.app import app
 from contactsync.cli.context import Invocation
 from contactsync.testing.company import Company, administered
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 
 PICTURE = Path(__file__).parents[1] / "docs" / "terminal.svg"
@@ -70,9 +70,7 @@ def main() -> None:
         home.chmod(0o711)  # root's PostgreSQL runs as another account, which must be able to pass
         os.environ |= {"CONTACTSYNC_STATE__DIRECTORY": str(home / "state"), "CONTACTSYNC_SETTINGS": os.devnull}
         os.environ["TERM"] = "dumb"  # without what moves while one waits
-        people = io.BytesIO()
-        write_people(people, PEOPLE)
-        with PrivateSlapd(home / "slapd", ldif=people.getvalue().decode()) as slapd, administered(slapd) as company:
+        with PrivateSlapd(home / "slapd", ldif=people_ldif(PEOPLE)) as slapd, administered(slapd) as company:
             terminal = Terminal()
             tell(terminal, slapd, company)
             drawn = terminal.console.export_svg(title="contactsync", theme=DARK, unique_id="contactsync")

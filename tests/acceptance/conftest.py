@@ -1,18 +1,8 @@
-"""The real daemon as a process of its own, and the eyes of those who use its database."""
+"""Fixtures of whole programs: the daemon, the command line, and a user of the database."""
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import pty
-import signal
-import struct
-import subprocess
-import sys
-import termios
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,180 +10,22 @@ from typing import Any
 import psycopg
 import pytest
 
-CONTACTSYNC = Path(sys.executable).with_name("contactsync")
-PATIENCE = 20.0
-"""Seconds after which a test gives up waiting; nothing takes nearly as long on an idle machine."""
-
-
-class DaemonProcess:
-    """`contactsync daemon` with its log in a file of JSON lines."""
-
-    def __init__(self, database: str, directory: Path, **settings: str) -> None:
-        self._log = directory / "daemon.log"
-        self.environ = {
-            "PATH": os.environ["PATH"],
-            "CONTACTSYNC_DATABASE__URL": database,
-            "CONTACTSYNC_STATE__DIRECTORY": str(directory / "state"),
-            "CONTACTSYNC_LOG__FORMAT": "json",
-            "CONTACTSYNC_SETTINGS": os.devnull,
-            "CONTACTSYNC_SECRETS__REFERENCES": "env:* file:*",
-            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
-            **settings,
-        }
-        self.state = str(directory / "state")
-        self._starts = 0
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """The running process."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self, *command: str) -> None:
-        """Start it, by another command if one is given, and wait until it says that it did."""
-        self.launch(*command)
-        self.wait_for_start()
-
-    def launch(self, *command: str, pass_fds: Sequence[int] = ()) -> None:
-        """Start it, by another command if one is given, and wait for nothing."""
-        self._starts = len(self.events("daemon.started"))
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command or [CONTACTSYNC, "daemon"], env=self.environ, stdout=log, stderr=log, pass_fds=pass_fds
-            )
-
-    def wait_for_start(self) -> None:
-        """Wait until it says that it has started."""
-        wait_until(lambda: len(self.events("daemon.started")) > self._starts, f"the daemon to start; log: {self._log}")
-
-    def wait(self) -> int:
-        """Wait for its end, and give the exit code."""
-        assert self._process is not None
-        return self._process.wait(PATIENCE)
-
-    def text(self) -> str:
-        """Everything it wrote, log lines or not, without line breaks."""
-        return self._log.read_text().replace("\n", " ")
-
-    def send(self, number: int) -> None:
-        """Send a signal."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal, wait for the end, and give the exit code."""
-        assert self._process is not None
-        self._process.send_signal(number)
-        return self._process.wait(PATIENCE)
-
-    def end(self) -> None:
-        """Leave nothing running after a test."""
-        if self._process and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    def lines(self) -> list[dict[str, Any]]:
-        """Everything it logged."""
-        text = self._log.read_text() if self._log.exists() else ""
-        # A daemon that refuses to start says so in words; a line that is being written has no end yet.
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line[0] == "{" and line[-1] == "\n"]
-
-    def events(self, name: str, **fields: Any) -> list[dict[str, Any]]:
-        """What it logged under a name, with these fields."""
-        return [line for line in self.lines() if line.get("event") == name and fields.items() <= line.items()]
-
-
-class CommandLine:
-    """`contactsync` as people call it, in a pipe or in a terminal of 80 columns, on one database."""
-
-    def __init__(self, database: str, directory: Path) -> None:
-        self.environ = {
-            "PATH": os.environ["PATH"],
-            "TERM": "xterm-256color",
-            "CONTACTSYNC_DATABASE__URL": database,
-            "CONTACTSYNC_STATE__DIRECTORY": str(directory / "state"),
-            "CONTACTSYNC_SETTINGS": os.devnull,
-            "CONTACTSYNC_SECRETS__REFERENCES": "env:* file:*",
-            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
-        }
-
-        self._started: list[subprocess.Popen[str]] = []
-
-    def __call__(self, *arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run a command without a terminal; `typed` is its standard input."""
-        return subprocess.run(
-            [CONTACTSYNC, *arguments],
-            input=typed,
-            env=self.environ | environ,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def json(self, *arguments: str) -> Any:
-        """Run a command that succeeds with `--json`, and give its document."""
-        done = self(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def start(self, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
-        """Start a command and go on."""
-        process = subprocess.Popen([CONTACTSYNC, *arguments], env=self.environ, text=True, **streams)
-        self._started.append(process)
-        return process
-
-    def end(self) -> None:
-        """Leave nothing running after a test."""
-        for process in self._started:
-            process.kill()
-            with process:  # waits, and closes its pipes
-                pass
-
-    def in_terminal(self, *arguments: str, answers: Mapping[str, str] | None = None) -> tuple[int, str]:
-        """Run a command in a terminal, answer each prompt that ends so, and give exit code and all that was shown."""
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-        process = self.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-        os.close(theirs)
-        try:
-            shown = _converse(ours, dict(answers or {}))
-        finally:
-            os.close(ours)
-        return process.wait(PATIENCE), shown
-
-
-def _converse(terminal: int, answers: dict[str, str]) -> str:
-    shown = ""
-    while octets := _read(terminal):
-        shown += octets.decode()
-        for prompt in [prompt for prompt in answers if shown.rstrip().endswith(prompt)]:
-            os.write(terminal, f"{answers.pop(prompt)}\n".encode())
-    return shown.replace("\r\n", "\n")
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65_536)
-    except OSError:  # how Linux says that the other side is gone
-        return b""
-
-
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for something to become true, and give what it became."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.05)
-    raise AssertionError(f"gave up waiting for {what}")
+from contactsync.testing.people import people_ldif
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.processes import CommandLine, DaemonProcess
+from tests.support.waiting import Until, wait_until
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], Any], str], Any]:
+def until() -> Until:
     """Wait until something is true."""
     return wait_until
+
+
+@pytest.fixture
+def directory(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
+    """Start a slapd with forty people."""
+    return make_slapd(ldif=people_ldif(40, seed=7))
 
 
 @pytest.fixture

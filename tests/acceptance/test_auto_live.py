@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,11 +9,11 @@ import ldap3
 import psycopg
 import pytest
 
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-from tests.acceptance.conftest import CommandLine, DaemonProcess
-from tests.acceptance.test_daemon import define
 from tests.acceptance.test_lockout import refused
+from tests.support.definitions import define
+from tests.support.processes import CommandLine, DaemonProcess
 
 Person = psycopg.Connection[Any]
 Until = Callable[[Callable[[], Any], str], Any]
@@ -27,9 +26,7 @@ FIRST, LIVE = ("catch-up", "changed"), ("live", "changed")
 @pytest.fixture
 def ldif() -> str:
     """A few people."""
-    stream = io.BytesIO()
-    write_people(stream, PEOPLE)
-    return stream.getvalue().decode()
+    return people_ldif(PEOPLE)
 
 
 @pytest.fixture

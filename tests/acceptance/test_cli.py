@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -19,7 +18,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from contactsync.store.definitions import add_definition, add_folder
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 
 Cli = Any
@@ -30,9 +29,7 @@ PEOPLE = 30
 @pytest.fixture
 def directory(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
     """Start a slapd with thirty people."""
-    people = io.BytesIO()
-    write_people(people, PEOPLE, seed=5)
-    return make_slapd(ldif=people.getvalue().decode())
+    return make_slapd(ldif=people_ldif(PEOPLE, seed=5))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 
 from contactsync.store.definitions import add_definition, add_folder
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 
 Cli = Any
@@ -31,9 +30,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 @pytest.fixture
 def directory(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
     """Start a slapd with thirty people."""
-    people = io.BytesIO()
-    write_people(people, PEOPLE, seed=5)
-    return make_slapd(ldif=people.getvalue().decode())
+    return make_slapd(ldif=people_ldif(PEOPLE, seed=5))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from contactsync.store.definitions import add_definition, add_folder
-from tests.acceptance.conftest import CommandLine
+from tests.support.processes import CommandLine
 
 
 def test_no_output_steers_the_terminal(cli: CommandLine, person: psycopg.Connection[Any]) -> None:

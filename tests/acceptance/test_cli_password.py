@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from contactsync.testing.slapd import PrivateSlapd
-from tests.acceptance.conftest import CommandLine
+from tests.support.processes import CommandLine
 
 Person = psycopg.Connection[Any]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.conftest import CONTACTSYNC, DaemonProcess
+from tests.support.processes import CONTACTSYNC, DaemonProcess
 
 MakeDaemon = Callable[..., DaemonProcess]
 

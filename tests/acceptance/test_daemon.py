@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
-import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -16,20 +13,11 @@ import psycopg
 import pytest
 
 from contactsync.store.embedded import embedded_server
-from contactsync.testing.people import write_people
 from contactsync.testing.slapd import PrivateSlapd
+from tests.support.definitions import Person, count, define, outcomes, state
+from tests.support.peers import silent_server
 from tests.support.resources import database_of
-
-Person = psycopg.Connection[Any]
-Until = Callable[[Callable[[], Any], str], Any]
-
-
-@pytest.fixture
-def directory(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
-    """Start a slapd with forty people."""
-    people = io.BytesIO()
-    write_people(people, 40, seed=7, suffix="dc=example,dc=test")
-    return make_slapd(ldif=people.getvalue().decode())
+from tests.support.waiting import Until
 
 
 @pytest.fixture
@@ -38,48 +26,6 @@ def daemon(database: str, make_daemon: Callable[..., Any], directory: PrivateSla
     daemon = make_daemon(database, READER=directory.reader_password)
     daemon.start()
     return daemon
-
-
-def define(person: Person, directory: PrivateSlapd, name: str = "Staff", **columns: Any) -> int:
-    """Add a folder and a definition as an application would, and give the definition's id."""
-    values = {
-        "query": f"{directory.url}/{directory.suffix}",
-        "bind_user": directory.reader_dn,
-        "password_ref": "env:READER",
-        "tls": "none",
-        "schedule": "every 1h",
-        **columns,
-    }
-    names = ", ".join(values)
-    places = ", ".join(["%s"] * len(values))
-    row = person.execute(
-        f"""
-        WITH f AS (INSERT INTO contactsync.folders (name) VALUES (%s) RETURNING folder_id)
-        INSERT INTO contactsync.sync_definitions (folder_id, {names})
-        SELECT folder_id, {places} FROM f RETURNING definition_id
-        """,  # noqa: S608  (column names written in this file)
-        [name, *values.values()],
-    ).fetchone()
-    assert row
-    return int(row[0])
-
-
-def count(person: Person, table: str = "contacts") -> int:
-    """Count the rows of a table."""
-    row = person.execute(f"SELECT count(*) FROM contactsync.{table}").fetchone()  # noqa: S608  (written in this file)
-    return int(row[0]) if row else -1
-
-
-def outcomes(person: Person, definition_id: int) -> list[str | None]:
-    """Give the outcomes of a definition's runs, oldest first."""
-    statement = "SELECT outcome FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id"
-    return [outcome for (outcome,) in person.execute(statement, [definition_id])]
-
-
-def state(person: Person, definition_id: int) -> Any:
-    """Give the state and reason of a definition, as applications see them."""
-    statement = "SELECT state, reason FROM contactsync.definition_overview WHERE definition_id = %s"
-    return person.execute(statement, [definition_id]).fetchone()
 
 
 def test_a_definition_that_is_added_fills_its_folder(
@@ -230,30 +176,6 @@ def test_a_run_that_was_missed_is_made_up_once(
         "SELECT trigger FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id DESC LIMIT 1", [missed]
     ).fetchone() or (None,)
     assert trigger == "catch-up"
-
-
-@contextmanager
-def silent_server() -> Iterator[int]:
-    """Accept connections and never answer; give the port."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        accepted: list[socket.socket] = []
-
-        def accept() -> None:
-            while True:
-                try:
-                    accepted.append(server.accept()[0])
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            for connection in accepted:
-                connection.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

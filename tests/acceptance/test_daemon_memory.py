@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
+<<<<<<< HEAD
 from tests.support.daemon_client import PEOPLE, people, running_daemon
+=======
+from tests.support.daemon_client import PEOPLE, asking
+>>>>>>> ef241b1 (Share the tests' processes, definitions and waiting, and keep the endurance test beside the other tests)
 from tests.support.resources import short_directory
 
 KEPT_OUT = {
@@ -28,7 +33,7 @@ def test_what_an_ordinary_folder_does_not_need_is_not_loaded(database: str) -> N
 
     `database` is migrated already, as that of a daemon that starts again.
     """
-    with short_directory() as place, PrivateSlapd(place / "slapd", ldif=people()) as directory:
+    with short_directory() as place, PrivateSlapd(place / "slapd", ldif=people_ldif(PEOPLE, seed=7)) as directory:
         loaded = place / "loaded"
         with running_daemon(
             database, directory, place, command=(sys.executable, "-c", _DAEMON), LOADED=str(loaded)

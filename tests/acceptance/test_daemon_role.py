@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from contactsync.testing.slapd import PrivateSlapd
-from tests.acceptance.conftest import CommandLine
-from tests.acceptance.test_daemon import Person, Until, count, define, directory, outcomes
+from tests.support.definitions import Person, count, define, outcomes
+from tests.support.processes import CommandLine
 from tests.support.roles import carry_out, connected, role_with
-
-__all__ = ["directory"]
+from tests.support.waiting import Until
 
 
 def test_a_daemon_of_few_rights_does_its_work(

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import ldap3
-import psycopg
 import pytest
 
 from contactsync.testing.slapd import PrivateSlapd
-
-Person = psycopg.Connection[Any]
-Until = Callable[[Callable[[], Any], str], Any]
+from tests.support import definitions
+from tests.support.definitions import Person, state
+from tests.support.waiting import Until
 
 LOCK_AFTER = 3
 
@@ -34,22 +33,8 @@ def daemon(database: str, make_daemon: Callable[..., Any], directory: PrivateSla
 
 def define(person: Person, directory: PrivateSlapd, name: str = "Staff", **columns: str) -> int:
     """Add a folder whose definition has the wrong password and a schedule of a second; give the definition's id."""
-    values = {
-        "query": f"{directory.url}/{directory.people_base}",
-        "bind_user": directory.reader_dn,
-        "password_ref": "env:WRONG",
-        **columns,
-    }
-    row = person.execute(
-        """
-        WITH f AS (INSERT INTO contactsync.folders (name) VALUES (%(name)s) RETURNING folder_id)
-        INSERT INTO contactsync.sync_definitions (folder_id, query, bind_user, password_ref, tls, schedule)
-        SELECT folder_id, %(query)s, %(bind_user)s, %(password_ref)s, 'none', 'every 1s' FROM f RETURNING definition_id
-        """,
-        {"name": name, **values},
-    ).fetchone()
-    assert row
-    return int(row[0])
+    values = {"query": f"{directory.url}/{directory.people_base}", "password_ref": "env:WRONG", "schedule": "every 1s"}
+    return definitions.define(person, directory, name, **values | columns)
 
 
 def set_password(person: Person, definition_id: int, reference: str) -> None:
@@ -66,12 +51,6 @@ def refused(directory: PrivateSlapd) -> int:
     found = connection.entries[0].entry_attributes_as_dict["pwdFailureTime"]
     connection.unbind()
     return len(found)
-
-
-def state(person: Person, definition_id: int) -> tuple[str, str | None] | None:
-    """Give the state and reason of a definition, as applications see them."""
-    statement = "SELECT state, reason FROM contactsync.definition_overview WHERE definition_id = %s"
-    return person.execute(statement, [definition_id]).fetchone()
 
 
 def runs(person: Person, definition_id: int) -> list[tuple[str, str | None]]:

@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 
 from contactsync.testing.slapd import PrivateSlapd
-from tests.acceptance.conftest import DaemonProcess
-from tests.acceptance.test_daemon import define, outcomes, silent_server
+from tests.support.definitions import define, outcomes
+from tests.support.peers import silent_server
+from tests.support.processes import DaemonProcess
 from tests.support.proxy import Proxy
 
 Until = Callable[[Callable[[], Any], str], Any]

@@ -12,8 +12,7 @@ import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from contactsync.testing.slapd import PrivateSlapd
-
-Until = Callable[[Callable[[], Any], str], Any]
+from tests.support.waiting import Until
 
 
 def samples(text: str, **labels: str) -> dict[str, float]:

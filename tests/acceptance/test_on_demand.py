@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 from collections.abc import Callable
@@ -12,10 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-from tests.acceptance.conftest import CommandLine, DaemonProcess
-from tests.acceptance.test_daemon import define, outcomes, silent_server
+from tests.support.definitions import define, outcomes
+from tests.support.peers import silent_server
+from tests.support.processes import CommandLine, DaemonProcess
 
 Person = psycopg.Connection[Any]
 Until = Callable[[Callable[[], Any], str], Any]
@@ -24,9 +24,7 @@ Until = Callable[[Callable[[], Any], str], Any]
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Run a slapd with forty people for the tests of this file, which only read it."""
-    people = io.BytesIO()
-    write_people(people, 40, seed=7, suffix="dc=example,dc=test")
-    with PrivateSlapd(tmp_path_factory.mktemp("people") / "slapd", ldif=people.getvalue().decode()) as server:
+    with PrivateSlapd(tmp_path_factory.mktemp("people") / "slapd", ldif=people_ldif(40, seed=7)) as server:
         yield server
 
 

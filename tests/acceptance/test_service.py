@@ -11,12 +11,11 @@ import psycopg
 import pytest
 
 from contactsync.testing.slapd import PrivateSlapd
-from tests.acceptance.test_daemon import define, outcomes, silent_server
+from tests.support.definitions import Person, define, outcomes
 from tests.support.notify_socket import NotifySocket
+from tests.support.peers import silent_server
 from tests.support.postgres import FragilePostgres
-
-Person = psycopg.Connection[Any]
-Until = Callable[[Callable[[], Any], str], Any]
+from tests.support.waiting import Until
 
 WATCHDOG = {"WATCHDOG_USEC": "400000"}
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 
 import pytest
 
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from tests.faults.world import World, world
 
 PEOPLE = 60
@@ -16,9 +15,7 @@ PEOPLE = 60
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Run a directory of sixty people and a PostgreSQL, both behind proxies."""
-    stream = io.BytesIO()
-    write_people(stream, PEOPLE)
-    with world(tmp_path_factory.mktemp("troubled"), stream.getvalue().decode()) as servers:
+    with world(tmp_path_factory.mktemp("troubled"), people_ldif(PEOPLE)) as servers:
         yield servers
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from contactsync.model import Outcome
-from tests.acceptance.conftest import DaemonProcess
 from tests.faults.expected import brought, recomputed
 from tests.faults.trial import Trial, everything, faults, repeatable
-from tests.faults.world import World, wait_until
+from tests.faults.world import World
 from tests.support.folder import SyncedFolder, change
+from tests.support.processes import DaemonProcess
 from tests.support.proxy import Fault, Harm, Proxy
+from tests.support.waiting import wait_until
 
 MODES = ["full", "incremental"]
 SWAPPED = {"fields": {"title": "sn", "nickname": "title"}}

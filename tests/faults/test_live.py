@@ -19,12 +19,13 @@ from ldap3.core.exceptions import LDAPException
 
 from contactsync.testing.people import make_people
 from contactsync.testing.slapd import PrivateSlapd
-from tests.acceptance.conftest import DaemonProcess
 from tests.faults.expected import brought, recomputed
 from tests.faults.trial import repeatable
-from tests.faults.world import PATIENCE, World, wait_until
+from tests.faults.world import World
 from tests.support.folder import SyncedFolder, change
+from tests.support.processes import DaemonProcess
 from tests.support.proxy import Fault, Harm, Proxy
+from tests.support.waiting import PATIENCE, wait_until
 
 PER_SECOND = 50
 BETWEEN = (0.2, 0.6)

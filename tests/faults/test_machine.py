@@ -36,10 +36,11 @@ from tests.faults.choices import BASES, FILTERS, MODES, QUICK, UNITS, attributes
 from tests.faults.directory import ChangingDirectory
 from tests.faults.expected import Contact, recomputed
 from tests.faults.model import ALWAYS_ALLOW, DELETE_SHARE, MAPPINGS, Expected, Folder
-from tests.faults.world import World, wait_until, world
+from tests.faults.world import World, world
 from tests.integration.dispatch.test_live import Following
 from tests.support.folder import BRISK, PEOPLE_FILTER
 from tests.support.proxy import Fault, Harm
+from tests.support.waiting import wait_until
 
 _CONTACTS = "SELECT * FROM contactsync.contacts WHERE folder_id = %s"
 _EDITS = {

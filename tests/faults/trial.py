@@ -14,9 +14,10 @@ from contactsync.errors import ContactsyncError, DatabaseError
 from contactsync.model import Counts, Outcome, RunReport
 from contactsync.sync.runner import Runner
 from tests.faults.expected import brought, recomputed
-from tests.faults.world import PATIENCE, World, wait_until
+from tests.faults.world import World
 from tests.support.folder import SyncedFolder, change
 from tests.support.proxy import Fault, Harm, Proxy
+from tests.support.waiting import PATIENCE, wait_until
 
 CONNECTION = tuple(harm for harm in Harm if harm is not Harm.KILL)
 """What happens to a connection while both sides live."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,11 @@ from tests.support.postgres import FragilePostgres
 from tests.support.proxy import Proxy
 from tests.support.resources import short_directory
 from tests.support.streams import LDAP_LENGTHS, POSTGRESQL_LENGTHS
+from tests.support.waiting import wait_until
 
 SOCKET = ".s.PGSQL.5432"
 SESSION_LOG = 20
 """Few enough deletions that the directory forgets some of them."""
-PATIENCE = 20.0
-"""Seconds after which something that should have ended is said to be left behind."""
 _LEFT_IN_DATABASE = """
 SELECT 'a lock' AS what FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
 WHERE l.locktype = 'advisory' AND d.datname = current_database()
@@ -117,11 +115,3 @@ def world(place: Path, ldif: str = "") -> Iterator[World]:
         through = make_conninfo(conninfo, host=str(ours))
         pool = stack.enter_context(open_pool(through, max_size=3, timeout=5))
         yield World(slapd, postgres, conninfo, through, plain, tls, database, pool)
-
-
-def wait_until(condition: Callable[[], object], what: Callable[[], str]) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, what()
-        time.sleep(0.01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,7 +11,7 @@ import pytest
 
 from contactsync.model import Outcome
 from contactsync.store.pool import Pool, open_pool
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change
 from tests.support.resources import database_of
@@ -42,9 +41,7 @@ def make_folder(shared_database: str, pool: Pool) -> Callable[..., SyncedFolder]
 @pytest.fixture(scope="session")
 def shared_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     """Run one directory of 60 people for the session."""
-    stream = io.BytesIO()
-    write_people(stream, 60)
-    with PrivateSlapd(tmp_path_factory.mktemp("shared") / "slapd", ldif=stream.getvalue().decode()) as server:
+    with PrivateSlapd(tmp_path_factory.mktemp("shared") / "slapd", ldif=people_ldif(60)) as server:
         yield server
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,10 @@ from typing import Any
 import httpx
 import psycopg
 
-from contactsync.testing.people import write_people
 from contactsync.testing.slapd import PrivateSlapd
-from tests.acceptance.conftest import PATIENCE, DaemonProcess, wait_until
-from tests.acceptance.test_daemon import define, outcomes
+from tests.support.definitions import define, outcomes
+from tests.support.processes import DaemonProcess
+from tests.support.waiting import PATIENCE, wait_until
 
 PEOPLE = 40
 
@@ -108,10 +107,3 @@ def running_daemon(
     finally:
         client.close()
         daemon.end()
-
-
-def people() -> str:
-    """LDIF of forty people."""
-    stream = io.BytesIO()
-    write_people(stream, PEOPLE, seed=7, suffix="dc=example,dc=test")
-    return stream.getvalue().decode()

@@ -5,7 +5,6 @@ Debian's `dscreate` takes eleven seconds for one; this writes the configuration 
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import secrets
@@ -21,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
 
 from contactsync.errors import ContactsyncError
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.ports import LOOPBACK
 from contactsync.testing.private_server import PrivateServer
 from tests.support.resources import short_directory
@@ -214,9 +213,7 @@ class NsSlapd(PrivateServer):
 @contextmanager
 def running(people: int, **options: Any) -> Iterator[NsSlapd]:
     """A server of so many people; its account has to get at its files, which pytest's paths forbid."""
-    stream = io.BytesIO()
-    write_people(stream, people)
     with short_directory() as path:
         path.chmod(0o755)
-        with NsSlapd(path / "server", ldif=stream.getvalue().decode(), **options) as server:
+        with NsSlapd(path / "server", ldif=people_ldif(people), **options) as server:
             yield server

@@ -110,3 +110,27 @@ def peer(*answers: Answer) -> Iterator[Peer]:
         yield server
     finally:
         server.close()
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """Accept connections and never answer; give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        accepted: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    accepted.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in accepted:
+                connection.close()

@@ -18,7 +18,7 @@ from contactsync.demo.processes import Programs
 from contactsync.demo.workspace import Workspace
 from contactsync.store.embedded import embedded_server
 from contactsync.testing.company import Company, administered
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 
 _LOG_LOOKS = 50
@@ -37,8 +37,7 @@ class Environment:
 
     def start_directory(self, count: int) -> None:
         """Start slapd with so many people. Raises ContactsyncError when it is not installed."""
-        with self.place.people.open("wb") as stream:
-            write_people(stream, count)
+        self.place.people.write_text(people_ldif(count), encoding="utf-8")
         self._stack.callback(self.slapd.stop)
         self.slapd.start()
         self.stopper.check()

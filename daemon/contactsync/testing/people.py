@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
-from typing import BinaryIO
 
 from ldap3.utils.dn import escape_rdn
 
@@ -54,14 +54,18 @@ class _Identity:
     dn: str
 
 
-def write_people(stream: BinaryIO, count: int, *, seed: int = DEFAULT_SEED, suffix: str = "dc=example,dc=test") -> None:
-    """Write organisational units and `count` people below `ou=people,SUFFIX` as LDIF (RFC 2849)."""
-    for department in DEPARTMENTS:
-        unit: dict[str, list[str | bytes]] = {"objectClass": ["organizationalUnit"], "ou": [department]}
-        stream.write(_ldif(department_dn(department, suffix=suffix), unit))
-    for index in range(count):
-        person = make_person(index, seed=seed, suffix=suffix)
-        stream.write(_ldif(person.dn, person.attributes))
+def people_ldif(count: int, *, seed: int = DEFAULT_SEED, suffix: str = "dc=example,dc=test") -> str:
+    """LDIF (RFC 2849) of all departments and `count` people below `ou=people,SUFFIX`."""
+    units = (ldif_record(department_dn(name, suffix=suffix), _unit(name)) for name in DEPARTMENTS)
+    people = (ldif_record(person.dn, person.attributes) for person in make_people(count, seed=seed, suffix=suffix))
+    return "".join(chain(units, people))
+
+
+def ldif_record(dn: str, attributes: Mapping[str, Iterable[str | bytes]]) -> str:
+    """The LDIF record of an entry."""
+    lines = [_ldif_line("dn", dn)]
+    lines += [_ldif_line(name, value) for name, values in attributes.items() for value in values]
+    return "\n".join(lines) + "\n\n"
 
 
 def make_people(
@@ -218,17 +222,15 @@ def _ascii(name: str) -> str:
     return "".join(letter for letter in plain if letter.isascii() and letter.isalnum())
 
 
-def _ldif(dn: str, attributes: dict[str, list[str | bytes]]) -> bytes:
-    lines = [_ldif_line("dn", dn)]
-    lines += [_ldif_line(name, value) for name, values in attributes.items() for value in values]
-    return b"\n".join(lines) + b"\n\n"
+def _unit(department: str) -> dict[str, list[str | bytes]]:
+    return {"objectClass": ["organizationalUnit"], "ou": [department]}
 
 
-def _ldif_line(name: str, value: str | bytes) -> bytes:
+def _ldif_line(name: str, value: str | bytes) -> str:
     octets = value.encode() if isinstance(value, str) else value
-    # SAFE-STRING (RFC 2849): ASCII without NUL and line ends, not begun by a space, colon or less-than sign.
-    # A space at the end would be lost to the eye.
+    # SAFE-STRING (RFC 2849): ASCII without NUL and line ends that does not start with a space, colon or less-than sign.
+    # A space at the end would be hard to see.
     safe = octets.isascii() and not set(octets) & set(b"\0\r\n")
     if safe and octets[:1] not in {b"", b" ", b":", b"<"} and octets[-1:] != b" ":
-        return name.encode() + b": " + octets
-    return name.encode() + b":: " + base64.b64encode(octets)
+        return f"{name}: {octets.decode()}"
+    return f"{name}:: {base64.b64encode(octets).decode()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from contactsync.errors import BaseNotFound, DefinitionError
 from contactsync.model import Definition, RunReport, Tls
 from contactsync.store.record.runs import lock_definition
 from contactsync.testing.certificates import make_certificates
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder
 
@@ -33,10 +32,8 @@ WRONG_PASSWORD = "correct horse battery staple"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     """Run one server with sixty people, for the tests that leave it as it is."""
-    stream = io.BytesIO()
-    write_people(stream, PEOPLE)
     directory = tmp_path_factory.mktemp("doctor") / "slapd"
-    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), size_limit=10) as slapd:
+    with PrivateSlapd(directory, ldif=people_ldif(PEOPLE), size_limit=10) as slapd:
         yield slapd
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -15,16 +15,7 @@ from contactsync.dispatch.scheduler import Schedule
 from contactsync.model import RunReport, Trigger
 from contactsync.store.notifications import Callbacks, DefinitionWatch
 from contactsync.store.pool import Pool
-
-PATIENCE = 20.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -45,14 +36,14 @@ def test_a_scheduler_that_gets_on_answers(schedule: Schedule) -> None:
     schedule.start()
     first = schedule.ping()
     begun = time.monotonic()
-    until(lambda: schedule.ping() < first + time.monotonic() - begun)
+    wait_until(lambda: schedule.ping() < first + time.monotonic() - begun)
 
 
 def test_a_scheduler_that_does_not_run_owes_more_and_more(schedule: Schedule) -> None:
     """The oldest request counts, however often it is repeated."""
     schedule.ping()
     begun = time.monotonic()
-    until(lambda: schedule.ping() > 0.2)
+    wait_until(lambda: schedule.ping() > 0.2)
     assert schedule.ping() >= time.monotonic() - begun - 0.05
 
 
@@ -68,15 +59,15 @@ def test_a_watch_whose_database_froze_falls_silent_and_recovers(database: str) -
     watch = DefinitionWatch(database, callbacks, rescan_seconds=0.2)
     watch.start()
     try:
-        until(lambda: watch.caught_up)
+        wait_until(lambda: watch.caught_up)
         backend = _backend_of_the_watch(database)
         os.kill(backend, signal.SIGSTOP)
         try:
-            until(lambda: watch.silent_seconds > 2)
+            wait_until(lambda: watch.silent_seconds > 2)
             assert watch.alive
         finally:
             os.kill(backend, signal.SIGCONT)
-        until(lambda: watch.silent_seconds < 1)
+        wait_until(lambda: watch.silent_seconds < 1)
     finally:
         watch.stop()
 

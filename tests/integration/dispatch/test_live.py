@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,13 +16,13 @@ from contactsync.dispatch.live import LiveFolders
 from contactsync.model import Mode, RunReport, Trigger
 from contactsync.sync.definition import resolve
 from contactsync.sync.runner import Runner
-from contactsync.testing.people import Person, make_people, write_people
+from contactsync.testing.people import Person, make_people, people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, parent_of, people
 from tests.support.proxy import Proxy
+from tests.support.waiting import PATIENCE, wait_until
 
 PEOPLE = 30
-PATIENCE = 30
 UNITS, FILTERS = 24, 8
 SEARCHES = 2
 """On one connection: half of the threads that this slapd has."""
@@ -34,10 +32,8 @@ _numbers = count(5000)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     """Run one directory that tells what changes."""
-    stream = io.BytesIO()
-    write_people(stream, PEOPLE)
     directory = tmp_path_factory.mktemp("live") / "slapd"
-    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), session_log=1000) as slapd:
+    with PrivateSlapd(directory, ldif=people_ldif(PEOPLE), session_log=1000) as slapd:
         yield slapd
 
 
@@ -76,7 +72,7 @@ class Following:
 
     def expect_in_step(self, folder: SyncedFolder) -> None:
         """The folder gets in step by itself."""
-        expect(lambda: folder.contacts() == people(folder.slapd))
+        wait_until(lambda: folder.contacts() == people(folder.slapd))
 
     def expect_listening(self) -> None:
         """Every folder is listened for, and nothing is left to be asked for."""
@@ -85,21 +81,13 @@ class Following:
             states = self.live.states.values()
             return bool(states) and all(state.listening_since and not state.behind_since for state in states)
 
-        expect(settled)
+        wait_until(settled)
 
     def stop(self) -> None:
         """End all threads."""
         self.live.stop()
         self.dispatcher.stop()
         assert self.dispatcher.join(PATIENCE)
-
-
-def expect(condition: Callable[[], bool]) -> None:
-    """Wait until it is so."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def someone() -> Person:
@@ -211,7 +199,7 @@ def test_many_folders_each_with_a_search_of_its_own(
     live = Following(next(iter(folders)).runner(), list(folders))
     try:
         live.expect_listening()
-        expect(lambda: proxy.open <= (UNITS + FILTERS) / SEARCHES)
+        wait_until(lambda: proxy.open <= (UNITS + FILTERS) / SEARCHES)
         before = len(live.reports)
         for folder, place in folders.items():
             person = someone()
@@ -220,7 +208,7 @@ def test_many_folders_each_with_a_search_of_its_own(
             own = {"uid": [f"one {len(added) - 1}"], "description": [wanted]}
             admin.add(added[-1], attributes=person.attributes | own)
         for folder, dn in zip(folders, added, strict=True):
-            expect(lambda folder=folder, dn=dn: {who for who, _, _ in folder.contacts()} == {dn})  # type: ignore[misc]
+            wait_until(lambda folder=folder, dn=dn: {who for who, _, _ in folder.contacts()} == {dn})  # type: ignore[misc]
         live.expect_listening()
         run_finished = Counter(report.definition.definition_id for report in live.reports[before:])
         assert set(run_finished.values()) == {1}
@@ -246,13 +234,13 @@ def test_a_folder_that_cannot_be_listened_for_disturbs_no_other(
     admin.delete(unit)
     folder.edit(filter="(objectClass=person)")
     live.follow()
-    expect(lambda: "knows no search base" in (live.live.states[folder.definition_id].reason or ""))
+    wait_until(lambda: "knows no search base" in (live.live.states[folder.definition_id].reason or ""))
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     live.expect_in_step(other)
     admin.add(unit, "organizationalUnit")
     admin.add(f"uid=back,{unit}", attributes=person.attributes | {"uid": ["back"]})
-    expect(lambda: {dn for dn, _, _ in folder.contacts()} == {f"uid=back,{unit}"})
+    wait_until(lambda: {dn for dn, _, _ in folder.contacts()} == {f"uid=back,{unit}"})
     for dn in (person.dn, f"uid=back,{unit}", unit):
         admin.delete(dn)
 
@@ -267,7 +255,7 @@ def test_what_changes_while_the_server_is_away_is_caught_up(
     live.expect_in_step(folder)
     admin.unbind()
     server.kill()
-    expect(lambda: all(state.reason for state in live.live.states.values()))
+    wait_until(lambda: all(state.reason for state in live.live.states.values()))
     assert (live.live.now.listening, live.live.now.not_listening) == (0, 1)
     server.start()
     again = server.connection()
@@ -293,7 +281,7 @@ def test_an_edited_definition_is_listened_for_anew(
     first.edit(filter="(|(objectClass=inetOrgPerson)(objectClass=organizationalRole))")
     second.edit(mode="full")
     live.follow()
-    expect(lambda: set(live.live.states) == {first.definition_id})
+    wait_until(lambda: set(live.live.states) == {first.definition_id})
     live.expect_listening()
     before = second.contacts()
     number = next(_numbers)
@@ -303,5 +291,5 @@ def test_an_edited_definition_is_listened_for_anew(
     def came(folder: SyncedFolder) -> bool:
         return len(folder.query("SELECT source_dn FROM contactsync.contacts WHERE source_dn = %s", dn)) > 0
 
-    expect(lambda: came(first))
+    wait_until(lambda: came(first))
     assert second.contacts() == before

@@ -11,9 +11,10 @@ import pytest
 
 from contactsync.model import Mode, Trigger
 from contactsync.testing.people import Person, make_people
-from tests.integration.dispatch.test_live import Following, expect
+from tests.integration.dispatch.test_live import Following
 from tests.support.folder import PEOPLE_FILTER, SyncedFolder
 from tests.support.ns_slapd import NsSlapd, running, why_not
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -76,7 +77,7 @@ def found(folder: SyncedFolder) -> set[str]:
 def expect_in_step(live: Following) -> None:
     """Every folder gets in step by itself, and nothing is left to be asked for."""
     for folder in live.folders:
-        expect(lambda folder=folder: names(folder) == found(folder))  # type: ignore[misc]
+        wait_until(lambda folder=folder: names(folder) == found(folder))
     live.expect_listening()
 
 
@@ -128,10 +129,10 @@ def test_auto_is_its_schedule(
         return live.live.states[folder.definition_id].reason or ""
 
     try:
-        expect(lambda: "389 Directory Server does not tell" in reason())
+        wait_until(lambda: "389 Directory Server does not tell" in reason())
         live.dispatcher.request(folder.definition_id, Trigger.SCHEDULE).result()
         assert names(folder) == found(folder)
-        expect(lambda: "389 Directory Server does not tell" in reason())
+        wait_until(lambda: "389 Directory Server does not tell" in reason())
         assert (live.live.now.listening, live.live.now.not_listening, live.live.now.auto_scheduled) == (0, 0, 1)
         before = names(folder)
         person = someone()
@@ -139,7 +140,7 @@ def test_auto_is_its_schedule(
         folder.edit(mode="live")
         live.follow()
         live.expect_listening()
-        expect(lambda: names(folder) == before | {person.dn})
+        wait_until(lambda: names(folder) == before | {person.dn})
         admin.delete(person.dn)
     finally:
         live.stop()
@@ -153,9 +154,9 @@ def test_who_moves_out_of_the_base_leaves(
     (folder,) = live.folders
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    expect(lambda: person.dn in names(folder))
+    wait_until(lambda: person.dn in names(folder))
     admin.modify_dn(person.dn, "uid=moved", new_superior=server.suffix)
-    expect(lambda: not names(folder) & {person.dn, f"uid=moved,{server.suffix}"})
+    wait_until(lambda: not names(folder) & {person.dn, f"uid=moved,{server.suffix}"})
     admin.delete(f"uid=moved,{server.suffix}")
 
 
@@ -167,7 +168,7 @@ def test_a_restart_and_an_edit_lose_nothing(
     person, other = someone(description="wanted"), someone(description="other")
     admin.unbind()
     server.stop()
-    expect(lambda: all(state.reason for state in live.live.states.values()))
+    wait_until(lambda: all(state.reason for state in live.live.states.values()))
     server.start()
     again = server.connection()
     again.add(person.dn, attributes=person.attributes)
@@ -198,7 +199,7 @@ def test_full_runs_take_no_more_than_their_share_of_the_time(
     before = names(slow)
     person = someone(description="wanted")
     admin.add(person.dn, attributes=person.attributes)
-    expect(lambda: person.dn in names(brisk))
+    wait_until(lambda: person.dn in names(brisk))
     assert names(slow) == before
     assert live.live.states[slow.definition_id].behind_since is not None
     admin.delete(person.dn)

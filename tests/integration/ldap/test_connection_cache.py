@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +18,9 @@ from contactsync.testing.certificates import make_certificates
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder, people
 from tests.support.proxy import Proxy
+from tests.support.waiting import PATIENCE, wait_until
 
 PER_SERVER = 2
-WAIT = 10.0
 
 MakeFolder = Callable[..., SyncedFolder]
 
@@ -67,10 +66,7 @@ def runner(folder: SyncedFolder, cache: SessionCache, **options: Any) -> Runner:
 
 def wait_until_closed(proxy: Proxy, *, but: int = 0) -> None:
     """Wait until the proxy has heard the end of all connections but so many."""
-    end = time.monotonic() + WAIT
-    while proxy.open > but:
-        assert time.monotonic() < end, f"{proxy.open} connections are open"
-        time.sleep(0.01)
+    wait_until(lambda: proxy.open <= but, lambda: f"{proxy.open} connections are open")
 
 
 def test_folders_of_one_server_and_user_share_a_connection(
@@ -95,7 +91,7 @@ def test_runs_at_once_have_a_connection_each(
     def work(folder: SyncedFolder) -> None:
         def match(stage: str, _counts: object) -> None:
             if stage == "fingerprints":
-                inside.wait(WAIT)
+                inside.wait(PATIENCE)
 
         runner(folder, cache).run(folder.definition_id, Trigger.MANUAL, match)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -15,16 +14,9 @@ import pytest
 
 from contactsync.errors import ContactsyncError
 from contactsync.testing.certificates import make_certificates
-from contactsync.testing.people import department_dn, make_people, write_people
+from contactsync.testing.people import department_dn, make_people, people_ldif
 from contactsync.testing.ports import ReservedPort
 from contactsync.testing.slapd import PrivateSlapd
-
-
-def people(count: int) -> str:
-    """LDIF of so many people."""
-    stream = io.BytesIO()
-    write_people(stream, count)
-    return stream.getvalue().decode()
 
 
 @contextmanager
@@ -54,7 +46,7 @@ def test_anonymous_sees_only_the_root_dse(slapd: PrivateSlapd) -> None:
 
 def test_limits_hold_for_ordinary_users_but_not_for_the_reader(make_slapd: Callable[..., PrivateSlapd]) -> None:
     """A paged search ends with code 4 at the size limit for one user and gives everything to the other."""
-    server = make_slapd(ldif=people(60), size_limit=50)
+    server = make_slapd(ldif=people_ldif(60), size_limit=50)
     with bind(server, server.limited_dn, server.limited_password) as connection:
         assert names_found(connection, server.people_base, page=60) == (4, 50)
     with bind(server, server.reader_dn, server.reader_password) as connection:
@@ -162,8 +154,7 @@ def test_a_directory_in_use_is_left_alone(slapd: PrivateSlapd) -> None:
 def test_people_load_and_can_be_added_to(make_slapd: Callable[..., PrivateSlapd], tmp_path: Path) -> None:
     """Generated people are valid inetOrgPerson entries, loaded from a file or added one by one."""
     file = tmp_path / "people.ldif"
-    with file.open("wb") as stream:
-        write_people(stream, 1000)
+    file.write_text(people_ldif(1000), encoding="utf-8")
     server = make_slapd(ldif=file)
     admin = server.connection()
     for person in make_people(60, start=1000):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ from contactsync.ldap.rootdse import RootDse
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_entries
 from contactsync.model import Tls
 from contactsync.sync.recogniser import Recogniser
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.fingerprints import known
 
@@ -93,10 +92,8 @@ def sifted(session: Session, search: SearchRequest, recogniser: Recogniser) -> l
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     """One server for the tests that leave it as it is."""
-    people = io.BytesIO()
-    write_people(people, PEOPLE)
     directory = tmp_path_factory.mktemp("search") / "slapd"
-    with PrivateSlapd(directory, size_limit=SIZE_LIMIT, ldif=people.getvalue().decode() + REFERRAL) as slapd:
+    with PrivateSlapd(directory, size_limit=SIZE_LIMIT, ldif=people_ldif(PEOPLE) + REFERRAL) as slapd:
         yield slapd
 
 
@@ -180,9 +177,7 @@ def test_a_second_search_recognises_every_entry(session: Session) -> None:
 
 def test_a_changed_entry_is_the_only_one_not_recognised(make_slapd: Callable[..., PrivateSlapd]) -> None:
     """What was edited comes out with its new octets, and its old fingerprint is left over."""
-    people = io.BytesIO()
-    write_people(people, 20)
-    server = make_slapd(ldif=people.getvalue().decode())
+    server = make_slapd(ldif=people_ldif(20))
     with connect(options(server), Deadline(30)) as session:
         before = sifted(session, request(), Recogniser(known(()), MAPPING))
         changed = names(session, request())[7]
@@ -293,9 +288,7 @@ def test_an_entry_larger_than_the_buffer_comes_whole(make_slapd: Callable[..., P
 
 def test_a_server_killed_between_two_pages_is_unavailable(make_slapd: Callable[..., PrivateSlapd]) -> None:
     """The snapshot does not end as if it were complete."""
-    people = io.BytesIO()
-    write_people(people, 60)
-    server = make_slapd(ldif=people.getvalue().decode())
+    server = make_slapd(ldif=people_ldif(60))
     with connect(options(server), Deadline(30)) as session:
         pages = batches(session, request(page_size=10))
         came = len(next(pages))

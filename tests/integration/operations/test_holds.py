@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from contactsync.operations.holds import approve, open_plan, reject
 from contactsync.store.record.holds import HeldPlan, held_changes, read_held_plan
 from contactsync.store.record.runs import forget_old
 from contactsync.sync.guard import GuardLimits
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change, people
@@ -25,9 +24,7 @@ STRICT = GuardLimits(delete_count=1)
 @pytest.fixture
 def team(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
     """Run a directory of eight people."""
-    stream = io.BytesIO()
-    write_people(stream, 8)
-    return make_slapd(ldif=stream.getvalue().decode())
+    return make_slapd(ldif=people_ldif(8))
 
 
 @pytest.fixture

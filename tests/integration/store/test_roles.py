@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from contactsync.store.migration import migrate
 from contactsync.store.pool import open_pool
 from contactsync.store.record.runs import forget_old, interrupt_abandoned
 from contactsync.sync.guard import GuardLimits
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change, people
 from tests.support.resources import database_of
@@ -91,9 +90,7 @@ def test_the_daemon_asks_for_what_changed(
     place: Workspace, make_slapd: Callable[..., PrivateSlapd], application: psycopg.Connection[Any]
 ) -> None:
     """With a cursor of its own, which goes when an application deletes a contact."""
-    stream = io.BytesIO()
-    write_people(stream, 8)
-    slapd = make_slapd(ldif=stream.getvalue().decode(), session_log=50)
+    slapd = make_slapd(ldif=people_ldif(8), session_log=50)
     with open_pool(place.daemon, max_size=3, timeout=5) as pool:
         folder = SyncedFolder(place.owner, pool, slapd, mode="incremental", max_delete_share=1)
         folder.run()

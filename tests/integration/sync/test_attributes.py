@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from contactsync.ldap.query.address import parse_address
 from contactsync.mapping.presets import INET_ORG_PERSON
 from contactsync.model import Outcome, Tls
 from contactsync.sync.attributes import worth_asking
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support import ns_slapd
@@ -64,13 +63,6 @@ class Proxy(PrivateSlapd):
         return f'{before}database ldap\nsuffix "{self.suffix}"\n{admin}{where}'
 
 
-def staff() -> str:
-    """So many people, as LDIF."""
-    stream = io.BytesIO()
-    write_people(stream, PEOPLE)
-    return stream.getvalue().decode()
-
-
 def attributes_asked_for(folder: SyncedFolder) -> set[str]:
     """Of a run, by the command line that it gives for its search in pages."""
     before = len(folder.log)
@@ -84,7 +76,7 @@ def test_openldap_is_asked_for_the_identity_that_it_has(
     make_folder: MakeFolder, make_slapd: Callable[..., PrivateSlapd]
 ) -> None:
     """Not for those of other products, and for no field less."""
-    slapd = make_slapd(ldif=staff())
+    slapd = make_slapd(ldif=people_ldif(PEOPLE))
     folder = make_folder(slapd)
     asked = attributes_asked_for(folder)
     assert not {"nsUniqueId", "ipaUniqueID", "GUID"} & asked
@@ -94,7 +86,7 @@ def test_openldap_is_asked_for_the_identity_that_it_has(
 
 def test_a_question_that_is_refused_costs_no_run(make_slapd: Callable[..., PrivateSlapd]) -> None:
     """What cannot be told is asked for; if something is wrong, the search itself says so."""
-    slapd = make_slapd(ldif=staff())
+    slapd = make_slapd(ldif=people_ldif(PEOPLE))
     options = ConnectOptions(
         servers=(parse_address(f"127.0.0.1:{slapd.port}"),),
         user=slapd.reader_dn,
@@ -113,13 +105,14 @@ def test_an_identity_that_somebody_chose_is_asked_for(
     make_folder: MakeFolder, make_slapd: Callable[..., PrivateSlapd]
 ) -> None:
     """Whatever the server knows of it."""
-    folder = make_folder(make_slapd(ldif=staff()), mapping=Jsonb({"identity": ["ipaUniqueID", "entryUUID"]}))
+    slapd = make_slapd(ldif=people_ldif(PEOPLE))
+    folder = make_folder(slapd, mapping=Jsonb({"identity": ["ipaUniqueID", "entryUUID"]}))
     assert "ipaUniqueID" in attributes_asked_for(folder)
 
 
 def test_an_identity_that_the_schema_has_is_asked_for(make_folder: MakeFolder, tmp_path: Path) -> None:
     """It comes before entryUUID: contacts of those who have one keep going by it."""
-    brought = staff().replace(
+    brought = people_ldif(PEOPLE).replace(
         "objectClass: inetOrgPerson\n",
         "objectClass: inetOrgPerson\nobjectClass: fromElsewhere\nnsUniqueId: 1a2b3c4d-1a2b3c4d-1a2b3c4d-1a2b3c4d\n",
         1,

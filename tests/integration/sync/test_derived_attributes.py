@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 
 import ldap3
@@ -10,7 +9,7 @@ import pytest
 
 from contactsync.checks.check import check
 from contactsync.model import Mode
-from contactsync.testing.people import make_people, write_people
+from contactsync.testing.people import make_people, people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder
 
@@ -22,9 +21,7 @@ MEMBER_OF_OID = "1.2.840.113556.1.2.102"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     """Run a directory with the overlay memberof and a group of the first three people."""
     path = tmp_path_factory.mktemp("memberof") / "slapd"
-    stream = io.BytesIO()
-    write_people(stream, len(PEOPLE))
-    with PrivateSlapd(path, session_log=100, overlays=["memberof"], ldif=stream.getvalue().decode()) as slapd:
+    with PrivateSlapd(path, session_log=100, overlays=["memberof"], ldif=people_ldif(len(PEOPLE))) as slapd:
         admin = slapd.connection()
         members = [person.dn for person in PEOPLE[:3]]
         admin.add(group(slapd), "groupOfNames", {"cn": "staff", "member": members})

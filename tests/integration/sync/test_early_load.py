@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -16,17 +14,17 @@ import pytest
 from contactsync.model import Counts, Outcome, RunReport
 from contactsync.sync.run import Progress
 from contactsync.sync.runner import Runner
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import PEOPLE_FILTER, SyncedFolder, people
 from tests.support.proxy import Fault, Harm, Proxy
+from tests.support.waiting import wait_until
 
 MANY = 3200
 """More than two lots, so that the first ones are inserted long before the last one is read."""
 PAGE = 500
 EARLY = 1600
 """Entries after which a load has gone ahead."""
-PATIENCE = 10
 _NUMBERED = {"identity": "employeeNumber"}
 _OPEN = """
 SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
@@ -38,9 +36,7 @@ WHERE d.datname = current_database() AND l.relation = 'contactsync.contacts'::re
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     """Run a directory of many people, two of five with a photo."""
-    stream = io.BytesIO()
-    write_people(stream, MANY)
-    with PrivateSlapd(tmp_path_factory.mktemp("company") / "slapd", ldif=stream.getvalue().decode()) as server:
+    with PrivateSlapd(tmp_path_factory.mktemp("company") / "slapd", ldif=people_ldif(MANY)) as server:
         yield server
 
 
@@ -71,19 +67,13 @@ class Middle:
     def __call__(self, stage: str, counts: Counts) -> None:
         """Take part in a run as its progress."""
         if self.seen is None and stage == "search" and counts.entries >= EARLY:
-            self._wait_until_inserting()
+            wait_until(self._open, "something to be inserted early")
             self.seen = len(self._folder.contacts())
             self._act()
         if stage == "connect":
             self._stages.append(stage)
             if len(self._stages) > 1:
                 self.open_later = self._open()
-
-    def _wait_until_inserting(self) -> None:
-        end = time.monotonic() + PATIENCE
-        while not self._open():
-            assert time.monotonic() < end, "nothing was inserted ahead"
-            time.sleep(0.01)
 
     def _open(self) -> int:
         return int(self._folder.query(_OPEN)[0]["count"])

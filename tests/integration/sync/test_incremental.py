@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
 import time
@@ -20,7 +19,7 @@ from contactsync.ldap.changes.position import Position, csns_of
 from contactsync.model import Counts, Mode, Outcome, RunReport
 from contactsync.operations.undo import undo
 from contactsync.store.record.holds import decide, read_held_plan
-from contactsync.testing.people import Person, make_people, write_people
+from contactsync.testing.people import Person, make_people, people_ldif
 from contactsync.testing.slapd import DEBIAN_PROGRAMS, PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder, parent_of, people
 
@@ -35,10 +34,8 @@ _numbers = count(1000)
 )
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     """Run one directory without a log of deletions, one with a short one in memory, and one with a long one on disk."""
-    stream = io.BytesIO()
-    write_people(stream, PEOPLE)
     directory = tmp_path_factory.mktemp("sync") / "slapd"
-    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), **request.param) as slapd:
+    with PrivateSlapd(directory, ldif=people_ldif(PEOPLE), **request.param) as slapd:
         yield slapd
 
 

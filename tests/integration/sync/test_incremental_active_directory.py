@@ -16,9 +16,10 @@ import pytest
 from contactsync.ldap.changes import usn as usnchanges
 from contactsync.model import Mode, Outcome, RunReport, Trigger
 from contactsync.testing.private_server import PrivateServer
-from tests.integration.dispatch.test_live import Following, expect
+from tests.integration.dispatch.test_live import Following
 from tests.support.folder import SyncedFolder
 from tests.support.samba import DISABLED, NORMAL, SUFFIX, PrivateSamba
+from tests.support.waiting import wait_until
 
 Folders = Callable[..., SyncedFolder]
 _units = count(1)
@@ -232,7 +233,7 @@ def test_who_may_not_see_deleted_objects_reads_everything(samba: PrivateSamba, u
         live.expect_listening()
         samba.delete(f"CN=Bert,{unit}")  # of which this user hears nothing
         samba.add("Dora", under=unit)
-        expect(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))
+        wait_until(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))
     finally:
         live.stop()
 
@@ -340,7 +341,7 @@ def test_restarts_lose_nothing_and_a_restored_backup_is_noticed(
         live.expect_listening()
         private.restart()
         private.add("Gerd", under=unit)
-        expect(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(private, unit))
+        wait_until(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(private, unit))
     finally:
         live.stop()
 
@@ -354,7 +355,7 @@ def test_twelve_folders_follow_at_once_over_one_notification(
 
     def arrives() -> None:
         for folder in folders:
-            expect(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))  # noqa: B023
+            wait_until(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))  # noqa: B023
 
     try:
         live.expect_listening()
@@ -382,12 +383,12 @@ def test_auto_follows_at_once_who_may_see_enough(
     try:
         for one in (folder, blind):
             live.dispatcher.request(one.definition_id, Trigger.SCHEDULE).result()
-        expect(lambda: live.live.now.listening == 1)
+        wait_until(lambda: live.live.now.listening == 1)
         why = "shows this user nothing that was deleted"
-        expect(lambda: why in (live.live.states[blind.definition_id].reason or ""))
+        wait_until(lambda: why in (live.live.states[blind.definition_id].reason or ""))
         assert (live.live.now.listening, live.live.now.not_listening, live.live.now.auto_scheduled) == (1, 0, 1)
         samba.add("Dora", under=unit)
-        expect(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))
+        wait_until(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))
         assert live.reports[-1].mode is Mode.INCREMENTAL
     finally:
         live.stop()

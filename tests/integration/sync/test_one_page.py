@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 
 from contactsync.model import Outcome
-from contactsync.testing.people import make_people, write_people
+from contactsync.testing.people import make_people, people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, people
 
@@ -17,9 +16,7 @@ def test_a_folder_may_grow_and_shrink_around_a_page(
     make_folder: Callable[..., SyncedFolder], make_slapd: Callable[..., PrivateSlapd]
 ) -> None:
     """After each step it is what the directory is, and its numbers are those of what came, once."""
-    units = io.BytesIO()
-    write_people(units, 0)
-    slapd = make_slapd(ldif=units.getvalue().decode())
+    slapd = make_slapd(ldif=people_ldif(0))
     folder = make_folder(slapd, page_size=PAGE, max_delete_share=1)
     staff = list(make_people(40, suffix=slapd.suffix))
     count = 0

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder, change, people
 from tests.support.postgres import FragilePostgres
 from tests.support.resources import short_directory
+from tests.support.waiting import wait_until
 
 MIB = 1 << 20
 PHOTOS, PHOTO_BYTES = 3, 7 * MIB
@@ -105,9 +105,7 @@ def expect_lost(folder: SyncedFolder, report: RunReport) -> None:
         "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database"
         " WHERE locktype = 'advisory' AND datname = current_database()"
     )
-    give_up = time.monotonic() + 10
-    while folder.query(locks) and time.monotonic() < give_up:
-        time.sleep(0.01)
+    wait_until(lambda: not folder.query(locks), "the locks to be freed")
 
 
 @pytest.mark.parametrize("stage", ["fingerprints", "stage", "plan", "apply"])
@@ -161,9 +159,7 @@ def test_a_crash_of_postgresql_while_a_statement_of_the_apply_runs(
     sleeping = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 
     def crash() -> None:
-        give_up = time.monotonic() + 10
-        while not folder.query(sleeping) and time.monotonic() < give_up:
-            time.sleep(0.01)
+        wait_until(lambda: folder.query(sleeping), "the statement to run")
         postgres.crash()
         postgres.start()
 

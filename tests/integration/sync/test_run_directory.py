@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +16,7 @@ from contactsync.credentials.bind import seal_for
 from contactsync.model import Counts, Outcome
 from contactsync.sync.run import Progress
 from contactsync.testing.certificates import make_certificates, make_self_signed
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change, people
 from tests.support.peers import CLOSE, Answer, bind_answer, entry, message, peer, root_dse_answer
@@ -30,10 +29,8 @@ SIZE_LIMIT = 500
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     """Run a directory of more people than its limited user may see."""
-    stream = io.BytesIO()
-    write_people(stream, MANY)
     directory = tmp_path_factory.mktemp("crowd") / "slapd"
-    with PrivateSlapd(directory, ldif=stream.getvalue().decode(), size_limit=SIZE_LIMIT) as server:
+    with PrivateSlapd(directory, ldif=people_ldif(MANY), size_limit=SIZE_LIMIT) as server:
         yield server
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import traceback
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Counts, Outcome, Tls, Trigger
 from contactsync.store.definitions import remove_definition
 from contactsync.sync.guard import GuardLimits
-from contactsync.testing.people import write_people
+from contactsync.testing.people import people_ldif
 from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change, people
@@ -26,9 +25,7 @@ from tests.support.folder import SyncedFolder, change, people
 @pytest.fixture
 def team(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
     """Run a directory of eight people."""
-    stream = io.BytesIO()
-    write_people(stream, 8)
-    return make_slapd(ldif=stream.getvalue().decode())
+    return make_slapd(ldif=people_ldif(8))
 
 
 @pytest.fixture

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import re
 import unicodedata
 
-from contactsync.testing.people import make_people, make_person, make_photo, write_people
+from contactsync.testing.people import make_people, make_person, make_photo, people_ldif
 
 PEOPLE = list(make_people(1000))
 
 
-def ldif(count: int, seed: int) -> bytes:
-    """The LDIF of so many people."""
-    stream = io.BytesIO()
-    write_people(stream, count, seed=seed)
-    return stream.getvalue()
-
-
 def test_the_same_seed_gives_the_same_people() -> None:
     """Two writings with one seed are equal to the octet; another seed gives others."""
-    assert ldif(100, seed=1) == ldif(100, seed=1)
-    assert ldif(100, seed=1) != ldif(100, seed=2)
+    assert people_ldif(100, seed=1) == people_ldif(100, seed=1)
+    assert people_ldif(100, seed=1) != people_ldif(100, seed=2)
 
 
 def test_a_person_does_not_depend_on_the_others() -> None:

@@ -15,11 +15,11 @@ from ldap3 import MODIFY_REPLACE
 from ldap3.core.exceptions import LDAPException
 
 from bench.directory import TEAM_SIZE, attributes, dn, team_base
-from bench.endurance import Log
-from bench.folders import Folders
-from tests.acceptance.conftest import DaemonProcess
+from tests.endurance.folders import Folders
+from tests.endurance.vitals import Log
 from tests.faults.trial import CONNECTION
 from tests.faults.world import World
+from tests.support.processes import DaemonProcess
 from tests.support.proxy import Fault
 
 _MAPPINGS = ['{"fields": {"nickname": "uid"}}', '{"fields": {"notes": {"policy": "fill"}}}', None]
@@ -56,7 +56,7 @@ class Storm:
         end = time.monotonic() + seconds
         seldom = self._seldom + (self._restarts if restarts else [])
         while time.monotonic() < end:
-            act = self._random.choice(seldom if self._random.random() < 0.1 else self._often)  # noqa: PLR2004 -- a tenth
+            act = self._random.choice(seldom if self._random.random() < 0.1 else self._often)
             act()
             self._done[act.__name__.strip("_").replace("_", " ")] += 1
             time.sleep(self._random.random() * 0.3)

@@ -1,7 +1,7 @@
 """Lets the real daemon work for long while everything around it breaks, and looks whether anything grows or is left.
 
     make soak MINUTES=60
-    .venv/bin/python -m bench.soak --minutes 60 --definitions 300 --seed 1
+    .venv/bin/python -m tests.endurance.soak --minutes 60 --definitions 300 --seed 1
 
 Storms, in which the directory, the definitions, the connections and the servers change and fail at random, take turns
 with calms. In each calm every folder has to be in step with the directory, and the log may complain of nothing. In the
@@ -19,12 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.directory import teams_ldif
-from bench.endurance import Vitals, growth
-from bench.folders import Folders
-from bench.storm import Storm
 from bench.telling import say
-from tests.acceptance.conftest import DaemonProcess
+from tests.endurance.folders import Folders
+from tests.endurance.storm import Storm
+from tests.endurance.vitals import Vitals, growth
 from tests.faults.world import World, world
+from tests.support.processes import DaemonProcess
 
 STORM_SECONDS = 20
 FEWEST_LOOKS = 3
@@ -120,7 +120,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tests.endurance.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--minutes", type=float, default=60, help="how long (60)")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.endurance import Log, Vitals, growth
+from tests.endurance.vitals import Log, Vitals, growth
 
 ROOT = Path(__file__).parents[2]
 VITALS = Vitals(memory=100 << 20, threads=17, sockets=20, files=25)
@@ -20,9 +20,11 @@ def test_a_short_soak(pytestconfig: pytest.Config) -> None:
     seed = str(pytestconfig.getoption("--fault-seed"))
     options = ["--minutes", "0.6", "--definitions", "30", "--every", "5s", "--seed", seed]
     done = subprocess.run(
-        [sys.executable, "-m", "bench.soak", *options], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.endurance.soak", *options], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"To repeat it: python -m bench.soak {' '.join(options)}\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, (
+        f"To repeat it: python -m tests.endurance.soak {' '.join(options)}\n{done.stdout}{done.stderr}"
+    )
     assert "Everything was in step" in done.stdout
 
 

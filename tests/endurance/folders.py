@@ -12,8 +12,8 @@ import psycopg
 from psycopg import Connection
 
 from bench.directory import team_base
-from tests.acceptance.conftest import DaemonProcess
 from tests.faults.world import World
+from tests.support.processes import DaemonProcess
 
 _PATIENCE = 180
 _DEFINE = """
