@@ -19,15 +19,9 @@ import pytest
 from contactsync.api.events import MOST_LISTENERS
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-<<<<<<< HEAD
-from tests.acceptance.conftest import CONTACTSYNC, PATIENCE, wait_until
-from tests.acceptance.test_daemon import silent_server
-from tests.support.daemon_client import PEOPLE, DaemonClient, people, running_daemon
-=======
-from tests.support.daemon_client import PEOPLE, Asking, asking
+from tests.support.daemon_client import PEOPLE, DaemonClient, running_daemon
 from tests.support.peers import silent_server
 from tests.support.processes import CONTACTSYNC
->>>>>>> ef241b1 (Share the tests' processes, definitions and waiting, and keep the endurance test beside the other tests)
 from tests.support.resources import database_of, short_directory
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -38,13 +32,8 @@ def client(postgres_server: str, migrated_template: str) -> Iterator[DaemonClien
     with (
         short_directory() as place,
         database_of(postgres_server, template=migrated_template) as database,
-<<<<<<< HEAD
-        PrivateSlapd(place / "slapd", ldif=people()) as directory,
-        running_daemon(database, directory, place) as client,
-=======
         PrivateSlapd(place / "slapd", ldif=people_ldif(PEOPLE, seed=7)) as directory,
-        asking(database, directory, place) as asked,
->>>>>>> ef241b1 (Share the tests' processes, definitions and waiting, and keep the endurance test beside the other tests)
+        running_daemon(database, directory, place) as client,
     ):
         yield client
 

@@ -21,11 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-<<<<<<< HEAD
-from tests.support.daemon_client import DaemonClient, people, running_daemon
-=======
-from tests.support.daemon_client import Asking, asking
->>>>>>> ef241b1 (Share the tests' processes, definitions and waiting, and keep the endurance test beside the other tests)
+from tests.support.daemon_client import DaemonClient, running_daemon
 from tests.support.resources import database_of, short_directory
 
 ENDLESS = "/v1/events"
@@ -74,13 +70,8 @@ def client(postgres_server: str, migrated_template: str) -> Iterator[DaemonClien
     with (
         short_directory() as place,
         database_of(postgres_server, template=migrated_template) as database,
-<<<<<<< HEAD
-        PrivateSlapd(place / "slapd", ldif=people()) as directory,
-        running_daemon(database, directory, place) as client,
-=======
         PrivateSlapd(place / "slapd", ldif=people_ldif(40, seed=7)) as directory,
-        asking(database, directory, place) as asked,
->>>>>>> ef241b1 (Share the tests' processes, definitions and waiting, and keep the endurance test beside the other tests)
+        running_daemon(database, directory, place) as client,
     ):
         yield client
 

@@ -6,11 +6,7 @@ import sys
 
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-<<<<<<< HEAD
-from tests.support.daemon_client import PEOPLE, people, running_daemon
-=======
-from tests.support.daemon_client import PEOPLE, asking
->>>>>>> ef241b1 (Share the tests' processes, definitions and waiting, and keep the endurance test beside the other tests)
+from tests.support.daemon_client import PEOPLE, running_daemon
 from tests.support.resources import short_directory
 
 KEPT_OUT = {
