@@ -77,7 +77,7 @@ def found(folder: SyncedFolder) -> set[str]:
 def expect_in_step(live: Following) -> None:
     """Every folder gets in step by itself, and nothing is left to be asked for."""
     for folder in live.folders:
-        wait_until(lambda folder=folder: names(folder) == found(folder))
+        wait_until(lambda folder=folder: names(folder) == found(folder))  # type: ignore[misc]
     live.expect_listening()
 
 
