@@ -68,10 +68,10 @@ class Invocation:
     @contextmanager
     def pool(self) -> Iterator[Pool]:
         """Connections to the database, which is migrated to the newest schema. Raises SettingsError, DatabaseError."""
-        from contactsync.bootstrap import ready_pool
+        from contactsync.bootstrap import database_of
 
         self.log_quietly()
-        with ready_pool(self.settings, max_size=POOL_SIZE) as (_conninfo, pool):
+        with database_of(self.settings).ready_pool(max_size=POOL_SIZE) as (_conninfo, pool):
             yield pool
 
     def log_as_set(self) -> None:

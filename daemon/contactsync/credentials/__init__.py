@@ -1,4 +1,4 @@
-"""Bind passwords: sealed, referred to, opened, and remembered when a directory refused them.
+"""Bind passwords: sealed, fetched by a reference, remembered if a directory refused them.
 
 Nothing here connects to a directory.
 """

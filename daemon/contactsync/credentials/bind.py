@@ -1,7 +1,7 @@
-"""The passwords of definitions, each bound to where it goes.
+"""Bind passwords of definitions, each bound to its destination.
 
-Whoever can edit a definition could else have its password sent to a server of his own, or over a connection that
-somebody listens to. A sealed password opens only for the servers, the user and the TLS settings that it was given for.
+A sealed password opens only for the servers, the user and the TLS settings that it was set for. Otherwise an editor of
+a definition could have the password sent to another server or over an unprotected connection.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from contactsync.credentials.sealing import References, SecretBox, resolve_reference
+from contactsync.credentials.references import References, resolve_reference
+from contactsync.credentials.sealing import SecretBox
 from contactsync.ldap.query.query import parse_query
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def destination_of(definition: Definition) -> bytes:
-    """What stands for where a definition's password goes, and how: 32 bytes. Raises QueryError.
+    """Digest (32 bytes) of the destination of a definition's password: servers, user, TLS settings.
 
-    Base, filter and the like are left out: they may be edited without giving the password again.
+    Raises QueryError. An edit of other fields, such as base and filter, does not need the password again.
     """
     query = parse_query(definition.query)
     servers = [[server.host, server.port, server.ldaps] for server in query.servers]
@@ -41,7 +42,7 @@ def destination_of(definition: Definition) -> bytes:
 
 
 def seal_for(definition: Definition, password: str, box: SecretBox) -> bytes:
-    """The password, sealed for a definition that has its ids, as it is. Raises SecretError, QueryError."""
+    """The password, sealed for a stored definition and its present destination. Raises SecretError, QueryError."""
     return box.seal(
         password,
         folder_id=definition.folder_id,
@@ -53,9 +54,9 @@ def seal_for(definition: Definition, password: str, box: SecretBox) -> bytes:
 def password_of(
     definition: Definition, open_box: Callable[[], SecretBox], environ: Mapping[str, str], allowed: References
 ) -> str | None:
-    """The bind password of a stored definition, None when it has none. Raises SecretError, QueryError.
+    """The bind password of a stored definition; None if it has none. Raises SecretError, QueryError.
 
-    The box is opened only for a sealed password, since that needs the key file.
+    `open_box` reads the key file; it is called for a sealed password only.
     """
     if definition.password_ref:
         return resolve_reference(definition.password_ref, environ, allowed)

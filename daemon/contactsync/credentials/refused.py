@@ -1,49 +1,53 @@
-"""What directories refused, so that ten definitions of one user do not offer the same wrong password ten times."""
+"""The passwords that directories have refused, so that folders that share an account do not lock it together."""
 
 from __future__ import annotations
 
 import json
 import os
 import threading
+import time
 from hashlib import blake2b
 
 from contactsync.errors import CredentialsRefused
 
 
 class Refusals:
-    """Users with passwords that were refused, for as long as the process lives; threads may share it.
+    """Refused users and passwords, kept while the process lives; threads may share it.
 
-    Passwords are kept as digests with a key of this process only.
+    It holds digests of the passwords, with a key that never leaves the process.
     """
 
     def __init__(self) -> None:
         self._key = os.urandom(32)
         self._guard = threading.Lock()
-        self._reasons: dict[bytes, str] = {}
+        self._refused: dict[bytes, tuple[str, float]] = {}
 
     def __bool__(self) -> bool:
-        """Whether there is any: most of the time there is none, and nobody needs to look up a password to ask."""
-        return bool(self._reasons)
+        """Whether there are any. If not, `check` needs no password."""
+        return bool(self._refused)
 
-    def check(self, server: str, user: str | None, password: str | None) -> None:
-        """Raise CredentialsRefused when this very server refused this very user with this password."""
+    def check(self, server: str, user: str | None, password: str | None, *, asked_at: float | None = None) -> None:
+        """Raise CredentialsRefused if this server has refused this user with this password.
+
+        A user's request may offer the password again, once: it is checked for refusals since `asked_at` only.
+        """
         with self._guard:
-            reason = self._reasons.get(self._digest(server, user, password))
-        if reason:
+            reason, refused_at = self._refused.get(self._digest(server, user, password), ("", 0.0))
+        if reason and (asked_at is None or refused_at >= asked_at):
             raise CredentialsRefused(
-                f"{server} refused the user {user!r} with the same password before. {reason}",
-                hint="This folder was not tried. After the correction edit it, or run it by hand.",
+                f"{server} has refused the user {user!r} with the same password before. {reason}",
+                hint="This folder was not tried. Correct the password and edit the folder, or run this folder alone.",
             )
 
     def add(self, server: str, user: str | None, password: str | None, reason: str) -> None:
-        """Note a refusal; `reason` is a sentence."""
+        """Remember a refusal; `reason` is a sentence."""
         with self._guard:
-            self._reasons[self._digest(server, user, password)] = reason
+            self._refused[self._digest(server, user, password)] = reason, time.monotonic()
 
     def discard(self, server: str, user: str | None, password: str | None) -> None:
-        """Forget a refusal, if there was one: they were let in."""
+        """Forget a refusal, since the server has accepted the password."""
         with self._guard:
-            self._reasons.pop(self._digest(server, user, password), None)
+            self._refused.pop(self._digest(server, user, password), None)
 
-    def _digest(self, *what: str | None) -> bytes:
-        return blake2b(json.dumps(what).encode(), digest_size=16, key=self._key).digest()
+    def _digest(self, *parts: str | None) -> bytes:
+        return blake2b(json.dumps(parts).encode(), digest_size=16, key=self._key).digest()

@@ -11,8 +11,11 @@ from threading import Barrier
 import pytest
 from structlog.testing import capture_logs
 
-from contactsync.credentials.sealing import References, SecretBox, check_reference, resolve_reference
+from contactsync.bootstrap import allowed_references
+from contactsync.credentials.references import References, check_reference, resolve_reference
+from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import SecretError
+from contactsync.settings import Settings
 
 ANY = References(("file:*", "credential:*", "env:*"))
 THERE = b"ldaps://dc1.example.com"
@@ -74,7 +77,7 @@ def test_every_changed_octet_is_noticed(box: SecretBox) -> None:
 def test_a_truncated_value_is_refused(box: SecretBox, length: int) -> None:
     """A value that is too short is told as such and not by a failure of the cipher."""
     sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
-    with pytest.raises(SecretError, match="is not one that contactsync sealed"):
+    with pytest.raises(SecretError, match="was not sealed by contactsync"):
         box.open(sealed[:length], folder_id=1, definition_id=2, destination=THERE)
 
 
@@ -212,7 +215,7 @@ def test_a_password_file_open_to_others_is_used_with_a_warning(tmp_path: Path) -
         ("file:{}/latin1", "The password of file:{}/latin1 is not text in UTF-8."),
         ("file:{}/empty", "The password of file:{}/empty is empty."),
         ("file:{}/large", "{}/large is too large for a secret."),
-        ("file:{}/lines", "The file of file:{}/lines has more than one line, so it is not that of a password."),
+        ("file:{}/lines", "The file of file:{}/lines has more than one line, so it is not a password."),
         ("credential:none", "The password of credential:none cannot be read: No such file or directory."),
     ],
 )
@@ -241,7 +244,7 @@ def test_credentials_without_systemd_say_how_to_get_them() -> None:
 )
 def test_references_to_what_is_meant_for_it_are_allowed(reference: str) -> None:
     """As settings.toml has it by default."""
-    References().check(reference)
+    allowed_references(Settings()).check(reference)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +261,7 @@ def test_references_to_what_is_meant_for_it_are_allowed(reference: str) -> None:
 def test_references_to_anything_else_are_refused(reference: str) -> None:
     """Or whoever edits a definition could have the daemon send what it can read to a server of his."""
     with pytest.raises(SecretError, match="do not allow the reference") as caught:
-        resolve_reference(reference, {}, References())
+        resolve_reference(reference, {}, allowed_references(Settings()))
     assert "[secrets]" in caught.value.hint
 
 
@@ -303,6 +306,6 @@ def test_references_in_other_forms_are_refused_unquoted(reference: str) -> None:
     with pytest.raises(SecretError) as caught:
         check_reference(reference)
     assert str(caught.value) == (
-        "The reference to the password is in none of the known forms."
+        "The reference to the password has none of the known forms."
         " Write env:NAME, file:/absolute/path or credential:NAME."
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg import sql
 
-from contactsync.credentials.sealing import References
+from contactsync.bootstrap import allowed_references
 from contactsync.model import Outcome
+from contactsync.settings import Settings
 from tests.support.folder import SyncedFolder
 
 
@@ -103,7 +105,8 @@ def test_a_reference_that_the_settings_do_not_allow_is_not_followed(
     edit_by_sql(
         folder, query=f"ldap://127.0.0.1:{listener.getsockname()[1]}", password_sealed=None, password_ref=reference
     )
-    runner = folder.runner(references=References(never=(Path("/run/credentials/contactsync/secret.key"),)))
+    key_file = Path("/run/credentials/contactsync/secret.key")
+    runner = folder.runner(references=replace(allowed_references(Settings()), never=(key_file,)))
     report = folder.run(runner=runner)
     folder.expect_failure(report, "secret", f"do not allow the reference {reference}", "settings.toml")
     with pytest.raises(BlockingIOError):

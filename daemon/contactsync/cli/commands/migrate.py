@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contactsync.bootstrap import database
+from contactsync.bootstrap import database_of
 from contactsync.cli.output.text import counted, show_json, show_text
 from contactsync.store.migration import migrate, migration_names
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def apply_migrations(invocation: Invocation, *, as_json: bool) -> None:
     """Apply the missing migrations and list all. Raises DatabaseError."""
     invocation.log_quietly()
-    with database(invocation.settings) as conninfo:
+    with database_of(invocation.settings).running() as conninfo:
         applied = migrate(conninfo)
     names = migration_names()
     if as_json:
