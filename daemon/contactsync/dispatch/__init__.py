@@ -1,1 +1,1 @@
-"""When runs happen: the schedule, the queue and its workers. What a run does is in sync/."""
+"""When runs happen: the schedule, the queue and its workers, the live folders. What a run does is in sync/."""

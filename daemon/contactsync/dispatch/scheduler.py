@@ -1,7 +1,7 @@
-"""One APScheduler job for each definition that is to run by itself, always as the table says.
+"""One APScheduler job for each definition with a schedule, kept as the table of definitions says.
 
-The jobs live in memory only: PostgreSQL holds the definitions, and a job does no more than ask the dispatcher for a
-run, so neither a busy pool nor a slow directory can make the scheduler late.
+The jobs are in memory only, since PostgreSQL has the definitions. A job only requests a run from the dispatcher, so
+neither a busy pool nor a slow directory delays the scheduler.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What the schedule knows of a definition; `resolved` is None for one that is invalid.
+    """A definition that the scheduler knows; `resolved` is None if it is not valid.
 
-    `locked` is why it runs only by hand: the directory refused its user or password.
+    `locked` is the reason why it runs on individual request only: the directory refused its user or password.
     """
 
     definition: Definition
@@ -59,19 +59,19 @@ class Followed:
 
     @property
     def may_run(self) -> bool:
-        """Whether it makes sense and is not paused."""
+        """Whether it is valid and not paused."""
         return self.definition.enabled and self.resolved is not None
 
     @property
-    def what_is_read(self) -> Definition:
-        """The definition without what has no influence on the contacts it brings."""
+    def content(self) -> Definition:
+        """The definition without the fields that do not change its contacts."""
         return replace(
             self.definition, folder="", owner=None, name="", schedule="", time_zone="", jitter_seconds=0, revision=0
         )
 
     @property
     def timetable(self) -> tuple[str, str, int] | None:
-        """What decides when it runs; None when it does not run by itself."""
+        """The fields that decide when it runs; None if its schedule does not run it."""
         definition = self.definition
         if not self.may_run or self.locked or self.resolved is None or self.resolved.trigger is None:
             return None
@@ -79,9 +79,9 @@ class Followed:
 
 
 class Schedule:
-    """Follows the definitions in the database and asks the dispatcher for a run whenever one is due.
+    """Follows the definitions in the database and requests their runs from the dispatcher.
 
-    `on_followed` is called when `followed` is another, before a run is asked for because of that.
+    `on_followed` is called when `followed` has changed, before the runs are requested that follow from the change.
     """
 
     def __init__(self, pool: Pool, dispatcher: Dispatcher, on_followed: Callable[[], None] = lambda: None) -> None:
@@ -91,7 +91,7 @@ class Schedule:
         self._lock = Lock()
         self._followed: dict[int, Followed] = {}
         self._fired: set[int] = set()
-        self._asked_at: float | None = None
+        self._pinged_at: float | None = None
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(1)},
@@ -104,7 +104,7 @@ class Schedule:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Fire no more."""
+        """Request no more runs."""
         self._scheduler.shutdown(wait=False)
 
     @property
@@ -113,42 +113,42 @@ class Schedule:
         return bool(self._scheduler.running)
 
     def ping(self) -> float:
-        """Ask APScheduler's threads for a sign of life; returns the seconds that the oldest request is unanswered.
+        """Have APScheduler's threads run a job; returns the seconds since the oldest ping without an answer.
 
-        A job for now, dated anew each time: a clock that is set back must not make it a job for the future.
+        The job has the present date each time, so that a clock that is set back does not put it into the future.
         """
-        asked_at = self._asked_at
-        if asked_at is None:
-            asked_at = self._asked_at = time.monotonic()
-        self._scheduler.add_job(self._answer, id="ping", replace_existing=True)
-        return time.monotonic() - asked_at
+        pinged_at = self._pinged_at
+        if pinged_at is None:
+            pinged_at = self._pinged_at = time.monotonic()
+        self._scheduler.add_job(self._answer_ping, id="ping", replace_existing=True)
+        return time.monotonic() - pinged_at
 
     def server_of(self, definition_id: int) -> str:
-        """The directory server that a definition uses, as the dispatcher's limit counts them."""
+        """The directory server of a definition, for the dispatcher's limit."""
         followed = self._followed.get(definition_id)
         return followed.resolved.server_key if followed and followed.resolved else ""
 
     @property
     def followed(self) -> list[Followed]:
-        """Every definition as it is followed now."""
+        """Every definition that is followed."""
         with self._lock:
             return list(self._followed.values())
 
     def enabled(self) -> list[int]:
-        """The definitions that may run."""
-        return [known.definition.definition_id for known in self.followed if known.may_run]
+        """The ids of the definitions that may run."""
+        return [followed.definition.definition_id for followed in self.followed if followed.may_run]
 
     def first_due(self) -> tuple[Followed, datetime] | None:
-        """What runs by itself next, and when."""
-        known = {str(followed.definition.definition_id): followed for followed in self.followed}
-        due = [(job.next_run_time, job.id) for job in self._scheduler.get_jobs() if job.id in known]
+        """The definition that its schedule runs next, and when."""
+        by_job = {str(followed.definition.definition_id): followed for followed in self.followed}
+        due = [(job.next_run_time, job.id) for job in self._scheduler.get_jobs() if job.id in by_job]
         if not due:
             return None
         at, job_id = min(due)
-        return known[job_id], at
+        return by_job[job_id], at
 
     def requested(self, names: set[str]) -> None:
-        """Run what other programs ask for by the name of a folder or definition; an empty name means everything.
+        """Run what applications request by the name of a folder or definition; an empty name requests all.
 
         Raises DatabaseError.
         """
@@ -156,60 +156,59 @@ class Schedule:
             self.catch_up_requests()
         followed = self.followed
         for name in names - {LOOK}:
-            meant = [known for known in followed if name in {"", known.definition.label, known.definition.folder_label}]
-            if not meant:
+            matches = [each for each in followed if name in {"", each.definition.label, each.definition.folder_label}]
+            if not matches:
                 log.warning("request.unknown", requested=name)
-            for known in meant:
-                if known.may_run:
-                    # Everything is a round, which nobody waits for in particular.
-                    self._dispatcher.request(known.definition.definition_id, Trigger.REQUEST, awaited=name != "")
+            for match in matches:
+                if match.may_run:
+                    self._dispatcher.request(match.definition.definition_id, Trigger.REQUEST, individual=name != "")
 
     def catch_up_requests(self) -> None:
-        """Run what request_sync noted and did not start since. Raises DatabaseError."""
+        """Run the requests of request_sync that no run has answered yet. Raises DatabaseError."""
         with connection_of(self._pool) as connection:
-            wanted = open_requests(connection)
+            requested = open_requests(connection)
         may_run = set(self.enabled())
-        for definition_id in wanted:
+        for definition_id in requested:
             if definition_id in may_run:
-                self._dispatcher.request(definition_id, Trigger.REQUEST, awaited=True)
+                self._dispatcher.request(definition_id, Trigger.REQUEST, individual=True)
 
     def rescan(self) -> None:
-        """Look at every definition's revision and follow those that are new, edited or gone. Raises DatabaseError."""
+        """Compare the revisions of all definitions; follow those that are new, edited or gone. Raises DatabaseError."""
         with connection_of(self._pool) as connection:
             revisions = read_revisions(connection)
-        known = {key: followed.definition.revision for key, followed in self._followed.items()}
-        stale = {key for key in revisions.keys() | known.keys() if revisions.get(key) != known.get(key)}
+        before = {key: followed.definition.revision for key, followed in self._followed.items()}
+        stale = {key for key in revisions.keys() | before.keys() if revisions.get(key) != before.get(key)}
         if stale:
             self.follow(stale)
 
     def follow(self, ids: Iterable[int]) -> None:
-        """Do as the table says for these definitions, one that is gone included. Raises DatabaseError."""
-        wanted = set(ids)
+        """Read these definitions from the table, also deleted ones, and follow them. Raises DatabaseError."""
+        definition_ids = set(ids)
         with connection_of(self._pool) as connection:
-            definitions = read_definitions(connection, wanted)
-            started = read_last_starts(connection, wanted)
-            looked = [_look(definition) for definition in definitions]
-            news = set_states(connection, {now.definition.definition_id: now.reason for now in looked})
-            locks = read_locks(connection, wanted)
-        looked = [replace(now, locked=locks.get(now.definition.definition_id)) for now in looked]
-        for definition_id in wanted.difference(definition.definition_id for definition in definitions):
+            definitions = read_definitions(connection, definition_ids)
+            last_starts = read_last_starts(connection, definition_ids)
+            checked = [_checked(definition) for definition in definitions]
+            changed_states = set_states(connection, {each.definition.definition_id: each.reason for each in checked})
+            locks = read_locks(connection, definition_ids)
+        current = {each.definition.definition_id: each for each in checked}
+        current = {key: replace(each, locked=locks.get(key)) for key, each in current.items()}
+        for definition_id in definition_ids - current.keys():
             self._forget(definition_id)
         with self._lock:
-            before = {now.definition.definition_id: self._followed.get(now.definition.definition_id) for now in looked}
-            self._followed |= {now.definition.definition_id: now for now in looked}
+            before = {key: self._followed.get(key) for key in current}
+            self._followed |= current
         self._on_followed()
-        with self._dozing():
-            for now in looked:
-                definition_id = now.definition.definition_id
-                self._follow(before[definition_id], now, started.get(definition_id))
-                if now.reason and definition_id in news:
-                    _log_of(now).error("definition.invalid", reason=now.reason)
+        with self._waking_once():
+            for definition_id, followed in current.items():
+                self._follow(before[definition_id], followed, last_starts.get(definition_id))
+                if followed.reason and definition_id in changed_states:
+                    _log_of(followed).error("definition.invalid", reason=followed.reason)
         with self._lock:
-            self._fired.update(now.definition.definition_id for now in looked)
+            self._fired.update(current)
 
     @contextmanager
-    def _dozing(self) -> Iterator[None]:
-        """Wake APScheduler's thread once afterwards, and not for each of many jobs."""
+    def _waking_once(self) -> Iterator[None]:
+        """Wake APScheduler's thread once for many jobs."""
         with suppress(SchedulerNotRunningError):
             self._scheduler.pause()
         try:
@@ -219,7 +218,7 @@ class Schedule:
                 self._scheduler.resume()
 
     def note_next_runs(self) -> None:
-        """Write when those definitions run next that were followed or fired since. Raises DatabaseError."""
+        """Store the next run of each definition that was followed or has fired since. Raises DatabaseError."""
         with self._lock:
             fired, self._fired = self._fired, set()
         if not fired:
@@ -228,22 +227,22 @@ class Schedule:
         with connection_of(self._pool) as connection:
             set_next_runs(connection, times)
 
-    def _follow(self, before: Followed | None, now: Followed, last_start: datetime | None) -> None:
-        definition_id = now.definition.definition_id
-        if before and before.may_run and not now.may_run:
+    def _follow(self, before: Followed | None, current: Followed, last_start: datetime | None) -> None:
+        definition_id = current.definition.definition_id
+        if before and before.may_run and not current.may_run:
             self._dispatcher.forget(definition_id)
-        _log_lock(before, now)
-        if now.timetable is None:
+        _log_lock(before, current)
+        if current.timetable is None:
             self._unschedule(definition_id)
             return
-        edited = before is not None and before.what_is_read != now.what_is_read
+        edited = before is not None and before.content != current.content
         if edited:
-            # Before its schedule can: a password that was refused is tried again after an edit, and not by schedule.
-            self._dispatcher.request(definition_id, Trigger.EDIT, awaited=True)
-        if before is None or before.timetable != now.timetable:
-            self._schedule(now)
+            # Before the schedule's request: the run after an edit may offer a refused password again.
+            self._dispatcher.request(definition_id, Trigger.EDIT, individual=True)
+        if before is None or before.timetable != current.timetable:
+            self._schedule(current)
             if not edited:
-                self._catch_up(now, last_start)
+                self._catch_up(current, last_start)
 
     def _schedule(self, followed: Followed) -> None:
         definition_id = followed.definition.definition_id
@@ -252,7 +251,7 @@ class Schedule:
         _log_of(followed).info("definition.scheduled", schedule=followed.definition.schedule)
 
     def _catch_up(self, followed: Followed, last_start: datetime | None) -> None:
-        """Run at once what never ran, and once what was due while nobody was there to run it."""
+        """Run a definition that never ran, or that was due while no daemon was running."""
         trigger = followed.resolved.trigger if followed.resolved else None
         if trigger is None:
             return
@@ -264,8 +263,8 @@ class Schedule:
             self._fired.add(definition_id)
         self._dispatcher.request(definition_id, Trigger.SCHEDULE)
 
-    def _answer(self) -> None:
-        self._asked_at = None
+    def _answer_ping(self) -> None:
+        self._pinged_at = None
 
     def _forget(self, definition_id: int) -> None:
         with self._lock:
@@ -284,7 +283,7 @@ class Schedule:
         return job.next_run_time if job else None
 
 
-def _look(definition: Definition) -> Followed:
+def _checked(definition: Definition) -> Followed:
     try:
         resolved = resolve(definition)
         if definition.lacks_password:
@@ -295,17 +294,16 @@ def _look(definition: Definition) -> Followed:
 
 
 def _log_of(followed: Followed) -> Any:
-    """The log with the names of a definition."""
     return log.bind(folder=followed.definition.label, definition=followed.definition.definition_id)
 
 
-def _log_lock(before: Followed | None, now: Followed) -> None:
-    if now.locked and not (before and before.locked):
-        _log_of(now).error("definition.locked", reason=now.locked)
-    elif before and before.locked and not now.locked:
-        _log_of(now).info("definition.unlocked")
+def _log_lock(before: Followed | None, current: Followed) -> None:
+    if current.locked and not (before and before.locked):
+        _log_of(current).error("definition.locked", reason=current.locked)
+    elif before and before.locked and not current.locked:
+        _log_of(current).info("definition.unlocked")
 
 
 def _on_trouble(event: JobEvent) -> None:
-    """APScheduler only logs these by itself; here they become events that an alert can match."""
+    """Log an event of APScheduler, which only logs it as text, so that an alert can match it."""
     log.error("schedule.trouble", definition=event.job_id, event_code=event.code)

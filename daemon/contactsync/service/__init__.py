@@ -1,4 +1,4 @@
-"""The daemon as a process: its parts, its signals, its start and stop.
+"""The daemon: its parts, its process, its signals, systemd.
 
-What the parts do is in the folders below.
+The work itself is in the folders below.
 """

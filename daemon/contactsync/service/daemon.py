@@ -1,4 +1,4 @@
-"""The daemon: everything is built here, in the order in which it is needed, and ended in reverse."""
+"""The daemon's parts: built in the order in which they are needed, ended in reverse."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from contactsync.api.app import create_app
 from contactsync.api.context import ApiContext
 from contactsync.api.events import EventHub
 from contactsync.api.schemas import Reloaded
-from contactsync.bootstrap import build_runner, revive_database, run_options
+from contactsync.bootstrap import build_runner, database_of, run_options
 from contactsync.control.server import ControlServer
-from contactsync.dispatch.dispatcher import Dispatcher
+from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import AlreadyRunning, ContactsyncError, DatabaseError, DefinitionLocked, SettingsError
@@ -39,27 +39,27 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-Reread = Callable[[], "Settings"]
-"""Reads the settings as at the start; raises SettingsError."""
-
 HOUSEKEEPING_SECONDS = 3600
 STATUS_SECONDS = 2
-"""How old the folders' states in the status line may be, unless there are so many that to count them takes long."""
+"""How old the states of the folders in the status line may be, unless counting them takes long."""
 STATUS_SHARE = 0.01
-"""The most of the time that is spent on counting them."""
+"""The share of time for counting them, at most."""
 
 SCHEDULE_SECONDS = 60
 CONTROL_SECONDS = 60
 WATCH_SECONDS = 900
 WORKER_SECONDS = 900
-"""How long the scheduler, the control socket's loop, the watch and a run past its deadline may owe a sign of progress.
+"""How long the scheduler, the control socket, the watch and a run past its deadline may make no progress.
 
-The last two wait for PostgreSQL, whose locks others may hold for a while.
+The last two wait for PostgreSQL, where other sessions may hold locks for a while.
 """
 
 
 class Daemon:
-    """The long-running process: follows the definitions and runs them until it is told to stop."""
+    """Follows the definitions and runs them until `stop`.
+
+    `reread` reads the settings again and raises SettingsError.
+    """
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Daemon:
         pool: Pool,
         *,
         listening: socket.socket,
-        reread: Reread,
+        reread: Callable[[], Settings],
         manager: ServiceManager,
     ) -> None:
         self._settings = settings
@@ -78,11 +78,11 @@ class Daemon:
         self._reloading = threading.Lock()
         self._started_at = datetime.now(UTC)
         self._hub = EventHub()
-        self.metrics = Metrics(self._measure)
-        # No more can be of use than runs go on at once.
+        self.metrics = Metrics(self._snapshot)
+        # At most one idle connection for each worker.
         self._sessions = SessionCache(per_server=settings.scheduler.per_server, most=settings.scheduler.workers)
         observers = ObserverGroup((self._hub, self.metrics))
-        self._runner = build_runner(settings, pool, observers, self._sessions.connect)
+        self._runner = build_runner(settings, pool, observers, self._sessions)
         self._dispatcher = Dispatcher(
             self._work,
             self._server_of,
@@ -90,10 +90,7 @@ class Daemon:
             per_server=settings.scheduler.per_server,
         )
         self._schedule = Schedule(pool, self._dispatcher, self._follow_live)
-        runner = self._runner
-        self._live = LiveFolders(
-            runner.listening, self._dispatcher.request, lambda: runner.options.map_limits, runner.kept_cursor
-        )
+        self._live = LiveFolders(self._runner, self._dispatcher)
         self._watch = DefinitionWatch(
             conninfo,
             Callbacks(
@@ -101,11 +98,11 @@ class Daemon:
                 on_request=self._schedule.requested,
                 on_rescan=self._rescan,
                 on_tick=self._tick,
-                on_lost=self._revive,
+                on_lost=database_of(settings).revive,
             ),
             rescan_seconds=settings.scheduler.rescan_seconds,
         )
-        self._gauge = SnapshotReader(
+        self._snapshot_reader = SnapshotReader(
             pool=pool,
             schedule=self._schedule,
             dispatcher=self._dispatcher,
@@ -113,13 +110,13 @@ class Daemon:
             live=self._live,
             workers=settings.scheduler.workers,
         )
-        self._control = ControlServer(create_app(self._controls()), self._hub, listening)
+        self._control = ControlServer(create_app(self._api_context()), self._hub, listening)
         self._housekeeping_due = 0.0
         self._status_due = 0.0
         self._health: list[FolderHealth] = []
 
     def start(self) -> None:
-        """Mark what a killed process left behind, then follow the definitions. Raises DatabaseError."""
+        """Mark the runs of killed processes as interrupted, then follow the definitions. Raises DatabaseError."""
         with connection_of(self._pool) as connection:
             for run_id, definition in interrupt_abandoned(connection):
                 log.warning("run.interrupted", folder=definition, run=run_id)
@@ -129,7 +126,7 @@ class Daemon:
         self._control.start()
 
     def stop(self) -> None:
-        """Start nothing more, give up what is not applied yet, and wait for the rest within the drain time."""
+        """Start no more runs, cancel those that have not reached the apply, and wait for the others."""
         drain = self._settings.scheduler.drain_seconds
         self._control.stop()
         self._watch.stop()
@@ -141,24 +138,24 @@ class Daemon:
             log.warning("daemon.drain_exceeded", running=sorted(self._dispatcher.running), drain_seconds=drain)
         self._sessions.close()
 
-    def tidy(self) -> None:
-        """Close connections to directories that nobody needed for a while."""
+    def close_idle_connections(self) -> None:
+        """Close connections to directories that were idle for some time."""
         self._sessions.close_idle()
 
     @property
     def ready(self) -> bool:
-        """Whether it works: the definitions are followed as they are now, and edits are listened for."""
+        """Whether the definitions are read and edits are listened for."""
         return self._watch.caught_up
 
     @property
     def status(self) -> str:
-        """One line about how the folders do; never waits for anything."""
+        """One line about the states of the folders; does not block."""
         if not self._watch.caught_up:
             return "Waiting for the database"
         return status_line(self._health, running=len(self._dispatcher.running))
 
     def vitals(self) -> list[Part]:
-        """What each of the threads owes, for the watchdog."""
+        """The progress of each thread, for the watchdog."""
         connect = self._settings.database.connect_timeout_seconds
         return [
             Part(
@@ -188,9 +185,9 @@ class Daemon:
         ]
 
     def reload(self) -> Reloaded:
-        """Read the settings again, and the definitions within a moment. Raises SettingsError, and changes nothing then.
+        """Read the settings again, and soon the definitions too. Raises SettingsError, and then changes nothing.
 
-        What cannot change while the daemon runs stays as it is, and a log line names it.
+        Settings that need a restart are logged.
         """
         with self._reloading, self._manager.reloading():
             read = self._reread()
@@ -204,11 +201,11 @@ class Daemon:
             log.warning("settings.need_restart", settings=need_restart)
         return Reloaded(changed=changed, need_restart=need_restart)
 
-    def handle_signal(self, asked: signal.Signals) -> None:
-        """Do what a signal asks for."""
-        if asked is signal.SIGUSR1:
+    def handle_signal(self, received: signal.Signals) -> None:
+        """SIGUSR1 runs all definitions, SIGUSR2 logs the status, SIGHUP reloads the settings."""
+        if received is signal.SIGUSR1:
             self._run_all()
-        elif asked is signal.SIGUSR2:
+        elif received is signal.SIGUSR2:
             self._log_status()
         else:
             try:
@@ -217,9 +214,9 @@ class Daemon:
                 log.error("settings.refused", error_code=error.code, error=str(error))
 
     def _run_all(self) -> None:
-        wanted = self._schedule.enabled()
-        log.info("daemon.run_all", definitions=len(wanted))
-        for definition_id in wanted:
+        definition_ids = self._schedule.enabled()
+        log.info("daemon.run_all", definitions=len(definition_ids))
+        for definition_id in definition_ids:
             self._dispatcher.request(definition_id, Trigger.MANUAL)
 
     def _log_status(self) -> None:
@@ -233,7 +230,7 @@ class Daemon:
             uptime_seconds=round((datetime.now(UTC) - self._started_at).total_seconds()),
         )
 
-    def _controls(self) -> ApiContext:
+    def _api_context(self) -> ApiContext:
         return ApiContext(
             pool=self._pool,
             runner=self._runner,
@@ -249,20 +246,22 @@ class Daemon:
         )
 
     def _problems(self) -> list[str]:
-        """Why it cannot do its work, in sentences; none when it can."""
-        waits = [] if self.ready else ["The database is not there, or its definitions are not read yet."]
-        return waits + [f"{clause[:1].upper()}{clause[1:]}." for clause in troubles(self.vitals())]
+        """Why the daemon cannot work, as sentences."""
+        waiting = [] if self.ready else ["The database is unavailable, or the definitions are not read yet."]
+        return waiting + [f"{clause[:1].upper()}{clause[1:]}." for clause in troubles(self.vitals())]
 
-    def _measure(self) -> DaemonSnapshot:
-        return self._gauge()
+    def _snapshot(self) -> DaemonSnapshot:
+        return self._snapshot_reader()
 
     def _server_of(self, definition_id: int) -> str:
         return self._schedule.server_of(definition_id)
 
-    def _work(self, definition_id: int, trigger: Trigger) -> RunReport:
-        """One run, on a worker thread; what it raises is logged here, and told to those who wait for it."""
+    def _work(self, request: RunRequest) -> RunReport:
+        """Make one run on a worker thread; log what it raises and raise it again for those who wait."""
+        definition_id = request.definition_id
         try:
-            report = self._runner.run(definition_id, trigger, at_once=self._live.run_started(definition_id))
+            live = self._live.run_started(definition_id)
+            report = self._runner.run(definition_id, request.trigger, asked_at=request.asked_at, live=live)
             self._live.run_finished(definition_id, report)
             return report
         except DefinitionLocked:
@@ -277,16 +276,13 @@ class Daemon:
             log.exception("run.crashed", definition=definition_id)
             raise
 
-    def _revive(self) -> None:
-        revive_database(self._settings)
-
     def _follow(self, ids: set[int]) -> None:
         self._schedule.follow(ids)
         self._hub.definitions_changed(ids)
 
     def _follow_live(self) -> None:
-        followed = (known for known in self._schedule.followed if known.may_run and not known.locked)
-        resolved = (known.resolved for known in followed if known.resolved)
+        followed = (each for each in self._schedule.followed if each.may_run and not each.locked)
+        resolved = (each.resolved for each in followed if each.resolved)
         self._live.follow(resolved, auto=self._runner.options.auto_live_folders)
 
     def _rescan(self) -> None:
@@ -302,11 +298,11 @@ class Daemon:
     def _tick(self) -> None:
         self._schedule.note_next_runs()
         if time.monotonic() >= self._status_due:
-            began = time.monotonic()
+            started = time.monotonic()
             with connection_of(self._pool) as connection:
                 self._health = [FolderHealth(*row) for row in count_by_state(connection)]
             ended = time.monotonic()
-            self._status_due = ended + max(STATUS_SECONDS, (ended - began) / STATUS_SHARE)
+            self._status_due = ended + max(STATUS_SECONDS, (ended - started) / STATUS_SHARE)
 
     def _forget_old(self) -> None:
         history = self._settings.history

@@ -1,4 +1,4 @@
-"""The daemon as a process: waits for the database, says when it is ready, obeys signals, and ends in order."""
+"""The daemon's process: waits for the database, reports when it is ready, handles signals, and ends in order."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import ctypes
 import faulthandler
 import gc
 import os
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import structlog
 
-from contactsync.bootstrap import ready_pool
+from contactsync.bootstrap import database_of
 from contactsync.control.socket import Place, check_place, control_socket
 from contactsync.errors import ContactsyncError, DatabaseUnavailable
-from contactsync.service.daemon import Daemon, Reread
+from contactsync.service.daemon import Daemon
 from contactsync.service.signals import Signals
 from contactsync.service.systemd import ServiceManager, troubles
 from contactsync.store.pool import Pool
@@ -26,26 +27,26 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 SPARE_CONNECTIONS = 8
-"""Connections beside those of the workers: for the watch's callbacks, for recording, and for the control socket."""
+"""Connections in addition to those of the workers: for the watch, for recording, and for the control socket."""
 
 STOP_SECONDS = 150
-"""What a stop may take beside the drain: the embedded PostgreSQL is asked to stop twice, a minute each."""
+"""The time for a stop after the drain: two attempts to stop the embedded PostgreSQL, of a minute each."""
 
 READY_POLL_SECONDS = 0.05
 
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _LARGE_BYTES = 128 * 1024
-"""mallopt(3): the numbers of its parameters in glibc, and its own first threshold, which it would raise."""
+"""mallopt(3): numbers of parameters, and glibc's initial threshold, which it would raise."""
 
 
-def run_daemon(settings: Settings, reread: Reread) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code. `reread` loads the settings anew, for SIGHUP.
+def run_daemon(settings: Settings, reread: Callable[[], Settings]) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code. `reread` loads the settings again for SIGHUP.
 
-    Raises ContactsyncError when it cannot even begin.
+    Raises ContactsyncError if it cannot start.
     """
     _use_one_heap()
-    faulthandler.enable()  # the watchdog ends a stuck process by SIGABRT: let it say where every thread was
+    faulthandler.enable()  # the watchdog ends a stuck process by SIGABRT; this prints its stacks
     signals = Signals()
     signals.install()
     control = settings.control
@@ -53,10 +54,10 @@ def run_daemon(settings: Settings, reread: Reread) -> int:
     check_place(place, os.environ)
     manager = ServiceManager(os.environ)
     log.info("daemon.starting", version=version("contactsync"))
-    # Told until the very end: the embedded PostgreSQL is stopped by the inner stack.
-    with ExitStack() as telling, ExitStack() as stack:
+    # The inner stack stops the embedded PostgreSQL; systemd gets messages until then.
+    with ExitStack() as stopping, ExitStack() as stack:
         with manager.taking_time("Opening the database"):
-            opened = _open_patiently(stack, settings, signals)
+            opened = _open_database(stack, settings, signals)
         if opened is not None:
             listening = stack.enter_context(control_socket(place, os.environ))
             daemon = Daemon(settings, *opened, listening=listening, reread=reread, manager=manager)
@@ -65,13 +66,13 @@ def run_daemon(settings: Settings, reread: Reread) -> int:
                 daemon.start()
                 _wait_until_ready(daemon, signals)
             if daemon.ready:
-                # What is loaded by now stays for good; looking at it again and again took a fifth of a quiet run's CPU.
+                # The objects that exist now stay. Collecting them again took a fifth of the CPU of an unchanged run.
                 gc.collect()
                 gc.freeze()
                 log.info("daemon.started", workers=settings.scheduler.workers)
                 _serve(daemon, manager, signals)
             log.info("daemon.stopping")
-            telling.enter_context(manager.stopping(settings.scheduler.drain_seconds + STOP_SECONDS))
+            stopping.enter_context(manager.stopping(settings.scheduler.drain_seconds + STOP_SECONDS))
             daemon.stop()
     log.info("daemon.stopped")
     return 0
@@ -79,28 +80,28 @@ def run_daemon(settings: Settings, reread: Reread) -> int:
 
 def _wait_until_ready(daemon: Daemon, signals: Signals) -> None:
     while not (daemon.ready or signals.wait_for_stop(READY_POLL_SECONDS)):
-        if found := troubles(daemon.vitals()):
-            raise ContactsyncError(f"The daemon cannot work: {', '.join(found)}.", hint="The log above says why.")
+        if reasons := troubles(daemon.vitals()):
+            raise ContactsyncError(f"The daemon cannot work: {', '.join(reasons)}.", hint="The log above says why.")
 
 
 def _serve(daemon: Daemon, manager: ServiceManager, signals: Signals) -> None:
     manager.ready(daemon.status)
     while not signals.stopping:
         manager.pulse(daemon.vitals(), daemon.status)
-        daemon.tidy()
-        asked = signals.next(manager.pulse_seconds)
-        if asked is not None:
-            daemon.handle_signal(asked)
+        daemon.close_idle_connections()
+        received = signals.next(manager.pulse_seconds)
+        if received is not None:
+            daemon.handle_signal(received)
 
 
-def _open_patiently(stack: ExitStack, settings: Settings, signals: Signals) -> tuple[str, Pool] | None:
-    """The database, however long it takes to come up; None when the daemon is told to stop before it did."""
-    # One connection for each worker, which a run holds from its lock to its record, and some for everything else.
+def _open_database(stack: ExitStack, settings: Settings, signals: Signals) -> tuple[str, Pool] | None:
+    """Wait for the database; None if a signal stops the daemon before it is available."""
+    # A run holds one connection from its lock to its record.
     size = settings.scheduler.workers + SPARE_CONNECTIONS
     wait = 1.0
     while not signals.stopping:
         try:
-            return stack.enter_context(ready_pool(settings, max_size=size))
+            return stack.enter_context(database_of(settings).ready_pool(max_size=size))
         except DatabaseUnavailable as error:
             log.warning("database.unavailable", error=str(error), retry_in_seconds=wait)
             signals.wait_for_stop(wait)
@@ -109,9 +110,9 @@ def _open_patiently(stack: ExitStack, settings: Settings, signals: Signals) -> t
 
 
 def _use_one_heap() -> None:
-    """Let what one run's threads have freed serve the next run's; each thread would get a heap of its own from glibc.
+    """Share one heap between all threads; glibc would give each its own, and freed memory would not be reused.
 
-    Python holds its lock while it allocates, so the threads would not wait less. To be called before there are any.
+    Python holds its lock while it allocates, so threads do not wait longer. To be called before any thread starts.
     """
     with suppress(AttributeError):  # another C library than glibc
         libc = ctypes.CDLL(None)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from contactsync.dispatch.dispatcher import Dispatcher
+from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.scheduler import Schedule
-from contactsync.model import RunReport, Trigger
+from contactsync.model import RunReport
 from contactsync.store.notifications import Callbacks, DefinitionWatch
 from contactsync.store.pool import Pool
 from tests.support.waiting import wait_until
@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 def schedule(pool: Pool) -> Iterator[Schedule]:
     """Give a schedule that is not started, with workers that have nothing to do."""
 
-    def work(_definition_id: int, _trigger: Trigger) -> RunReport:
+    def work(_request: RunRequest) -> RunReport:
         raise AssertionError
 
     schedule = Schedule(pool, Dispatcher(work, lambda _key: "", workers=1, per_server=1))

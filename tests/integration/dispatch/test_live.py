@@ -11,7 +11,7 @@ from itertools import count
 import ldap3
 import pytest
 
-from contactsync.dispatch.dispatcher import Dispatcher
+from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.live import LiveFolders
 from contactsync.model import Mode, RunReport, Trigger
 from contactsync.sync.definition import resolve
@@ -55,13 +55,13 @@ class Following:
         self.folders = folders
         self.runner = runner
         self.dispatcher = Dispatcher(self._run, lambda _: "", workers=2, per_server=2)
-        limits = runner.options.map_limits
-        self.live = LiveFolders(runner.listening, self.dispatcher.request, lambda: limits, runner.kept_cursor)
+        self.live = LiveFolders(runner, self.dispatcher)
         self.dispatcher.start()
         self.follow()
 
-    def _run(self, definition_id: int, trigger: Trigger) -> RunReport:
-        report = self.runner.run(definition_id, trigger, at_once=self.live.run_started(definition_id))
+    def _run(self, request: RunRequest) -> RunReport:
+        definition_id = request.definition_id
+        report = self.runner.run(definition_id, request.trigger, live=self.live.run_started(definition_id))
         self.live.run_finished(definition_id, report)
         self.reports.append(report)
         return report
@@ -256,14 +256,18 @@ def test_what_changes_while_the_server_is_away_is_caught_up(
     admin.unbind()
     server.kill()
     wait_until(lambda: all(state.reason for state in live.live.states.values()))
-    assert (live.live.now.listening, live.live.now.not_listening) == (0, 1)
+    assert (live.live.snapshot.listening, live.live.snapshot.not_listening) == (0, 1)
     server.start()
     again = server.connection()
     person = someone()
     again.add(person.dn, attributes=person.attributes)
     live.expect_in_step(folder)
     live.expect_listening()
-    assert (live.live.now.listening, live.live.now.not_listening, live.live.now.behind_seconds) == (1, 0, 0)
+    assert (live.live.snapshot.listening, live.live.snapshot.not_listening, live.live.snapshot.behind_seconds) == (
+        1,
+        0,
+        0,
+    )
     again.delete(person.dn)
     again.unbind()
     live.expect_in_step(folder)

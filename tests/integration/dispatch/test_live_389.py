@@ -133,7 +133,8 @@ def test_auto_is_its_schedule(
         live.dispatcher.request(folder.definition_id, Trigger.SCHEDULE).result()
         assert names(folder) == found(folder)
         wait_until(lambda: "389 Directory Server does not tell" in reason())
-        assert (live.live.now.listening, live.live.now.not_listening, live.live.now.auto_scheduled) == (0, 0, 1)
+        now = live.live.snapshot
+        assert (now.listening, now.not_listening, now.auto_scheduled) == (0, 0, 1)
         before = names(folder)
         person = someone()
         admin.add(person.dn, attributes=person.attributes)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from contactsync.dispatch.dispatcher import Dispatcher
+from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.model import Definition, RunReport, Trigger
 
 WAIT = 10.0
@@ -26,10 +26,10 @@ class Gate:
         self._open = threading.Event()
         self._changed = threading.Condition()
 
-    def work(self, definition_id: int, trigger: Trigger) -> RunReport:
+    def work(self, request: RunRequest) -> RunReport:
         """Go in, wait for the gate to open, go out."""
         with self._changed:
-            self.entered.append(definition_id)
+            self.entered.append(request.definition_id)
             number = len(self.entered)
             self._inside += 1
             self.most_at_once = max(self.most_at_once, self._inside)
@@ -38,8 +38,8 @@ class Gate:
         with self._changed:
             self._inside -= 1
             self._changed.notify_all()
-        definition = Definition(folder_id=1, definition_id=definition_id, folder="Staff")
-        return RunReport(number, definition, trigger, datetime.now(UTC))
+        definition = Definition(folder_id=1, definition_id=request.definition_id, folder="Staff")
+        return RunReport(number, definition, request.trigger, datetime.now(UTC))
 
     def open(self) -> None:
         """Let everybody through from now on."""
@@ -134,7 +134,7 @@ def test_what_somebody_waits_for_passes_a_round() -> None:
         for definition_id in range(1, 10_000):
             dispatcher.request(definition_id, Trigger.MANUAL)
         for definition_id in (9_000, 20_000, 9_001):
-            dispatcher.request(definition_id, Trigger.EDIT, awaited=True)
+            dispatcher.request(definition_id, Trigger.EDIT, individual=True)
         dispatcher.request(9_001, Trigger.SCHEDULE)
         gate.open()
         gate.wait_for(8)
@@ -148,7 +148,7 @@ def test_what_somebody_waits_for_passes_the_rounds_of_other_servers() -> None:
         for definition_id in range(2_000):
             dispatcher.request(definition_id, Trigger.SCHEDULE)
         gate.wait_for(1)
-        dispatcher.request(1_999, Trigger.MANUAL, awaited=True)
+        dispatcher.request(1_999, Trigger.MANUAL, individual=True)
         gate.open()
         gate.wait_for(2_000)
     assert gate.entered.index(1_999) <= 2
@@ -175,7 +175,7 @@ def test_a_forgotten_request_does_not_run() -> None:
         dispatcher.request(1, Trigger.SCHEDULE)
         gate.wait_for(1)
         for definition_id in (2, 3, 4):
-            dispatcher.request(definition_id, Trigger.SCHEDULE, awaited=definition_id == 4)
+            dispatcher.request(definition_id, Trigger.SCHEDULE, individual=definition_id == 4)
         dispatcher.forget(2)
         dispatcher.forget(4)
         gate.open()
@@ -242,8 +242,8 @@ def test_a_request_that_is_taken_back_is_answered_so() -> None:
 def test_a_failure_goes_to_those_who_wait_and_ends_no_worker() -> None:
     """The worker that met it takes the next request."""
 
-    def work(definition_id: int, _trigger: Trigger) -> RunReport:
-        raise LookupError(definition_id)
+    def work(request: RunRequest) -> RunReport:
+        raise LookupError(request.definition_id)
 
     dispatcher = Dispatcher(work, str, workers=1, per_server=1)
     dispatcher.start()

@@ -1,6 +1,6 @@
-"""Folders that follow their directory at once.
+"""Live folders, which follow changes in their directory at once.
 
-The directory says over a connection that something changed, and a run asks what: everything about runs stays as it is.
+A connection to the directory reports that something changed, and a normal run reads what changed.
 """
 
 from contactsync.dispatch.live.folders import LiveFolders

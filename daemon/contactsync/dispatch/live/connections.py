@@ -1,13 +1,11 @@
-"""The connections on which one server is listened to for one user: as many as it takes for all of their folders."""
+"""The connections to one server for one user, over which changes of all their folders are reported."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from contactsync.dispatch.live.mailbox import Mailbox
 from contactsync.dispatch.live.status import AUTO
 from contactsync.errors import ContactsyncError, DirectoryError, ServerUnavailable
 from contactsync.ldap.changes.base import Cursor
@@ -17,34 +15,31 @@ from contactsync.sync.definition import Resolved, choose_source, source_digest
 from contactsync.sync.incremental import SearchScope, changes_for
 
 if TYPE_CHECKING:
+    from contactsync.dispatch.live.mailbox import Mailbox
     from contactsync.ldap.connection.session import Session
-    from contactsync.settings.schema import MappingLimits
     from contactsync.store.record.cursors import KeptCursor
-
-OpenSession = Callable[[Resolved], AbstractContextManager["Session"]]
-"""A connection of its own for a definition; raises ContactsyncError."""
-
+    from contactsync.sync.runner import Runner
 
 ONLY_COUNTED = (
-    "The server only counts that something changed, so that to follow it would cost full runs; mode live does."
+    "The server only counts that something changed, so each change would cost a full run. Mode live accepts that."
 )
-"""Why a folder of mode auto is left to its schedule."""
+"""Why the schedule runs a folder of mode auto."""
 
 
-class NothingTold(DirectoryError):
-    """The server tells nobody what changes."""
+class NothingReported(DirectoryError):
+    """The server does not report changes."""
 
     code = "directory.silent"
 
 
 class OnlyFullRuns(DirectoryError):
-    """It may be told that something changed, but not what, which is too little for a folder of mode auto."""
+    """The server reports that something changed but not what, which is not enough for a folder of mode auto."""
 
     code = "directory.silent"
 
 
 class ConnectionLost(Exception):
-    """All that is listened for over the same connections is to be begun anew, because of `error`."""
+    """All connections have to be made again because of `error`."""
 
     def __init__(self, error: ContactsyncError) -> None:
         super().__init__(str(error))
@@ -53,143 +48,144 @@ class ConnectionLost(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Connection:
-    """One connection that is listened on."""
-
     stream: Stream
     closing: ExitStack
 
 
 class Connections:
-    """Listens for definitions by their ids; one thread uses it.
+    """Listens for definitions, which it knows by their ids; for one thread.
 
-    What is asked goes over another connection than what is heard: answers of both would be mixed.
+    Requests use a connection of their own, because their answers would be mixed with the reports.
     """
 
-    def __init__(self, open_session: OpenSession, limits: Callable[[], MappingLimits]) -> None:
+    def __init__(self, runner: Runner) -> None:
         self.server: str | None = None
-        self._open = open_session
-        self._limits = limits
-        self._ears: list[_Connection] = []
-        self._asking: tuple[Session, ExitStack] | None = None
+        self._runner = runner
+        self._connections: list[_Connection] = []
+        self._requests: tuple[Session, ExitStack] | None = None
         self._most: int | None = None
 
-    @property
-    def connections(self) -> int:
-        """How many are listened on."""
-        return len(self._ears)
+    def __len__(self) -> int:
+        return len(self._connections)
 
-    def begin(self, number: int, resolved: Resolved, kept: KeptCursor | None) -> bool:
-        """Listen for a definition; returns whether its folder is in step so far, as `kept` says.
+    def start(self, definition_id: int, resolved: Resolved, stored: KeptCursor | None) -> bool:
+        """Listen for a definition; returns whether its folder is in sync up to now, by the stored cursor.
 
-        Raises ContactsyncError when this one cannot be listened for, ConnectionLost when none can.
+        Raises ContactsyncError if this definition cannot be listened for, ConnectionLost if none can.
         """
-        session = self._ask(resolved)
+        if self._requests is None:
+            self._requests = self._open(resolved)
+        session = self._requests[0]
         try:
-            request, cursor, in_step = self._prepared(session, resolved, kept)
-            if not any(self._listen(ear, number, request, cursor) for ear in list(self._ears)):
-                self._listen_anew(number, resolved, request, cursor)
+            request, cursor, in_sync = self._prepare(session, resolved, stored)
+            for connection in self._connections:
+                if self._listen(connection, definition_id, request, cursor):
+                    return in_sync
+            self._listen_anew(definition_id, resolved, request, cursor)
         except DirectoryError as error:
             if error.retryable:
                 raise ConnectionLost(error) from None
             raise
-        return in_step
+        return in_sync
 
-    def rest(self) -> None:
-        """There is nothing to ask for a while."""
-        if self._asking:
-            self._asking[1].close()
-            self._asking = None
+    def close_requests(self) -> None:
+        """Close the connection for requests until the next one."""
+        if self._requests:
+            self._requests[1].close()
+            self._requests = None
 
-    def forget(self, number: int) -> None:
-        """Listen no more for a definition; raises ConnectionLost."""
+    def forget(self, definition_id: int) -> None:
+        """Stop listening for a definition; raises ConnectionLost."""
         try:
-            for ear in self._ears:
-                ear.stream.forget(number)
+            for connection in self._connections:
+                connection.stream.forget(definition_id)
         except DirectoryError as error:
             raise ConnectionLost(error) from None
         self._close_unused()
 
-    def hear(self, mailbox: Mailbox, seconds: float | None) -> tuple[set[int], dict[int, DirectoryError]]:
-        """For whom something changed, and whom the server ended to listen for, as soon as anything is heard.
+    def wait(self, mailbox: Mailbox, seconds: float | None) -> tuple[set[int], dict[int, DirectoryError]]:
+        """The definitions with reported changes, and those whose search the server has ended.
 
-        Nothing after these seconds (None: never), or when something is in the letterbox. Raises ConnectionLost.
+        Waits for a report, for a task in the mailbox, or for so many seconds (None: for ever). Raises ConnectionLost.
         """
         try:
-            heard = self._heard()
-            if not heard:
-                wait_for([mailbox, *(ear.stream for ear in self._ears)], seconds)
-                heard = self._heard()
+            changed = self._changed()
+            if not changed:
+                wait_for([mailbox, *(each.stream for each in self._connections)], seconds)
+                changed = self._changed()
         except DirectoryError as error:
             raise ConnectionLost(error) from None
         ended: dict[int, DirectoryError] = {}
-        for ear in self._ears:
-            ended |= ear.stream.take_ended()
+        for connection in self._connections:
+            ended |= connection.stream.take_ended()
         if ended:
             self._close_unused()
-        return heard, ended
+        return changed, ended
 
     def close(self) -> None:
-        """End every connection."""
-        self.rest()
-        ears, self._ears, self._most = self._ears, [], None
-        for ear in ears:
-            ear.closing.close()
+        """Close every connection."""
+        self.close_requests()
+        connections, self._connections, self._most = self._connections, [], None
+        for connection in connections:
+            connection.closing.close()
 
-    def _heard(self) -> set[int]:
-        return set().union(*(ear.stream.hear() for ear in self._ears))
+    def _changed(self) -> set[int]:
+        return set().union(*(each.stream.hear() for each in self._connections))
 
-    def _ask(self, resolved: Resolved) -> Session:
-        if self._asking is None:
-            self._asking = self._opened(resolved)
-        return self._asking[0]
-
-    def _opened(self, resolved: Resolved) -> tuple[Session, ExitStack]:
+    def _open(self, resolved: Resolved) -> tuple[Session, ExitStack]:
         with ExitStack() as stack:
             try:
-                session = stack.enter_context(self._open(resolved))
+                session = stack.enter_context(self._runner.listening(resolved))
             except ContactsyncError as error:
                 raise ConnectionLost(error) from None
             return session, stack.pop_all()
 
-    def _prepared(
-        self, session: Session, resolved: Resolved, kept: KeptCursor | None
+    def _prepare(
+        self, session: Session, resolved: Resolved, stored: KeptCursor | None
     ) -> tuple[SearchRequest, Cursor | None, bool]:
-        """What to listen for, from when on where the server tells that, and whether nothing changed before it."""
+        """The search to listen for, the cursor to start from if the protocol has one, and whether nothing changed."""
         self.server = session.server
         if protocol_of(session.root_dse) is None:
-            raise NothingTold(f"{session.server} tells nobody what changes.")
-        source = choose_source(resolved, session.root_dse, self._limits())
+            raise NothingReported(f"{session.server} does not report changes.")
+        source = choose_source(resolved, session.root_dse, self._runner.options.map_limits)
         request = SearchRequest(source.base, source.scope, source.filter, source.attributes, 0)
         changes = changes_for(session, request, source.mapping.identity)
         obstacle = changes.obstacle()
         if resolved.definition.mode == AUTO and (obstacle or not changes.reports_entries):
             raise OnlyFullRuns(f"There is no other way: {obstacle}." if obstacle else ONLY_COUNTED)
         cursor = changes.current_cursor() if obstacle is None and changes.reports_entries else None
-        asked = SearchScope(resolved.definition, session, request, source, source_digest(resolved, source))
-        in_step = (
-            kept is not None and cursor == Cursor(kept.kind, kept.value, kept.server) and kept.context == asked.context
+        scope = SearchScope(resolved.definition, session, request, source, source_digest(resolved, source))
+        in_sync = (
+            stored is not None
+            and cursor == Cursor(stored.kind, stored.value, stored.server)
+            and stored.context == scope.context
         )
-        return request, cursor, in_step
+        return request, cursor, in_sync
 
-    def _listen(self, ear: _Connection, number: int, request: SearchRequest, cursor: Cursor | None) -> bool:
-        """Whether this connection had room for one more."""
-        full = self._most is not None and ear.stream.searches >= self._most
-        if full and not ear.stream.shares(request):
+    def _listen(
+        self, connection: _Connection, definition_id: int, request: SearchRequest, cursor: Cursor | None
+    ) -> bool:
+        """Listen over this connection; False if the server accepts no more searches on it."""
+        stream = connection.stream
+        full = self._most is not None and stream.searches >= self._most
+        if full and not stream.shares(request):
             return False
-        if ear.stream.listen(number, request, cursor):
+        if stream.listen(definition_id, request, cursor):
             return True
-        # To find out takes seconds, so that it is done once.
-        self._most = ear.stream.searches
+        # Remembered, because each attempt takes seconds.
+        self._most = stream.searches
         return False
 
-    def _listen_anew(self, number: int, resolved: Resolved, request: SearchRequest, cursor: Cursor | None) -> None:
-        session, closing = self._opened(resolved)
-        ear = _Connection(Stream(session), closing)
-        self._ears.append(ear)
-        if not self._listen(ear, number, request, cursor):
-            raise ServerUnavailable(f"{session.server} does not begin to tell what changes.")
+    def _listen_anew(
+        self, definition_id: int, resolved: Resolved, request: SearchRequest, cursor: Cursor | None
+    ) -> None:
+        session, closing = self._open(resolved)
+        connection = _Connection(Stream(session), closing)
+        self._connections.append(connection)
+        if not self._listen(connection, definition_id, request, cursor):
+            raise ServerUnavailable(f"{session.server} does not start to report changes.")
 
     def _close_unused(self) -> None:
-        for ear in [ear for ear in self._ears if not ear.stream.searches]:
-            self._ears.remove(ear)
-            ear.closing.close()
+        for connection in [each for each in self._connections if not each.stream.searches]:
+            self._connections.remove(connection)
+            connection.closing.close()

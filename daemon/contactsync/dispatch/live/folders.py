@@ -1,101 +1,108 @@
-"""All folders that follow their directory at once: who shares a connection, and what becomes of their runs."""
+"""The folders that follow their directory at once: their listeners, and the results of their runs."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Iterable
 from dataclasses import replace
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
-from contactsync.dispatch.live.choosing import choose
-from contactsync.dispatch.live.connections import Connections, OpenSession
-from contactsync.dispatch.live.listener import NOT_YET, Ask, KeptCursorOf, Listener
-from contactsync.dispatch.live.status import AUTO, LiveSnapshot, LiveState, States
+from contactsync.dispatch.live.listener import NO_CURSOR, Listener
+from contactsync.dispatch.live.status import AUTO, LIVE, LiveSnapshot, LiveState, States
 from contactsync.model import Mode, Outcome
 from contactsync.sync.definition import Resolved
 
 if TYPE_CHECKING:
+    from contactsync.dispatch.dispatcher import Dispatcher
     from contactsync.model import RunReport
-    from contactsync.settings.schema import MappingLimits
+    from contactsync.sync.runner import Runner
 
-Group = dict[int, Resolved]
+_STOP_SECONDS = 2.0
 
 
 class LiveFolders:
-    """Listens for the definitions whose mode is live, and for some whose mode is auto; any thread may call it."""
+    """Listens for all definitions of mode live and for some of mode auto; any thread may call it."""
 
-    def __init__(
-        self, open_session: OpenSession, ask: Ask, limits: Callable[[], MappingLimits], kept: KeptCursorOf
-    ) -> None:
-        self._open_session = open_session
-        self._ask = ask
-        self._limits = limits
-        self._kept = kept
+    def __init__(self, runner: Runner, dispatcher: Dispatcher) -> None:
+        self._runner = runner
+        self._dispatcher = dispatcher
         self._guard = threading.Lock()
         self._listeners: dict[tuple[object, ...], Listener] = {}
         self._listener_of: dict[int, Listener] = {}
+        self._ending: list[Listener] = []
         self._auto: frozenset[int] = frozenset()
-        self._beyond: frozenset[int] = frozenset()
-        self._most = 0
+        self._surplus: frozenset[int] = frozenset()
+        self._auto_limit = 0
         self._states = States()
 
     def follow(self, definitions: Iterable[Resolved], *, auto: int = 0) -> None:
-        """Listen for these definitions as they are now, and for no others; of those of mode auto so many a server."""
-        choice = choose(definitions, auto=auto)
-        groups: dict[tuple[object, ...], Group] = {}
-        for resolved in choice.chosen:
-            groups.setdefault(_connection_of(resolved), {})[resolved.definition.definition_id] = resolved
+        """Listen for these definitions and for no others, of mode auto for so many of each server."""
+        chosen, surplus = _choose(definitions, auto=auto)
+        groups: dict[tuple[object, ...], dict[int, Resolved]] = {}
+        for resolved in chosen:
+            groups.setdefault(_connection_key(resolved), {})[resolved.definition.definition_id] = resolved
         with self._guard:
-            self._most, self._beyond = auto, choice.beyond
-            self._auto = frozenset(
-                resolved.definition.definition_id for resolved in choice.chosen if resolved.definition.mode == AUTO
-            )
-            self._states.keep(number for group in groups.values() for number in group)
-            over = [self._listeners.pop(key) for key in self._listeners.keys() - groups.keys()]
+            self._auto_limit, self._surplus = auto, surplus
+            self._auto = frozenset(each.definition.definition_id for each in chosen if each.definition.mode == AUTO)
+            self._states.keep(definition_id for group in groups.values() for definition_id in group)
+            self._ending = [listener for listener in self._ending if not listener.join(0)]
+            for key in self._listeners.keys() - groups.keys():
+                self._ending.append(self._listeners.pop(key))
+                self._ending[-1].stop()
             self._listener_of = {}
             for key, group in groups.items():
                 listener = self._listeners.get(key)
                 if listener is None:
-                    ears = Connections(self._open_session, self._limits)
-                    listener = self._listeners[key] = Listener(ears, self._states, self._ask, self._kept)
+                    listener = self._listeners[key] = Listener(self._runner, self._dispatcher, self._states)
                     listener.start()
                 listener.follow(group)
                 self._listener_of |= dict.fromkeys(group, listener)
-        for listener in over:
-            listener.stop()
 
     def stop(self) -> None:
-        """End every connection."""
+        """Close every connection; waits a short time for those that are blocked."""
         self.follow(())
+        end = time.monotonic() + _STOP_SECONDS
+        for listener in self._ending:
+            listener.join(max(0.0, end - time.monotonic()))
 
     @property
     def states(self) -> dict[int, LiveState]:
-        """How each definition is listened for that is to be, by its id, or why it is not; of mode auto all that run."""
-        reason = f"Its server has {self._most:,} folders that were defined before it (auto_live_folders)."
-        beyond = LiveState(reason=reason if self._most else "auto_live_folders is 0.", scheduled=True)
-        return dict.fromkeys(self._beyond, beyond) | self._states.all
+        """The state of each definition of mode live, and of each of mode auto that has a schedule, by its id."""
+        reason = f"Its server has {self._auto_limit:,} folders that were defined before it (auto_live_folders)."
+        surplus = LiveState(reason=reason if self._auto_limit else "auto_live_folders is 0.", scheduled=True)
+        return dict.fromkeys(self._surplus, surplus) | self._states.all
 
     @property
-    def now(self) -> LiveSnapshot:
-        """How they do at this moment."""
-        now = self._states.now
-        return replace(now, auto_scheduled=now.auto_scheduled + len(self._beyond))
+    def snapshot(self) -> LiveSnapshot:
+        """The numbers at this moment."""
+        snapshot = self._states.snapshot
+        return replace(snapshot, auto_scheduled=snapshot.auto_scheduled + len(self._surplus))
 
     def run_started(self, definition_id: int) -> bool:
-        """A run begins; returns whether it is to note up to where it read, so that the folder can be listened for."""
+        """A run has started; returns whether it must store a cursor, so that the folder can be listened for."""
         self._states.run_started(definition_id)
         return definition_id in self._auto
 
     def run_finished(self, definition_id: int, report: RunReport) -> None:
-        """A run has ended; what was heard is asked for again when it failed by something that may pass."""
+        """A run has ended; it is retried if changes are pending and the error may pass."""
         if report.error is None:
             self._states.run_finished(definition_id, report)
-            self._look_again(definition_id, report)
+            self._recheck(definition_id, report)
         elif report.error_may_pass:
             self.run_failed(definition_id)
 
-    def _look_again(self, definition_id: int, report: RunReport) -> None:
-        """One of mode auto is listened for from when on a run has noted up to where it read, and while that holds."""
+    def run_failed(self, definition_id: int) -> None:
+        """A run could not be made, for a reason that may pass."""
+        pause = self._states.run_failed(definition_id)
+        with self._guard:
+            listener = self._listener_of.get(definition_id)
+        if listener and pause is not None:
+            listener.run_in(pause, definition_id)
+
+    def _recheck(self, definition_id: int, report: RunReport) -> None:
+        """A definition of mode auto is listened for as long as its runs store a cursor."""
         state = self._states.all.get(definition_id) if definition_id in self._auto else None
         if state is None:
             return
@@ -104,26 +111,36 @@ class LiveFolders:
             with self._guard:
                 listener = self._listener_of.get(definition_id)
             if listener:
-                listener.look_again(definition_id, reason or NOT_YET)
-
-    def run_failed(self, definition_id: int) -> None:
-        """A run could not be made, by something that may pass."""
-        pause = self._states.failed(definition_id)
-        with self._guard:
-            listener = self._listener_of.get(definition_id)
-        if listener and pause is not None:
-            listener.again(definition_id, pause)
+                listener.recheck(definition_id, reason or NO_CURSOR)
 
 
-def _connection_of(resolved: Resolved) -> tuple[object, ...]:
-    """What definitions have in common that can share a connection."""
+def _choose(definitions: Iterable[Resolved], *, auto: int) -> tuple[list[Resolved], frozenset[int]]:
+    """All definitions of mode live, the oldest `auto` of mode auto for each server, and the ids of the others."""
+    chosen: list[Resolved] = []
+    by_server: dict[str, dict[int, Resolved]] = {}
+    for resolved in definitions:
+        definition = resolved.definition
+        if definition.mode == LIVE:
+            chosen.append(resolved)
+        elif definition.mode == AUTO and resolved.trigger is not None:
+            by_server.setdefault(resolved.server_key, {})[definition.definition_id] = resolved
+    surplus: set[int] = set()
+    for candidates in by_server.values():
+        oldest = nsmallest(auto, candidates)
+        chosen += [candidates[definition_id] for definition_id in oldest]
+        surplus |= candidates.keys() - set(oldest)
+    return chosen, frozenset(surplus)
+
+
+def _connection_key(resolved: Resolved) -> tuple[object, ...]:
+    """What definitions must have in common to share a connection."""
     definition = resolved.definition
     return (
         resolved.query.servers or resolved.query.domain,
         resolved.user,
         definition.auth,
         definition.password_ref,
-        definition.password_sealed is None,  # one without a password is not to listen by that of another
+        definition.password_sealed is None,  # a definition without a password must not use another one's
         definition.tls,
         resolved.trust,
     )

@@ -5,12 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import structlog
 
-from contactsync.dispatch.live.connections import ONLY_COUNTED, ConnectionLost, Connections, NothingTold, OnlyFullRuns
+from contactsync.dispatch.live.connections import (
+    ONLY_COUNTED,
+    ConnectionLost,
+    Connections,
+    NothingReported,
+    OnlyFullRuns,
+)
 from contactsync.dispatch.live.mailbox import Mailbox
 from contactsync.dispatch.live.status import AUTO, LIVE, LONGEST_PAUSE, States
 from contactsync.dispatch.live.timers import Timers
@@ -20,39 +26,36 @@ from contactsync.model import Trigger
 from contactsync.sync.definition import Resolved
 
 if TYPE_CHECKING:
+    from contactsync.dispatch.dispatcher import Dispatcher
     from contactsync.store.record.cursors import KeptCursor
+    from contactsync.sync.runner import Runner
 
 log = structlog.get_logger()
 
-_NOTHING_TOLD_PAUSE = 600.0
-_STOP_SECONDS = 2.0
+_NOTHING_REPORTED_PAUSE = 600.0
 
-Ask = Callable[[int, Trigger], object]
-"""Asks for a run of a definition."""
-KeptCursorOf = Callable[[Resolved], "KeptCursor | None"]
-"""Up to where a definition is in step, as it is stored; raises DatabaseError."""
-
-NOT_YET = "No run has noted up to where it read."
-"""Why one of mode auto is not listened for, unless more is known."""
+NO_CURSOR = "No run has stored a cursor yet."
+"""Why a folder of mode auto is not listened for, unless there is another reason."""
 
 
 class Listener:
-    """Listens for a group of definitions, and has each run that something changed for.
+    """Listens for a group of definitions and requests a run of each that has changed.
 
-    Everything is done by one thread, in small steps, so that those that are listened for already need not wait for the
-    others. What others call only leaves word for it.
+    One thread does everything, in small steps, so that starting to listen for one folder does not delay the others. The
+    public methods only leave a task for it.
     """
 
-    def __init__(self, ears: Connections, states: States, ask: Ask, kept: KeptCursorOf) -> None:
-        self._ears = ears
+    def __init__(self, runner: Runner, dispatcher: Dispatcher, states: States) -> None:
+        self._runner = runner
+        self._dispatcher = dispatcher
         self._states = states
-        self._ask = ask
-        self._kept = kept
-        self._letterbox = Mailbox()
-        self._agenda = Timers()
-        self._over = threading.Event()
+        self._connections = Connections(runner)
+        self._mailbox = Mailbox()
+        self._timers = Timers()
+        self._stopping = threading.Event()
         self._group: dict[int, Resolved] = {}
-        self._begun: list[int] = []
+        self._new: list[int] = []
+        """Those that are listened for and not logged yet."""
         self._connected_at: float | None = None
         self._thread = threading.Thread(target=self._serve, name="live", daemon=True)
 
@@ -61,205 +64,203 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it, and every connection."""
-        self._letterbox.leave(self._over.set)
-        self._thread.join(_STOP_SECONDS)
+        """Have the thread close every connection and end; does not wait for it."""
+        self._mailbox.put(self._stopping.set)
+
+    def join(self, timeout: float) -> bool:
+        """Wait up to so many seconds for the thread to end; True if it has ended."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def follow(self, group: dict[int, Resolved]) -> None:
-        """Listen for these definitions as they are now, and for no others."""
-        self._letterbox.leave(lambda: self._renew(group))
+        """Listen for these definitions and for no others."""
+        self._mailbox.put(lambda: self._replace_group(group))
 
-    def look_again(self, number: int, reason: str) -> None:
-        """One of mode auto has run: listen for it now if its run left a cursor, and else for this reason no more."""
-        self._letterbox.leave(lambda: self._look_again(number, reason))
+    def recheck(self, definition_id: int, reason: str) -> None:
+        """A definition of mode auto has run: listen for it if its run has stored a cursor, else stop, for `reason`."""
+        self._mailbox.put(lambda: self._recheck(definition_id, reason))
 
-    def again(self, number: int, seconds: float) -> None:
-        """Have a run of a definition after so many seconds."""
-        self._letterbox.leave(lambda: self._run_later(number, seconds))
+    def run_in(self, seconds: float, definition_id: int) -> None:
+        """Request a run of a definition after so many seconds."""
+        self._mailbox.put(lambda: self._run_in(seconds, definition_id))
 
     def _serve(self) -> None:
         try:
-            while not self._over.is_set():
+            while not self._stopping.is_set():
                 try:
-                    self._turn()
+                    self._step()
                 except ConnectionLost as lost:
                     self._lose(lost.error)
                 except Exception:
                     log.exception("live.crashed", folders=self._labels(self._group))
-                    self._ears.close()
-                    self._agenda.begin_in(LONGEST_PAUSE, self._group)
+                    self._disconnect()
+                    self._timers.start_in(LONGEST_PAUSE, self._group)
                     self._states.not_listening(self._group, "An unexpected error occurred. The log has the details.")
         finally:
-            self._ears.close()
-            self._letterbox.close()
+            self._connections.close()
+            self._mailbox.close()
 
-    def _turn(self) -> None:
-        """One step of everything, and then wait for what comes first."""
-        for word in self._letterbox.take():
-            word()
-        self._begin_next()
-        if self._over.is_set():
+    def _step(self) -> None:
+        for task in self._mailbox.get():
+            task()
+        self._start_next()
+        if self._stopping.is_set():
             return
-        heard, ended = self._ears.hear(self._letterbox, self._agenda.seconds)
-        for number, error in ended.items():
-            self._give_up(number, error)
-        for number in heard:
-            self._states.behind(number)
-            self._agenda.run_at(self._states.not_before(number), number)
-        for number in self._agenda.take_runs():
-            self._states.asked(number)
-            self._ask(number, Trigger.LIVE)
+        changed, ended = self._connections.wait(self._mailbox, self._timers.seconds)
+        for definition_id, error in ended.items():
+            self._give_up(definition_id, error)
+        for definition_id in changed:
+            self._states.behind(definition_id)
+            self._timers.run_at(self._states.not_before(definition_id), definition_id)
+        for definition_id in self._timers.take_runs():
+            self._states.requested(definition_id)
+            self._dispatcher.request(definition_id, Trigger.LIVE)
 
-    def _begin_next(self) -> None:
-        """Begin to listen for one of those whose time has come."""
-        due = self._agenda.due_to_begin
+    def _start_next(self) -> None:
+        due = self._timers.due_to_start
         if due:
-            self._begin(due[0], self._group[due[0]])
+            self._start(due[0], self._group[due[0]])
         if len(due) <= 1:
-            self._all_begun()
+            self._log_new()
 
-    def _begin(self, number: int, resolved: Resolved) -> None:
+    def _start(self, definition_id: int, resolved: Resolved) -> None:
         auto = resolved.definition.mode == AUTO
         try:
-            kept = self._kept(resolved)
+            stored = self._runner.kept_cursor(resolved)
         except DatabaseError:
             if auto:
-                self._agenda.begin_in(LONGEST_PAUSE, [number])
+                self._timers.start_in(LONGEST_PAUSE, [definition_id])
                 return
-            kept = None  # the run that is asked for then is made when the database is back
-        if auto and (reason := _too_little(kept, NOT_YET)):
-            self._leave_to_schedule(number, reason)
-        else:
-            self._begin_from(kept, number, resolved)
-
-    def _begin_from(self, kept: KeptCursor | None, number: int, resolved: Resolved) -> None:
+            stored = None  # the run that follows is made when the database is back
+        if auto and (reason := _obstacle(stored, NO_CURSOR)):
+            self._suspend(definition_id, reason)
+            return
         try:
-            in_step = self._ears.begin(number, resolved, kept)
-        except NothingTold as error:
-            self._find_nothing(error)
+            in_sync = self._connections.start(definition_id, resolved, stored)
+        except NothingReported as error:
+            self._give_up_all(error)
         except OnlyFullRuns as error:
-            self._leave_to_schedule(number, str(error))
+            self._suspend(definition_id, str(error))
         except ConnectionLost as lost:
             if isinstance(lost.error, CredentialsRefused):
-                # The run offers the password no more than this, and says so where people look.
-                self._agenda.run_at(time.monotonic(), number)
+                # The run does not offer the password again, and records the error.
+                self._timers.run_at(time.monotonic(), definition_id)
             raise
         except ContactsyncError as error:
-            self._give_up(number, error)
+            self._give_up(definition_id, error)
         else:
-            self._have_begun(number, in_step=in_step)
+            self._note_started(definition_id, in_sync=in_sync)
 
-    def _have_begun(self, number: int, *, in_step: bool) -> None:
-        self._agenda.begun(number)
-        self._states.listening(number)
-        self._begun.append(number)
+    def _note_started(self, definition_id: int, *, in_sync: bool) -> None:
+        self._timers.started(definition_id)
+        self._states.listening(definition_id)
+        self._new.append(definition_id)
         self._connected_at = self._connected_at or time.monotonic()
-        if not in_step:
-            self._states.behind(number)
-            self._agenda.run_at(time.monotonic(), number)
+        if not in_sync:
+            self._states.behind(definition_id)
+            self._timers.run_at(time.monotonic(), definition_id)
 
-    def _all_begun(self) -> None:
-        self._ears.rest()
-        begun, self._begun = self._begun, []
-        if begun:
-            server, connections = self._ears.server, self._ears.connections
-            log.info("live.listening", folders=self._labels(begun), server=server, connections=connections)
+    def _log_new(self) -> None:
+        self._connections.close_requests()
+        new, self._new = [each for each in self._new if self._states.listens(each)], []
+        if new:
+            server, connections = self._connections.server, len(self._connections)
+            log.info("live.listening", folders=self._labels(new), server=server, connections=connections)
 
-    def _leave_to_schedule(self, number: int, reason: str) -> None:
-        """Until its next run: one of mode auto."""
-        self._agenda.leave(number)
-        self._states.not_listening([number], reason, scheduled=True)
+    def _suspend(self, definition_id: int, reason: str) -> None:
+        """Leave a folder of mode auto to its schedule until its next run."""
+        self._timers.suspend(definition_id)
+        self._states.not_listening([definition_id], reason, scheduled=True)
 
-    def _look_again(self, number: int, reason: str) -> None:
-        resolved = self._group.get(number)
-        if resolved is None or number in self._agenda.to_begin:
+    def _recheck(self, definition_id: int, reason: str) -> None:
+        resolved = self._group.get(definition_id)
+        if resolved is None or definition_id in self._timers.to_start:
             return
         try:
-            kept = self._kept(resolved)
+            stored = self._runner.kept_cursor(resolved)
         except DatabaseError:
             return
-        listens = self._states.listens(number)
-        if too_little := _too_little(kept, reason):
-            self._leave_to_schedule(number, too_little)
+        listens = self._states.listens(definition_id)
+        if obstacle := _obstacle(stored, reason):
+            self._suspend(definition_id, obstacle)
             if listens:
-                self._ears.forget(number)
+                self._connections.forget(definition_id)
         elif not listens:
-            self._agenda.begin_in(0.0, [number])
+            self._timers.start_in(0.0, [definition_id])
 
-    def _renew(self, group: dict[int, Resolved]) -> None:
+    def _replace_group(self, group: dict[int, Resolved]) -> None:
         before, self._group = self._group, group
-        news = {
-            number
-            for number, resolved in group.items()
-            if number not in before or _what_is_heard(before[number]) != _what_is_heard(resolved)
-        }
-        over = before.keys() - (group.keys() - news)
-        for number in over:
-            self._agenda.forget(number)
-        self._agenda.begin_in(0.0, news)
-        self._states.not_listening(news, "It has yet to be listened for.")
-        for number in over:
-            self._ears.forget(number)
+        new = {key for key, each in group.items() if key not in before or _search_of(before[key]) != _search_of(each)}
+        ended = before.keys() - (group.keys() - new)
+        for definition_id in ended:
+            self._timers.forget(definition_id)
+        self._timers.start_in(0.0, new)
+        self._states.not_listening(new, "Listening has not started yet.")
+        for definition_id in ended:
+            self._connections.forget(definition_id)
+
+    def _disconnect(self) -> None:
+        self._connections.close()
+        self._new.clear()
+        self._connected_at = None
 
     def _lose(self, error: ContactsyncError) -> None:
-        """The connections are of no more use: all that was listened for is begun anew, a little later."""
-        self._ears.close()
-        self._begun.clear()
+        """Close the connections, and start listening for all definitions again after a pause."""
         if self._connected_at is not None:
-            self._agenda.reached(time.monotonic() - self._connected_at)
-        self._connected_at = None
-        pause = self._agenda.pause(None)
-        lost = self._group.keys() - self._agenda.left
-        self._agenda.begin_in(pause, lost)
-        self._say_deaf(lost, error, pause)
+            self._timers.connected_for(time.monotonic() - self._connected_at)
+        self._disconnect()
+        pause = self._timers.pause(None)
+        lost = self._group.keys() - self._timers.suspended
+        self._timers.start_in(pause, lost)
+        self._log_lost(lost, error, pause)
 
-    def _give_up(self, number: int, error: ContactsyncError) -> None:
-        """This one cannot be listened for, while others can."""
-        pause = self._agenda.pause(number)
-        self._agenda.begin_in(pause, [number])
-        self._say_deaf([number], error, pause)
+    def _give_up(self, definition_id: int, error: ContactsyncError) -> None:
+        """Retry one definition after a pause, while others are listened for."""
+        pause = self._timers.pause(definition_id)
+        self._timers.start_in(pause, [definition_id])
+        self._log_lost([definition_id], error, pause)
 
-    def _find_nothing(self, error: NothingTold) -> None:
-        """Nor is anybody else of the group told anything."""
-        self._ears.rest()
-        those = self._agenda.to_begin
-        self._agenda.begin_in(_NOTHING_TOLD_PAUSE, those)
-        if self._states.not_listening(those, str(error)):
-            folders, server = self._labels(those), self._ears.server
-            log.log(self._level(those), "live.not_offered", folders=folders, server=server)
+    def _give_up_all(self, error: NothingReported) -> None:
+        self._connections.close_requests()
+        definition_ids = self._timers.to_start
+        self._timers.start_in(_NOTHING_REPORTED_PAUSE, definition_ids)
+        if self._states.not_listening(definition_ids, str(error)):
+            folders, server = self._labels(definition_ids), self._connections.server
+            log.log(self._level(definition_ids), "live.not_offered", folders=folders, server=server)
 
-    def _run_later(self, number: int, seconds: float) -> None:
-        if number in self._group:
-            self._agenda.run_at(time.monotonic() + seconds, number)
+    def _run_in(self, seconds: float, definition_id: int) -> None:
+        if definition_id in self._group:
+            self._timers.run_at(time.monotonic() + seconds, definition_id)
 
-    def _say_deaf(self, numbers: Iterable[int], error: ContactsyncError, pause: float) -> None:
-        """Once, and not with each try that fails in the same way."""
-        if self._states.not_listening(numbers, str(error)):
+    def _log_lost(self, definition_ids: Iterable[int], error: ContactsyncError, pause: float) -> None:
+        """Log an error once, not with each retry that fails in the same way."""
+        if self._states.not_listening(definition_ids, str(error)):
             log.log(
-                self._level(numbers),
+                self._level(definition_ids),
                 "live.lost",
-                folders=self._labels(numbers),
+                folders=self._labels(definition_ids),
                 error_code=error.code,
                 error=str(error),
                 retry_in_seconds=pause,
             )
 
-    def _level(self, numbers: Iterable[int]) -> int:
-        """How loudly to log what is about them: nobody asked that a folder of mode auto be listened for."""
-        asked = any(self._group[number].definition.mode == LIVE for number in numbers if number in self._group)
-        return logging.WARNING if asked else logging.INFO
+    def _level(self, definition_ids: Iterable[int]) -> int:
+        """WARNING if a user has set the mode to live; mode auto does not promise to listen."""
+        live = any(self._group[key].definition.mode == LIVE for key in definition_ids if key in self._group)
+        return logging.WARNING if live else logging.INFO
 
-    def _labels(self, numbers: Iterable[int]) -> list[str]:
-        return [self._group[number].definition.label for number in numbers if number in self._group]
+    def _labels(self, definition_ids: Iterable[int]) -> list[str]:
+        return [self._group[key].definition.label for key in definition_ids if key in self._group]
 
 
-def _too_little(kept: KeptCursor | None, otherwise: str) -> str | None:
-    """Why what a run has noted does not do for one of mode auto; `otherwise` if it noted nothing."""
-    if kept is None:
+def _obstacle(stored: KeptCursor | None, otherwise: str) -> str | None:
+    """Why the stored cursor is not enough for a folder of mode auto; `otherwise` if there is no cursor."""
+    if stored is None:
         return otherwise
-    return ONLY_COUNTED if kept.kind == COUNTERS else None
+    return ONLY_COUNTED if stored.kind == COUNTERS else None
 
 
-def _what_is_heard(resolved: Resolved) -> tuple[object, ...]:
+def _search_of(resolved: Resolved) -> tuple[object, ...]:
+    """The fields of a definition whose edit needs another search."""
     definition = resolved.definition
     return resolved.base, resolved.scope, resolved.filter, definition.mode, str(definition.mapping)

@@ -1,4 +1,4 @@
-"""What other threads leave for the one that listens: it hears of that at once, whatever it waits for."""
+"""A queue of tasks for a thread that waits for connections."""
 
 from __future__ import annotations
 
@@ -8,40 +8,38 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 Task = Callable[[], None]
-"""What the thread is to do."""
 
 
 class Mailbox:
-    """Can be waited for like a connection; any thread may leave something."""
+    """A queue that can be polled together with connections; any thread may put a task into it."""
 
     def __init__(self) -> None:
-        self._words: SimpleQueue[Task] = SimpleQueue()
-        self._ours, self._theirs = socket.socketpair()
-        for end in (self._ours, self._theirs):
+        self._tasks: SimpleQueue[Task] = SimpleQueue()
+        self._reader, self._writer = socket.socketpair()
+        for end in (self._reader, self._writer):
             end.settimeout(0)
 
     def fileno(self) -> int:
-        """For select.poll: readable while something is there."""
-        return self._ours.fileno()
+        """The descriptor for select.poll; it is readable while there are tasks."""
+        return self._reader.fileno()
 
-    def leave(self, word: Task) -> None:
-        """Have the thread do something."""
-        self._words.put(word)
-        # It has been rung for often already, or nobody waits any more.
-        with suppress(OSError):
-            self._theirs.send(b".")
+    def put(self, task: Task) -> None:
+        """Add a task and wake the thread."""
+        self._tasks.put(task)
+        with suppress(OSError):  # the buffer is full, so the thread wakes anyway; or the mailbox is closed
+            self._writer.send(b".")
 
-    def take(self) -> Iterator[Task]:
-        """All that is there."""
-        # First, so that what comes meanwhile rings again.
+    def get(self) -> Iterator[Task]:
+        """Remove and return all tasks."""
+        # First, so that a task that comes meanwhile wakes the thread again.
         with suppress(BlockingIOError):
-            while self._ours.recv(1024):
+            while self._reader.recv(1024):
                 pass
         with suppress(Empty):
             while True:
-                yield self._words.get_nowait()
+                yield self._tasks.get_nowait()
 
     def close(self) -> None:
-        """Give it back."""
-        self._ours.close()
-        self._theirs.close()
+        """Close the sockets."""
+        self._reader.close()
+        self._writer.close()

@@ -1,4 +1,4 @@
-"""What is known of each folder that follows its directory: whether it is listened for, and how far it is behind."""
+"""The state of each live folder: whether it is listened for, and since when changes are waiting."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from contactsync.model import RunReport
 
 LIVE, AUTO = "live", "auto"
-"""What a definition's mode says."""
+"""Values of a definition's mode."""
 
 FULL_SHARE = 0.1
-"""Of the time, at most, goes into full runs of a folder whose directory cannot say what changed."""
+"""The share of time for full runs, at most, if the directory does not report what changed."""
 BATCH_SECONDS = 0.005
-"""How long changes gather before a run asks for them; a change that comes alone waits no longer than this."""
-
+"""How long changes are collected before a run reads them; a single change waits no longer."""
 LONGEST_PAUSE = 60.0
-"""Seconds that something is not tried for, at most, that failed again and again."""
+"""The longest pause before a retry, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """How one folder follows: since when it is listened for (a Unix time; None while it is not), and why it is not.
+    """How one folder follows its directory; times are Unix times.
 
-    `behind_since` is when something was heard that no run has asked for yet. With `scheduled` it is as it should be
-    that the folder goes by its schedule: its mode is auto, and the directory does not tell enough.
+    `listening_since` is None while the folder is not listened for, and `reason` says why. `behind_since` is when the
+    first change was reported that no run has read yet. `scheduled` says that its schedule runs the folder, because its
+    mode is auto and the directory does not report enough.
     """
 
     listening_since: float | None = None
@@ -41,9 +41,9 @@ class LiveState:
 
 @dataclass(frozen=True, slots=True)
 class LiveSnapshot:
-    """How the live folders do: how many are listened for and how many are not, and how far the last one is behind.
+    """The number of folders that are listened for, that are not, and that their schedules run.
 
-    `auto_scheduled` are those whose mode auto came to their schedule.
+    `behind_seconds` is how long the oldest reported change has been waiting for a run.
     """
 
     listening: int
@@ -53,42 +53,42 @@ class LiveSnapshot:
 
 
 @dataclass(slots=True)
-class _Known:
-    """One folder. In monotonic seconds: when a run was last asked for, something last heard, and a run last begun.
+class _Folder:
+    """One folder; times are monotonic.
 
-    `pause` is how long full runs have to rest after that, and None unless the last run was one.
+    `full_pause` is how long full runs have to pause after `requested_at`; None unless the last run was a full one.
     """
 
     state: LiveState = field(default_factory=LiveState)
-    asked_at: float | None = None
-    pause: float | None = None
+    requested_at: float | None = None
+    full_pause: float | None = None
     failures: int = 0
     not_before: float = 0.0
-    heard_at: float = 0.0
-    began_at: float = 0.0
+    reported_at: float = 0.0
+    started_at: float = 0.0
 
 
 class States:
-    """Those of all folders, by the ids of their definitions; any thread may call it."""
+    """The states of all live folders by definition id; any thread may call it. Unknown ids are ignored."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._known: dict[int, _Known] = {}
+        self._folders: dict[int, _Folder] = {}
 
-    def keep(self, numbers: Iterable[int]) -> None:
-        """Know these, and no others."""
+    def keep(self, definition_ids: Iterable[int]) -> None:
+        """Keep the states of these definitions and forget all others."""
         with self._guard:
-            self._known = {number: self._known.get(number) or _Known() for number in numbers}
+            self._folders = {key: self._folders.get(key) or _Folder() for key in definition_ids}
 
     @property
     def all(self) -> dict[int, LiveState]:
-        """Each of them."""
+        """The state of each definition."""
         with self._guard:
-            return {number: known.state for number, known in self._known.items()}
+            return {key: folder.state for key, folder in self._folders.items()}
 
     @property
-    def now(self) -> LiveSnapshot:
-        """How they do at this moment."""
+    def snapshot(self) -> LiveSnapshot:
+        """The numbers at this moment."""
         states = self.all.values()
         listening = sum(state.listening_since is not None for state in states)
         scheduled = sum(state.scheduled for state in states)
@@ -96,79 +96,79 @@ class States:
         behind = 0.0 if since is None else max(0.0, time.time() - since)
         return LiveSnapshot(listening, len(states) - listening - scheduled, behind, scheduled)
 
-    def listening(self, number: int) -> None:
-        """From now on it is listened for."""
+    def listening(self, definition_id: int) -> None:
+        """The definition is listened for from now on."""
         with self._guard:
-            if known := self._known.get(number):
-                known.state = replace(known.state, listening_since=time.time(), reason=None, scheduled=False)
+            if folder := self._folders.get(definition_id):
+                folder.state = replace(folder.state, listening_since=time.time(), reason=None, scheduled=False)
 
-    def not_listening(self, numbers: Iterable[int], reason: str, *, scheduled: bool = False) -> bool:
-        """They are not listened for; returns whether that is news for any of them."""
+    def not_listening(self, definition_ids: Iterable[int], reason: str, *, scheduled: bool = False) -> bool:
+        """The definitions are not listened for; returns whether that is new for any of them."""
         with self._guard:
-            known = [self._known[number] for number in numbers if number in self._known]
-            news = any(one.state.listening_since is not None or one.state.reason != reason for one in known)
-            for one in known:
-                one.state = replace(one.state, listening_since=None, reason=reason, scheduled=scheduled)
-        return news
+            folders = [self._folders[key] for key in definition_ids if key in self._folders]
+            is_new = any(each.state.listening_since is not None or each.state.reason != reason for each in folders)
+            for each in folders:
+                each.state = replace(each.state, listening_since=None, reason=reason, scheduled=scheduled)
+        return is_new
 
-    def listens(self, number: int) -> bool:
-        """Whether it is listened for."""
+    def listens(self, definition_id: int) -> bool:
+        """Whether the definition is listened for."""
         with self._guard:
-            known = self._known.get(number)
-            return known is not None and known.state.listening_since is not None
+            folder = self._folders.get(definition_id)
+            return folder is not None and folder.state.listening_since is not None
 
-    def behind(self, number: int) -> None:
-        """Something changed that no run has asked for yet."""
+    def behind(self, definition_id: int) -> None:
+        """A change was reported that no run has read yet."""
         with self._guard:
-            known = self._known.get(number)
-            if known:
-                known.heard_at = time.monotonic()
-                since = known.state.behind_since
-                known.state = replace(known.state, behind_since=time.time() if since is None else since)
+            if folder := self._folders.get(definition_id):
+                folder.reported_at = time.monotonic()
+                since = folder.state.behind_since
+                folder.state = replace(folder.state, behind_since=time.time() if since is None else since)
 
-    def not_before(self, number: int) -> float:
-        """When it may run, in monotonic seconds."""
+    def not_before(self, definition_id: int) -> float:
+        """The earliest time of its next run, in monotonic seconds."""
         now = time.monotonic()
         with self._guard:
-            known = self._known.get(number, _Known())
-            not_before = now if known.asked_at is None else known.asked_at + (known.pause or 0.0)
-        return max(now + BATCH_SECONDS, not_before, known.not_before)
+            folder = self._folders.get(definition_id, _Folder())
+            rested = now if folder.requested_at is None else folder.requested_at + (folder.full_pause or 0.0)
+        return max(now + BATCH_SECONDS, rested, folder.not_before)
 
-    def asked(self, number: int) -> None:
-        """A run was asked for."""
+    def requested(self, definition_id: int) -> None:
+        """A run was requested."""
         with self._guard:
-            if number in self._known:
-                self._known[number].asked_at = time.monotonic()
+            if folder := self._folders.get(definition_id):
+                folder.requested_at = time.monotonic()
 
-    def run_started(self, number: int) -> None:
-        """A run begins, which will see whatever was heard before."""
+    def run_started(self, definition_id: int) -> None:
+        """A run has started, which will read all changes that were reported before."""
         with self._guard:
-            if number in self._known:
-                self._known[number].began_at = time.monotonic()
+            if folder := self._folders.get(definition_id):
+                folder.started_at = time.monotonic()
 
-    def run_finished(self, number: int, report: RunReport) -> None:
-        """A run has asked for what changed."""
+    def run_finished(self, definition_id: int, report: RunReport) -> None:
+        """A run has read the changes."""
         with self._guard:
-            known = self._known.get(number)
-            if known is None:
+            folder = self._folders.get(definition_id)
+            if folder is None:
                 return
-            known.failures, known.not_before = 0, 0.0
-            if report.mode is Mode.FULL:
-                # Where one full run follows another, the next will be one as well.
-                again = known.pause is not None
-                known.pause = sum(report.seconds.values()) / FULL_SHARE if again else 0.0
+            folder.failures, folder.not_before = 0, 0.0
+            if report.mode is not Mode.FULL:
+                folder.full_pause = None
+            elif folder.full_pause is None:
+                folder.full_pause = 0.0
             else:
-                known.pause = None
-            if known.heard_at <= known.began_at:
-                known.state = replace(known.state, behind_since=None)
+                # After two full runs the next one is likely to be full too.
+                folder.full_pause = sum(report.seconds.values()) / FULL_SHARE
+            if folder.reported_at <= folder.started_at:
+                folder.state = replace(folder.state, behind_since=None)
 
-    def failed(self, number: int) -> float | None:
-        """A run came to nothing: after how many seconds to ask again for what was heard; None when nothing was."""
+    def run_failed(self, definition_id: int) -> float | None:
+        """Seconds until the retry; None if no change is pending."""
         with self._guard:
-            known = self._known.get(number)
-            if known is None or known.state.behind_since is None:
+            folder = self._folders.get(definition_id)
+            if folder is None or folder.state.behind_since is None:
                 return None
-            known.failures += 1
-            pause = float(min(2 ** (known.failures - 1), LONGEST_PAUSE))
-            known.not_before = time.monotonic() + pause
+            folder.failures += 1
+            pause = float(min(2 ** (folder.failures - 1), LONGEST_PAUSE))
+            folder.not_before = time.monotonic() + pause
             return pause

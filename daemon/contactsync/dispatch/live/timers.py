@@ -1,4 +1,4 @@
-"""What is to be done when: for which folders to begin to listen, and for which to ask for a run."""
+"""When to start listening for a folder, and when to request a run of it."""
 
 from __future__ import annotations
 
@@ -8,80 +8,80 @@ from collections.abc import Iterable
 from contactsync.dispatch.live.status import LONGEST_PAUSE
 
 _FIRST_PAUSE = 1.0
-"""Seconds before what failed is tried again, doubling up to LONGEST_PAUSE."""
+"""Seconds before the first retry; the pause doubles up to LONGEST_PAUSE."""
 
 
 class Timers:
-    """Times are in monotonic seconds, folders are known by the ids of their definitions; one thread uses it.
+    """Timers by definition id, in monotonic seconds; for one thread.
 
-    `left` are those that nothing is done for until they have run: they are left to their schedules.
+    `suspended` are the definitions without a timer until their next run: their schedules run them.
     """
 
     def __init__(self) -> None:
-        self.left: set[int] = set()
-        self._begin_at: dict[int, float] = {}
+        self.suspended: set[int] = set()
+        self._start_at: dict[int, float] = {}
         self._run_at: dict[int, float] = {}
         self._pauses: dict[int | None, float] = {}
 
     @property
-    def to_begin(self) -> list[int]:
-        """Those that are to be listened for, now or later."""
-        return list(self._begin_at)
+    def to_start(self) -> list[int]:
+        """The definitions to listen for, now or later."""
+        return list(self._start_at)
 
     @property
-    def due_to_begin(self) -> list[int]:
-        """Those whose time has come."""
+    def due_to_start(self) -> list[int]:
+        """The definitions to listen for now."""
         now = time.monotonic()
-        return [number for number, at in self._begin_at.items() if at <= now]
+        return [definition_id for definition_id, at in self._start_at.items() if at <= now]
 
-    def begin_in(self, seconds: float, numbers: Iterable[int]) -> None:
-        """Begin to listen for these after so many seconds."""
+    def start_in(self, seconds: float, definition_ids: Iterable[int]) -> None:
+        """Start listening after so many seconds."""
         at = time.monotonic() + seconds
-        for number in sorted(numbers):
-            self._begin_at[number] = at
-            self.left.discard(number)
+        for definition_id in sorted(definition_ids):
+            self._start_at[definition_id] = at
+            self.suspended.discard(definition_id)
 
-    def begun(self, number: int) -> None:
-        """This one is listened for."""
-        self._begin_at.pop(number, None)
-        self._pauses.pop(number, None)
+    def started(self, definition_id: int) -> None:
+        """The definition is listened for; its next pause is the first one again."""
+        self._start_at.pop(definition_id, None)
+        self._pauses.pop(definition_id, None)
 
-    def leave(self, number: int) -> None:
-        """Do nothing for this one until it has run."""
-        self.forget(number)
-        self.left.add(number)
+    def suspend(self, definition_id: int) -> None:
+        """Clear the timers until the definition's next run."""
+        self.forget(definition_id)
+        self.suspended.add(definition_id)
 
-    def forget(self, number: int) -> None:
-        """Do nothing for this one."""
-        self.begun(number)
-        self._run_at.pop(number, None)
-        self.left.discard(number)
+    def forget(self, definition_id: int) -> None:
+        """Clear the timers."""
+        self.started(definition_id)
+        self._run_at.pop(definition_id, None)
+        self.suspended.discard(definition_id)
 
-    def run_at(self, at: float, number: int) -> None:
-        """Ask for a run of this one then, unless one is to be asked for earlier."""
-        self._run_at[number] = min(at, self._run_at.get(number, at))
+    def run_at(self, at: float, definition_id: int) -> None:
+        """Request a run at this time, unless an earlier one is set."""
+        self._run_at[definition_id] = min(at, self._run_at.get(definition_id, at))
 
     def take_runs(self) -> list[int]:
-        """Those for which a run is to be asked for now."""
+        """Remove and return the definitions to run now."""
         now = time.monotonic()
-        ripe = [number for number, at in self._run_at.items() if at <= now]
-        for number in ripe:
-            del self._run_at[number]
-        return ripe
+        due = [definition_id for definition_id, at in self._run_at.items() if at <= now]
+        for definition_id in due:
+            del self._run_at[definition_id]
+        return due
 
     @property
     def seconds(self) -> float | None:
-        """How long there is nothing to do; None when there is nothing at all."""
-        times = [*self._begin_at.values(), *self._run_at.values()]
+        """Seconds until the next timer; None without timers."""
+        times = [*self._start_at.values(), *self._run_at.values()]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
-    def pause(self, key: int | None) -> float:
-        """How long to wait with one, or (None) with all, that could not be listened for: longer each time."""
-        pause = self._pauses.get(key, _FIRST_PAUSE)
-        self._pauses[key] = min(2 * pause, LONGEST_PAUSE)
+    def pause(self, definition_id: int | None) -> float:
+        """Seconds until the retry for a definition, or (None) for all; doubles with each call."""
+        pause = self._pauses.get(definition_id, _FIRST_PAUSE)
+        self._pauses[definition_id] = min(2 * pause, LONGEST_PAUSE)
         return pause
 
-    def reached(self, seconds: float) -> None:
-        """All were listened for, for so long: if that is longer than it was waited for, the next pause is the first."""
+    def connected_for(self, seconds: float) -> None:
+        """Reset the back-off if the connection outlived half of the last pause."""
         if seconds >= self._pauses.get(None, 0.0) / 2:
             self._pauses.pop(None, None)
