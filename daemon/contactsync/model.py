@@ -246,48 +246,58 @@ class Counts:
     deleted: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """When the certificates of a run's connection expire, for the log and the metrics; None if there is none.
+
+    `unchecked` says whether TLS was used without checking the server's certificate.
+    """
+
+    server_expires_at: datetime | None = None
+    client_expires_at: datetime | None = None
+    unchecked: bool = False
+
+
 @dataclass(slots=True)
 class RunReport:
-    """The record of one run, as it is stored, logged and shown."""
+    """The result of one run, as it is recorded, logged and shown."""
 
     run_id: int
     definition: Definition
     trigger: Trigger
     started_at: datetime
     mode: Mode = Mode.FULL
-    missed: tuple[int, tuple[str, ...]] = (0, ())
-    """How many changes the runs before had missed that asked only for what changed, and the first of them."""
-    at_once: bool = False
-    """Whether the folder is to be followed at once: however small it is, the run notes up to where it read."""
     full_reason: str | None = None
-    """Why everything was read where less might have done; None where nothing else came into question."""
-    entries_before: int | None = None
-    """How many entries the last complete run saw; None when there was none, and for a preview."""
+    """Why the run read all entries although it could have read changes only; None if there was no other way."""
     outcome: Outcome = Outcome.FAILED
     counts: Counts = field(default_factory=Counts)
     seconds: dict[str, float] = field(default_factory=dict)
+    """The duration of each stage."""
     server: str | None = None
     skipped_servers: tuple[str, ...] = ()
-    """The servers that come before it and could not be used."""
+    """The servers that precede `server` in the list and were not available."""
+    certificates: Certificates = field(default_factory=Certificates)
     attempts: int = 0
-    certificate_expires_at: datetime | None = None
-    certificate_unchecked: bool = False
-    """Whether TLS was used without looking at the server's certificate."""
-    client_certificate_expires_at: datetime | None = None
     error_code: str | None = None
     error: str | None = None
     error_may_pass: bool = False
-    """Whether the next run may succeed with nobody doing anything."""
+    """Whether the next run may succeed without an administrator's action."""
     held_reason: str | None = None
     source_digest: bytes | None = None
-    """Stands for what the folder is now in step with; None when the run did not bring it there."""
+    """Digest of the source that the folder is in sync with; None if the run did not bring the folder in sync."""
     mapping_digest: bytes | None = None
-    """Stands for the mapping that its contacts now went by; None as above."""
+    """Digest of the mapping that the contacts were made with; None as above."""
     plan: Plan | None = None
-    changes: tuple[Change, ...] = ()
-    """The first changes of the plan; filled by a preview only."""
 
     @property
     def credentials_refused(self) -> bool:
-        """Whether the directory refused the user or the password: to try again by itself could lock the account."""
+        """Whether the directory refused the user or the password. Automatic retries could lock the account."""
         return (self.error_code or "").startswith(CredentialsRefused.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would do: its report, and the first changes of its plan."""
+
+    report: RunReport
+    changes: tuple[Change, ...] = ()

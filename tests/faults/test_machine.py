@@ -30,7 +30,7 @@ from contactsync.ldap.connection.cache import SessionCache
 from contactsync.model import Mode, Outcome, RunReport, Trigger
 from contactsync.operations.holds import approve, open_plan, reject
 from contactsync.operations.undo import undo
-from contactsync.sync.guard import GuardLimits
+from contactsync.settings.schema import Guard
 from contactsync.sync.runner import Runner
 from tests.faults.choices import BASES, FILTERS, MODES, QUICK, UNITS, attributes, texts
 from tests.faults.directory import ChangingDirectory
@@ -67,9 +67,9 @@ class DirectoryAndFolder(ChangingDirectory):
         self.folder = self.world.folder("plain")
         self.model = Folder()
         self.sessions = SessionCache(per_server=2, most=2)
-        limits = GuardLimits(always_allow=ALWAYS_ALLOW, delete_share=DELETE_SHARE)
+        limits = Guard(always_allow=ALWAYS_ALLOW, delete_share=DELETE_SHARE)
         options = replace(BRISK, guard=limits, page_size=3)
-        self.runner = Runner(self.world.pool, self.folder.box, options, {}, connect=self.sessions.connect)
+        self.runner = Runner(self.world.pool, self.folder.box, options, {}, sessions=self.sessions)
         self.held: tuple[int, frozenset[str]] | None = None
         self.undoable: tuple[int, Folder] | None = None
         self.plans_are_known = True
@@ -224,7 +224,7 @@ class DirectoryAndFolder(ChangingDirectory):
         """A preview says what a run would do, and does nothing."""
         self._let_a_day_go_by()
         expected = self.model.expect(self._found())
-        report = self.runner.preview(self.folder.definition)
+        report = self.runner.preview(self.folder.definition).report
         assert report.outcome.value == expected.outcome, report.held_reason
         if expected.outcome != "unchanged":
             counts = report.counts

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -16,20 +18,23 @@ from structlog.contextvars import merge_contextvars
 from structlog.processors import JSONRenderer, add_log_level, format_exc_info
 from structlog.typing import WrappedLogger
 
+from contactsync.bootstrap import run_options
 from contactsync.credentials.bind import destination_of, seal_for
-from contactsync.credentials.sealing import References, SecretBox
+from contactsync.credentials.references import References
+from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import DefinitionError
 from contactsync.model import Definition, Outcome, RunReport, Trigger
+from contactsync.settings import Settings
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.pool import Pool
-from contactsync.sync.options import RunOptions
-from contactsync.sync.run import Progress
-from contactsync.sync.runner import Runner, no_progress
+from contactsync.sync.runner import Runner
 from contactsync.testing.people import make_people
 from contactsync.testing.private_server import PrivateServer
+from tests.support.observers import Progress, Watcher
 
 PEOPLE_FILTER = "(objectClass=inetOrgPerson)"
-BRISK = RunOptions(
+BRISK = replace(
+    run_options(Settings()),
     connect_timeout=3,
     receive_timeout=3,
     deadline=30,
@@ -133,16 +138,21 @@ class SyncedFolder:
         """A runner of its own, brisk but for these options."""
         return Runner(self.pool, self.box, replace(BRISK, **options), {})
 
-    def run(self, progress: Progress = no_progress, *, runner: Runner | None = None, **options: Any) -> RunReport:
+    def run(self, progress: Progress | None = None, *, runner: Runner | None = None, **options: Any) -> RunReport:
         """Make one run, and see that what it said was said once, the same everywhere, and without a password."""
         runner = runner or self.runner(**options)
+        watcher = Watcher(progress) if progress else None
         with captured_log() as lines:
-            report = runner.run(self.definition_id, Trigger.MANUAL, progress)
+            report = runner.run(self.definition_id, Trigger.MANUAL, watcher, asked_at=time.monotonic())
         self.log += lines
         self.expect_no_password(repr(report), *lines)
         assert not [line for line in lines if "Traceback" in line]
         assert [line for line in lines if '"run.finished"' in line] == lines[-1:]
         return report
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log events of this name, of all runs so far."""
+        return [event for event in map(json.loads, self.log) if event["event"] == name]
 
     def expect_failure(self, report: RunReport, code: str, *words: str) -> None:
         """The run failed with this code and a sentence that holds these words, and its row says the same."""

@@ -16,9 +16,8 @@ from contactsync.ldap.query.query import Scope
 from contactsync.ldap.rootdse import RootDse
 from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import Definition, MappedEntry
-from contactsync.sync.definition import choose_filter, resolve
+from contactsync.sync.definition import choose_filter, open_directory, resolve
 from contactsync.sync.options import RunOptions
-from contactsync.sync.reader import open_directory
 
 _SECONDS = 60
 _MAX_CHILDREN_COUNTED = 1000

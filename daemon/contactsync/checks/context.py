@@ -102,11 +102,5 @@ class CheckContext:
 
     def connect_options(self, *, password: str | None = None) -> ConnectOptions:
         """The options that a run connects with."""
-        return connect_options(
-            self.resolved,
-            password,
-            self.servers,
-            connect_timeout=self.options.connect_timeout,
-            receive_timeout=min(self.options.receive_timeout, self.limits.step_seconds),
-            name_servers=self.options.name_servers,
-        )
+        timeout = min(self.options.receive_timeout, self.limits.step_seconds)
+        return connect_options(self.resolved, password, self.servers, replace(self.options, receive_timeout=timeout))

@@ -69,10 +69,10 @@ class _Tally:
     def add(self, report: RunReport) -> None:
         self.runs[report.outcome.value] += 1
         self.retries += max(report.attempts - 1, 0)
-        if report.certificate_expires_at:
-            self.certificate_expires_at = report.certificate_expires_at
-        if report.client_certificate_expires_at:
-            self.client_certificate_expires_at = report.client_certificate_expires_at
+        if report.certificates.server_expires_at:
+            self.certificate_expires_at = report.certificates.server_expires_at
+        if report.certificates.client_expires_at:
+            self.client_certificate_expires_at = report.certificates.client_expires_at
         if report.outcome in {Outcome.CHANGED, Outcome.UNCHANGED}:
             counts = report.counts
             self.rejected = counts.rejected

@@ -33,7 +33,7 @@ class SnapshotReader:
 
     def __call__(self) -> DaemonSnapshot:
         """How everything does at this moment."""
-        live = self.live.now
+        live = self.live.snapshot
         return DaemonSnapshot(
             definitions=self._definitions() if self.watch.caught_up else None,
             workers=self.workers,

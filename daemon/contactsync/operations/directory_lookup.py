@@ -15,9 +15,8 @@ from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.protocol.requests import NO_ATTRIBUTES
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest, read_entries
-from contactsync.sync.definition import Resolved, Source, choose_source, resolve
+from contactsync.sync.definition import Resolved, Source, choose_source, open_directory, resolve
 from contactsync.sync.options import RunOptions
-from contactsync.sync.reader import open_directory
 
 if TYPE_CHECKING:
     from contactsync.ldap.connection.deadline import Deadline

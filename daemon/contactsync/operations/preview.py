@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from contactsync.credentials.bind import BindPasswords
-    from contactsync.model import Change, Definition, RunReport
+    from contactsync.model import Change, Definition, Preview
     from contactsync.sync.runner import Runner
 
 
@@ -35,13 +35,14 @@ class Draft:
         sealed = self.definition.password_sealed is not None
         return self.typed or self.passwords.read(self.stored if sealed else self.definition)
 
-    def preview(self, runner: Runner, *, limit: int | None = None) -> RunReport:
-        """The report of `Runner.preview`, for a draft of a stored definition. Raises as that does."""
-        return runner.preview(self.definition, limit=limit, password=lambda _definition: self.password())
+    def preview(self, runner: Runner, *, limit: int | None = None) -> Preview:
+        """The result of `Runner.preview`, for a draft of a stored definition. Raises as that does."""
+        return runner.preview(self.definition, limit=limit, password=self.password)
 
 
-def preview_document(report: RunReport) -> dict[str, Any]:
+def preview_document(preview: Preview) -> dict[str, Any]:
     """What `Runner.preview` found, for scripts: the counts of the whole plan and the changes that were asked for."""
+    report = preview.report
     plan = report.plan
     return {
         "label": report.definition.label,
@@ -51,8 +52,8 @@ def preview_document(report: RunReport) -> dict[str, Any]:
         "contacts": plan.contacts if plan else None,
         "server": report.server,
         **asdict(report.counts),
-        "changes": change_documents(report.changes),
-        "changes_left_out": max((plan.changes if plan else 0) - len(report.changes), 0),
+        "changes": change_documents(preview.changes),
+        "changes_left_out": max((plan.changes if plan else 0) - len(preview.changes), 0),
         "rejected_sample": [{"dn": dn, "reason": why} for dn, why in plan.rejected_sample] if plan else [],
     }
 

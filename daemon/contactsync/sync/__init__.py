@@ -1,4 +1,4 @@
 """One run, from the definition to the record.
 
-When runs happen is decided in dispatch/; a run is the same whoever asked for it.
+dispatch/ decides when a run happens. A run does not depend on who requested it.
 """

@@ -1,7 +1,7 @@
-"""Leaves out of a search what OpenLDAP does not know anyway, because it is slow at not knowing.
+"""The attributes that a search should request: without those that OpenLDAP is known not to have.
 
-For every attribute of every entry slapd looks each requested name up again that its schema does not have; the few other
-servers' identities that are asked for on suspicion made a search a tenth longer.
+slapd looks up each requested attribute that its schema does not have again for every entry. The identities of other
+products, which a mapping requests in case they exist, made a search a tenth slower.
 """
 
 from __future__ import annotations
@@ -15,40 +15,39 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from contactsync.ldap.connection.session import Session
+    from contactsync.ldap.search import SearchRequest
 
-_OF_OPENLDAP = ("entryUUID", "entryCSN")
-"""Every entry has both in a database of OpenLDAP's own, and none has them behind a proxy to another product."""
+_OPERATIONAL = ("entryUUID", "entryCSN")
+"""Every entry of an OpenLDAP database has both. No entry has them behind a proxy to another product."""
 
 
-def worth_asking(session: Session, base: str, attributes: Sequence[str], identity: Sequence[str]) -> tuple[str, ...]:
-    """The attributes without those identities that no entry below this base can have; raises DirectoryError.
+def existing_attributes(session: Session, request: SearchRequest, identity: Sequence[str]) -> tuple[str, ...]:
+    """The requested attributes without those identities that no entry below the base can have. Raises DirectoryError.
 
-    Only of the list that stands for all products: an identity that a person chose is asked for. All of them at other
-    servers, and where the server does not tell this user what it knows. (A proxy passes on what its schema does not
-    have, so nothing else can be left out.)
+    Returns all of them if the server is not OpenLDAP, if the mapping sets an identity of its own, or if the server
+    refuses to show its schema. Only identities are removed, because a proxy passes on attributes that are not in its
+    schema.
     """
-    everything = tuple(attributes)
-    if not session.root_dse.is_openldap or tuple(identity) != INET_ORG_PERSON.identity:
-        return everything
-    try:
-        unknown = _unknown(session, base, identity)
-    except REFUSALS:
-        return everything
-    return tuple(name for name in everything if name not in unknown)
+    missing = set()
+    if session.root_dse.is_openldap and tuple(identity) == INET_ORG_PERSON.identity:
+        try:
+            missing = _missing(session, request.base, identity)
+        except REFUSALS:
+            return request.attributes
+    return tuple(name for name in request.attributes if name not in missing)
 
 
-def _unknown(session: Session, base: str, names: Sequence[str]) -> set[str]:
-    """Those of the names that neither the schema nor an entry below the base has; none when that cannot be told."""
-    found = read_values(session.wire, base, _OF_OPENLDAP)
-    if not all(found.get(name.lower()) for name in _OF_OPENLDAP):
+def _missing(session: Session, base: str, names: Sequence[str]) -> set[str]:
+    values = read_values(session.wire, base, _OPERATIONAL)
+    if not all(values.get(name.lower()) for name in _OPERATIONAL):
         return set()
-    unknown = {name for name in names if not _knows(session, name)}
-    return unknown if unknown.isdisjoint(_OF_OPENLDAP) else set()
+    missing = {name for name in names if not _is_in_schema(session, name)}
+    return missing if missing.isdisjoint(_OPERATIONAL) else set()
 
 
-def _knows(session: Session, name: str) -> bool:
-    """Whether the server's schema has an attribute of this name; its whole text would be as much as 150 people.
+def _is_in_schema(session: Session, name: str) -> bool:
+    """Search by objectIdentifierFirstComponentMatch, which takes names too (RFC 4517, section 4.2.26).
 
-    By objectIdentifierFirstComponentMatch, which takes names as well as numbers (RFC 4517, section 4.2.26).
+    The whole schema would be as large as 150 entries.
     """
     return bool(read_values(session.wire, session.root_dse.subschema, ("objectClass",), f"(attributeTypes={name})"))

@@ -1,20 +1,22 @@
-"""A definition as it will be run: every field parsed, every default filled in; the first stage of a run.
+"""A definition as it is run: every field is parsed, every default is filled in.
 
-The same check stands behind the command line (before a definition is saved), the daemon (which marks what fails here
-`invalid`) and the run itself.
+The command line checks a definition in this way before it saves it, and the daemon marks one that fails as `invalid`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from contactsync.credentials.sealing import check_reference
+from contactsync.credentials.references import check_reference
 from contactsync.errors import AccessRefused, DefinitionError, MappingError
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions, check_protection
+from contactsync.ldap.connection.session import Session, connect
 from contactsync.ldap.connection.tls import check_authorities
 from contactsync.ldap.dn import canonical_dn
 from contactsync.ldap.query.filter import check_filter
@@ -27,13 +29,15 @@ from contactsync.schedule import Timetable, parse_schedule
 from contactsync.settings.schema import MappingLimits
 
 if TYPE_CHECKING:
+    from contactsync.ldap.connection.deadline import Deadline
     from contactsync.ldap.rootdse import RootDse
     from contactsync.model import Definition
+    from contactsync.sync.options import RunOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A definition whose every field made sense. `trigger` is None for a definition that is run by hand only."""
+    """A definition with valid fields. `trigger` is None if the definition has no schedule."""
 
     definition: Definition
     query: DirectoryQuery
@@ -46,7 +50,7 @@ class Resolved:
 
     @property
     def server_key(self) -> str:
-        """What the limit for each directory server counts by."""
+        """The directory server, for limits that apply to each server."""
         if self.query.servers:
             return self.query.servers[0].netloc
         return self.query.domain or ""
@@ -54,7 +58,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is asked of the directory, once its root DSE is known."""
+    """What to request from the directory, once its root DSE is known."""
 
     base: str
     scope: Scope
@@ -62,28 +66,22 @@ class Source:
     attributes: tuple[str, ...]
     mapping: Mapping
     lacking: tuple[str, ...] = ()
-    """Those of the attributes that the server, a global catalogue, does not hold."""
+    """The requested attributes that the server, a global catalogue, does not have."""
 
 
 def servers_of(resolved: Resolved, name_servers: tuple[ServerAddress, ...]) -> tuple[ServerAddress, ...]:
-    """The servers that the query names, or those that DNS has for its domain; raises DirectoryError."""
+    """The servers in the query, or those that DNS lists for its domain; raises DirectoryError."""
     if resolved.query.servers:
         return resolved.query.servers
-    from contactsync.ldap.connection.discovery import find_servers  # noqa: PLC0415 -- dnspython, which most definitions do without
+    from contactsync.ldap.connection.discovery import find_servers  # noqa: PLC0415 -- dnspython is rarely needed
 
     return find_servers(resolved.query.domain or "", name_servers, ldaps=resolved.definition.tls is Tls.LDAPS)
 
 
 def connect_options(
-    resolved: Resolved,
-    password: str | None,
-    servers: tuple[ServerAddress, ...],
-    *,
-    connect_timeout: float,
-    receive_timeout: float,
-    name_servers: tuple[ServerAddress, ...],
+    resolved: Resolved, password: str | None, servers: tuple[ServerAddress, ...], options: RunOptions
 ) -> ConnectOptions:
-    """How to connect to these servers as the definition says; times in seconds."""
+    """How a run connects to these servers."""
     definition = resolved.definition
     return ConnectOptions(
         servers=servers,
@@ -93,22 +91,32 @@ def connect_options(
         auth=definition.auth,
         tls=definition.tls,
         trust=resolved.trust,
-        connect_timeout=connect_timeout,
-        receive_timeout=receive_timeout,
-        name_servers=name_servers,
+        connect_timeout=options.connect_timeout,
+        receive_timeout=options.receive_timeout,
+        name_servers=options.name_servers,
     )
 
 
+@contextmanager
+def open_directory(
+    resolved: Resolved, options: RunOptions, password: str | None, deadline: Deadline
+) -> Iterator[Session]:
+    """A session with the first of the definition's servers that answers. Raises DirectoryError, RunCancelled."""
+    servers = servers_of(resolved, options.name_servers)
+    with connect(connect_options(resolved, password, servers, options), deadline) as session:
+        yield session
+
+
 def resolve(definition: Definition) -> Resolved:
-    """Parse a definition; raises DefinitionError (or SecretError for a reference) with what is wrong and where."""
+    """Parse a definition. Raises DefinitionError, or SecretError for a reference, with the field and the reason."""
     query = parse_query(definition.query)
     user = parse_user(definition.user)
     if definition.password_ref:
         check_reference(definition.password_ref)
     if definition.auth is Auth.KERBEROS and (definition.password_ref or definition.password_sealed):
         raise DefinitionError(
-            "With `auth` set to 'kerberos' a ticket says who asks, and there is a password as well.",
-            hint="Take it away together with the user (--clear user), or set `auth` to 'simple'.",
+            "`auth` is 'kerberos', which uses a ticket, but the definition has a password.",
+            hint="Remove the password together with the user (--clear user), or set `auth` to 'simple'.",
         )
     trust = _trust(definition)
     check_protection(query.servers, auth=definition.auth, user=definition.user, tls=definition.tls, trust=trust)
@@ -117,8 +125,8 @@ def resolve(definition: Definition) -> Resolved:
     own_filter = check_filter(definition.filter) if definition.filter else query.filter
     if own_filter and (definition.mapping or {}).get("include"):
         raise MappingError(
-            "The mapping has `include`, which goes into the preset's filter, and the definition has one of its own.",
-            hint="Leave out one of them.",
+            "The mapping has `include`, which changes the preset's filter, but the definition has its own filter.",
+            hint="Remove one of them.",
         )
     return Resolved(
         definition=definition,
@@ -151,9 +159,9 @@ def _trust(definition: Definition) -> TlsOptions:
 
 
 def choose_source(resolved: Resolved, root_dse: RootDse, limits: MappingLimits) -> Source:
-    """Fill in what depends on the server: its kind decides the mapping's preset, its naming context the base.
+    """The source for this server: its kind selects the mapping's preset, its naming context the default base.
 
-    Raises BaseNotFound when there is no base to choose, AccessRefused when the schema is hidden.
+    Raises BaseNotFound if there is no default base, AccessRefused if the schema is hidden.
     """
     mapping = _compiled(resolved.definition.mapping, active_directory=root_dse.is_active_directory, limits=limits)
     attributes = _requested(mapping, resolved.query.attributes)
@@ -168,45 +176,45 @@ def choose_source(resolved: Resolved, root_dse: RootDse, limits: MappingLimits) 
 
 
 def choose_filter(resolved: Resolved, mapping: Mapping, root_dse: RootDse) -> str:
-    """The definition's filter, or the mapping's as far as the server knows what stands in it.
+    """The definition's filter, or the part of the mapping's filter whose attributes the server knows.
 
-    Raises AccessRefused when nobody can say whether it does.
+    Raises AccessRefused if the server hides which attributes it knows.
     """
     if resolved.filter:
         return resolved.filter
     if root_dse.is_active_directory and root_dse.schema is None and mapping.filter.looks_for_hidden:
         raise AccessRefused(
-            f"The server shows this user no schema, which says whether it knows {EXCHANGE_HIDDEN}.",
-            hint="Name a user who may read it, as all of a domain's users may;"
-            ' or put "include": {"hidden": true} into the mapping, to take in who is hidden from address lists.',
+            f"This user may not read the server's schema, which says whether the server knows {EXCHANGE_HIDDEN}.",
+            hint="Use a user who may read it, as all users of a domain may;"
+            ' or put "include": {"hidden": true} into the mapping, to include people hidden from address lists.',
         )
     return mapping.filter.for_schema(root_dse.schema)
 
 
 def source_digest(resolved: Resolved, source: Source) -> bytes:
-    """What stands for "the same entries are asked for": 16 bytes over servers, base, scope, filter and identity."""
+    """Digest (16 bytes) of the servers, base, scope, filter and identity: the same digest finds the same entries."""
     servers: list[str | None] = [server.netloc for server in resolved.query.servers]
     servers = servers or [resolved.query.domain]
-    # The mapping's whole filter, so that a schema that learns an attribute is no edit of the definition.
-    wanted = resolved.filter or str(source.mapping.filter)
-    parts = [servers, source.base, source.scope.value, wanted, list(source.mapping.identity)]
+    # The mapping's whole filter: a new attribute in the schema is not an edit of the definition.
+    search_filter = resolved.filter or str(source.mapping.filter)
+    parts = [servers, source.base, source.scope.value, search_filter, list(source.mapping.identity)]
     return blake2b(json.dumps(parts).encode(), digest_size=16).digest()
 
 
-def _compiled(written: dict[str, Any] | None, *, active_directory: bool, limits: MappingLimits) -> Mapping:
-    return _compiled_text(None if written is None else json.dumps(written), active_directory, limits)
+def _compiled(mapping: dict[str, Any] | None, *, active_directory: bool, limits: MappingLimits) -> Mapping:
+    return _compiled_text(None if mapping is None else json.dumps(mapping), active_directory, limits)
 
 
 @lru_cache(maxsize=64)
-def _compiled_text(written: str | None, active_directory: bool, limits: MappingLimits) -> Mapping:  # noqa: FBT001 -- a key
-    """One mapping for all definitions that have the same: to compile it takes longer than to read a small folder."""
-    definition = None if written is None else json.loads(written)
-    return compile_mapping(definition, active_directory=active_directory, limits=limits)
+def _compiled_text(text: str | None, active_directory: bool, limits: MappingLimits) -> Mapping:  # noqa: FBT001 -- a key
+    """One mapping for all definitions with the same text; compiling it takes longer than reading a small folder."""
+    mapping = None if text is None else json.loads(text)
+    return compile_mapping(mapping, active_directory=active_directory, limits=limits)
 
 
-def _requested(mapping: Mapping, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """The mapping's attributes, cut down to those an RFC 4516 URL asks for; the identity is always needed."""
-    if not wanted or "*" in wanted:
+def _requested(mapping: Mapping, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The mapping's attributes, limited to those in an RFC 4516 URL and the identity."""
+    if not names or "*" in names:
         return mapping.attributes
-    allowed = {name.lower() for name in (*wanted, *mapping.identity)}
+    allowed = {name.lower() for name in (*names, *mapping.identity)}
     return tuple(name for name in mapping.attributes if name.lower() in allowed)

@@ -1,91 +1,149 @@
-"""A first load goes ahead: it is applied while the rest is still being read, for as long as that goes well.
+"""The early load: a first load that is applied while the directory is still being read.
 
-The transaction is open meanwhile. So the directory is given less time than otherwise, and when it does not keep to
-that, or when an entry turns up that can only be judged beside all others, everything is undone and read again: the
-ordinary way, which leaves `contacts` alone until the snapshot is complete.
+It is faster than staging everything first, but it keeps a transaction open while the server is being read. The reader
+therefore has less time. If it needs more, or if an entry can only be judged beside all others, the early load is
+undone, and the run reads everything again.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
 
 from contactsync.errors import ContactsyncError, DatabaseConflict, DeadlineExceeded, ServerTimeout
+from contactsync.model import MappedBatch, Plan
+from contactsync.store.errors import translated
+from contactsync.store.plan.plan import read_plan, require_unedited
+from contactsync.store.plan.staging import Staging
+from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
     from contactsync.ldap.connection.transport import Wire
-    from contactsync.store.plan.first_load import FirstLoad
+    from contactsync.store.plan.columns import Columns
+    from contactsync.store.stored_contacts import StoredContacts
+    from contactsync.sync.context import RunContext
 
 SILENCE_SECONDS = 2.0
-"""For how long the directory may be silent while the transaction is open."""
+"""How long the server may be silent while the transaction is open."""
 MOST_SECONDS = 60.0
-"""For how long the rest of the reading may take. Measured: that of a million people takes a third of it."""
+"""How long the rest of the reading may take; a million entries took a third of it."""
+_SWITCH_SECONDS, _USUAL_SWITCH_SECONDS = 0.0002, sys.getswitchinterval()
+"""Python's thread switch interval during an early load, and otherwise: the latter lets both processors idle."""
 
-_SWITCH_SECONDS = 0.0002
-"""How long the thread that speaks to PostgreSQL waits for the one that maps, where Python's own 5 ms would let both
-processors idle. Measured with 100,000 entries: a fifth of the whole load."""
+
+@contextmanager
+def _switching_often() -> Iterator[None]:
+    """Shorten the switch interval of the process. If another load ends meanwhile, this one is only slower."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(_USUAL_SWITCH_SECONDS)
 
 
 class EarlyLoadAborted(ContactsyncError):
-    """What went ahead was undone, for the reason that the message gives; the ordinary way is still open."""
+    """The early load was undone for the reason in the message; the run can read everything again."""
 
 
-class EarlyLoad:
-    """A first load that may go ahead within a block, and is undone when that fails.
+class EarlyLoad(Staging):
+    """Staging tables whose batches are inserted as contacts at once, in one transaction that others do not see.
 
-    Leaving the block raises InVain where the ordinary way may fare better.
+    It deletes and updates nothing, so the guard has nothing to check. An error undoes it: EarlyLoadAborted is raised
+    if the run may succeed without an early load, else the error itself.
     """
 
-    def __init__(self, load: FirstLoad) -> None:
-        self._load = load
-        self._hurried = ExitStack()
+    def __init__(self, context: RunContext, columns: Columns, wire: Wire) -> None:
+        super().__init__(context.connection, columns)
+        self._definition = context.definition
+        self._run_id = context.report.run_id
+        self._wire = wire
+        self._inserted = 0
+        self._apply: sql.Composed | None = None
+        self._limited = False
+        self.started = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def tighten_limits(self, wire: Wire) -> None:
-        """To be called once the load goes ahead: what is left of the reading has no more time than we can spare."""
-        wire.tighten_limits(seconds=MOST_SECONDS, receive_timeout=SILENCE_SECONDS)
-        self._hurried.enter_context(_switching.often())
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        self._hurried.close()
-        begun = self._load.begun
-        if error is not None:
-            self._load.abandon()
-            if begun and (why := _why_in_vain(error)):
-                raise EarlyLoadAborted(why) from None
-
-
-def _why_in_vain(error: BaseException) -> str | None:
-    if isinstance(error, DeadlineExceeded):
-        return "Reading took too long for one transaction."
-    return error.message if isinstance(error, ServerTimeout | DatabaseConflict) else None
-
-
-class _Switching:
-    """Has Python's threads take turns more often while somebody needs it: it is one number for all of them."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._needed = 0
-        self._usual = sys.getswitchinterval()
+    @staticmethod
+    def is_possible(context: RunContext, stored: StoredContacts) -> bool:
+        """Whether this is the first attempt of a first load: the definition has no contacts and never had any."""
+        return context.report.attempts == 1 and not stored.fingerprints and not stored.departed
 
     @contextmanager
-    def often(self) -> Iterator[None]:
-        self._count(1)
+    def beside(self, executor: Executor) -> Iterator[None]:
+        """See Staging; undoes the load on an error."""
         try:
-            yield
-        finally:
-            self._count(-1)
+            with _switching_often(), super().beside(executor):
+                yield
+        except BaseException as error:
+            # By the executor, after the batches that it has accepted.
+            executor.submit(self._undo, error).result()
+            raise
 
-    def _count(self, one: int) -> None:
-        with self._guard:
-            self._needed += one
-            sys.setswitchinterval(_SWITCH_SECONDS if self._needed else self._usual)
+    def add(self, batch: MappedBatch) -> None:
+        """See Staging; after the first batch the server has less time."""
+        super().add(batch)
+        self._inserted += len(batch.keys)
+        if not self._limited:
+            self._wire.tighten_limits(seconds=MOST_SECONDS, receive_timeout=SILENCE_SECONDS)
+            self._limited = True
 
+    @contextmanager
+    def committed(self) -> Iterator[Plan]:
+        """Give the plan of what was inserted, and commit at the end of the block.
 
-_switching = _Switching()
+        Nobody can edit the definition meanwhile. Raises RunCancelled if it was edited since the run has read it.
+        """
+        try:
+            with translated():
+                require_unedited(self._connection, self._definition)
+                plan = replace(read_plan(self._connection), inserts=self._inserted, contacts=0)
+            yield plan
+            with translated():
+                self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._undo(error)
+            raise
+
+    def _stage(self, copies: Iterable[tuple[Any, bytes]]) -> None:
+        with translated():
+            if self._apply is None:
+                self._connection.execute(statement("begin_first_load"))
+                self.started = True
+                self._apply = self._composed()
+            super()._stage(copies)
+            try:
+                self._connection.execute(self._apply)
+            except psycopg.errors.UniqueViolation:
+                # Whether two entries have it, or an application wrote it, is known only when all entries are staged.
+                raise DatabaseConflict("An identity came twice.") from None
+
+    def _composed(self) -> sql.Composed:
+        columns, folder_id = self._columns, sql.Literal(self._definition.folder_id)
+        return composed(
+            "apply_lot",
+            folder_id=folder_id,
+            definition_id=sql.Literal(self._definition.definition_id),
+            run_id=sql.Literal(self._run_id),
+            columns=columns.names,
+            staged=columns.staged,
+            display_name=columns.label,
+            photos=composed("lot_photos", folder_id=folder_id) if columns.has_photo else sql.SQL(""),
+        )
+
+    def _undo(self, error: BaseException) -> None:
+        """Roll back; raise EarlyLoadAborted if the run may succeed without an early load."""
+        if not self.started:
+            return
+        self.started = False
+        with suppress(psycopg.Error):  # a broken connection has rolled back
+            self._connection.execute("ROLLBACK")
+        if isinstance(error, DeadlineExceeded):
+            raise EarlyLoadAborted("Reading took too long for one transaction.") from None
+        if isinstance(error, ServerTimeout | DatabaseConflict):
+            raise EarlyLoadAborted(error.message) from None

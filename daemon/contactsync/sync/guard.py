@@ -1,50 +1,39 @@
-"""The guard: what a plan may not do unless somebody looked at it.
+"""The guard: which plans need an administrator's approval.
 
-An outage, a time limit or a mistyped filter looks just like "nobody works here any more". So a plan that empties a
-folder, deletes too much, or deletes after the query was edited is held: it changes nothing and says why. An approval
-lets exactly those deletions pass that somebody looked at.
+After an outage, a time limit or a mistyped filter, a search returns too few entries. A plan that would empty a folder,
+delete too many contacts, or delete any after an edit of the query is therefore held: it changes nothing and gives the
+reason. An approval allows exactly the deletions that were shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 
 from contactsync.model import Plan
+from contactsync.settings.schema import Guard
 
 HOURS = 24
-"""How long what increments delete adds up."""
+"""The deletions of incremental runs are added up over this time."""
 
-_SET = "If that is right, approve this run, or change the definition's"
-
-
-@dataclass(frozen=True, slots=True)
-class GuardLimits:
-    """How many contacts one run may delete.
-
-    `delete_count` is a number of contacts, `delete_share` a part (0 to 1) of those the definition brought. Up to
-    `always_allow` deletions pass whatever the share, so that small folders stay usable. A held plan waits for its
-    approval, and an approval for its run, no longer than `approval_days`.
-    """
-
-    delete_count: int = 500
-    delete_share: float = 0.2
-    always_allow: int = 5
-    approval_days: int = 7
-    allow_empty: bool = False
+_ALTERNATIVE = "If that is right, approve this run, or change the definition's"
 
 
 def reason_to_hold(
-    plan: Plan, limits: GuardLimits, *, entries: int, source_edited: bool, lately: int = 0
+    plan: Plan,
+    limits: Guard,
+    *,
+    entries: int | None,
+    source_edited: bool,
+    allow_empty: bool = False,
+    lately: int = 0,
 ) -> str | None:
-    """Why this plan must not be applied, and what to do if it is right after all; None when it may.
+    """Why the plan is held and what to do about it, as sentences; None if it may be applied.
 
-    `plan.contacts` has to be known when the plan deletes any; `enough_contacts` as well as all of them will do.
-
-    `entries` is how many entries the search brought, `source_edited` whether the query is another than the one that
-    filled the folder. `lately` is how many contacts increments have deleted in the last HOURS: a mass deletion may come
-    to them a few at a time, so theirs and this plan's together have the limits of one run.
+    `plan.contacts` is needed if the plan has deletions; the number from `enough_contacts` is sufficient. `entries` is
+    the number of entries that a full search found; None if only changes were read. `source_edited` says whether the
+    query has changed since it last filled the folder. `lately` is the number of contacts that incremental runs have
+    deleted in the last HOURS; they count too, because a mass deletion may arrive in small parts.
     """
     if plan.deletes == 0:
         return None
@@ -53,36 +42,36 @@ def reason_to_hold(
     if source_edited:
         return (
             f"The query was edited since it last filled the folder, and {what}. "
-            "Set it back; or, if it is right, approve this run."
+            "Undo the edit; or approve this run if the edit is right."
         )
-    if entries == 0:
-        why = f"The directory returned no entries at all, and {what}. {_SET} allow_empty."
-        return None if limits.allow_empty else why
+    if (contacts - plan.deletes + plan.inserts if entries is None else entries) == 0:
+        why = f"The directory returned no entries at all, and {what}. {_ALTERNATIVE} allow_empty."
+        return None if allow_empty else why
     deletes = plan.deletes + lately
     if lately:
         what = f"{what}, after {lately:,} in the last {HOURS} hours"
     if deletes > limits.delete_count:
-        return f"{what}; the limit is {limits.delete_count:,}. {_SET} max_delete_count."
+        return f"{what}; the limit is {limits.delete_count:,}. {_ALTERNATIVE} max_delete_count."
     if deletes > limits.always_allow and deletes > limits.delete_share * (contacts + lately):
-        return f"{what}; the limit is {limits.delete_share:.0%} of them. {_SET} max_delete_share."
+        return f"{what}; the limit is {limits.delete_share:.0%} of them. {_ALTERNATIVE} max_delete_share."
     return None
 
 
-def enough_contacts(plan: Plan, limits: GuardLimits, *, lately: int = 0) -> int | None:
-    """So many contacts that no larger number makes a difference to whether `reason_to_hold` has one; None for all."""
+def enough_contacts(plan: Plan, limits: Guard, *, lately: int = 0) -> int | None:
+    """The number of contacts above which `reason_to_hold` decides the same; None if all have to be counted."""
     if limits.delete_share <= 0:
         return None
-    # One more than deletions leaves somebody; two more than the share asks for outdo what floats are off.
+    # One more than the deletions, so that a contact remains; two more than the share needs, for rounding errors.
     return max(plan.deletes + 1, ceil((plan.deletes + lately) / limits.delete_share) + 2)
 
 
 def reason_beyond_approval(reason: str, *, run_id: int, beyond: int, names: Sequence[str]) -> str | None:
-    """Why a plan stays held although run `run_id` was approved: `beyond` of its deletions were not in what was shown.
+    """Why a plan stays held although run `run_id` was approved; None if the approval covers every deletion.
 
-    None when all of them were. `names` are the first of those contacts, `reason` is what the plan is held for.
+    `beyond` is the number of deletions that the approval does not cover, and `names` are the first of those contacts.
     """
     if beyond == 0:
         return None
     more = ", ..." if beyond > len(names) else ""
-    whose = f"{beyond:,} of the deletions ({', '.join(names)}{more})"
-    return f"{whose} go beyond what was approved with run {run_id}. {reason}"
+    deletions = f"{beyond:,} of the deletions ({', '.join(names)}{more})"
+    return f"{deletions} go beyond what was approved with run {run_id}. {reason}"

@@ -1,6 +1,6 @@
-"""Whether a run may ask only for what changed since the last one, and the asking.
+"""Incremental reading: whether a run may read only what changed since the last run, and how.
 
-A cursor counts for as long as nothing gives reason to doubt it; else everything is read, which is always right.
+A cursor is used as long as there is no reason to doubt it. Otherwise all entries are read, which is always correct.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from contactsync.sync.definition import Source
 
 FULL = "full"
-AT_ONCE = frozenset({"incremental", "live"})
-"""What a definition's mode may ask for; `auto` reads small folders as a whole."""
+INCREMENTAL_MODES = frozenset({"incremental", "live"})
+"""The modes in which even small folders are read incrementally; `auto` reads those completely."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchScope:
-    """What a search asks for, and of whom: the frame that a cursor counts in."""
+    """The request of a run and the server that it goes to: what a cursor is valid for."""
 
     definition: Definition
     session: Session
@@ -43,7 +43,7 @@ class SearchScope:
 
     @property
     def context(self) -> bytes:
-        """Stands for all of it, in 16 octets."""
+        """Digest (16 bytes) of the scope."""
         parts = [
             self.digest.hex(),
             self.source.mapping.digest.hex(),
@@ -55,30 +55,30 @@ class SearchScope:
 
 
 class Increments:
-    """How one attempt of a run is to be made.
+    """The changes since the last run, or the reason why one attempt of a run has to read all entries.
 
-    `full_reason` says why everything has to be read; None when the changes are enough. With `trusted` the
-    cursor is valid all the same, and a full run should find no more than `since` reports.
+    `full_reason` is that reason, or None. With `trusted` the cursor is valid all the same: a full run should then find
+    no more changes than `since` reports.
     """
 
-    def __init__(self, connection: Connection[Any], asked: SearchScope, *, full_seconds: float) -> None:
+    def __init__(self, connection: Connection[Any], scope: SearchScope, *, full_seconds: float) -> None:
         self.full_reason: str | None = None
         self.trusted = False
         self._connection = connection
-        self._asked = asked
+        self._scope = scope
         self._changes: Changes | None = None
-        self._kept: KeptCursor | None = None
+        self._stored: KeptCursor | None = None
         self._choose(full_seconds)
 
     def since(self) -> Iterator[Changed]:
         """What changed since the last run; raises CursorVoid, DirectoryError."""
-        if self._changes is None or self._kept is None:
+        if self._changes is None or self._stored is None:
             raise CursorVoid("There is no cursor.")
-        yield from self._changes.since(_told_by(self._kept))
+        yield from self._changes.since(_cursor(self._stored))
 
     @property
     def mode(self) -> Mode:
-        """What a run asks for that reads no more than it has to."""
+        """The mode of a run that reads only the changes."""
         return Mode.INCREMENTAL if self._changes is None or self._changes.reports_entries else Mode.COUNTERS
 
     @property
@@ -88,41 +88,41 @@ class Increments:
 
     @property
     def unreported_fields(self) -> tuple[str, ...]:
-        """Fields that may change without the directory telling."""
+        """Fields that may change without a report by the directory."""
         silent = self._changes.unreported_attributes if self._changes else frozenset()
-        sources = self._asked.source.mapping.sources
-        # The history has all of `extra` as one.
+        sources = self._scope.source.mapping.sources
+        # The history has all of `extra` as one field.
         return tuple(sorted({name.partition(".")[0] for name, used in sources.items() if used & silent}))
 
     def cursor_after_changes(self) -> KeptCursor | None:
-        """Up to where the folder is once what `since` gave is applied; None when the next run has to read all."""
-        return self._to_keep(self._changes.cursor if self._changes else None)
+        """The cursor once the changes from `since` are applied; None if the next run has to read all entries."""
+        return self._to_store(self._changes.cursor if self._changes else None)
 
     def cursor_before_search(self, run_id: int) -> KeptCursor | None:
-        """Up to where the folder is once a full search that begins now is applied; None when no increment is possible.
+        """The cursor once a full search that starts now is applied; None if no incremental run can follow.
 
-        `run_id` is whose search it is. Raises DirectoryError, DatabaseError.
+        Raises DirectoryError, DatabaseError.
         """
-        kept = self._kept
-        before = _told_by(kept) if kept and kept.context == self._asked.context else None
-        cursor = self._to_keep(self._changes.current_cursor(before) if self._changes else None)
-        if cursor and not begin_cursor(self._connection, self._asked.definition, run_id=run_id):
+        stored = self._stored
+        before = _cursor(stored) if stored and stored.context == self._scope.context else None
+        cursor = self._to_store(self._changes.current_cursor(before) if self._changes else None)
+        if cursor and not begin_cursor(self._connection, self._scope.definition, run_id=run_id):
             return None
         return cursor
 
     def moved(self, cursor: KeptCursor) -> bool:
-        """Whether a cursor is another one than that which is stored."""
-        kept = self._kept
-        return kept is None or (kept.value, kept.context) != (cursor.value, cursor.context)
+        """Whether a cursor differs from the stored one."""
+        stored = self._stored
+        return stored is None or (stored.value, stored.context) != (cursor.value, cursor.context)
 
     def _choose(self, full_seconds: float) -> None:
-        asked = self._asked
-        if asked.definition.mode == FULL:
+        scope = self._scope
+        if scope.definition.mode == FULL:
             self.full_reason = "The definition's mode is full."
             return
-        self._kept = read_cursor(self._connection, asked.definition)
+        self._stored = read_cursor(self._connection, scope.definition)
         self.full_reason = self._doubt(full_seconds)
-        changes = changes_for(asked.session, asked.request, asked.source.mapping.identity)
+        changes = changes_for(scope.session, scope.request, scope.source.mapping.identity)
         obstacle = changes.obstacle(quick=self.full_reason is None)
         if obstacle:
             self.full_reason = f"There is no other way: {obstacle}."
@@ -131,29 +131,29 @@ class Increments:
         self._changes = changes
 
     def _doubt(self, full_seconds: float) -> str | None:
-        kept = self._kept
-        if kept is None:
-            return "No run before this one has noted up to where it read."
-        if kept.context != self._asked.context:
-            return "What is asked for, or which server is asked, is not what it was."
-        if kept.touched:
-            return "Somebody changed a contact here since the last run."
+        stored = self._stored
+        if stored is None:
+            return "No earlier run has stored a cursor."
+        if stored.context != self._scope.context:
+            return "The definition or the server has changed since the last run."
+        if stored.touched:
+            return "A contact was changed here since the last run."
         self.trusted = True
-        if kept.seconds >= full_seconds:
-            return f"The last full run was {kept.seconds / 3600:.1f} hours ago."
+        if stored.seconds >= full_seconds:
+            return f"The last full run was {stored.seconds / 3600:.1f} hours ago."
         return None
 
-    def _to_keep(self, cursor: Cursor | None) -> KeptCursor | None:
-        return KeptCursor(cursor.kind, cursor.value, cursor.server, self._asked.context) if cursor else None
+    def _to_store(self, cursor: Cursor | None) -> KeptCursor | None:
+        return KeptCursor(cursor.kind, cursor.value, cursor.server, self._scope.context) if cursor else None
 
 
 def changes_for(session: Session, request: SearchRequest, identity: Sequence[str]) -> Changes:
-    """The best way that a server may offer to tell what changed; whether it does, `obstacle` says."""
+    """The best protocol for changes that the server may support; `obstacle` says whether it does."""
     if session.root_dse.is_389_directory_server:
         return Counters(session, request)
-    way = UsnChanges if session.root_dse.is_active_directory else ContentSync
-    return way(session, request, identity)
+    protocol = UsnChanges if session.root_dse.is_active_directory else ContentSync
+    return protocol(session, request, identity)
 
 
-def _told_by(kept: KeptCursor) -> Cursor:
-    return Cursor(kept.kind, kept.value, kept.server)
+def _cursor(stored: KeptCursor) -> Cursor:
+    return Cursor(stored.kind, stored.value, stored.server)

@@ -1,4 +1,4 @@
-"""The canonical log line: everything about a run in one."""
+"""The log lines of a run that has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 def log_run(report: RunReport) -> None:
-    """The one line that says everything about a run; before it what to know of certificates."""
+    """Log everything about a run in one line, after the warnings about certificates."""
     counts = report.counts
     details: dict[str, object] = {
         "error_code": report.error_code,
@@ -22,8 +22,8 @@ def log_run(report: RunReport) -> None:
         "skipped_servers": report.skipped_servers or None,
         "full_reason": report.full_reason,
     }
-    if report.certificate_expires_at:
-        details["certificate_days"] = (report.certificate_expires_at - datetime.now(UTC)).days
+    if report.certificates.server_expires_at:
+        details["certificate_days"] = (report.certificates.server_expires_at - datetime.now(UTC)).days
     if report.plan and report.plan.rejected_sample:
         details["rejected_sample"] = [f"{dn}: {reason}" for dn, reason in report.plan.rejected_sample]
     _warn_of_certificates(report)
@@ -51,27 +51,17 @@ def log_run(report: RunReport) -> None:
 
 
 def _warn_of_certificates(report: RunReport) -> None:
-    if report.certificate_unchecked:
+    certificates, now = report.certificates, datetime.now(UTC)
+    if certificates.unchecked:
         log.warning("certificate.unchecked", server=report.server)
-    now = datetime.now(UTC)
-    for whose, expires_at in (
-        ("server", report.certificate_expires_at),
-        ("client", report.client_certificate_expires_at),
-    ):
+    for whose, expires_at in (("server", certificates.server_expires_at), ("client", certificates.client_expires_at)):
         if expires_at and expires_at - now < CERTIFICATE_WARNING:
             days = (expires_at - now).days
             log.warning("certificate.expires", whose=whose, server=report.server, days=days, expires_at=str(expires_at))
 
 
-def log_missed(report: RunReport) -> None:
-    """Say what the runs before had missed that asked only for what changed."""
-    count, first = report.missed
-    if count:
-        log.error("run.missed", server=report.server, count=count, contacts=first)
-
-
 def _level(report: RunReport) -> int:
-    """Error: somebody has to do something, now; warning: if it goes on."""
+    """ERROR: an administrator has to act now. WARNING: only if it goes on."""
     if report.outcome is Outcome.HELD or (report.outcome is Outcome.FAILED and not report.error_may_pass):
         return logging.ERROR
     return logging.WARNING if report.outcome is Outcome.FAILED or report.counts.rejected else logging.INFO

@@ -1,4 +1,4 @@
-"""Who is told how runs go, beside the record and the log: the event stream, the metrics."""
+"""The observers of runs: the event stream, the metrics, the progress display."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from contactsync.model import RunReport
 
 
 class Observer(Protocol):
-    """Is told how runs go, from their own threads: it must be quick and must not raise."""
+    """Is called from the threads of the runs. A method must return at once and must not raise."""
 
     def started(self, report: RunReport) -> None:
-        """A run began."""
+        """A run has started."""
 
     def progress(self, report: RunReport, stage: str) -> None:
-        """A run enters a stage or got on in it; the report's counts say how far."""
+        """A run has entered a stage or made progress in it; the report has the counts so far."""
 
     def finished(self, report: RunReport) -> None:
-        """A run ended and is recorded."""
+        """A run has ended and is recorded."""
 
 
 class NullObserver:
-    """The observer for those who do not watch."""
+    """An observer that ignores every call."""
 
     def started(self, report: RunReport) -> None:
         """See Observer."""

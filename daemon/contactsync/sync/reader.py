@@ -2,186 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from contactsync.ldap.changes.base import CursorVoid
-from contactsync.ldap.connection.session import Connect, Session, connect
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
-from contactsync.model import Absence, Counts, Mode, Trigger
+from contactsync.model import Absence, Certificates, Counts, Mode, Trigger
 from contactsync.store.fingerprints import Fingerprints
 from contactsync.store.plan.columns import Columns, columns_of
-from contactsync.store.plan.first_load import FirstLoad
 from contactsync.store.plan.staging import Staging
 from contactsync.store.record.cursors import KeptCursor
 from contactsync.store.stored_contacts import StoredContacts, read_known
-from contactsync.sync.attributes import worth_asking
+from contactsync.sync.attributes import existing_attributes
 from contactsync.sync.definition import Resolved, Source, choose_source, connect_options, servers_of, source_digest
-from contactsync.sync.early_load import EarlyLoad, EarlyLoadAborted
-from contactsync.sync.incremental import AT_ONCE, Increments, SearchScope
+from contactsync.sync.early_load import EarlyLoad
+from contactsync.sync.incremental import INCREMENTAL_MODES, Increments, SearchScope
 from contactsync.sync.recogniser import Batch, Recogniser
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from contactsync.ldap.connection.deadline import Deadline
+    from contactsync.ldap.connection.session import Session
     from contactsync.ldap.protocol.messages import EntryBatch
-    from contactsync.model import RunReport
-    from contactsync.sync.options import RunOptions
+    from contactsync.sync.context import RunContext
 
 _log = structlog.get_logger()
 
-Enter = Callable[[str], None]
-"""Called with each stage when it begins."""
+
+@dataclass(frozen=True, slots=True)
+class CursorUpdate:
+    """The cursor to store when a snapshot is applied; None if the next run has to read all entries."""
+
+    cursor: KeptCursor | None
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What one complete search brought: the entries that are not as they were are staged, the rest is only counted.
+class Reported:
+    """The changes that the directory has reported since the last run are staged, to compare the plan with them.
 
-    With `remapped` all entries are staged, since the mapping is another one than the contacts went by. `missing` says
-    how the contacts are found whose entry did not come unchanged. `cursor` is up to where the folder is in step once
-    this is applied, and None when the next run has to read all.
+    With `all_listed` every entry that exists is among them. `unreported_fields` may change without a report.
+    """
+
+    all_listed: bool
+    unreported_fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The result of one complete search: the entries that are new or changed are staged, the others are counted.
+
+    With `remapped` all entries are staged, because the mapping has changed. `absence` says how to find the contacts
+    whose entries did not come unchanged.
     """
 
     source: Source
     digest: bytes
     columns: Columns
     staging: Staging
-    known: StoredContacts
-    remapped: bool
-    missing: Absence = Absence.UNMATCHED
-    cursor: KeptCursor | None = None
-    cursor_moved: bool = False
-    told: bool = False
-    """Whether the keys of all that changed since the last run are staged too, to compare the plan with them."""
-    all_listed: bool = False
-    unreported_fields: tuple[str, ...] = ()
-    """Those that may differ in a full run though nothing was told of them."""
-    first_load: FirstLoad | None = None
-    """What has inserted all that was staged, and waits for its commit."""
+    stored: StoredContacts
+    remapped: bool = False
+    absence: Absence = Absence.UNMATCHED
+    cursor_update: CursorUpdate | None = None
+    reported: Reported | None = None
 
     @property
-    def same(self) -> bool:
-        """Whether every contact was recognised and nothing else came."""
+    def early_load(self) -> EarlyLoad | None:
+        """The early load that has inserted all staged entries and has to be committed."""
+        return self.staging if isinstance(self.staging, EarlyLoad) and self.staging.started else None
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether every contact was matched and no other entry came."""
         return not (
-            self.known.fingerprints or self.staging.rows or self.staging.names or self.missing is Absence.NOT_LISTED
+            self.stored.fingerprints or self.staging.rows or self.staging.names or self.absence is Absence.NOT_LISTED
         )
 
 
-@contextmanager
-def open_directory(
-    resolved: Resolved, options: RunOptions, password: str | None, deadline: Deadline, connect: Connect = connect
-) -> Iterator[Session]:
-    """A session with the first of the definition's servers that answers. Raises DirectoryError, RunCancelled.
-
-    `connect` may keep it for the next run when the block ends without an error.
-    """
-    where = connect_options(
-        resolved,
-        password,
-        servers_of(resolved, options.name_servers),
-        connect_timeout=options.connect_timeout,
-        receive_timeout=options.receive_timeout,
-        name_servers=options.name_servers,
-    )
-    with connect(where, deadline) as session:
-        yield session
-
-
 class Reader:
-    """Reads a definition's directory for one run, whose report it fills; any number of attempts.
+    """Reads a definition's directory for one run, in any number of attempts."""
 
-    With `ahead` the first of them may go ahead (see contactsync.sync.early_load).
-    """
-
-    def __init__(
-        self,
-        connection: Connection[Any],
-        report: RunReport,
-        options: RunOptions,
-        deadline: Deadline,
-        enter: Enter,
-        connect: Connect = connect,
-        *,
-        ahead: bool = False,
-    ) -> None:
-        self._ahead = ahead
-        self._connection = connection
-        self._report = report
-        self._options = options
-        self._deadline = deadline
-        self._enter = enter
-        self._connect = connect
+    def __init__(self, context: RunContext, *, early_load: bool = False) -> None:
+        self._context = context
+        self._report = context.report
+        self._early_load = early_load
 
     def read(self, resolved: Resolved, password: str | None) -> Snapshot:
-        """One attempt, and another if it went ahead in vain. Raises DirectoryError, DatabaseError, RunCancelled."""
-        try:
-            return self._attempt(resolved, password)
-        except EarlyLoadAborted as error:
-            _log.info("run.restarted", reason=error.message)
-            return self._attempt(resolved, password)
-
-    def _attempt(self, resolved: Resolved, password: str | None) -> Snapshot:
+        """Make one attempt. Raises DirectoryError, DatabaseError, EarlyLoadAborted, RunCancelled."""
+        context, options = self._context, self._context.options
         self._report.attempts += 1
         self._report.full_reason = None
-        self._enter("connect")
-        with open_directory(resolved, self._options, password, self._deadline, self._connect) as session:
-            self._report.server = session.server
-            self._report.skipped_servers = session.skipped_servers
-            self._report.certificate_expires_at = session.certificate_expires_at
-            self._report.certificate_unchecked = session.certificate_unchecked
-            self._report.client_certificate_expires_at = session.client_certificate_expires_at
-            source = choose_source(resolved, session.root_dse, self._options.map_limits)
-            if source.lacking:
-                _log.info("catalogue.lacking", server=session.server, attributes=list(source.lacking))
-            page_size = resolved.definition.page_size or self._options.page_size
-            request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
-            asked = SearchScope(resolved.definition, session, request, source, source_digest(resolved, source))
-            fits = self._may_fit(page_size)
-            if fits and not self._report.at_once and resolved.definition.mode not in AT_ONCE:
-                try:
-                    return self._search_in_one(asked)
-                except MoreThanOnePage:
-                    fits = False
-            return self._search_or_ask(asked, fits=fits)
+        context.enter("connect")
+        servers = servers_of(resolved, options.name_servers)
+        connecting = context.sessions.connect(connect_options(resolved, password, servers, options), context.deadline)
+        with connecting as session:
+            self._note_server(session)
+            scope = self._scope(session, resolved)
+            if not self._fits_one_page(scope):
+                return self._read_changes(scope, one_page=False)
+            if context.live or resolved.definition.mode in INCREMENTAL_MODES:
+                return self._read_changes(scope, one_page=True)
+            try:
+                return self._search_one_page(scope)
+            except MoreThanOnePage:
+                return self._read_changes(scope, one_page=False)
 
-    def _may_fit(self, page_size: int) -> bool:
-        """Whether the entries may come in one page; half a page leaves room for those that came since."""
-        before = self._report.entries_before
-        return before is None or before <= page_size // 2
+    def _note_server(self, session: Session) -> None:
+        self._report.server = session.server
+        self._report.skipped_servers = session.skipped_servers
+        self._report.certificates = Certificates(
+            session.certificate_expires_at, session.client_certificate_expires_at, session.certificate_unchecked
+        )
 
-    def _search_or_ask(self, asked: SearchScope, *, fits: bool) -> Snapshot:
-        """What changed since the last run if that can be told, or everything, in one page where it `fits`."""
-        options = self._options
-        asked.session.wire.limits = options.read_limits(self._deadline)
-        increments = Increments(self._connection, asked, full_seconds=options.full_seconds)
+    def _scope(self, session: Session, resolved: Resolved) -> SearchScope:
+        options = self._context.options
+        source = choose_source(resolved, session.root_dse, options.map_limits)
+        if source.lacking:
+            _log.info("catalogue.lacking", server=session.server, attributes=list(source.lacking))
+        page_size = resolved.definition.page_size or options.page_size
+        request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
+        return SearchScope(resolved.definition, session, request, source, source_digest(resolved, source))
+
+    def _fits_one_page(self, scope: SearchScope) -> bool:
+        """Whether one page is likely to hold all entries; half of it is left for entries that came since."""
+        before = self._context.entries_before
+        return before is None or before <= scope.request.page_size // 2
+
+    def _read_changes(self, scope: SearchScope, *, one_page: bool) -> Snapshot:
+        """Read what changed since the last run if the directory can report that, else all entries."""
+        context = self._context
+        scope.session.wire.limits = context.limits
+        increments = Increments(context.connection, scope, full_seconds=context.options.full_seconds)
         if increments.full_reason is None:
             try:
-                return self._ask(asked, increments)
+                return self._search_changes(scope, increments)
             except CursorVoid as error:
                 increments.full_reason = error.message
         self._report.full_reason = increments.full_reason
-        # What is told of must be compared with a plan of everything.
-        self._ahead = self._ahead and not increments.trusted
-        # A preview leaves no trace, so that it has nothing to note.
+        # The reported changes have to be compared with a plan of everything.
+        self._early_load = self._early_load and not increments.trusted
+        # A preview leaves no trace.
         is_kept = self._report.trigger is not Trigger.PREVIEW
         cursor = increments.cursor_before_search(self._report.run_id) if is_kept else None
-        snapshot = self._search_at_best(asked) if fits else self._search_in_pages(asked)
-        snapshot = replace(snapshot, cursor=cursor, cursor_moved=cursor is not None)
-        if increments.trusted and not snapshot.same:
-            return self._with_what_is_told(snapshot, asked, increments)
+        snapshot = self._search_all(scope, one_page=one_page)
+        if cursor is not None:
+            snapshot = replace(snapshot, cursor_update=CursorUpdate(cursor))
+        if increments.trusted and not snapshot.unchanged:
+            return self._with_reported(snapshot, scope, increments)
         return snapshot
 
-    def _with_what_is_told(self, snapshot: Snapshot, asked: SearchScope, increments: Increments) -> Snapshot:
-        """The same, with the keys of all that changed since the last increment staged beside it."""
-        mapping = asked.source.mapping
+    def _with_reported(self, snapshot: Snapshot, scope: SearchScope, increments: Increments) -> Snapshot:
+        """The snapshot, with the keys of all reported changes staged."""
+        mapping = scope.source.mapping
         try:
             for changed in increments.since():
                 mapped = mapping.map_batch([(b"", entry) for entry in changed.entries])
@@ -189,112 +162,106 @@ class Reader:
                 snapshot.staging.name(changed.present)
         except CursorVoid:
             return snapshot
-        return replace(
-            snapshot, told=True, all_listed=increments.all_listed, unreported_fields=increments.unreported_fields
-        )
+        return replace(snapshot, reported=Reported(increments.all_listed, increments.unreported_fields))
 
-    def _ask(self, asked: SearchScope, increments: Increments) -> Snapshot:
-        """Map and stage what changed, and note the keys that the directory names."""
-        source = asked.source
+    def _search_changes(self, scope: SearchScope, increments: Increments) -> Snapshot:
+        """Map and stage the changed entries, and stage the keys that the directory lists."""
+        source = scope.source
         self._begin(increments.mode)
         columns = columns_of(source.mapping.fields, source.mapping.policies)
-        staging = Staging(self._connection, columns)
-        recogniser = Recogniser(Fingerprints(), source.mapping.identity_digest)
-        unknown = Batch()
-        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
+        staging = Staging(self._context.connection, columns)
+
+        def entries() -> Iterator[Sequence[bytes]]:
             for changed in increments.since():
-                unknown.add(recogniser.sift(changed.entries))
-                self._count(recogniser, 0)
                 if keys := changed.gone or changed.present:
                     staging.name(keys)
-                if unknown.full:
-                    self._stage(unknown.take(), source, staging)
-            if unknown:
-                self._stage(unknown.take(), source, staging)
-        missing = Absence.NOT_LISTED if increments.all_listed else Absence.REPORTED
+                yield changed.entries
+
+        recogniser = Recogniser(Fingerprints(), source.mapping.identity_digest)
+        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
+            self._stage_changed(entries(), recogniser, source, staging)
         cursor = increments.cursor_after_changes()
-        moved = cursor is None or increments.moved(cursor)
-        return Snapshot(source, asked.digest, columns, staging, StoredContacts(), False, missing, cursor, moved)  # noqa: FBT003
+        return Snapshot(
+            source=source,
+            digest=scope.digest,
+            columns=columns,
+            staging=staging,
+            stored=StoredContacts(),
+            absence=Absence.NOT_LISTED if increments.all_listed else Absence.REPORTED,
+            cursor_update=CursorUpdate(cursor) if cursor is None or increments.moved(cursor) else None,
+        )
 
     def _begin(self, mode: Mode) -> None:
         self._report.mode = mode
         self._report.counts = Counts()
-        self._enter("search")
+        self._context.enter("search")
 
-    def _search_at_best(self, asked: SearchScope) -> Snapshot:
-        """Read everything in one page, or in several where that does not do."""
-        try:
-            return self._search_in_one(asked)
-        except MoreThanOnePage:
-            return self._search_in_pages(asked)
+    def _search_all(self, scope: SearchScope, *, one_page: bool) -> Snapshot:
+        if one_page:
+            try:
+                return self._search_one_page(scope)
+            except MoreThanOnePage:
+                pass
+        request = scope.request
+        attributes = existing_attributes(scope.session, request, scope.source.mapping.identity)
+        return self._search(replace(scope, request=replace(request, attributes=attributes)))
 
-    def _search_in_one(self, asked: SearchScope) -> Snapshot:
-        """Raises MoreThanOnePage: nothing was concluded from what came, and the staging tables are made anew."""
-        return self._search(replace(asked, request=replace(asked.request, one_page=True)))
+    def _search_one_page(self, scope: SearchScope) -> Snapshot:
+        """Raises MoreThanOnePage; the staging tables are then made again by the next search."""
+        return self._search(replace(scope, request=replace(scope.request, one_page=True)))
 
-    def _search_in_pages(self, asked: SearchScope) -> Snapshot:
-        """Without what would only make the server slower: for many entries that is worth a few questions."""
-        request = asked.request
-        attributes = worth_asking(asked.session, request.base, request.attributes, asked.source.mapping.identity)
-        return self._search(replace(asked, request=replace(request, attributes=attributes)))
-
-    def _search(self, asked: SearchScope) -> Snapshot:
-        """Read every page; map and stage what is not recognised, while the next pages are on their way."""
-        definition, source = asked.definition, asked.source
+    def _search(self, scope: SearchScope) -> Snapshot:
+        """Read every page; map and stage the entries that are not recognised while the next pages arrive."""
+        context, source = self._context, scope.source
         self._begin(Mode.FULL)
         columns = columns_of(source.mapping.fields, source.mapping.policies)
-        staging = Staging(self._connection, columns)
-        pages = read_entries(asked.session, asked.request, self._options.read_limits(self._deadline))
-        # One thread for PostgreSQL, so that the directory need not wait for it.
-        beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
-        load = FirstLoad(self._connection, definition, columns, run_id=self._report.run_id)
-        with EarlyLoad(load) as ahead, beside as executor, staging.beside(executor):
-            reading = executor.submit(read_known, self._connection, definition)
+        pages = read_entries(scope.session, scope.request, context.limits)
+        # One thread talks to PostgreSQL, so that this one can talk to the directory.
+        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor:
+            reading = executor.submit(read_known, context.connection, context.definition)
             pages = read_ahead(pages, reading.done)
-            self._enter("fingerprints")
-            known = reading.result()
-            self._enter("search")
-            remapped = bool(known.fingerprints) and known.mapping_digest != source.mapping.digest
-            recogniser = Recogniser(known.fingerprints, source.mapping.identity_digest, everything=remapped)
-            tighten = None
-            if self._ahead and self._report.attempts == 1 and not known.fingerprints and not known.departed:
-                staging.first_load = load
-                tighten = partial(ahead.tighten_limits, asked.session.wire)
-            self._sift(pages, recogniser, source, staging, tighten)
-        snapshot = Snapshot(source, asked.digest, columns, staging, known, remapped)
-        return replace(snapshot, first_load=load) if load.begun else snapshot
+            context.enter("fingerprints")
+            stored = reading.result()
+            context.enter("search")
+            if self._early_load and EarlyLoad.is_possible(context, stored):
+                staging: Staging = EarlyLoad(context, columns, scope.session.wire)
+            else:
+                staging = Staging(context.connection, columns)
+            remapped = bool(stored.fingerprints) and stored.mapping_digest != source.mapping.digest
+            recogniser = Recogniser(stored.fingerprints, source.mapping.identity_digest, everything=remapped)
+            with staging.beside(executor):
+                self._stage_changed(self._entries(pages), recogniser, source, staging)
+        return Snapshot(
+            source=source, digest=scope.digest, columns=columns, staging=staging, stored=stored, remapped=remapped
+        )
 
-    def _sift(
+    def _entries(self, pages: Iterator[EntryBatch]) -> Iterator[Sequence[memoryview | bytes]]:
+        for page in pages:
+            self._report.counts.references += page.references
+            yield page.entries
+
+    def _stage_changed(
         self,
-        pages: Iterator[EntryBatch],
+        pages: Iterable[Sequence[memoryview | bytes]],
         recogniser: Recogniser,
         source: Source,
         staging: Staging,
-        then: Callable[[], None] | None,
     ) -> None:
-        """Stage what is not recognised, and call `then` once the first lot of it is on its way."""
-        unknown = Batch()
-        for batch in pages:
-            unknown.add(recogniser.sift(batch.entries))
-            self._count(recogniser, batch.references)
-            if unknown.full:
-                self._stage(unknown.take(), source, staging)
-                if then:
-                    then()
-                    then = None
-        if unknown:
-            self._stage(unknown.take(), source, staging)
+        """Map and stage the entries that are not recognised."""
+        batch, counts = Batch(), self._report.counts
+        for entries in pages:
+            batch.add(recogniser.changed(entries))
+            counts.entries, counts.unchanged = recogniser.entries_seen, recogniser.unchanged
+            self._context.enter("search")
+            if batch.full:
+                self._stage(batch.take(), source, staging)
+        if batch:
+            self._stage(batch.take(), source, staging)
 
-    def _stage(self, unknown: list[tuple[bytes, bytes]], source: Source, staging: Staging) -> None:
-        self._enter("map")
-        mapped = source.mapping.map_batch(unknown)
+    def _stage(self, entries: list[tuple[bytes, bytes]], source: Source, staging: Staging) -> None:
+        self._context.enter("map")
+        mapped = source.mapping.map_batch(entries)
         self._report.counts.trimmed += mapped.trimmed
-        self._enter("stage")
+        self._context.enter("stage")
         staging.add(mapped)
-        self._enter("search")
-
-    def _count(self, recogniser: Recogniser, references: int) -> None:
-        counts = self._report.counts
-        counts.entries, counts.unchanged = recogniser.entries_seen, recogniser.unchanged
-        counts.references += references
-        self._enter("search")
+        self._context.enter("search")

@@ -1,4 +1,4 @@
-"""Tells the entries that have not changed since the last run from the others, without decoding either."""
+"""Separates changed entries from unchanged ones, without decoding either."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from hashlib import blake2b
 
 from contactsync.store.fingerprints import FINGERPRINT_BYTES, Fingerprints
 
-_LOT_ENTRIES = 1000
-_LOT_OCTETS = 1 << 20
+_BATCH_ENTRIES = 1000
+_BATCH_OCTETS = 1 << 20
 
 
 class Batch:
-    """Entries put aside until there are so many that mapping and staging them together pays; bounded in octets too."""
+    """Entries to map and stage together, each as its fingerprint and its octets."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[bytes, bytes]] = []
@@ -23,16 +23,16 @@ class Batch:
 
     @property
     def full(self) -> bool:
-        """Whether it is time to take them."""
-        return len(self._entries) >= _LOT_ENTRIES or self._octets >= _LOT_OCTETS
+        """Whether it has reached its size limit."""
+        return len(self._entries) >= _BATCH_ENTRIES or self._octets >= _BATCH_OCTETS
 
     def add(self, entries: list[tuple[bytes, bytes]]) -> None:
-        """Put some more aside, each as its fingerprint and its octets."""
+        """Append entries."""
         self._entries += entries
         self._octets += sum(len(octets) for _, octets in entries)
 
     def take(self) -> list[tuple[bytes, bytes]]:
-        """All of them, in the order in which they came."""
+        """Remove and return all entries, in the order in which they came."""
         taken, self._entries, self._octets = self._entries, [], 0
         return taken
 
@@ -40,34 +40,33 @@ class Batch:
 class Recogniser:
     """Compares entries with the fingerprints that are stored with a folder's contacts.
 
-    A fingerprint is BLAKE2b (RFC 7693) of an entry's octets, 16 bytes long, personalised by a digest of what makes the
-    key: under another identity every entry is new. `known` is taken over, not copied, since it may hold millions: it
-    becomes `unmatched`, and what was not met of it in the end is gone or changed.
-
-    `everything` hands out the known entries as well: the mapping has changed since they were mapped.
+    A fingerprint is the BLAKE2b digest (RFC 7693, 16 bytes) of an entry's octets, personalised by the digest of the
+    identity rules. `unmatched` takes over the stored fingerprints without a copy, since there may be millions; what
+    remains in it at the end belongs to contacts whose entries are changed or gone. With `everything` all entries count
+    as changed, because the mapping has changed.
     """
 
-    def __init__(self, known: Fingerprints, identity_digest: bytes, *, everything: bool = False) -> None:
-        self.unmatched = known
+    def __init__(self, stored: Fingerprints, identity_digest: bytes, *, everything: bool = False) -> None:
+        self.unmatched = stored
         self.entries_seen = 0
         self.unchanged = 0
-        # A copy of a hash that is set up costs two thirds of setting up another.
-        self._fresh = blake2b(digest_size=FINGERPRINT_BYTES, person=identity_digest).copy
+        # Copying a prepared hash takes two thirds of the time of preparing another one.
+        self._new_hash = blake2b(digest_size=FINGERPRINT_BYTES, person=identity_digest).copy
         self._everything = everything
 
-    def sift(self, entries: Sequence[memoryview | bytes]) -> list[tuple[bytes, bytes]]:
-        """The fingerprint and a copy of the octets of every entry that is not known; the others leave `unmatched`.
+    def changed(self, entries: Sequence[memoryview | bytes]) -> list[tuple[bytes, bytes]]:
+        """The fingerprint and a copy of the octets of each entry that has no stored fingerprint.
 
-        An entry that comes a second time is not known any more, so that duplicates are noticed.
+        The second of two equal entries counts as changed, so that duplicates are detected.
         """
-        fresh, fingerprints = self._fresh, []
+        new_hash, fingerprints = self._new_hash, []
         for entry in entries:
-            hasher = fresh()
+            hasher = new_hash()
             hasher.update(entry)
             fingerprints.append(hasher.digest())
-        unknown = self.unmatched.match(fingerprints)
+        changed = self.unmatched.match(fingerprints)
         if self._everything:
-            unknown = range(len(entries))
+            changed = range(len(entries))
         self.entries_seen += len(entries)
-        self.unchanged += len(entries) - len(unknown)
-        return [(fingerprints[place], bytes(entries[place])) for place in unknown]
+        self.unchanged += len(entries) - len(changed)
+        return [(fingerprints[place], bytes(entries[place])) for place in changed]

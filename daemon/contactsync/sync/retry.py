@@ -1,51 +1,52 @@
-"""The one retry policy: what may succeed a little later is tried again, a few times, with growing pauses."""
+"""The retry policy of runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 from tenacity.stop import stop_base
 
 from contactsync.errors import ContactsyncError, DeadlineExceeded
-from contactsync.ldap.connection.deadline import Deadline
+
+if TYPE_CHECKING:
+    from contactsync.ldap.connection.deadline import Deadline
+    from contactsync.sync.options import RunOptions
 
 _log = structlog.get_logger()
 
 
-def is_retryable(error: BaseException) -> bool:
-    """Whether the error says of itself that the same attempt may succeed a little later."""
+def _is_retryable(error: BaseException) -> bool:
     return isinstance(error, ContactsyncError) and error.retryable
 
 
 def retrying(
-    *,
-    attempts: int,
-    base_seconds: float,
-    max_seconds: float,
+    options: RunOptions,
     deadline: Deadline,
-    passes: Callable[[BaseException], bool] = is_retryable,
+    *,
+    may_pass: Callable[[BaseException], bool] = _is_retryable,
     sleep: Callable[[float], None] | None = None,
 ) -> Retrying:
-    """A new policy for one run; iterate over it (`for attempt in ...: with attempt: ...`) or call it with a function.
+    """A policy that calls a function up to `retry_attempts` times, while its errors may pass.
 
-    Errors that `passes` says may pass are tried again, `attempts` times in all at most. The pauses double from
-    `base_seconds` to `max_seconds`, and each takes up to `base_seconds` longer by chance, so that many runs do not
-    return in step. A pause that would reach past the deadline is not begun: the last error is raised instead.
+    The pauses double from `retry_base` to `retry_max` seconds. Each is up to `retry_base` seconds longer at random, so
+    that many runs do not retry at the same time. If a pause would exceed the deadline, the last error is raised.
     Cancelling the deadline ends a pause with RunCancelled.
     """
     return Retrying(
-        retry=retry_if_exception(passes),
-        stop=stop_after_attempt(attempts) | _PauseOutlasts(deadline),
-        wait=wait_exponential(multiplier=base_seconds, max=max_seconds) + wait_random(0, base_seconds),
+        retry=retry_if_exception(may_pass),
+        stop=stop_after_attempt(options.retry_attempts) | _PauseExceeds(deadline),
+        wait=wait_exponential(multiplier=options.retry_base, max=options.retry_max)
+        + wait_random(0, options.retry_base),
         sleep=sleep or deadline.sleep,
         before_sleep=_log_retry,
         reraise=True,
     )
 
 
-class _PauseOutlasts(stop_base):
+class _PauseExceeds(stop_base):
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
 

@@ -1,16 +1,12 @@
-"""Makes runs: by a definition's id and a trigger, with the lock before and the record after.
-
-This is the one way in for the scheduler, the command line and whatever comes later. Nothing about a run is known only
-here but how to cancel it.
-"""
+"""Makes runs: takes a definition's lock, runs it, records and reports the result."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,22 +25,20 @@ from contactsync.errors import (
     RunCancelled,
     UsageError,
 )
+from contactsync.ldap.connection.cache import SessionCache
 from contactsync.ldap.connection.deadline import Deadline
-from contactsync.ldap.connection.failover import Outages
-from contactsync.ldap.connection.session import Connect
-from contactsync.ldap.connection.session import connect as connect_anew
-from contactsync.model import Counts, Definition, Outcome, RunReport, Trigger
+from contactsync.model import Definition, Outcome, Preview, RunReport, Trigger
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.cursors import KeptCursor, read_cursor
 from contactsync.store.record.runs import begin_run, finish_run, lock_definition
-from contactsync.sync.definition import Resolved, resolve
-from contactsync.sync.log_line import log_missed, log_run
-from contactsync.sync.observer import NullObserver, Observer
+from contactsync.sync.context import RunContext
+from contactsync.sync.definition import Resolved, open_directory, resolve
+from contactsync.sync.log_line import log_run
+from contactsync.sync.observer import NullObserver, Observer, ObserverGroup
 from contactsync.sync.options import RunOptions
-from contactsync.sync.reader import open_directory
 from contactsync.sync.retry import retrying
-from contactsync.sync.run import Progress, Run
+from contactsync.sync.run import Run
 
 if TYPE_CHECKING:
     from typing import Any
@@ -55,29 +49,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_FOREVER = 10 * 366 * 86_400
-"""Seconds."""
-_UNASKED = {Trigger.SCHEDULE, Trigger.CATCH_UP, Trigger.LIVE}
-"""What nobody waits for: a password that was refused is not tried for it."""
+_NO_DEADLINE_SECONDS = 10 * 366 * 86_400
 RECORD_SECONDS = 10
 """How long a run whose connection to PostgreSQL broke goes on trying to write its record."""
 
 
-def no_progress(_stage: str, _counts: Counts) -> None:
-    """For those who do not watch."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Active:
-    report: RunReport
-    deadline: Deadline
-
-
 class Runner:
-    """Runs definitions; any number of threads may call `run` at once.
+    """Runs definitions; any number of threads may call `run` at the same time.
 
-    `options` may be replaced at any time; a run keeps those that it began with. `connect` makes the connections to
-    directories, or keeps them from one run to the next.
+    `options` may be replaced at any time; a run keeps the options that it started with. `sessions` keeps connections to
+    directories from one run to the next; by default none is kept.
     """
 
     def __init__(
@@ -87,96 +68,97 @@ class Runner:
         options: RunOptions,
         environ: Mapping[str, str] = os.environ,
         observer: Observer | None = None,
-        connect: Connect | None = None,
+        sessions: SessionCache | None = None,
     ) -> None:
         self._pool = pool
         self._secrets = secrets
         self.options = options
         self._environ = environ
         self._observer = observer or NullObserver()
-        self._connect = connect or partial(connect_anew, outages=Outages())
-        self._active: dict[int, _Active] = {}
-        self._looks: set[Deadline] = set()
+        self._sessions = sessions or SessionCache(per_server=0, most=0)
+        self._deadlines: dict[Deadline, RunReport | None] = {}
         self._guard = threading.Lock()
         self._cancelled = False
         self._refusals = Refusals()
 
     def run(
-        self, definition_id: int, trigger: Trigger, progress: Progress = no_progress, *, at_once: bool = False
+        self,
+        definition_id: int,
+        trigger: Trigger,
+        observer: Observer | None = None,
+        *,
+        asked_at: float | None = None,
+        live: bool = False,
     ) -> RunReport:
-        """Make one run and record it; the report says how it ended, whatever it met on the way.
+        """Make one run and record it; the report says how it ended.
 
-        With `at_once` it makes a small folder fit to be followed at once, whose definition does not ask for that.
-        Raises only what leaves no run to report on: UsageError (no such definition), DefinitionLocked, AlreadyRunning,
-        DatabaseError.
+        `asked_at` is the monotonic time at which a user asked for this folder alone, or edited it: only then a locked
+        definition runs, and a refused password is offered again. With `live` the run stores a cursor even if the
+        folder is small. Raises UsageError (no such definition), DefinitionLocked, AlreadyRunning, DatabaseError.
         """
+        if observer:
+            observer = ObserverGroup((self._observer, observer))
         with connection_of(self._pool) as connection:
             definition = _definition(connection, definition_id)
-            report = begin_run(connection, definition, trigger)
-            report.at_once = at_once
+            report, entries_before = begin_run(connection, definition, trigger, asked=asked_at is not None)
             names = {"folder": definition.label, "definition": definition_id, "run": report.run_id}
+            context = self._context(connection, report, observer or self._observer, asked_at)
+            context.entries_before, context.live = entries_before, live
             with bound_contextvars(**names):
-                self._observer.started(report)
-                self._carry_out(connection, report, progress)
+                context.observer.started(report)
+                self._carry_out(context)
                 recorded = _record(connection, report)
         with bound_contextvars(**names):
             if not recorded:
                 self._record_anew(report)
-            log_missed(report)
             log_run(report)
-        self._observer.finished(report)
+        self.report_finished(report)
         return report
+
+    def report_finished(self, report: RunReport) -> None:
+        """Report a run that is recorded to the observers; also for an undo, which the runner does not make."""
+        self._observer.finished(report)
 
     def preview(
         self,
         definition: Definition,
-        progress: Progress = no_progress,
+        observer: Observer | None = None,
         *,
         limit: int | None = None,
-        password: Callable[[Definition], str | None] | None = None,
-    ) -> RunReport:
-        """Make a run's plan and its guard's verdict, and leave no trace; the report holds the first `limit` changes.
+        password: Callable[[], str | None] | None = None,
+    ) -> Preview:
+        """Make a run's plan, check it and change nothing; the preview has the first `limit` changes (None: all).
 
-        `definition` is stored, or has changes that are not; `password` replaces the stored one. Raises what a run would
-        record as its error, and what keeps a run from beginning.
+        `definition` may have edits that are not stored, and `password` replaces its own. Raises the errors that a run
+        would record, and those that keep a run from starting.
         """
         with connection_of(self._pool) as connection:
             lock_definition(connection, definition)
             report = RunReport(0, definition, Trigger.PREVIEW, datetime.now(UTC))
-            with self.deadline_for(definition) as deadline:
-                run = Run(
-                    connection, report, password or self.password, self.options, deadline, progress, self._connect
-                )
-                run.preview(limit)
-        return report
+            context = self._context(connection, report, observer or NullObserver(), time.monotonic())
+            context.password = password or context.password
+            with self._cancellable(context.deadline):
+                return Preview(report, Run(context).preview(limit))
 
     @contextmanager
     def deadline_for(self, definition: Definition) -> Iterator[Deadline]:
-        """The time that a look into a directory may take; `cancel_all` gives it up like a run."""
+        """The deadline of a directory lookup; `cancel_all` cancels it like a run."""
         deadline = Deadline(definition.deadline_seconds or self.options.deadline)
-        with self._guard:
-            self._looks.add(deadline)
-            if self._cancelled:
-                deadline.cancel()
-        try:
+        with self._cancellable(deadline):
             yield deadline
-        finally:
-            with self._guard:
-                self._looks.discard(deadline)
 
     @contextmanager
     def listening(self, resolved: Resolved) -> Iterator[Session]:
         """A connection to a definition's directory that lasts until the block ends; raises ContactsyncError.
 
-        Nobody asked for it, so that a password that was refused is not offered again, by this or by a run.
+        A refused password is not offered again, neither here nor by a scheduled run.
         """
-        definition = resolved.definition
-        password = self.password(definition)
-        logon = resolved.server_key, definition.user, password
+        password = self.password(resolved.definition)
+        logon = resolved.server_key, resolved.definition.user, password
         self._refusals.check(*logon)
         with ExitStack() as stack:
             try:
-                connecting = open_directory(resolved, self.options, password, Deadline(_FOREVER))
+                connecting = open_directory(resolved, self.options, password, Deadline(_NO_DEADLINE_SECONDS))
                 session = stack.enter_context(connecting)
             except CredentialsRefused as error:
                 self._refusals.add(*logon, str(error))
@@ -184,52 +166,75 @@ class Runner:
             yield session
 
     def kept_cursor(self, resolved: Resolved) -> KeptCursor | None:
-        """Up to where a definition is in step, as its last run has noted; raises DatabaseError."""
+        """The cursor that the definition's last run has stored; raises DatabaseError."""
         with connection_of(self._pool) as connection:
             return read_cursor(connection, resolved.definition)
 
+    def password(self, definition: Definition) -> str | None:
+        """The definition's password; None if it has none. Raises SecretError."""
+        return password_of(definition, lambda: self._secrets, self._environ, self.options.references)
+
     def active(self) -> list[RunReport]:
-        """The runs that go on now, oldest first; their counts grow while one looks."""
+        """The current runs, oldest first; their counts grow."""
         with self._guard:
-            return [active.report for active in self._active.values()]
+            return [report for report in self._deadlines.values() if report]
 
     def cancel(self, run_id: int) -> bool:
-        """Give up a run unless it has reached its apply; False when no such run goes on here."""
+        """Cancel a run unless it has reached its apply; False if there is no such run."""
         with self._guard:
-            active = self._active.get(run_id)
-            if active:
-                active.deadline.cancel()
-        return active is not None
+            deadlines = [each for each, report in self._deadlines.items() if report and report.run_id == run_id]
+        for deadline in deadlines:
+            deadline.cancel()
+        return bool(deadlines)
 
     def cancel_all(self) -> None:
-        """Give up every run that has not reached its apply; later ones are given up at once."""
+        """Cancel every run that has not reached its apply, and every later one at its start."""
         with self._guard:
             self._cancelled = True
-            for active in self._active.values():
-                active.deadline.cancel()
-            for deadline in self._looks:
+            for deadline in self._deadlines:
                 deadline.cancel()
 
     @property
     def overdrawn(self) -> float:
-        """By how many seconds the run that is latest has outstayed its deadline; 0 when none has.
+        """The seconds by which the latest run has exceeded its deadline; 0 if none has.
 
-        What follows the last look at the deadline, the plan and the apply, may take a while longer.
+        The plan and the apply follow the last check of the deadline and may take a while.
         """
         with self._guard:
-            return max([0.0, *(active.deadline.overdrawn for active in self._active.values())])
+            return max([0.0, *(each.overdrawn for each, report in self._deadlines.items() if report)])
 
-    def _carry_out(self, connection: Connection[Any], report: RunReport, progress: Progress) -> None:
-        options = self.options
-        deadline = self._open_deadline(report, options)
-
-        def watched(stage: str, counts: Counts) -> None:
-            progress(stage, counts)
-            self._observer.progress(report, stage)
-
+    @contextmanager
+    def _cancellable(self, deadline: Deadline, report: RunReport | None = None) -> Iterator[None]:
+        with self._guard:
+            self._deadlines[deadline] = report
+            if self._cancelled:
+                deadline.cancel()
         try:
-            password = self._password_of(report)
-            Run(connection, report, password, options, deadline, watched, self._connect).carry_out()
+            yield
+        finally:
+            with self._guard:
+                del self._deadlines[deadline]
+
+    def _context(
+        self, connection: Connection[Any], report: RunReport, observer: Observer, asked_at: float | None
+    ) -> RunContext:
+        options = self.options
+        deadline = Deadline(report.definition.deadline_seconds or options.deadline)
+        return RunContext(
+            connection=connection,
+            report=report,
+            options=options,
+            limits=options.read_limits(deadline),
+            sessions=self._sessions,
+            password=partial(self._unrefused_password, report.definition, asked_at),
+            observer=observer,
+        )
+
+    def _carry_out(self, context: RunContext) -> None:
+        report = context.report
+        try:
+            with self._cancellable(context.deadline, report):
+                Run(context).carry_out()
         except RunCancelled as error:
             report.outcome = Outcome.CANCELLED
             _note(report, error)
@@ -237,45 +242,23 @@ class Runner:
             _note(report, error)
         except Exception:
             report.error_code = "internal"
-            report.error = "Something that contactsync did not foresee went wrong; the log has the details."
+            report.error = "An unexpected error occurred. The log has the details."
             log.exception("run.crashed")
-        finally:
-            with self._guard:
-                self._active.pop(report.run_id, None)
-        self._remember(report)
+        self._note_logon(report)
 
-    def _open_deadline(self, report: RunReport, options: RunOptions) -> Deadline:
-        deadline = Deadline(report.definition.deadline_seconds or options.deadline)
-        with self._guard:
-            self._active[report.run_id] = _Active(report, deadline)
-            if self._cancelled:
-                deadline.cancel()
-        return deadline
+    def _unrefused_password(self, definition: Definition, asked_at: float | None) -> str | None:
+        """The password; raises CredentialsRefused if it was refused, also for another folder of the same user."""
+        password = self.password(definition)
+        if self._refusals:
+            self._refusals.check(resolve(definition).server_key, definition.user, password, asked_at=asked_at)
+        return password
 
-    def password(self, definition: Definition) -> str | None:
-        """The definition's password, opened or fetched; None when there is none. Raises SecretError."""
-        return password_of(definition, lambda: self._secrets, self._environ, self.options.references)
-
-    def _password_of(self, report: RunReport) -> Callable[[Definition], str | None]:
-        """How the run gets its password; one that nobody asked for, by hand or by an edit, gets none that was refused.
-
-        For whichever folder it was: several that share a user would lock its account together.
-        """
-
-        def fetch(definition: Definition) -> str | None:
-            password = self.password(definition)
-            if self._refusals and report.trigger in _UNASKED:
-                self._refusals.check(resolve(definition).server_key, definition.user, password)
-            return password
-
-        return fetch
-
-    def _remember(self, report: RunReport) -> None:
-        """Note for other definitions whether user and password were let in."""
+    def _note_logon(self, report: RunReport) -> None:
+        """Remember for other definitions whether user and password were accepted."""
         definition = report.definition
         if not report.attempts or not (report.credentials_refused or (report.server and self._refusals)):
             return
-        with suppress(ContactsyncError):  # the password's file has gone since
+        with suppress(ContactsyncError):  # the password's file is gone
             logon = resolve(definition).server_key, definition.user, self.password(definition)
             if report.credentials_refused:
                 self._refusals.add(*logon, report.error or "")
@@ -283,21 +266,15 @@ class Runner:
                 self._refusals.discard(*logon)
 
     def _record_anew(self, report: RunReport) -> None:
-        """Close the run's row over another connection; the run's own was given back before, to make room for it.
+        """Close the run's row over another connection, after the run has returned its own to the pool.
 
-        When PostgreSQL stays away the row is left open, and the next run or start marks it interrupted.
+        If PostgreSQL stays unavailable, the row stays open; the next run or start marks it interrupted.
         """
-        policy = retrying(
-            attempts=self.options.retry_attempts,
-            base_seconds=self.options.retry_base,
-            max_seconds=self.options.retry_max,
-            deadline=Deadline(RECORD_SECONDS),
-            passes=lambda error: isinstance(error, DatabaseError),
-        )
+        deadline = Deadline(RECORD_SECONDS)
+        policy = retrying(self.options, deadline, may_pass=lambda error: isinstance(error, DatabaseError))
         try:
             policy(self._finish, report)
         except DatabaseError as error:
-            # Foreseen, so without a traceback.
             log.warning("run.unrecorded", outcome=report.outcome.value, error_code=error.code, error=str(error))
 
     def _finish(self, report: RunReport) -> None:
@@ -306,7 +283,6 @@ class Runner:
 
 
 def _record(connection: Connection[Any], report: RunReport) -> bool:
-    """Close the run's row over its own connection; False when that cannot be done."""
     try:
         finish_run(connection, report)
     except DatabaseError:
@@ -317,12 +293,12 @@ def _record(connection: Connection[Any], report: RunReport) -> bool:
 def _definition(connection: Connection[Any], definition_id: int) -> Definition:
     for definition in read_definitions(connection, [definition_id]):
         return definition
-    raise UsageError(f"There is no definition {definition_id} any more.", hint="See `contactsync folders list`.")
+    raise UsageError(f"Definition {definition_id} does not exist any more.", hint="See `contactsync folders list`.")
 
 
 def _note(report: RunReport, error: ContactsyncError) -> None:
     report.error_code, report.error = error.code, str(error)
     report.error_may_pass = error.retryable or isinstance(error, DatabaseUnavailable)
-    # What was planned was not done.
+    # Nothing of the plan was applied.
     counts = report.counts
     counts.inserted = counts.updated = counts.deleted = counts.refreshed = 0

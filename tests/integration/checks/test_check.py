@@ -329,7 +329,7 @@ def plan_of(folder: SyncedFolder) -> StepResult:
     runner, stored = folder.runner(), folder.definition
 
     def preview() -> RunReport:
-        return runner.preview(folder.definition, limit=0)
+        return runner.preview(folder.definition, limit=0).report
 
     *_, plan = check(stored, lambda: runner.password(stored), BRISK, preview=preview)
     assert plan.name == "plan"

@@ -245,11 +245,11 @@ def test_a_new_certificate_is_shown_at_once(
     folder = make_folder(server)
     folder.edit(**external(server, reader, query=f"ldaps://localhost:{proxy.port}/{server.suffix}"))
     for _ in range(2):
-        assert not folder.run(runner=Runner(folder.pool, folder.box, BRISK, {}, connect=cache.connect)).error
+        assert not folder.run(runner=Runner(folder.pool, folder.box, BRISK, {}, sessions=cache)).error
     assert proxy.accepted == 1
     authority.issue_to_client(reader.key.parent, "reader")
     for _ in range(2):
-        assert not folder.run(runner=Runner(folder.pool, folder.box, BRISK, {}, connect=cache.connect)).error
+        assert not folder.run(runner=Runner(folder.pool, folder.box, BRISK, {}, sessions=cache)).error
     assert proxy.accepted == 2
 
 

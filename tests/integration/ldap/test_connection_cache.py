@@ -17,6 +17,7 @@ from contactsync.sync.runner import Runner
 from contactsync.testing.certificates import make_certificates
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder, people
+from tests.support.observers import Watcher
 from tests.support.proxy import Proxy
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -61,7 +62,7 @@ def run(folder: SyncedFolder, cache: SessionCache) -> RunReport:
 
 def runner(folder: SyncedFolder, cache: SessionCache, **options: Any) -> Runner:
     """What makes runs as in the daemon."""
-    return Runner(folder.pool, folder.box, replace(BRISK, **options), {}, connect=cache.connect)
+    return Runner(folder.pool, folder.box, replace(BRISK, **options), {}, sessions=cache)
 
 
 def wait_until_closed(proxy: Proxy, *, but: int = 0) -> None:
@@ -93,7 +94,7 @@ def test_runs_at_once_have_a_connection_each(
             if stage == "fingerprints":
                 inside.wait(PATIENCE)
 
-        runner(folder, cache).run(folder.definition_id, Trigger.MANUAL, match)
+        runner(folder, cache).run(folder.definition_id, Trigger.MANUAL, Watcher(match))
 
     threads = [threading.Thread(target=work, args=[folder]) for folder in folders]
     for thread in threads:

@@ -163,7 +163,7 @@ def test_a_password_beside_a_ticket_is_a_mistake(folder: SyncedFolder) -> None:
     """It is never sent."""
     folder.edit(bind_user=f"reader@{REALM}")
     folder.set_password("not needed here")
-    folder.expect_failure(folder.run(), "definition", "a ticket says who asks")
+    folder.expect_failure(folder.run(), "definition", "uses a ticket")
 
 
 def test_a_ticket_is_bound_to_the_connection_and_tls_protects_the_rest(

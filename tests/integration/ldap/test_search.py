@@ -86,7 +86,7 @@ def names(session: Session, search: SearchRequest) -> list[str]:
 def sifted(session: Session, search: SearchRequest, recogniser: Recogniser) -> list[tuple[bytes, bytes]]:
     """What a search finds and the recogniser does not know."""
     found = read_entries(session, search, ReadLimits(Deadline(30), 10, 16 << 20))
-    return [unknown for batch in found for unknown in recogniser.sift(batch.entries)]
+    return [unknown for batch in found for unknown in recogniser.changed(batch.entries)]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from contactsync.model import Outcome
 from contactsync.operations.explain import Explanation, Verdict, explain
-from contactsync.sync.guard import GuardLimits
+from contactsync.settings.schema import Guard
 from tests.support.folder import SyncedFolder, people
 
 
@@ -86,7 +86,7 @@ def test_somebody_who_was_deleted(folder: SyncedFolder) -> None:
 def test_somebody_whom_a_held_run_would_delete(folder: SyncedFolder) -> None:
     """Still there, with the run that waits for a decision."""
     leaves = leaver(folder)
-    held = folder.run(guard=GuardLimits(delete_count=0))
+    held = folder.run(guard=Guard(delete_count=0))
     explanation = ask(folder, leaves["source_dn"])
     assert [reason.verdict for reason in explanation.reasons] == [Verdict.IN_FOLDER, Verdict.HELD]
     assert f"Run {held.run_id}, which is held, would delete" in explanation.reasons[1].text
@@ -97,7 +97,7 @@ def test_somebody_whom_a_held_run_would_add(folder: SyncedFolder) -> None:
     known = {dn for dn, _, _ in folder.contacts()}
     (joins,) = {dn for dn, _, _ in people(folder.slapd)} - known
     expect(folder, joins, Verdict.DUE, f"The directory has {joins}", "the next run brings it")
-    held = folder.run(guard=GuardLimits(delete_count=0))
+    held = folder.run(guard=Guard(delete_count=0))
     expect(folder, joins, Verdict.HELD, f"Run {held.run_id}, which is held, would add")
 
 

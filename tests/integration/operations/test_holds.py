@@ -10,15 +10,15 @@ import pytest
 from contactsync.errors import UsageError
 from contactsync.model import Outcome, RunReport
 from contactsync.operations.holds import approve, open_plan, reject
+from contactsync.settings.schema import Guard
 from contactsync.store.record.holds import HeldPlan, held_changes, read_held_plan
 from contactsync.store.record.runs import forget_old
-from contactsync.sync.guard import GuardLimits
 from contactsync.testing.people import people_ldif
 from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change, people
 
-STRICT = GuardLimits(delete_count=1)
+STRICT = Guard(delete_count=1)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_an_edit_makes_plan_and_approval_void(folder: SyncedFolder) -> None:
 
 def test_a_plan_and_its_approval_expire(folder: SyncedFolder) -> None:
     """After approval_days, which are kept with the plan, neither may be decided nor used."""
-    held = folder.run(guard=GuardLimits(delete_count=1, approval_days=3))
+    held = folder.run(guard=Guard(delete_count=1, approval_days=3))
     plan = plan_of(folder, held.run_id)
     assert (plan.expires_at - plan.created_at).days == 3
     decide(folder, held.run_id, approve)

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from contactsync.errors import AlreadyRunning, ContactsyncError, DirectoryError
-from contactsync.model import Outcome, RunReport
+from contactsync.model import Outcome, Preview
 from contactsync.operations.preview import preview_document
+from contactsync.settings.schema import Guard
 from contactsync.store.record.runs import lock_definition
-from contactsync.sync.guard import GuardLimits
 from tests.support.folder import SyncedFolder, people
 
 
-def preview(folder: SyncedFolder, *, limit: int | None = None, guard: GuardLimits | None = None) -> RunReport:
+def preview(folder: SyncedFolder, *, limit: int | None = None, guard: Guard | None = None) -> Preview:
     """Make a preview, and see that it left no trace in any table that a run writes to."""
     before = folder.rows(), records(folder)
-    report = folder.runner(guard=guard or GuardLimits()).preview(folder.definition, limit=limit)
+    made = folder.runner(guard=guard or Guard()).preview(folder.definition, limit=limit)
     assert (folder.rows(), records(folder)) == before
-    return report
+    return made
 
 
 def records(folder: SyncedFolder) -> list[dict[str, Any]]:
@@ -31,17 +31,17 @@ def records(folder: SyncedFolder) -> list[dict[str, Any]]:
 
 def test_a_preview_shows_what_the_run_then_does(folder: SyncedFolder) -> None:
     """The same contacts and the same fields before and after; an insert with its values."""
-    report = preview(folder)
-    assert report.outcome is Outcome.CHANGED
+    previewed = preview(folder)
+    assert previewed.report.outcome is Outcome.CHANGED
     run = folder.run()
     did = folder.query(
         "SELECT action, display_name, changes FROM contactsync.contact_changes WHERE run_id = %s ORDER BY action",
         run.run_id,
     )
-    assert [(change.action, change.display_name) for change in report.changes] == [
+    assert [(change.action, change.display_name) for change in previewed.changes] == [
         (row["action"], row["display_name"]) for row in did
     ]
-    deleted, inserted, updated = report.changes
+    deleted, inserted, updated = previewed.changes
     assert {name: list(pair) for name, pair in deleted.fields.items()} == did[0]["changes"]
     assert {name: list(pair) for name, pair in updated.fields.items()} == did[2]["changes"]
     joined = "SELECT * FROM contactsync.contacts WHERE folder_id = %s AND source_dn = %s"
@@ -49,30 +49,34 @@ def test_a_preview_shows_what_the_run_then_does(folder: SyncedFolder) -> None:
     assert {name: contact[name] for name in inserted.fields if name != "photo_digest"} == {
         name: after for name, (_, after) in inserted.fields.items() if name != "photo_digest"
     }
-    assert (report.counts.inserted, report.counts.updated, report.counts.deleted) == (1, 1, 1)
+    assert (previewed.report.counts.inserted, previewed.report.counts.updated, previewed.report.counts.deleted) == (
+        1,
+        1,
+        1,
+    )
 
 
 def test_a_preview_of_a_folder_in_step_is_empty(folder: SyncedFolder) -> None:
     """Neither the first preview nor the second, which needs no plan at all, finds anything."""
     folder.run()
     for _ in range(2):
-        report = preview(folder)
-        assert (report.outcome, report.changes) == (Outcome.UNCHANGED, ())
-        assert report.counts.entries == len(people(folder.slapd))
+        previewed = preview(folder)
+        assert (previewed.report.outcome, previewed.changes) == (Outcome.UNCHANGED, ())
+        assert previewed.report.counts.entries == len(people(folder.slapd))
 
 
 def test_a_preview_says_why_it_would_be_held(folder: SyncedFolder) -> None:
     """By the same guard, with the contacts that would be deleted."""
-    report = preview(folder, guard=GuardLimits(delete_count=0))
-    assert report.outcome is Outcome.HELD
-    folder.expect_sentences(report.held_reason, "contacts would be deleted; the limit is 0")
-    assert report.changes[0].action == "delete"
+    previewed = preview(folder, guard=Guard(delete_count=0))
+    assert previewed.report.outcome is Outcome.HELD
+    folder.expect_sentences(previewed.report.held_reason, "contacts would be deleted; the limit is 0")
+    assert previewed.changes[0].action == "delete"
 
 
 def test_a_preview_shows_no_more_than_asked_for(folder: SyncedFolder) -> None:
     """The document counts what was left out; deletions come first."""
-    report = preview(folder, limit=1)
-    document = preview_document(report)
+    previewed = preview(folder, limit=1)
+    document = preview_document(previewed)
     assert [change["action"] for change in document["changes"]] == ["delete"]
     assert document["changes_left_out"] == 2
     assert (document["inserted"], document["updated"], document["deleted"]) == (1, 1, 1)
@@ -85,7 +89,7 @@ def test_a_preview_raises_what_a_run_would_fail_with(folder: SyncedFolder) -> No
         preview(folder)
     runner = folder.runner()
     runner.cancel_all()
-    with pytest.raises(ContactsyncError, match="given up"):
+    with pytest.raises(ContactsyncError, match="cancelled"):
         runner.preview(folder.definition)
 
 

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from contactsync.metrics.exporter import DaemonSnapshot, DefinitionSnapshot, Metrics
-from contactsync.model import Counts, Definition, Outcome, RunReport, Trigger
+from contactsync.model import Certificates, Counts, Definition, Outcome, RunReport, Trigger
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -51,7 +51,7 @@ def metric_names() -> set[str]:
     )
     report = RunReport(1, Definition(folder_id=1, definition_id=3, folder="Staff"), Trigger.SCHEDULE, NOW)
     report.outcome = Outcome.UNCHANGED
-    report.certificate_expires_at = report.client_certificate_expires_at = NOW
+    report.certificates = Certificates(NOW, NOW)
     report.seconds, report.counts = {"search": 1.0}, Counts(unchanged=1)
     metrics.finished(report)
     families = text_string_to_metric_families(metrics.render().decode())

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from contactsync.settings.schema import Guard
 from contactsync.store.health import count_by_state, read_health
-from contactsync.sync.guard import GuardLimits
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change
 
@@ -31,7 +31,7 @@ def test_each_state_has_its_reason(make_folder: Callable[..., SyncedFolder], dir
     folder.run()
     assert overview(folder) == ("ok", None)
     change(directory)
-    held = folder.run(guard=GuardLimits(delete_count=0, always_allow=0))
+    held = folder.run(guard=Guard(delete_count=0, always_allow=0))
     assert overview(folder) == ("held", held.held_reason)
     folder.edit(base="ou=nowhere," + directory.suffix)
     failed = folder.run()

@@ -94,7 +94,7 @@ class Folder:
         staging.close(known.unmatched())
         if during:
             during()
-        report = begin_run(self.connection, self.definition, Trigger.MANUAL)
+        report, _ = begin_run(self.connection, self.definition, Trigger.MANUAL)
         with applying(self.connection, self.definition):
             plan = make_plan(self.connection, self.definition, columns, everything=everything)
             apply_plan(self.connection, self.definition, columns, plan, run_id=report.run_id)
@@ -428,7 +428,7 @@ def test_an_applied_run_is_no_interrupted_one(folder: Folder) -> None:
     staging = Staging(folder.connection, columns)
     staging.add(batch([person("1", "Anna")]))
     staging.close()
-    report = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
+    report, _ = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
     with applying(folder.connection, folder.definition):
         plan = make_plan(folder.connection, folder.definition, columns)
         apply_plan(folder.connection, folder.definition, columns, plan, run_id=report.run_id)
@@ -443,7 +443,7 @@ def test_an_applied_run_is_no_interrupted_one(folder: Folder) -> None:
 
 def test_a_run_that_lost_its_connection_after_the_commit_learns_that_it_succeeded(folder: Folder) -> None:
     """The row's outcome stands, and the report follows it."""
-    report = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
+    report, _ = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
     report.counts.inserted = 3
     note_applied(folder.connection, report, Outcome.CHANGED, source_digest=b"s", mapping_digest=b"m")
     believed = replace(report, outcome=Outcome.FAILED, error="The connection broke.", counts=Counts())

@@ -20,12 +20,12 @@ from contactsync.errors import DatabaseError
 from contactsync.model import Mode, Outcome
 from contactsync.operations.holds import approve, open_plan
 from contactsync.operations.undo import undo
+from contactsync.settings.schema import Guard
 from contactsync.store.definitions import read_definitions, read_overview, remove_definition
 from contactsync.store.health import count_by_state, read_health
 from contactsync.store.migration import migrate
 from contactsync.store.pool import open_pool
 from contactsync.store.record.runs import forget_old, interrupt_abandoned
-from contactsync.sync.guard import GuardLimits
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change, people
@@ -73,11 +73,11 @@ def test_the_daemon_makes_every_kind_of_run(folder: SyncedFolder) -> None:
     change(folder.slapd)
     folder.expect_in_step()
     change(folder.slapd)
-    held = folder.run(guard=GuardLimits(delete_count=0, always_allow=0))
+    held = folder.run(guard=Guard(delete_count=0, always_allow=0))
     assert held.outcome is Outcome.HELD
     with folder.pool.connection() as connection:
         approve(connection, open_plan(connection, held.run_id), by="anna")
-    assert folder.run(guard=GuardLimits(delete_count=0, always_allow=0)).outcome is Outcome.CHANGED
+    assert folder.run(guard=Guard(delete_count=0, always_allow=0)).outcome is Outcome.CHANGED
     assert folder.contacts() == people(folder.slapd)
     (last,) = folder.query(
         "SELECT max(run_id) AS run FROM contactsync.sync_runs WHERE folder_id = %s", folder.folder_id

@@ -173,7 +173,7 @@ def test_its_tls_is_checked(make_folder: MakeFolder, shared_389: NsSlapd, *, lda
     folder = make_folder(shared_389, query=f"ldap{'s' * ldaps}://localhost:{port}/{shared_389.suffix}")
     report = folder.run()
     assert (report.outcome, report.error) == (Outcome.CHANGED, None)
-    assert report.certificate_expires_at
+    assert report.certificates.server_expires_at
     folder.edit(tls_ca_file=None)
     folder.expect_failure(folder.run(), "directory.certificate", "issuer that is not trusted")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions
 from contactsync.ldap.connection.session import connect
 from contactsync.ldap.query.address import parse_address
+from contactsync.ldap.query.query import Scope
+from contactsync.ldap.search import SearchRequest
 from contactsync.mapping.presets import INET_ORG_PERSON
 from contactsync.model import Outcome, Tls
-from contactsync.sync.attributes import worth_asking
+from contactsync.sync.attributes import existing_attributes
 from contactsync.testing.people import people_ldif
 from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
@@ -97,8 +100,10 @@ def test_a_question_that_is_refused_costs_no_run(make_slapd: Callable[..., Priva
     )
     identity = INET_ORG_PERSON.identity
     with connect(options, Deadline(30)) as session:
-        assert worth_asking(session, slapd.people_base, identity, identity) == ("entryUUID",)
-        assert worth_asking(session, "no name of an entry", identity, identity) == identity
+        request = SearchRequest(slapd.people_base, Scope.SUB, PEOPLE_FILTER, identity, 0)
+        assert existing_attributes(session, request, identity) == ("entryUUID",)
+        request = replace(request, base="no name of an entry")
+        assert existing_attributes(session, request, identity) == identity
 
 
 def test_an_identity_that_somebody_chose_is_asked_for(

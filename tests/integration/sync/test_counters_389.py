@@ -315,7 +315,7 @@ def test_a_contact_that_somebody_changed_or_deleted_here_is_set_right(folder: Sy
         "SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s", folder.definition_id
     )
     folder.query("UPDATE contactsync.contacts SET notes = 'mine' WHERE contact_id = %s", first["min"])
-    assert full(folder, "Somebody changed").counts.updated == 1
+    assert full(folder, "A contact was changed here").counts.updated == 1
     folder.query("DELETE FROM contactsync.contacts WHERE contact_id = %s", first["min"])
     assert full(folder).counts.inserted == 1
     unread(folder)
@@ -324,10 +324,11 @@ def test_a_contact_that_somebody_changed_or_deleted_here_is_set_right(folder: Sy
 def test_an_edit_and_a_full_run_of_its_own_interval_read_everything(folder: SyncedFolder) -> None:
     """Whatever is counted."""
     folder.edit(filter="(objectClass=person)")
-    full(folder, "What is asked for")
+    full(folder, "has changed since the last run")
     unread(folder)
     folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
-    assert full(folder, "48.0 hours").missed == (0, ())
+    full(folder, "48.0 hours")
+    assert not folder.events("run.missed")
     unread(folder)
 
 
@@ -342,7 +343,8 @@ def test_a_full_run_names_what_the_counters_missed(folder: SyncedFolder) -> None
         )
     unread(folder)
     folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
-    assert full(folder, "48.0 hours").missed[0] == 1
+    full(folder, "48.0 hours")
+    assert [event["count"] for event in folder.events("run.missed")] == [1]
 
 
 def test_check_says_what_the_counters_allow_and_what_is_missing(

@@ -12,11 +12,11 @@ import ldap3
 import pytest
 
 from contactsync.model import Counts, Outcome, RunReport
-from contactsync.sync.run import Progress
 from contactsync.sync.runner import Runner
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import PEOPLE_FILTER, SyncedFolder, people
+from tests.support.observers import Progress
 from tests.support.proxy import Fault, Harm, Proxy
 from tests.support.waiting import wait_until
 

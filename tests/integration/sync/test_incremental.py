@@ -241,7 +241,7 @@ def test_every_edit_of_what_is_asked_for_has_everything_read(folder: SyncedFolde
         folder.edit(**columns)
         if "bind_user" in columns:
             folder.set_password(server.admin_password)
-        full(folder, "What is asked for")
+        full(folder, "has changed since the last run")
         increment(folder)
 
 
@@ -252,7 +252,7 @@ def test_a_contact_that_a_person_changed_is_set_right(folder: SyncedFolder) -> N
         " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)",
         folder.definition_id,
     )
-    assert full(folder, "Somebody changed").counts.updated == 1
+    assert full(folder, "A contact was changed here").counts.updated == 1
     increment(folder)
 
 
@@ -280,7 +280,7 @@ def test_a_contact_that_is_deleted_here_during_an_increment_comes_back(
             folder.query(statement, folder.definition_id)
 
     assert folder.run(delete).mode is Mode.INCREMENTAL
-    assert full(folder, "No run before").counts.inserted > 1
+    assert full(folder, "No earlier run").counts.inserted > 1
     increment(folder)
 
 
@@ -301,7 +301,7 @@ def test_a_contact_that_is_deleted_here_during_a_full_run_comes_back(
             folder.query(statement, folder.definition_id)
 
     assert folder.run(delete).mode is Mode.FULL
-    assert full(folder, "No run before").counts.inserted > 1
+    assert full(folder, "No earlier run").counts.inserted > 1
     increment(folder)
 
 
@@ -321,7 +321,7 @@ def test_a_contact_that_is_being_deleted_here_when_a_full_run_begins_comes_back(
                 person.commit()
 
         assert folder.run(commit).mode is Mode.FULL
-    assert full(folder, "No run before").counts.inserted == 1
+    assert full(folder, "No earlier run").counts.inserted == 1
     increment(folder)
 
 
@@ -333,7 +333,7 @@ def test_a_table_of_contacts_that_was_emptied_is_filled_again(
     folder.run()
     increment(folder)
     folder.query("TRUNCATE contactsync.contacts CASCADE")
-    assert full(folder, "No run before").counts.inserted == len(folder.contacts())
+    assert full(folder, "No earlier run").counts.inserted == len(folder.contacts())
     increment(folder)
 
 
@@ -448,7 +448,7 @@ def test_what_was_taken_back_does_not_count_unless_that_was_taken_back(
     for person in staff[4:]:
         admin.delete(person.dn)
     for deletions in ("8 of", "12 of", "8 of", "12 of"):
-        reason = folder.runner().preview(folder.definition).held_reason or ""
+        reason = folder.runner().preview(folder.definition).report.held_reason or ""
         assert deletions in reason
         assert ("after 4 in the last 24 hours" in reason) is (deletions == "8 of")
         last = undo(folder.pool, last).report.run_id
@@ -485,7 +485,7 @@ def test_small_folders_are_read_whole_unless_told_otherwise(
     for _ in range(2):
         assert (folder.run().mode, folder.run().full_reason) == (Mode.FULL, None)
     large = make_folder(server, page_size=10)
-    full(large, "No run before")
+    full(large, "No earlier run")
     increment(large)
     never = make_folder(server, page_size=10, mode="full")
     full(never)
@@ -527,10 +527,9 @@ def test_a_full_run_names_what_the_increments_missed(
     report = full(folder, "48.0 hours")
     assert (report.counts.inserted, report.counts.updated, report.counts.deleted) == (2, 1, 2)
     missed = {"insert"} if "present" in request.node.name else {"insert", "delete"}
-    assert {what.partition(" ")[0] for what in report.missed[1]} == missed
-    assert report.missed[0] == len(missed)
-    (line,) = (line for line in folder.log if '"run.missed"' in line)
-    assert '"level": "error"' in line
+    (event,) = folder.events("run.missed")
+    assert (event["level"], event["count"]) == ("error", len(missed))
+    assert {what.partition(" ")[0] for what in event["contacts"]} == missed
     increment(folder)
 
 

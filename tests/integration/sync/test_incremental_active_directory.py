@@ -168,8 +168,8 @@ def test_a_manager_who_leaves_is_not_told_and_is_set_right_by_the_full_run(
     folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
     samba.set(f"CN=Carl,{unit}", info="Changed")
     report = full(folder, unit, "48.0 hours")
-    assert (report.counts.updated, report.missed) == (2, (0, ()))
-    assert not [line for line in folder.log if '"run.missed"' in line]
+    assert report.counts.updated == 2
+    assert not folder.events("run.missed")
 
 
 def test_more_changes_than_fit_into_one_question_arrive(samba: PrivateSamba, unit: str, folder: SyncedFolder) -> None:
@@ -383,10 +383,14 @@ def test_auto_follows_at_once_who_may_see_enough(
     try:
         for one in (folder, blind):
             live.dispatcher.request(one.definition_id, Trigger.SCHEDULE).result()
-        wait_until(lambda: live.live.now.listening == 1)
+        wait_until(lambda: live.live.snapshot.listening == 1)
         why = "shows this user nothing that was deleted"
         wait_until(lambda: why in (live.live.states[blind.definition_id].reason or ""))
-        assert (live.live.now.listening, live.live.now.not_listening, live.live.now.auto_scheduled) == (1, 0, 1)
+        assert (live.live.snapshot.listening, live.live.snapshot.not_listening, live.live.snapshot.auto_scheduled) == (
+            1,
+            0,
+            1,
+        )
         samba.add("Dora", under=unit)
         wait_until(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))
         assert live.reports[-1].mode is Mode.INCREMENTAL

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from contactsync.errors import DefinitionLocked, ServerUnavailable
+from contactsync.ldap.connection.cache import SessionCache
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions
-from contactsync.ldap.connection.session import Session, connect
+from contactsync.ldap.connection.session import Session
 from contactsync.model import Outcome, Trigger
 from contactsync.sync.runner import Runner
 from contactsync.testing.slapd import PrivateSlapd
@@ -69,16 +70,17 @@ def test_an_attempt_does_not_offer_what_was_refused_since_the_one_before(
         folder.set_password("not it")
     attempts: list[ConnectOptions] = []
 
-    @contextmanager
-    def connecting(options: ConnectOptions, deadline: Deadline) -> Iterator[Session]:
-        attempts.append(options)
-        if len(attempts) == 1:
-            assert runner.run(goes_on.definition_id, Trigger.SCHEDULE).error_code == "directory.credentials"
-            raise ServerUnavailable("The server is away for a moment.")
-        with connect(options, deadline) as session:
-            yield session
+    class Sessions(SessionCache):
+        @contextmanager
+        def connect(self, options: ConnectOptions, deadline: Deadline) -> Iterator[Session]:
+            attempts.append(options)
+            if len(attempts) == 1:
+                assert runner.run(goes_on.definition_id, Trigger.SCHEDULE).error_code == "directory.credentials"
+                raise ServerUnavailable("The server is away for a moment.")
+            with super().connect(options, deadline) as session:
+                yield session
 
-    runner = Runner(waits.pool, waits.box, BRISK, {}, connect=connecting)
+    runner = Runner(waits.pool, waits.box, BRISK, {}, sessions=Sessions(per_server=0, most=0))
     report = runner.run(waits.definition_id, Trigger.SCHEDULE)
     assert (report.error_code, report.attempts) == ("directory.credentials", 1)
     assert len(attempts) == 1 + 1  # one of each

@@ -24,6 +24,7 @@ from contactsync.store.pool import connection_of, open_pool
 from contactsync.sync.runner import Runner
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder, change, people
+from tests.support.observers import once
 from tests.support.postgres import FragilePostgres
 from tests.support.resources import short_directory
 from tests.support.waiting import wait_until
@@ -85,17 +86,6 @@ def backends(folder: SyncedFolder, application_name: str = "contactsync") -> lis
     return [row["pid"] for row in folder.query(query, application_name)]
 
 
-def at(stage: str, act: Callable[[], object], *, entries: int = 0) -> Callable[[str, Counts], None]:
-    """Do something the first time that a run enters a stage after so many entries."""
-    acts = [act]
-
-    def progress(entered: str, counts: Counts) -> None:
-        if entered == stage and counts.entries >= entries and acts:
-            acts.pop()()
-
-    return progress
-
-
 def expect_lost(folder: SyncedFolder, report: RunReport) -> None:
     """The run says that the connection broke, and counts nothing as done."""
     folder.expect_failure(report, "database.unavailable", "The connection to PostgreSQL broke", "the next run")
@@ -119,7 +109,7 @@ def test_a_crash_of_postgresql_and_its_return(
         postgres.crash()
         postgres.start()
 
-    expect_lost(folder, folder.run(at(stage, crash)))
+    expect_lost(folder, folder.run(once(stage, crash)))
     assert folder.rows() == before
     folder.expect_in_step()
 
@@ -131,7 +121,7 @@ def test_a_crash_of_postgresql_that_stays_away(
     """The log says what the row cannot; the next run marks the row, and the folder is the old one until then."""
     folder, before = fragile_folder, fragile_folder.rows()
     folder.pool.timeout = 0.5
-    report = folder.run(at(stage, postgres.crash))
+    report = folder.run(once(stage, postgres.crash))
     assert (report.outcome, report.error_code) == (Outcome.FAILED, "database.unavailable")
     folder.expect_sentences(report.error, "The connection to PostgreSQL broke")
     (unrecorded,) = [line for line in folder.log if "run.unrecorded" in line]
@@ -164,7 +154,7 @@ def test_a_crash_of_postgresql_while_a_statement_of_the_apply_runs(
         postgres.start()
 
     crasher = Thread(target=crash)
-    report = folder.run(at("apply", crasher.start))
+    report = folder.run(once("apply", crasher.start))
     crasher.join()
     expect_lost(folder, report)
     folder.query("DROP FUNCTION slow CASCADE")
@@ -181,7 +171,7 @@ def test_a_terminated_backend(fragile_folder: SyncedFolder, stage: str) -> None:
         for pid in backends(folder):
             folder.query("SELECT pg_terminate_backend(%s, 5000)", pid)
 
-    expect_lost(folder, folder.run(at(stage, terminate)))
+    expect_lost(folder, folder.run(once(stage, terminate)))
     assert folder.rows() == before
     folder.expect_in_step()
 
@@ -220,7 +210,7 @@ def test_a_postgresql_that_says_nothing_any_more(
     with open_pool(fragile_database, max_size=2, timeout=3, silence=0.3, application_name="frozen") as pool:
         runner = Runner(pool, folder.box, BRISK, {})
         try:
-            report = folder.run(at(stage, freeze), runner=runner)
+            report = folder.run(once(stage, freeze), runner=runner)
         finally:
             for pid in frozen:
                 os.kill(pid, signal.SIGCONT)
@@ -249,7 +239,7 @@ def test_somebody_who_writes_the_same_contact_at_the_same_moment(fragile_folder:
     """The run is planned anew over the edit; contacts that it did not mean to write are looked at by the next one."""
     folder = fragile_folder
     edit = "UPDATE contactsync.contacts SET notes = 'mine' WHERE definition_id = %s"
-    report = folder.run(at("apply", lambda: folder.query(edit, folder.definition_id)))
+    report = folder.run(once("apply", lambda: folder.query(edit, folder.definition_id)))
     assert (report.outcome, report.error) == (Outcome.CHANGED, None)
     assert [notes for _, _, notes in folder.contacts() if str(notes).startswith("Changed")]
     folder.expect_in_step()
@@ -285,7 +275,7 @@ def test_files_that_may_not_grow(
             for pid in backends(folder):
                 postgres.limit_files(pid, octets)
 
-        report = folder.run(at(stage, lambda: limit(WAL_SEGMENT_BYTES)), map_limits=LARGE)
+        report = folder.run(once(stage, lambda: limit(WAL_SEGMENT_BYTES)), map_limits=LARGE)
         folder.expect_failure(report, "database", "File too large", "Nothing was changed", "server's log")
         assert report.counts.inserted == 0
         assert folder.rows() == before

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from contactsync.credentials.bind import seal_for
-from contactsync.model import Counts, Outcome
-from contactsync.sync.run import Progress
+from contactsync.model import Outcome
 from contactsync.testing.certificates import make_certificates, make_self_signed
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change, people
+from tests.support.observers import once
 from tests.support.peers import CLOSE, Answer, bind_answer, entry, message, peer, root_dse_answer
 from tests.support.proxy import Fault, Harm, Proxy
 
@@ -49,17 +49,6 @@ def far_folder(make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
     assert folder.run().outcome is Outcome.CHANGED
     change(directory)
     return folder
-
-
-def once(stage: str, act: Callable[[], Any], *, entries: int = 0) -> Progress:
-    """Do something when a run enters a stage for the first time, after so many entries."""
-    acts = [act]
-
-    def progress(entered: str, counts: Counts) -> None:
-        if entered == stage and counts.entries >= entries and acts:
-            acts.pop()()
-
-    return progress
 
 
 @pytest.mark.parametrize("page_size", [100, SIZE_LIMIT, 0])
@@ -253,7 +242,7 @@ def test_a_base_that_does_not_exist(folder: SyncedFolder) -> None:
     ("wrong", "right", "code", "words"),
     [
         ({"filter": "(cn=x"}, {"filter": None}, "definition.query", ["The filter", "(cn=x"]),
-        ({"filter": "(&(cn=x)(!))"}, {"filter": None}, "definition.query", ['"(!)"', "nothing"]),
+        ({"filter": "(&(cn=x)(!))"}, {"filter": None}, "definition.query", ['"(!)"', "no operand"]),
         ({"tls_ca_file": "/nowhere.pem"}, None, "definition", ["'/nowhere.pem'", "Correct `tls_ca_file`"]),
         ({"password_sealed": None}, None, "definition", ["has no password", "Set one"]),
         ({"mapping": {"fields": {"shoe_size": "x"}}}, {"mapping": None}, "definition.mapping", ["shoe_size"]),

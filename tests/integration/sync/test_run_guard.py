@@ -14,8 +14,8 @@ from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
 from contactsync.ldap.connection.session import connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Counts, Outcome, Tls, Trigger
+from contactsync.settings.schema import Guard
 from contactsync.store.definitions import remove_definition
-from contactsync.sync.guard import GuardLimits
 from contactsync.testing.people import people_ldif
 from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
@@ -59,13 +59,13 @@ def test_an_emptied_directory_is_held(team_folder: SyncedFolder) -> None:
 @pytest.mark.parametrize(
     ("limits", "more", "words"),
     [
-        (GuardLimits(delete_count=2), {"max_delete_count": 3}, "the limit is 2. If that is right"),
-        (GuardLimits(delete_share=0.25, always_allow=2), {"max_delete_share": 0.5}, "the limit is 25% of them."),
+        (Guard(delete_count=2), {"max_delete_count": 3}, "the limit is 2. If that is right"),
+        (Guard(delete_share=0.25, always_allow=2), {"max_delete_share": 0.5}, "the limit is 25% of them."),
     ],
     ids=["count", "share"],
 )
 def test_too_many_deletions_are_held_until_the_limit_is_raised(
-    team_folder: SyncedFolder, limits: GuardLimits, more: dict[str, float], words: str
+    team_folder: SyncedFolder, limits: Guard, more: dict[str, float], words: str
 ) -> None:
     """Nothing of the plan is done, its inserts and updates neither."""
     dismiss(team_folder.slapd, 2)
@@ -86,7 +86,7 @@ def test_an_edited_query_that_deletes_is_held_until_it_is_set_back(folder: Synce
     before = folder.rows()
     folder.edit(filter="(uid=u00001*)")
     report = folder.run()
-    folder.expect_held(report, "The query was edited", "contacts would be deleted", "Set it back")
+    folder.expect_held(report, "The query was edited", "contacts would be deleted", "Undo the edit")
     assert folder.rows() == before
     folder.edit(filter=None)
     folder.expect_in_step()
@@ -141,7 +141,7 @@ def test_a_second_run_of_one_definition_at_once_is_refused(folder: SyncedFolder)
 
 def test_a_run_of_a_definition_that_is_gone_says_so(folder: SyncedFolder) -> None:
     """There is no row to write and no folder to touch."""
-    with pytest.raises(UsageError, match="no definition 4711"):
+    with pytest.raises(UsageError, match="Definition 4711 does not exist"):
         folder.runner().run(4711, Trigger.MANUAL)
 
 

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from contactsync.metrics.exporter import DaemonSnapshot, DefinitionSnapshot, Metrics
-from contactsync.model import Counts, Definition, Mode, Outcome, Plan, RunReport, Trigger
+from contactsync.model import Certificates, Counts, Definition, Mode, Outcome, Plan, RunReport, Trigger
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -150,7 +150,7 @@ def test_states_and_times_are_looked_up(daemon: Daemon) -> None:
 
 def test_a_certificate_stays_known_between_runs(daemon: Daemon) -> None:
     """A run that did not get as far as TLS does not forget it."""
-    daemon.run_finished(Outcome.UNCHANGED, certificate_expires_at=NOON, client_certificate_expires_at=NOON)
+    daemon.run_finished(Outcome.UNCHANGED, certificates=Certificates(NOON, NOON))
     daemon.run_finished(Outcome.FAILED)
     for name in ("certificate_expiry_timestamp_seconds", "client_certificate_expiry_timestamp_seconds"):
         assert daemon.samples()[of_staff(name)] == NOON.timestamp()

@@ -7,16 +7,26 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contactsync.model import Plan
-from contactsync.sync.guard import GuardLimits, enough_contacts, reason_to_hold
+from contactsync.settings.schema import Guard
+from contactsync.sync.guard import enough_contacts, reason_to_hold
 
-LIMITS = GuardLimits(delete_count=500, delete_share=0.2, always_allow=5)
+LIMITS = Guard(delete_count=500, delete_share=0.2, always_allow=5)
 
 
 def held(
-    plan: Plan, *, entries: int = 900, source_edited: bool = False, limits: GuardLimits = LIMITS, lately: int = 0
+    plan: Plan,
+    *,
+    entries: int | None = 900,
+    source_edited: bool = False,
+    allow_empty: bool = False,
+    limits: Guard = LIMITS,
+    lately: int = 0,
 ) -> str:
     """Give the reason to hold, or an empty text."""
-    return reason_to_hold(plan, limits, entries=entries, source_edited=source_edited, lately=lately) or ""
+    reason = reason_to_hold(
+        plan, limits, entries=entries, source_edited=source_edited, allow_empty=allow_empty, lately=lately
+    )
+    return reason or ""
 
 
 def test_a_plan_without_deletions_passes() -> None:
@@ -31,8 +41,8 @@ def test_an_emptied_source_is_held() -> None:
 
 def test_an_emptied_source_passes_where_the_definition_allows_it() -> None:
     """allow_empty means just that, and the other limits do not take it back."""
-    limits = GuardLimits(allow_empty=True, delete_count=1, delete_share=0.01, always_allow=0)
-    assert not held(Plan(deletes=1000, contacts=1000), entries=0, limits=limits)
+    limits = Guard(delete_count=1, delete_share=0.01, always_allow=0)
+    assert not held(Plan(deletes=1000, contacts=1000), entries=0, allow_empty=True, limits=limits)
 
 
 def test_deletions_after_an_edited_query_are_held() -> None:
@@ -97,13 +107,13 @@ def test_who_counts_enough_contacts_holds_what_they_all_would_have_held(
 ) -> None:
     """An increment counts no further, so that its time does not depend on the folder's size."""
     deletes = max(1, round(contacts * part))
-    limits = GuardLimits(delete_count=1000, delete_share=share, always_allow=5, allow_empty=empty)
+    limits = Guard(delete_count=1000, delete_share=share, always_allow=5)
     enough = enough_contacts(Plan(deletes=deletes), limits, lately=lately)
     counted = contacts if enough is None else min(contacts, enough)
 
     def reason(number: int) -> str:
         plan = Plan(deletes=deletes, contacts=number)
-        return held(plan, entries=number - deletes, source_edited=edited, limits=limits, lately=lately)
+        return held(plan, entries=None, source_edited=edited, allow_empty=empty, limits=limits, lately=lately)
 
     assert bool(reason(counted)) is bool(reason(contacts))
 

@@ -24,7 +24,7 @@ def views(*entries: bytes) -> list[memoryview]:
 
 def fingerprints(*entries: bytes, identity: bytes = IDENTITY) -> set[bytes]:
     """What a first run would store for these entries."""
-    return {fingerprint for fingerprint, _ in Recogniser(known(()), identity).sift(views(*entries))}
+    return {fingerprint for fingerprint, _ in Recogniser(known(()), identity).changed(views(*entries))}
 
 
 def test_a_first_run_hands_out_every_entry_with_its_fingerprint() -> None:
@@ -32,7 +32,7 @@ def test_a_first_run_hands_out_every_entry_with_its_fingerprint() -> None:
     recogniser = Recogniser(known(()), IDENTITY)
     buffer = bytearray(b"onetwo")
 
-    found = recogniser.sift([memoryview(buffer)[:3], memoryview(buffer)[3:]])
+    found = recogniser.changed([memoryview(buffer)[:3], memoryview(buffer)[3:]])
     buffer[:] = b"xxxxxx"
 
     assert [octets for _, octets in found] == [b"one", b"two"]
@@ -46,7 +46,7 @@ def test_only_what_changed_is_handed_out_and_what_is_gone_stays_unseen(before: s
     """Entries of both runs are unchanged, new ones come out, and old ones are left over."""
     recogniser = Recogniser(known(fingerprints(*before)), IDENTITY)
 
-    found = [octets for entry in now for _, octets in recogniser.sift(views(entry))]
+    found = [octets for entry in now for _, octets in recogniser.changed(views(entry))]
 
     assert set(found) == now - before
     assert {one for _, one in recogniser.unmatched} == fingerprints(*(before - now))
@@ -57,7 +57,7 @@ def test_another_identity_makes_every_entry_new() -> None:
     """The digest of what makes the key is part of the fingerprint."""
     recogniser = Recogniser(known(fingerprints(b"one")), OTHER_IDENTITY)
 
-    assert len(recogniser.sift(views(b"one"))) == 1
+    assert len(recogniser.changed(views(b"one"))) == 1
     assert {one for _, one in recogniser.unmatched} == fingerprints(b"one")
 
 
@@ -66,7 +66,7 @@ def test_everything_is_handed_out_when_the_mapping_is_another_one() -> None:
     before = fingerprints(b"one", b"gone")
     recogniser = Recogniser(known(before), IDENTITY, everything=True)
 
-    found = recogniser.sift(views(b"one", b"two"))
+    found = recogniser.changed(views(b"one", b"two"))
 
     assert [octets for _, octets in found] == [b"one", b"two"]
     assert found[0][0] in before
@@ -91,7 +91,7 @@ def test_the_same_octets_a_second_time_are_not_known() -> None:
     """A directory that sends an entry twice is noticed."""
     recogniser = Recogniser(known(fingerprints(b"one")), IDENTITY)
 
-    assert [octets for _, octets in recogniser.sift(views(b"one", b"one"))] == [b"one"]
+    assert [octets for _, octets in recogniser.changed(views(b"one", b"one"))] == [b"one"]
     assert (recogniser.entries_seen, recogniser.unchanged) == (2, 1)
 
 
@@ -99,7 +99,7 @@ def test_the_known_fingerprints_are_taken_over() -> None:
     """They are in memory once, whatever the folder's size."""
     before = known(fingerprints(b"one"))
     recogniser = Recogniser(before, IDENTITY)
-    recogniser.sift(views(b"one"))
+    recogniser.changed(views(b"one"))
 
     assert recogniser.unmatched is before
     assert not before

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
+from contactsync.bootstrap import run_options
 from contactsync.errors import (
     ContactsyncError,
     CredentialsRefused,
@@ -19,7 +21,10 @@ from contactsync.errors import (
     ServerUnavailable,
 )
 from contactsync.ldap.connection.deadline import Deadline
+from contactsync.settings import Settings
 from contactsync.sync.retry import retrying
+
+OPTIONS = replace(run_options(Settings()), retry_base=1, retry_max=4)
 
 
 class Attempts:
@@ -39,14 +44,8 @@ class Attempts:
 
     def run(self, *, attempts: int = 5, deadline: Deadline | None = None) -> int:
         """Make them all under the policy, noting the pauses instead of taking them."""
-        policy = retrying(
-            attempts=attempts,
-            base_seconds=1,
-            max_seconds=4,
-            deadline=deadline or Deadline(3600),
-            sleep=self.pauses.append,
-        )
-        return policy(self)
+        options = replace(OPTIONS, retry_attempts=attempts)
+        return retrying(options, deadline or Deadline(3600), sleep=self.pauses.append)(self)
 
 
 def test_what_may_pass_is_tried_again() -> None:
@@ -70,11 +69,9 @@ def test_the_caller_may_say_what_passes() -> None:
     """An error that is not `retryable` for the directory may be for what is tried here."""
     attempts = Attempts(DatabaseUnavailable("Down."))
     policy = retrying(
-        attempts=2,
-        base_seconds=1,
-        max_seconds=4,
-        deadline=Deadline(3600),
-        passes=lambda error: isinstance(error, DatabaseUnavailable),
+        OPTIONS,
+        Deadline(3600),
+        may_pass=lambda error: isinstance(error, DatabaseUnavailable),
         sleep=attempts.pauses.append,
     )
 
@@ -125,7 +122,7 @@ def test_each_retry_is_logged() -> None:
 def test_cancelling_ends_a_pause() -> None:
     """A daemon that stops does not wait for the next attempt."""
     deadline = Deadline(3600)
-    policy = retrying(attempts=5, base_seconds=1800, max_seconds=1800, deadline=deadline)
+    policy = retrying(replace(OPTIONS, retry_base=1800, retry_max=1800), deadline)
     canceller = threading.Timer(0.05, deadline.cancel)
     canceller.start()
 

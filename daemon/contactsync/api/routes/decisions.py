@@ -31,8 +31,8 @@ async def preview_definition(
     found = await to_thread.run_sync(controls.definition, definition_id)
     if controls.previews.borrowed_tokens >= MOST_PREVIEWS:
         raise TooMany(f"{MOST_PREVIEWS} previews are being made already.", hint="Try again when one has ended.")
-    report = await to_thread.run_sync(lambda: controls.runner.preview(found, limit=limit), limiter=controls.previews)
-    return Preview.model_validate(preview_document(report))
+    preview = await to_thread.run_sync(lambda: controls.runner.preview(found, limit=limit), limiter=controls.previews)
+    return Preview.model_validate(preview_document(preview))
 
 
 @router.post("/runs/{run_id}/approve")
@@ -41,7 +41,7 @@ def approve_run(run_id: RunId, controls: Context, actor: CurrentActor) -> Decide
     with connection_of(controls.pool) as connection:
         plan = open_plan(connection, run_id)
         approve(connection, plan, by=actor.name)
-    controls.dispatcher.request(plan.definition_id, Trigger.MANUAL, awaited=True)
+    controls.dispatcher.request(plan.definition_id, Trigger.MANUAL, individual=True)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="approved")
 
 

@@ -66,7 +66,7 @@ def status(controls: Context) -> Status:
         running=_running(controls),
         waiting=controls.dispatcher.waiting,
         next_run=_next_run(controls),
-        live=Live(**asdict(controls.live.now)),
+        live=Live(**asdict(controls.live.snapshot)),
     )
 
 

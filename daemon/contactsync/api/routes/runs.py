@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -16,15 +16,14 @@ from contactsync.api.context import ApiContext, Context
 from contactsync.api.problems import Stopping, TakenBack
 from contactsync.api.routes.read import DefinitionId, Name, RunId
 from contactsync.api.schemas import Cancelled, NotRun, Ref, Reloaded, Requested, RunResult, Synchronized
-from contactsync.dispatch.dispatcher import Answer
 from contactsync.errors import ContactsyncError, NotFound
-from contactsync.model import Definition, Trigger
+from contactsync.model import Definition, RunReport, Trigger
 from contactsync.operations.definitions import set_enabled
 from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["doing"])
 
-Wait = Annotated[bool, Query(description="Answer when the runs have ended, with what they did.")]
+Wait = Annotated[bool, Query(description="Future[RunReport] when the runs have ended, with what they did.")]
 
 
 @router.post("/definitions/{definition_id}/sync", responses={202: {"model": Requested}})
@@ -33,7 +32,7 @@ async def sync_definition(
 ) -> Synchronized | Requested:
     """Run a definition now, also a paused one; after the run that goes on, if one does."""
     found = await run_in_threadpool(controls.definition, definition_id)
-    return await _sync([found], controls, request, response, wait=wait, awaited=True)
+    return await _sync([found], controls, request, response, wait=wait, individual=True)
 
 
 @router.post("/sync", responses={202: {"model": Requested}})
@@ -50,7 +49,8 @@ async def sync_all(
         wanted = [known.definition for known in controls.schedule.followed if known.may_run]
     else:
         wanted = await run_in_threadpool(controls.named, name)
-    return await _sync(wanted, controls, request, response, wait=wait, awaited=name is not None)
+    one_folder = name is not None and len({each.folder_id for each in wanted}) == 1
+    return await _sync(wanted, controls, request, response, wait=wait, individual=one_folder)
 
 
 @router.post("/definitions/{definition_id}/cancel")
@@ -91,9 +91,15 @@ def reload_settings(controls: Context) -> Reloaded:
 
 
 async def _sync(
-    wanted: list[Definition], controls: ApiContext, request: Request, response: Response, *, wait: bool, awaited: bool
+    wanted: list[Definition],
+    controls: ApiContext,
+    request: Request,
+    response: Response,
+    *,
+    wait: bool,
+    individual: bool,
 ) -> Synchronized | Requested:
-    dispatch = partial(controls.dispatcher.request, trigger=Trigger.MANUAL, awaited=awaited)
+    dispatch = partial(controls.dispatcher.request, trigger=Trigger.MANUAL, individual=individual)
     answers = [dispatch(known.definition_id) for known in wanted]
     if not wait:
         response.status_code = HTTPStatus.ACCEPTED
@@ -111,7 +117,7 @@ async def _sync(
     return Synchronized(runs=results, not_run=not_run)
 
 
-async def _ended(answers: list[Answer], controls: ApiContext, request: Request) -> None:
+async def _ended(answers: list[Future[RunReport]], controls: ApiContext, request: Request) -> None:
     """Wait for all answers, the client's leaving or the daemon's end, whichever is first. Raises Stopping."""
     ends = (_all_of(answers), _gone(request), controls.hub.closing.wait())
     waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(end) for end in ends]
@@ -125,13 +131,13 @@ async def _ended(answers: list[Answer], controls: ApiContext, request: Request) 
         raise Stopping("The daemon is stopping, so the end of the run is not waited for.")
 
 
-async def _all_of(answers: list[Answer]) -> None:
+async def _all_of(answers: list[Future[RunReport]]) -> None:
     """Wait without being able to take back what others wait for as well."""
     loop = asyncio.get_running_loop()
     for answer in answers:
         done = asyncio.Event()
 
-        def wake(_answer: Answer, done: asyncio.Event = done) -> None:
+        def wake(_answer: Future[RunReport], done: asyncio.Event = done) -> None:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(done.set)
 
@@ -144,7 +150,7 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _reason(known: Definition, answer: Answer) -> ContactsyncError | None:
+def _reason(known: Definition, answer: Future[RunReport]) -> ContactsyncError | None:
     """What kept a definition from running; anything that is not contactsync's own error is raised."""
     try:
         answer.result(0)

@@ -11,7 +11,7 @@ from contactsync.ldap.changes.notifications import protocol_of
 from contactsync.ldap.protocol.requests import SHOW_DELETED, paging_control
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest
-from contactsync.sync.incremental import AT_ONCE, FULL, changes_for
+from contactsync.sync.incremental import FULL, INCREMENTAL_MODES, changes_for
 
 _HOUR_SECONDS = 3600
 _FEW = 5
@@ -35,7 +35,7 @@ def check_changes(context: CheckContext) -> StepResult:
         text = f"Every run is full: {obstacle}."
     elif counters:
         text = f"A run reads nothing while the server counts no change, for at most {hours}. Any other run is full."
-    elif mode in AT_ONCE:
+    elif mode in INCREMENTAL_MODES:
         text = f"Runs read only changes. Every {hours} a run is full."
     else:
         text = f"Runs of a large folder read only changes. Every {hours} a run is full."
@@ -44,7 +44,7 @@ def check_changes(context: CheckContext) -> StepResult:
     if mode == LIVE and not reports:
         hint = "The folder runs by its schedule. Set --mode auto."
         return warning(f"{text} The server does not report changes.", hint, data)
-    if mode in AT_ONCE and obstacle:
+    if mode in INCREMENTAL_MODES and obstacle:
         return warning(text, "The runs are correct, but slower. Remove the obstacle, or set --mode auto.", data)
     return ok(text, data)
 

@@ -39,7 +39,8 @@ def check_folder(
 ) -> int:
     """Print the result of each step; returns FAILED if one failed. Raises UsageError, MappingError, DatabaseError."""
     with draft_of(invocation, name, query, options) as (draft, pool):
-        preview = None if pool is None else lambda: draft.preview(build_runner(invocation.settings, pool), limit=0)
+        runner = None if pool is None else build_runner(invocation.settings, pool)
+        preview = None if runner is None else lambda: draft.preview(runner, limit=0).report
         results = list(_run_steps(invocation, draft, preview, quiet=as_json))
     if as_json:
         show_json(invocation.out, _document(draft, results))

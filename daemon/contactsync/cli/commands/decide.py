@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import shlex
+import time
 from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import build_runner
@@ -106,6 +107,6 @@ def _run(invocation: Invocation, pool: Pool, definition: Definition) -> int:
     runner = build_runner(invocation.settings, pool)
     with giving_up_when_told(runner), run_progress(invocation.err, definition.label, quiet=False) as progress:
         invocation.log_quietly()
-        report = runner.run(definition.definition_id, Trigger.MANUAL, progress)
+        report = runner.run(definition.definition_id, Trigger.MANUAL, progress, asked_at=time.monotonic())
     show_report(invocation.out, report)
     return run_exit_code(report)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from contactsync.cli.context import Invocation
-    from contactsync.model import RunReport
+    from contactsync.model import Preview, RunReport
 
 _EXIT_CODES = {Outcome.UNCHANGED: ExitCode.DONE, Outcome.CHANGED: ExitCode.CHANGES, Outcome.HELD: ExitCode.HELD}
 
@@ -36,18 +36,19 @@ def preview(invocation: Invocation, name: str, *, limit: int, as_json: bool) -> 
             giving_up_when_told(runner),
             run_progress(invocation.err, definition.label, quiet=as_json) as progress,
         ):
-            report = runner.preview(definition, progress, limit=limit or None)
+            previewed = runner.preview(definition, progress, limit=limit or None)
     if as_json:
-        show_json(invocation.out, preview_document(report))
+        show_json(invocation.out, preview_document(previewed))
     else:
-        _show(invocation.out, report)
-    return _EXIT_CODES[report.outcome]
+        _show(invocation.out, previewed)
+    return _EXIT_CODES[previewed.report.outcome]
 
 
-def _show(console: Console, report: RunReport) -> None:
+def _show(console: Console, previewed: Preview) -> None:
+    report = previewed.report
     plan = report.plan
     if plan is not None and plan.changes:
-        show_changes(console, report.changes, left_out=plan.changes - len(report.changes))
+        show_changes(console, previewed.changes, left_out=plan.changes - len(previewed.changes))
         console.print()
     show_text(console, f"{report.definition.label}: {_totals(report)}")
     if report.counts.rejected and plan is not None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import build_runner
 from contactsync.cli.client import live_daemon
 from contactsync.cli.commands.sync_remote import leave_to, wait_for
 from contactsync.cli.errors import ExitCode, exit_code_of
-from contactsync.cli.output.progress import run_progress
+from contactsync.cli.output.progress import RunProgress, run_progress
 from contactsync.cli.output.summary import report_document, show_report
 from contactsync.cli.output.text import show_json, show_text
-from contactsync.errors import UsageError
-from contactsync.model import Outcome, Trigger
+from contactsync.errors import DefinitionLocked, UsageError
+from contactsync.model import Outcome, RunReport, Trigger
 from contactsync.operations.names import find_all
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import connection_of
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.cli.context import Invocation
-    from contactsync.model import Definition, RunReport
+    from contactsync.model import Definition
     from contactsync.sync.runner import Runner
 
 
@@ -65,15 +67,25 @@ def _run_here(invocation: Invocation, name: str | None, *, quiet: bool) -> list[
         with connection_of(pool) as connection:
             definitions = find_all(connection, name) if name is not None else _enabled(connection)
         runner = build_runner(invocation.settings, pool)
+        asked_at = None if name is None else time.monotonic()
         with giving_up_when_told(runner):
             for definition in definitions:
                 with run_progress(invocation.err, definition.label, quiet=quiet) as progress:
                     # Again, because the display has put a stderr in place that writes above it.
                     invocation.log_quietly()
-                    reports.append(runner.run(definition.definition_id, Trigger.MANUAL, progress))
+                    reports.append(_run(runner, definition, progress, asked_at))
                 if not quiet:
                     show_report(invocation.out, reports[-1])
     return reports
+
+
+def _run(runner: Runner, definition: Definition, progress: RunProgress, asked_at: float | None) -> RunReport:
+    """Make one run. A locked definition, which runs only if it is named, gives a failed report."""
+    try:
+        return runner.run(definition.definition_id, Trigger.MANUAL, progress, asked_at=asked_at)
+    except DefinitionLocked as error:
+        now = datetime.now(UTC)
+        return RunReport(0, definition, Trigger.MANUAL, now, error_code=error.code, error=str(error))
 
 
 def _enabled(connection: Connection[Any]) -> list[Definition]:

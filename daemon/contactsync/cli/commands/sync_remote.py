@@ -51,7 +51,7 @@ def _definition(document: dict[str, Any]) -> Definition:
 @contextmanager
 def _shown(daemon: Daemon, invocation: Invocation, label: str, ids: set[int] | None, *, quiet: bool) -> Iterator[None]:
     """Show how far the runs are, by the daemon's events; a display that fails is no reason to fail."""
-    with run_progress(invocation.err, label, quiet=quiet) as update:
+    with run_progress(invocation.err, label, quiet=quiet) as progress:
         over = threading.Event()
 
         def follow() -> None:
@@ -60,7 +60,7 @@ def _shown(daemon: Daemon, invocation: Invocation, label: str, ids: set[int] | N
                     if over.is_set():
                         return
                     if kind == "run.progress" and (ids is None or data["definition_id"] in ids):
-                        update(data["stage"], _counts(data))
+                        progress.show(data["stage"], _counts(data))
 
         if not quiet and invocation.err.is_terminal:
             threading.Thread(target=follow, daemon=True).start()

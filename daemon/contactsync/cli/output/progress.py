@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from contactsync.sync.observer import NullObserver
 from contactsync.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from contactsync.model import Counts
-    from contactsync.sync.run import Progress as Callback
+    from contactsync.model import Counts, RunReport
 
 _STAGES = {
     "connect": "connecting",
@@ -27,11 +27,35 @@ _STAGES = {
 }
 
 
+class RunProgress(NullObserver):
+    """An observer of runs that shows nothing."""
+
+    def progress(self, report: RunReport, stage: str) -> None:
+        """See Observer."""
+        self.show(stage, report.counts)
+
+    def show(self, stage: str, counts: Counts) -> None:
+        """Show the stage of a run and its counts."""
+
+
+class _ProgressLine(RunProgress):
+    def __init__(self, display: Progress, label: str) -> None:
+        self._display = display
+        self._name = printable(label)
+        self._task = display.add_task(f"{self._name}: starting", total=None, entries="")
+
+    def show(self, stage: str, counts: Counts) -> None:
+        """See RunProgress."""
+        seconds = max(self._display.tasks[0].elapsed or 0, 0.1)
+        entries = f"{counts.entries:,} entries, {counts.entries / seconds:,.0f}/s" if counts.entries else ""
+        self._display.update(self._task, description=f"{self._name}: {_STAGES.get(stage, stage)}", entries=entries)
+
+
 @contextmanager
-def run_progress(console: Console, label: str, *, quiet: bool) -> Iterator[Callback]:
-    """A callback for a run that updates one line, which is erased at the end; no output outside a terminal."""
+def run_progress(console: Console, label: str, *, quiet: bool) -> Iterator[RunProgress]:
+    """An observer that shows a run in one line, which is erased at the end; no output outside a terminal."""
     if quiet or not console.is_terminal:
-        yield lambda _stage, _counts: None
+        yield RunProgress()
         return
     display = Progress(
         SpinnerColumn(),
@@ -41,13 +65,5 @@ def run_progress(console: Console, label: str, *, quiet: bool) -> Iterator[Callb
         console=console,
         transient=True,
     )
-    name = printable(label)
     with display:
-        task = display.add_task(f"{name}: starting", total=None, entries="")
-
-        def update(stage: str, counts: Counts) -> None:
-            seconds = max(display.tasks[0].elapsed or 0, 0.1)
-            entries = f"{counts.entries:,} entries, {counts.entries / seconds:,.0f}/s" if counts.entries else ""
-            display.update(task, description=f"{name}: {_STAGES.get(stage, stage)}", entries=entries)
-
-        yield update
+        yield _ProgressLine(display, label)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.store.plan.columns import Columns
-    from contactsync.store.plan.first_load import FirstLoad
 
 PHOTO_DIGEST_BYTES = 16
 _UNSEEN_AT_ONCE = 50_000
@@ -43,8 +42,6 @@ class Staging:
         self._created = False
         self._beside: Executor | None = None
         self._sent: deque[Future[None]] = deque()
-        self.first_load: FirstLoad | None = None
-        """What is given each batch as soon as it is staged; the tables are empty again then."""
         self.rows = 0
         self.names = 0
         self.photos = False
@@ -75,10 +72,10 @@ class Staging:
         self.rows += len(batch.keys) + len(batch.rejected)
         self.photos = self.photos or PHOTO in cells
         if self._beside is None:
-            self._stage(copies, len(batch.keys))
+            self._stage(copies)
         else:
             self._wait(_MOST_BESIDE - 1)
-            self._sent.append(self._beside.submit(self._stage, copies, len(batch.keys)))
+            self._sent.append(self._beside.submit(self._stage, copies))
 
     def name(self, keys: Sequence[str]) -> None:
         """Note keys that the directory named. Raises DatabaseError."""
@@ -108,12 +105,8 @@ class Staging:
         while len(self._sent) > most:
             self._sent.popleft().result()
 
-    def _stage(self, copies: Iterable[tuple[Any, bytes]], rows: int) -> None:
-        if self.first_load:
-            self.first_load.begin()
+    def _stage(self, copies: Iterable[tuple[Any, bytes]]) -> None:
         self._copy(copies)
-        if self.first_load:
-            self.first_load.apply(rows)
 
     def _copy(self, copies: Iterable[tuple[Any, bytes]]) -> None:
         for command, block in copies:

@@ -30,7 +30,9 @@ def lock_definition(connection: Connection[Any], definition: Definition) -> None
             )
 
 
-def begin_run(connection: Connection[Any], definition: Definition, trigger: Trigger) -> RunReport:
+def begin_run(
+    connection: Connection[Any], definition: Definition, trigger: Trigger, *, asked: bool = False
+) -> tuple[RunReport, int | None]:
     """Take the definition's lock and open a run.
 
     Runs of the definition that never ended are marked interrupted: whoever holds the lock knows that they are dead.
@@ -38,14 +40,14 @@ def begin_run(connection: Connection[Any], definition: Definition, trigger: Trig
     """
     key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
     lock_definition(connection, definition)
-    values = {**key, "definition": definition.label, "trigger": trigger.value, "by_hand": trigger.by_hand}
+    values = {**key, "definition": definition.label, "trigger": trigger.value, "asked": asked}
     with translated():
         # Looked at here, since a run may have been due, or waiting already, while the one before it was refused.
         row = connection.execute(statement("begin_run"), values).fetchone()
         if row is None:
             raise DefinitionLocked(f"{definition.label} is locked: {_scalar(connection, 'locked_reason', key)}")
         run_id, started_at, entries_before = row
-    return RunReport(run_id, definition, trigger, started_at, entries_before=entries_before)
+    return RunReport(run_id, definition, trigger, started_at), entries_before
 
 
 def note_applied(

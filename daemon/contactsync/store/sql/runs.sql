@@ -50,7 +50,7 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state 
 -- for a run by hand. Tells how many entries the run before it saw that last read the directory to the end.
 WITH may_run AS MATERIALIZED (
     SELECT
-    WHERE %(by_hand)s OR NOT EXISTS (
+    WHERE %(asked)s OR NOT EXISTS (
         SELECT FROM contactsync.sync_status
         WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state = 'locked')
 ), interrupted AS (

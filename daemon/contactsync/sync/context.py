@@ -1,0 +1,71 @@
+"""The inputs of one run, and the stage that it is in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from contactsync.ldap.connection.cache import SessionCache
+from contactsync.ldap.connection.limits import ReadLimits
+from contactsync.model import Definition, RunReport
+from contactsync.sync.observer import Observer
+from contactsync.sync.options import RunOptions
+from contactsync.sync.retry import retrying
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from tenacity import Retrying
+
+    from contactsync.ldap.connection.deadline import Deadline
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext:
+    """The inputs of one run, and the report that the run fills.
+
+    `connection` holds the definition's lock. `password` returns the bind password and raises SecretError or
+    CredentialsRefused. `entries_before` is the number of entries that the last complete run read, if any. With `live`
+    the run stores a cursor even if the folder is small.
+    """
+
+    connection: Connection[Any]
+    report: RunReport
+    options: RunOptions
+    limits: ReadLimits
+    sessions: SessionCache
+    password: Callable[[], str | None]
+    observer: Observer
+    entries_before: int | None = None
+    live: bool = False
+    _stage: str | None = None
+    _since: float = 0.0
+
+    @property
+    def definition(self) -> Definition:
+        """The definition that is run."""
+        return self.report.definition
+
+    @property
+    def deadline(self) -> Deadline:
+        """The deadline of the whole run."""
+        return self.limits.deadline
+
+    def enter(self, stage: str) -> None:
+        """End the current stage, start another one and report it to the observer."""
+        self.end_stage()
+        self._stage = stage
+        self.observer.progress(self.report, stage)
+
+    def end_stage(self) -> None:
+        """Add the time of the current stage to the report."""
+        now = time.perf_counter()
+        if self._stage is not None:
+            seconds = self.report.seconds
+            seconds[self._stage] = seconds.get(self._stage, 0.0) + now - self._since
+        self._stage, self._since = None, now
+
+    def retrying(self) -> Retrying:
+        """The retry policy of this run."""
+        return retrying(self.options, self.deadline)
