@@ -1,4 +1,4 @@
-"""The Unix socket on which the daemon serves the API: the socket file, the protocol on it, the server thread.
+"""The Unix socket that serves the API: the socket file, the protocol, the identity of the peer, the server thread.
 
-What the requests mean is in api/.
+What a request does is in api/.
 """

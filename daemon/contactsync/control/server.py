@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from contactsync.api.events import EventHub
 
 START_SECONDS = 10.0
-GOODBYE_SECONDS = 2
-"""How long answers that are being sent may take when the daemon stops."""
+STOP_SECONDS = 2
+"""The limit for open responses when the daemon stops."""
 IDLE_SECONDS = 5
-"""How long a connection may stay open between two requests."""
+"""How long a connection may be open between two requests."""
 
 
 class _Server(uvicorn.Server):
-    turned_at = 0.0
+    ticked_at = 0.0
 
     async def on_tick(self, counter: int) -> bool:
-        """Note that the loop goes round; uvicorn calls this ten times a second."""
-        self.turned_at = time.monotonic()
+        """Note the time; uvicorn calls this ten times a second."""
+        self.ticked_at = time.monotonic()
         return await super().on_tick(counter)
 
 
 class ControlServer:
-    """uvicorn in a thread of its own, which leaves signals to the main thread."""
+    """uvicorn in a thread of its own; the main thread handles signals."""
 
     def __init__(self, app: FastAPI, hub: EventHub, listening: socket.socket) -> None:
         self._hub = hub
@@ -52,14 +52,14 @@ class ControlServer:
             server_header=False,
             backlog=BACKLOG,
             timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=GOODBYE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
         )
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
 
     def start(self) -> None:
-        """Start the thread and return when it serves."""
-        self._server.turned_at = time.monotonic()
+        """Start the thread and return as soon as it serves requests. Raises ContactsyncError."""
+        self._server.ticked_at = time.monotonic()
         self._thread.start()
         end = time.monotonic() + START_SECONDS
         while not self._server.started:
@@ -68,20 +68,20 @@ class ControlServer:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Take no more connections, tell those who wait, and end the thread."""
+        """Accept no more connections, end the event streams and the thread."""
         self._hub.close()
         self._server.should_exit = True
-        self._thread.join(GOODBYE_SECONDS + START_SECONDS)
+        self._thread.join(STOP_SECONDS + START_SECONDS)
 
     @property
     def alive(self) -> bool:
-        """Whether the thread is there."""
+        """Whether the thread runs."""
         return self._thread.is_alive()
 
     @property
     def silent_seconds(self) -> float:
-        """The seconds since its loop last went round."""
-        return time.monotonic() - self._server.turned_at
+        """Seconds since the last tick of the event loop."""
+        return time.monotonic() - self._server.ticked_at
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._listening])

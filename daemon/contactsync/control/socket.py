@@ -1,4 +1,4 @@
-"""The Unix socket itself: handed over by systemd, or made here in place of one that nobody serves any more."""
+"""The listening Unix socket: passed by systemd, or created here in place of a stale one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from contactsync.errors import ControlSocketTaken, SettingsError
 log = structlog.get_logger()
 
 MOST_PATH_BYTES = 107
-"""What sun_path holds besides its closing zero (unix(7))."""
+"""The size of sun_path without its terminating null byte (unix(7))."""
 FIRST_FD = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 BACKLOG = 64
@@ -30,7 +30,7 @@ LOCK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the socket's file is, and who may connect: `mode` is its permissions, `group` a name or empty."""
+    """The path of the socket and who may connect: `mode` has its permissions, `group` is a name or empty."""
 
     path: Path
     mode: int = 0o660
@@ -39,34 +39,34 @@ class Place:
 
 @contextmanager
 def control_socket(place: Place, environ: MutableMapping[str, str]) -> Iterator[socket.socket]:
-    """A listening socket; the file of one that was made here is removed at the end.
+    """A listening socket; the file of one that is created here is removed at the end.
 
-    Raises ControlSocketTaken when another process serves it, SettingsError when it cannot be made.
+    Raises ControlSocketTaken if another process serves it, SettingsError if it cannot be created.
     """
-    given = _given(environ)
-    if given is not None:
-        with given:
-            log.info("control.listening", socket=_name(given), given_by_systemd=True)
-            yield given
+    inherited = _inherited(environ)
+    if inherited is not None:
+        with inherited:
+            log.info("control.listening", socket=_name(inherited), given_by_systemd=True)
+            yield inherited
         return
-    listening, made = _make(place)
+    listening, file_id = _create(place)
     try:
         with listening:
             log.info("control.listening", socket=str(place.path), given_by_systemd=False)
             yield listening
     finally:
-        _remove(place.path, made)
+        _remove(place.path, file_id)
 
 
 def check_place(place: Place, environ: MutableMapping[str, str]) -> None:
-    """Find out early what would keep the socket from being made; raises as `control_socket` does."""
+    """Raise what `control_socket` would raise for this place, before anything else is started."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         _check_length(place.path)
-        _check_nobody_serves(place.path)
+        _check_free(place.path)
 
 
-def _given(environ: MutableMapping[str, str]) -> socket.socket | None:
-    """The first socket that was handed over by the protocol of sd_listen_fds(3), if any was."""
+def _inherited(environ: MutableMapping[str, str]) -> socket.socket | None:
+    """The first socket that the service manager passed (sd_listen_fds(3)), if any."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return None
     number = environ.get("LISTEN_FDS", "")
@@ -78,50 +78,49 @@ def _given(environ: MutableMapping[str, str]) -> socket.socket | None:
         log.warning("control.sockets_unused", number=int(number) - 1)
     try:
         os.set_inheritable(FIRST_FD, False)  # noqa: FBT003  (it takes no keyword)
-        given = socket.socket(fileno=FIRST_FD)
-        listens = given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        inherited = socket.socket(fileno=FIRST_FD)
+        listens = inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
         raise SettingsError(
-            f"The file descriptor that the service manager handed over is no socket: {error.strerror}.",
+            f"The file descriptor that the service manager passed is no socket: {error.strerror}.",
             hint="Check the socket unit (ListenStream=).",
         ) from None
-    if given.family != socket.AF_UNIX or given.type != socket.SOCK_STREAM or not listens:
+    if inherited.family != socket.AF_UNIX or inherited.type != socket.SOCK_STREAM or not listens:
         raise SettingsError(
-            "The socket that the service manager handed over is not a listening Unix stream socket.",
-            hint="Give the socket unit ListenStream= with an absolute path.",
+            "The socket that the service manager passed is not a listening Unix stream socket.",
+            hint="Set ListenStream= in the socket unit to an absolute path.",
         )
-    return given
+    return inherited
 
 
-def _make(place: Place) -> tuple[socket.socket, tuple[int, int]]:
-    """Bind and listen; also gives device and inode of the socket's file."""
+def _create(place: Place) -> tuple[socket.socket, tuple[int, int]]:
+    """Bind and listen; also returns device and inode of the socket's file."""
     _check_length(place.path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         place.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _alone_in(place.path.parent):
-            _check_nobody_serves(place.path)
+        with _locked(place.path.parent):
+            _check_free(place.path)
             place.path.unlink(missing_ok=True)
-            # Linux takes the mode of the new file from the socket's, so nobody ever sees it wider than it will be.
+            # Linux gives the new file the mode of the socket, so its permissions are never wider than the final ones.
             os.fchmod(listening.fileno(), 0o600)
             listening.bind(os.fspath(place.path))
-            _open_up(place)
+            _set_permissions(place)
             listening.listen(BACKLOG)
-            found = place.path.stat()
+            status = place.path.stat()
     except OSError as error:
         listening.close()
         raise SettingsError(
-            f"The control socket {place.path} cannot be made: {error.strerror}.",
-            hint="Check its directory, or choose another place in settings.toml: [control] socket.",
+            f"The control socket {place.path} cannot be created: {error.strerror}.",
+            hint="Check its directory, or choose another path in settings.toml: [control] socket.",
         ) from None
     except BaseException:
         listening.close()
         raise
-    return listening, (found.st_dev, found.st_ino)
+    return listening, (status.st_dev, status.st_ino)
 
 
-def _open_up(place: Place) -> None:
-    """Let in whom the settings say; nobody can connect yet, for nobody listens."""
+def _set_permissions(place: Place) -> None:
     if place.group:
         try:
             group = grp.getgrnam(place.group).gr_gid
@@ -129,7 +128,7 @@ def _open_up(place: Place) -> None:
             place.path.unlink()
             raise SettingsError(
                 f'There is no group "{place.group}", which [control] group in settings.toml names.',
-                hint=f"Make it (groupadd --system {place.group}) or name another.",
+                hint=f"Create it (groupadd --system {place.group}) or name another.",
             ) from None
         os.chown(place.path, -1, group)
     place.path.chmod(place.mode)
@@ -140,20 +139,20 @@ def _check_length(path: Path) -> None:
     if length > MOST_PATH_BYTES:
         raise SettingsError(
             f"The path of the control socket has {length} bytes; a Unix socket's may have {MOST_PATH_BYTES}: {path}",
-            hint="Choose a shorter one in settings.toml: [control] socket.",
+            hint="Choose a shorter path in settings.toml: [control] socket.",
         )
 
 
-def _check_nobody_serves(path: Path) -> None:
-    """Return when there is no file, or the socket of a process that is gone."""
+def _check_free(path: Path) -> None:
+    """Raise unless there is no file, or a socket that no process serves."""
     try:
         kind = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return
     if not stat.S_ISSOCK(kind):
         raise SettingsError(
-            f"{path} is there and is no socket, so it is left alone.",
-            hint="Move it away, or choose another place in settings.toml: [control] socket.",
+            f"{path} exists and is no socket, so it is not replaced.",
+            hint="Move it away, or choose another path in settings.toml: [control] socket.",
         )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(LOCK_SECONDS)
@@ -161,24 +160,24 @@ def _check_nobody_serves(path: Path) -> None:
             probe.connect(os.fspath(path))
         except (ConnectionRefusedError, FileNotFoundError):
             return
-        except (BlockingIOError, TimeoutError):  # it is there, and has its hands full
-            who = "Another process"
+        except (BlockingIOError, TimeoutError):  # it is busy
+            process = "Another process"
         except OSError as error:
             raise SettingsError(
-                f"Whether somebody serves the control socket {path} cannot be found out: {error.strerror}.",
-                hint="Run this as the user that the daemon runs as.",
+                f"The control socket {path} cannot be tested: {error.strerror}.",
+                hint="Run this as the daemon's user.",
             ) from None
         else:
-            who = f"Process {peer_of(probe).pid}"
+            process = f"Process {peer_of(probe).pid}"
     raise ControlSocketTaken(
-        f"{who} serves the control socket {path} already.",
-        hint="Stop that daemon first, or give this one a state directory of its own.",
+        f"{process} serves the control socket {path} already.",
+        hint="Stop that daemon first, or use another state directory for this one.",
     )
 
 
 @contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Take turns with other daemons that start at this moment: none may take for stale what another just made."""
+def _locked(directory: Path) -> Iterator[None]:
+    """Exclude other daemons that start now: one must not remove the socket that another has just created."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         end = time.monotonic() + LOCK_SECONDS
@@ -195,14 +194,14 @@ def _alone_in(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _remove(path: Path, made: tuple[int, int]) -> None:
-    """Remove the file that was made, and no other that somebody put in its place."""
+def _remove(path: Path, file_id: tuple[int, int]) -> None:
+    """Remove the socket's file, unless another file has replaced it."""
     with suppress(OSError):
-        found = path.lstat()
-        if (found.st_dev, found.st_ino) == made:
+        status = path.lstat()
+        if (status.st_dev, status.st_ino) == file_id:
             path.unlink()
 
 
-def _name(given: socket.socket) -> str:
-    name = given.getsockname()
+def _name(listening: socket.socket) -> str:
+    name = listening.getsockname()
     return name if isinstance(name, str) else os.fsdecode(name)
