@@ -1,4 +1,4 @@
-"""The API as a whole; its OpenAPI document is at /v1/openapi.json."""
+"""The ASGI application of the API; its OpenAPI document is at /v1/openapi.json."""
 
 from __future__ import annotations
 
@@ -15,24 +15,21 @@ from fastapi.openapi.utils import get_openapi
 from contactsync.api.context import ApiContext
 from contactsync.api.middleware import ErrorMiddleware
 from contactsync.api.problems import Problem, add_handlers, problem_responses
-from contactsync.api.routes import decisions as deciding
-from contactsync.api.routes import events as watching
-from contactsync.api.routes import read as looking
-from contactsync.api.routes import runs as running
+from contactsync.api.routes import decisions, events, read, runs
 
 THREADS = 4
-"""Requests that may be busy at once with the database; others wait for their turn."""
+"""The limit of requests that use the database at once; others wait."""
 
 DESCRIPTION = """\
-Status, runs and orders of the contactsync daemon, on its Unix socket. Who may connect may do everything.
+Status, runs and control of the contactsync daemon, on its Unix socket. A user who may connect may do everything.
 
 A path names a definition by its id. `GET /v1/definitions?name=` finds it by its label (`Staff`, `anna/Private`,
 `Staff:branch`).
 """
 
 
-def create_app(controls: ApiContext) -> FastAPI:
-    """The ASGI application over these parts of the daemon."""
+def create_app(context: ApiContext) -> FastAPI:
+    """The application over these parts of the daemon."""
     app = FastAPI(
         title="contactsync",
         version=version("contactsync"),
@@ -45,8 +42,8 @@ def create_app(controls: ApiContext) -> FastAPI:
         responses=problem_responses(),
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.controls = controls
-    for part in (looking, running, deciding, watching):
+    app.state.context = context
+    for part in (read, runs, decisions, events):
         app.include_router(part.router, prefix="/v1")
     add_handlers(app)
     app.add_middleware(ErrorMiddleware)
@@ -57,12 +54,12 @@ def create_app(controls: ApiContext) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = THREADS
-    app.state.controls.hub.open(asyncio.get_running_loop())
+    app.state.context.hub.open(asyncio.get_running_loop())
     yield
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    """What FastAPI finds out by itself, and the problem that it does not know of."""
+    """FastAPI's document, with the schema of problems."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})

@@ -1,4 +1,4 @@
-"""What the control socket can see and move: the daemon's parts, handed over by whoever built them."""
+"""The parts of the daemon that the API reads and controls."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from contactsync.store.pool import Pool, connection_of
 from contactsync.sync.runner import Runner
 
 MOST_PREVIEWS = 2
-"""Previews at once; each reads a whole directory and holds a connection to PostgreSQL."""
+"""The limit of concurrent previews; each reads a whole directory and holds a connection to PostgreSQL."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApiContext:
-    """The daemon's parts; `problems` says why it cannot do its work, `reload` raises SettingsError."""
+    """The parts; `problems` returns the reasons why the daemon is not ready, `reload` raises SettingsError."""
 
     pool: Pool
     runner: Runner
@@ -61,10 +61,9 @@ def no_definition(definition_id: int) -> NotFound:
     return NotFound(f"There is no definition {definition_id}.", hint="GET /v1/definitions lists all there are.")
 
 
-def _controls_of(request: Request) -> ApiContext:
-    controls = request.app.state.controls
-    assert isinstance(controls, ApiContext)  # noqa: S101  (create_app put it there)
-    return controls
+def _context_of(request: Request) -> ApiContext:
+    context: ApiContext = request.app.state.context
+    return context
 
 
-Context = Annotated[ApiContext, Depends(_controls_of)]
+Context = Annotated[ApiContext, Depends(_context_of)]

@@ -1,4 +1,4 @@
-"""What happens, as it happens: told by any thread, handed to those who listen, never waiting for one of them."""
+"""The event stream: events from any thread, spread to listeners without waiting for any of them."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 MOST_LISTENERS = 16
 MOST_UNSENT = 256
-"""Events that may wait for one listener; one that lets more of them wait is dropped."""
+"""The limit of events that wait for one listener; a listener above it is dropped."""
 PROGRESS_SECONDS = 0.2
-"""The least time between two events about how far one run is."""
+"""The minimum time between two progress events of a run."""
 
 
 class Listener:
-    """One client's queue, used on the event loop's thread only."""
+    """The queue of one client; for the event loop's thread only."""
 
     def __init__(self) -> None:
         self._unsent: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.dropped = asyncio.Event()
 
     def put(self, event: bytes | None) -> None:
-        """Add an event, or None for the end; too many set `dropped`."""
+        """Add an event, or None for the end of the stream. Too many events set `dropped`."""
         if self._unsent.qsize() >= MOST_UNSENT:
             self.dropped.set()
         else:
             self._unsent.put_nowait(event)
 
     async def get(self, timeout: float) -> bytes | None:  # noqa: ASYNC109  (a heartbeat, not a cancellation)
-        """The next event, an empty one after `timeout` seconds without any, None at the end."""
+        """The next event, b"" after `timeout` seconds without one, None at the end of the stream."""
         try:
             async with asyncio.timeout(timeout):
                 return await self._unsent.get()
@@ -49,33 +49,33 @@ class Listener:
 
 
 class EventHub:
-    """Spreads events to listeners; the runner's observer. Every public method but `listening` is for any thread."""
+    """Spreads events to listeners; an observer of runs. Any thread may call its methods, except `listening`."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: set[Listener] = set()
         self._number = 0
-        self._told: dict[int, tuple[str, float]] = {}
+        self._reported: dict[int, tuple[str, float]] = {}
         self._guard = threading.Lock()
         self.closing = asyncio.Event()
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Spread events on this loop from now on."""
+        """Start to spread events, on this loop."""
         self._loop = loop
 
     def close(self) -> None:
-        """End every stream; nobody is told anything afterwards."""
+        """End every stream, and ignore later events."""
         self._call(self._close)
         self._loop = None
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:
-        """A listener for as long as the block lasts; on the loop's thread. Raises TooMany, Stopping."""
+        """A listener until the end of the block; on the loop's thread. Raises TooMany, Stopping."""
         if self.closing.is_set():
-            raise Stopping("The daemon is stopping.", hint="Try again when it has been started.")
+            raise Stopping("The daemon is stopping.", hint="Try again after its start.")
         if len(self._listeners) >= MOST_LISTENERS:
             raise TooMany(
-                f"{MOST_LISTENERS} clients listen to events already.", hint="Try again when one of them has gone."
+                f"{MOST_LISTENERS} clients listen to events already.", hint="Try again when one of them has left."
             )
         listener = Listener()
         self._listeners.add(listener)
@@ -85,7 +85,7 @@ class EventHub:
             self._listeners.discard(listener)
 
     def publish(self, kind: str, **data: Any) -> None:
-        """Tell all listeners; returns at once."""
+        """Send an event to all listeners; returns at once."""
         if self._listeners:
             self._call(self._spread, kind, data)
 
@@ -99,21 +99,21 @@ class EventHub:
         self.publish("run.started", **_names(report), trigger=report.trigger.value)
 
     def progress(self, report: RunReport, stage: str) -> None:
-        """See contactsync.sync.observer.Observer; left out when it comes too soon after the last one of its run."""
+        """See contactsync.sync.observer.Observer. An event too soon after the last one of its run is skipped."""
         if not self._listeners:
             return
         now = time.monotonic()
         with self._guard:
-            told_stage, told_at = self._told.get(report.run_id, ("", 0.0))
-            if now - told_at < PROGRESS_SECONDS and (stage == told_stage or stage in {"map", "stage", "search"}):
+            last_stage, last_at = self._reported.get(report.run_id, ("", 0.0))
+            if now - last_at < PROGRESS_SECONDS and (stage == last_stage or stage in {"map", "stage", "search"}):
                 return
-            self._told[report.run_id] = stage, now
+            self._reported[report.run_id] = stage, now
         self.publish("run.progress", **_names(report), stage=stage, **asdict(report.counts))
 
     def finished(self, report: RunReport) -> None:
         """See contactsync.sync.observer.Observer."""
         with self._guard:
-            self._told.pop(report.run_id, None)
+            self._reported.pop(report.run_id, None)
         self.publish(
             "run.finished",
             **_names(report),
@@ -125,7 +125,7 @@ class EventHub:
     def _call(self, function: Any, *arguments: Any) -> None:
         loop = self._loop
         if loop is not None:
-            with suppress(RuntimeError):  # the loop has ended meanwhile
+            with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(function, *arguments)
 
     def _spread(self, kind: str, data: dict[str, Any]) -> None:

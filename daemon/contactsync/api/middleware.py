@@ -1,4 +1,4 @@
-"""Around every request: a limit for its body, a problem for what nobody foresaw, a log line for what changes things."""
+"""Around every request: a limit of its body, a problem for an unexpected error, a log line unless it only reads."""
 
 from __future__ import annotations
 
@@ -19,19 +19,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MOST_BODY_BYTES = 64 * 1024
-_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
-_DETAIL = {
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Something that contactsync did not foresee went wrong; the log has the details."
-}
-"""Where HTTP's own words would leave people without a next step."""
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_DETAIL = {HTTPStatus.INTERNAL_SERVER_ERROR: "An unexpected error occurred. The log has the details."}
+"""In place of HTTP's own words, to say what to do next."""
 
 
 class _TooLarge(Exception):
-    """The body is longer than it may be."""
+    """The body is too large."""
 
 
 class ErrorMiddleware:
-    """ASGI middleware; nothing but a cancellation gets past it."""
+    """ASGI middleware that answers every exception except a cancellation."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,31 +40,31 @@ class ErrorMiddleware:
             await self._app(scope, receive, send)
             return
         status = 0
-        taken = 0
+        received = 0
 
         async def limited() -> Message:
-            nonlocal taken
+            nonlocal received
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > MOST_BODY_BYTES:
+            received += len(message.get("body", b""))
+            if received > MOST_BODY_BYTES:
                 raise _TooLarge
             return message
 
-        async def noted(message: Message) -> None:
+        async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, limited, noted)
+            await self._app(scope, limited, observed)
         except _TooLarge:
-            await _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, scope, receive, noted, begun=bool(status))
+            await _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, scope, receive, observed, begun=bool(status))
         except Exception:
             log.exception("control.crashed", method=scope["method"], path=scope["path"])
-            await _answer(HTTPStatus.INTERNAL_SERVER_ERROR, scope, receive, noted, begun=bool(status))
+            await _answer(HTTPStatus.INTERNAL_SERVER_ERROR, scope, receive, observed, begun=bool(status))
         finally:
-            if scope["method"] not in _LOOKING:
+            if scope["method"] not in _READING:
                 await to_thread.run_sync(_log_call, scope, status)
 
 
@@ -78,7 +76,7 @@ async def _answer(status: HTTPStatus, scope: Scope, receive: Receive, send: Send
 
 
 def _log_call(scope: Scope, status: int) -> None:
-    """Who told the daemon to do what; not on the event loop, since a user's name may come over the network."""
+    """Log who made the request; not on the event loop, because the actor's name may have to be looked up."""
     actor: Actor = scope["state"]["actor"]
     error = status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status
     log.log(

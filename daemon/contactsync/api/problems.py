@@ -1,4 +1,4 @@
-"""Whatever goes wrong as a problem document (RFC 9457), with the stable `code` and the hint that people get."""
+"""Errors as problem documents (RFC 9457), with the stable `code` and the hint of the error."""
 
 from __future__ import annotations
 
@@ -27,20 +27,6 @@ from contactsync.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 
-_STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
-    (NotFound, HTTPStatus.NOT_FOUND),
-    (AlreadyRunning, HTTPStatus.CONFLICT),
-    (RunCancelled, HTTPStatus.CONFLICT),
-    (DatabaseConflict, HTTPStatus.CONFLICT),
-    (UsageError, HTTPStatus.CONFLICT),
-    (DefinitionError, HTTPStatus.CONFLICT),
-    (SecretError, HTTPStatus.CONFLICT),
-    (SettingsError, HTTPStatus.CONFLICT),
-    (DirectoryError, HTTPStatus.BAD_GATEWAY),
-    (DatabaseError, HTTPStatus.SERVICE_UNAVAILABLE),
-)
-"""The first that fits. 409 stands for "not as things are now": the request itself was well-formed."""
-
 
 class NotReady(ContactsyncError):
     """The daemon cannot do its work."""
@@ -55,27 +41,38 @@ class Stopping(ContactsyncError):
 
 
 class TakenBack(ContactsyncError):
-    """The request was taken back before it began."""
+    """The request was withdrawn before the run started."""
 
     code = "run.taken_back"
 
 
 class TooMany(ContactsyncError):
-    """As many as there may be at once are served already."""
+    """The limit of concurrent requests of this kind is reached."""
 
     code = "too_many"
 
 
-_STATUS += (
+_STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (AlreadyRunning, HTTPStatus.CONFLICT),
+    (RunCancelled, HTTPStatus.CONFLICT),
+    (DatabaseConflict, HTTPStatus.CONFLICT),
+    (UsageError, HTTPStatus.CONFLICT),
+    (DefinitionError, HTTPStatus.CONFLICT),
+    (SecretError, HTTPStatus.CONFLICT),
+    (SettingsError, HTTPStatus.CONFLICT),
+    (DirectoryError, HTTPStatus.BAD_GATEWAY),
+    (DatabaseError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotReady, HTTPStatus.SERVICE_UNAVAILABLE),
     (Stopping, HTTPStatus.SERVICE_UNAVAILABLE),
-    (TakenBack, HTTPStatus.CONFLICT),
     (TooMany, HTTPStatus.SERVICE_UNAVAILABLE),
+    (TakenBack, HTTPStatus.CONFLICT),
 )
+"""The first match counts. 409 means: well-formed, but not possible in the present state."""
 
 
 class Invalid(BaseModel):
-    """One thing that is wrong with a request."""
+    """One invalid part of a request."""
 
     location: str = Field(description="Where: path, query or body, and the name.")
     message: str
@@ -88,14 +85,14 @@ class Problem(BaseModel):
     title: str
     status: int = Field(ge=400, le=599)
     detail: str
-    instance: str | None = Field(None, description="The path that was asked for.")
+    instance: str | None = Field(None, description="The path of the request.")
     code: str
     hint: str | None = None
     invalid: list[Invalid] | None = None
 
 
 def problem_of_error(error: ContactsyncError, instance: str | None = None) -> Problem:
-    """What contactsync raised on purpose."""
+    """The problem of an error of contactsync's."""
     kind = type(error)
     return Problem(
         type=f"urn:contactsync:problem:{error.code}",
@@ -111,7 +108,7 @@ def problem_of_error(error: ContactsyncError, instance: str | None = None) -> Pr
 def problem_of_status(
     status: int, detail: str | None = None, instance: str | None = None, invalid: list[Invalid] | None = None
 ) -> Problem:
-    """What HTTP has a name for."""
+    """The problem of an HTTP status."""
     known = HTTPStatus(status)
     return Problem(
         type="about:blank",
@@ -119,7 +116,7 @@ def problem_of_status(
         status=status,
         detail=detail or known.description or known.phrase,
         instance=instance,
-        # Python 3.13 gave 422 another name; a code is for ever.
+        # Python 3.13 renamed status 422; a code is stable.
         code="invalid_request" if invalid is not None else known.name.lower(),
         invalid=invalid,
     )
@@ -132,38 +129,37 @@ def respond(problem: Problem, headers: dict[str, str] | None = None) -> Response
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Have every failure of the app answered by a problem."""
+    """Answer every error of the application with a problem."""
     app.add_exception_handler(ContactsyncError, _on_error)
     app.add_exception_handler(HTTPException, _on_status)
     app.add_exception_handler(RequestValidationError, _on_invalid)
 
 
 def problem_responses() -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI document says of every operation's failures."""
+    """The error responses of every operation in the OpenAPI document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        "4XX": {"description": "The request cannot be carried out.", "content": content},
+        "4XX": {"description": "The request is not valid, or not possible in the present state.", "content": content},
         "5XX": {"description": "The daemon, its database or a directory fails.", "content": content},
     }
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ContactsyncError)  # noqa: S101  (it is registered for these alone)
+    assert isinstance(error, ContactsyncError)  # noqa: S101  (registered for these only)
     return respond(problem_of_error(error, request.url.path))
 
 
 async def _on_status(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  (it is registered for these alone)
+    assert isinstance(error, HTTPException)  # noqa: S101  (registered for these only)
     named = None if error.detail == HTTPStatus(error.status_code).phrase else error.detail
     headers = dict(error.headers) if error.headers else None
     return respond(problem_of_status(error.status_code, named, request.url.path), headers)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101  (it is registered for these alone)
+    assert isinstance(error, RequestValidationError)  # noqa: S101  (registered for these only)
     invalid = [
-        Invalid(location=".".join(str(part) for part in detail["loc"]), message=detail["msg"])
-        for detail in error.errors()
+        Invalid(location=".".join(str(part) for part in item["loc"]), message=item["msg"]) for item in error.errors()
     ]
-    told = "; ".join(f"{item.location}: {item.message}" for item in invalid)
-    return respond(problem_of_status(HTTPStatus.UNPROCESSABLE_ENTITY, told, request.url.path, invalid))
+    detail = "; ".join(f"{item.location}: {item.message}" for item in invalid)
+    return respond(problem_of_status(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, invalid))

@@ -24,37 +24,37 @@ router = APIRouter(tags=["deciding"])
 @router.post("/definitions/{definition_id}/preview")
 async def preview_definition(
     definition_id: DefinitionId,
-    controls: Context,
+    context: Context,
     limit: Annotated[int, Query(description="Most changes to show.", ge=0, le=10_000)] = 100,
 ) -> Preview:
     """What a run would change now, and whether it would be held; nothing is changed."""
-    found = await to_thread.run_sync(controls.definition, definition_id)
-    if controls.previews.borrowed_tokens >= MOST_PREVIEWS:
+    found = await to_thread.run_sync(context.definition, definition_id)
+    if context.previews.borrowed_tokens >= MOST_PREVIEWS:
         raise TooMany(f"{MOST_PREVIEWS} previews are being made already.", hint="Try again when one has ended.")
-    preview = await to_thread.run_sync(lambda: controls.runner.preview(found, limit=limit), limiter=controls.previews)
+    preview = await to_thread.run_sync(lambda: context.runner.preview(found, limit=limit), limiter=context.previews)
     return Preview.model_validate(preview_document(preview))
 
 
 @router.post("/runs/{run_id}/approve")
-def approve_run(run_id: RunId, controls: Context, actor: CurrentActor) -> Decided:
+def approve_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
     """Allow exactly the deletions that the held run showed, and run its definition."""
-    with connection_of(controls.pool) as connection:
+    with connection_of(context.pool) as connection:
         plan = open_plan(connection, run_id)
         approve(connection, plan, by=actor.name)
-    controls.dispatcher.request(plan.definition_id, Trigger.MANUAL, individual=True)
+    context.dispatcher.request(plan.definition_id, Trigger.MANUAL, individual=True)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="approved")
 
 
 @router.post("/runs/{run_id}/reject")
-def reject_run(run_id: RunId, controls: Context, actor: CurrentActor) -> Decided:
+def reject_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
     """Discard what the held run showed."""
-    with connection_of(controls.pool) as connection:
+    with connection_of(context.pool) as connection:
         plan = open_plan(connection, run_id)
         reject(connection, plan, by=actor.name)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="rejected")
 
 
 @router.post("/runs/{run_id}/undo")
-def undo_run(run_id: RunId, controls: Context) -> Undone:
+def undo_run(run_id: RunId, context: Context) -> Undone:
     """Take a run's changes back, as a run of its own, and pause its definition."""
-    return Undone.of(undo(controls.pool, run_id))
+    return Undone.of(undo(context.pool, run_id))

@@ -59,9 +59,9 @@ class EventStream(Response):
 
 
 @router.get("/events", response_class=EventStream, status_code=HTTPStatus.OK)
-async def events(controls: Context) -> EventStream:
+async def events(context: Context) -> EventStream:
     """Server-sent events: run.started, run.progress, run.finished, definition.changed; data is a JSON object."""
-    return EventStream(controls.hub)
+    return EventStream(context.hub)
 
 
 @router.get(
@@ -69,9 +69,9 @@ async def events(controls: Context) -> EventStream:
     response_class=Response,
     responses={HTTPStatus.OK: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(controls: Context) -> Response:
+def metrics(context: Context) -> Response:
     """The daemon's metrics, for Prometheus."""
-    return Response(controls.metrics(), media_type=METRICS_FORMAT)
+    return Response(context.metrics(), media_type=METRICS_FORMAT)
 
 
 async def _send_all(listener: Listener, send: Send) -> None:

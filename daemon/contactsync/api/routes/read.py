@@ -49,57 +49,57 @@ Limit = Annotated[int, Query(description="Most items on the page.", ge=1, le=100
 
 
 @router.get("/status", tags=["looking"])
-def status(controls: Context) -> Status:
+def status(context: Context) -> Status:
     """The daemon at a glance."""
-    followed = controls.schedule.followed
-    problems = controls.problems()
+    followed = context.schedule.followed
+    problems = context.problems()
     return Status(
         version=version("contactsync"),
         pid=os.getpid(),
-        started_at=controls.started_at,
+        started_at=context.started_at,
         ready=not problems,
         problems=problems,
         definitions=len(followed),
         paused=sum(not known.definition.enabled for known in followed),
         invalid=sum(known.resolved is None for known in followed),
-        workers=controls.workers,
-        running=_running(controls),
-        waiting=controls.dispatcher.waiting,
-        next_run=_next_run(controls),
-        live=Live(**asdict(controls.live.snapshot)),
+        workers=context.workers,
+        running=_running(context),
+        waiting=context.dispatcher.waiting,
+        next_run=_next_run(context),
+        live=Live(**asdict(context.live.snapshot)),
     )
 
 
 @router.get("/folders", tags=["looking"])
-def folders(controls: Context) -> list[Folder]:
+def folders(context: Context) -> list[Folder]:
     """All folders."""
-    with connection_of(controls.pool) as connection:
+    with connection_of(context.pool) as connection:
         return [Folder(**row) for row in read_folders(connection)]
 
 
 @router.get("/definitions", tags=["looking"])
-def definitions(controls: Context, name: Name = None) -> list[Definition]:
+def definitions(context: Context, name: Name = None) -> list[Definition]:
     """All definitions, or those with a name."""
-    return _definitions(controls, None if name is None else [found.definition_id for found in controls.named(name)])
+    return _definitions(context, None if name is None else [found.definition_id for found in context.named(name)])
 
 
 @router.get("/definitions/{definition_id}", tags=["looking"])
-def definition(definition_id: DefinitionId, controls: Context) -> Definition:
+def definition(definition_id: DefinitionId, context: Context) -> Definition:
     """One definition."""
-    for found in _definitions(controls, [definition_id]):
+    for found in _definitions(context, [definition_id]):
         return found
     raise no_definition(definition_id)
 
 
 @router.get("/runs", tags=["looking"])
 def runs(
-    controls: Context,
+    context: Context,
     definition_id: Annotated[int | None, Query(description="Only of this definition.", ge=1, le=MOST_ID)] = None,
     before: Annotated[int | None, Query(description="Only older than this run.", ge=1, le=MOST_ID)] = None,
     limit: Limit = 100,
 ) -> Runs:
     """Runs, newest first, a page at a time."""
-    with connection_of(controls.pool) as connection:
+    with connection_of(context.pool) as connection:
         rows = read_runs(connection, definition_id=definition_id, before=before, limit=limit)
     return Runs.model_validate({"runs": rows, "next_before": _last(rows, "run_id", limit)})
 
@@ -107,12 +107,12 @@ def runs(
 @router.get("/runs/{run_id}", tags=["looking"])
 def run(
     run_id: RunId,
-    controls: Context,
+    context: Context,
     after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=MOST_ID)] = 0,
     limit: Limit = 100,
 ) -> RunWithChanges:
     """One run with what it changed, a page at a time."""
-    with connection_of(controls.pool) as connection:
+    with connection_of(context.pool) as connection:
         found = read_runs(connection, run_id=run_id, limit=1)
         if not found:
             raise NotFound(f"There is no run {run_id}.", hint="GET /v1/runs lists those that are kept.")
@@ -129,19 +129,19 @@ def live() -> Health:
 
 
 @router.get("/health/ready", tags=["health"])
-def ready(controls: Context) -> Health:
+def ready(context: Context) -> Health:
     """Whether it can do its work; 503 with the reasons when it cannot."""
-    problems = controls.problems()
+    problems = context.problems()
     if problems:
         raise NotReady(" ".join(problems), hint="The log says more.")
     return Health(status="ok")
 
 
-def _definitions(controls: ApiContext, ids: Iterable[int] | None) -> list[Definition]:
-    active = controls.dispatcher.running
-    with connection_of(controls.pool) as connection:
+def _definitions(context: ApiContext, ids: Iterable[int] | None) -> list[Definition]:
+    active = context.dispatcher.running
+    with connection_of(context.pool) as connection:
         rows = read_overview(connection, ids)
-    states = controls.live.states
+    states = context.live.states
     return [
         Definition(**row, running=row["definition_id"] in active, **_following(states.get(row["definition_id"])))
         for row in rows
@@ -156,7 +156,7 @@ def _following(state: LiveState | None) -> dict[str, Any]:
     }
 
 
-def _running(controls: ApiContext) -> list[RunNow]:
+def _running(context: ApiContext) -> list[RunNow]:
     return [
         RunNow(
             run_id=report.run_id,
@@ -166,12 +166,12 @@ def _running(controls: ApiContext) -> list[RunNow]:
             started_at=report.started_at,
             **asdict(report.counts),
         )
-        for report in controls.runner.active()
+        for report in context.runner.active()
     ]
 
 
-def _next_run(controls: ApiContext) -> NextRun | None:
-    found = controls.schedule.first_due()
+def _next_run(context: ApiContext) -> NextRun | None:
+    found = context.schedule.first_due()
     if found is None:
         return None
     known, at = found

@@ -23,21 +23,21 @@ from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["doing"])
 
-Wait = Annotated[bool, Query(description="Future[RunReport] when the runs have ended, with what they did.")]
+Wait = Annotated[bool, Query(description="Answer when the runs have ended, with what they did.")]
 
 
 @router.post("/definitions/{definition_id}/sync", responses={202: {"model": Requested}})
 async def sync_definition(
-    definition_id: DefinitionId, controls: Context, request: Request, response: Response, *, wait: Wait = False
+    definition_id: DefinitionId, context: Context, request: Request, response: Response, *, wait: Wait = False
 ) -> Synchronized | Requested:
     """Run a definition now, also a paused one; after the run that goes on, if one does."""
-    found = await run_in_threadpool(controls.definition, definition_id)
-    return await _sync([found], controls, request, response, wait=wait, individual=True)
+    found = await run_in_threadpool(context.definition, definition_id)
+    return await _sync([found], context, request, response, wait=wait, individual=True)
 
 
 @router.post("/sync", responses={202: {"model": Requested}})
 async def sync_all(
-    controls: Context,
+    context: Context,
     request: Request,
     response: Response,
     *,
@@ -46,65 +46,64 @@ async def sync_all(
 ) -> Synchronized | Requested:
     """Run every definition now that is not paused; or those with a name, also paused ones."""
     if name is None:
-        wanted = [known.definition for known in controls.schedule.followed if known.may_run]
+        wanted = [known.definition for known in context.schedule.followed if known.may_run]
     else:
-        wanted = await run_in_threadpool(controls.named, name)
-    one_folder = name is not None and len({each.folder_id for each in wanted}) == 1
-    return await _sync(wanted, controls, request, response, wait=wait, individual=one_folder)
+        wanted = await run_in_threadpool(context.named, name)
+    return await _sync(wanted, context, request, response, wait=wait, individual=name is not None)
 
 
 @router.post("/definitions/{definition_id}/cancel")
-def cancel_definition(definition_id: DefinitionId, controls: Context) -> Cancelled:
+def cancel_definition(definition_id: DefinitionId, context: Context) -> Cancelled:
     """Give up the run of a definition that goes on, unless it is applying already."""
-    found = controls.definition(definition_id)
-    ours = [run for run in controls.runner.active() if run.definition.definition_id == found.definition_id]
-    cancelled = [run.run_id for run in ours if controls.runner.cancel(run.run_id)]
+    found = context.definition(definition_id)
+    ours = [run for run in context.runner.active() if run.definition.definition_id == found.definition_id]
+    cancelled = [run.run_id for run in ours if context.runner.cancel(run.run_id)]
     if not cancelled:
         raise NotFound(f"{found.label} is not running.", hint="GET /v1/status shows what runs.")
     return Cancelled(cancelled=cancelled)
 
 
 @router.post("/runs/{run_id}/cancel")
-def cancel_run(run_id: RunId, controls: Context) -> Cancelled:
+def cancel_run(run_id: RunId, context: Context) -> Cancelled:
     """Give up a run that goes on, unless it is applying already."""
-    if not controls.runner.cancel(run_id):
+    if not context.runner.cancel(run_id):
         raise NotFound(f"Run {run_id} does not go on here.", hint="GET /v1/status shows what runs.")
     return Cancelled(cancelled=[run_id])
 
 
 @router.post("/definitions/{definition_id}/pause")
-def pause_definition(definition_id: DefinitionId, controls: Context) -> Ref:
+def pause_definition(definition_id: DefinitionId, context: Context) -> Ref:
     """Run it no more by itself."""
-    return _set_enabled(controls, definition_id, enabled=False)
+    return _set_enabled(context, definition_id, enabled=False)
 
 
 @router.post("/definitions/{definition_id}/resume")
-def resume_definition(definition_id: DefinitionId, controls: Context) -> Ref:
+def resume_definition(definition_id: DefinitionId, context: Context) -> Ref:
     """Run it by its schedule again."""
-    return _set_enabled(controls, definition_id, enabled=True)
+    return _set_enabled(context, definition_id, enabled=True)
 
 
 @router.post("/reload")
-def reload_settings(controls: Context) -> Reloaded:
+def reload_settings(context: Context) -> Reloaded:
     """Read settings and definitions again, as SIGHUP does."""
-    return controls.reload()
+    return context.reload()
 
 
 async def _sync(
     wanted: list[Definition],
-    controls: ApiContext,
+    context: ApiContext,
     request: Request,
     response: Response,
     *,
     wait: bool,
     individual: bool,
 ) -> Synchronized | Requested:
-    dispatch = partial(controls.dispatcher.request, trigger=Trigger.MANUAL, individual=individual)
+    dispatch = partial(context.dispatcher.request, trigger=Trigger.MANUAL, individual=individual)
     answers = [dispatch(known.definition_id) for known in wanted]
     if not wait:
         response.status_code = HTTPStatus.ACCEPTED
         return Requested(requested=[_ref(known) for known in wanted])
-    await _ended(answers, controls, request)
+    await _ended(answers, context, request)
     ended = list(zip(wanted, answers, strict=True))
     if len(ended) == 1 and (reason := _reason(*ended[0])):
         raise reason
@@ -117,9 +116,9 @@ async def _sync(
     return Synchronized(runs=results, not_run=not_run)
 
 
-async def _ended(answers: list[Future[RunReport]], controls: ApiContext, request: Request) -> None:
+async def _ended(answers: list[Future[RunReport]], context: ApiContext, request: Request) -> None:
     """Wait for all answers, the client's leaving or the daemon's end, whichever is first. Raises Stopping."""
-    ends = (_all_of(answers), _gone(request), controls.hub.closing.wait())
+    ends = (_all_of(answers), _gone(request), context.hub.closing.wait())
     waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(end) for end in ends]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -164,9 +163,9 @@ def _reason(known: Definition, answer: Future[RunReport]) -> ContactsyncError | 
     return None
 
 
-def _set_enabled(controls: ApiContext, definition_id: int, *, enabled: bool) -> Ref:
-    found = controls.definition(definition_id)
-    with connection_of(controls.pool) as connection:
+def _set_enabled(context: ApiContext, definition_id: int, *, enabled: bool) -> Ref:
+    found = context.definition(definition_id)
+    with connection_of(context.pool) as connection:
         set_enabled(connection, [found], enabled=enabled)
     return _ref(found)
 
