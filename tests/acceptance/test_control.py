@@ -77,6 +77,7 @@ def test_an_id_is_never_taken_for_a_name(client: DaemonClient) -> None:
     second = client.define(str(first))
     assert client.post(f"/v1/definitions/{first}/pause") == {"definition_id": first, "label": "Cost centre"}
     assert client.get(f"/v1/definitions/{first}")["state"] == "paused"
+    assert client.post(f"/v1/definitions/{first}/resume")["label"] == "Cost centre"
     assert [found["definition_id"] for found in client.get("/v1/definitions", name=str(first))] == [second]
     assert [found["definition_id"] for found in client.get("/v1/definitions", name=f"id:{first}")] == [first]
     (run,) = client.post("/v1/sync", name=str(first), wait=True)["runs"]
