@@ -1,7 +1,7 @@
-"""The mappings that need no configuration: people of an LDAP directory, and people of Active Directory.
+"""The presets: the mappings of people in an LDAP directory and in Active Directory.
 
-Each is written as a definition would write it. Where two attributes could fill a field, the more telling one comes
-first: `ou` before `departmentNumber`, often just a number, and `co` (the country's name) before `c` (its code).
+Each is in the form of a definition's mapping. Of two attributes for a field, the more readable one comes first: `ou`
+before `departmentNumber`, which is often only a number, and `co` (the country's name) before `c` (its code).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contactsync.mapping.entry_filter import EntryFilter, active_directory_filte
 
 
 class Preset(NamedTuple):
-    """The filter that finds people, the attributes that identify one, and the sources of each field."""
+    """The filter for people, the attributes of the identity, and the sources of each field."""
 
     filter: EntryFilter
     identity: tuple[str, ...]
@@ -20,11 +20,10 @@ class Preset(NamedTuple):
 
 
 INET_ORG_PERSON = Preset(
-    # Machine accounts of Samba are persons whose uid ends in a dollar sign. Only attributes and classes that every
-    # server knows may stand inside a `not`: with an unknown one the whole filter is undefined and finds nobody.
+    # Samba's machine accounts are persons; their uid ends with a dollar sign. A negation may contain only attributes
+    # and classes that every server knows: with an unknown one the whole filter is Undefined and finds nothing.
     filter=EntryFilter("(&(|(objectClass=inetOrgPerson)(objectClass=person))(!(uid=*$)))"),
-    # 389 Directory Server gives an entryUUID to entries that came in by LDAP, and none to those that were imported: it
-    # must not come before the one that all of them have.
+    # nsUniqueId first: at 389 Directory Server all entries have it, while imported entries have no entryUUID.
     identity=("nsUniqueId", "entryUUID", "ipaUniqueID", "GUID"),
     # RFC 2798, RFC 4519, RFC 4524, and RFC 2079 for labeledURI.
     fields={

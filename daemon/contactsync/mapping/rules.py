@@ -1,4 +1,4 @@
-"""Reads a definition's mapping, decoded JSON, into checked rules; every complaint names the key it is about."""
+"""Validates a definition's mapping, decoded JSON, and turns it into rules. Every error names the key it is about."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ EDITS: dict[str, Callable[[str], str]] = {
     "smtp": values.smtp,
     "uri": values.uri,
 }
-"""What `as` may say."""
+"""The values of `as`."""
 
 _MULTI_LINE = frozenset({"street", "home_address", "notes"})
 _EXTRA_KEY = re.compile(r"\w[\w.-]{0,62}")
 _ORDER = {field: index for index, field in enumerate(FIELDS)}
-_MOST_FIELDS = 100
-_MOST_SOURCES = 20
-_MOST_IDENTITIES = 10
+_MAX_FIELDS = 100
+_MAX_SOURCES = 20
+_MAX_IDENTITIES = 10
 _SHOWN = 60
-"""Characters of what was written that a message repeats."""
+"""Characters of a value that a message shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class AttributeSource:
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What it uses, as Template has it."""
+        """Its attribute, like `Template.attributes`."""
         return (self.attribute,)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
-    """Where a field's values come from, in order, and who owns them."""
+    """The sources of a field in their order, and who owns its values."""
 
     sources: tuple[AttributeSource | Template, ...]
     policy: Policy
@@ -61,7 +61,7 @@ class FieldRule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A whole mapping; `fields` follow the order of contactsync.fields, then the extra ones by name."""
+    """A mapping; `fields` are in the order of contactsync.fields, then the extra ones by name."""
 
     identity: tuple[str, ...]
     filter: EntryFilter
@@ -69,21 +69,21 @@ class Rules:
 
 
 def is_multi_line(field: str) -> bool:
-    """Whether line breaks belong into the field."""
+    """Whether the field may contain line breaks."""
     return field in _MULTI_LINE or field.startswith(EXTRA_PREFIX)
 
 
 def read_rules(definition: object, *, active_directory: bool) -> Rules:
-    """The rules of a definition's mapping over those of its preset; None is an empty definition."""
+    """The rules of a mapping over those of its preset; None is an empty mapping. Raises MappingError."""
     top = _object({} if definition is None else definition, "", ("preset", "include", "identity", "fields"))
     native = ACTIVE_DIRECTORY if active_directory else INET_ORG_PERSON
     name = top.get("preset")
     if name is not None:
         _one_of(name, "preset", (*PRESETS, NO_PRESET))
     if name == "inetOrgPerson" and top.get("include"):
-        raise _wrong("include", "is about Active Directory's entries", "Leave it out, or the preset inetOrgPerson.")
+        raise _error("include", "applies to Active Directory only", "Remove it, or the preset inetOrgPerson.")
     preset = native if name is None else PRESETS.get(name, Preset(native.filter, native.identity, {}))
-    # Active Directory has no entryUUID, and other directories have no objectGUID, whatever fills the fields.
+    # The identity depends on the server and not on the preset: only Active Directory has objectGUID, and no entryUUID.
     identity = ACTIVE_DIRECTORY.identity if active_directory else preset.identity
     return Rules(
         identity=_identity(top["identity"]) if top.get("identity") is not None else identity,
@@ -92,40 +92,39 @@ def read_rules(definition: object, *, active_directory: bool) -> Rules:
     )
 
 
-def _filter(written: object, preset: Preset) -> EntryFilter:
-    """The preset's filter, with the switches that are about Active Directory's kinds of entries."""
-    if written is None:
+def _filter(value: object, preset: Preset) -> EntryFilter:
+    if value is None:
         return preset.filter
-    switches = _object(written, "include", tuple(DEFAULTS))
-    for name, value in switches.items():
-        if not isinstance(value, bool):
-            raise _wrong(f"include.{name}", f"is {_shown(value)}", "It may be: true, false.")
+    switches = _object(value, "include", tuple(DEFAULTS))
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise _error(f"include.{name}", f"is {_shown(switch)}", "It may be: true, false.")
     if preset.filter != ACTIVE_DIRECTORY.filter:
         return preset.filter
     try:
         return active_directory_filter(switches)
     except ValueError:
-        hint = f"Leave one of {PEOPLE}, {CONTACTS} and {COMPUTERS} in."
-        raise _wrong("include", "leaves out every kind of entry", hint) from None
+        hint = f"Switch on at least one of {PEOPLE}, {CONTACTS} and {COMPUTERS}."
+        raise _error("include", "excludes every kind of entry", hint) from None
 
 
-def _identity(written: object) -> tuple[str, ...]:
-    if written == BY_DN:
+def _identity(value: object) -> tuple[str, ...]:
+    if value == BY_DN:
         return (BY_DN,)
-    names = _list(written, "identity", _MOST_IDENTITIES)
+    names = _list(value, "identity", _MAX_IDENTITIES)
     if not names:
-        raise _wrong("identity", "names no attribute", f'Name at least one, or write "{BY_DN}".')
+        raise _error("identity", "names no attribute", f'Name at least one, or write "{BY_DN}".')
     if BY_DN in names:
-        raise _wrong(
-            "identity", f'has "{BY_DN}" in a list', f'"{BY_DN}" stands alone: it does not mix with attributes.'
+        raise _error(
+            "identity", f'has "{BY_DN}" in a list', f'"{BY_DN}" cannot be combined with attributes; write it alone.'
         )
     return tuple(_attribute(name, f"identity[{index}]") for index, name in enumerate(names))
 
 
-def _fields(written: object, preset: Preset) -> dict[str, FieldRule]:
-    own = {} if written is None else _object(written, "fields", None)
-    if len(own) > _MOST_FIELDS:
-        raise _wrong("fields", f"has {len(own)} fields", f"At most {_MOST_FIELDS} are possible.")
+def _fields(value: object, preset: Preset) -> dict[str, FieldRule]:
+    own = {} if value is None else _object(value, "fields", None)
+    if len(own) > _MAX_FIELDS:
+        raise _error("fields", f"has {len(own)} fields", f"At most {_MAX_FIELDS} are possible.")
     for field in own:
         _check_field(field)
     rules = {}
@@ -134,37 +133,37 @@ def _fields(written: object, preset: Preset) -> dict[str, FieldRule]:
         if rule.sources:
             rules[field] = rule
     if not rules:
-        raise _wrong("fields", "fills no field", 'Map at least one, such as "display_name": ["displayName", "cn"].')
+        raise _error("fields", "fills no field", 'Map at least one, such as "display_name": ["displayName", "cn"].')
     return rules
 
 
-def _field_rule(field: str, written: object, default: object) -> FieldRule:
+def _field_rule(field: str, value: object, default: object) -> FieldRule:
     path = f"fields.{field}"
     policy = Policy.DIRECTORY
-    if isinstance(written, dict) and "attribute" not in written:
-        parts = _object(written, path, ("from", "policy"))
+    if isinstance(value, dict) and "attribute" not in value:
+        parts = _object(value, path, ("from", "policy"))
         if "policy" in parts:
             policy = Policy(_one_of(parts["policy"], f"{path}.policy", tuple(Policy)))
         if "from" in parts:
             path = f"{path}.from"
         elif default is None:
-            raise _wrong(path, 'has no "from"', "The preset does not fill this field; name its attributes.")
-        written = parts.get("from", default)
-    sources = [] if written is None else _list(written, path, _MOST_SOURCES)
+            raise _error(path, 'has no "from"', "The preset does not fill this field; name its attributes.")
+        value = parts.get("from", default)
+    sources = [] if value is None else _list(value, path, _MAX_SOURCES)
     return FieldRule(tuple(_source(field, source, path) for source in sources), policy)
 
 
-def _source(field: str, written: object, path: str) -> AttributeSource | Template:
-    if isinstance(written, dict):
-        parts = _object(written, path, ("attribute", "as"))
+def _source(field: str, value: object, path: str) -> AttributeSource | Template:
+    if isinstance(value, dict):
+        parts = _object(value, path, ("attribute", "as"))
         edit = _one_of(parts["as"], f"{path}.as", tuple(EDITS)) if "as" in parts else ""
         source: AttributeSource | Template = AttributeSource(_attribute(parts.get("attribute"), path), edit)
-    elif isinstance(written, str) and "{" in written:
-        source = _template(field, written, path)
+    elif isinstance(value, str) and "{" in value:
+        source = _template(field, value, path)
     else:
-        source = AttributeSource(_attribute(written, path))
+        source = AttributeSource(_attribute(value, path))
     if kind_of(field) is Kind.PHOTO and (isinstance(source, Template) or source.edit):
-        raise _wrong(path, "is text", "A photo comes as it is, out of an attribute such as jpegPhoto.")
+        raise _error(path, "is text", "A photo needs a plain attribute such as jpegPhoto, without a template or `as`.")
     return source
 
 
@@ -172,71 +171,70 @@ def _template(field: str, text: str, path: str) -> Template:
     try:
         return Template(text if is_multi_line(field) else " ".join(text.split()))
     except ValueError as error:
-        raise _wrong(path, f"is not a template: {error}", 'A template looks like "{title} ({ou})".') from None
+        raise _error(path, f"is not a template: {error}", 'A template looks like "{title} ({ou})".') from None
 
 
-def _attribute(written: object, path: str) -> str:
-    if isinstance(written, str) and is_attribute_description(written):
-        return written
+def _attribute(value: object, path: str) -> str:
+    if isinstance(value, str) and is_attribute_description(value):
+        return value
     hint = "Write a name such as mail or cn;lang-de, or an OID, of at most 128 characters (RFC 4512 section 2.5)."
-    if isinstance(written, str) and RANGE_OPTION in written.lower():
-        hint = "Leave out the range: all values are read, however they come."
-    raise _wrong(path, f"is {_shown(written)}, which is not an attribute description", hint)
+    if isinstance(value, str) and RANGE_OPTION in value.lower():
+        hint = "Remove the range option: all values are read in any case."
+    raise _error(path, f"is {_shown(value)}, which is not an attribute description", hint)
 
 
 def _check_field(field: str) -> None:
     key = field.removeprefix(EXTRA_PREFIX)
-    known = kind_of(field) is not None
-    if known and (key == field or _EXTRA_KEY.fullmatch(key)):
+    if kind_of(field) is not None and (key == field or _EXTRA_KEY.fullmatch(key)):
         return
-    allowed = f"The fields are: {', '.join(FIELDS)}, and {EXTRA_PREFIX}NAME for whatever else."
-    raise _wrong("fields", f"has {_shown(field)}, which is not a field of a contact", _near(field, FIELDS) + allowed)
+    allowed = f"The fields are: {', '.join(FIELDS)}, and {EXTRA_PREFIX}NAME for anything else."
+    raise _error("fields", f"has {_shown(field)}, which is not a field of a contact", _near(field, FIELDS) + allowed)
 
 
-def _object(written: object, path: str, allowed: tuple[str, ...] | None) -> dict[str, Any]:
-    if not isinstance(written, dict):
-        raise _wrong(path, f"is {_shown(written)} where an object belongs", "")
-    for key in written:
+def _object(value: object, path: str, allowed: tuple[str, ...] | None) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _error(path, f"is {_shown(value)} but must be an object", "")
+    for key in value:
         if allowed is not None and key not in allowed:
-            raise _wrong(path, f"has the unknown key {_shown(key)}", _near(key, allowed) + _allowed(allowed))
-    return written
+            raise _error(path, f"has the unknown key {_shown(key)}", _choices(key, allowed))
+    return value
 
 
-def _list(written: object, path: str, most: int) -> list[Any]:
-    """A list, or one thing in place of a list of it."""
-    if not isinstance(written, list):
-        return [written]
-    if len(written) > most:
-        raise _wrong(path, f"is a list of {len(written)}", f"At most {most} are possible.")
-    return written
+def _list(value: object, path: str, limit: int) -> list[Any]:
+    """A list; a single value is a list of one."""
+    if not isinstance(value, list):
+        return [value]
+    if len(value) > limit:
+        raise _error(path, f"is a list of {len(value)}", f"At most {limit} are possible.")
+    return value
 
 
-def _one_of(written: object, path: str, allowed: tuple[str, ...]) -> str:
-    if isinstance(written, str) and written in allowed:
-        return written
-    raise _wrong(path, f"is {_shown(written)}, which is not known", _near(written, allowed) + _allowed(allowed))
+def _one_of(value: object, path: str, allowed: tuple[str, ...]) -> str:
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise _error(path, f"is {_shown(value)}, which is not known", _choices(value, allowed))
 
 
-def _wrong(path: str, problem: str, hint: str) -> MappingError:
+def _error(path: str, problem: str, hint: str) -> MappingError:
     return MappingError(f"The mapping's {path} {problem}." if path else f"The mapping {problem}.", hint=hint)
 
 
-def _allowed(allowed: Iterable[str]) -> str:
-    return f"It may be: {', '.join(allowed)}."
+def _choices(value: object, allowed: tuple[str, ...]) -> str:
+    return f"{_near(value, allowed)}It may be: {', '.join(allowed)}."
 
 
-def _near(written: object, allowed: Iterable[str]) -> str:
-    near = difflib.get_close_matches(written[:_SHOWN].lower(), list(allowed), n=1) if isinstance(written, str) else []
+def _near(value: object, allowed: Iterable[str]) -> str:
+    near = difflib.get_close_matches(value[:_SHOWN].lower(), list(allowed), n=1) if isinstance(value, str) else []
     return f'Did you mean "{near[0]}"? ' if near else ""
 
 
-def _shown(written: object) -> str:
-    """A short form of what was written, fit for a message; lists and objects, however deep, by their kind only."""
-    if isinstance(written, str):
-        return repr(written if len(written) <= _SHOWN else f"{written[:_SHOWN]}…")
-    if isinstance(written, list | dict):
-        return "a list" if isinstance(written, list) else "an object"
-    return "null" if written is None else repr(written)[:_SHOWN]
+def _shown(value: object) -> str:
+    """A short form of a value for a message; lists and objects by their kind only."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return "null" if value is None else repr(value)[:_SHOWN]
 
 
 def _rank(field: str) -> tuple[int, str]:

@@ -182,7 +182,7 @@ def choose_filter(resolved: Resolved, mapping: Mapping, root_dse: RootDse) -> st
     """
     if resolved.filter:
         return resolved.filter
-    if root_dse.is_active_directory and root_dse.schema is None and mapping.filter.looks_for_hidden:
+    if root_dse.is_active_directory and root_dse.schema is None and mapping.filter.excludes_hidden:
         raise AccessRefused(
             f"This user may not read the server's schema, which says whether the server knows {EXCHANGE_HIDDEN}.",
             hint="Use a user who may read it, as all users of a domain may;"

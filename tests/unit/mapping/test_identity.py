@@ -1,4 +1,4 @@
-"""By what an entry is recognised again, and which entries are not."""
+"""The key of an entry, and the entries that have none."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import pytest
 from contactsync.ldap.protocol.entry import Entry
 from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import MappedEntry, RejectedEntry
-from contactsync.settings.schema import MappingLimits
-
-KEY = "0c0ffee0-1111-4222-8333-444455556666"
+from tests.unit.mapping.mappings import DEFAULTS, KEY, mapping_of
 
 
 def identified_by(identity: Any) -> Mapping:
     """A mapping with this identity."""
-    definition = {"preset": "none", "identity": identity, "fields": {"title": "title"}}
-    return compile_mapping(definition, active_directory=False, limits=MappingLimits())
+    return mapping_of({"title": "title"}, identity=identity)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +33,7 @@ def identified_by(identity: Any) -> Mapping:
     ],
 )
 def test_identities(identity: Any, attribute: str, raw: bytes, key: str) -> None:
-    """Each kind of identity has one canonical text."""
+    """Each kind of identity has a canonical text."""
     contact = identified_by(identity).map(b"", Entry("cn=a", {attribute: [raw]}))
     assert isinstance(contact, MappedEntry)
     assert contact.key == key
@@ -58,8 +55,8 @@ def test_identities(identity: Any, attribute: str, raw: bytes, key: str) -> None
         ("uid", [b"x" * 1001]),
     ],
 )
-def test_bad_identities(identity: str, values: list[bytes] | None) -> None:
-    """An entry without an identity, with two, or with a malformed one is rejected; the reason names the attribute."""
+def test_invalid_identities(identity: str, values: list[bytes] | None) -> None:
+    """An entry without exactly one well-formed identity is rejected; the reason names the attribute."""
     attributes = {} if values is None else {identity.lower(): values}
     rejected = identified_by(identity).map(b"", Entry("cn=a", attributes))
     assert isinstance(rejected, RejectedEntry)
@@ -68,7 +65,7 @@ def test_bad_identities(identity: str, values: list[bytes] | None) -> None:
 
 
 def test_dn_as_identity() -> None:
-    """A DN is one identity however it is spelled, and another one for another name."""
+    """All spellings of a DN are one identity."""
     mapping = identified_by("dn")
 
     def key(dn: str) -> str | None:
@@ -81,9 +78,9 @@ def test_dn_as_identity() -> None:
     assert [key(dn) for dn in ("", "nonsense", "cn=a,", "cn=a\\", "cn=" + "x" * 1000)] == [None] * 5
 
 
-def test_identity_suits_the_server() -> None:
-    """The identity of Active Directory is used there, and never elsewhere, also with other fields."""
+def test_the_identity_depends_on_the_server() -> None:
+    """Active Directory has its own identity with any preset, and other servers never have it."""
     for preset in ("inetOrgPerson", "none"):
         definition = {"preset": preset, "fields": {"title": "title"}}
-        assert compile_mapping(definition, active_directory=True, limits=MappingLimits()).identity == ("objectGUID",)
-        assert compile_mapping(definition, active_directory=False, limits=MappingLimits()).identity[0] == "nsUniqueId"
+        assert compile_mapping(definition, active_directory=True, limits=DEFAULTS).identity == ("objectGUID",)
+        assert compile_mapping(definition, active_directory=False, limits=DEFAULTS).identity[0] == "nsUniqueId"

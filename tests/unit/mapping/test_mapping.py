@@ -1,4 +1,4 @@
-"""What becomes of an entry's values on the way into a contact."""
+"""The values of a contact by the values of its entry."""
 
 from __future__ import annotations
 
@@ -15,16 +15,7 @@ from contactsync.ldap.protocol.entry import Entry
 from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import MappedEntry, RejectedEntry
 from contactsync.settings.schema import MappingLimits
-
-KEY = "0c0ffee0-1111-4222-8333-444455556666"
-JPEG = b"\xff\xd8\xff\xe0 a picture"
-SMALL = MappingLimits(text_bytes=64, values=3, photo_bytes=50)
-
-
-def mapping_of(only: dict[str, Any] | None = None, limits: MappingLimits | None = None, **top: Any) -> Mapping:
-    """The mapping of a definition with these keys; `only` are its fields when no preset is wanted."""
-    definition = {"preset": "none", "fields": only, **top} if only else top
-    return compile_mapping(definition, active_directory=False, limits=limits or MappingLimits())
+from tests.unit.mapping.mappings import DEFAULTS, JPEG, KEY, SMALL, mapping_of
 
 
 def mapped(mapping: Mapping, dn: str = "cn=Anna,dc=example", **attributes: Any) -> MappedEntry:
@@ -38,7 +29,7 @@ def mapped(mapping: Mapping, dn: str = "cn=Anna,dc=example", **attributes: Any) 
     return contact
 
 
-def value_of(field: str, sources: Any, limits: MappingLimits | None = None, **attributes: Any) -> tuple[Any, int]:
+def value_of(field: str, sources: Any, limits: MappingLimits = DEFAULTS, **attributes: Any) -> tuple[Any, int]:
     """The value of one field, and how many values were trimmed for it."""
     contact = mapped(mapping_of({field: sources}, limits), **attributes)
     return contact.values[0], contact.trimmed
@@ -50,7 +41,7 @@ def by_field(mapping: Mapping, contact: MappedEntry) -> dict[str, Any]:
 
 
 def test_person_of_an_ldap_directory() -> None:
-    """The preset for inetOrgPerson fills every field that such an entry can fill."""
+    """The preset fills every field that it has an attribute for."""
     mapping = mapping_of()
     contact = mapped(
         mapping,
@@ -83,8 +74,8 @@ def test_person_of_an_ldap_directory() -> None:
 
 
 def test_person_of_active_directory() -> None:
-    """The preset for Active Directory has the primary address first and the phones of both kinds of attribute."""
-    mapping = compile_mapping(None, active_directory=True, limits=MappingLimits())
+    """The primary address comes first, and the phones come from both kinds of attributes."""
+    mapping = compile_mapping(None, active_directory=True, limits=DEFAULTS)
     guid = uuid.UUID(KEY)
     entry = Entry(
         "CN=Anna,DC=example",
@@ -109,14 +100,14 @@ def test_person_of_active_directory() -> None:
 
 
 def test_text_falls_back() -> None:
-    """A text comes from the first source that is not blank, and there from the first of the sorted values."""
+    """A text field has the first source that is not blank, and there the first of the sorted values."""
     assert value_of("title", ["a", "b"], a=[" ", ""], b=["z", "y"]) == ("y", 0)
     assert value_of("title", ["a", "{b}!", "c"], c="c") == ("c", 0)
     assert value_of("title", ["a", "{b}!", "c"], b="b", c="c") == ("b!", 0)
 
 
 def test_list_joins_its_sources() -> None:
-    """A list has the values of all sources in their order, each once whatever its case."""
+    """A list has the values of all sources in their order, each once regardless of case."""
     assert value_of("emails", ["b", "a"], a=["1", "X"], b=["x", "3"]) == (["3", "x", "1"], 0)
     assert value_of("emails", ["a", "{a}.{b}", "b"], a="1", b="2") == (["1", "1.2", "2"], 0)
 
@@ -135,7 +126,7 @@ def test_list_joins_its_sources() -> None:
     ],
 )
 def test_edits(sources: dict[str, str], raw: bytes, expected: str) -> None:
-    """A source may say how its values are read."""
+    """A source may name an edit of its values."""
     assert value_of("title", sources, a=raw) == (expected, 0)
 
 
@@ -154,38 +145,38 @@ def test_edits(sources: dict[str, str], raw: bytes, expected: str) -> None:
         (("x" + "🙂" * 16).encode(), "x" + "🙂" * 15, 1),
     ],
 )
-def test_odd_texts(raw: bytes, expected: str | None, trimmed: int) -> None:
-    """Blank, binary, composed, over-long texts and control characters have the outcome that is documented."""
+def test_unusual_texts(raw: bytes, expected: str | None, trimmed: int) -> None:
+    """Blank, binary, composed and over-long texts and control characters are treated as documented."""
     assert value_of("title", "a", SMALL, a=raw) == (expected, trimmed)
 
 
 def test_text_is_composed() -> None:
-    """Letters with marks are one character each, in a short text and in a long one, so that equal names are equal."""
+    """A letter with a mark is one character, in a short text and in a long one."""
     assert value_of("title", "a", a="Zoe\u0308") == ("Zoë", 0)
     assert value_of("title", "a", a="Zoe\u0308 " * 1000) == (("Zoë " * 1000).strip(), 0)
 
 
-def test_lines_stay_where_they_belong() -> None:
-    """A field of several lines keeps breaks, as line feeds, and tabs; that is no trimming, a bell is."""
+def test_line_breaks_in_a_field_of_several_lines() -> None:
+    """Line breaks become line feeds and tabs stay, which is no trimming; a bell is trimmed."""
     assert value_of("notes", "a", a=b"one\r\ntwo\rthree\t!") == ("one\ntwo\nthree\t!", 0)
     assert value_of("notes", "a", a=b"one\r\n\x07two") == ("one\n two", 1)
 
 
 def test_binary_value_beside_a_good_one() -> None:
-    """Octets that are not UTF-8 are dropped, the other values of the attribute are not."""
+    """A value that is not UTF-8 is dropped; the other values of the attribute stay."""
     assert value_of("emails", "a", a=[b"\xff", b"a@x.org"]) == (["a@x.org"], 1)
     assert value_of("title", "a", a=[b"\x80", b"x"]) == ("x", 0)
 
 
 def test_ten_thousand_values() -> None:
-    """Of too many values the first of the sorted ones are kept, and the rest is counted."""
+    """Of too many values the first in order are kept, and the others are counted."""
     values = [f"{number:05}" for number in range(10_000)]
     assert value_of("emails", "a", a=values[::-1]) == (values[:100], 9_900)
     assert value_of("emails", ["a", "b", "{b}"], SMALL, a=["1", "2", "3"], b="4") == (["1", "2", "3"], 2)
 
 
 def test_photos() -> None:
-    """A photo is the first picture of a known kind that is not too large; others are counted."""
+    """A photo is the first picture of a known format that is not too large; others are counted."""
     large = JPEG + bytes(50)
     assert value_of("photo", "p", SMALL, p=[large, JPEG]) == (JPEG, 0)
     assert value_of("photo", "p", SMALL, p=large) == (None, 1)
@@ -203,7 +194,7 @@ def test_photos() -> None:
     ],
 )
 def test_display_name_is_never_blank(dn: str, attributes: dict[str, Any], expected: str) -> None:
-    """Without a name of its own a contact is called by its email, by its entry's RDN, or by its key."""
+    """A contact without a name has its email, the value of its RDN, or its key instead."""
     assert mapped(mapping_of(), dn, **attributes).values[0] == expected
 
 
@@ -218,8 +209,8 @@ entries = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.lists(octets, max
 
 
 @given(entries, st.randoms(use_true_random=False))
-def test_order_is_no_change(attributes: dict[str, list[bytes]], random: Any) -> None:
-    """The order of attributes, and of the values of one, changes nothing."""
+def test_order_changes_nothing(attributes: dict[str, list[bytes]], random: Any) -> None:
+    """Neither the order of attributes nor the order of their values."""
     mapping = mapping_of(EVERYTHING, SMALL, identity="dn")
     names = random.sample(sorted(attributes), len(attributes))
     reordered = {name: random.sample(attributes[name], len(attributes[name])) for name in names}
@@ -227,8 +218,8 @@ def test_order_is_no_change(attributes: dict[str, list[bytes]], random: Any) -> 
 
 
 @given(entries, st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20))
-def test_every_entry_has_an_outcome(attributes: dict[str, list[bytes]], dn: str) -> None:
-    """Whatever an entry holds, its values are within the limits, in NFC, and can be stored by PostgreSQL."""
+def test_every_entry_is_mapped_or_rejected(attributes: dict[str, list[bytes]], dn: str) -> None:
+    """Whatever an entry contains, its values are within the limits, in NFC, and valid for PostgreSQL."""
     contact = mapping_of(EVERYTHING, SMALL, identity="dn").map(b"", Entry(dn, attributes))
     if isinstance(contact, RejectedEntry):
         assert "DN" in contact.reason

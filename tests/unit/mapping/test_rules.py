@@ -1,4 +1,4 @@
-"""What a definition's mapping may say, and what it is told when it says something else."""
+"""Valid mappings of a definition, and the errors of those that are not valid."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ from typing import Any
 import pytest
 
 from contactsync.errors import MappingError
-from contactsync.mapping.mapping import Mapping, compile_mapping
+from contactsync.mapping.mapping import compile_mapping
 from contactsync.model import Policy
 from contactsync.settings.schema import MappingLimits
+from tests.unit.mapping.mappings import DEFAULTS, mapping_of
 
 
-def mapping_of(only: dict[str, Any] | None = None, limits: MappingLimits | None = None, **top: Any) -> Mapping:
-    """The mapping of a definition with these keys; `only` are its fields when no preset is wanted."""
-    definition = {"preset": "none", "fields": only, **top} if only else top
-    return compile_mapping(definition, active_directory=False, limits=limits or MappingLimits())
-
-
-def test_attributes_to_ask_for() -> None:
-    """The directory is asked for the identity and for each source once, also for those of templates."""
+def test_requested_attributes() -> None:
+    """The identity and each source once, those of templates included."""
     fields = {"title": ["title", "{Title} {ou}"], "notes": "ou", "emails": "mail"}
     assert mapping_of(fields, identity=["entryUUID", "uid"]).attributes == ("entryUUID", "uid", "mail", "title", "ou")
     assert mapping_of({"title": "title"}, identity="dn").attributes == ("title",)
 
 
 def test_own_fields_over_the_preset() -> None:
-    """A definition changes, adds and removes single fields, and leaves the others to the preset."""
-    mapping = mapping_of(fields={"title": "rank", "extra.badge": "badge", "pagers": None, "notes": []})
+    """A definition changes, adds and removes fields; the preset has the others."""
+    mapping = mapping_of({"title": "rank", "extra.badge": "badge", "pagers": None, "notes": []}, preset="inetOrgPerson")
     assert not {"pagers", "notes"} & set(mapping.fields)
     assert {"display_name", "title", "extra.badge"} <= set(mapping.fields)
     assert not {"pager", "description", "title"} & set(mapping.attributes)
@@ -35,15 +30,15 @@ def test_own_fields_over_the_preset() -> None:
 
 
 def test_fields_follow_one_order() -> None:
-    """The order of fields is that of the contact, whatever the order in the definition."""
+    """Fields have the order of a contact, not that of the definition."""
     mapping = mapping_of({"extra.b": "x", "notes": "x", "extra.a": "x", "title": "x"})
     assert mapping.fields == ("title", "notes", "extra.a", "extra.b")
 
 
 def test_policies() -> None:
-    """A policy may come with sources or over the preset's own; the directory owns what has none."""
+    """A policy may come with sources or without; the default is the policy directory."""
     fields = {"emails": {"policy": "fill"}, "notes": {"from": "info", "policy": "insert"}}
-    mapping = mapping_of(fields=fields)
+    mapping = mapping_of(fields, preset="inetOrgPerson")
     assert mapping.policies["emails"] is Policy.FILL
     assert mapping.policies["notes"] is Policy.INSERT
     assert mapping.policies["title"] is Policy.DIRECTORY
@@ -81,29 +76,36 @@ def test_policies() -> None:
         ({"fields": {"title": ["a"] * 21}}, "fields.title", "20"),
         ({"fields": {f"extra.x{number}": "a" for number in range(10_000)}}, "10000 fields", "100"),
         ({"fields": {f"extra.x{n}": [f"{{a{n}x{m}}}" for m in range(20)] for n in range(90)}}, "fields", "500"),
+        ({"fields": {"notes": "member;range=0-1499"}}, "fields.notes", "Remove the range"),
+        ({"identity": "uid;Range=0-*"}, "identity[0]", "Remove the range"),
+        ({"include": ["disabled"]}, "include is a list", ""),
+        ({"include": {"computer": True}}, "'computer'", '"computers"'),
+        ({"include": {"hidden": 1}}, "include.hidden", "true, false"),
+        ({"include": {"people": False, "contacts": False}}, "include", "people, contacts and computers"),
+        ({"include": {"hidden": True}, "preset": "inetOrgPerson"}, "include", "inetOrgPerson"),
     ],
 )
-def test_wrong_definitions(definition: Any, path: str, hint: str) -> None:
-    """A mapping that makes no sense is refused with the key it is about, and with what could stand there."""
+def test_invalid_mappings(definition: Any, path: str, hint: str) -> None:
+    """The error names the key that is not valid, and what is valid there."""
     with pytest.raises(MappingError) as caught:
-        compile_mapping(definition, active_directory=False, limits=MappingLimits())
+        compile_mapping(definition, active_directory=True, limits=DEFAULTS)
     assert path in caught.value.message
     assert hint in caught.value.hint
 
 
 def test_hostile_definition() -> None:
-    """However deep and large a definition is, it is refused in a short sentence that can be stored."""
+    """The error about a deep or large definition is short and can be stored."""
     deep: Any = "x"
     for _ in range(100_000):
         deep = [deep]
     for fields in ({"title": deep}, {"title": "{" * 1_000_000}, {"\ud800" * 1_000_000: "a"}, {"title": {"from": deep}}):
         with pytest.raises(MappingError) as caught:
-            compile_mapping({"fields": fields}, active_directory=False, limits=MappingLimits())
+            compile_mapping({"fields": fields}, active_directory=False, limits=DEFAULTS)
         assert len(str(caught.value).encode()) < 1_500
 
 
 def test_digest_follows_what_changes_the_result() -> None:
-    """Equal rules have equal digests, however they are written; other sources, limits or policies have another one."""
+    """Equal rules have equal digests; other sources, limits or policies have other digests."""
     base = {"title": ["title", "rank"], "notes": "info"}
     digest = mapping_of(base).digest
     assert len(digest) == 16

@@ -1,4 +1,4 @@
-"""Templates: values of attributes in a text, and no way from there to Python."""
+"""Templates: values of attributes in a text, without any of Python's formatting."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from contactsync.mapping.template import Template
 
 
 def render(text: str, **values: str) -> str:
-    """The template with these values; attributes that are not named are blank."""
+    """The template with these values; other attributes are blank."""
     return Template(text).render(lambda attribute: values.get(attribute, ""))
 
 
-def test_values_stand_in_their_places() -> None:
-    """A placeholder is its attribute's value, and the text around it stays."""
+def test_values_replace_their_placeholders() -> None:
+    """The text around a placeholder stays."""
     assert render("{title} ({ou}), {title}", title="Head", ou="Sales") == "Head (Sales), Head"
 
 
-def test_attributes_are_named_once() -> None:
-    """A template tells which attributes it needs, each once and as it is written."""
+def test_attributes_are_listed_once() -> None:
+    """The attributes of a template are listed as they are written."""
     assert Template("{givenName} {sn;lang-de} {givenName}").attributes == ("givenName", "sn;lang-de")
 
 
 def test_double_braces_are_braces() -> None:
-    """Two braces are one, also next to a placeholder."""
+    """Two braces are a literal one, also beside a placeholder."""
     assert render("{{{a}}} }}", a="x") == "{x} }"
 
 
@@ -44,17 +44,17 @@ def test_double_braces_are_braces() -> None:
     ],
 )
 def test_blank_values_leave_no_gap(text: str, values: dict[str, str], expected: str) -> None:
-    """A blank placeholder takes its brackets and one separator along; when all are blank, so is the text."""
+    """A blank placeholder is removed with its brackets and one separator; if all are blank, so is the text."""
     assert render(text, **values) == expected
 
 
 def test_values_are_not_altered() -> None:
-    """Brackets, separators, braces and white space inside a value are the value's own."""
+    """Brackets, separators, braces and white space inside a value stay."""
     assert render("{a} - {b}", a="({x})  - ") == "({x})  - "
 
 
 def test_white_space_of_the_template_is_collapsed() -> None:
-    """Spaces and line breaks of the template itself do not pile up."""
+    """Spaces and line breaks of the template itself become one."""
     assert render("  {a}   and \n\n {b} ", a="1", b="2") == "1 and\n2"
 
 
@@ -75,19 +75,20 @@ def test_white_space_of_the_template_is_collapsed() -> None:
         ("{a}\ud800", "control"),
     ],
 )
-def test_what_is_not_a_template(text: str, problem: str) -> None:
-    """Stray braces, formats, paths into objects, none or too many placeholders: each is refused with what is wrong."""
+def test_invalid_templates(text: str, problem: str) -> None:
+    """Stray braces, formats, attribute access and a wrong number of placeholders are refused with the reason."""
     with pytest.raises(ValueError, match=problem):
         Template(text)
 
 
 @given(st.text("ab {}()[]-,;:/|\n", max_size=60), st.fixed_dictionaries({"a": st.text(), "b": st.text()}))
 def test_any_template(text: str, values: dict[str, str]) -> None:
-    """Whatever is written is refused or rendered, and every value that is not blank is in what is rendered."""
+    """Any text is refused or rendered, and what is rendered contains every value."""
     try:
         template = Template(text)
     except ValueError:
         return
-    rendered = template.render(values.__getitem__)
-    assert all(values[attribute] in rendered for attribute in template.attributes)
-    assert bool(rendered) == any(values[attribute] for attribute in template.attributes)
+    used = {attribute: values.get(attribute, "") for attribute in template.attributes}
+    rendered = template.render(used.__getitem__)
+    assert all(value in rendered for value in used.values())
+    assert bool(rendered) == any(used.values())
