@@ -311,24 +311,41 @@ def test_every_changing_call_is_logged_with_who_made_it(client: DaemonClient) ->
     assert not client.daemon.events("control.call", method="GET")
 
 
-def test_events_tell_of_a_run_from_its_start_to_its_end(client: DaemonClient) -> None:
+def test_events_report_a_run_from_its_start_to_its_end(client: DaemonClient) -> None:
     """In order, as server-sent events."""
-    kinds: list[tuple[str, int]] = []
+    events = events_during(client, lambda: client.post(f"/v1/definitions/{client.staff}/sync", 202))
+    kinds = [(kind, data["definition_id"]) for kind, data in events]
+    assert kinds[0] == ("run.started", client.staff)
+    assert kinds[-1] == ("run.finished", client.staff)
+    assert ("run.progress", client.staff) in kinds
+
+
+def test_an_undo_is_an_event_and_is_in_the_metrics(client: DaemonClient) -> None:
+    """As for any other run."""
+    definition_id = client.define("Undone")
+    run_id = client.run(definition_id)["run_id"]
+    _, data = events_during(client, lambda: client.post(f"/v1/runs/{run_id}/undo"))[-1]
+    assert (data["definition_id"], data["deleted"]) == (definition_id, PEOPLE)
+    metrics = client.http.get("/v1/metrics").text
+    assert 'contactsync_contacts{definition="directory",folder="Undone"} 0.0' in metrics
+
+
+def events_during(client: DaemonClient, action: Callable[[], Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Kind and data of each event from an action to the end of the run that it makes."""
+    events: list[tuple[str, dict[str, Any]]] = []
     with client.http.stream("GET", "/v1/events") as stream:
         lines = stream.iter_lines()
         assert next(lines).startswith(":")
-        client.post(f"/v1/definitions/{client.staff}/sync", 202)
+        action()
         kind = ""
         for line in lines:
             if line.startswith("event: "):
                 kind = line.removeprefix("event: ")
             elif line.startswith("data: "):
-                kinds.append((kind, json.loads(line.removeprefix("data: "))["definition_id"]))
+                events.append((kind, json.loads(line.removeprefix("data: "))))
             if kind == "run.finished" and not line:
                 break
-    assert kinds[0] == ("run.started", client.staff)
-    assert kinds[-1] == ("run.finished", client.staff)
-    assert ("run.progress", client.staff) in kinds
+    return events
 
 
 def test_only_so_many_may_listen_at_once(client: DaemonClient) -> None:

@@ -278,12 +278,11 @@ def _at(moment: datetime | None) -> float | None:
 
 def _contacts_after(report: RunReport, before: int | None) -> int | None:
     """How many contacts the definition has after a run, as far as the run knows."""
-    plan = report.plan
-    if plan is None:
+    plan, counts = report.plan, report.counts
+    if plan is None and report.outcome is Outcome.UNCHANGED and report.mode is Mode.FULL:
         # A full run without a plan has recognised every contact.
-        is_known = report.outcome is Outcome.UNCHANGED and report.mode is Mode.FULL
-        return report.counts.unchanged if is_known else before
-    planned = before if plan.contacts is None else plan.contacts
-    if report.outcome is Outcome.CHANGED and planned is not None:
-        return planned + plan.inserts - plan.deletes
-    return planned
+        return counts.unchanged
+    contacts = before if plan is None or plan.contacts is None else plan.contacts
+    if report.outcome is Outcome.CHANGED and contacts is not None:
+        return contacts + counts.inserted - counts.deleted
+    return contacts

@@ -114,6 +114,7 @@ def test_contacts_are_those_after_the_run(daemon: Daemon, outcome: Outcome, plan
         (Outcome.UNCHANGED, Mode.COUNTERS, None, 40),
         (Outcome.CHANGED, Mode.INCREMENTAL, Plan(inserts=3, deletes=1), 42),
         (Outcome.HELD, Mode.INCREMENTAL, Plan(deletes=30, contacts=39), 39),
+        (Outcome.CHANGED, Mode.UNDO, None, 42),
     ],
 )
 def test_contacts_follow_runs_that_do_not_count_them(
@@ -121,7 +122,7 @@ def test_contacts_follow_runs_that_do_not_count_them(
 ) -> None:
     """An increment sees only those that changed."""
     daemon.run_finished(Outcome.UNCHANGED, counts=Counts(unchanged=40))
-    daemon.run_finished(outcome, mode=mode, plan=plan)
+    daemon.run_finished(outcome, mode=mode, counts=Counts(inserted=3, deleted=1), plan=plan)
     assert daemon.samples()[of_staff("contacts")] == contacts
 
 

@@ -57,4 +57,6 @@ def reject_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
 @router.post("/runs/{run_id}/undo")
 def undo_run(run_id: RunId, context: Context) -> Undone:
     """Take a run's changes back, as a run of its own, and pause its definition."""
-    return Undone.of(undo(context.pool, run_id))
+    undone = undo(context.pool, run_id)
+    context.runner.report_finished(undone.report)
+    return Undone.of(undone)
