@@ -142,6 +142,11 @@ class Definition:
     revision: int = 1
 
     @property
+    def key(self) -> dict[str, int]:
+        """Its primary key, as parameters of a statement."""
+        return {"folder_id": self.folder_id, "definition_id": self.definition_id}
+
+    @property
     def lacks_password(self) -> bool:
         """Whether its user needs a password, and it neither stores one nor refers to one."""
         return self.auth is Auth.SIMPLE and bool(self.user) and not (self.password_sealed or self.password_ref)

@@ -98,6 +98,8 @@ class Run(RunFacts):
 
     folder_id: int
     finished_at: datetime | None
+    undoes: int | None = Field(description="The run that this run took back.")
+    undone_by: int | None = Field(description="The run that took this run back.")
 
 
 class Runs(BaseModel):

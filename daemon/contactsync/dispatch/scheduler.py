@@ -33,7 +33,7 @@ from contactsync.store.definitions import (
     set_states,
 )
 from contactsync.store.pool import Pool, connection_of
-from contactsync.store.record.requests import LOOK, open_requests
+from contactsync.store.record.runs import CHECK_REQUESTS, open_requests
 from contactsync.sync.definition import Resolved, resolve
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ class Schedule:
 
         Raises DatabaseError.
         """
-        if LOOK in names:
+        if CHECK_REQUESTS in names:
             self.catch_up_requests()
         followed = self.followed
-        for name in names - {LOOK}:
+        for name in names - {CHECK_REQUESTS}:
             matches = [each for each in followed if name in {"", each.definition.label, each.definition.folder_label}]
             if not matches:
                 log.warning("request.unknown", requested=name)

@@ -60,7 +60,7 @@ def undo_question(run: dict[str, Any], definition: Definition) -> str:
 
 
 def require_undoable(run: dict[str, Any]) -> None:
-    """Raises UsageError for a run (see store.history.read_run) that changed nothing or was taken back already."""
+    """Raises UsageError for a run (see store.record.runs.read_runs) that changed nothing or was taken back already."""
     run_id = run["run_id"]
     if run["undone_by"]:
         raise UsageError(

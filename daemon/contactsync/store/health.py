@@ -1,21 +1,25 @@
-"""How the folders do, in a few numbers; cheap enough to be looked at every few seconds."""
+"""The state of the folders, of the daemon's connection and of the server, in cheap queries."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 
 from contactsync.store.errors import translated
-from contactsync.store.statements import statement
+from contactsync.store.statements import read_rows, statement
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from psycopg import Connection
+
+WATCH_NAME = "contactsync-watch"
+"""The application_name of the connection on which a daemon listens for notifications."""
 
 
 def count_by_state(connection: Connection[Any]) -> list[tuple[str, int, str, str | None, datetime | None]]:
-    """Per state: it, how many folders, the first one's label and last error code, and when any folder runs next.
+    """Per state: the state, the number of folders, the label and error code of the first, and the next run of all.
 
     A folder is counted once, by the worst state of its definitions. The states are those of the view
     `definition_overview`. Raises DatabaseError.
@@ -29,5 +33,21 @@ def read_health(connection: Connection[Any]) -> list[dict[str, Any]]:
 
     `since` is the last success or, before the first one, when the definition was created.
     """
-    with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement("definition_health")).fetchall()
+    return read_rows(connection, dict_row, "definition_health")
+
+
+def read_folders(connection: Connection[Any]) -> list[dict[str, Any]]:
+    """Every folder with the ids of its definitions and the number of its contacts. Raises DatabaseError."""
+    return read_rows(connection, dict_row, "folders_overview")
+
+
+def daemon_listens(connection: Connection[Any]) -> bool:
+    """Whether a daemon is connected to this database. Raises DatabaseError."""
+    with translated():
+        row = connection.execute(statement("daemon_listens"), {"application_name": WATCH_NAME}).fetchone()
+    return bool(row and row[0])
+
+
+def server_version(connection: Connection[Any]) -> str:
+    """PostgreSQL's version in its own form: `18.1`."""
+    return connection.info.parameter_status("server_version") or "unknown"

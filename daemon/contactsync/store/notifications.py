@@ -13,6 +13,7 @@ import structlog
 
 from contactsync.errors import DatabaseError
 from contactsync.store.errors import translated
+from contactsync.store.health import WATCH_NAME
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -108,7 +109,7 @@ class DefinitionWatch:
         with (
             translated(),
             psycopg.connect(
-                self._conninfo, autocommit=True, application_name="contactsync-watch", connect_timeout=10
+                self._conninfo, autocommit=True, application_name=WATCH_NAME, connect_timeout=10
             ) as connection,
         ):
             for channel in (EDITS, REQUESTS):

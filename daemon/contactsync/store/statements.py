@@ -9,9 +9,17 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast
 
 from psycopg import sql
+
+from contactsync.store.errors import translated
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.rows import RowFactory
+
+Row = TypeVar("Row")
 
 _NAME = re.compile(r"^-- name: ([a-z_]+)\s*$", re.MULTILINE)
 
@@ -38,3 +46,9 @@ def statement(name: str) -> LiteralString:
 def composed(name: str, **parts: sql.Composable) -> sql.Composed:
     """A statement whose names in braces are filled with composed SQL."""
     return sql.SQL(_statements()[name]).format(**parts)
+
+
+def read_rows(connection: Connection[Any], row_factory: RowFactory[Row], name: str, **values: Any) -> list[Row]:
+    """Execute a statement and return all its rows. Raises DatabaseError."""
+    with translated(), connection.cursor(row_factory=row_factory) as cursor:
+        return cursor.execute(statement(name), values).fetchall()

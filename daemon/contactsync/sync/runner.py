@@ -100,7 +100,7 @@ class Runner:
             observer = ObserverGroup((self._observer, observer))
         with connection_of(self._pool) as connection:
             definition = _definition(connection, definition_id)
-            report, entries_before = begin_run(connection, definition, trigger, asked=asked_at is not None)
+            report, entries_before = begin_run(connection, definition, trigger, retry_locked=asked_at is not None)
             names = {"folder": definition.label, "definition": definition_id, "run": report.run_id}
             context = self._context(connection, report, observer or self._observer, asked_at)
             context.entries_before, context.live = entries_before, live

@@ -27,13 +27,14 @@ from contactsync.api.schemas import (
 from contactsync.dispatch.live import LiveState
 from contactsync.errors import NotFound
 from contactsync.store.definitions import read_overview
+from contactsync.store.health import read_folders
 from contactsync.store.pool import connection_of
-from contactsync.store.record.pages import MOST_ID, read_changes, read_folders, read_runs
+from contactsync.store.record.runs import LARGEST_ID, read_changes, read_run, read_runs
 
 router = APIRouter()
 
 DefinitionId = Annotated[
-    int, Path(description="A definition's id; GET /v1/definitions finds it by name.", ge=1, le=MOST_ID, examples=[1])
+    int, Path(description="A definition's id; GET /v1/definitions finds it by name.", ge=1, le=LARGEST_ID, examples=[1])
 ]
 Name = Annotated[
     str | None,
@@ -44,7 +45,7 @@ Name = Annotated[
         examples=["Staff"],
     ),
 ]
-RunId = Annotated[int, Path(description="A run's id.", ge=1, le=MOST_ID, examples=[1])]
+RunId = Annotated[int, Path(description="A run's id.", ge=1, le=LARGEST_ID, examples=[1])]
 Limit = Annotated[int, Query(description="Most items on the page.", ge=1, le=1000)]
 
 
@@ -94,8 +95,8 @@ def definition(definition_id: DefinitionId, context: Context) -> Definition:
 @router.get("/runs", tags=["looking"])
 def runs(
     context: Context,
-    definition_id: Annotated[int | None, Query(description="Only of this definition.", ge=1, le=MOST_ID)] = None,
-    before: Annotated[int | None, Query(description="Only older than this run.", ge=1, le=MOST_ID)] = None,
+    definition_id: Annotated[int | None, Query(description="Only of this definition.", ge=1, le=LARGEST_ID)] = None,
+    before: Annotated[int | None, Query(description="Only older than this run.", ge=1, le=LARGEST_ID)] = None,
     limit: Limit = 100,
 ) -> Runs:
     """Runs, newest first, a page at a time."""
@@ -108,18 +109,18 @@ def runs(
 def run(
     run_id: RunId,
     context: Context,
-    after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=MOST_ID)] = 0,
+    after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=LARGEST_ID)] = 0,
     limit: Limit = 100,
 ) -> RunWithChanges:
     """One run with what it changed, a page at a time."""
     with connection_of(context.pool) as connection:
-        found = read_runs(connection, run_id=run_id, limit=1)
-        if not found:
+        found = read_run(connection, run_id)
+        if found is None:
             raise NotFound(f"There is no run {run_id}.", hint="GET /v1/runs lists those that are kept.")
-        folder_id = found[0]["folder_id"]
+        folder_id = found["folder_id"]
         changes = read_changes(connection, folder_id=folder_id, run_id=run_id, after=after, limit=limit)
     page = {"changes": changes, "next_after": _last(changes, "contact_id", limit)}
-    return RunWithChanges.model_validate(found[0] | page)
+    return RunWithChanges.model_validate(found | page)
 
 
 @router.get("/health/live", tags=["health"])

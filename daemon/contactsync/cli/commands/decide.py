@@ -17,10 +17,10 @@ from contactsync.cli.prompts import confirm
 from contactsync.model import Trigger
 from contactsync.operations.holds import approve, open_plan, reject
 from contactsync.operations.runs import require_definition, require_run
-from contactsync.store.looks import daemon_listens
+from contactsync.store.health import daemon_listens
 from contactsync.store.pool import connection_of
 from contactsync.store.record.holds import held_changes
-from contactsync.store.record.requests import request_run
+from contactsync.store.record.runs import request_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ from contactsync.errors import UsageError
 from contactsync.operations import definitions
 from contactsync.operations.names import find_all, find_one
 from contactsync.store.definitions import read_overview, remove_definition
-from contactsync.store.looks import daemon_listens
+from contactsync.store.health import daemon_listens
 from contactsync.store.pool import connection_of
 
 if TYPE_CHECKING:

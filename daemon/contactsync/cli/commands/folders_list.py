@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import NOTHING, ago, show_json, show_text, until
 from contactsync.store.definitions import read_overview
-from contactsync.store.looks import daemon_listens
+from contactsync.store.health import daemon_listens
 from contactsync.store.pool import connection_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.commands.folders_list import state_words
-from contactsync.cli.output.summary import run_document, show_rejected
+from contactsync.cli.output.summary import show_rejected
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import ago, counted, show_json, show_pairs, show_text, until
 from contactsync.errors import QueryError
@@ -15,9 +15,9 @@ from contactsync.ldap.query.query import Scope, parse_query
 from contactsync.model import DEFAULT_TLS_MINIMUM, Auth, Tls
 from contactsync.operations.names import find_one
 from contactsync.store.definitions import read_overview
-from contactsync.store.looks import daemon_listens, rejected_of_run
+from contactsync.store.health import daemon_listens
 from contactsync.store.pool import connection_of
-from contactsync.store.record.runs import latest_runs
+from contactsync.store.record.runs import read_runs, rejected_of_run
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -68,7 +68,7 @@ def show_folder(invocation: Invocation, name: str, *, as_json: bool) -> None:
 
 def _read(connection: Connection[Any], definition: Definition) -> _Details:
     row = next(row for row in read_overview(connection) if row["definition_id"] == definition.definition_id)
-    runs = latest_runs(connection, definition_id=definition.definition_id, limit=RUNS)
+    runs = read_runs(connection, definition_id=definition.definition_id, limit=RUNS)
     rejected = (
         rejected_of_run(connection, folder_id=definition.folder_id, run_id=runs[0]["run_id"], limit=REJECTED)
         if runs
@@ -171,6 +171,6 @@ def _document(details: _Details) -> dict[str, Any]:
         **own,
         "password_sealed": definition.password_sealed is not None,
         "daemon_running": details.daemon_running,
-        "runs": [run_document(run) for run in details.runs],
+        "runs": details.runs,
         "rejected": [{"dn": dn, "reason": reason} for dn, reason in details.rejected],
     }

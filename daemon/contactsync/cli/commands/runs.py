@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.differences import show_changes
-from contactsync.cli.output.summary import run_document, show_rejected
+from contactsync.cli.output.summary import show_rejected
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import NOTHING, counted, show_json, show_pairs, show_text
 from contactsync.operations.holds import state_words
@@ -14,10 +14,9 @@ from contactsync.operations.names import find_all
 from contactsync.operations.preview import change_documents
 from contactsync.operations.runs import require_run
 from contactsync.operations.wording import moment
-from contactsync.store.looks import rejected_of_run
 from contactsync.store.pool import connection_of
-from contactsync.store.record.holds import HeldPlan, changes_from, held_changes, read_held_plan
-from contactsync.store.record.runs import changes_of_run, latest_runs
+from contactsync.store.record.holds import HeldPlan, held_changes, read_held_plan
+from contactsync.store.record.runs import changes_of_run, read_runs, rejected_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,10 +51,10 @@ def list_runs(invocation: Invocation, name: str | None, *, limit: int, as_json: 
     """The newest runs, of all definitions or of those that this names. Raises UsageError when there is none."""
     with invocation.pool() as pool, connection_of(pool) as connection:
         ids = [None] if name is None else [found.definition_id for found in find_all(connection, name)]
-        runs = [run for wanted in ids for run in latest_runs(connection, definition_id=wanted, limit=limit)]
+        runs = [run for wanted in ids for run in read_runs(connection, definition_id=wanted, limit=limit)]
     runs = sorted(runs, key=lambda run: -int(run["run_id"]))[:limit]
     if as_json:
-        show_json(invocation.out, [run_document(run) for run in runs])
+        show_json(invocation.out, runs)
     elif runs:
         show_runs(invocation.out, runs, COLUMNS)
     else:
@@ -91,7 +90,7 @@ def _look(connection: Connection[Any], run_id: int, limit: int | None) -> Shown:
     if plan is not None:
         changes = held_changes(connection, plan, limit=limit)
     else:
-        changes = changes_from(tuple(row.values()) for row in changes_of_run(connection, **key, limit=limit))
+        changes = changes_of_run(connection, **key, limit=limit)
     return Shown(run, plan, changes, rejected_of_run(connection, **key))
 
 
@@ -114,7 +113,7 @@ def _show_plan(console: Console, shown: Shown) -> None:
 def _pairs(run: dict[str, Any]) -> dict[str, str]:
     would = "would have " if run["outcome"] == "held" else ""
     pairs = {
-        "Run": f"{run['run_id']} of {run['definition']}",
+        "Run": f"{run['run_id']} of {run['label']}",
         "Outcome": run["outcome"] or "running",
         "Why": run["trigger"],
         "Started": moment(run["started_at"]),
@@ -149,7 +148,7 @@ def _server(run: dict[str, Any]) -> str:
 def _document(shown: Shown) -> dict[str, Any]:
     plan = shown.plan
     return {
-        **run_document(shown.run),
+        **shown.run,
         "held": {
             "state": plan.state,
             "expires_at": plan.expires_at,

@@ -71,12 +71,6 @@ def report_document(report: RunReport) -> dict[str, Any]:
     }
 
 
-def run_document(run: dict[str, Any]) -> dict[str, Any]:
-    """A row of `sync_runs` for scripts; `outcome` is null while the run goes on, `seconds` is an object of stages."""
-    document = {name: value for name, value in run.items() if name != "search_references"}
-    return document | {"references": run["search_references"]}
-
-
 def _what(report: RunReport) -> str:
     if report.outcome is Outcome.HELD:
         return f"held. {report.held_reason}"

@@ -52,7 +52,7 @@ def show_runs(console: Console, runs: Sequence[Mapping[str, Any]], columns: Sequ
 def _run_cells(run: Mapping[str, Any]) -> dict[str, str]:
     return {
         "Run": str(run["run_id"]),
-        "Folder": run["definition"],
+        "Folder": run["label"],
         "Started": ago(run["started_at"]),
         "Why": run["trigger"],
         "Outcome": run["outcome"] or "running",

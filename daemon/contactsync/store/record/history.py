@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 
 from contactsync.store.errors import translated
 from contactsync.store.plan.plan import INTERNAL
+from contactsync.store.record.runs import LARGEST_ID
 from contactsync.store.statements import statement
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.model import Definition
-
-LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +43,6 @@ class Recorded:
     display_name: str | None
     changes: dict[str, list[Any]] | None
     undoes: int | None
-
-
-def read_run(connection: Connection[Any], run_id: int) -> dict[str, Any] | None:
-    """One row of `sync_runs`, with the run that took it back (`undone_by`); None when there is none."""
-    with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement("run_by_id"), {"run_id": run_id}).fetchone()
 
 
 def find_contacts(connection: Connection[Any], definition: Definition, text: str, *, limit: int) -> list[Found]:

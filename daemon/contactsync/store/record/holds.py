@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from psycopg.rows import class_row
 
 from contactsync.model import Change
 from contactsync.store.errors import translated
+from contactsync.store.record.runs import changes_from
 from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
@@ -116,14 +116,6 @@ def decide(connection: Connection[Any], plan: HeldPlan, decision: str, *, by: st
         if decided and decision == "approved":
             connection.execute(statement("withdraw_approvals"), key)
     return decided
-
-
-def changes_from(rows: Iterable[tuple[Any, ...]]) -> tuple[Change, ...]:
-    """Changes out of rows of contact_id, action, display_name and changes."""
-    return tuple(
-        Change(contact_id, action, name, {field: (before, after) for field, (before, after) in (changes or {}).items()})
-        for contact_id, action, name, changes in rows
-    )
 
 
 def _key(definition: Definition) -> dict[str, Any]:

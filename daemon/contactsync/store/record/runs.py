@@ -1,4 +1,4 @@
-"""The record of runs: opened before anything else happens, closed whatever happened."""
+"""The record of runs: opened at the start of a run, closed at its end, read in pages."""
 
 from __future__ import annotations
 
@@ -9,43 +9,47 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from contactsync.errors import AlreadyRunning, DefinitionError, DefinitionLocked
-from contactsync.model import Definition, Outcome, RunReport, Trigger
+from contactsync.model import Change, Definition, Outcome, RunReport, Trigger
 from contactsync.store.errors import translated
-from contactsync.store.statements import statement
+from contactsync.store.statements import read_rows, statement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from psycopg import Connection
+
+LARGEST_ID = 2**63 - 1
+"""The largest bigint."""
+CHECK_REQUESTS = ":requested"
+"""The payload of a notification by `request_sync`: not the name of a folder, but "read the open requests"."""
 
 
 def lock_definition(connection: Connection[Any], definition: Definition) -> None:
-    """Take the definition's lock, which the connection holds until it is given back to its pool.
-
-    Raises AlreadyRunning, DatabaseError.
-    """
+    """Lock the definition until the connection is returned to its pool. Raises AlreadyRunning, DatabaseError."""
     with translated():
         if not _scalar(connection, "lock_definition", {"definition_id": definition.definition_id}):
             raise AlreadyRunning(
-                f"{definition.label} is being synchronized by another process right now.",
-                hint="Wait for it to end and try again.",
+                f"{definition.label} is being synchronized by another process.",
+                hint="Wait until that run has ended, and try again.",
             )
 
 
 def begin_run(
-    connection: Connection[Any], definition: Definition, trigger: Trigger, *, asked: bool = False
+    connection: Connection[Any], definition: Definition, trigger: Trigger, *, retry_locked: bool = False
 ) -> tuple[RunReport, int | None]:
-    """Take the definition's lock and open a run.
+    """Lock the definition and open the record of a run; returns also the entries of the last complete run.
 
-    Runs of the definition that never ended are marked interrupted: whoever holds the lock knows that they are dead.
-    Raises AlreadyRunning, DefinitionLocked (unless a person asks for the run), DatabaseError.
+    Marks earlier runs of the definition without an end as interrupted: no process can hold the lock for them.
+    Raises AlreadyRunning, DefinitionLocked (unless `retry_locked`), DatabaseError.
     """
-    key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
     lock_definition(connection, definition)
-    values = {**key, "definition": definition.label, "trigger": trigger.value, "asked": asked}
+    values = {**definition.key, "definition": definition.label, "trigger": trigger.value, "retry_locked": retry_locked}
     with translated():
-        # Looked at here, since a run may have been due, or waiting already, while the one before it was refused.
+        # Checked here too: the run may have been queued before the directory refused the password.
         row = connection.execute(statement("begin_run"), values).fetchone()
         if row is None:
-            raise DefinitionLocked(f"{definition.label} is locked: {_scalar(connection, 'locked_reason', key)}")
+            reason = _scalar(connection, "locked_reason", definition.key)
+            raise DefinitionLocked(f"{definition.label} is locked: {reason}")
         run_id, started_at, entries_before = row
     return RunReport(run_id, definition, trigger, started_at), entries_before
 
@@ -53,30 +57,25 @@ def begin_run(
 def note_applied(
     connection: Connection[Any], report: RunReport, outcome: Outcome, *, source_digest: bytes, mapping_digest: bytes
 ) -> None:
-    """Write what was done, in the transaction that applies the plan: the outcome, the counts, what the contacts go by.
-
-    Raises psycopg.Error.
-    """
+    """Record outcome, counts and digests in the transaction that applies the plan. Raises psycopg.Error."""
     digests = {"source_digest": source_digest, "mapping_digest": mapping_digest}
     values = {**_key(report), "outcome": outcome.value, **asdict(report.counts), **digests}
     connection.execute(statement("note_applied"), values)
 
 
 def deleted_lately(connection: Connection[Any], definition: Definition, *, hours: int) -> int:
-    """How many contacts the definition's increments have deleted in that time, since the last approval that was used.
+    """How many contacts incremental runs have deleted in this time, since the last approval that was used.
 
-    Raises psycopg.Error.
+    Runs that were undone do not count. Raises psycopg.Error.
     """
-    key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
-    found = connection.execute(statement("deleted_lately"), {**key, "hours": hours}).fetchone()
-    return found[0] if found else 0
+    return int(_scalar(connection, "deleted_lately", {**definition.key, "hours": hours}))
 
 
 def finish_run(connection: Connection[Any], report: RunReport) -> None:
-    """Close the record of a run, and say in the definition's status whether it makes sense. Raises DatabaseError.
+    """Close the record of a run and update the definition's status. Raises DatabaseError.
 
-    A run whose connection broke after the commit believes that it failed; its row knows better, and so does the report
-    afterwards.
+    If the connection broke after the commit, the report says failed and the record says changed; the report then takes
+    over outcome and counts of the record.
     """
     values = {
         **_key(report),
@@ -99,66 +98,108 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
     with translated():
         row = connection.execute(statement("finish_run"), values).fetchone()
     if row is not None:
-        _adopt(report, *row)
-
-
-def _adopt(report: RunReport, outcome: str, *counts: int) -> None:
-    if outcome != report.outcome:
-        report.outcome, report.error, report.error_code = Outcome(outcome), None, None
-    names = ("inserted", "updated", "deleted", "refreshed", "rejected")
-    for name, count in zip(names, counts, strict=True):
-        setattr(report.counts, name, count)
-
-
-def _key(report: RunReport) -> dict[str, int]:
-    definition = report.definition
-    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id, "run_id": report.run_id}
+        _take_over(report, *row)
 
 
 def interrupt_abandoned(connection: Connection[Any]) -> list[tuple[int, str]]:
-    """Mark runs that no living process makes any more; returns (run_id, definition's label) of each."""
+    """Mark the runs of processes that have ended; returns (run_id, definition's label) of each. DatabaseError."""
     with translated():
         return list(connection.execute(statement("interrupt_abandoned")))
 
 
-def latest_runs(
-    connection: Connection[Any], *, definition_id: int | None = None, limit: int = 20
+def read_runs(
+    connection: Connection[Any],
+    *,
+    definition_id: int | None = None,
+    run_id: int | None = None,
+    before: int | None = None,
+    limit: int = 20,
 ) -> list[dict[str, Any]]:
-    """The newest runs, of one definition or of all, newest first."""
-    with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement("latest_runs"), {"definition_id": definition_id, "limit": limit}).fetchall()
+    """Runs, newest first: of one definition or all, with an id below `before`. Raises DatabaseError."""
+    values = {"definition_id": definition_id, "run_id": run_id, "before": before, "limit": limit}
+    return read_rows(connection, dict_row, "runs", **values)
+
+
+def read_run(connection: Connection[Any], run_id: int) -> dict[str, Any] | None:
+    """One run; None if it does not exist. Raises DatabaseError."""
+    return next(iter(read_runs(connection, run_id=run_id)), None)
+
+
+def read_changes(
+    connection: Connection[Any], *, folder_id: int, run_id: int, after: int = 0, limit: int = 100
+) -> list[dict[str, Any]]:
+    """The changes of a run by contact id, from the first id above `after`. Raises DatabaseError."""
+    return read_rows(connection, dict_row, "changes_page", folder_id=folder_id, run_id=run_id, after=after, limit=limit)
 
 
 def changes_of_run(
-    connection: Connection[Any], *, folder_id: int, run_id: int, limit: int | None = 1000
-) -> list[dict[str, Any]]:
-    """What a run changed: contact_id, action, display_name and changes ({field: [before, after]}) of each contact."""
-    with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
-            statement("changes_of_run"), {"folder_id": folder_id, "run_id": run_id, "limit": limit}
-        ).fetchall()
+    connection: Connection[Any], *, folder_id: int, run_id: int, limit: int | None = None
+) -> tuple[Change, ...]:
+    """The first changes of a run by action and name (None: all). Raises DatabaseError."""
+    values = {"folder_id": folder_id, "run_id": run_id, "limit": limit}
+    with translated():
+        return changes_from(connection.execute(statement("changes_of_run"), values))
+
+
+def changes_from(rows: Iterable[tuple[Any, ...]]) -> tuple[Change, ...]:
+    """Rows of contact_id, action, display_name and changes as Change objects."""
+    return tuple(
+        Change(contact_id, action, name, {field: (before, after) for field, (before, after) in (changes or {}).items()})
+        for contact_id, action, name, changes in rows
+    )
+
+
+def rejected_of_run(
+    connection: Connection[Any], *, folder_id: int, run_id: int, limit: int = 100
+) -> list[tuple[str, str]]:
+    """DN and reason of the first entries that a run rejected. Raises DatabaseError."""
+    with translated():
+        values = {"folder_id": folder_id, "run_id": run_id, "limit": limit}
+        return list(connection.execute(statement("rejected_of_run"), values))
+
+
+def open_requests(connection: Connection[Any]) -> list[int]:
+    """Definitions whose request (`request_sync`) no run has answered yet, oldest request first. DatabaseError."""
+    with translated():
+        return [definition_id for (definition_id,) in connection.execute(statement("open_requests"))]
+
+
+def request_run(connection: Connection[Any], definition: Definition) -> None:
+    """Request a run of the definition's folder by `contactsync.request_sync`. Raises DatabaseError."""
+    with translated():
+        connection.execute(statement("request_run"), {"folder": definition.folder, "owner": definition.owner})
 
 
 def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_days: int) -> int:
-    """Delete history older than `keep_days` and ids of contacts gone longer than `departed_keep_days` (0: keep all).
+    """Delete runs older than `keep_days` and ids of contacts that left before `departed_keep_days` (0: keep all).
 
-    Returns how many runs were forgotten.
+    Returns the number of deleted runs. Raises DatabaseError.
     """
     with translated():
-        forgotten = connection.execute(statement("forget_runs"), {"keep_days": keep_days}).rowcount if keep_days else 0
+        deleted = connection.execute(statement("forget_runs"), {"keep_days": keep_days}).rowcount if keep_days else 0
         if departed_keep_days:
             connection.execute(statement("forget_departed"), {"keep_days": departed_keep_days})
-    return forgotten
+    return deleted
+
+
+def _take_over(report: RunReport, outcome: str, *counts: int) -> None:
+    if outcome != report.outcome:
+        report.outcome, report.error, report.error_code = Outcome(outcome), None, None
+    for name, count in zip(("inserted", "updated", "deleted", "refreshed", "rejected"), counts, strict=True):
+        setattr(report.counts, name, count)
 
 
 def _state(report: RunReport) -> str | None:
-    """What the run showed of its definition: None when it failed for a reason that lies elsewhere."""
+    """What the run found out about its definition; None if it failed before the directory accepted the bind."""
     if report.credentials_refused:
         return "locked"
     if (report.error_code or "").startswith(DefinitionError.code):
         return "invalid"
-    # Whatever came afterwards: it got in.
     return "valid" if report.server else None
+
+
+def _key(report: RunReport) -> dict[str, int]:
+    return {**report.definition.key, "run_id": report.run_id}
 
 
 def _scalar(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> Any:

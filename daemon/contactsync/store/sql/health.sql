@@ -18,3 +18,18 @@ SELECT definition_id, CASE WHEN owner IS NULL THEN folder ELSE owner || '/' || f
        last_success_at, coalesce(last_success_at, created_at) AS since
 FROM contactsync.definition_overview
 ORDER BY definition_id
+
+-- name: folders_overview
+SELECT f.folder_id, f.name, f.owner,
+       CASE WHEN f.owner IS NULL THEN f.name ELSE f.owner || '/' || f.name END AS label,
+       ARRAY(SELECT d.definition_id FROM contactsync.sync_definitions AS d
+             WHERE d.folder_id = f.folder_id ORDER BY d.definition_id) AS definitions,
+       (SELECT count(*) FROM contactsync.contacts AS c WHERE c.folder_id = f.folder_id) AS contacts
+FROM contactsync.folders AS f
+ORDER BY f.owner NULLS FIRST, f.name
+
+-- name: daemon_listens
+-- Every daemon listens over one connection with this name. Other users' connections are listed with their names too.
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = %(application_name)s)

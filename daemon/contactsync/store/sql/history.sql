@@ -1,12 +1,3 @@
--- name: run_by_id
-SELECT r.folder_id, r.definition_id, r.run_id, r.definition, r.trigger, r.mode, r.outcome, r.started_at, r.finished_at,
-       r.full_reason, r.server, r.skipped_servers, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
-       r.search_references, r.trimmed,
-       r.inserted, r.updated, r.deleted, r.seconds, r.error_code, r.error, r.held_reason, r.undoes,
-       contactsync.undone_by(r.folder_id, r.run_id) AS undone_by
-FROM contactsync.sync_runs AS r
-WHERE r.run_id = %(run_id)s
-
 -- name: find_contacts
 -- Contacts by id, name, email or DN: those that are there, people's own as well, and those that the history knows of.
 WITH found AS (

@@ -50,7 +50,7 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state 
 -- for a run by hand. Tells how many entries the run before it saw that last read the directory to the end.
 WITH may_run AS MATERIALIZED (
     SELECT
-    WHERE %(asked)s OR NOT EXISTS (
+    WHERE %(retry_locked)s OR NOT EXISTS (
         SELECT FROM contactsync.sync_status
         WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state = 'locked')
 ), interrupted AS (
@@ -128,12 +128,16 @@ WITH finished AS (
 )
 SELECT outcome, inserted, updated, deleted, refreshed, rejected FROM finished
 
--- name: latest_runs
-SELECT r.run_id, r.definition, r.trigger, r.outcome, r.started_at, r.finished_at, r.server, r.skipped_servers, r.attempts,
-       r.entries, r.unchanged, r.refreshed, r.rejected, r.search_references, r.trimmed, r.inserted, r.updated, r.deleted,
-       r.seconds, r.error_code, r.error, r.held_reason
+-- name: runs
+-- Runs, newest first: all, or those of one definition, one run, or those before a run.
+SELECT r.folder_id, r.run_id, r.definition_id, r.definition AS label, r.trigger, r.mode, r.outcome, r.started_at,
+       r.finished_at, r.full_reason, r.server, r.skipped_servers, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
+       r.search_references AS "references", r.trimmed, r.inserted, r.updated, r.deleted, r.seconds, r.error_code,
+       r.error, r.held_reason, r.undoes, contactsync.undone_by(r.folder_id, r.run_id) AS undone_by
 FROM contactsync.sync_runs AS r
-WHERE %(definition_id)s::bigint IS NULL OR r.definition_id = %(definition_id)s
+WHERE (%(definition_id)s::bigint IS NULL OR r.definition_id = %(definition_id)s)
+  AND (%(run_id)s::bigint IS NULL OR r.run_id = %(run_id)s)
+  AND (%(before)s::bigint IS NULL OR r.run_id < %(before)s)
 ORDER BY r.run_id DESC
 LIMIT %(limit)s
 
@@ -155,6 +159,30 @@ FROM contactsync.contact_changes
 WHERE run_id = %(run_id)s AND folder_id = %(folder_id)s
 ORDER BY action, display_name, contact_id
 LIMIT %(limit)s
+
+-- name: changes_page
+SELECT contact_id, action, display_name, changes
+FROM contactsync.contact_changes
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND contact_id > %(after)s
+ORDER BY contact_id
+LIMIT %(limit)s
+
+-- name: rejected_of_run
+SELECT dn, reason FROM contactsync.rejected_entries
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s
+ORDER BY dn
+LIMIT %(limit)s
+
+-- name: open_requests
+-- What was asked for by request_sync and did not start since.
+SELECT s.definition_id
+FROM contactsync.sync_status AS s
+JOIN contactsync.sync_definitions AS d ON d.folder_id = s.folder_id AND d.definition_id = s.definition_id
+WHERE d.enabled AND s.requested_at > coalesce(s.last_started_at, '-infinity')
+ORDER BY s.requested_at
+
+-- name: request_run
+SELECT contactsync.request_sync(%(folder)s, %(owner)s)
 
 -- name: forget_runs
 -- History is kept for a set time; the newest run of each definition stays, whatever its age.
