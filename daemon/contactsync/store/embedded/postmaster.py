@@ -1,4 +1,4 @@
-"""What `postmaster.pid` in a data directory tells of the server that runs there, if one does."""
+"""The running server of a data directory, as its file `postmaster.pid` describes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PID, _SOCKET_DIR, _STATUS = 0, 4, 7
-"""The lines of postmaster.pid (PostgreSQL's src/include/utils/pidfile.h)."""
+"""Line numbers in postmaster.pid (PostgreSQL's src/include/utils/pidfile.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +16,11 @@ class Postmaster:
     pid: int
     socket_dir: Path
     status: str
-    """`starting`, `ready`, `stopping`; empty before the server has written it."""
+    """`starting`, `ready` or `stopping`; empty until the server has written it."""
 
 
 def running_postmaster(data: Path) -> Postmaster | None:
-    """The server of the data directory `data`, or None when no live process is it (postmaster.pid may be stale)."""
+    """The server of the data directory `data`; None if no live process is one (postmaster.pid may be stale)."""
     try:
         lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -32,9 +32,9 @@ def running_postmaster(data: Path) -> Postmaster | None:
 
 
 def remove_misleading_lock(lock_file: Path) -> None:
-    """Remove a lock file of a server that died when another process has got its number since.
+    """Remove a dead server's lock file if another process has its process id now; PostgreSQL would refuse to start.
 
-    PostgreSQL would take that process for the server and refuse to start. The caller has made sure that there is none.
+    The caller has made sure that no server runs.
     """
     try:
         pid = int(lock_file.read_text(encoding="utf-8").splitlines()[_PID])
@@ -45,7 +45,7 @@ def remove_misleading_lock(lock_file: Path) -> None:
 
 
 def _serves(pid: int, data: Path) -> bool:
-    """Whether process `pid` is a server of `data`, and not one that got the number of a server that died."""
+    """Whether process `pid` is a server of `data`, and not another process with the id of a dead server."""
     try:
         program, *arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except (FileNotFoundError, ProcessLookupError):
@@ -53,5 +53,5 @@ def _serves(pid: int, data: Path) -> bool:
     if Path(program).name != "postgres" or "-D" not in arguments:
         return False
     served = Path(arguments[arguments.index("-D") + 1])
-    # A path that cannot be seen from here may still be this directory under another name: never start a second server.
+    # A path that is not visible here may be this directory under another name. Never start a second server.
     return not served.exists() or served.samefile(data)
