@@ -51,6 +51,14 @@ def comparison_key(dn: str) -> str:
     return ",".join("+".join(sorted(rdn)) for rdn in rdns)
 
 
+def is_within(dn: str, base: str) -> bool:
+    """Whether a DN is `base` or below it; False if either is no DN."""
+    try:
+        return f",{comparison_key(dn)}".endswith(f",{comparison_key(base)}")
+    except QueryError:
+        return False
+
+
 def first_value(dn: str) -> str | None:
     r"""The value of the first RDN without its escapes: `Smith, John` of `CN=Smith\, John,OU=x`; None for no DN."""
     pair = _PAIR.match(dn)

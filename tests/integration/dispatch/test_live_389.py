@@ -107,8 +107,8 @@ def test_who_enters_leaves_moves_and_goes_comes_by_itself(
     assert {report.mode for report in live.reports} == {Mode.FULL}
     (reason,) = {report.full_reason for report in live.reports}
     assert reason == (
-        "There is no other way: 389 Directory Server does not tell which entries the filter no longer finds, nor here "
-        "whether any changed: its plugin USN is not enabled, which counts what the server changes by itself."
+        "There is no other way: 389 Directory Server does not report which entries the filter no longer finds, nor "
+        "here whether any changed: its plugin USN is not enabled, which counts the server's own writes."
     )
 
 
@@ -129,10 +129,10 @@ def test_auto_is_its_schedule(
         return live.live.states[folder.definition_id].reason or ""
 
     try:
-        wait_until(lambda: "389 Directory Server does not tell" in reason())
+        wait_until(lambda: "389 Directory Server does not report" in reason())
         live.dispatcher.request(folder.definition_id, Trigger.SCHEDULE).result()
         assert names(folder) == found(folder)
-        wait_until(lambda: "389 Directory Server does not tell" in reason())
+        wait_until(lambda: "389 Directory Server does not report" in reason())
         now = live.live.snapshot
         assert (now.listening, now.not_listening, now.auto_scheduled) == (0, 0, 1)
         before = names(folder)

@@ -199,7 +199,7 @@ def test_a_server_that_was_started_anew_is_read(
     admin.delete(person.dn)
     getattr(server, how)()
     server.start()
-    assert full(folder, "started anew").counts.deleted == 1
+    assert full(folder, "was restarted").counts.deleted == 1
     unread(folder)
 
 
@@ -234,15 +234,15 @@ def test_an_import_and_a_restored_backup_are_noticed(
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (b"hello", "never given"),
-        (b"", "never given"),
-        (b"counted=,reads=,first=,read=", "never given"),
-        (b"\xff\xfe", "never given"),
+        (b"hello", "never gave"),
+        (b"", "never gave"),
+        (b"counted=,reads=,first=,read=", "never gave"),
+        (b"\xff\xfe", "never gave"),
         (
             b"counted=00000000000000000000000000000000,reads=1,first=20260101000000,read=20260102000000",
             "counted writes",
         ),
-        (b"counted=00000000000000000000000000000000,reads=1,first=20269901000000,read=20260102000000", "never given"),
+        (b"counted=00000000000000000000000000000000,reads=1,first=20269901000000,read=20260102000000", "never gave"),
     ],
     ids=["garbage", "empty", "none", "octets", "other-counts", "no-time"],
 )
@@ -284,7 +284,7 @@ def test_a_server_that_counts_no_more_is_not_believed(
     full(folder)
     unread(folder)
     folder.query(reads, "999999", folder.definition_id)
-    full(folder, "has not even counted our own searches")
+    full(folder, "did not count our own searches")
     unread(folder)
 
 
@@ -292,7 +292,7 @@ def test_another_server_of_the_same_name_is_read(folder: SyncedFolder) -> None:
     """Whatever it has counted."""
     other = "UPDATE contactsync.sync_cursors SET server = 'another' WHERE definition_id = %s"
     folder.query(other, folder.definition_id)
-    full(folder, "another one")
+    full(folder, "another server")
     unread(folder)
 
 
@@ -375,7 +375,7 @@ def test_check_says_what_the_counters_allow_and_what_is_missing(
     ("options", "words"),
     [
         ({}, "plugin USN is not enabled"),
-        ({"numbers": True, "settings": "nsslapd-counters: off\n"}, "told not to count"),
+        ({"numbers": True, "settings": "nsslapd-counters: off\n"}, "configured not to count"),
     ],
     ids=["no-numbers", "no-counters"],
 )

@@ -187,14 +187,14 @@ def test_more_changes_than_fit_into_one_question_arrive(samba: PrivateSamba, uni
 @pytest.mark.parametrize(
     ("cookie", "words"),
     [
-        (b"hello", "never given"),
-        (b"", "never given"),
-        (b"usn=-1,at=20260101000000", "never given"),
-        (b"usn=10,at=20269901000000", "never given"),
+        (b"hello", "never gave"),
+        (b"", "never gave"),
+        (b"usn=-1,at=20260101000000", "never gave"),
+        (b"usn=10,at=20269901000000", "never gave"),
         (b"usn=999999999,at=20260101000000", "restored from a backup"),
         (b"usn=10,at=29990101000000", "restored from a backup"),
-        (b"usn=10,at=20100101000000", "forgotten"),
-        (b"\xff\xfe", "never given"),
+        (b"usn=10,at=20100101000000", "may have removed"),
+        (b"\xff\xfe", "never gave"),
     ],
     ids=["garbage", "empty", "negative", "no-time", "future", "late", "old", "octets"],
 )
@@ -224,9 +224,9 @@ def test_who_may_not_see_deleted_objects_reads_everything(samba: PrivateSamba, u
     """It says why, and deletions arrive; to a live folder with the next change that its user may see."""
     query = f"{samba.tls_url}/{unit}"
     folder = make_folder(samba, query=query, bind_user=samba.reader_user, mode="incremental", max_delete_share=1)
-    full(folder, unit, "shows this user nothing that was deleted")
+    full(folder, unit, "shows this user no deleted objects")
     samba.delete(f"CN=Anna,{unit}")
-    assert full(folder, unit, "shows this user nothing that was deleted").counts.deleted == 1
+    assert full(folder, unit, "shows this user no deleted objects").counts.deleted == 1
     folder.edit(mode="live")
     live = Following(folder.runner(), [folder])
     try:
@@ -270,7 +270,7 @@ def test_a_right_that_is_lost_has_everything_read_again(samba: PrivateSamba, uni
     with samba.changes() as connection:
         connection.modify(administrators, {"member": [(ldap3.MODIFY_DELETE, [samba.reader_dn])]})
     samba.delete(f"CN=Anna,{unit}")
-    assert full(folder, unit, "shows this user nothing that was deleted").counts.deleted == 1
+    assert full(folder, unit, "shows this user no deleted objects").counts.deleted == 1
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_auto_follows_at_once_who_may_see_enough(
         for one in (folder, blind):
             live.dispatcher.request(one.definition_id, Trigger.SCHEDULE).result()
         wait_until(lambda: live.live.snapshot.listening == 1)
-        why = "shows this user nothing that was deleted"
+        why = "shows this user no deleted objects"
         wait_until(lambda: why in (live.live.states[blind.definition_id].reason or ""))
         assert (live.live.snapshot.listening, live.live.snapshot.not_listening, live.live.snapshot.auto_scheduled) == (
             1,

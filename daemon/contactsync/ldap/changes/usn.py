@@ -1,13 +1,13 @@
-"""What changed, by the update sequence numbers of an Active Directory domain controller.
+"""Changes from an Active Directory domain controller, by its update sequence numbers.
 
-Each controller counts the changes that it makes, and notes at each object the number of its last one (uSNChanged;
-[MS-ADTS], section 3.1.1.1.9). Objects that changed are looked for in the whole naming context and without the
-definition's filter, deleted ones among them, since whoever left the base or the filter is found by neither. They are
-then asked for by objectGUID, as the definition asks; who is not found that way is gone.
+Each controller counts its changes, and records at each object the number of the last one (uSNChanged; [MS-ADTS],
+section 3.1.1.1.9). Changed objects are searched for in the whole naming context, without the definition's filter and
+with deleted objects, because neither base nor filter finds an object that left them. They are then read by their
+objectGUID with the definition's own search; those that it does not find are gone.
 
-A cursor is a number of one controller, which its invocationId stands for: a restored one has another. It is void when
-it is no such number, larger than the controller's own, from the controller's future, or so old that what was deleted
-since may be forgotten.
+A cursor is a number of one controller, which its invocationId identifies: a restored controller has another. It is void
+if it has another form, if it is larger than the controller's number or from the controller's future, or if it is so old
+that the controller may have removed deleted objects since.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import read_some, read_texts, read_values
 from contactsync.ldap.protocol.entry import Entry, decode_entry
-from contactsync.ldap.protocol.generalized_time import read_moment, write_moment
+from contactsync.ldap.protocol.generalized_time import format_generalized_time, parse_generalized_time
 from contactsync.ldap.protocol.requests import ANY_ENTRY, SHOW_DELETED
 from contactsync.ldap.query.filter import attributes_of, check_filter
 from contactsync.ldap.query.query import Scope
@@ -34,23 +34,23 @@ KEY_ATTRIBUTE = "objectGUID"
 
 _CURSOR = re.compile(r"usn=([1-9]\d{0,18}),at=(\d{14})(?:,who=([0-9a-f]{32}))?", re.ASCII)
 PAGE_SIZE = 1000
-"""MaxPageSize, as it is unless somebody changed it ([MS-ADTS], section 3.1.1.3.4.6)."""
-_AT_ONCE = 100
-"""Objects that one filter names: some thousand octets."""
+"""The default of MaxPageSize ([MS-ADTS], section 3.1.1.3.4.6)."""
+_GUIDS_OF_A_FILTER = 100
+"""Objects in one filter, which makes it a few thousand octets long."""
 MOST_CHANGED = 5000
-"""Objects, beyond which it is quicker to read everything."""
-_FEW = 5
+"""For more changed objects than this, a full search is faster."""
+_SAMPLE = 5
 _SHORTEST_LIFETIME = 60
-"""Days for which deleted objects are kept where nothing says otherwise ([MS-ADTS], section 6.1.1.2.4.1.1)."""
-_NOBODY_BELOW = {b"person", b"group", b"dnsNode"}
-"""Classes below whose objects the schema lets nobody be."""
+"""Days for which deleted objects are kept by default ([MS-ADTS], section 6.1.1.2.4.1.1)."""
+_WITHOUT_PEOPLE = {b"person", b"group", b"dnsNode"}
+"""Classes of objects that cannot have people below them, by the schema."""
 _CONSTRUCTED = 4
 """A bit of systemFlags ([MS-ADTS], section 2.2.10)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Controller:
-    """One domain controller at one moment of its own clock; `lifetime` is how long it remembers what was deleted."""
+    """One domain controller at one moment of its clock; it keeps deleted objects for `lifetime`."""
 
     invocation: bytes
     usn: int
@@ -60,7 +60,7 @@ class _Controller:
 
 
 class UsnChanges:
-    """See contactsync.ldap.changes.base.Changes. `identity` are the attributes that make the key."""
+    """See contactsync.ldap.changes.base.Changes. `identity` are the attributes of the key."""
 
     kind = KIND
     reports_entries = True
@@ -69,63 +69,64 @@ class UsnChanges:
 
     def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
         self.cursor: Cursor | None = None
+        self.unreported_attributes: frozenset[str] = frozenset()
         self._session = session
         self._request = request
         self._identity = identity
         self._controller: _Controller | None = None
-        self.unreported_attributes: frozenset[str] = frozenset()
         self._witness = b""
 
     def obstacle(self, *, quick: bool = False) -> str | None:
         """See Changes."""
         root_dse = self._session.root_dse
         if SHOW_DELETED not in root_dse.supported_controls:
-            return "the server does not show what was deleted"
+            return "the server does not show deleted objects"
         if is_catalogue(self._session.server):
-            return "a global catalogue does not have all changes of an entry; ask a domain controller's own port"
+            return "a global catalogue does not have all changes of an entry; use a domain controller's own port"
         if [name.lower() for name in self._identity] != [KEY_ATTRIBUTE.lower()]:
-            return f"the key is not {KEY_ATTRIBUTE}, by which deleted entries are known"
+            return f"the key is not {KEY_ATTRIBUTE}, which identifies deleted objects"
         context = root_dse.naming_context_of(self._request.base)
         if context is None:
-            return f"the server names no naming context that holds {self._request.base}"
-        self._controller = self._ask_controller(context)
+            return f"the server names no naming context for {self._request.base}"
+        self._controller = self._read_controller(context)
         if self._controller is None:
-            return "the server does not tell this user which domain controller it is and how far it has counted"
-        return self._hidden(context) or (None if quick else self._unnumbered() or self._traceless())
+            return "the server does not show this user its invocationId and update sequence number"
+        return self._hides_deleted(context) or (None if quick else self._hides_numbers() or self._unnumbered())
 
-    def current_cursor(self, before: Cursor | None = None) -> Cursor | None:  # noqa: ARG002 -- a number needs no other
+    def current_cursor(self, before: Cursor | None = None) -> Cursor | None:  # noqa: ARG002 -- not needed for a number
         """See Changes."""
         here = self._controller
         if here is None:
             return None
         who = f",who={self._witness.hex()}" if self._witness else ""
-        return Cursor(KIND, f"usn={here.usn},at={write_moment(here.now)}{who}".encode(), here.invocation)
+        value = f"usn={here.usn},at={format_generalized_time(here.now)}{who}"
+        return Cursor(KIND, value.encode(), here.invocation)
 
     def since(self, cursor: Cursor) -> Iterator[Changed]:
         """See Changes."""
         here = self._controller
         if here is None:
-            raise self._void("was not asked how far it has counted")
-        usn, self._witness = self._parts_of(cursor, here)
+            raise self._void("has not shown its update sequence number")
+        usn, self._witness = self._checked(cursor, here)
         if usn < here.usn:
-            if not self._is_numbered(self._witness) and (reason := self._unnumbered()):
-                raise CursorVoid(f"There is no other way: {reason}.")
+            if not self._shows_number(self._witness) and (reason := self._hides_numbers()):
+                raise CursorVoid(f"Changes cannot be read: {reason}.")
             guids = list(self._changed(usn, here.context))
-            for start in range(0, len(guids), _AT_ONCE):
-                yield self._as_they_are(guids[start : start + _AT_ONCE])
+            for start in range(0, len(guids), _GUIDS_OF_A_FILTER):
+                yield self._read(guids[start : start + _GUIDS_OF_A_FILTER])
         self.cursor = self.current_cursor()
 
-    def _ask_controller(self, context: str) -> _Controller | None:
-        """What the cursor of this moment is made of. Read before any search, so that nothing is lost in between."""
+    def _read_controller(self, context: str) -> _Controller | None:
+        """The state for a cursor; it must be read before any search, so that no change is lost in between."""
         wire = self._session.wire
         names = ("dsServiceName", "highestCommittedUSN", "currentTime", "configurationNamingContext")
-        told = {name: values[0] for name, values in read_texts(wire, "", names).items() if values}
-        usn, service = told.get("highestcommittedusn", ""), told.get("dsservicename")
-        now = read_moment(told.get("currenttime", ""))
+        values = {name: texts[0] for name, texts in read_texts(wire, "", names).items() if texts}
+        usn, service = values.get("highestcommittedusn", ""), values.get("dsservicename")
+        now = parse_generalized_time(values.get("currenttime", ""))
         invocation = read_values(wire, service, ("invocationId",)).get("invocationid") if service else None
         if not (usn.isdecimal() and now and invocation):
             return None
-        lifetime = self._lifetime(told.get("configurationnamingcontext"))
+        lifetime = self._lifetime(values.get("configurationnamingcontext"))
         return _Controller(invocation[0], int(usn), now, lifetime, context)
 
     def _lifetime(self, configuration: str | None) -> timedelta:
@@ -135,120 +136,120 @@ class UsnChanges:
         days = read_texts(self._session.wire, service, ("tombstoneLifetime",)).get("tombstonelifetime", [])
         return timedelta(days=min([int(day) for day in days if day.isdecimal()] or [_SHORTEST_LIFETIME]))
 
-    def _hidden(self, context: str) -> str | None:
-        """What this user may not see, although it takes that to tell what changed."""
-        wire, container = self._session.wire, f"CN=Deleted Objects,{context}"
-        # With a number, so that one who may see the objects but not their numbers finds none.
-        gone = read_some(
-            wire, container, Scope.ONE, "(&(isDeleted=TRUE)(uSNChanged>=1))", ("isDeleted",), most=1, deleted=True
+    def _hides_deleted(self, context: str) -> str | None:
+        container = f"CN=Deleted Objects,{context}"
+        # uSNChanged in the filter, so that a user who may see the objects but not their numbers finds none.
+        deleted = read_some(
+            self._session.wire,
+            container,
+            Scope.ONE,
+            "(&(isDeleted=TRUE)(uSNChanged>=1))",
+            ("isDeleted",),
+            most=1,
+            deleted=True,
         )
-        if not gone:
-            return f"the server shows this user nothing that was deleted (in {container})"
-        return None
+        return None if deleted else f"the server shows this user no deleted objects (in {container})"
 
-    def _unnumbered(self) -> str | None:
-        """Whether people's numbers are hidden: none of them would ever be found to have changed.
+    def _hides_numbers(self) -> str | None:
+        """Read uSNChanged of some people, without which no change would ever be found.
 
-        One of them is the witness, who spares this look next time: Samba goes through everybody for it.
+        One of them becomes the witness, which spares this search in the next run: Samba reads all people for it.
         """
-        shown = (KEY_ATTRIBUTE, "uSNChanged")
+        attributes = (KEY_ATTRIBUTE, "uSNChanged")
         base = self._request.base
-        people = read_some(self._session.wire, base, Scope.SUB, "(objectCategory=person)", shown, most=_FEW)
+        people = read_some(self._session.wire, base, Scope.SUB, "(objectCategory=person)", attributes, most=_SAMPLE)
         if any("usnchanged" not in person.attributes for person in people):
             return "the server does not show this user uSNChanged of people"
-        keys = (person.attributes.get(KEY_ATTRIBUTE.lower(), [b""])[0] for person in people)
-        self._witness = next(keys, b"")
+        self._witness = next((person.attributes.get(KEY_ATTRIBUTE.lower(), [b""])[0] for person in people), b"")
         return None
 
-    def _is_numbered(self, guid: bytes) -> bool:
-        """Whether an entry is there, below the base, and its number can be seen."""
+    def _shows_number(self, guid: bytes) -> bool:
+        """Whether the entry exists below the base and its uSNChanged is readable."""
         if not guid:
             return False
-        named = f"({KEY_ATTRIBUTE}={_escaped(guid)})"
-        found = read_some(self._session.wire, self._request.base, Scope.SUB, named, ("uSNChanged",), most=1)
-        return any("usnchanged" in entry.attributes for entry in found)
+        entries = read_some(
+            self._session.wire, self._request.base, Scope.SUB, _by_guid([guid]), ("uSNChanged",), most=1
+        )
+        return any("usnchanged" in entry.attributes for entry in entries)
 
-    def _traceless(self) -> str | None:
-        """An attribute that is asked for and changes without a change of the entry's own number.
+    def _unnumbered(self) -> str | None:
+        """Name a requested attribute that changes without a new uSNChanged of its entry.
 
-        Those are back links, whose linkID is odd ([MS-ADTS], section 3.1.1.1.6), and constructed ones. A link itself is
-        written at the entry, but its value changes in silence when the other end is renamed or deleted.
+        Those are back links, whose linkID is odd ([MS-ADTS], section 3.1.1.1.6), and constructed attributes. A forward
+        link is written at the entry, but its value changes unreported when the other end is renamed or deleted.
         """
         root_dse = self._session.root_dse
         schema = root_dse.schema_naming_context
         if schema is None or root_dse.schema is None:
             return "the server does not show this user its schema"
-        asked = {name.partition(";")[0] for name in {*self._request.attributes, *attributes_of(self._request.filter)}}
+        used = {name.partition(";")[0] for name in {*self._request.attributes, *attributes_of(self._request.filter)}}
         # A name or an OID: the schema has each in an attribute of its own.
         names = "".join(
-            f"({'attributeID' if name[0].isdigit() else 'lDAPDisplayName'}={name})" for name in sorted(asked)
+            f"({'attributeID' if name[0].isdigit() else 'lDAPDisplayName'}={name})" for name in sorted(used)
         )
-        shown = ("lDAPDisplayName", "linkID", "systemFlags")
-        silent = set()
-        for entry in read_some(self._session.wire, schema, Scope.ONE, f"(|{names})", shown, most=PAGE_SIZE):
-            name, link, flags = (_first(entry, attribute) for attribute in shown)
+        attributes = ("lDAPDisplayName", "linkID", "systemFlags")
+        links = set()
+        for entry in read_some(self._session.wire, schema, Scope.ONE, f"(|{names})", attributes, most=PAGE_SIZE):
+            name, link, flags = (_first(entry, attribute) for attribute in attributes)
             if int(link or 0) % 2 or int(flags or 0) & _CONSTRUCTED:
-                return f"{name} changes with other entries, and an entry's own number does not tell"
+                return f"{name} changes with other entries, without a new uSNChanged of its own entry"
             if link:
-                silent.add(name.lower())
-        self.unreported_attributes = frozenset(silent)
+                links.add(name.lower())
+        self.unreported_attributes = frozenset(links)
         return None
 
-    def _parts_of(self, cursor: Cursor, here: _Controller) -> tuple[int, bytes]:
-        """The number in a cursor, and its witness; raises CursorVoid on any doubt."""
+    def _checked(self, cursor: Cursor, here: _Controller) -> tuple[int, bytes]:
+        """The number and the witness of a cursor; raises CursorVoid."""
         if cursor.kind != KIND or cursor.server != here.invocation:
-            raise self._void("is another domain controller than the one that the cursor is of, or was restored")
-        parts = _CURSOR.fullmatch(cursor.value.decode("ascii", "replace"))
-        then = read_moment(parts[2]) if parts else None
-        if parts is None or then is None:
-            raise self._void("has never given such a cursor")
-        if int(parts[1]) > here.usn or then > here.now:
+            raise self._void("is another domain controller than that of the cursor, or was restored")
+        match = _CURSOR.fullmatch(cursor.value.decode("ascii", "replace"))
+        then = parse_generalized_time(match[2]) if match else None
+        if match is None or then is None:
+            raise self._void("never gave such a cursor")
+        if int(match[1]) > here.usn or then > here.now:
             raise self._void("is older than the cursor: it may have been restored from a backup")
         if here.now - then >= here.lifetime / 2:
-            raise self._void("may have forgotten what was deleted since the last run")
-        return int(parts[1]), bytes.fromhex(parts[3] or "")
+            raise self._void("may have removed deleted objects since the last run")
+        return int(match[1]), bytes.fromhex(match[3] or "")
 
     def _changed(self, usn: int, context: str) -> dict[bytes, None]:
-        """The objectGUID of every object that changed since, and of those whose DN may have changed with one."""
-        found: dict[bytes, None] = {}
-        above: list[Entry] = []
-        for entry in self._objects(context, f"(uSNChanged>={usn + 1})", found, deleted=True):
+        """The objectGUID of each object that changed, and of each below one that may have been renamed or moved."""
+        guids: dict[bytes, None] = {}
+        parents: list[Entry] = []
+        for entry in self._search(context, f"(uSNChanged>={usn + 1})", guids, deleted=True):
             classes = entry.attributes.get("objectclass", [])
-            if "isdeleted" not in entry.attributes and entry.dn != context and _NOBODY_BELOW.isdisjoint(classes):
-                above.append(entry)
-        # A unit that was renamed or moved takes along whoever is below it, and only its own number tells.
-        for entry in above:
-            for _ in self._objects(entry.dn, ANY_ENTRY, found):
+            if "isdeleted" not in entry.attributes and entry.dn != context and _WITHOUT_PEOPLE.isdisjoint(classes):
+                parents.append(entry)
+        for entry in parents:
+            for _ in self._search(entry.dn, ANY_ENTRY, guids):
                 pass
-        return found
+        return guids
 
-    def _objects(
-        self, base: str, search_filter: str, found: dict[bytes, None], *, deleted: bool = False
+    def _search(
+        self, base: str, search_filter: str, guids: dict[bytes, None], *, deleted: bool = False
     ) -> Iterator[Entry]:
-        """Whatever is found, and in `found` the objectGUID of each."""
+        """The entries of a search; their objectGUIDs are added to `guids`."""
         attributes = (KEY_ATTRIBUTE, "objectClass", "isDeleted")
         request = SearchRequest(base, Scope.SUB, search_filter, attributes, PAGE_SIZE, deleted=deleted)
         for batch in read_on(self._session, request):
-            if len(found) > MOST_CHANGED:
-                continue  # the next page is on its way already
+            if len(guids) > MOST_CHANGED:
+                continue  # the next page was requested already
             for entry in map(decode_entry, batch.entries):
-                found.update(dict.fromkeys(entry.attributes.get(KEY_ATTRIBUTE.lower(), ())))
+                guids.update(dict.fromkeys(entry.attributes.get(KEY_ATTRIBUTE.lower(), ())))
                 yield entry
-        if len(found) > MOST_CHANGED:
-            raise self._void(f"has more than {MOST_CHANGED:,} changed objects, so that reading all is quicker")
+        if len(guids) > MOST_CHANGED:
+            raise self._void(f"has more than {MOST_CHANGED:,} changed objects, so that a full search is faster")
 
-    def _as_they_are(self, guids: list[bytes]) -> Changed:
-        """Those of the objects that the definition asks for, whole; the others are gone."""
-        named = "".join(f"({KEY_ATTRIBUTE}={_escaped(guid)})" for guid in guids)
-        these = f"(&{check_filter(self._request.filter)}(|{named}))"
-        request = replace(self._request, filter=these, page_size=PAGE_SIZE)
+    def _read(self, guids: list[bytes]) -> Changed:
+        """Read the objects with the definition's search; those that it does not find are gone."""
+        search_filter = f"(&{check_filter(self._request.filter)}{_by_guid(guids)})"
         changed = Changed()
-        here: set[bytes] = set()
-        for batch in read_on(self._session, request):
+        present: set[bytes] = set()
+        for batch in read_on(self._session, replace(self._request, filter=search_filter, page_size=PAGE_SIZE)):
             for octets in map(bytes, batch.entries):
                 changed.entries.append(octets)
-                here.update(decode_entry(octets).attributes.get(KEY_ATTRIBUTE.lower(), ()))
-        changed.gone = [str(uuid.UUID(bytes_le=guid)) for guid in guids if guid not in here]
+                present.update(decode_entry(octets).attributes.get(KEY_ATTRIBUTE.lower(), ()))
+        changed.gone = [str(uuid.UUID(bytes_le=guid)) for guid in guids if guid not in present]
         return changed
 
     def _void(self, what: str) -> CursorVoid:
@@ -260,6 +261,7 @@ def _first(entry: Entry, attribute: str) -> str:
     return values[0].decode("utf-8", "replace") if values else ""
 
 
-def _escaped(octets: bytes) -> str:
-    """Any octets as a value in a filter (RFC 4515, section 3)."""
-    return "".join(f"\\{octet:02x}" for octet in octets)
+def _by_guid(guids: Sequence[bytes]) -> str:
+    """A filter for objects by objectGUID, whose octets are escaped (RFC 4515, section 3)."""
+    values = ("".join(f"\\{octet:02x}" for octet in guid) for guid in guids)
+    return f"(|{''.join(f'({KEY_ATTRIBUTE}={value})' for value in values)})"

@@ -1,4 +1,4 @@
-"""Moments as servers tell them: a GeneralizedTime (RFC 4517, section 3.3.13) in UTC, to the second."""
+"""GeneralizedTime (RFC 4517, section 3.3.13) in UTC, to the second."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _FORM = "%Y%m%d%H%M%S"
 _LENGTH = 14
 
 
-def read_moment(text: str) -> datetime | None:
-    """What a server's text says, whatever fraction of a second follows; None when it is no time."""
+def parse_generalized_time(text: str) -> datetime | None:
+    """The time, without the fraction of a second that may follow; None for any other text."""
     try:
         return datetime.strptime(text[:_LENGTH], _FORM).replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
-def write_moment(moment: datetime) -> str:
-    """Fourteen digits, as `read_moment` takes them."""
+def format_generalized_time(moment: datetime) -> str:
+    """Fourteen digits."""
     return moment.strftime(_FORM)
