@@ -81,7 +81,7 @@ def test_who_names_no_user_is_told_to(samba: PrivateSamba) -> None:
     assert found["bind"].status is Status.OK
     assert found["base"].status is Status.FAILED
     assert "schema" in found["base"].text
-    assert "Name a user" in found["base"].hint
+    assert "Use a user" in found["base"].hint
 
 
 def test_a_look_around_tells_people_from_computers(exchange: PrivateSamba) -> None:
