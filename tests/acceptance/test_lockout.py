@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support import definitions
-from tests.support.definitions import Person, state
+from tests.support.definitions import Person, runs, state
 from tests.support.waiting import Until
 
 LOCK_AFTER = 3
@@ -51,12 +52,6 @@ def refused(directory: PrivateSlapd) -> int:
     found = connection.entries[0].entry_attributes_as_dict["pwdFailureTime"]
     connection.unbind()
     return len(found)
-
-
-def runs(person: Person, definition_id: int) -> list[tuple[str, str | None]]:
-    """Give trigger and outcome of a definition's runs, oldest first."""
-    statement = "SELECT trigger, outcome FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id"
-    return person.execute(statement, [definition_id]).fetchall()
 
 
 def lock(person: Person, directory: PrivateSlapd, until: Until, **columns: str) -> int:
@@ -151,14 +146,72 @@ def test_a_list_of_servers_is_no_list_of_attempts(
     assert refused(directory) == 1
 
 
-def test_many_folders_of_one_user_are_one_attempt(
+@pytest.fixture
+def shared(
     database: str, make_daemon: Callable[..., Any], person: Person, directory: PrivateSlapd, until: Until
-) -> None:
-    """More folders than the account survives refusals: the first one's is enough for all of them."""
+) -> tuple[Any, list[int]]:
+    """Start a daemon with more folders of one user than the account survives refusals; all are locked."""
+    daemon = make_daemon(
+        database, WRONG="not it", OTHER=directory.limited_password, CONTACTSYNC_SCHEDULER__PER_SERVER="1"
+    )
     ids = [define(person, directory, f"Folder {number}") for number in range(LOCK_AFTER + 2)]
-    daemon = make_daemon(database, WRONG="not it", CONTACTSYNC_SCHEDULER__PER_SERVER="1")
     daemon.start()
     until(lambda: all((state(person, key) or ("",))[0] == "locked" for key in ids), "all of them to be locked")
+    return daemon, ids
+
+
+def test_many_folders_of_one_user_are_one_attempt(
+    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd
+) -> None:
+    """The first folder's attempt counts for all of them."""
+    _, ids = shared
     assert refused(directory) == 1
     assert [runs(person, key) for key in ids] == [[("catch-up", "failed")]] * len(ids)
     assert sum("was not tried" in str(state(person, key)) for key in ids) == len(ids) - 1
+
+
+@pytest.mark.parametrize("way", ["signal", "notification", "command"])
+def test_a_run_of_all_folders_is_no_attempt(
+    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd, until: Until, cli: Any, way: str
+) -> None:
+    """A refused password is not offered again, also after a restart; the command says why."""
+    daemon, ids = shared
+    daemon.stop()
+    other = define(
+        person, directory, "Other", bind_user=directory.limited_dn, password_ref="env:OTHER", schedule="manual"
+    )
+    daemon.start()
+    if way == "signal":
+        daemon.send(signal.SIGUSR1)
+    elif way == "notification":
+        person.execute("SELECT pg_notify('contactsync_requests', '')")
+    else:
+        cli.environ["CONTACTSYNC_STATE__DIRECTORY"] = daemon.state
+        said = cli("sync", "--all", "--json")
+        assert said.returncode != 0
+        assert said.stdout.count("is locked") == len(ids)
+    until(lambda: runs(person, other) != [], "the other user's run")
+    see_the_schedule_go_on(person, directory, until)
+    assert refused(directory) == 1
+    assert [runs(person, key) for key in ids] == [[("catch-up", "failed")]] * len(ids)
+
+
+def test_a_request_for_one_folder_is_one_attempt(
+    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """The other folders of the user stay locked."""
+    _, ids = shared
+    person.execute("SELECT contactsync.request_sync('Folder 1')")
+    until(lambda: runs(person, ids[1])[1:] == [("request", "failed")], "the attempt")
+    assert refused(directory) == 2
+    assert all(len(runs(person, key)) == 1 for key in ids if key != ids[1])
+
+
+def test_an_edit_of_many_folders_is_one_attempt(
+    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd, until: Until
+) -> None:
+    """One statement edits all folders of the user; the first one's attempt counts for the others."""
+    _, ids = shared
+    person.execute("UPDATE contactsync.sync_definitions SET filter = '(uid=*)'")
+    until(lambda: all(("edit", "failed") in runs(person, key) for key in ids), "the runs after the edit")
+    assert refused(directory) == 2

@@ -47,6 +47,12 @@ def outcomes(person: Person, definition_id: int) -> list[str | None]:
     return [outcome for (outcome,) in person.execute(statement, [definition_id])]
 
 
+def runs(person: Person, definition_id: int) -> list[tuple[str, str | None]]:
+    """Give trigger and outcome of a definition's runs, oldest first."""
+    statement = "SELECT trigger, outcome FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id"
+    return person.execute(statement, [definition_id]).fetchall()
+
+
 def state(person: Person, definition_id: int) -> Any:
     """Give the state and reason of a definition, as applications see them."""
     statement = "SELECT state, reason FROM contactsync.definition_overview WHERE definition_id = %s"
