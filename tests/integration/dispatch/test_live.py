@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 
@@ -13,12 +14,14 @@ import pytest
 
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.live import LiveFolders
+from contactsync.ldap.connection.session import Session
 from contactsync.model import Mode, RunReport, Trigger
-from contactsync.sync.definition import resolve
+from contactsync.store.record.cursors import KeptCursor
+from contactsync.sync.definition import Resolved, resolve
 from contactsync.sync.runner import Runner
 from contactsync.testing.people import Person, make_people, people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import SyncedFolder, parent_of, people
+from tests.support.folder import BRISK, SyncedFolder, captured_log, parent_of, people
 from tests.support.proxy import Proxy
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -26,6 +29,8 @@ PEOPLE = 30
 UNITS, FILTERS = 24, 8
 SEARCHES = 2
 """On one connection: half of the threads that this slapd has."""
+LISTENERS = 6
+"""To end them one after the other would take two seconds each: longer than one of them waits for the others here."""
 _numbers = count(5000)
 
 
@@ -297,3 +302,52 @@ def test_an_edited_definition_is_listened_for_anew(
 
     wait_until(lambda: came(first))
     assert second.contacts() == before
+
+
+def test_an_edit_does_not_wait_for_listeners_that_end(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd
+) -> None:
+    """All of them close their connections at the same time, while the edit goes on."""
+    folders = [make_folder(server, mode="live") for _ in range(LISTENERS)]
+    for number, folder in enumerate(folders):
+        folder.edit(password_sealed=None, password_ref=f"env:READER{number}")
+    meeting = threading.Barrier(LISTENERS + 1)
+    ending = threading.Event()
+
+    class SlowToClose(Runner):
+        @contextmanager
+        def listening(self, resolved: Resolved) -> Iterator[Session]:
+            with super().listening(resolved) as session:
+                yield session
+                if ending.is_set():
+                    meeting.wait(LISTENERS)
+
+    passwords = {f"READER{number}": server.reader_password for number in range(LISTENERS)}
+    live = Following(SlowToClose(folders[0].pool, folders[0].box, BRISK, passwords), folders)
+    live.expect_listening()
+    ending.set()
+    live.folders = []
+    live.follow()
+    meeting.wait(LISTENERS)
+    live.stop()
+
+
+def test_a_crash_leaves_nothing_to_be_reported_as_listening(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd
+) -> None:
+    """The first folder is listened for when the second one's turn raises an unexpected error."""
+    folders = [make_folder(server, mode="live") for _ in range(2)]
+
+    class Broken(Runner):
+        def kept_cursor(self, resolved: Resolved) -> KeptCursor | None:
+            if resolved.definition.definition_id == folders[1].definition_id:
+                message = "a defect"
+                raise RuntimeError(message)
+            return super().kept_cursor(resolved)
+
+    with captured_log() as lines:
+        live = Following(Broken(folders[0].pool, folders[0].box, BRISK, {}), folders)
+        wait_until(lambda: any('"live.crashed"' in line for line in lines))
+        live.stop()
+    assert all(state.listening_since is None for state in live.live.states.values())
+    assert not [line for line in lines if '"live.listening"' in line]
