@@ -8,6 +8,8 @@ SECONDS ?= 600
 TIMES ?= 20
 SEED ?= 2
 MINUTES ?= 60
+# Three tests at a time on two processors, because most tests wait for servers; in the order of pyproject.toml.
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 export PYTHON ?= python3
 export DESTDIR PREFIX SYSCONFDIR UNITDIR PURGE
 
@@ -18,11 +20,11 @@ demo: setup ## Show the main job on a real directory and a real database
 	@$(BIN)/contactsync demo
 
 test: setup-test lint ## Check the code and run every test
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 coverage: setup-test ## Run every test and show what none of them runs (takes longer)
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile; status=$$?; $(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
+	@$(BIN)/coverage run -m pytest $(PARALLEL); status=$$?; $(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
 
 lint: setup-tools ## Check the code without running it
 	$(BIN)/ruff check
