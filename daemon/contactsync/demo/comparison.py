@@ -1,50 +1,81 @@
-"""Compares whole folders with the directory: who is in them, and what stands there."""
+"""Compares the folders with the directory, and their changes with the recorded history; a difference is a DemoError."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from contactsync.demo.assertions import expect
-from contactsync.demo.scenes import SALES, STAFF, is_in_sales
+from contactsync.demo.errors import DemoError, expect
+from contactsync.demo.scenarios import STAFF, is_in_sales
 
 if TYPE_CHECKING:
-    from contactsync.demo.database import Contact, Folder, Watcher
+    from contactsync.demo.database import Contact, Database, Folder, Recorded
+    from contactsync.demo.scenarios import Expected
     from contactsync.testing.company import Entry
 
 _LISTS = {"emails": "mail", "mobile_phones": "mobile", "work_phones": "telephoneNumber"}
 _SAMPLE_LANGUAGES = ("de", "pl", "el", "uk", "ja", "ko")
-"""Of the languages in the directory these are in scripts that every terminal can set in columns."""
+"""Languages in scripts that every terminal can align in columns."""
+_BLANK: tuple[Any, ...] = (None, [], {})
+
+Contacts = Mapping[int, "Contact"]
+Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What a folder has to hold: whom, under one of which names, and whether with photos."""
+class Change:
+    """What happened to one contact, `fields` before and after, and the last run that did it."""
 
-    takes: Callable[[Entry], bool]
-    names: Callable[[Entry], Sequence[str]]
-    photos: bool
+    label: str
+    contact_id: int
+    key: str | None
+    action: str
+    name: str
+    fields: Mapping[str, tuple[Any, Any]]
+    run_id: int
+    finished_at: datetime
+
+    def __str__(self) -> str:
+        new = {name: after for name, (_, after) in self.fields.items()} if self.action == "update" else ""
+        return f"{self.action} of {self.name} (id {self.contact_id}) {new}".rstrip()
 
 
-CONTENTS = {
-    STAFF: Content(lambda entry: True, lambda entry: entry.texts("displayName") or entry.texts("cn"), photos=True),  # noqa: ARG005
-    SALES: Content(
-        lambda entry: is_in_sales(entry.dn) and entry.has("mobile"),
-        lambda entry: [f"{entry.text('sn')}, {entry.text('givenName')}"],
-        photos=False,
-    ),
-}
-
-
-def check_content(folder: Folder, everyone: Iterable[Entry], watcher: Watcher) -> dict[int, Contact]:
-    """Raise Surprise unless a folder is what its definition makes of the directory; gives its contacts by id."""
-    content = CONTENTS[folder.label]
-    people = [entry for entry in everyone if content.takes(entry)]
-    contacts = watcher.contacts(folder)
-    _check_contacts(folder.label, people, contacts.values(), content.names)
-    _check_photos(folder.label, people if content.photos else [], watcher.photos(folder))
+def check_content(folder: Folder, everyone: Iterable[Entry], database: Database) -> dict[int, Contact]:
+    """Check that a folder holds what its definition makes of the directory; its contacts by id."""
+    label = folder.label
+    people = [entry for entry in everyone if label == STAFF or (is_in_sales(entry.dn) and entry.has("mobile"))]
+    contacts = database.contacts(folder)
+    by_key = {contact.key: contact.fields for contact in contacts.values() if contact.key is not None}
+    expect(
+        that=by_key.keys() == {entry.uuid for entry in people},
+        expected=f"{label} to hold the {len(people):,} people that its query finds",
+        found=f"{len(by_key):,} contacts, not all of the same entries",
+    )
+    for entry in people:
+        _check_fields(label, entry, by_key[entry.uuid])
+    photos = {e.uuid: e.attributes["jpegPhoto"][0] for e in people if e.has("jpegPhoto")} if label == STAFF else {}
+    expect(
+        that=database.photos(folder) == photos,
+        expected=f"the {len(photos):,} photos of {label} to be those of the directory, octet for octet",
+        found="other photos",
+    )
     return contacts
+
+
+def _check_fields(label: str, entry: Entry, fields: Fields) -> None:
+    names = [f"{entry.text('sn')}, {entry.text('givenName')}"]
+    if label == STAFF:
+        names = entry.texts("displayName") or entry.texts("cn")
+    wrong = [name for name, source in _LISTS.items() if sorted(fields[name]) != sorted(entry.texts(source))]
+    wrong += ["source_dn"] if fields["source_dn"] != entry.dn else []
+    wrong += ["display_name"] if fields["display_name"] not in names else []
+    expect(
+        that=not wrong,
+        expected=f"{', '.join(wrong)} of {entry.dn} in {label} as in the directory",
+        found=", ".join(str(fields[name]) for name in wrong),
+    )
 
 
 def sample(people: Iterable[Entry], contacts: Iterable[Contact]) -> list[tuple[str, str, str]]:
@@ -59,31 +90,100 @@ def sample(people: Iterable[Entry], contacts: Iterable[Contact]) -> list[tuple[s
     return [chosen[language] for language in _SAMPLE_LANGUAGES if language in chosen]
 
 
-def _check_contacts(
-    label: str, people: Sequence[Entry], contacts: Iterable[Contact], names: Callable[[Entry], Sequence[str]]
-) -> None:
-    by_key = {contact.key: contact.fields for contact in contacts if contact.key is not None}
-    expect(
-        that=by_key.keys() == {entry.uuid for entry in people},
-        expected=f"{label} to hold the {len(people):,} people that its query finds",
-        saw=f"{len(by_key):,} contacts, not all of the same entries",
-    )
-    for entry in people:
-        fields = by_key[entry.uuid]
-        wrong = [name for name, source in _LISTS.items() if sorted(fields[name]) != sorted(entry.texts(source))]
-        wrong += ["source_dn"] if fields["source_dn"] != entry.dn else []
-        wrong += ["display_name"] if fields["display_name"] not in names(entry) else []
+class Identities:
+    """The contact of each entry: once given, an id belongs to its entry for ever."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, str], int] = {}
+
+    def check(self, label: str, contacts: Contacts) -> None:
+        """Check that every entry has the id that it had before, also if it was gone in between."""
+        for contact in contacts.values():
+            if contact.key is not None:
+                known = self._ids.setdefault((label, contact.key), contact.contact_id)
+                expect(
+                    that=known == contact.contact_id,
+                    expected=f"{contact.fields['display_name']} in {label} to keep the id {known}",
+                    found=f"the id {contact.contact_id}",
+                )
+
+
+def changes_between(label: str, before: Contacts, after: Contacts, history: Iterable[Recorded]) -> list[Change]:
+    """The changes of a folder from one state to another.
+
+    Checks that they are what the history records, and that no other row was written.
+    """
+    state: dict[int, Fields | None] = {contact_id: contact.fields for contact_id, contact in before.items()}
+    last: dict[int, Recorded] = {}
+    for recorded in history:
+        if recorded.label == label:
+            last[recorded.contact_id] = recorded
+            _replay(recorded, state)
+    for contact_id in before.keys() | after.keys():
+        old, new, fields = before.get(contact_id), after.get(contact_id), state.get(contact_id, {})
         expect(
-            that=not wrong,
-            expected=f"{', '.join(wrong)} of {entry.dn} in {label} as in the directory",
-            saw=", ".join(str(fields[name]) for name in wrong),
+            that=fields is None or not _differences(fields, new.fields if new else {}),
+            expected=f"the history of {label} to record what became of contact {contact_id}",
+            found=str(last.get(contact_id, "nothing")),
         )
+        expect(
+            that=contact_id in last or (old and old.version) == (new and new.version),
+            expected=f"the row of contact {contact_id} in {label} to be left alone",
+            found="that it was written",
+        )
+    return [_change(recorded, before.get(contact_id), after.get(contact_id)) for contact_id, recorded in last.items()]
 
 
-def _check_photos(label: str, people: Iterable[Entry], photos: Mapping[str, bytes]) -> None:
-    portrayed = {entry.uuid: entry.attributes["jpegPhoto"][0] for entry in people if entry.has("jpegPhoto")}
-    expect(
-        that=photos == portrayed,
-        expected=f"the {len(portrayed):,} photos of {label} to be those of the directory, octet for octet",
-        saw=f"{len(photos):,} photos, not all of them the same",
+def _replay(recorded: Recorded, state: dict[int, Fields | None]) -> None:
+    """Do to `state` what the history records; None is a contact whose fields it does not record, since it is new."""
+    fields = state.pop(recorded.contact_id, {})
+    if recorded.action == "insert":
+        fields = None
+    if fields is not None:
+        changes = recorded.changes or {}
+        old = {name: pair[0] for name, pair in changes.items()}
+        expect(
+            that=not _differences(old, fields if recorded.action == "delete" else {name: fields[name] for name in old}),
+            expected=f"the history of {recorded.label} to record what contact {recorded.contact_id} was",
+            found=f"{recorded.action} {old}",
+        )
+        fields = {**fields, **{name: pair[1] for name, pair in changes.items()}}
+    if recorded.action != "delete":
+        state[recorded.contact_id] = fields
+
+
+def _change(recorded: Recorded, old: Contact | None, new: Contact | None) -> Change:
+    contact = new or old
+    if contact is None:
+        raise DemoError(f"a contact {recorded.contact_id} in {recorded.label}", "none")
+    action = "insert" if old is None else "delete" if new is None else "update"
+    fields = _differences(old.fields if old else {}, new.fields if new else {})
+    name = recorded.display_name or ""
+    return Change(
+        recorded.label, recorded.contact_id, contact.key, action, name, fields, recorded.run_id, recorded.finished_at
     )
+
+
+def _differences(old: Fields, new: Fields) -> dict[str, tuple[Any, Any]]:
+    """The fields whose values differ, with both; blank values of different types are equal."""
+    pairs = {name: (old.get(name), new.get(name)) for name in old.keys() | new.keys()}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1] and not all(v in _BLANK for v in pair)}
+
+
+def check_changes(expected: Sequence[Expected], changes: Iterable[Change]) -> None:
+    """Check that exactly the expected changes happened."""
+    found = {(change.label, change.key): change for change in changes}
+    for wanted in expected:
+        change = found.pop((wanted.label, wanted.key), None)
+        new = {name: after for name, (_, after) in change.fields.items()} if change else {}
+        right = change is not None and change.action == wanted.action
+        if wanted.action == "update":
+            right = right and new.keys() == wanted.fields.keys()
+            right = right and all(value in (new[name], ...) for name, value in wanted.fields.items())
+        expect(
+            that=right,
+            expected=f"{wanted.action} of {wanted.name} in {wanted.label} {dict(wanted.fields) or ''}",
+            found=str(change or "no change"),
+        )
+    for change in found.values():
+        raise DemoError(f"no other change in {change.label}", str(change))

@@ -1,11 +1,11 @@
-"""What the demo sees in PostgreSQL, by its own connection: runs, contacts as they stand, and the recorded history."""
+"""What the demo reads from PostgreSQL, over a connection of its own: runs, contacts and the recorded history."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 from psycopg.rows import class_row
 
@@ -17,20 +17,48 @@ if TYPE_CHECKING:
     from contactsync.demo.interrupt import Stopper
 
 WAIT_SECONDS = 45
-"""Far beyond any tick: who waits that long waits in vain."""
+"""Much longer than any schedule of the demo."""
+EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 _POLL_SECONDS = 0.05
-_RUNS = """
-SELECT run_id, definition AS label, outcome, started_at, finished_at, entries, unchanged, refreshed, rejected, inserted,
-       updated, deleted, seconds, error, held_reason
-FROM contactsync.sync_runs
+_FOLDER = """
+SELECT folder_id, definition_id, o.label, d.schedule, d.created_at
+FROM contactsync.definition_overview AS o JOIN contactsync.sync_definitions AS d USING (folder_id, definition_id)
+WHERE o.label = %s AND o.state <> 'invalid'
+"""
+_CONTACTS = """
+SELECT contact_id, c.xmin::text AS version, source_key AS key,
+       to_jsonb(c) - %s::text[] AS fields
+FROM contactsync.contacts AS c WHERE folder_id = %s
 """
 _NOT_FIELDS = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
+_PHOTOS = """
+SELECT source_key, photo FROM contactsync.contact_photos JOIN contactsync.contacts USING (folder_id, contact_id)
+WHERE folder_id = %s
+"""
+_RUNS = """
+SELECT run_id, definition AS label, outcome, started_at, finished_at, entries, unchanged, inserted, seconds,
+       coalesce(error, held_reason) AS reason
+FROM contactsync.sync_runs
+"""
+_RUN_AFTER = _RUNS + "WHERE definition_id = %s AND started_at > %s AND outcome IS NOT NULL ORDER BY run_id LIMIT 1"
+_FAILURES = _RUNS + "WHERE run_id > %s AND outcome NOT IN ('changed', 'unchanged') ORDER BY run_id"
+_HISTORY = """
+SELECT definition AS label, run_id, contact_id, action, display_name, changes, finished_at
+FROM contactsync.contact_changes JOIN contactsync.sync_runs USING (folder_id, run_id)
+WHERE run_id > %s AND finished_at > %s AND outcome IS NOT NULL ORDER BY run_id, action, display_name
+"""
+_ADD_CONTACT = """
+INSERT INTO contactsync.contacts (folder_id, display_name, emails, notes)
+VALUES (%(folder_id)s, %(display_name)s, %(emails)s, %(notes)s) RETURNING contact_id
+"""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder and the one definition that fills it."""
+    """A folder and its only definition."""
 
     folder_id: int
     definition_id: int
@@ -41,7 +69,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run."""
+    """A finished run; `reason` is its error, or why it was held."""
 
     run_id: int
     label: str
@@ -50,30 +78,22 @@ class Run:
     finished_at: datetime
     entries: int
     unchanged: int
-    refreshed: int
-    rejected: int
     inserted: int
-    updated: int
-    deleted: int
     seconds: Mapping[str, float]
-    error: str | None
-    held_reason: str | None
+    reason: str | None
 
     @property
     def duration(self) -> float:
         """Seconds in all stages."""
         return sum(self.seconds.values())
 
-    @property
-    def told(self) -> str:
-        """How it ended, and why, in a few words."""
-        reason = self.error or self.held_reason
-        return f"run {self.run_id} {self.outcome}" + (f" ({reason})" if reason else "")
+    def __str__(self) -> str:
+        return f"run {self.run_id} {self.outcome}" + (f" ({self.reason})" if self.reason else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A row of `contacts`. `version` is another one after every write; `key` is None for a person's own contact."""
+    """A row of `contacts`. Each write changes `version`; `key` is None if no definition brought the contact."""
 
     contact_id: int
     version: str
@@ -83,7 +103,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A row of `contact_changes`, with the folder it is about."""
+    """A row of `contact_changes`, with the label of its folder."""
 
     label: str
     run_id: int
@@ -94,107 +114,62 @@ class Recorded:
     finished_at: datetime
 
 
-class Watcher:
-    """Reads the database. While it waits it calls `look`, which raises when waiting has no sense any more."""
+class Database:
+    """Reads the database. While it waits it calls `check`, which raises if the wait is in vain."""
 
-    def __init__(self, connection: Connection[Any], stopper: Stopper, look: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection[Any], stopper: Stopper, check: Callable[[], None]) -> None:
         self._connection = connection
         self._stopper = stopper
-        self._look = look
+        self._check = check
 
     def now(self) -> datetime:
-        """The database's clock, which the runs' times are by."""
+        """The database's clock, which the times of the runs are from."""
         now: datetime = self._scalar("SELECT clock_timestamp()")
         return now
 
     def folder(self, label: str) -> Folder:
-        """A folder by its label; Surprise when there is none."""
-        cursor = self._connection.cursor(row_factory=class_row(Folder))
-        found = cursor.execute(
-            "SELECT folder_id, definition_id, o.label, d.schedule, d.created_at"
-            " FROM contactsync.definition_overview AS o JOIN contactsync.sync_definitions AS d"
-            " USING (folder_id, definition_id) WHERE o.label = %s AND o.state <> 'invalid'",
-            (label,),
-        ).fetchone()
-        if found is None:
-            raise DemoError(f"a valid definition named {label}", "none")
-        return found
+        """The folder with this label; raises DemoError if there is none."""
+        for folder in self._rows(Folder, _FOLDER, label):
+            return folder
+        raise DemoError(f"a valid definition named {label}", "none")
 
     def contacts(self, folder: Folder) -> dict[int, Contact]:
-        """All contacts of a folder by their ids, people's own included."""
-        cursor = self._connection.cursor(row_factory=class_row(Contact))
-        cursor.execute(
-            "SELECT c.contact_id, c.xmin::text AS version, c.source_key AS key, to_jsonb(c) - %s::text[] AS fields"
-            " FROM contactsync.contacts AS c WHERE c.folder_id = %s",
-            (_NOT_FIELDS, folder.folder_id),
-        )
-        return {contact.contact_id: contact for contact in cursor}
+        """All contacts of a folder by their ids, also those that no definition brought."""
+        contacts = self._rows(Contact, _CONTACTS, _NOT_FIELDS, folder.folder_id)
+        return {contact.contact_id: contact for contact in contacts}
 
     def photos(self, folder: Folder) -> dict[str, bytes]:
         """The photos of a folder by the key of their contact."""
-        return dict(
-            self._connection.execute(
-                "SELECT c.source_key, p.photo FROM contactsync.contact_photos AS p"
-                " JOIN contactsync.contacts AS c USING (folder_id, contact_id) WHERE p.folder_id = %s",
-                (folder.folder_id,),
-            ).fetchall()
-        )
+        return dict(self._connection.execute(_PHOTOS, [folder.folder_id]).fetchall())
 
     def first_run_after(self, folder: Folder, moment: datetime) -> Run:
-        """Wait for the first run that started after this moment to finish."""
-        return self.wait_for(
-            lambda: self._run_after(folder, moment),
-            f"{folder.label} ({folder.schedule}) to be synchronized within {WAIT_SECONDS} seconds",
-        )
-
-    def wait_for(self, look: Callable[[], Run | None], expected: str) -> Run:
-        """Wait until there is something to see; Surprise when it takes far too long."""
+        """Wait for the first run that started after this moment to finish; raises DemoError if it takes too long."""
         for _ in range(round(WAIT_SECONDS / _POLL_SECONDS)):
-            found = look()
-            if found is not None:
-                return found
-            self._look()
+            for run in self._rows(Run, _RUN_AFTER, folder.definition_id, moment):
+                return run
+            self._check()
             self._stopper.pause(_POLL_SECONDS)
-        raise DemoError(expected, "no finished run")
+        raise DemoError(f"a run of {folder.label} ({folder.schedule}) within {WAIT_SECONDS} seconds", "no finished run")
 
     def last_run_id(self) -> int:
-        """The number of the newest run of all folders, or 0."""
+        """The id of the newest run of all folders, or 0."""
         return int(self._scalar("SELECT coalesce(max(run_id), 0) FROM contactsync.sync_runs"))
 
-    def recorded(self, *, after: int) -> list[Recorded]:
-        """What finished runs with greater numbers than `after` changed, in all folders, in their order."""
-        cursor = self._connection.cursor(row_factory=class_row(Recorded))
-        return cursor.execute(
-            "SELECT r.definition AS label, r.run_id, c.contact_id, c.action, c.display_name, c.changes, r.finished_at"
-            " FROM contactsync.contact_changes AS c JOIN contactsync.sync_runs AS r USING (folder_id, run_id)"
-            " WHERE r.run_id > %s AND r.outcome IS NOT NULL ORDER BY r.run_id, c.action, c.display_name",
-            (after,),
-        ).fetchall()
-
-    def add_own_contact(self, folder: Folder, fields: Mapping[str, Any]) -> int:
-        """Write a contact as an application of its owner's would; gives its id."""
-        return int(
-            self._scalar(
-                "INSERT INTO contactsync.contacts (folder_id, display_name, emails, notes)"
-                " VALUES (%(folder_id)s, %(display_name)s, %(emails)s, %(notes)s) RETURNING contact_id",
-                {"folder_id": folder.folder_id, **fields},
-            )
-        )
+    def history(self, *, after: int = 0, since: datetime = EVER) -> list[Recorded]:
+        """The changes by runs with greater ids than `after` that finished after `since`, of all folders, in order."""
+        return self._rows(Recorded, _HISTORY, after, since)
 
     def failures(self, *, after: int) -> list[Run]:
-        """Finished runs with greater numbers than `after` that left their folder as it was."""
-        cursor = self._connection.cursor(row_factory=class_row(Run))
-        return cursor.execute(
-            _RUNS + "WHERE run_id > %s AND outcome NOT IN ('changed', 'unchanged') ORDER BY run_id", (after,)
-        ).fetchall()
+        """Finished runs with greater ids than `after` that applied nothing."""
+        return self._rows(Run, _FAILURES, after)
 
-    def _run_after(self, folder: Folder, moment: datetime) -> Run | None:
-        cursor = self._connection.cursor(row_factory=class_row(Run))
-        return cursor.execute(
-            _RUNS + "WHERE definition_id = %s AND started_at > %s AND outcome IS NOT NULL ORDER BY run_id LIMIT 1",
-            (folder.definition_id, moment),
-        ).fetchone()
+    def add_contact(self, folder: Folder, fields: Mapping[str, Any]) -> int:
+        """Write a contact as an application of the folder's owner does; its id."""
+        return int(self._scalar(_ADD_CONTACT, {"folder_id": folder.folder_id, **fields}))
 
-    def _scalar(self, query: str, parameters: Any = None) -> Any:
-        row = self._connection.execute(query, parameters).fetchone()
+    def _rows(self, kind: type[T], query: LiteralString, *values: Any) -> list[T]:
+        return self._connection.cursor(row_factory=class_row(kind)).execute(query, values).fetchall()
+
+    def _scalar(self, query: LiteralString, values: Any = None) -> Any:
+        row = self._connection.execute(query, values).fetchone()
         return row[0] if row else None

@@ -1,4 +1,4 @@
-"""What ends the demo when something is not as it has to be."""
+"""What the demo checks, and the error when something is not as expected."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from contactsync.errors import ContactsyncError
 
 
 class DemoError(ContactsyncError):
-    """The demo saw something else than it had to."""
+    """The demo found something else than it expected."""
 
-    code = "demo.surprise"
+    code = "demo.failed"
 
-    def __init__(self, expected: str, saw: str) -> None:
-        super().__init__(f"The demo expected {expected}; it saw {saw}.")
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"The demo expected {expected}; it found {found}.")
+
+
+def expect(*, that: bool, expected: str, found: str) -> None:
+    """Raise DemoError if something is not so."""
+    if not that:
+        raise DemoError(expected, found)

@@ -1,4 +1,4 @@
-"""Ends the demo when somebody asks for it: between two steps, never inside one, so that nothing is left half done."""
+"""The signals that end the demo: between two steps, so that nothing is left half done."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _SLICE_SECONDS = 0.1
 
 
 class Stopped(Exception):
-    """SIGINT, SIGTERM or SIGHUP came."""
+    """SIGINT, SIGTERM or SIGHUP was received."""
 
 
 class Stopper:
-    """Notes the first signal that asks the demo to end; `pause` then raises Stopped, later signals change nothing."""
+    """Remembers the first signal that asks the demo to end; then `pause` and `check` raise Stopped."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals over from whoever handles them, and give them back at the end."""
-        # What nohup or a shell in the background has switched off stays so.
-        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self._note) for number in heard}
+        """Handle the signals, and restore their handlers at the end."""
+        # A signal that nohup or a shell's background job ignores stays ignored.
+        handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._note) for number in handled}
         try:
             yield
         finally:
@@ -35,15 +35,15 @@ class Stopper:
                 signal.signal(number, handler)
 
     def pause(self, seconds: float) -> None:
-        """Sleep; raises Stopped as soon as somebody asked for the end."""
-        # In slices and not on an Event: setting that from a signal handler can lock up its own waiter.
+        """Sleep; raises Stopped as soon as a signal is received."""
+        # In slices and not on an Event: a signal handler that sets it can block its own waiter.
         deadline = time.monotonic() + seconds
         while self.signal is None and (remaining := deadline - time.monotonic()) > 0:
             time.sleep(min(remaining, _SLICE_SECONDS))
         self.check()
 
     def check(self) -> None:
-        """Raise Stopped when somebody asked for the end."""
+        """Raise Stopped if a signal was received."""
         if self.signal is not None:
             raise Stopped
 

@@ -1,4 +1,4 @@
-"""The end without an end: small changes every few seconds, shown as they arrive, until somebody stops the demo."""
+"""The last part of the story: small changes every few seconds, shown as they arrive, until the demo is stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from contactsync.demo.introduction import PEOPLE
-from contactsync.demo.scenes import is_in_sales
+from contactsync.demo.scenarios import is_in_sales
 from contactsync.store.embedded import psql_command
 from contactsync.testing.names import DEPARTMENTS, TITLES
 from contactsync.testing.people import department_dn, make_person, make_photo
@@ -16,83 +16,82 @@ if TYPE_CHECKING:
     from contactsync.demo.environment import Environment
     from contactsync.demo.printer import Printer
 
-_CHANGE_SECONDS = 4.0
-_LOOK_SECONDS = 0.25
-_LOOKED_AT_AGAIN = 20
+_POLL_SECONDS = 0.25
+_POLLS_PER_CHANGE = 16
+_RUNS_READ_AGAIN = 20
 _MOST_LINES = 8
-"""Lines that one look may show: somebody may edit a folder so that all of it changes."""
+"""Lines at a time: a user may edit a folder so that all of it changes."""
 _FIRST_NEW = PEOPLE + 1000
-"""Where the numbers of those begin who join now, after those whom the scenes took from."""
+"""The number of the first person who joins now; the scenarios took from the numbers before."""
 
 
-class GoingOn:
-    """Changes the directory at random, and shows whatever arrives in the folders, whoever caused it."""
+class LiveChanges:
+    """Changes the directory at random, and shows what arrives in the folders, also by changes of others."""
 
-    def __init__(self, stage: Environment, printer: Printer) -> None:
-        self._stage = stage
-        self._teller = printer
+    def __init__(self, environment: Environment, printer: Printer) -> None:
+        self._environment = environment
+        self._database = environment.database
+        self._printer = printer
         self._random = Random()  # noqa: S311 -- no secret
-        self._people = stage.company.people()
+        self._people = environment.company.people()
         self._new = count(_FIRST_NEW)
-        self._start = stage.watcher.last_run_id()
+        self._start = self._database.last_run_id()
         self._shown: set[int] = set()
 
-    def tell(self) -> None:
+    def show(self) -> None:
         """Go on until Stopped is raised."""
-        self._say_how_to_look_around()
-        looks = round(_CHANGE_SECONDS / _LOOK_SECONDS)
-        for look in count():
-            if look % looks == 0:
+        self._introduce()
+        for poll in count():
+            if poll % _POLLS_PER_CHANGE == 0:
                 self._change_something()
             self._show_news()
-            self._stage.programs.check_daemon()
-            self._stage.stopper.pause(_LOOK_SECONDS)
+            self._environment.programs.check_daemon()
+            self._environment.stopper.pause(_POLL_SECONDS)
 
-    def _say_how_to_look_around(self) -> None:
-        programs, printer = self._stage.programs, self._teller
+    def _introduce(self) -> None:
+        programs, printer = self._environment.programs, self._printer
         printer.step("And so on")
-        printer.say("Look around from another terminal, in this directory. SQL; begin with contactsync.contacts:")
-        printer.command([psql_command(self._stage.conninfo)])
+        printer.say("Look around from another terminal, in this directory. SQL; start with contactsync.contacts:")
+        printer.command([psql_command(self._environment.conninfo)])
         printer.say("The folders, a folder's definition, one run by hand, and the daemon's log:")
         for arguments in (("folders", "list"), ("folders", "show", "anna/Sales"), ("sync", "Staff")):
             printer.command(programs.shown(*arguments))
-        printer.command(["tail", "-f", programs.short(self._stage.place.log)])
+        printer.command(["tail", "-f", programs.short(self._environment.place.log)])
         printer.say("Meanwhile the directory changes every few seconds. Ctrl-C ends the demo and all that it started.")
         printer.line("")
 
     def _change_something(self) -> None:
-        company, random = self._stage.company, self._random
-        # Half of the time somebody whom both folders may have, so that there is something to see in both.
+        company, random = self._environment.company, self._random
+        # Half of the time a person who may be in both folders, so that something happens in both.
         sellers = [entry for entry in self._people if is_in_sales(entry.dn)]
         who = random.choice(random.choice((sellers, self._people)) or self._people)
         self._people.remove(who)
-        what = random.randrange(6)
-        if what == 0:
+        kind = random.randrange(6)
+        if kind == 0:
             company.delete(who)
-            self._people.append(company.add(make_person(next(self._new))))
-        elif what == 1:
-            elsewhere = [name for name in DEPARTMENTS if department_dn(name) != who.parent]
-            self._people.append(company.move(who, random.choice(elsewhere)))
+            who = company.add(make_person(next(self._new)))
+        elif kind == 1:
+            who = company.move(who, random.choice([name for name in DEPARTMENTS if department_dn(name) != who.parent]))
         else:
-            name, value = random.choice(
-                (
-                    ("jpegPhoto", make_photo(f"{random.random()}")),
-                    ("title", random.choice(TITLES)),
-                    ("mobile", f"+44 7700 900{random.randrange(1000):03d}"),
-                )
-            )
-            self._people.append(company.edit(who, {name: [value]}))
+            changes: dict[str, str | bytes] = {
+                "jpegPhoto": make_photo(f"{random.random()}"),
+                "title": random.choice(TITLES),
+                "mobile": f"+44 7700 900{random.randrange(1000):03d}",
+            }
+            name = random.choice(list(changes))
+            who = company.edit(who, {name: [changes[name]]})
+        self._people.append(who)
 
     def _show_news(self) -> None:
-        # A run may end before one with a smaller number; so the last few are looked at again.
-        after = max(self._start, self._stage.watcher.last_run_id() - _LOOKED_AT_AGAIN)
-        for run in self._stage.watcher.failures(after=after):
+        # A run may end before one with a smaller id, so the last few are read again.
+        after = max(self._start, self._database.last_run_id() - _RUNS_READ_AGAIN)
+        for run in self._database.failures(after=after):
             if run.run_id not in self._shown:
-                self._teller.line(f"{run.finished_at.astimezone():%H:%M:%S}  {run.label}: {run.told}", style="red")
+                self._printer.line(f"{run.finished_at.astimezone():%H:%M:%S}  {run.label}: {run}", style="red")
                 self._shown.add(run.run_id)
-        news = [entry for entry in self._stage.watcher.recorded(after=after) if entry.run_id not in self._shown]
-        for entry in news[:_MOST_LINES]:
-            self._teller.recorded(entry)
+        news = [recorded for recorded in self._database.history(after=after) if recorded.run_id not in self._shown]
+        for recorded in news[:_MOST_LINES]:
+            self._printer.recorded(recorded)
         if len(news) > _MOST_LINES:
-            self._teller.line(f"          and {len(news) - _MOST_LINES:,} more")
-        self._shown.update(entry.run_id for entry in news)
+            self._printer.line(f"          and {len(news) - _MOST_LINES:,} more")
+        self._shown.update(recorded.run_id for recorded in news)

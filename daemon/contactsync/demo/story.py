@@ -1,6 +1,6 @@
-"""`contactsync demo`: a directory, a daemon and two folders, and what becomes of a change, told step by step.
+"""`contactsync demo`: a directory, a daemon and two folders, and what becomes of changes, step by step.
 
-Everything that is claimed is first checked in the database; what is not as it has to be ends the demo with a Surprise.
+Everything that the demo says is first checked in the database; a difference ends it with a DemoError.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from ldap3.core.exceptions import LDAPException
 
-from contactsync.demo.changes import Changing
+from contactsync.demo.changes import Changes
 from contactsync.demo.environment import Environment
 from contactsync.demo.errors import DemoError
 from contactsync.demo.interrupt import Stopped, Stopper
-from contactsync.demo.introduction import Opening
-from contactsync.demo.live_changes import GoingOn
+from contactsync.demo.introduction import introduce
+from contactsync.demo.live_changes import LiveChanges
 from contactsync.demo.printer import Printer
 from contactsync.demo.workspace import Workspace, open_workspace
 from contactsync.errors import ContactsyncError
@@ -31,54 +31,55 @@ _SIGNAL_EXIT = 128
 def run_demo(*, console: Console) -> int:
     """Tell the whole story; in a terminal go on with random changes until Ctrl-C. Gives the exit code.
 
-    Raises ContactsyncError when something is missing; Surprise, which is one, when something is not as it has to be.
+    Raises ContactsyncError if something is missing, and its subclass DemoError if something is not as expected.
     """
     printer, stopper = Printer(console), Stopper()
     with stopper.listening(), open_workspace(Path.cwd()) as place:
-        told = _perform(place, printer, stopper)
+        is_told = _run(place, printer, stopper)
         printer.say(_farewell(place))
-    return 0 if told or stopper.signal is None else _SIGNAL_EXIT + stopper.signal
+    return 0 if is_told or stopper.signal is None else _SIGNAL_EXIT + stopper.signal
 
 
-def _perform(place: Workspace, printer: Printer, stopper: Stopper) -> bool:
-    """Whether the story came to its end before somebody stopped it; what was started has ended either way."""
+def _run(place: Workspace, printer: Printer, stopper: Stopper) -> bool:
+    """Whether the story was told to its end; everything that was started has ended in either case."""
     try:
         with translated(), ExitStack() as stack:
-            told = _tell(Environment(stack, place, stopper), printer)
+            is_told = _tell(Environment(stack, place, stopper), printer)
             printer.say("Stopping the daemon, PostgreSQL and slapd ...")
     except DemoError as error:
         error.hint = "" if place.temporary else f"The daemon's log is {place.log}."
         raise
     except LDAPException as error:
-        raise ContactsyncError(f"The demo's directory server did not do what it was asked: {error}.") from error
-    return told
+        raise ContactsyncError(f"The demo's directory server refused an operation: {error}.") from error
+    return is_told
 
 
-def _tell(stage: Environment, printer: Printer) -> bool:
-    told = False
+def _tell(environment: Environment, printer: Printer) -> bool:
+    is_told = False
     with suppress(Stopped):
-        _introduce(stage.place, printer)
-        folders = Opening(stage, printer).tell()
-        Changing(stage, printer, folders).tell()
-        told = True
+        _greet(environment.place, printer)
+        folders = introduce(environment, printer)
+        Changes(environment, printer, folders).show()
+        is_told = True
         if printer.in_terminal:
-            GoingOn(stage, printer).tell()
-    return told
+            LiveChanges(environment, printer).show()
+    return is_told
 
 
-def _introduce(place: Workspace, printer: Printer) -> None:
+def _greet(place: Workspace, printer: Printer) -> None:
     printer.say(
-        "contactsync keeps contact folders in PostgreSQL in step with LDAP directories. This is how it does that, with"
-        f" a real directory server and a real PostgreSQL that were started for this demo, in {place.root}."
+        "contactsync keeps contact folders in PostgreSQL in sync with LDAP directories. This demo shows it with a real"
+        f" directory server and a real PostgreSQL, both started for the demo in {place.root}."
     )
     if place.temporary:
-        printer.say("That is a temporary directory, because nothing can be written where you are.")
+        printer.say("That is a temporary directory, because the current directory is not writable.")
     elif place.reused:
         printer.say("What an earlier demo had left there is removed.")
 
 
 def _farewell(place: Workspace) -> str:
-    in_use = "PostgreSQL runs on for as long as another program uses it." if place.database_runs else ""
-    servers = "The daemon and slapd have ended." if in_use else "The daemon, PostgreSQL and slapd have ended."
+    ended = "The daemon, PostgreSQL and slapd have ended."
+    if place.database_runs:
+        ended = "The daemon and slapd have ended. PostgreSQL runs until the last program that uses it ends."
     left = "is removed" if place.temporary else f"stays in {place.root.name} until the next demo"
-    return f"{servers} {in_use} What the demo wrote {left}.".replace("  ", " ")
+    return f"{ended} What the demo wrote {left}."

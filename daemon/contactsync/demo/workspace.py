@@ -1,4 +1,4 @@
-"""The directory that a demo lives in: `.demo` where it was started, clean each time, and one demo's at a time."""
+"""The demo's directory: `.demo` where it was started, emptied each time and used by one demo at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,63 +21,35 @@ _STOP_SECONDS = 40
 _POLL_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where everything of one demo lies. `temporary`: the starting directory could not be written to."""
+    """The files of one demo; `temporary` if the current directory is not writable, `reused` after an earlier demo."""
 
-    root: Path
-    temporary: bool = False
-    reused: bool = False
-
-    @property
-    def settings(self) -> Path:
-        """The settings.toml of the daemon and of every command."""
-        return self.root / "settings.toml"
-
-    @property
-    def state(self) -> Path:
-        """The state directory: the key of sealed passwords and the embedded PostgreSQL."""
-        return self.root / "state"
+    def __init__(self, root: Path, *, temporary: bool = False, reused: bool = False) -> None:
+        self.root = root
+        self.temporary = temporary
+        self.reused = reused
+        self.settings = root / "settings.toml"
+        self.state = root / "state"
+        self.slapd = root / "slapd"
+        self.people = root / "people.ldif"
+        self.reader_password = root / "reader-password"
+        self.sales_mapping = root / "sales-mapping.json"
+        self.log = root / "daemon.log"
 
     @property
     def database_runs(self) -> bool:
         """Whether the embedded PostgreSQL runs, or was killed."""
         return (self.state / "postgresql" / "data" / "postmaster.pid").exists()
 
-    @property
-    def slapd(self) -> Path:
-        """The directory server's own."""
-        return self.root / "slapd"
-
-    @property
-    def people(self) -> Path:
-        """The people as LDIF."""
-        return self.root / "people.ldif"
-
-    @property
-    def reader_password(self) -> Path:
-        """A file with the password that the folder's definition refers to."""
-        return self.root / "reader-password"
-
-    @property
-    def sales_mapping(self) -> Path:
-        """The mapping of anna's folder."""
-        return self.root / "sales-mapping.json"
-
-    @property
-    def log(self) -> Path:
-        """What the daemon writes."""
-        return self.root / "daemon.log"
-
 
 @contextmanager
-def open_workspace(beside: Path) -> Iterator[Workspace]:
-    """Give `.demo` in the directory `beside`, emptied and locked; or a temporary directory where that cannot be.
+def open_workspace(parent: Path) -> Iterator[Workspace]:
+    """Empty and lock `.demo` in the directory `parent`; make a temporary directory if that is not writable.
 
-    Raises UsageError when another demo uses it, or when it holds something that no demo has put there.
+    Raises UsageError if another demo uses it, or if it holds something that is not a demo's.
     """
-    root = beside / ".demo"
-    if not _is_ours_to_write(root):
+    root = parent / ".demo"
+    if not _is_writable(root):
         with tempfile.TemporaryDirectory(prefix="contactsync-demo-", ignore_cleanup_errors=True) as temporary:
             Path(temporary).chmod(_mode())
             yield Workspace(Path(temporary).resolve(), temporary=True)
@@ -88,14 +59,14 @@ def open_workspace(beside: Path) -> Iterator[Workspace]:
         yield Workspace(root, reused=reused)
 
 
-def _is_ours_to_write(root: Path) -> bool:
+def _is_writable(root: Path) -> bool:
     if not root.exists():
         return os.access(root.parent, os.W_OK | os.X_OK)
     return root.is_dir() and os.access(root, os.R_OK | os.W_OK | os.X_OK) and os.geteuid() in {0, root.stat().st_uid}
 
 
 def _mode() -> int:
-    # Root's PostgreSQL runs as another account, which must be able to pass.
+    # Root's PostgreSQL runs as another account, which must be able to traverse the directory.
     return 0o711 if os.geteuid() == 0 else 0o700
 
 
@@ -123,12 +94,12 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def _clean(root: Path) -> bool:
-    """Remove everything but the lock; whether there was anything. A demo that was killed may have left servers."""
+    """Remove everything but the lock, and end what a killed demo left running; whether there was anything."""
     place = Workspace(root)
     _end_leftovers(place)
     if place.database_runs:
         with embedded_server(place.state):
-            pass  # who leaves last stops it
+            pass  # its last user stops it
     left = [path for path in root.iterdir() if path.name != _LOCK]
     for path in left:
         if path.is_dir() and not path.is_symlink():
@@ -139,9 +110,8 @@ def _clean(root: Path) -> bool:
 
 
 def _end_leftovers(place: Workspace) -> None:
-    """End the daemon, commands and slapd that were started for this place, and wait until they are gone."""
     deadline = time.monotonic() + _STOP_SECONDS
-    while left := [pid for pid in _processes() if _is_of(place, pid)]:
+    while left := [pid for pid in _processes() if _belongs_to(place, pid)]:
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
@@ -152,11 +122,11 @@ def _processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
 
 
-def _is_of(place: Workspace, pid: int) -> bool:
-    """Whether a process was started with this place's configuration: of contactsync or of slapd."""
+def _belongs_to(place: Workspace, pid: int) -> bool:
+    """Whether a process of contactsync or slapd was started with this workspace's configuration."""
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:  # it has ended meanwhile, or is not ours to look at
+    except OSError:  # it has ended, or belongs to another user
         return False
-    wanted = {("--settings", place.settings), ("-f", place.slapd / "slapd.conf")}
-    return any((option.encode(), os.fsencode(file)) in pairwise(arguments) for option, file in wanted)
+    ours = {("--settings", place.settings), ("-f", place.slapd / "slapd.conf")}
+    return any((option.encode(), os.fsencode(file)) in pairwise(arguments) for option, file in ours)

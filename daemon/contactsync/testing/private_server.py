@@ -116,6 +116,11 @@ class PrivateServer(ABC):
         connection.bind()
         return connection
 
+    def write_reader_password(self, file: Path) -> None:
+        """Write the reader's password into a file that only its owner can read."""
+        file.touch(mode=0o600)  # before it contains the password
+        file.write_text(self.reader_password, encoding="utf-8")
+
     @abstractmethod
     def fill(self) -> None:
         """Write the configuration and load the people; raises ContactsyncError."""

@@ -1,4 +1,4 @@
-"""The programs of contactsync as people start them: the daemon and the commands, as processes of their own."""
+"""The daemon and the commands, started as processes, as users start them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -19,13 +19,8 @@ _DRAIN_SECONDS = 40
 _LAST_LINES = 5
 
 
-def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without settings of contactsync: the demo's must not be overridden by those of this shell."""
-    return {name: value for name, value in environ.items() if not name.startswith("CONTACTSYNC_")}
-
-
 class Programs:
-    """Starts the console script with the settings of one demo; `shown` is how people would call it."""
+    """Starts contactsync with the settings of one demo."""
 
     def __init__(self, place: Workspace, cwd: Path) -> None:
         self._place = place
@@ -35,10 +30,7 @@ class Programs:
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def shown(self, *arguments: str, stdin: Path | None = None) -> list[str]:
-        """The command line for these arguments, for a shell in the directory that the demo was started in.
-
-        In pieces that belong together: an option with its value.
-        """
+        """The command line for these arguments, to copy into a shell here, in pieces: each option with its value."""
         program = [self.short(Path(self._program[0])), *self._program[1:]]
         pieces = [shlex.join([*program, "--settings", self.short(self._place.settings)])]
         for argument in arguments:
@@ -50,36 +42,37 @@ class Programs:
         return [*pieces, f"< {shlex.quote(self.short(stdin))}"] if stdin else pieces
 
     def short(self, path: Path) -> str:
-        """A path as it is called from the directory that the demo was started in."""
+        """A path, relative to the current directory if it is below it."""
         return str(path.relative_to(self._cwd)) if path.is_relative_to(self._cwd) else str(path)
 
     def run(self, *arguments: str, stdin: Path | None = None) -> str:
-        """Carry out a command and give what it said. Raises ContactsyncError when it fails."""
+        """Run a command, and give its output. Raises ContactsyncError if it fails."""
         with (stdin or Path(os.devnull)).open("rb") as source:
             process = self._start(arguments, source, subprocess.PIPE)
-        said = process.communicate(timeout=_COMMAND_SECONDS)[0].decode(errors="replace")
+        output = process.communicate(timeout=_COMMAND_SECONDS)[0].decode(errors="replace")
         if process.returncode:
             code = f"exit code {process.returncode}"
-            raise ContactsyncError(f"`contactsync {arguments[0]}` ended with {code}: {' '.join(said.split())}")
-        return said
+            raise ContactsyncError(f"`contactsync {arguments[0]}` ended with {code}: {' '.join(output.split())}")
+        return output
 
     def start_daemon(self) -> int:
-        """Start the daemon, with its log in a file; gives its process id."""
+        """Start the daemon, which logs into a file; its process id."""
         with Path(os.devnull).open("rb") as nothing, self._place.log.open("ab") as log:
             self._daemon = self._start(["daemon"], nothing, log)
         return self._daemon.pid
 
     def check_daemon(self) -> None:
-        """Raise ContactsyncError when the daemon is not there any more."""
+        """Raise ContactsyncError if the daemon has ended."""
         if self._daemon is not None and self._daemon.poll() is not None:
             code, self._daemon = self._daemon.returncode, None
+            lines = self._place.log.read_text(encoding="utf-8", errors="replace").splitlines()
             raise ContactsyncError(
-                f"The daemon ended by itself, with exit code {code}.",
-                hint=f"The end of its log: {self._end_of_log()}",
+                f"The daemon ended with exit code {code}.",
+                hint=f"The end of its log: {' | '.join(lines[-_LAST_LINES:]) or 'it is empty'}",
             )
 
     def stop_daemon(self) -> int | None:
-        """Ask the daemon to end (SIGTERM), and wait; gives its exit code, or None when there was none to stop."""
+        """End the daemon with SIGTERM, or SIGKILL if that takes too long; its exit code, None if none was running."""
         if self._daemon is None:
             return None
         daemon, self._daemon = self._daemon, None
@@ -92,18 +85,15 @@ class Programs:
         return daemon.returncode
 
     def _start(self, arguments: Sequence[str], stdin: IO[bytes], output: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C in the terminal is for the demo, which then ends this in good order.
+        # In a session of its own: Ctrl-C in the terminal is for the demo, which then ends the program in order.
         return subprocess.Popen(
-            # The whole path, by which the next demo knows what a killed one has left.
+            # The absolute path, by which the next demo finds what a killed one left running.
             [*self._program, "--settings", str(self._place.settings), *arguments],
             stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=self._cwd,
-            env=clean_environment(os.environ),
+            # Settings of this shell must not override the demo's.
+            env={name: value for name, value in os.environ.items() if not name.startswith("CONTACTSYNC_")},
             start_new_session=True,
         )
-
-    def _end_of_log(self) -> str:
-        lines = self._place.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return " | ".join(lines[-_LAST_LINES:]) or "it is empty"

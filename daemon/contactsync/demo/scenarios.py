@@ -1,11 +1,11 @@
-"""What happens in the company while one watches: each scene changes the directory and says what must come of it."""
+"""What happens in the directory during the demo, and what must come of it in the folders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from contactsync.demo.assertions import Expected
 from contactsync.testing.company import Company, Entry
 from contactsync.testing.people import department_dn, make_people, make_photo
 
@@ -24,44 +24,52 @@ SALES_MAPPING = {
         "title": "title",
     },
 }
-"""Anna wants family names first and what she needs to call somebody, no more."""
 
 _PLAIN_LETTERS = "\u0590"
-"""Before this come scripts that every terminal writes from left to right in cells of one width."""
+"""Letters before this one are written from left to right, in cells of one width, by every terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must happen to one contact: `fields` are the new values, `...` stands for any other than before."""
+
+    label: str
+    action: str
+    key: str
+    name: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Something that was done to the directory. `moral` is what to notice once it has arrived."""
+    """What was done to the directory. `lesson` is what to notice once it has arrived."""
 
     title: str
     text: str
     expected: Sequence[Expected]
-    moral: str = ""
+    lesson: str = ""
 
 
-class Cast:
-    """Chooses who plays in the scenes, each person once, and plays them."""
+class People:
+    """Those to whom something happens, each person once; every scenario changes the directory when it is called."""
 
     def __init__(self, company: Company) -> None:
         self._company = company
         self._people = company.people()
-        self._played: set[str] = set()
+        self._chosen: set[str] = set()
         self._moved: Entry | None = None
         self._left: Entry | None = None
 
     @property
-    def scenes(self) -> Sequence[Callable[[], Scenario]]:
-        """The scenes in their order; each is played by calling it."""
+    def scenarios(self) -> Sequence[Callable[[], Scenario]]:
+        """All scenarios in their order."""
         return (self.join, self.edit, self.rename, self.move, self.leave, self.come_back)
 
     def join(self) -> Scenario:
-        """Two people join; one of them is for anna as well."""
-        new = make_people(1000, start=len(self._people))
-        people = [person for person in new if _is_complete(person.attributes)]
-        seller = next(person for person in people if is_in_sales(person.dn))
-        other = next(person for person in people if not is_in_sales(person.dn))
-        first, second = self._company.add(seller), self._company.add(other)
+        """Two people join; one of them belongs into both folders."""
+        new = [person for person in make_people(1000, start=len(self._people)) if _is_complete(person.attributes)]
+        first = self._company.add(next(person for person in new if is_in_sales(person.dn)))
+        second = self._company.add(next(person for person in new if not is_in_sales(person.dn)))
         return Scenario(
             "Two people join",
             f"{first.name} joins Sales, {second.name} joins another unit.",
@@ -70,62 +78,60 @@ class Cast:
                 Expected(STAFF, "insert", second.uuid, second.name),
                 Expected(SALES, "insert", first.uuid, first.name),
             ],
-            "Each folder takes what its own query asks for, under its own schedule.",
+            "Each folder takes what its own query finds, under its own schedule.",
         )
 
     def edit(self) -> Scenario:
-        """Somebody gets another title, phone and photo."""
+        """A person gets another title, phone and photo."""
         who = self._choose(_sells, "mobile", "title", "telephoneNumber", "jpegPhoto", "displayName")
         title, phones, photo = "Head of Sales", ["+49 30 5550 4711"], make_photo("promoted")
         self._company.edit(who, {"title": [title], "telephoneNumber": phones, "jpegPhoto": [photo]})
         fields = {"title": title, "work_phones": phones}
         return Scenario(
             "An edit: title, phone and photo",
-            f"{who.name} is promoted, and gets a desk phone and a portrait that go with it.",
+            f"{who.name} is promoted, and gets a desk phone and a new portrait.",
             [
                 Expected(STAFF, "update", who.uuid, who.name, {**fields, "photo_digest": ...}),
                 Expected(SALES, "update", who.uuid, who.name, fields),
             ],
-            "Photos are kept apart in contact_photos; anna's folder does not ask for them.",
+            "Photos are stored in a table of their own, contact_photos; the mapping of anna's folder has no photo.",
         )
 
     def rename(self) -> Scenario:
-        """Somebody marries: another name, and with it another DN."""
+        """A person gets another name, and with it another DN."""
         who = self._choose(
             lambda entry: is_in_sales(entry.dn) and r"\2C" in entry.rdn, "mobile", "displayName", "givenName"
         )
         given, number = who.text("givenName"), who.rdn.rpartition("(")[2]
-        sorted_name = f"Brontë, {given}"
         name = f"{given} Brontë"
         renamed = self._company.rename(who, rf"cn=Brontë\, {given} ({number}")
         common_name = next(value for value in renamed.texts("cn") if "," in value)
         self._company.edit(renamed, {"sn": ["Brontë"], "displayName": [name], "cn": [name, common_name]})
+        names = {"display_name": name, "family_name": "Brontë", "source_dn": renamed.dn}
+        sorted_name = {"display_name": f"Brontë, {given}", "source_dn": renamed.dn}
         return Scenario(
             "A rename",
-            f"{who.name} marries, and is {name} from now on. In the directory that is a modrdn: the entry's DN,"
-            " which holds the name, becomes another one.",
+            f"{who.name} marries, and is {name} from now on. In the directory this is a modrdn: it changes the entry's"
+            " DN, which contains the name.",
             [
-                Expected(
-                    STAFF, "update", who.uuid, name,
-                    {"display_name": name, "family_name": "Brontë", "source_dn": renamed.dn},
-                ),
-                Expected(SALES, "update", who.uuid, name, {"display_name": sorted_name, "source_dn": renamed.dn}),
+                Expected(STAFF, "update", who.uuid, name, names),
+                Expected(SALES, "update", who.uuid, name, sorted_name),
             ],
             "It is the same contact with the same id: entries are recognised by entryUUID, not by name.",
-        )  # fmt: skip
+        )
 
     def move(self) -> Scenario:
-        """Somebody goes to another unit, and so out of anna's sight."""
+        """A person moves to another unit, which anna's folder does not take."""
         who = self._choose(_sells, "mobile", "displayName", "ou")
         self._moved = self._company.edit(self._company.move(who, "Finance"), {"ou": ["Finance"]})
         return Scenario(
             "A move",
-            f"{who.name} goes from Sales to Finance, which is another branch of the tree.",
+            f"{who.name} moves from Sales to Finance, which is another branch of the tree.",
             [
                 Expected(STAFF, "update", who.uuid, who.name, {"department": "Finance", "source_dn": self._moved.dn}),
                 Expected(SALES, "delete", who.uuid, who.name),
             ],
-            "Staff keeps the contact and its id. It is gone from anna's folder, whose query asks for Sales only.",
+            "Staff keeps the contact and its id. It leaves anna's folder, whose query finds Sales only.",
         )
 
     def leave(self) -> Scenario:
@@ -158,21 +164,21 @@ class Cast:
                 Expected(SALES, "insert", left.uuid, left.name),
                 Expected(SALES, "insert", moved.uuid, moved.name),
             ],
-            "Everyone has the id that the contact had before, so that what points to it is right again.",
+            "Each contact has its former id again, so that references to it stay valid.",
         )
 
     def _choose(self, suits: Callable[[Entry], bool], *needed: str) -> Entry:
         who = next(
             entry
             for entry in self._people
-            if entry.name not in self._played and entry.has(*needed) and _is_plain(entry.name) and suits(entry)
+            if entry.name not in self._chosen and entry.has(*needed) and _is_plain(entry.name) and suits(entry)
         )
-        self._played.add(who.name)
+        self._chosen.add(who.name)
         return who
 
 
 def is_in_sales(dn: str) -> bool:
-    """Whether this is the DN of an entry in the unit that anna's folder takes."""
+    """Whether an entry with this DN is in the unit that anna's folder takes."""
     return dn.endswith("," + department_dn(SALES_UNIT))
 
 
