@@ -26,8 +26,8 @@ from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
     from contactsync.ldap.connection.transport import Wire
+    from contactsync.store.fingerprints import StoredContacts
     from contactsync.store.plan.columns import Columns
-    from contactsync.store.stored_contacts import StoredContacts
     from contactsync.sync.context import RunContext
 
 SILENCE_SECONDS = 2.0
@@ -72,7 +72,7 @@ class EarlyLoad(Staging):
     @staticmethod
     def is_possible(context: RunContext, stored: StoredContacts) -> bool:
         """Whether this is the first attempt of a first load: the definition has no contacts and never had any."""
-        return context.report.attempts == 1 and not stored.fingerprints and not stored.departed
+        return context.report.attempts == 1 and not stored and not stored.departed
 
     @contextmanager
     def beside(self, executor: Executor) -> Iterator[None]:

@@ -12,11 +12,10 @@ import structlog
 from contactsync.ldap.changes.base import CursorVoid
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
 from contactsync.model import Absence, Certificates, Counts, Mode, Trigger
-from contactsync.store.fingerprints import Fingerprints
+from contactsync.store.fingerprints import StoredContacts, read_stored_contacts
 from contactsync.store.plan.columns import Columns, columns_of
 from contactsync.store.plan.staging import Staging
 from contactsync.store.record.cursors import KeptCursor
-from contactsync.store.stored_contacts import StoredContacts, read_known
 from contactsync.sync.attributes import existing_attributes
 from contactsync.sync.definition import Resolved, Source, choose_source, connect_options, servers_of, source_digest
 from contactsync.sync.early_load import EarlyLoad
@@ -75,9 +74,7 @@ class Snapshot:
     @property
     def unchanged(self) -> bool:
         """Whether every contact was matched and no other entry came."""
-        return not (
-            self.stored.fingerprints or self.staging.rows or self.staging.names or self.absence is Absence.NOT_LISTED
-        )
+        return not (self.stored or self.staging.rows or self.staging.names or self.absence is Absence.NOT_LISTED)
 
 
 class Reader:
@@ -177,7 +174,7 @@ class Reader:
                     staging.name(keys)
                 yield changed.entries
 
-        recogniser = Recogniser(Fingerprints(), source.mapping.identity_digest)
+        recogniser = Recogniser(StoredContacts(), source.mapping.identity_digest)
         with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
             self._stage_changed(entries(), recogniser, source, staging)
         cursor = increments.cursor_after_changes()
@@ -218,7 +215,7 @@ class Reader:
         pages = read_entries(scope.session, scope.request, context.limits)
         # One thread talks to PostgreSQL, so that this one can talk to the directory.
         with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor:
-            reading = executor.submit(read_known, context.connection, context.definition)
+            reading = executor.submit(read_stored_contacts, context.connection, context.definition)
             pages = read_ahead(pages, reading.done)
             context.enter("fingerprints")
             stored = reading.result()
@@ -227,8 +224,8 @@ class Reader:
                 staging: Staging = EarlyLoad(context, columns, scope.session.wire)
             else:
                 staging = Staging(context.connection, columns)
-            remapped = bool(stored.fingerprints) and stored.mapping_digest != source.mapping.digest
-            recogniser = Recogniser(stored.fingerprints, source.mapping.identity_digest, everything=remapped)
+            remapped = bool(stored) and stored.mapping_digest != source.mapping.digest
+            recogniser = Recogniser(stored, source.mapping.identity_digest, everything=remapped)
             with staging.beside(executor):
                 self._stage_changed(self._entries(pages), recogniser, source, staging)
         return Snapshot(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from contactsync.store.fingerprints import FINGERPRINT_BYTES, Fingerprints
+from contactsync.store.fingerprints import FINGERPRINT_BYTES, StoredContacts
 
 _BATCH_ENTRIES = 1000
 _BATCH_OCTETS = 1 << 20
@@ -41,13 +41,12 @@ class Recogniser:
     """Compares entries with the fingerprints that are stored with a folder's contacts.
 
     A fingerprint is the BLAKE2b digest (RFC 7693, 16 bytes) of an entry's octets, personalised by the digest of the
-    identity rules. `unmatched` takes over the stored fingerprints without a copy, since there may be millions; what
-    remains in it at the end belongs to contacts whose entries are changed or gone. With `everything` all entries count
-    as changed, because the mapping has changed.
+    identity rules. Contacts that remain unmatched in `stored` have an entry that is changed or gone. With `everything`
+    all entries count as changed, because the mapping has changed.
     """
 
-    def __init__(self, stored: Fingerprints, identity_digest: bytes, *, everything: bool = False) -> None:
-        self.unmatched = stored
+    def __init__(self, stored: StoredContacts, identity_digest: bytes, *, everything: bool = False) -> None:
+        self.stored = stored
         self.entries_seen = 0
         self.unchanged = 0
         # Copying a prepared hash takes two thirds of the time of preparing another one.
@@ -64,7 +63,7 @@ class Recogniser:
             hasher = new_hash()
             hasher.update(entry)
             fingerprints.append(hasher.digest())
-        changed = self.unmatched.match(fingerprints)
+        changed = self.stored.match(fingerprints)
         if self._everything:
             changed = range(len(entries))
         self.entries_seen += len(entries)

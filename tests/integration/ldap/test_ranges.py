@@ -19,8 +19,8 @@ from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.query.query import Scope, ServerAddress
 from contactsync.ldap.search import SearchRequest, read_entries
 from contactsync.model import Outcome, Tls
+from contactsync.store.fingerprints import StoredContacts
 from contactsync.sync.recogniser import Recogniser
-from tests.support.fingerprints import known
 from tests.support.folder import SyncedFolder
 from tests.support.peers import SUCCESS, Answer, bind_answer, done, message, peer, result
 from tests.support.samba import PrivateSamba
@@ -90,7 +90,7 @@ def test_a_value_beyond_the_first_range_makes_another_entry(samba: PrivateSamba)
     dn = samba.add("Anna", under=unit, otherTelephone=phones)
 
     def sift(before: set[bytes]) -> set[bytes]:
-        recogniser = Recogniser(known(before), MAPPING)
+        recogniser = Recogniser(StoredContacts(sorted(before)), MAPPING)
         with opened(samba) as session:
             return {mark for mark, _ in recogniser.changed(read(session, dn, "otherTelephone;range=0-9", "cn"))}
 

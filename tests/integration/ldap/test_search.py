@@ -30,10 +30,10 @@ from contactsync.ldap.query.query import Scope, ServerAddress
 from contactsync.ldap.rootdse import RootDse
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_entries
 from contactsync.model import Tls
+from contactsync.store.fingerprints import StoredContacts
 from contactsync.sync.recogniser import Recogniser
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.fingerprints import known
 
 PEOPLE = 1200
 SIZE_LIMIT = 500
@@ -167,30 +167,30 @@ def test_scopes_reach_as_far_as_they_say(server: PrivateSlapd, session: Session)
 
 def test_a_second_search_recognises_every_entry(session: Session) -> None:
     """The octets of an unchanged entry are the same on another connection's pages of another size."""
-    first = sifted(session, request(), Recogniser(known(()), MAPPING))
-    second = Recogniser(known(fingerprint for fingerprint, _ in first), MAPPING)
+    first = sifted(session, request(), Recogniser(StoredContacts(), MAPPING))
+    second = Recogniser(StoredContacts(sorted(fingerprint for fingerprint, _ in first)), MAPPING)
 
     unknown = sifted(session, request(page_size=333), second)
 
-    assert (len(first), unknown, second.unchanged, len(second.unmatched)) == (PEOPLE, [], PEOPLE, 0)
+    assert (len(first), unknown, second.unchanged, len(second.stored)) == (PEOPLE, [], PEOPLE, 0)
 
 
 def test_a_changed_entry_is_the_only_one_not_recognised(make_slapd: Callable[..., PrivateSlapd]) -> None:
     """What was edited comes out with its new octets, and its old fingerprint is left over."""
     server = make_slapd(ldif=people_ldif(20))
     with connect(options(server), Deadline(30)) as session:
-        before = sifted(session, request(), Recogniser(known(()), MAPPING))
+        before = sifted(session, request(), Recogniser(StoredContacts(), MAPPING))
         changed = names(session, request())[7]
         admin = server.connection()
         admin.modify(changed, {"telephoneNumber": [("MODIFY_REPLACE", ["+49 221 1234567"])]})
         admin.unbind()
 
-        recogniser = Recogniser(known(fingerprint for fingerprint, _ in before), MAPPING)
+        recogniser = Recogniser(StoredContacts(sorted(fingerprint for fingerprint, _ in before)), MAPPING)
         [(_, octets)] = sifted(session, request(), recogniser)
 
     assert decode_entry(octets).dn == changed
     assert decode_entry(octets).attributes["telephonenumber"] == [b"+49 221 1234567"]
-    assert (len(recogniser.unmatched), recogniser.unchanged) == (1, 19)
+    assert (len(recogniser.stored), recogniser.unchanged) == (1, 19)
 
 
 @pytest.mark.parametrize("page_size", [100, 499, 500, 1000, 0])

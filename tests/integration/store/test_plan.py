@@ -24,12 +24,12 @@ from contactsync.model import (
     Trigger,
 )
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
+from contactsync.store.fingerprints import read_stored_contacts
 from contactsync.store.plan.apply import apply_plan
 from contactsync.store.plan.columns import columns_of
 from contactsync.store.plan.plan import applying, make_plan
 from contactsync.store.plan.staging import Staging
 from contactsync.store.record.runs import begin_run, finish_run, note_applied
-from contactsync.store.stored_contacts import read_known
 
 FIELDS = ("display_name", "emails", "notes", "photo", "extra.badge")
 POLICIES = dict.fromkeys(FIELDS, Policy.DIRECTORY)
@@ -87,11 +87,11 @@ class Folder:
         With `everything` the mapping is another one, so that the known entries are staged too.
         """
         columns = columns_of(FIELDS, self.policies)
-        known = read_known(self.connection, self.definition)
+        stored = read_stored_contacts(self.connection, self.definition)
         staging = Staging(self.connection, columns)
-        unknown = known.fingerprints.match([entry.fingerprint for entry in entries])
+        unknown = stored.match([entry.fingerprint for entry in entries])
         staging.add(batch(entries if everything else [entries[place] for place in unknown], rejected))
-        staging.close(known.unmatched())
+        staging.close(stored.unmatched())
         if during:
             during()
         report, _ = begin_run(self.connection, self.definition, Trigger.MANUAL)
@@ -370,7 +370,7 @@ def test_a_concurrent_edit_of_a_planned_contact_fails_the_run_whole(folder: Fold
     columns = columns_of(FIELDS, POLICIES)
     staging = Staging(folder.connection, columns)
     staging.add(batch([person("1", "Anna", notes="new")]))
-    staging.close(read_known(folder.connection, folder.definition).unmatched())
+    staging.close(read_stored_contacts(folder.connection, folder.definition).unmatched())
 
     def apply_after_an_edit() -> None:
         with applying(folder.connection, folder.definition):
@@ -390,7 +390,7 @@ def test_readers_see_the_old_folder_or_the_new_one(folder: Folder, database: str
     columns = columns_of(FIELDS, POLICIES)
     staging = Staging(folder.connection, columns)
     staging.add(batch([person("1", "Anna B"), person("3", "Cy")]))
-    staging.close(read_known(folder.connection, folder.definition).unmatched())
+    staging.close(read_stored_contacts(folder.connection, folder.definition).unmatched())
     names = "SELECT array_agg(display_name ORDER BY display_name) FROM contactsync.contacts"
     with psycopg.connect(database, autocommit=True) as reader:
         with applying(folder.connection, folder.definition):

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contactsync.store.fingerprints import FINGERPRINT_BYTES
+from contactsync.store.fingerprints import FINGERPRINT_BYTES, StoredContacts
 from contactsync.sync.recogniser import Batch, Recogniser
-from tests.support.fingerprints import known
 
 IDENTITY, OTHER_IDENTITY = b"i" * 16, b"o" * 16
 
@@ -24,12 +23,12 @@ def views(*entries: bytes) -> list[memoryview]:
 
 def fingerprints(*entries: bytes, identity: bytes = IDENTITY) -> set[bytes]:
     """What a first run would store for these entries."""
-    return {fingerprint for fingerprint, _ in Recogniser(known(()), identity).changed(views(*entries))}
+    return {fingerprint for fingerprint, _ in Recogniser(StoredContacts(), identity).changed(views(*entries))}
 
 
 def test_a_first_run_hands_out_every_entry_with_its_fingerprint() -> None:
     """The octets are copies, and the fingerprints are 16 bytes and tell the entries apart."""
-    recogniser = Recogniser(known(()), IDENTITY)
+    recogniser = Recogniser(StoredContacts(), IDENTITY)
     buffer = bytearray(b"onetwo")
 
     found = recogniser.changed([memoryview(buffer)[:3], memoryview(buffer)[3:]])
@@ -38,39 +37,39 @@ def test_a_first_run_hands_out_every_entry_with_its_fingerprint() -> None:
     assert [octets for _, octets in found] == [b"one", b"two"]
     assert len({fingerprint for fingerprint, _ in found}) == 2
     assert {len(fingerprint) for fingerprint, _ in found} == {FINGERPRINT_BYTES}
-    assert (recogniser.entries_seen, recogniser.unchanged, len(recogniser.unmatched)) == (2, 0, 0)
+    assert (recogniser.entries_seen, recogniser.unchanged, len(recogniser.stored)) == (2, 0, 0)
 
 
 @given(st.sets(st.binary(min_size=1), max_size=20), st.sets(st.binary(min_size=1), max_size=20))
 def test_only_what_changed_is_handed_out_and_what_is_gone_stays_unseen(before: set[bytes], now: set[bytes]) -> None:
     """Entries of both runs are unchanged, new ones come out, and old ones are left over."""
-    recogniser = Recogniser(known(fingerprints(*before)), IDENTITY)
+    recogniser = Recogniser(StoredContacts(sorted(fingerprints(*before))), IDENTITY)
 
     found = [octets for entry in now for _, octets in recogniser.changed(views(entry))]
 
     assert set(found) == now - before
-    assert {one for _, one in recogniser.unmatched} == fingerprints(*(before - now))
+    assert {one for _, one in recogniser.stored.unmatched()} == fingerprints(*(before - now))
     assert (recogniser.entries_seen, recogniser.unchanged) == (len(now), len(now & before))
 
 
 def test_another_identity_makes_every_entry_new() -> None:
     """The digest of what makes the key is part of the fingerprint."""
-    recogniser = Recogniser(known(fingerprints(b"one")), OTHER_IDENTITY)
+    recogniser = Recogniser(StoredContacts(sorted(fingerprints(b"one"))), OTHER_IDENTITY)
 
     assert len(recogniser.changed(views(b"one"))) == 1
-    assert {one for _, one in recogniser.unmatched} == fingerprints(b"one")
+    assert {one for _, one in recogniser.stored.unmatched()} == fingerprints(b"one")
 
 
 def test_everything_is_handed_out_when_the_mapping_is_another_one() -> None:
     """The known entries come with the fingerprint that is stored already, and what is gone is still left over."""
     before = fingerprints(b"one", b"gone")
-    recogniser = Recogniser(known(before), IDENTITY, everything=True)
+    recogniser = Recogniser(StoredContacts(sorted(before)), IDENTITY, everything=True)
 
     found = recogniser.changed(views(b"one", b"two"))
 
     assert [octets for _, octets in found] == [b"one", b"two"]
     assert found[0][0] in before
-    assert {one for _, one in recogniser.unmatched} == fingerprints(b"gone")
+    assert {one for _, one in recogniser.stored.unmatched()} == fingerprints(b"gone")
 
 
 @pytest.mark.parametrize(("entries", "octets"), [(1000, 10), (2, 1 << 20)])
@@ -89,7 +88,7 @@ def test_a_lot_is_full_by_entries_or_by_octets(entries: int, octets: int) -> Non
 
 def test_the_same_octets_a_second_time_are_not_known() -> None:
     """A directory that sends an entry twice is noticed."""
-    recogniser = Recogniser(known(fingerprints(b"one")), IDENTITY)
+    recogniser = Recogniser(StoredContacts(sorted(fingerprints(b"one"))), IDENTITY)
 
     assert [octets for _, octets in recogniser.changed(views(b"one", b"one"))] == [b"one"]
     assert (recogniser.entries_seen, recogniser.unchanged) == (2, 1)
@@ -97,9 +96,9 @@ def test_the_same_octets_a_second_time_are_not_known() -> None:
 
 def test_the_known_fingerprints_are_taken_over() -> None:
     """They are in memory once, whatever the folder's size."""
-    before = known(fingerprints(b"one"))
+    before = StoredContacts(sorted(fingerprints(b"one")))
     recogniser = Recogniser(before, IDENTITY)
     recogniser.changed(views(b"one"))
 
-    assert recogniser.unmatched is before
+    assert recogniser.stored is before
     assert not before

@@ -1,4 +1,4 @@
--- name: known
+-- name: stored_contacts
 -- What is known of a definition's contacts: all fingerprints of 16 bytes, in rising order, as values of 4,096 each, at
 -- least one, and the contacts' ids in the same order, of 8 bytes; beside the first of them the fingerprints, of 8 bytes,
 -- which no entry's digest can equal, and the ids of contacts that a person edited since the last run; and the mapping that
