@@ -12,6 +12,7 @@ import pytest
 
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
+from tests.support.definitions import PEOPLE, Person, define
 from tests.support.processes import CommandLine, DaemonProcess
 from tests.support.waiting import Until, wait_until
 
@@ -25,7 +26,7 @@ def until() -> Until:
 @pytest.fixture
 def directory(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
     """Start a slapd with forty people."""
-    return make_slapd(ldif=people_ldif(40, seed=7))
+    return make_slapd(ldif=people_ldif(PEOPLE, seed=7))
 
 
 @pytest.fixture
@@ -49,6 +50,13 @@ def cli(database: str, tmp_path: Path) -> Iterator[CommandLine]:
     command_line = CommandLine(database, tmp_path)
     yield command_line
     command_line.end()
+
+
+@pytest.fixture
+def staff(cli: CommandLine, person: Person, directory: PrivateSlapd) -> int:
+    """Define the folder Staff, which the command line can fill, and give the definition's id."""
+    cli.environ["READER"] = directory.reader_password
+    return define(person, directory, schedule="manual")
 
 
 @pytest.fixture

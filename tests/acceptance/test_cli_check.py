@@ -1,105 +1,85 @@
-"""`contactsync check` and `contactsync browse` from outside: the real command, a real slapd, a real PostgreSQL."""
+"""`contactsync check` and `contactsync browse`."""
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
-from collections.abc import Callable
-from typing import Any
 
-import psycopg
 import pytest
-from rich.cells import cell_len
 
-from contactsync.store.definitions import add_definition, add_folder
-from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
+from tests.support.definitions import PEOPLE, Person, count, define
+from tests.support.processes import CommandLine, assert_refused, visible_lines, width
 
-Cli = Any
-Person = psycopg.Connection[Any]
-PEOPLE = 30
 STEPS = [
     "definition", "dns", "tcp", "tls", "bind", "root_dse", "base",
     "filter", "identity", "paging", "changes", "deleted_objects", "sample", "plan",
 ]  # fmt: skip
 WRONG_PASSWORD = "correct horse battery staple"
-COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @pytest.fixture
-def directory(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
-    """Start a slapd with thirty people."""
-    return make_slapd(ldif=people_ldif(PEOPLE, seed=5))
-
-
-@pytest.fixture
-def options(cli: Cli, directory: PrivateSlapd) -> list[str]:
-    """Give the options that ask the directory over LDAPS as its reader, the password by reference."""
+def options(cli: CommandLine, directory: PrivateSlapd) -> list[str]:
+    """Give the options for the directory over LDAPS with its reader, the password by reference."""
     cli.environ["READER"] = directory.reader_password
     user = ["--user", directory.reader_dn, "--password-ref", "env:READER"]
     return ["--query", directory.tls_url, *user, "--ca-file", str(directory.ca_file)]
 
 
 @pytest.fixture
-def staff(cli: Cli, person: Person, directory: PrivateSlapd) -> None:
-    """Store a definition that works."""
+def encrypted(cli: CommandLine, person: Person, directory: PrivateSlapd) -> None:
+    """Define the folder Staff without a warning: with StartTLS."""
     cli.environ["READER"] = directory.reader_password
-    source = {"query": f"{directory.url}/{directory.suffix}", "bind_user": directory.reader_dn}
-    folder_id = add_folder(person, "Staff", None)
-    trust = {"password_ref": "env:READER", "tls_ca_file": str(directory.ca_file), "schedule": "manual"}
-    add_definition(person, folder_id, {**source, **trust})
+    define(person, directory, tls="auto", tls_ca_file=str(directory.ca_file), schedule="manual")
 
 
-def words(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """Give the word for its status with which each step's line begins."""
-    assert done.stderr == ""
-    return re.findall(r"^(ok|warning|failed|skipped) +[A-Z]", done.stdout, re.MULTILINE)
+def statuses(shown: str) -> list[str]:
+    """The status of each step, the first word of its line."""
+    return re.findall(r"^(ok|warning|failed|skipped) +[A-Z]", shown, re.MULTILINE)
 
 
 def test_a_definition_is_checked_before_it_is_saved(
-    cli: Cli, options: list[str], person: Person, directory: PrivateSlapd
+    cli: CommandLine, options: list[str], person: Person, directory: PrivateSlapd
 ) -> None:
-    """Exit code 0, a line for each step, five contacts, and nothing is stored anywhere."""
-    done = cli("check", *options)
-    assert done.returncode == 0
-    assert words(done) == ["ok"] * 11 + ["skipped"] + ["ok"] * 2
-    assert f"finds {PEOPLE} entries" in done.stdout
-    assert f"A new folder would get {PEOPLE} contacts" in done.stdout
-    assert done.stdout.splitlines()[-1] == "The definition works."
-    assert done.stdout.count("@example.test") >= 3
-    assert directory.reader_password not in done.stdout
-    assert person.execute("SELECT count(*) FROM contactsync.folders").fetchone() == (0,)
+    """The output has a line for each step and five contacts; nothing is stored."""
+    shown = cli.ok("check", *options)
+    assert statuses(shown) == ["ok"] * 11 + ["skipped"] + ["ok"] * 2
+    assert f"finds {PEOPLE} entries" in shown
+    assert f"A new folder would get {PEOPLE} contacts" in shown
+    assert shown.splitlines()[-1] == "The definition works."
+    assert shown.count("@example.test") >= 3
+    assert directory.reader_password not in shown
+    assert count(person, "folders") == 0
 
 
-@pytest.mark.usefixtures("staff")
-def test_a_stored_definition_is_checked_up_to_its_real_plan(cli: Cli, person: Person) -> None:
-    """Nothing of it is applied, no run is recorded; after a run there is nothing to do."""
-    done = cli("check", "Staff")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Staff works.")
-    assert f"A run would insert {PEOPLE}, update 0 and delete 0 contacts." in done.stdout
-    assert person.execute("SELECT count(*) FROM contactsync.contacts").fetchone() == (0,)
-    assert person.execute("SELECT count(*) FROM contactsync.sync_runs").fetchone() == (0,)
-    assert cli("sync", "Staff").returncode == 0
-    assert "A run would insert 0, update 0 and delete 0 contacts." in cli("check", "Staff").stdout
+@pytest.mark.usefixtures("encrypted")
+def test_a_stored_definition_is_checked_up_to_its_plan(cli: CommandLine, person: Person) -> None:
+    """The plan is not applied and no run is recorded; after a run there is nothing to do."""
+    shown = cli.ok("check", "Staff")
+    assert shown.splitlines()[-1] == "Staff works."
+    assert f"A run would insert {PEOPLE}, update 0 and delete 0 contacts." in shown
+    assert (count(person), count(person, "sync_runs")) == (0, 0)
+    cli.ok("sync", "Staff")
+    assert "A run would insert 0, update 0 and delete 0 contacts." in cli.ok("check", "Staff")
 
 
-@pytest.mark.usefixtures("staff")
-def test_an_edit_is_tried_before_it_is_made(cli: Cli, person: Person) -> None:
-    """The option stands in for what is stored, which stays as it is."""
-    done = cli("check", "Staff", "--filter", "(uid=u000001)")
-    assert done.returncode == 0
-    assert "(uid=u000001) finds 1 entry." in done.stdout
-    assert "A run now would add 1, change 0 and delete 0." in done.stdout
+@pytest.mark.usefixtures("encrypted")
+def test_an_edit_is_tried_before_it_is_made(cli: CommandLine, person: Person) -> None:
+    """The option overrides the stored value, which does not change."""
+    shown = cli.ok("check", "Staff", "--filter", "(uid=u000001)")
+    assert "(uid=u000001) finds 1 entry." in shown
+    assert "A run would insert 1, update 0 and delete 0 contacts." in shown
     assert person.execute("SELECT filter FROM contactsync.sync_definitions").fetchone() == (None,)
 
 
-def test_a_failed_step_ends_with_1_and_says_what_to_do(cli: Cli, options: list[str], directory: PrivateSlapd) -> None:
-    """A wrong password: all before it is good, all that needs it is left out with the reason."""
+def test_a_failed_step_ends_with_1_and_says_what_to_do(
+    cli: CommandLine, options: list[str], directory: PrivateSlapd
+) -> None:
+    """With a wrong password, the steps before it succeed, and those that need it are skipped with the reason."""
     options[options.index("--password-ref") + 1] = "env:WRONG"
     done = cli("check", *options, WRONG=WRONG_PASSWORD)
     assert done.returncode == 1
-    assert words(done) == ["ok"] * 4 + ["failed"] + ["skipped"] * 9
+    assert statuses(done.stdout) == ["ok"] * 4 + ["failed"] + ["skipped"] * 9
     assert f"refused the user '{directory.reader_dn}'" in done.stdout
     assert "-> Check the user and the password" in done.stdout
     assert 'Not checked, because "Bind" failed.' in done.stdout
@@ -107,15 +87,18 @@ def test_a_failed_step_ends_with_1_and_says_what_to_do(cli: Cli, options: list[s
     assert WRONG_PASSWORD not in done.stdout
 
 
-def test_the_password_may_come_from_standard_input(cli: Cli, options: list[str], directory: PrivateSlapd) -> None:
-    """As for `folders add`."""
+def test_the_password_may_come_from_standard_input(
+    cli: CommandLine, options: list[str], directory: PrivateSlapd
+) -> None:
+    """--password-stdin works as in `folders add`."""
     at = options.index("--password-ref")
-    done = cli("check", *options[:at], *options[at + 2 :], "--password-stdin", typed=directory.reader_password + "\n")
-    assert (done.returncode, done.stderr) == (0, "")
+    cli.ok("check", *options[:at], *options[at + 2 :], "--password-stdin", typed=directory.reader_password + "\n")
 
 
-def test_the_check_is_a_json_document_for_scripts(cli: Cli, options: list[str], directory: PrivateSlapd) -> None:
-    """Every step with its status, its seconds and its data; the exit code is the same."""
+def test_the_check_is_a_json_document_for_scripts(
+    cli: CommandLine, options: list[str], directory: PrivateSlapd
+) -> None:
+    """It has every step with its status, its seconds and its data; the exit code is the same."""
     document = cli.json("check", *options)
     assert (document["ok"], document["label"]) == (True, None)
     assert [step["name"] for step in document["steps"]] == STEPS
@@ -130,7 +113,7 @@ def test_the_check_is_a_json_document_for_scripts(cli: Cli, options: list[str], 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["check"], "Neither a NAME nor a --query"),
         (["check", "Nobody"], 'no folder or definition named "Nobody"'),
@@ -142,42 +125,36 @@ def test_the_check_is_a_json_document_for_scripts(cli: Cli, options: list[str], 
         (["browse", "--query", "localhost", "people"], "people"),
     ],
 )
-def test_what_cannot_be_looked_at_is_wrong_usage(cli: Cli, arguments: list[str], said: str) -> None:
-    """Exit code 64 and one sentence."""
-    done = cli(*arguments)
-    assert (done.returncode, done.stdout) == (64, "")
-    assert done.stderr.startswith("Error: ")
-    assert said in done.stderr
+def test_a_check_without_a_definition_is_wrong_usage(cli: CommandLine, arguments: list[str], words: str) -> None:
+    """The exit code is 64, with a sentence."""
+    assert_refused(cli(*arguments), 64, words)
 
 
-def test_a_check_fits_a_terminal_of_eighty_columns(cli: Cli, options: list[str]) -> None:
-    """With ticks in place of words, and no line that the terminal has to break."""
-    code, seen = cli.in_terminal("check", *options)
-    lines = [COLOURS.sub("", line).split("\r")[-1].rstrip() for line in seen.replace("\r\n", "\n").split("\n")]
-    assert code == 0
-    assert len([line for line in lines if line.startswith("✓ ")]) == 13
-    assert max(map(cell_len, lines)) <= 80
+def test_a_check_fits_a_terminal_of_eighty_columns(cli: CommandLine, options: list[str]) -> None:
+    """A terminal gets marks in place of words, and no line that it has to wrap."""
+    exit_code, shown = cli.in_terminal("check", *options)
+    assert (exit_code, width(shown) <= 80) == (0, True)
+    assert len([line for line in visible_lines(shown) if line.startswith("✓ ")]) == 13
 
 
-def test_browsing_leads_to_a_base_that_can_be_copied(cli: Cli, options: list[str], directory: PrivateSlapd) -> None:
-    """From the naming context to the departments; the command for more stands below."""
-    done = cli("browse", *options)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(rf"^{directory.suffix}\n.*\nou=people +organizationalUnit +7 ", done.stdout)
-    assert f"folders add NAME --query {directory.tls_url} --base {directory.people_base}" in done.stdout
+def test_browsing_leads_to_a_base_that_can_be_copied(
+    cli: CommandLine, options: list[str], directory: PrivateSlapd
+) -> None:
+    """The commands for the next level and for a definition are printed below the entries."""
+    shown = cli.ok("browse", *options)
+    assert re.search(rf"^{directory.suffix}\n.*\nou=people +organizationalUnit +7 ", shown)
+    assert f"folders add NAME --query {directory.tls_url} --base {directory.people_base}" in shown
+    assert "ou=Sales" in cli.ok("browse", *options, f"ou=people , {directory.suffix}")
 
-    below = cli("browse", *options, f"ou=people , {directory.suffix}")
-    assert "ou=Sales" in below.stdout
 
-
-@pytest.mark.usefixtures("staff")
-def test_browsing_shows_what_people_would_be(cli: Cli, directory: PrivateSlapd) -> None:
-    """With the stored definition; more than the limit is said."""
+@pytest.mark.usefixtures("encrypted")
+def test_browsing_shows_the_contacts_of_entries(cli: CommandLine, directory: PrivateSlapd) -> None:
+    """With a stored definition; the output says if there are more entries than the limit."""
     base = f"ou=Sales,{directory.people_base}"
-    done = cli("browse", "Staff", base, "--limit", "2")
-    assert "<" in done.stdout
-    assert "There are more than these 2" in done.stdout
-    assert f"folders edit Staff --base {base}" in done.stdout
+    shown = cli.ok("browse", "Staff", base, "--limit", "2")
+    assert "<" in shown
+    assert "There are more than these 2" in shown
+    assert f"folders edit Staff --base {base}" in shown
     (level,) = cli.json("browse", "Staff", base)["levels"]
     assert {node["object_class"] for node in level["nodes"]} == {"inetOrgPerson"}
     assert all(node["dn"].endswith(base) for node in level["nodes"])

@@ -1,25 +1,24 @@
-"""The command line and text that somebody sent to do harm, or that is no text at all."""
+"""Hostile text on the command line: escape sequences in stored values, and octets that are not UTF-8."""
 
 from __future__ import annotations
 
 import io
 import re
 import subprocess
-from typing import Any
 
-import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
 from contactsync.store.definitions import add_definition, add_folder
-from tests.support.processes import CommandLine
+from tests.support.definitions import Person
+from tests.support.processes import CommandLine, assert_refused
 
 
-def test_no_output_steers_the_terminal(cli: CommandLine, person: psycopg.Connection[Any]) -> None:
-    """Neither a document for scripts, nor a difference, whose keys are people's as well."""
+def test_no_output_steers_the_terminal(cli: CommandLine, person: Person) -> None:
+    """Escape sequences are printed as text: in a field, in a change and its keys, and in JSON documents."""
     hostile = "x\x1b]0;owned\x07\x9b31m\u202ey"
     folder_id = add_folder(person, "Staff", None)
-    add_definition(person, folder_id, {"query": "dc1"})
+    add_definition(person, folder_id, {"query": f"dc1{hostile}"})
     person.execute(
         "INSERT INTO contactsync.sync_runs (folder_id, definition_id, definition, trigger, outcome, finished_at)"
         " SELECT folder_id, definition_id, 'Staff', 'manual', 'changed', now() FROM contactsync.sync_definitions"
@@ -30,8 +29,8 @@ def test_no_output_steers_the_terminal(cli: CommandLine, person: psycopg.Connect
         [folder_id, hostile, change],
     )
     run = (person.execute("SELECT run_id FROM contactsync.sync_runs").fetchone() or [0])[0]
-    for arguments in (("runs", "show", str(run)), ("runs", "show", str(run), "--json")):
-        for shown in (cli.in_terminal(*arguments)[1], cli(*arguments).stdout):
+    for command in (("folders", "show", "Staff"), ("runs", "show", str(run)), ("runs", "show", str(run), "--json")):
+        for shown in (cli.in_terminal(*command)[1], cli(*command).stdout):
             assert "owned" in shown
             assert not re.search("\x1b[^[]|\x1b\\[31m|[\x07\x9b\u202e]", shown)
 
@@ -39,16 +38,14 @@ def test_no_output_steers_the_terminal(cli: CommandLine, person: psycopg.Connect
 @pytest.mark.parametrize(
     "arguments", [("explain", "Staff"), ("history", "Staff"), ("folders", "add", "X", "--query", "dc1", "--ca-file")]
 )
-def test_octets_that_are_no_text_are_told_in_a_sentence(cli: CommandLine, arguments: tuple[str, ...]) -> None:
-    """As a terminal with another encoding sends them."""
-    done = cli(*arguments, "M\udcfcller")
-    assert (done.returncode, done.stdout) == (64, "")
-    assert done.stderr.startswith('Error: "M\\xdcfcller" is not text in UTF-8.')
+def test_an_argument_that_is_not_utf_8_is_refused(cli: CommandLine, arguments: tuple[str, ...]) -> None:
+    """A terminal with another encoding sends such arguments."""
+    assert_refused(cli(*arguments, "M\udcfcller"), 64, '"M\\xdcfcller" is not text in UTF-8.')
 
 
 @pytest.mark.parametrize("option", ["--password-stdin", "--mapping=-"])
-def test_standard_input_that_is_no_text_is_told_in_a_sentence(cli: CommandLine, option: str) -> None:
-    """And not shown, since it may be a password."""
+def test_standard_input_that_is_not_utf_8_is_refused(cli: CommandLine, option: str) -> None:
+    """The message does not repeat the input, which may be a password."""
     cli.environ["PYTHONIOENCODING"] = "utf-8:strict"
     arguments = ("folders", "add", "X", "--query", "dc1", "--user", "a@b", option)
     process = cli.start(*arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE)

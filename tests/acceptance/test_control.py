@@ -19,7 +19,8 @@ import pytest
 from contactsync.api.events import MOST_LISTENERS
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.daemon_client import PEOPLE, DaemonClient, running_daemon
+from tests.support.daemon_client import DaemonClient, running_daemon
+from tests.support.definitions import PEOPLE
 from tests.support.peers import silent_server
 from tests.support.processes import CONTACTSYNC
 from tests.support.resources import database_of, short_directory

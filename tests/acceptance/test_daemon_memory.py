@@ -6,7 +6,8 @@ import sys
 
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.daemon_client import PEOPLE, running_daemon
+from tests.support.daemon_client import running_daemon
+from tests.support.definitions import PEOPLE
 from tests.support.resources import short_directory
 
 KEPT_OUT = {

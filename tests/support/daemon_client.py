@@ -16,8 +16,6 @@ from tests.support.definitions import define, outcomes
 from tests.support.processes import DaemonProcess
 from tests.support.waiting import PATIENCE, wait_until
 
-PEOPLE = 40
-
 
 class DaemonClient:
     """A daemon, its directory, its database and a client of its control socket."""

@@ -10,6 +10,9 @@ from contactsync.testing.slapd import PrivateSlapd
 
 Person = psycopg.Connection[Any]
 
+PEOPLE = 40
+"""People of the directory that the fixture `directory` starts."""
+
 
 def define(person: Person, directory: PrivateSlapd, name: str = "Staff", **columns: Any) -> int:
     """Add a folder and a definition as an application would, and give the definition's id."""

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -15,9 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
+
 from tests.support.waiting import PATIENCE, wait_until
 
 CONTACTSYNC = Path(sys.executable).with_name("contactsync")
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class DaemonProcess:
@@ -127,6 +131,12 @@ class CommandLine:
             check=False,
         )
 
+    def ok(self, *arguments: str, typed: str = "") -> str:
+        """Run a command that succeeds without a warning, and give its output."""
+        done = self(*arguments, typed=typed)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return done.stdout
+
     def json(self, *arguments: str) -> Any:
         """Run a command that succeeds with `--json`, and give its document."""
         done = self(*arguments, "--json")
@@ -157,6 +167,25 @@ class CommandLine:
         finally:
             os.close(ours)
         return process.wait(PATIENCE), shown
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], exit_code: int, *words: str) -> None:
+    """Check that a command failed with this code and a message with these words, and printed nothing else."""
+    assert (done.returncode, done.stdout) == (exit_code, ""), done
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def visible_lines(shown: str) -> list[str]:
+    """The lines that a terminal shows in the end: without escape sequences and what was overwritten."""
+    return [line.rpartition("\r")[2] for line in _ESCAPE.sub("", shown).splitlines()]
+
+
+def width(shown: str) -> int:
+    """The number of cells of the widest visible line."""
+    return max(map(cell_len, visible_lines(shown)))
 
 
 def _converse(terminal: int, answers: dict[str, str]) -> str:
