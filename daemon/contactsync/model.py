@@ -288,6 +288,8 @@ class RunReport:
     error_may_pass: bool = False
     """Whether the next run may succeed without an administrator's action."""
     held_reason: str | None = None
+    confirm_seconds: float | None = None
+    """After how many seconds another run has to read the same changes again; None if the server's log is complete."""
     source_digest: bytes | None = None
     """Digest of the source that the folder is in sync with; None if the run did not bring the folder in sync."""
     mapping_digest: bytes | None = None

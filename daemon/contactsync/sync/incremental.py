@@ -94,6 +94,11 @@ class Increments:
         # The history has all of `extra` as one field.
         return tuple(sorted({name.partition(".")[0] for name, used in sources.items() if used & silent}))
 
+    @property
+    def confirm_seconds(self) -> float | None:
+        """See contactsync.ldap.changes.base.Changes."""
+        return self._changes.confirm_seconds if self._changes else None
+
     def cursor_after_changes(self) -> KeptCursor | None:
         """The cursor once the changes from `since` are applied; None if the next run has to read all entries."""
         return self._to_store(self._changes.cursor if self._changes else None)

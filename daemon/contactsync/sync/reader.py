@@ -89,7 +89,7 @@ class Reader:
         """Make one attempt. Raises DirectoryError, DatabaseError, EarlyLoadAborted, RunCancelled."""
         context, options = self._context, self._context.options
         self._report.attempts += 1
-        self._report.full_reason = None
+        self._report.full_reason = self._report.confirm_seconds = None
         context.enter("connect")
         servers = servers_of(resolved, options.name_servers)
         connecting = context.sessions.connect(connect_options(resolved, password, servers, options), context.deadline)
@@ -177,6 +177,7 @@ class Reader:
         recogniser = Recogniser(StoredContacts(), source.mapping.identity_digest)
         with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
             self._stage_changed(entries(), recogniser, source, staging)
+        self._report.confirm_seconds = increments.confirm_seconds
         cursor = increments.cursor_after_changes()
         return Snapshot(
             source=source,

@@ -112,11 +112,11 @@ class Runner:
             if not recorded:
                 self._record_anew(report)
             log_run(report)
-        self.report_finished(report)
+        context.observer.finished(report)
         return report
 
     def report_finished(self, report: RunReport) -> None:
-        """Report a run that is recorded to the observers; also for an undo, which the runner does not make."""
+        """Report an undo, which the runner does not make, to the observers of all runs."""
         self._observer.finished(report)
 
     def preview(

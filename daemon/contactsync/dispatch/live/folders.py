@@ -86,20 +86,26 @@ class LiveFolders:
         return definition_id in self._auto
 
     def run_finished(self, definition_id: int, report: RunReport) -> None:
-        """A run has ended; it is retried if changes are pending and the error may pass."""
+        """A run has ended. Another one follows if changes are pending, or if the server's log may lack changes."""
         if report.error is None:
             self._states.run_finished(definition_id, report)
             self._recheck(definition_id, report)
+            if report.confirm_seconds is not None:
+                self._run_in(report.confirm_seconds, definition_id)
         elif report.error_may_pass:
             self.run_failed(definition_id)
 
     def run_failed(self, definition_id: int) -> None:
         """A run could not be made, for a reason that may pass."""
         pause = self._states.run_failed(definition_id)
+        if pause is not None:
+            self._run_in(pause, definition_id)
+
+    def _run_in(self, seconds: float, definition_id: int) -> None:
         with self._guard:
             listener = self._listener_of.get(definition_id)
-        if listener and pause is not None:
-            listener.run_in(pause, definition_id)
+        if listener:
+            listener.run_in(seconds, definition_id)
 
     def _recheck(self, definition_id: int, report: RunReport) -> None:
         """A definition of mode auto is listened for as long as its runs store a cursor."""
