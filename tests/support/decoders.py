@@ -22,6 +22,7 @@ from typing import Any
 from ldap3.protocol.rfc4511 import LDAPMessage
 from ldap3.strategy.base import BaseStrategy
 from ldap3.utils.asn1 import decode_message_fast, decoder
+from pyasn1.error import PyAsn1Error
 
 from contactsync.errors import ProtocolViolation, ServerUnavailable
 from contactsync.ldap.protocol.entry import decode_entry
@@ -145,7 +146,7 @@ def said_by_fast_decoder(message: bytes) -> Said:
 
 def said_by_strict_decoder(message: bytes) -> Said:
     """The same by pyasn1 with ldap3's specification; raises PyAsn1Error for octets that are not BER."""
-    decoded, rest = decoder.decode(message, asn1Spec=LDAPMessage())
+    decoded, rest = _decoded(message, asn1Spec=LDAPMessage())
     assert not rest
     name, op = decoded["protocolOp"].getName(), decoded["protocolOp"].getComponent()
     if name == "searchResEntry":
@@ -163,6 +164,13 @@ def said_by_strict_decoder(message: bytes) -> Said:
     if number in _RESULTS:
         parts = [int(op["resultCode"]), bytes(op["matchedDN"]), bytes(op["diagnosticMessage"])]
     return _other(number, int(decoded["messageID"]), parts, controls)
+
+
+def _decoded(octets: bytes, **options: Any) -> Any:
+    try:
+        return decoder.decode(octets, **options)
+    except OverflowError as error:  # of a length that pyasn1 takes as it is
+        raise PyAsn1Error(str(error)) from error
 
 
 def _entry(dn: bytes, pairs: list[tuple[bytes, list[bytes]]]) -> Said:
@@ -183,7 +191,7 @@ def _other(op: int, message_id: int, parts: list[Any], controls: dict[bytes, byt
     control = controls.get(PAGED_RESULTS.encode())
     cookie = None
     if control is not None:
-        page, _ = decoder.decode(control)
+        page, _ = _decoded(control)
         cookie = bytes(page[1])
     return Said("result", code=code, words=tuple(word.decode("utf-8", "replace") for word in words), cookie=cookie)
 
