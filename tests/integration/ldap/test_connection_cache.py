@@ -183,7 +183,7 @@ def test_a_connection_that_was_forgotten_on_the_way_costs_no_attempt(
     run(folder, cache)
     assert proxy.accepted == 1
     proxy.silence()
-    report = folder.run(runner=runner(folder, cache, connect_timeout=0.2))
+    report = folder.run(runner=runner(folder, cache, connect_timeout=2))
     assert (report.error, report.attempts, proxy.accepted) == (None, 1, 2)
 
 
