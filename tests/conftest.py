@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from psycopg.conninfo import conninfo_to_dict
 
@@ -89,3 +91,18 @@ def database(postgres_server: str, migrated_template: str) -> Iterator[str]:
     """Give the conninfo of an empty, migrated database that lives as long as the test."""
     with database_of(postgres_server, template=migrated_template) as conninfo:
         yield conninfo
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Undo the configuration of the log."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()

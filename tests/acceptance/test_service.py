@@ -126,7 +126,7 @@ def test_the_watchdog_is_fed_through_a_run_that_waits_for_a_frozen_directory(
         fed = told.count("WATCHDOG=1")
         until(lambda: told.count("WATCHDOG=1") > fed + 5, "food during the run")
         assert outcomes(person, frozen) == [None]
-        until(lambda: "1 run going on" in told.status(), "the run in the status")
+        until(lambda: "1 run in progress" in told.status(), "the run in the status")
         assert daemon.stop() == 0
 
 

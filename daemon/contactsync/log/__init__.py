@@ -1,4 +1,1 @@
-"""The log: structlog's configuration and the handler for systemd's journal.
-
-Events are written where they happen, not here.
-"""
+"""The log: structlog's configuration and the handler for systemd's journal. Events are logged where they happen."""

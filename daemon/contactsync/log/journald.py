@@ -1,7 +1,6 @@
-"""Records for systemd's journal, by its native protocol: fields to search by instead of one line of text.
+"""Records for systemd's journal in its native protocol, with fields to search by.
 
-The format is that of https://systemd.io/JOURNAL_NATIVE_PROTOCOL/. Our own lines and not a library: those that there are
-bring a libsystemd of their own for one sendto.
+https://systemd.io/JOURNAL_NATIVE_PROTOCOL/ has the format. The existing libraries contain a libsystemd of their own.
 """
 
 from __future__ import annotations
@@ -22,34 +21,34 @@ from contactsync.text import printable_json
 
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
 SEND_SECONDS = 2
-"""How long a journal that does not read may hold up the thread that logs."""
+"""How long a journal that does not read may block the logging thread."""
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """Levels of syslog(3)."""
-_FIRST_IN_THE_SENTENCE = ("folder", "definition", "run")
-_NOT_IN_THE_SENTENCE = {"timestamp", "level", "event", "exception", "logger"}
-_NOT_IN_A_NAME = re.compile("[^A-Z0-9_]")
-_LONGEST_NAME = 64
+_FIRST_FIELDS = ("folder", "definition", "run")
+_OMITTED_FIELDS = {"timestamp", "level", "event", "exception", "logger"}
+_INVALID_IN_NAME = re.compile("[^A-Z0-9_]")
+_MAX_NAME = 64
 _TOO_LARGE = {errno.EMSGSIZE, errno.ENOBUFS}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether systemd has connected the stream to the journal: $JOURNAL_STREAM holds its device and inode."""
+    """Whether systemd has connected the stream to the journal: $JOURNAL_STREAM has its device and inode."""
     try:
-        found = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # a stream that is no file
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # a stream that is not a file
         return False
-    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def render_record(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    """The datagram for a record of structlog; its last processor. Each field is CONTACTSYNC_ and its name.
+    """The datagram for a record, as the last processor of structlog. Each field is CONTACTSYNC_ and its name.
 
-    As text, which is what logging's formatters make; octets that are none are escaped (PEP 383).
+    It is text, since logging's formatters return text; other octets are escaped (PEP 383).
     """
     fields = {
-        "MESSAGE": _sentence(event),
+        "MESSAGE": _message(event),
         "PRIORITY": str(_PRIORITIES.get(str(event.get("level")), 6)),
         "SYSLOG_IDENTIFIER": "contactsync",
         "SYSLOG_PID": str(os.getpid()),
@@ -61,12 +60,12 @@ def render_record(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
 
 
 class JournalHandler(logging.Handler):
-    """Sends what `render_record` made of a record to the journal; what cannot be sent goes to `otherwise`."""
+    """Sends records of `render_record` to the journal; a record that cannot be sent goes to `fallback`."""
 
-    def __init__(self, path: Path, otherwise: logging.Handler) -> None:
+    def __init__(self, path: Path, fallback: logging.Handler) -> None:
         super().__init__()
         self._path = os.fspath(path)
-        self._otherwise = otherwise
+        self._fallback = fallback
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.settimeout(SEND_SECONDS)
 
@@ -75,8 +74,8 @@ class JournalHandler(logging.Handler):
         try:
             self._send(self.format(record).encode(errors="surrogateescape"))
         except OSError:
-            self._otherwise.emit(record)
-        except Exception:  # noqa: BLE001  (a record that cannot be formatted must not end who logged it)
+            self._fallback.emit(record)
+        except Exception:  # noqa: BLE001  (a record that cannot be formatted must not end the logging thread)
             self.handleError(record)
 
     def close(self) -> None:
@@ -85,7 +84,7 @@ class JournalHandler(logging.Handler):
         super().close()
 
     def _send(self, datagram: bytes) -> None:
-        # By its path each time, so that a journal that was restarted is found.
+        # By its path each time, since the journal may have been restarted.
         try:
             self._socket.sendto(datagram, self._path)
         except OSError as error:
@@ -94,7 +93,7 @@ class JournalHandler(logging.Handler):
             self._send_file(datagram)
 
     def _send_file(self, datagram: bytes) -> None:
-        """What is too large for a datagram goes as a sealed file in memory, whose descriptor is all that is sent."""
+        """Send what is too large for a datagram as the descriptor of a sealed file in memory."""
         descriptor = os.memfd_create("contactsync-journal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         with open(descriptor, "wb") as file:  # noqa: PTH123  (it has no path)
             file.write(datagram)
@@ -104,11 +103,11 @@ class JournalHandler(logging.Handler):
             self._socket.sendmsg([b""], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)], 0, self._path)
 
 
-def _sentence(event: Mapping[str, Any]) -> str:
-    """The event and its fields on one line, then what is longer."""
-    names = dict.fromkeys(name for name in (*_FIRST_IN_THE_SENTENCE, *event) if name in event)
+def _message(event: Mapping[str, Any]) -> str:
+    """The event and its fields on one line, then the traceback."""
+    names = dict.fromkeys(name for name in (*_FIRST_FIELDS, *event) if name in event)
     words = [str(event.get("event", ""))]
-    words += [f"{name}={_word(event[name])}" for name in names if name not in _NOT_IN_THE_SENTENCE]
+    words += [f"{name}={_word(event[name])}" for name in names if name not in _OMITTED_FIELDS]
     return " ".join(words) + (f"\n{event['exception']}" if event.get("exception") else "")
 
 
@@ -123,7 +122,7 @@ def _text(value: Any) -> str:
 
 
 def _field_name(name: str) -> str:
-    return f"CONTACTSYNC_{_NOT_IN_A_NAME.sub('_', name.upper())}"[:_LONGEST_NAME]
+    return f"CONTACTSYNC_{_INVALID_IN_NAME.sub('_', name.upper())}"[:_MAX_NAME]
 
 
 def _field(name: str, value: str) -> bytes:

@@ -1,1 +1,1 @@
-"""Prometheus metrics: what is counted, and how the daemon's state is read for it. Nothing here changes anything."""
+"""Prometheus metrics: counters of runs, and the state of the daemon. Nothing here changes that state."""

@@ -1,27 +1,55 @@
-"""What the metrics say of the moment: the tables' word on each definition, joined with its schedule."""
+"""The state of the daemon and of its definitions at one moment, for the metrics."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from contactsync.dispatch.dispatcher import Dispatcher
+from contactsync.dispatch.live import LiveFolders
+from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import DatabaseError
-from contactsync.metrics.exporter import DaemonSnapshot, DefinitionSnapshot
+from contactsync.schedule import Timetable
 from contactsync.store.health import read_health
+from contactsync.store.notifications import DefinitionWatch
 from contactsync.store.pool import Pool, connection_of
 
-if TYPE_CHECKING:
-    from contactsync.dispatch.dispatcher import Dispatcher
-    from contactsync.dispatch.live import LiveFolders
-    from contactsync.dispatch.scheduler import Schedule
-    from contactsync.schedule import Timetable
-    from contactsync.store.notifications import DefinitionWatch
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefinitionSnapshot:
+    """A definition: the label of its folder, its name in it, and its state in the view `definition_overview`.
+
+    `success_due_at` is when the first run after the last success was due, or will be; None without a schedule.
+    """
+
+    definition_id: int
+    folder: str
+    definition: str
+    state: str
+    last_success_at: datetime | None
+    success_due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSnapshot:
+    """The daemon; `definitions` is None while the database is unavailable."""
+
+    definitions: Sequence[DefinitionSnapshot] | None
+    workers: int
+    workers_busy: int
+    waiting: int
+    reconnects: int
+    live_listening: int = 0
+    live_not_listening: int = 0
+    live_behind_seconds: float = 0.0
+    live_auto_scheduled: int = 0
 
 
 @dataclass(kw_only=True)
 class SnapshotReader:
-    """Looks at the daemon's parts whenever it is called; never waits for a database that is known to be away."""
+    """Reads the state of the daemon's parts; does not wait for a database that is known to be unavailable."""
 
     pool: Pool
     schedule: Schedule
@@ -32,7 +60,7 @@ class SnapshotReader:
     _due: dict[int, tuple[Timetable, datetime, datetime | None]] = field(default_factory=dict)
 
     def __call__(self) -> DaemonSnapshot:
-        """How everything does at this moment."""
+        """The state at this moment."""
         live = self.live.snapshot
         return DaemonSnapshot(
             definitions=self._definitions() if self.watch.caught_up else None,
@@ -53,22 +81,25 @@ class SnapshotReader:
         except DatabaseError:
             return None  # the watch notices and logs it
         triggers = {
-            known.definition.definition_id: known.resolved.trigger for known in self.schedule.followed if known.resolved
+            followed.definition.definition_id: followed.resolved.trigger
+            for followed in self.schedule.followed
+            if followed.resolved
         }
-        found = [self._definition(row, triggers.get(row["definition_id"])) for row in rows]
-        self._due = {known.definition_id: self._due[known.definition_id] for known in found if known.success_due_at}
-        return found
+        definitions = [self._definition(row, triggers.get(row["definition_id"])) for row in rows]
+        scheduled = {definition.definition_id for definition in definitions if definition.success_due_at}
+        self._due = {key: due for key, due in self._due.items() if key in scheduled}
+        return definitions
 
     def _definition(self, row: dict[str, Any], trigger: Timetable | None) -> DefinitionSnapshot:
         since = row.pop("since")
-        runs_by_itself = trigger is not None and row["state"] != "paused"
-        return DefinitionSnapshot(
-            **row, success_due_at=self._first_due(row["definition_id"], trigger, since) if runs_by_itself else None
-        )
+        due_at = None
+        if trigger is not None and row["state"] != "paused":
+            due_at = self._first_due(row["definition_id"], trigger, since)
+        return DefinitionSnapshot(**row, success_due_at=due_at)
 
-    def _first_due(self, definition_id: int, trigger: Any, since: datetime) -> datetime | None:
-        """The first fire time after `since`; kept, since it takes longer to find than everything else together."""
-        kept = self._due.get(definition_id)
-        if kept is None or kept[:2] != (trigger, since):
-            kept = self._due[definition_id] = (trigger, since, trigger.get_next_fire_time(None, since))
-        return kept[2]
+    def _first_due(self, definition_id: int, trigger: Timetable, since: datetime) -> datetime | None:
+        """The first fire time after `since`. It is cached, since the search takes longer than the rest of a scrape."""
+        cached = self._due.get(definition_id)
+        if cached is None or cached[:2] != (trigger, since):
+            cached = self._due[definition_id] = (trigger, since, trigger.get_next_fire_time(None, since))
+        return cached[2]

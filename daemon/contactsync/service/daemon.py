@@ -23,8 +23,8 @@ from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import AlreadyRunning, ContactsyncError, DatabaseError, DefinitionLocked, SettingsError
 from contactsync.ldap.connection.cache import SessionCache
-from contactsync.metrics.exporter import DaemonSnapshot, Metrics
-from contactsync.metrics.snapshot import SnapshotReader
+from contactsync.metrics.exporter import Metrics
+from contactsync.metrics.snapshot import DaemonSnapshot, SnapshotReader
 from contactsync.model import RunReport, Trigger
 from contactsync.service.systemd import FolderHealth, Part, ServiceManager, status_line, troubles
 from contactsync.settings.reload import differing, with_live

@@ -1,4 +1,4 @@
-"""The journal: a datagram socket that stands in for systemd's, and what a record looks like that arrives there."""
+"""Records in the journal: what arrives at a datagram socket in place of systemd's."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ import structlog
 
 from contactsync.log.config import configure_logging
 
+pytestmark = pytest.mark.usefixtures("restored_logging")
+
 
 class Journal:
-    """Receives as systemd-journald does: datagrams, and files whose descriptors are passed."""
+    """Receives datagrams and the descriptors of files, as systemd-journald does."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,20 +50,6 @@ def parsed(datagram: bytes) -> Iterator[tuple[str, str]]:
         yield name.decode(), value.decode()
 
 
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-
-
 @pytest.fixture
 def journal(short_path: Path) -> Iterator[Journal]:
     """Give a journal."""
@@ -72,14 +60,14 @@ def journal(short_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def connected(tmp_path: Path) -> Iterator[tuple[TextIO, dict[str, str]]]:
-    """Give a stream, and the environment that says that it is connected to the journal."""
+    """Give a stream that is connected to the journal, and its environment."""
     with (tmp_path / "stderr").open("w+") as stream:
-        found = os.fstat(stream.fileno())
-        yield stream, {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        status = os.fstat(stream.fileno())
+        yield stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
 
 
 def test_a_record_arrives_with_fields_to_search_by(journal: Journal, connected: tuple[TextIO, dict[str, str]]) -> None:
-    """Folder, definition, run and event are fields of their own, beside a readable message and a priority."""
+    """Folder, definition, run and event are fields, beside a readable message and a priority."""
     configure_logging("auto", "info", *connected, journal=journal.path)
     with structlog.contextvars.bound_contextvars(folder="anna/Privée", definition=3, run=7):
         structlog.get_logger("contactsync.sync.runner").warning("run.finished", outcome="changed", who="Zoë Q")
@@ -100,7 +88,7 @@ def test_a_record_arrives_with_fields_to_search_by(journal: Journal, connected: 
 
 
 def test_levels_become_priorities(journal: Journal) -> None:
-    """`journalctl -p err` finds what somebody must act on."""
+    """For `journalctl -p err`."""
     configure_logging("journal", "debug", sys.stderr, {}, journal=journal.path)
     log = structlog.get_logger()
     for level in ("debug", "info", "warning", "error"):
@@ -109,7 +97,7 @@ def test_levels_become_priorities(journal: Journal) -> None:
 
 
 def test_lines_inside_a_value_stay_inside_it(journal: Journal) -> None:
-    """A name with a line break adds no field, and a traceback is part of the message."""
+    """A line break in a name adds no field; a traceback is part of the message."""
     configure_logging("journal", "info", sys.stderr, {}, journal=journal.path)
     try:
         int("x\nPRIORITY=0")
@@ -123,14 +111,14 @@ def test_lines_inside_a_value_stay_inside_it(journal: Journal) -> None:
 
 
 def test_a_large_record_arrives_whole(journal: Journal) -> None:
-    """What does not fit into a datagram travels as a file in memory."""
+    """It is sent as a file in memory."""
     configure_logging("journal", "info", sys.stderr, {}, journal=journal.path)
     structlog.get_logger().info("large", text="ä" * 1_000_000)
     assert journal.record()["CONTACTSYNC_TEXT"] == "ä" * 1_000_000
 
 
-def test_secrets_are_blotted_out(journal: Journal) -> None:
-    """No field named like a secret leaves its value in the journal."""
+def test_secrets_are_redacted(journal: Journal) -> None:
+    """As in the other formats."""
     configure_logging("journal", "info", sys.stderr, {}, journal=journal.path)
     structlog.get_logger().info("bind", password="sekret")
     assert "sekret" not in str(journal.record())
@@ -140,7 +128,7 @@ def test_secrets_are_blotted_out(journal: Journal) -> None:
 def test_without_a_journal_there_are_lines_of_json(
     journal: Journal, connected: tuple[TextIO, dict[str, str]], gone: str
 ) -> None:
-    """A journal that is not there, or goes away, costs no record."""
+    """Also if the journal goes away later."""
     stream, environ = connected
     if gone == "before":
         journal.path.unlink()
@@ -152,7 +140,7 @@ def test_without_a_journal_there_are_lines_of_json(
 
 
 def test_another_stream_is_not_the_journal(journal: Journal, connected: tuple[TextIO, dict[str, str]]) -> None:
-    """A command whose stderr was redirected writes where it was redirected to, although systemd started it."""
+    """A command with a redirected stderr writes there, although systemd started it."""
     stream = io.StringIO()
     configure_logging("auto", "info", stream, connected[1], journal=journal.path)
     structlog.get_logger().info("hello")

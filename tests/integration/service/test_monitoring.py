@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from contactsync.metrics.exporter import DaemonSnapshot, DefinitionSnapshot, Metrics
+from contactsync.metrics.exporter import Metrics
+from contactsync.metrics.snapshot import DaemonSnapshot, DefinitionSnapshot
 from contactsync.model import Certificates, Counts, Definition, Outcome, RunReport, Trigger
 
 ROOT = Path(__file__).parents[3]

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import contactsync
+from contactsync.log.config import LIBRARY_EVENTS
 
 CATALOGUE = Path(__file__).parents[3] / "docs" / "logs.md"
 SOURCES = [path for path in Path(str(files(contactsync))).rglob("*.py") if "demo" not in path.parts]
@@ -30,7 +31,7 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, list[ast.expr]]]:
 
 def emitted() -> dict[str, set[str]]:
     """The levels of every event in the code; `log` is a level that is decided at run time."""
-    levels: dict[str, set[str]] = defaultdict(set)
+    levels: dict[str, set[str]] = defaultdict(set, {event: {"log"} for event in LIBRARY_EVENTS.values()})
     for path in SOURCES:
         for method, arguments in calls(ast.parse(path.read_text(encoding="utf-8"))):
             event = arguments[1 if method == "log" else 0]

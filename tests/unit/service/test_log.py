@@ -1,4 +1,4 @@
-"""The log: one form for us and the libraries, for machines or for people, and no secret in either."""
+"""The log: one form for our records and those of libraries, for programs or for people, and without secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,52 +14,50 @@ import structlog
 
 from contactsync.log.config import configure_logging
 
+pytestmark = pytest.mark.usefixtures("restored_logging")
+both_formats = pytest.mark.parametrize("log_format", ["json", "console"])
+to_both = pytest.mark.parametrize("terminal", [False, True])
+
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
-        """Whether people are looking."""
+        """Whether it is a terminal."""
         return True
 
 
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+def configured(log_format: Any = "json", *, terminal: bool = False, **environ: str) -> io.StringIO:
+    """The stream of a log of this format."""
+    stream = Terminal() if terminal else io.StringIO()
+    configure_logging(log_format, "info", stream, environ)
+    return stream
 
 
 @pytest.fixture
 def stream() -> io.StringIO:
-    """A stream with logging configured to write JSON to it."""
-    stream = io.StringIO()
-    configure_logging("json", "info", stream, {})
-    return stream
+    """Give the stream of a log in JSON."""
+    return configured()
 
 
 def records(stream: io.StringIO) -> list[dict[str, Any]]:
-    """The lines written so far, each of which must be one JSON object."""
+    """The records so far, each one line of JSON."""
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def record(stream: io.StringIO) -> dict[str, Any]:
-    """The only line written so far."""
+    """The only record so far."""
     (only,) = records(stream)
     return only
 
 
 def fail_with_a_secret_in_a_variable(password: str) -> None:
-    """Raise where a local variable holds a password."""
+    """Raise in a function whose local variable holds a password."""
     raise ValueError(len(password))
 
 
 def test_a_record_is_one_line_of_json(stream: io.StringIO) -> None:
-    """Time in UTC, level, event, logger and fields stand on one line, whatever is in them."""
+    """Time in UTC, level, event, logger and fields are on one line, whatever they contain."""
     structlog.get_logger("contactsync.sync.run").info("run\ndone", action="run.done", entries=3, who="Zoë", raw=b"\xff")
     line = record(stream)
     assert list(line)[:3] == ["timestamp", "level", "event"]
@@ -76,41 +73,33 @@ def test_a_record_is_one_line_of_json(stream: io.StringIO) -> None:
     }
 
 
-def test_libraries_are_logged_in_the_same_form(stream: io.StringIO) -> None:
-    """A record of the standard library's logging has the same fields as our own."""
-    logging.getLogger("psycopg.pool").warning("%d connections", 3, extra={"pool": "main"})
+@pytest.mark.parametrize(
+    ("logger", "event"),
+    [("psycopg", "database.client"), ("psycopg.pool", "database.client"), ("asyncio", "library.message")],
+)
+def test_a_record_of_a_library_has_an_event_and_a_message(stream: io.StringIO, logger: str, event: str) -> None:
+    """Its text, which is free, is the field `message`; its other fields stay."""
+    logging.getLogger(logger).warning("%d connections", 3, extra={"pool": "main"})
     line = record(stream)
-    assert (line["event"], line["level"], line["logger"], line["pool"]) == (
-        "3 connections",
-        "warning",
-        "psycopg.pool",
-        "main",
-    )
+    del line["timestamp"]
+    assert line == {"level": "warning", "event": event, "logger": logger, "message": "3 connections", "pool": "main"}
 
 
-def test_context_is_on_every_record_while_it_lasts(stream: io.StringIO) -> None:
-    """What is bound for a run stands on our records and the libraries', and is gone afterwards."""
+def test_bound_fields_are_in_every_record_of_the_block(stream: io.StringIO) -> None:
+    """In our records and in those of libraries."""
     with structlog.contextvars.bound_contextvars(definition=3, folder="Staff", run=7):
         structlog.get_logger().info("ours")
         logging.getLogger("apscheduler").error("theirs")
     structlog.get_logger().info("after")
-    lines = records(stream)
-    assert [(line.get("definition"), line.get("folder"), line.get("run")) for line in lines] == [
-        (3, "Staff", 7),
-        (3, "Staff", 7),
-        (None, None, None),
-    ]
+    bound = [(line.get("definition"), line.get("folder"), line.get("run")) for line in records(stream)]
+    assert bound == [(3, "Staff", 7), (3, "Staff", 7), (None, None, None)]
 
 
-def test_levels_below_the_chosen_one_are_left_out(stream: io.StringIO) -> None:
-    """Debug records do not show at info, nor does the daily business of the libraries."""
+def test_libraries_log_warnings_and_errors_only(stream: io.StringIO) -> None:
+    """At debug there are our own details, but not theirs; at info neither."""
     structlog.get_logger("contactsync").debug("ours")
     logging.getLogger("apscheduler.scheduler").info("theirs")
     assert records(stream) == []
-
-
-def test_debug_shows_our_details_and_not_the_libraries(stream: io.StringIO) -> None:
-    """At debug our own records show; the libraries' would drown them."""
     configure_logging("json", "debug", stream, {})
     structlog.get_logger("contactsync").debug("ours")
     logging.getLogger("apscheduler.scheduler").debug("theirs")
@@ -118,16 +107,15 @@ def test_debug_shows_our_details_and_not_the_libraries(stream: io.StringIO) -> N
 
 
 def test_ldap3_logs_nothing(stream: io.StringIO) -> None:
-    """The log of ldap3, which holds what it sends, never shows."""
+    """Its log contains what it sends."""
     logging.getLogger("ldap3").error("bind with sekret")
     assert stream.getvalue() == ""
 
 
-@pytest.mark.parametrize("log_format", ["json", "console"])
-def test_fields_named_like_secrets_are_blotted_out(log_format: Any) -> None:
-    """Passwords and their like are replaced at any depth, and a reference to one is not."""
-    stream = io.StringIO()
-    configure_logging(log_format, "info", stream, {})
+@both_formats
+def test_fields_with_the_name_of_a_secret_are_redacted(log_format: Any) -> None:
+    """At any depth; a reference to a password is not a secret."""
+    stream = configured(log_format)
     log = structlog.get_logger()
     log.info("bind", password="sekret", password_ref="env:LDAP", options=[{"Bind_Password": "sekret"}])
     logging.getLogger("x").error("bind", extra={"client_secret": "sekret"})
@@ -138,13 +126,12 @@ def test_fields_named_like_secrets_are_blotted_out(log_format: Any) -> None:
     assert "env:LDAP" in stream.getvalue()
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-@pytest.mark.parametrize("log_format", ["json", "console"])
-def test_values_of_others_steer_no_terminal_and_make_no_lines(log_format: Any, *, terminal: bool) -> None:
-    """A name with escape sequences is shown with them as text, in one line, also as an event or in a list."""
+@to_both
+@both_formats
+def test_control_characters_are_escaped(log_format: Any, *, terminal: bool) -> None:
+    """A name cannot steer the terminal or add a line, also as an event or in a list."""
     hostile = "x\x1b]0;owned\x07\x9b2J\u202e\r\n2026 [error] forged"
-    stream = Terminal() if terminal else io.StringIO()
-    configure_logging(log_format, "info", stream, {})
+    stream = configured(log_format, terminal=terminal)
     structlog.get_logger().info(hostile, folder=hostile, names=[hostile])
     logging.getLogger("library").error(hostile)
     text = re.sub("\x1b\\[[0-9;]*m", "", stream.getvalue())
@@ -153,12 +140,11 @@ def test_values_of_others_steer_no_terminal_and_make_no_lines(log_format: Any, *
     assert text.replace("\n", "").isprintable()
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-@pytest.mark.parametrize("log_format", ["json", "console"])
-def test_tracebacks_hold_no_local_variables(log_format: Any, *, terminal: bool) -> None:
-    """A traceback shows where it happened and never what the variables held."""
-    stream = Terminal() if terminal else io.StringIO()
-    configure_logging(log_format, "info", stream, {})
+@to_both
+@both_formats
+def test_tracebacks_have_no_local_variables(log_format: Any, *, terminal: bool) -> None:
+    """They show the functions, but not the values."""
+    stream = configured(log_format, terminal=terminal)
     try:
         fail_with_a_secret_in_a_variable("sek" + "ret")
     except ValueError:
@@ -169,22 +155,22 @@ def test_tracebacks_hold_no_local_variables(log_format: Any, *, terminal: bool) 
 
 
 def test_an_exception_is_one_field(stream: io.StringIO) -> None:
-    """The traceback is a string in the record, also when it is logged after the handler has ended."""
+    """The traceback is text, also if the exception is logged after its handler."""
     with pytest.raises(ValueError, match="0") as caught:
         fail_with_a_secret_in_a_variable("")
-    kept = caught.value
-    structlog.get_logger().error("failed", exc_info=kept)
-    logging.getLogger("library").error("failed", exc_info=(ValueError, kept, kept.__traceback__))
+    error = caught.value
+    structlog.get_logger().error("failed", exc_info=error)
+    logging.getLogger("library").error("failed", exc_info=(ValueError, error, error.__traceback__))
     for line in records(stream):
         assert line["exception"].startswith("Traceback (most recent call last):\n")
         assert line["exception"].endswith("\nValueError: 0")
 
 
 def test_warnings_go_to_the_log(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python warning becomes a record instead of loose text."""
+    """A warning of Python becomes a record."""
     monkeypatch.setattr(warnings, "filters", [("always", None, UserWarning, None, 0)])
     warnings.warn("careful", stacklevel=1)
-    assert "UserWarning: careful" in record(stream)["event"]
+    assert "UserWarning: careful" in record(stream)["message"]
 
 
 @pytest.mark.parametrize(
@@ -196,26 +182,26 @@ def test_warnings_go_to_the_log(stream: io.StringIO, monkeypatch: pytest.MonkeyP
         (True, {"INVOCATION_ID": "0f"}, True),
     ],
 )
-def test_auto_writes_for_whoever_reads(environ: dict[str, str], *, terminal: bool, as_json: bool) -> None:
-    """Readable lines go to a terminal, JSON to anything else and to a service manager."""
-    stream = Terminal() if terminal else io.StringIO()
-    configure_logging("auto", "info", stream, environ)
+def test_auto_is_text_on_a_terminal_and_json_elsewhere(
+    environ: dict[str, str], *, terminal: bool, as_json: bool
+) -> None:
+    """Also on a terminal under a service manager."""
+    stream = configured("auto", terminal=terminal, **environ)
     structlog.get_logger().info("hello")
     assert stream.getvalue().startswith("{") is as_json
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_colours_are_for_terminals_only(*, terminal: bool) -> None:
-    """Lines for people have colours on a terminal and none in a file."""
-    stream = Terminal() if terminal else io.StringIO()
-    configure_logging("console", "info", stream, {})
+@to_both
+def test_only_a_terminal_gets_colours(*, terminal: bool) -> None:
+    """Text in a file has none."""
+    stream = configured("console", terminal=terminal)
     structlog.get_logger().info("hello")
     assert ("\x1b[" in stream.getvalue()) is terminal
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_letters_that_the_stream_lacks_cost_no_record(encoding: str) -> None:
-    """A name that the stream's encoding cannot hold is written escaped, in either form."""
+def test_letters_that_the_stream_lacks_are_escaped(encoding: str) -> None:
+    """In both formats the record is written."""
     octets = io.BytesIO()
     stream = io.TextIOWrapper(octets, encoding=encoding, write_through=True)
     configure_logging("json", "info", stream, {})
@@ -226,12 +212,11 @@ def test_letters_that_the_stream_lacks_cost_no_record(encoding: str) -> None:
     assert b"again" in octets.getvalue()
 
 
-def test_configuring_again_replaces_the_first(stream: io.StringIO) -> None:
-    """A logger made before a second configuration follows it, and nothing is logged twice."""
+def test_a_second_configuration_replaces_the_first(stream: io.StringIO) -> None:
+    """Also for loggers made before it, and no record is written twice."""
     log = structlog.get_logger("early")
     log.info("first")
-    second = io.StringIO()
-    configure_logging("json", "info", second, {})
+    second = configured()
     log.info("second")
     assert [line["event"] for line in records(stream)] == ["first"]
     assert [line["event"] for line in records(second)] == ["second"]

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from contactsync.metrics.exporter import DaemonSnapshot, DefinitionSnapshot, Metrics
+from contactsync.metrics.exporter import Metrics
+from contactsync.metrics.snapshot import DaemonSnapshot, DefinitionSnapshot
 from contactsync.model import Certificates, Counts, Definition, Mode, Outcome, Plan, RunReport, Trigger
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

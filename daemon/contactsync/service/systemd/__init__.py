@@ -1,7 +1,6 @@
-"""The service manager (systemd): what it is told, and whether it may go on trusting this process."""
+"""systemd: the notifications of a service of Type=notify, its watchdog, and the line of `systemctl status`."""
 
-from contactsync.service.systemd.manager import ServiceManager
+from contactsync.service.systemd.manager import Part, ServiceManager, troubles
 from contactsync.service.systemd.status import FolderHealth, status_line
-from contactsync.service.systemd.watchdog import Part, troubles
 
 __all__ = ["FolderHealth", "Part", "ServiceManager", "status_line", "troubles"]

@@ -1,4 +1,4 @@
-"""The service manager as the daemon sees it: told of every step, asked for time, reassured while all is well."""
+"""Notifies the service manager of every change of state, and feeds its watchdog while all parts of the daemon work."""
 
 from __future__ import annotations
 
@@ -7,43 +7,69 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
-from contactsync.service.systemd.notify import Notifier
-from contactsync.service.systemd.watchdog import Part, troubles
+from contactsync.service.systemd.notifier import Notifier
 
 log = structlog.get_logger()
 
 PULSE_SECONDS = 2.0
-"""How old the status may be."""
+"""The maximum age of the status."""
 
 EXTENSION_SECONDS = 60
-"""What is asked for each time more time is needed; asked for again after a sixth of it."""
+"""Each request for more time asks for this; it is repeated after a sixth of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A thread of the daemon, or several of one kind."""
+
+    name: str
+    alive: bool
+    """Whether all its threads are alive."""
+    silent_seconds: float = 0
+    """Seconds since progress was due; 0 if none is due, however long the work takes."""
+    allowed_seconds: float = 0
+    """The most that `silent_seconds` may be."""
+
+
+def troubles(parts: Iterable[Part]) -> list[str]:
+    """A clause for each part that ended or is stuck."""
+    return [clause for part in parts if (clause := _trouble(part))]
+
+
+def _trouble(part: Part) -> str | None:
+    if not part.alive:
+        return f"{part.name} ended"
+    if part.silent_seconds > part.allowed_seconds:
+        return f"{part.name} has been stuck for {part.silent_seconds:.0f} seconds"
+    return None
 
 
 class ServiceManager:
-    """What systemd wants to hear of a service of Type=notify (sd_notify(3)); without systemd nothing is sent."""
+    """The notifications of a service of Type=notify (sd_notify(3)); without systemd nothing is sent."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._notifier = Notifier(environ)
-        self._watchdog_seconds = _watchdog_seconds(environ) if self._notifier.listens else None
+        self._watchdog_seconds = _watchdog_seconds(environ) if self._notifier.enabled else None
         self._fed_at = 0.0
         self._status = ""
         self._troubles: list[str] = []
 
     @property
     def pulse_seconds(self) -> float:
-        """How long the main thread may wait before it calls `pulse` again: half the watchdog's time at most."""
+        """The most seconds between two calls of `pulse`: half the watchdog's time at most."""
         return min(PULSE_SECONDS, self._watchdog_seconds / 2) if self._watchdog_seconds else PULSE_SECONDS
 
     def ready(self, status: str) -> None:
-        """The daemon can do its work."""
+        """Report that the daemon can do its work."""
         self._status = status
         self._notifier.send("READY=1", f"STATUS={status}")
 
     def pulse(self, parts: Iterable[Part], status: str) -> None:
-        """Tell the status when it is news, and feed the watchdog while every part lives and gets on."""
+        """Report the status if it has changed, and feed the watchdog unless a part has ended or is stuck."""
         found = troubles(parts)
         if found:
             status = f"Something is wrong: {', '.join(found)}"
@@ -53,11 +79,11 @@ class ServiceManager:
         if found and not self._troubles:
             log.error("daemon.stuck", troubles=found, watchdog_seconds=self._watchdog_seconds)
         self._troubles = found
-        self._tell(status)
+        self._report(status)
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """Around reading the settings and definitions again, whether it succeeds or not; from any thread."""
+        """Report a reload at the start and its end, also after an error; from any thread."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=Reading the settings again")
         try:
@@ -67,20 +93,20 @@ class ServiceManager:
 
     @contextmanager
     def stopping(self, at_most: float) -> Iterator[None]:
-        """Around the stop; more time is asked for, up to `at_most` seconds, after which TimeoutStopSec= decides."""
+        """Report the stop, and request more time for `at_most` seconds; after that TimeoutStopSec= applies."""
         self._notifier.send("STOPPING=1")
         with self.taking_time("Stopping", at_most=at_most):
             yield
 
     @contextmanager
     def taking_time(self, status: str, *, at_most: float | None = None) -> Iterator[None]:
-        """Around what takes a time that nobody knows: ask for more until it is over, or for `at_most` seconds."""
-        if not self._notifier.listens:
+        """Request more time until the block ends, for `at_most` seconds."""
+        if not self._notifier.enabled:
             yield
             return
-        self._tell(status)
+        self._report(status)
         over = threading.Event()
-        thread = threading.Thread(target=self._ask_for_time, args=[over, at_most], name="patience", daemon=True)
+        thread = threading.Thread(target=self._extend, args=[over, at_most], name="extension", daemon=True)
         thread.start()
         try:
             yield
@@ -88,24 +114,24 @@ class ServiceManager:
             over.set()
             thread.join()
 
-    def _ask_for_time(self, over: threading.Event, at_most: float | None) -> None:
+    def _extend(self, over: threading.Event, at_most: float | None) -> None:
         end = None if at_most is None else time.monotonic() + at_most
         step = min(EXTENSION_SECONDS / 6, self.pulse_seconds if self._watchdog_seconds else EXTENSION_SECONDS)
         while end is None or time.monotonic() < end:
-            # The watchdog runs on while a service stops, when the main thread is busy with stopping.
-            food = ["WATCHDOG=1"] if self._watchdog_seconds else []
-            self._notifier.send(f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS * 1_000_000}", *food)
+            # The watchdog also runs while a service stops, when the main thread does not call `pulse`.
+            watchdog = ["WATCHDOG=1"] if self._watchdog_seconds else []
+            self._notifier.send(f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS * 1_000_000}", *watchdog)
             if over.wait(step):
                 return
 
-    def _tell(self, status: str) -> None:
+    def _report(self, status: str) -> None:
         if status != self._status:
             self._status = status
             self._notifier.send(f"STATUS={status}")
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
-    """WATCHDOG_USEC in seconds; None when nobody watches, or when it is another process that is watched."""
+    """WATCHDOG_USEC in seconds; None without a watchdog, or if it watches another process."""
     microseconds, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not microseconds.isdecimal() or int(microseconds) == 0 or (pid and pid != str(os.getpid())):
         return None

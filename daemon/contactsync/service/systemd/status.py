@@ -1,4 +1,4 @@
-"""The line that `systemctl status` shows: how the folders do and what comes next."""
+"""The line of `systemctl status`: how many folders are in which state, and when the next run is due."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-_IN_FEW_WORDS = {
+_REASONS = {
     "directory.access": "access refused",
     "directory.base": "search base not found",
     "directory.busy": "server busy",
@@ -25,30 +25,30 @@ _IN_FEW_WORDS = {
     "run.deadline": "deadline exceeded",
     "secret": "password not readable",
 }
-"""The rest is shown as its code."""
+"""By error code; other errors are shown as their code."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderHealth:
-    """How many folders do equally well, by the worst definition of each; `label` is one of them."""
+    """The number of folders in one state, by the worst state of their definitions, and the label of one of them."""
 
     state: str
     folders: int
     label: str
     error_code: str | None
     next_run_at: datetime | None
-    """When the next of all definitions runs, the same in every row."""
+    """When the next run of any definition is due; the same in all rows."""
 
 
 def status_line(health: Sequence[FolderHealth], *, running: int) -> str:
-    """`4 folders ok, 1 failing (Staff: server unavailable), 2 runs going on, next run 17:32:10`, in local time."""
+    """`4 folders ok, 1 failing (Staff: server unavailable), 2 runs in progress, next run 17:32:10`, in local time."""
     if not health:
         return "No folder is defined yet"
     first, *others = health
     clauses = [f"{first.folders:,} {'folder' if first.folders == 1 else 'folders'} {_state(first)}"]
     clauses += [f"{row.folders:,} {_state(row)}" for row in others]
     if running:
-        clauses.append(f"{running:,} {'run' if running == 1 else 'runs'} going on")
+        clauses.append(f"{running:,} {'run' if running == 1 else 'runs'} in progress")
     if first.next_run_at:
         clauses.append(f"next run {_clock(first.next_run_at)}")
     return ", ".join(clauses)
@@ -57,17 +57,17 @@ def status_line(health: Sequence[FolderHealth], *, running: int) -> str:
 def _state(row: FolderHealth) -> str:
     if row.state in {"ok", "paused", "never_run", "interrupted"}:
         return row.state.replace("_", " ")
-    reason = f": {_in_few_words(row.error_code)}" if row.error_code else ""
+    reason = f": {_reason(row.error_code)}" if row.error_code else ""
     more = " and others" if row.folders > 1 else ""
     return f"{row.state} ({row.label}{reason}{more})"
 
 
-def _in_few_words(code: str) -> str:
-    """By the whole code, else without what a server adds to it: `directory.credentials.52e`."""
-    return _IN_FEW_WORDS.get(code) or _IN_FEW_WORDS.get(".".join(code.split(".")[:2]), code)
+def _reason(code: str) -> str:
+    """The words for a code, or for its first two parts: servers add a third, as in `directory.credentials.52e`."""
+    return _REASONS.get(code) or _REASONS.get(".".join(code.split(".")[:2]), code)
 
 
-def _clock(moment: datetime) -> str:
-    local = moment.astimezone()
+def _clock(time: datetime) -> str:
+    local = time.astimezone()
     today = datetime.now(local.tzinfo).date()
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M:%S}"
