@@ -263,7 +263,7 @@ def test_a_folder_that_cannot_be_listened_for_disturbs_no_other(
     admin.delete(unit)
     folder.edit(filter="(objectClass=person)")
     live.follow()
-    wait_until(lambda: "knows no search base" in (live.live.states[folder.definition_id].reason or ""))
+    wait_until(lambda: "does not know the search base" in (live.live.states[folder.definition_id].reason or ""))
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     live.expect_in_step(other)

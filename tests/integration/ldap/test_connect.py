@@ -220,7 +220,7 @@ def test_a_user_in_a_form_that_the_server_does_not_take_is_refused(server: Priva
     """OpenLDAP takes a DN only; the hint says so."""
     with pytest.raises(CredentialsRefused) as caught:
         tried(replace(options(server), user=user))
-    assert "a DN everywhere" in caught.value.hint
+    assert "a DN for all servers" in caught.value.hint
 
 
 @pytest.mark.parametrize("password", [None, ""])

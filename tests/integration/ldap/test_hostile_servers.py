@@ -128,7 +128,7 @@ def test_a_server_that_does_not_answer_is_left_after_the_receive_timeout(answere
         (bytes(1000), "starts with 0x00"),
         (bytes.fromhex("3084 80000000 020101"), "2147483654 octets"),
         (bytes.fromhex("30ff") + b"\xff" * 127, "octets"),
-        (message(77, ber.encode(0x65, SUCCESS)), "message 77 answers nothing"),
+        (message(77, ber.encode(0x65, SUCCESS)), "message 77 answers no request"),
     ],
 )
 def test_octets_that_are_not_ldap_are_refused_at_every_step(answered: int, octets: bytes, what: str) -> None:
@@ -197,8 +197,8 @@ def test_a_long_entry_that_comes_in_small_pieces_is_read() -> None:
     [
         (ber.encode(0x0A, b"\1" * 5000) + ber.encode(0x04) * 2, "a number has 5000 octets"),
         (ber.encode(0x0A) + ber.encode(0x04) * 2, "a number has 0 octets"),
-        (SUCCESS + ber.encode(0xA3, ber.encode(0x04) * 5000), "more than 1000 elements"),
-        (SUCCESS + ber.encode(0x04) * 5000, "more than 1000 elements"),
+        (SUCCESS + ber.encode(0xA3, ber.encode(0x04) * 5000), "more than 1000 others"),
+        (SUCCESS + ber.encode(0x04) * 5000, "more than 1000 others"),
     ],
 )
 def test_a_result_that_no_server_sends_is_refused(answered: int, contents: bytes, what: str) -> None:

@@ -168,7 +168,7 @@ def test_a_message_that_is_no_entry_is_limited_to_a_mebibyte() -> None:
     """A cookie of that size would have to be sent back with every page."""
     octets = BER.done(controls=[BER.page(bytes(1 << 20))])
 
-    with pytest.raises(REFUSED, match="no entry has 1048"):
+    with pytest.raises(REFUSED, match="not an entry has 1048"):
         in_one_piece(octets)
 
 

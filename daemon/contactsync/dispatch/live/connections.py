@@ -130,7 +130,7 @@ class Connections:
             connection.closing.close()
 
     def _changed(self) -> set[int]:
-        return set().union(*(each.stream.hear() for each in self._connections))
+        return set().union(*(each.stream.poll() for each in self._connections))
 
     def _open(self, resolved: Resolved) -> tuple[Session, ExitStack]:
         with ExitStack() as stack:

@@ -1,6 +1,6 @@
-"""Hears from a directory, over one connection, that something changed; what changed is read by a run.
+"""Notifications that something changed, over one connection; a run then reads what changed.
 
-Three protocols say so: the persist stage of content synchronization (RFC 4533, section 3.4), persistent search
+Three protocols send them: the persist stage of content synchronization (RFC 4533, section 3.4), persistent search
 (draft-ietf-ldapext-psearch-03), and Active Directory's change notification ([MS-ADTS], section 3.1.1.3.4.1.9).
 """
 
@@ -21,7 +21,13 @@ from contactsync.ldap.changes.position import Position, cookie_of
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.content_sync import REFRESH_AND_PERSIST, SYNC_REQUEST, read_info, sync_request
-from contactsync.ldap.protocol.messages import GREETING_BYTES, INTERMEDIATE, SEARCH_DONE, SEARCH_ENTRY, parts_of
+from contactsync.ldap.protocol.messages import (
+    GREETING_BYTES,
+    INTERMEDIATE,
+    SEARCH_DONE,
+    SEARCH_ENTRY,
+    MessageSplitter,
+)
 from contactsync.ldap.protocol.requests import ANY_ENTRY, NO_ATTRIBUTES, SHOW_DELETED, controls_of, search_op
 from contactsync.ldap.protocol.results import parse_result, search_error
 from contactsync.ldap.query.query import Scope
@@ -32,209 +38,163 @@ PERSISTENT_SEARCH = "2.16.840.1.113730.3.4.3"
 CHANGE_NOTIFICATION = "1.2.840.113556.1.4.528"
 
 _MOST_NOTIFICATIONS = 5
-"""For each connection to Active Directory ([MS-ADTS], section 3.1.1.3.4.6, MaxNotificationPerConn)."""
+"""Searches of one connection to Active Directory ([MS-ADTS], section 3.1.1.3.4.6, MaxNotificationPerConn)."""
 _CONFIRM_SECONDS = 2.0
-"""slapd lets a connection have half as many searches as it has threads, and says nothing to those beyond."""
+"""slapd allows a connection half as many searches as it has threads, and does not answer the others."""
 
 _CONTAINERS = "".join(
     f"(objectClass={name})" for name in ("organizationalUnit", "organization", "dcObject", "locality", "country")
 )
-"""When one is moved, who is below it moves along, and nothing is said of them."""
+"""Classes of entries whose move also moves the entries below them, which is not reported."""
 _ANY_CHANGE = 1 | 2 | 4 | 8
 _ABANDON_REQUEST = 0x50
-_MOST_OCTETS = GREETING_BYTES
 _CHUNK = 1 << 16
 _MOST_READS = 64
-"""Before others get their turn, however much a server sends."""
-_PATIENCE = 1.0
+"""Reads of one poll, so that one busy server does not block the others."""
+_RECORD_SECONDS = 1.0
 """Seconds for the rest of a TLS record."""
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-"""Seconds, seconds and times (tcp(7)): a server that went away without a word would be listened to for ever."""
+"""Seconds, seconds and probes (tcp(7)), to notice a server that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Listening:
-    """One search that goes on, and for whom it does."""
+class _Search:
+    """A search in progress, and the definitions that it serves."""
 
-    numbers: set[int]
+    definition_ids: set[int]
     request: SearchRequest
 
 
 def protocol_of(root_dse: RootDse) -> str | None:
-    """What the server offers, the best first; None when it offers nothing.
-
-    389 Directory Server may offer both of the first two, but begins the persist stage with everything there is.
-    """
+    """The protocol for notifications of this server, by the OID of its control; None if it offers none."""
+    # 389 Directory Server may offer the first two, but its persist stage begins with all entries.
     offered = root_dse.supported_controls
-    return next((kind for kind in (PERSISTENT_SEARCH, SYNC_REQUEST, CHANGE_NOTIFICATION) if kind in offered), None)
-
-
-class Messages:
-    """Cuts octets into LDAP messages as they come, whoever they are for; knows nothing of sockets."""
-
-    def __init__(self) -> None:
-        self._octets = bytearray()
-
-    def add(self, octets: bytes) -> list[tuple[int, bytes]]:
-        """The id and the protocolOp of each message that is whole now; raises ProtocolViolation."""
-        self._octets += octets
-        found, position = [], 0
-        while (stop := _end_of(self._octets, position)) <= len(self._octets):
-            message = bytes(self._octets[position:stop])
-            ident, op = parts_of(message)[:2]
-            found.append((ber.number_in(message, ident), message[ident.stop : op.stop]))
-            position = stop
-        if stop - position > _MOST_OCTETS:
-            raise ber.not_ldap(f"a message that needs few octets announces {stop - position}")
-        del self._octets[:position]
-        return found
+    return next((oid for oid in (PERSISTENT_SEARCH, SYNC_REQUEST, CHANGE_NOTIFICATION) if oid in offered), None)
 
 
 class Stream:
-    """Listens for changes to what searches find, over a connection that nothing else is read from any more.
+    """Receives notifications for the searches of definitions. The connection is used for nothing else.
 
-    Each search is known by a number of the caller's.
-
-    One thread uses it. Everything raises DirectoryError when the connection is of no more use.
+    Not thread-safe. Every method raises DirectoryError when the connection is lost.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._protocol = protocol_of(session.root_dse)
         self._socket = session.connection.socket
-        self._messages = Messages()
-        self._listening: dict[int, _Listening] = {}
+        self._messages = MessageSplitter(GREETING_BYTES)
+        self._searches: dict[int, _Search] = {}
         self._confirmed: set[int] = set()
-        self._heard: set[int] = set()
+        self._notified: set[int] = set()
         self._ended: dict[int, DirectoryError] = {}
         session.wire.only_send()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _KEEPALIVE.items():
             self._socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
-    def listen(self, number: int, request: SearchRequest, cursor: Cursor | None) -> bool:
-        """Begin to listen; what changed since `cursor`, if the protocol has one, is heard as well.
+    def listen(self, definition_id: int, request: SearchRequest, cursor: Cursor | None) -> bool:
+        """Start to listen for a definition. Changes since `cursor` are reported too, if the protocol has cursors.
 
-        False when the server takes no more on this connection.
+        False if the server does not accept another search on this connection.
         """
-        protocol = protocol_of(self._session.root_dse)
-        if self._join(number, request, protocol):
+        if shared := self._shared(request):
+            shared.definition_ids.add(definition_id)
             return True
-        if protocol == CHANGE_NOTIFICATION and len(self._listening) >= _MOST_NOTIFICATIONS:
+        if self._protocol == CHANGE_NOTIFICATION and len(self._searches) >= _MOST_NOTIFICATIONS:
             return False
-        self._send(number, request, cursor, protocol)
-        if protocol == SYNC_REQUEST and not self._is_confirmed(number):
-            self.forget(number)
+        self._send(definition_id, request, cursor)
+        if self._protocol == SYNC_REQUEST and not self._is_confirmed(definition_id):
+            self.forget(definition_id)
             return False
         return True
 
-    def _send(self, number: int, request: SearchRequest, cursor: Cursor | None, protocol: str | None) -> None:
-        # But for content synchronization they take no filter, or do not tell that an entry is no longer found.
-        base, scope, search_filter = self._watched(request), Scope.SUB, ANY_ENTRY
-        if protocol == SYNC_REQUEST:
-            base, scope, search_filter = request.base, request.scope, f"(|{request.filter}{_CONTAINERS})"
-            position = Position.parse(cursor.value) if cursor else None
-            value = sync_request(REFRESH_AND_PERSIST, cookie_of(position.newest) if position else None)
-            controls = controls_of((SYNC_REQUEST, value))
-        elif protocol == PERSISTENT_SEARCH:
-            only_changes, controls_too = ber.encode(ber.BOOLEAN, ber.TRUE), ber.encode(ber.BOOLEAN, b"\0")
-            value = ber.encode(ber.SEQUENCE, ber.encode_integer(_ANY_CHANGE), only_changes, controls_too)
-            controls = controls_of((PERSISTENT_SEARCH, value))
-        else:
-            controls = controls_of(*((kind, None) for kind in (CHANGE_NOTIFICATION, SHOW_DELETED)))
-        op = search_op(base, scope, search_filter, NO_ATTRIBUTES)
-        self._listening[self._session.wire.send(op, controls)] = _Listening({number}, request)
-
-    def _join(self, number: int, request: SearchRequest, protocol: str | None) -> bool:
-        """Let one search do for all that ask for the same, or watch the same naming context."""
-        for listening in self._listening.values():
-            if self._told(listening.request, protocol) == self._told(request, protocol):
-                listening.numbers.add(number)
-                return True
-        return False
-
-    def _told(self, request: SearchRequest, protocol: str | None) -> tuple[str, ...]:
-        """Whatever has this in common is told the same."""
-        if protocol == SYNC_REQUEST:
-            return request.base, request.scope, request.filter
-        return (self._watched(request),)
-
-    def _watched(self, request: SearchRequest) -> str:
-        """Where changes are to be told: who leaves the base for elsewhere changes elsewhere.
-
-        Active Directory takes the root of a naming context everywhere; below it, it has not always taken a subtree.
-        """
-        return self._session.root_dse.naming_context_of(request.base) or request.base
-
-    def forget(self, number: int) -> None:
-        """Listen no more to what has this number."""
-        self._confirmed.discard(number)
-        for message_id, listening in list(self._listening.items()):
-            listening.numbers.discard(number)
-            if not listening.numbers:
-                del self._listening[message_id]
+    def forget(self, definition_id: int) -> None:
+        """Stop to listen for a definition."""
+        self._confirmed.discard(definition_id)
+        for message_id, search in list(self._searches.items()):
+            search.definition_ids.discard(definition_id)
+            if not search.definition_ids:
+                del self._searches[message_id]
                 self._session.wire.send(ber.encode_integer(message_id, _ABANDON_REQUEST))
 
     def fileno(self) -> int:
-        """Of the connection's socket, for select."""
+        """The socket's file descriptor."""
         return int(self._socket.fileno())
 
     @property
     def searches(self) -> int:
-        """How many go on."""
-        return len(self._listening)
+        """The number of searches in progress."""
+        return len(self._searches)
 
     def shares(self, request: SearchRequest) -> bool:
-        """Whether a search that goes on does for this one as well."""
-        protocol = protocol_of(self._session.root_dse)
-        wanted = self._told(request, protocol)
-        return any(self._told(one.request, protocol) == wanted for one in self._listening.values())
+        """Whether a search in progress also serves this request."""
+        return self._shared(request) is not None
 
     def take_ended(self) -> dict[int, DirectoryError]:
-        """Those that are not listened for any more, since the server ended their search, and why."""
+        """The definitions whose search the server has ended since the last call, and why."""
         ended, self._ended = self._ended, {}
         return ended
 
-    def hear(self) -> set[int]:
-        """The numbers of those for which something was heard since the last time; waits for nothing."""
+    def poll(self) -> set[int]:
+        """The definitions that were notified since the last call. Does not wait."""
         for _ in range(_MOST_READS):
             if not self._receive():
                 break
-        heard, self._heard = self._heard, set()
-        return heard
+        notified, self._notified = self._notified, set()
+        return notified
 
-    def _is_confirmed(self, number: int) -> bool:
+    def _send(self, definition_id: int, request: SearchRequest, cursor: Cursor | None) -> None:
+        # The other two protocols have no filter, or do not report an entry that the filter no longer finds.
+        base, scope, search_filter = self._watched(request), Scope.SUB, ANY_ENTRY
+        if self._protocol == SYNC_REQUEST:
+            base, scope, search_filter = request.base, request.scope, f"(|{request.filter}{_CONTAINERS})"
+            position = Position.parse(cursor.value) if cursor else None
+            value = sync_request(REFRESH_AND_PERSIST, cookie_of(position.newest) if position else None)
+            controls = controls_of((SYNC_REQUEST, value))
+        elif self._protocol == PERSISTENT_SEARCH:
+            changes_only, return_controls = ber.encode(ber.BOOLEAN, ber.TRUE), ber.encode(ber.BOOLEAN, b"\0")
+            value = ber.encode(ber.SEQUENCE, ber.encode_integer(_ANY_CHANGE), changes_only, return_controls)
+            controls = controls_of((PERSISTENT_SEARCH, value))
+        else:
+            controls = controls_of((CHANGE_NOTIFICATION, None), (SHOW_DELETED, None))
+        op = search_op(base, scope, search_filter, NO_ATTRIBUTES)
+        self._searches[self._session.wire.send(op, controls)] = _Search({definition_id}, request)
+
+    def _shared(self, request: SearchRequest) -> _Search | None:
+        """The search in progress with the same notifications."""
+        key = self._key(request)
+        return next((search for search in self._searches.values() if self._key(search.request) == key), None)
+
+    def _key(self, request: SearchRequest) -> tuple[str, ...]:
+        """Requests with the same key get the same notifications."""
+        if self._protocol == SYNC_REQUEST:
+            return request.base, request.scope, request.filter
+        return (self._watched(request),)
+
+    def _watched(self, request: SearchRequest) -> str:
+        """The base of the search: an entry that leaves the base of the request is reported at its new place.
+
+        Active Directory accepts the root of a naming context always, but some versions accept no subtree below it.
+        """
+        return self._session.root_dse.naming_context_of(request.base) or request.base
+
+    def _is_confirmed(self, definition_id: int) -> bool:
         deadline = time.monotonic() + _CONFIRM_SECONDS
-        while number not in self._confirmed | self._heard:
+        while definition_id not in self._confirmed | self._notified:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             self._receive(left)
-            if number in self._ended:
-                raise self._ended.pop(number)
+            if definition_id in self._ended:
+                raise self._ended.pop(definition_id)
         return True
 
-    def _sort_out(self, octets: bytes) -> None:
-        for message_id, op in self._messages.add(octets):
-            if message_id == 0:
-                raise ServerUnavailable(f"{self._session.server} gave notice that it ends the connection.")
-            if message_id not in self._listening:
-                continue
-            listening = self._listening[message_id]
-            if op[0] == SEARCH_DONE:
-                self._end(message_id, op)
-                continue
-            info = read_info(op) if op[0] == INTERMEDIATE else None
-            if info and info.ends_refresh:
-                self._confirmed |= listening.numbers
-            if op[0] == SEARCH_ENTRY or (info and info.uuids):
-                self._heard |= listening.numbers
-
     def _receive(self, seconds: float = 0.0) -> bool:
-        """Sort out what is there, or comes in this time; false when nothing is."""
+        """Handle what arrives within `seconds`; false if nothing does."""
         pending = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
         if not pending and not wait_for([self], seconds):
             return False
-        self._socket.settimeout(_PATIENCE)
+        self._socket.settimeout(_RECORD_SECONDS)
         try:
             octets = bytes(self._socket.recv(_CHUNK))
         except TimeoutError:  # a part of a TLS record
@@ -243,43 +203,48 @@ class Stream:
             raise ServerUnavailable(f"The connection to {self._session.server} broke: {error}.") from None
         if not octets:
             raise ServerUnavailable(f"{self._session.server} closed the connection.")
-        self._sort_out(octets)
+        for message_id, op in self._messages.add(octets):
+            self._handle(message_id, op)
         return True
 
+    def _handle(self, message_id: int, op: bytes) -> None:
+        if message_id == 0:
+            raise ServerUnavailable(f"{self._session.server} announced that it closes the connection.")
+        search = self._searches.get(message_id)
+        if search is None:
+            return
+        if op[0] == SEARCH_DONE:
+            self._end(message_id, op)
+            return
+        info = read_info(op) if op[0] == INTERMEDIATE else None
+        if info and info.ends_refresh:
+            self._confirmed |= search.definition_ids
+        if op[0] == SEARCH_ENTRY or (info and info.uuids):
+            self._notified |= search.definition_ids
+
     def _end(self, message_id: int, op: bytes) -> None:
-        """Note that a search is over; raises DirectoryError when that is no matter of this search alone."""
-        listening = self._listening.pop(message_id)
-        request = listening.request
+        """Record that a search has ended; raises DirectoryError if the others cannot go on either."""
+        search = self._searches.pop(message_id)
         error = search_error(
-            parse_result(op), server=self._session.server, base=request.base, search_filter=request.filter, entries=0
+            parse_result(op),
+            server=self._session.server,
+            base=search.request.base,
+            search_filter=search.request.filter,
+            entries=0,
         )
         if error.retryable:
             raise error
-        self._ended |= dict.fromkeys(listening.numbers, error)
-
-
-def _end_of(octets: bytearray, position: int) -> int:
-    """Where the message at `position` ends, or any place behind the octets that are here while that cannot be told."""
-    start = position + 2
-    if start > len(octets):
-        return len(octets) + 1
-    length = octets[position + 1]
-    if length >= ber.LONG_FORM:
-        start += length - ber.LONG_FORM
-        if start > len(octets):
-            return len(octets) + 1
-        length = int.from_bytes(octets[position + 2 : start], "big")
-    return start + length
+        self._ended |= dict.fromkeys(search.definition_ids, error)
 
 
 class _Readable(Protocol):
-    """What select.poll takes."""
+    """What select.poll accepts."""
 
     def fileno(self) -> int: ...
 
 
 def wait_for(sources: Sequence[_Readable], seconds: float | None) -> bool:
-    """Whether anything comes from one of them, or ends it, within this time; None waits for ever."""
+    """Whether one of the sources becomes readable or closed within this time; None waits without a limit."""
     poll = select.poll()
     for source in sources:
         poll.register(source.fileno(), select.POLLIN)

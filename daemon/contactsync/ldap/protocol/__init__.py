@@ -1,1 +1,1 @@
-"""LDAP messages in BER (RFC 4511): requests written, answers parsed. Pure functions and buffers; no sockets."""
+"""LDAP messages in BER (RFC 4511): requests are written, responses parsed. No sockets."""

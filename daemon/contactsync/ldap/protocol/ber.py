@@ -1,4 +1,4 @@
-"""The few forms of BER (X.690) that LDAP messages are made of (RFC 4511, section 5.1): definite lengths only."""
+"""The subset of BER (X.690) that LDAP uses (RFC 4511, section 5.1): definite lengths only."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from contactsync.errors import ProtocolViolation
 
 BOOLEAN, INTEGER, OCTET_STRING, ENUMERATED, SEQUENCE = 0x01, 0x02, 0x04, 0x0A, 0x30
 TRUE = b"\xff"
+_CONSTRUCTED_STRING = 0x24
 LONG_FORM = 0x80
-"""A length octet below this is the length; else its low seven bits count the octets of the length that follow."""
+"""A length octet below this is the length; otherwise its low seven bits count the length octets that follow."""
 
 _MOST_ELEMENTS = 1000
-"""In one element that is taken apart by `elements`. Far beyond what servers send, and 64 MiB could hold 32 million."""
+"""In one call of `elements`: far more than servers send, and 64 MiB have room for 32 million."""
 _LONGEST_NUMBER = 8
-"""Octets. LDAP's own numbers fit into four (RFC 4511, section 4.1.1); the rest is for zeros in front of them."""
+"""Octets. LDAP's numbers fit into four (RFC 4511, section 4.1.1); the rest allows for leading zeros."""
 
 
 class Element(NamedTuple):
-    """One tag-length-value inside some octets; its contents are `octets[start:stop]`."""
+    """One element; its contents are `octets[start:stop]`."""
 
     tag: int
     start: int
@@ -26,7 +27,7 @@ class Element(NamedTuple):
 
 
 def element_at(octets: bytes, position: int, end: int) -> Element:
-    """The element at `position`, which has to end by `end`; raises ProtocolViolation otherwise."""
+    """The element at `position`; raises ProtocolViolation if it does not end by `end`."""
     start = position + 2
     if start > end:
         raise not_ldap("an element is cut off")
@@ -37,24 +38,26 @@ def element_at(octets: bytes, position: int, end: int) -> Element:
         start += length - LONG_FORM
         length = int.from_bytes(octets[position + 2 : start], "big")
     if start + length > end:
-        raise not_ldap("an element is longer than what holds it")
+        raise not_ldap("an element ends behind the element that contains it")
     return Element(octets[position], start, start + length)
 
 
 def elements(octets: bytes, position: int, end: int) -> list[Element]:
-    """All the elements from `position` to `end`, none of them opened; ProtocolViolation for thousands."""
+    """The elements from `position` to `end`; raises ProtocolViolation, also for more than 1,000 of them."""
     found: list[Element] = []
     while position < end:
         element = element_at(octets, position, end)
+        if element.tag == _CONSTRUCTED_STRING:
+            raise not_ldap("an octet string has the constructed form, which LDAP does not allow")
         if len(found) == _MOST_ELEMENTS:
-            raise not_ldap(f"more than {_MOST_ELEMENTS} elements stand where a few belong")
+            raise not_ldap(f"an element contains more than {_MOST_ELEMENTS} others")
         found.append(element)
         position = element.stop
     return found
 
 
 def number_in(octets: bytes, element: Element) -> int:
-    """The value of an INTEGER or ENUMERATED; ProtocolViolation for one that is empty or longer than any of LDAP's."""
+    """The value of an INTEGER or ENUMERATED; raises ProtocolViolation if it is empty or too long."""
     length = element.stop - element.start
     if not 1 <= length <= _LONGEST_NUMBER:
         raise not_ldap(f"a number has {length} octets")
@@ -62,7 +65,7 @@ def number_in(octets: bytes, element: Element) -> int:
 
 
 def encode(tag: int, *contents: bytes) -> bytes:
-    """One element around `contents`, its length in the shortest form."""
+    """One element with these contents; its length has the shortest form."""
     value = b"".join(contents)
     length = len(value)
     if length < LONG_FORM:
@@ -72,12 +75,12 @@ def encode(tag: int, *contents: bytes) -> bytes:
 
 
 def encode_integer(number: int, tag: int = INTEGER) -> bytes:
-    """A number that is not negative, with the leading zero octet that keeps its sign where it needs one."""
+    """A number that is not negative."""
     return encode(tag, number.to_bytes(number.bit_length() // 8 + 1, "big"))
 
 
 def not_ldap(problem: str) -> ProtocolViolation:
-    """The error for octets that no LDAP server sends; `problem` goes on the sentence."""
+    """The error for octets that are not LDAP; `problem` is a clause."""
     return ProtocolViolation(
         f"The server sent octets that are not LDAP: {problem}.",
         hint="Check that the address and port are those of an LDAP server; a port that expects TLS needs ldaps://.",

@@ -1,4 +1,4 @@
-"""The octets of the Content Synchronization Operation (RFC 4533, section 2): its controls and its messages."""
+"""Controls and messages of the Content Synchronization Operation (RFC 4533, section 2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FALSE = b"\0"
 
 
 class State(IntEnum):
-    """What became of an entry (section 2.3)."""
+    """The state of an entry (section 2.3)."""
 
     PRESENT = 0
     ADD = 1
@@ -37,7 +37,7 @@ _STATES = {bytes((state,)): state for state in State}
 
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    """What comes with an entry; `uuid` has 16 octets."""
+    """The Sync State Control of an entry; `uuid` has 16 octets."""
 
     state: State
     uuid: bytes
@@ -46,7 +46,7 @@ class SyncState:
 
 @dataclass(frozen=True, slots=True)
 class SyncDone:
-    """What comes with the end of a refresh (section 2.4): with `deletes` all that is gone was named."""
+    """The Sync Done Control (section 2.4); `deletes`: all deleted entries were named."""
 
     cookie: bytes | None
     deletes: bool
@@ -54,16 +54,15 @@ class SyncDone:
 
 @dataclass(frozen=True, slots=True)
 class SyncInfo:
-    """What comes between entries (section 2.5).
+    """A Sync Info Message (section 2.5).
 
-    `uuids` are those of entries that are gone (`deletes`) or that did not change. `ends_refresh` says that changes are
-    sent from now on as they happen.
+    `uuids` are of deleted entries (`deletes`) or of unchanged ones. `ends_refresh`: from now on changes are sent when
+    they happen.
     """
 
     cookie: bytes | None = None
     uuids: tuple[bytes, ...] = ()
     deletes: bool = False
-    present_phase: bool = False
     ends_refresh: bool = False
 
 
@@ -76,24 +75,24 @@ def sync_request(mode: int, cookie: bytes | None) -> bytes:
 
 
 def read_state(value: bytes) -> SyncState:
-    """Out of a Sync State Control; raises ProtocolViolation."""
+    """Parse a Sync State Control; raises ProtocolViolation."""
     parts = _parts(value, ber.SEQUENCE)
     if [tag for tag, _ in parts[:2]] != [ber.ENUMERATED, ber.OCTET_STRING]:
-        raise ber.not_ldap("a Sync State Control holds no state")
+        raise ber.not_ldap("a Sync State Control has no state")
     state = _STATES.get(parts[0][1])
     if state is None:
-        raise ber.not_ldap("a Sync State Control holds an unknown state")
+        raise ber.not_ldap("a Sync State Control has an unknown state")
     return SyncState(state, _uuid(parts[1][1]), _first(parts[2:], ber.OCTET_STRING))
 
 
 def read_done(value: bytes) -> SyncDone:
-    """Out of a Sync Done Control; raises ProtocolViolation."""
+    """Parse a Sync Done Control; raises ProtocolViolation."""
     parts = _parts(value, ber.SEQUENCE)
     return SyncDone(_first(parts, ber.OCTET_STRING), _boolean(parts, default=False))
 
 
 def read_info(op: bytes) -> SyncInfo | None:
-    """Out of the protocolOp of an intermediate response (RFC 4511, section 4.13); None when it is another one."""
+    """Parse an intermediate response (RFC 4511, section 4.13); None for other ones. Raises ProtocolViolation."""
     outer = dict(_parts(op, op[0]))
     if outer.get(_RESPONSE_NAME) != SYNC_INFO or not outer.get(_RESPONSE_VALUE):
         return None
@@ -108,34 +107,32 @@ def read_info(op: bytes) -> SyncInfo | None:
         uuids = tuple(_uuid(uuid) for tag, ids in parts if tag == _SET for uuid in _octet_strings(ids))
         return SyncInfo(cookie, uuids, deletes=_boolean(parts, default=False))
     if kind in {_REFRESH_DELETE, _REFRESH_PRESENT}:
-        # refreshDone is TRUE unless said otherwise.
-        ends = _boolean(parts, default=True)
-        return SyncInfo(cookie, present_phase=kind == _REFRESH_PRESENT, ends_refresh=ends)
-    raise ber.not_ldap(f"a Sync Info Message is of the unknown kind 0x{kind:02x}")
+        return SyncInfo(cookie, ends_refresh=_boolean(parts, default=True))
+    raise ber.not_ldap(f"a Sync Info Message has the unknown tag 0x{kind:02x}")
 
 
 def _parts(value: bytes, tag: int) -> list[tuple[int, bytes]]:
-    """The tags and the contents of the elements inside the one that `value` is."""
+    """The tags and contents of the elements inside `value`, which has this tag."""
     outer = _only_element(value)
     if outer.tag != tag:
-        raise ber.not_ldap(f"tag 0x{outer.tag:02x} stands where 0x{tag:02x} belongs")
+        raise ber.not_ldap(f"an element has the tag 0x{outer.tag:02x} instead of 0x{tag:02x}")
     return [(part.tag, value[part.start : part.stop]) for part in ber.elements(value, outer.start, outer.stop)]
 
 
 def _only_element(value: bytes) -> ber.Element:
     element = ber.element_at(value, 0, len(value))
     if element.stop != len(value):
-        raise ber.not_ldap("something stands behind an element that should be the only one")
+        raise ber.not_ldap("octets are left over after a value")
     return element
 
 
 def _octet_strings(value: bytes) -> Iterator[bytes]:
-    """As many as there are: the message that they came in is bounded, and servers may name thousands in one."""
+    """Without the limit of `ber.elements`: one message may name thousands of entries."""
     position = 0
     while position < len(value):
         element = ber.element_at(value, position, len(value))
         if element.tag != ber.OCTET_STRING:
-            raise ber.not_ldap(f"tag 0x{element.tag:02x} stands where a UUID belongs")
+            raise ber.not_ldap(f"an element has the tag 0x{element.tag:02x} instead of a UUID's")
         yield value[element.start : element.stop]
         position = element.stop
 

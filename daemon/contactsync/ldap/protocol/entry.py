@@ -1,10 +1,10 @@
-r"""Decodes the octets of one SearchResultEntry (RFC 4511 section 4.5.2) into its DN and its attributes.
+r"""Decodes one SearchResultEntry (RFC 4511, section 4.5.2) into its DN and its attributes.
 
-The work grows with the octets. Batches to map are parsed by mapping.entry_parser, which is several times faster.
+Entries that are only mapped are parsed by mapping/entry_parser.py, which is several times faster.
 
-Outcomes of odd input: octets that are not UTF-8 in a DN are shown as `\xff`, and a NUL as `\00` (its form in RFC 4514
-section 2.4). An attribute that comes twice has the values of both. Components that follow the known ones are an
-extension and are passed over (RFC 4511 section 4). Everything else that does not fit is a ProtocolViolation.
+Odd input: octets of a DN that are not UTF-8 become `\xff`, a NUL becomes `\00` (RFC 4514, section 2.4). An attribute
+that comes twice has the values of both. Additional components are ignored (RFC 4511, section 4). Everything else that
+does not conform raises ProtocolViolation.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ _SET = 0x31
 _SEARCH_RESULT_ENTRY = 0x64
 _DESCRIPTION = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]*|\d+(?:\.\d+)+)(?:;[A-Za-z0-9-]+)*", re.ASCII)
 RANGE_OPTION = ";range="
-"""Begins the option of an attribute of which a part of the values is there ([MS-ADTS], section 3.1.1.3.1.3.3)."""
+"""The option of an attribute with only a part of its values ([MS-ADTS], section 3.1.1.3.1.3.3)."""
 _LONGEST_DESCRIPTION = 128
 _LINE = b"\n"
 _TWO_OCTETS = LONG_FORM | 2
 _ENTRY_OF_TWO_OCTETS = bytes((_SEARCH_RESULT_ENTRY, _TWO_OCTETS))
 _SEQUENCE_OF_TWO_OCTETS = bytes((SEQUENCE, _TWO_OCTETS))
 _SHORTEST = 256
-"""Octets of an entry whose lengths have to be of two octets; it leaves room for a DN and all the lengths looked at."""
+"""Octets of an entry with lengths of two octets, a DN included."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """One directory entry: its DN as text, and its values by attribute description in lower case, options included."""
+    """One directory entry: its DN as text, and its values by attribute description in lower case with options."""
 
     dn: str
     attributes: dict[str, list[bytes]]
 
 
 def decode_entry(op: bytes | memoryview) -> Entry:
-    """The entry in the octets of one protocolOp, its tag and length included; raises ProtocolViolation."""
+    """Decode one protocolOp, tag and length included; raises ProtocolViolation."""
     data = bytes(op)
     dn, pos, end = open_entry(data)
     attributes: dict[str, list[bytes]] = {}
@@ -48,17 +48,17 @@ def decode_entry(op: bytes | memoryview) -> Entry:
 
 
 def is_attribute_description(text: str) -> bool:
-    """Whether the text is a name or an OID with or without options (RFC 4512 section 2.5), at most 128 characters.
+    """Whether the text is a name or an OID, with or without options (RFC 4512, section 2.5), of up to 128 characters.
 
-    The underscore is let through: some servers have names with it, though the RFC knows none.
+    Underscores are accepted, because some servers use them, although the RFC does not allow them.
     """
     return len(text) <= _LONGEST_DESCRIPTION and _DESCRIPTION.fullmatch(text) is not None
 
 
 def open_entry(data: bytes) -> tuple[bytes, int, int]:
-    """The raw DN of the entry in a protocolOp, and where its attributes start and end; raises ProtocolViolation."""
+    """The raw DN of an entry, and where its attributes start and end; raises ProtocolViolation."""
     if data[:2] == _ENTRY_OF_TWO_OCTETS and len(data) > _SHORTEST and data[4] == OCTET_STRING and data[5] < LONG_FORM:
-        # Spares the calls for nearly every entry: of 256 octets to 64 KiB, with a DN of less than 128.
+        # A fast path for nearly every entry: 256 octets to 64 KiB, with a DN of less than 128 octets.
         dn_end = 6 + data[5]
         attributes = dn_end + 4
         if data[dn_end : dn_end + 2] == _SEQUENCE_OF_TWO_OCTETS and 4 + (data[2] << 8 | data[3]) == len(
@@ -89,19 +89,19 @@ def attribute_at(data: bytes, pos: int, end: int) -> tuple[str, list[bytes], int
 
 
 def without_range(description: str) -> str:
-    """The description without Active Directory's `range` option, which says how many of the values are there."""
+    """The description without Active Directory's `range` option."""
     if RANGE_OPTION not in description:
         return description
     return ";".join(part for part in description.split(";") if not part.startswith(RANGE_OPTION[1:]))
 
 
 def dn_text(raw: bytes) -> str:
-    """A DN as text."""
+    """Decode a DN."""
     return raw.decode("utf-8", "backslashreplace").replace("\0", "\\00")
 
 
 def dn_texts(raws: list[bytes]) -> list[str]:
-    """Many DNs as text, decoded as one where nothing is odd."""
+    """Decode many DNs, in one step if they have no odd octets."""
     try:
         joined = _LINE.join(raws).decode()
     except UnicodeDecodeError:
@@ -111,11 +111,11 @@ def dn_texts(raws: list[bytes]) -> list[str]:
 
 
 def _content(data: bytes, pos: int, end: int, tag: int) -> tuple[int, int]:
-    """Where the content of the element at `pos` starts and stops; it has to be of that tag and to end by `end`."""
+    """Where the contents of the element at `pos` start and end; it must have this tag and end by `end`."""
     start = pos + 2
     if start <= end and data[pos] == tag and data[pos + 1] < LONG_FORM and start + data[pos + 1] <= end:
-        return start, start + data[pos + 1]  # spares the call for nearly every value
+        return start, start + data[pos + 1]  # a fast path for nearly every value
     element = element_at(data, pos, end)
     if element.tag != tag:
-        raise not_ldap(f"tag 0x{element.tag:02x} stands where 0x{tag:02x} belongs")
+        raise not_ldap(f"an element has the tag 0x{element.tag:02x} instead of 0x{tag:02x}")
     return element.start, element.stop

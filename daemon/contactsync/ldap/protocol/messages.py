@@ -1,4 +1,4 @@
-"""Cuts the octets of one operation's answers into LDAP messages (RFC 4511, section 4.1.1); knows nothing of sockets."""
+"""Splits received octets into LDAP messages (RFC 4511, section 4.1.1)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.results import Result, parse_result, read_controls
 
 BUFFER_BYTES = 1 << 20
-"""Holds a page of 1,000 people. Measured with 100,000: a smaller one makes more batches, a larger one gains nothing."""
+"""Room for a page of 1,000 people; a larger buffer is no faster (measured with 100,000 people)."""
 GREETING_BYTES = 1 << 20
-"""The longest message before the search, and later of all but entries: each of them takes a few thousand octets."""
+"""The limit of messages before a search, and of all messages that are not entries; they take a few thousand octets."""
 
 BIND_RESPONSE, SEARCH_DONE, EXTENDED_RESPONSE = 0x61, 0x65, 0x78
 SEARCH_ENTRY, INTERMEDIATE = 0x64, 0x79
@@ -24,7 +24,7 @@ _NOTICE_OF_DISCONNECTION = b"1.3.6.1.4.1.1466.20036"
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """An entry that came with controls, or an intermediate response: the octets of its protocolOp, and the controls."""
+    """An entry with its controls, or an intermediate response; `op` has the octets of the protocolOp."""
 
     tag: int
     op: bytes
@@ -33,11 +33,10 @@ class Detail:
 
 @dataclass(slots=True)
 class EntryBatch:
-    """What one read gave. Entries that are slices of the buffer are valid until the next read only.
+    """The messages of one read. Entries are slices of the buffer, valid only until the next read.
 
-    An entry is the octets of a protocolOp, tag 0x64 and length included. `references` counts the search result
-    references, which are not followed. `result` is there when the operation has ended. Only a read that asks for
-    details has them; the entries among them are not in `entries`.
+    An entry is a protocolOp, tag 0x64 and length included. `references` counts search result references, which are not
+    followed. `result` is set when the operation has ended. A read with `detailed` has its entries in `details`.
     """
 
     entries: list[memoryview | bytes] = field(default_factory=list)
@@ -47,10 +46,10 @@ class EntryBatch:
 
 
 class MessageBuffer:
-    """Octets as they come in, cut into the messages of one operation; knows nothing of sockets.
+    """A receive buffer that splits octets into the messages of one operation.
 
-    Write to `room()`, tell `filled()` how much that was, and `parse()`. A message that claims more than
-    `max_message_bytes` is refused before anything is stored for it.
+    Write to `room()`, call `filled()` with the number of octets, and `parse()`. A message that announces more than
+    `max_message_bytes` is refused before memory is allocated for it.
     """
 
     def __init__(self, max_message_bytes: int, *, capacity: int = BUFFER_BYTES) -> None:
@@ -65,54 +64,54 @@ class MessageBuffer:
 
     @property
     def unread(self) -> int:
-        """How many octets are here that no message was made of."""
+        """The number of octets that no message was made of yet."""
         return self._end - self._position
 
     @property
     def grown(self) -> bool:
-        """Whether it is larger than it was made, for the sake of a long message."""
+        """Whether the buffer has grown for a long message."""
         return len(self._octets) > BUFFER_BYTES
 
     @property
     def full(self) -> bool:
-        """True when the entries have to be taken before more come; no more are gathered where a long one made room.
+        """Whether the entries must be taken before more octets are received.
 
-        Details are not gathered at all: more of them may come in a second or in a week.
+        True for any detail: the next one may come in a second or in a week.
         """
         return (self._end >= self._capacity and bool(self._batch.entries)) or bool(self._batch.details)
 
     @property
     def entries(self) -> int:
-        """How many entries are here that were not taken yet."""
+        """The number of entries that were not taken yet."""
         return len(self._batch.entries)
 
     def room(self) -> memoryview:
-        """Where the next octets go; never empty unless the buffer is `full`."""
+        """The part of the buffer for the next octets; empty only if the buffer is `full`."""
         if self._end == len(self._octets) and not self._batch.entries:
             self._make_room()
         return self._view[self._end :]
 
     def filled(self, octets: int) -> None:
-        """So many octets were written to `room()`."""
+        """Record that so many octets were written to `room()`."""
         self._end += octets
 
     def take(self) -> EntryBatch:
-        """What was parsed since the last time."""
+        """The messages that were parsed since the last call."""
         batch, self._batch = self._batch, EntryBatch()
         return batch
 
     def rewind(self) -> None:
-        """Give up the entries taken so far: they are overwritten from now on, and so their octets make room.
+        """Free the entries taken so far, whose octets may now be overwritten. A buffer that has grown shrinks again.
 
-        The unread octets move only when at least as many have been read: a thousand short answers in one buffer would
-        otherwise move the rest a thousand times. A buffer that grew for a long message shrinks again.
+        Unread octets are moved only if at least as many were read: a thousand short responses in one buffer would
+        otherwise move the rest a thousand times.
         """
         if self._position >= self.unread:
             grown = len(self._octets) > self._capacity >= self.unread
             self._move_to(bytearray(self._capacity) if grown else self._octets)
 
     def _make_room(self) -> None:
-        """Double the buffer for a message that is longer; it was found to be within the limit."""
+        """Double the buffer for a message that is longer; `parse` has checked it against the limit."""
         self._move_to(self._octets if self._position else bytearray(2 * len(self._octets)))
 
     def _move_to(self, octets: bytearray) -> None:
@@ -122,11 +121,11 @@ class MessageBuffer:
         self._position, self._end = 0, unread
 
     def parse(self, message_id: int, answer: int) -> bool:
-        """Go through the whole messages that are here; true when the operation has ended, with a protocolOp `answer`.
+        """Parse the complete messages; true if the operation has ended, by a protocolOp with the tag `answer`.
 
-        Spelled out in one loop because every entry of every run passes here: calls would double the time.
         Raises ProtocolViolation, and ServerUnavailable for a notice of disconnection.
         """
+        # One loop without calls: every entry of every run passes here, and calls would double the time.
         octets, view, position, end = self._octets, self._view, self._position, self._end
         entries, limit, from_bytes = self._batch.entries, self.max_message_bytes, int.from_bytes
         known_headers = ber.encode_integer(message_id) + bytes((SEARCH_ENTRY,))
@@ -139,7 +138,7 @@ class MessageBuffer:
             if stop > end or octets[position] != ber.SEQUENCE or stop - position > limit:
                 self._check(octets[position], stop - position)
                 break
-            # The octet after the entry's tag is its length: `stop - 1` makes sure that there is one.
+            # `stop - 1`: there must be a length octet behind the entry's tag.
             if octets.startswith(known_headers, start, stop - 1):
                 op = start + len(known_headers) - 1
                 start, length = op + 2, octets[op + 1]
@@ -159,23 +158,23 @@ class MessageBuffer:
         return self._batch.result is not None
 
     def _check(self, tag: int, octets: int) -> None:
-        """Raise unless the message just has not arrived as a whole."""
+        """Raise unless the message is only incomplete."""
         if tag != ber.SEQUENCE:
             raise ber.not_ldap(f"a message starts with 0x{tag:02x}")
         if octets > self.max_message_bytes:
             raise ProtocolViolation(
                 f"The server announced a message of {octets} octets; at most {self.max_message_bytes} are accepted.",
-                hint="If its entries really are that large, raise the limit or leave photos out of the mapping.",
+                hint="If entries are that large, raise directory.max_message_bytes or leave photos out of the mapping.",
             )
 
     def _any_message(self, stop: int, message_id: int, answer: int) -> None:
-        """Read the message at `_position` that is not an entry in the usual form."""
+        """Parse the message at `_position`, which is not an entry in the usual form."""
         first = self._position
         message = bytes(self._view[first:stop])
         parts = parts_of(message)
         ident, op = parts[:2]
         if op.tag != SEARCH_ENTRY and len(message) > GREETING_BYTES:
-            raise ber.not_ldap(f"a message that is no entry has {len(message)} octets")
+            raise ber.not_ldap(f"a message that is not an entry has {len(message)} octets")
         number = ber.number_in(message, ident)
         if number != message_id:
             _unsolicited(number, op.tag, message[ident.stop : op.stop])
@@ -188,11 +187,47 @@ class MessageBuffer:
         elif op.tag == answer:
             self._batch.result = parse_result(message[ident.stop : op.stop], _controls(message, parts[2:]))
         elif op.tag != INTERMEDIATE:
-            raise ber.not_ldap(f"operation 0x{op.tag:02x} is no answer to what was asked")
+            raise ber.not_ldap(f"operation 0x{op.tag:02x} does not answer the request")
+
+
+class MessageSplitter:
+    """Splits octets into messages of any operation, of up to `max_message_bytes`."""
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self._max_message_bytes = max_message_bytes
+        self._octets = bytearray()
+
+    def add(self, octets: bytes) -> list[tuple[int, bytes]]:
+        """The id and the protocolOp of each message that is now complete; raises ProtocolViolation."""
+        self._octets += octets
+        messages, position = [], 0
+        while (stop := _end_of(self._octets, position)) <= len(self._octets):
+            message = bytes(self._octets[position:stop])
+            ident, op = parts_of(message)[:2]
+            messages.append((ber.number_in(message, ident), message[ident.stop : op.stop]))
+            position = stop
+        if stop - position > self._max_message_bytes:
+            raise ber.not_ldap(f"a message has {stop - position} octets where a few are expected")
+        del self._octets[:position]
+        return messages
+
+
+def _end_of(octets: bytearray, position: int) -> int:
+    """Where the message at `position` ends; any place behind the octets while its length is incomplete."""
+    start = position + 2
+    if start > len(octets):
+        return len(octets) + 1
+    length = octets[position + 1]
+    if length >= ber.LONG_FORM:
+        start += length - ber.LONG_FORM
+        if start > len(octets):
+            return len(octets) + 1
+        length = int.from_bytes(octets[position + 2 : start], "big")
+    return start + length
 
 
 def parts_of(message: bytes) -> list[ber.Element]:
-    """The id, the protocolOp and whatever follows them in one whole message; raises ProtocolViolation."""
+    """The id, the protocolOp and what follows them in one complete message; raises ProtocolViolation."""
     outer = ber.element_at(message, 0, len(message))
     parts = ber.elements(message, outer.start, outer.stop)
     if outer.tag != ber.SEQUENCE or len(parts) < 2 or parts[0].tag != ber.INTEGER:  # noqa: PLR2004 -- id and operation
@@ -201,17 +236,16 @@ def parts_of(message: bytes) -> list[ber.Element]:
 
 
 def _controls(message: bytes, parts: Iterable[ber.Element]) -> Mapping[str, bytes]:
-    """What stands behind the protocolOp of a message."""
     return read_controls(b"".join(message[part.start : part.stop] for part in parts if part.tag == _CONTROLS))
 
 
 def _unsolicited(message_id: int, tag: int, op: bytes) -> None:
-    """A message that answers nothing: raise unless it is a notification that may be ignored (RFC 4511, section 4.4)."""
+    """Raise for a message with another id, unless it is a notification to ignore (RFC 4511, section 4.4)."""
     if message_id or tag != EXTENDED_RESPONSE:
-        raise ber.not_ldap(f"message {message_id} answers nothing that was asked")
+        raise ber.not_ldap(f"message {message_id} answers no request")
     outer = ber.element_at(op, 0, len(op))
     names = [
         op[part.start : part.stop] for part in ber.elements(op, outer.start, outer.stop) if part.tag == _RESPONSE_NAME
     ]
     if _NOTICE_OF_DISCONNECTION in names:
-        raise ServerUnavailable(f"The server gave notice that it ends the connection: {parse_result(op)}.")
+        raise ServerUnavailable(f"The server announced that it closes the connection: {parse_result(op)}.")

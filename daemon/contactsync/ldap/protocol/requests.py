@@ -1,4 +1,4 @@
-"""The few protocolOps that we send (RFC 4511): ldap3 builds them, and they are encoded once."""
+"""The protocolOps that are sent (RFC 4511), built and encoded by ldap3."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _SCOPES = {Scope.BASE: ldap3.BASE, Scope.ONE: ldap3.LEVEL, Scope.SUB: ldap3.SUBT
 
 
 def search_op(base: str, scope: Scope, search_filter: str, attributes: Sequence[str], *, size_limit: int = 0) -> bytes:
-    """A SearchRequest (section 4.5.1), aliases never followed; `size_limit` is in entries, 0 for none of its own.
+    """A SearchRequest (section 4.5.1) that follows no aliases; `size_limit` is in entries, 0 for none.
 
-    Raises FilterRefused when the filter is none (RFC 4515).
+    Raises FilterRefused for a filter that is not valid (RFC 4515).
     """
     try:
         request = search_operation(
@@ -59,12 +59,12 @@ def search_op(base: str, scope: Scope, search_filter: str, attributes: Sequence[
         )
         return cast("bytes", encode_op(request))
     except (QueryError, LDAPException, *_NOT_TEXT) as error:
-        why = error.message if isinstance(error, QueryError) else "It does not parse."
+        why = error.message if isinstance(error, QueryError) else "It is not valid."
         raise FilterRefused(f"The filter {shown(search_filter)} cannot be sent. {why}", hint=_FILTER_FORM) from error
 
 
 def bind_op(user: str | None, password: str | None) -> bytes:
-    """A BindRequest (section 4.2), anonymous without a user; raises CredentialsRefused when it cannot be encoded."""
+    """A BindRequest (section 4.2), anonymous without a user; raises CredentialsRefused if it cannot be encoded."""
     try:
         if not user:
             return cast("bytes", encode_op(bind_operation(_LDAP_VERSION, ldap3.ANONYMOUS)))
@@ -72,14 +72,14 @@ def bind_op(user: str | None, password: str | None) -> bytes:
     except (LDAPException, *_NOT_TEXT):
         # Not chained: the original holds the password.
         raise CredentialsRefused(
-            "The user or the password holds characters that LDAP does not allow.", hint="Type the password again."
+            "The user or the password has characters that LDAP does not allow.", hint="Type the password again."
         ) from None
 
 
 def sasl_bind_op(mechanism: str, credentials: bytes = b"") -> bytes:
-    """A BindRequest by a SASL mechanism (section 4.2), with credentials even where they are empty.
+    """A BindRequest by a SASL mechanism (section 4.2). Empty credentials are sent too.
 
-    For EXTERNAL that leaves it to the server whom it knows us as (RFC 4422, appendix A).
+    For EXTERNAL they mean that the server derives the authorization identity (RFC 4422, appendix A).
     """
     request = bind_operation(_LDAP_VERSION, ldap3.SASL, sasl_mechanism=mechanism, sasl_credentials=credentials)
     return cast("bytes", encode_op(request))
@@ -91,39 +91,37 @@ def start_tls_op() -> bytes:
 
 
 def who_am_i_op() -> bytes:
-    """The extended operation that asks as whom the server knows us (RFC 4532)."""
+    """The extended operation that requests the authorization identity (RFC 4532)."""
     return cast("bytes", encode_op(extended_operation(WHO_AM_I)))
 
 
 def paging_control(size: int, cookie: bytes, *, deleted: bool = False) -> bytes:
-    """The controls of a message that asks for the page of `size` entries after `cookie`; critical (RFC 2696).
+    """The controls of a request for the page of `size` entries after `cookie` (RFC 2696); critical.
 
-    With `deleted` Active Directory sends deleted objects too, or refuses.
+    With `deleted` Active Directory includes deleted objects.
     """
-    return ber.encode(_CONTROLS, _page(size, cookie), *([_critical(SHOW_DELETED)] if deleted else []))
+    value = ber.encode(ber.SEQUENCE, ber.encode_integer(size), ber.encode(ber.OCTET_STRING, cookie))
+    return controls_of((PAGED_RESULTS, value), *([(SHOW_DELETED, None)] if deleted else []))
 
 
 def controls_of(*controls: tuple[str, bytes | None]) -> bytes:
-    """The controls of a message, each by its type with its value if it has one, all critical."""
-    values = ((kind, [] if value is None else [ber.encode(ber.OCTET_STRING, value)]) for kind, value in controls)
-    return ber.encode(_CONTROLS, *(_critical(kind, *value) for kind, value in values))
+    """The controls of a message, each a type and its value or None, all critical."""
+    encoded = (
+        ber.encode(
+            ber.SEQUENCE,
+            ber.encode(ber.OCTET_STRING, oid.encode()),
+            ber.encode(ber.BOOLEAN, ber.TRUE),
+            b"" if value is None else ber.encode(ber.OCTET_STRING, value),
+        )
+        for oid, value in controls
+    )
+    return ber.encode(_CONTROLS, *encoded)
 
 
 def paging_cookie(value: bytes) -> bytes:
-    """Where the next page starts, out of the control of a finished one; empty after the last. ProtocolViolation."""
+    """The cookie for the next page from the control of a page, empty after the last; raises ProtocolViolation."""
     outer = ber.element_at(value, 0, len(value))
     parts = ber.elements(value, outer.start, outer.stop)
     if [outer.tag, *(part.tag for part in parts)] != [ber.SEQUENCE, ber.INTEGER, ber.OCTET_STRING]:
-        raise ber.not_ldap("the paging control holds no cookie")
+        raise ber.not_ldap("the paging control has no cookie")
     return value[parts[1].start : parts[1].stop]
-
-
-def _page(size: int, cookie: bytes) -> bytes:
-    value = ber.encode(ber.SEQUENCE, ber.encode_integer(size), ber.encode(ber.OCTET_STRING, cookie))
-    return _critical(PAGED_RESULTS, ber.encode(ber.OCTET_STRING, value))
-
-
-def _critical(control: str, *value: bytes) -> bytes:
-    return ber.encode(
-        ber.SEQUENCE, ber.encode(ber.OCTET_STRING, control.encode()), ber.encode(ber.BOOLEAN, ber.TRUE), *value
-    )

@@ -1,4 +1,4 @@
-"""LDAPResult (RFC 4511, section 4.1.9): how it is read, and which of our errors a result code is."""
+"""LDAPResult (RFC 4511, section 4.1.9): parsed, and translated into errors."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ SUCCESS, OPERATIONS_ERROR, NO_SUCH_OBJECT, INVALID_DN_SYNTAX, INVALID_CREDENTIAL
 )
 STRONGER_AUTH_REQUIRED, SASL_IN_PROGRESS = 8, 14
 LIMITS = frozenset({3, 4, 11})
-"""timeLimitExceeded, sizeLimitExceeded and adminLimitExceeded: what came is good, and more was there."""
+"""timeLimitExceeded, sizeLimitExceeded and adminLimitExceeded: the entries that came are valid, but not all."""
 _FILTER = {17, 18, 21}
 _BAD_USER = {19, 32, 34, 48, INVALID_CREDENTIALS, 53}
-"""What servers answer to a bind whose user or password is wrong, locked, expired or in a form they do not take."""
+"""Results of a bind with a user or password that is wrong, locked, expired or in a form that is not accepted."""
 
 _REFERRAL = 0xA3
 _VALUES = {0x8B, 0x87}
 """responseValue (section 4.12) and serverSaslCreds (section 4.2.2)."""
 _LONGEST_TEXT = 300
-"""Characters of a server's own words that are shown: enough for Active Directory's, little enough for one line."""
-_WIDEST_LETTER = 4
+"""Characters of a server's diagnostic message that are shown: one line, and enough for Active Directory's."""
+_WIDEST_CHARACTER = 4
 """Octets of UTF-8."""
 _MOST_REFERRALS = 10
-"""Shown of those that come with a result; none is followed."""
+"""Referrals of a result that are shown; none is followed."""
 
-TLS_HINT = "Set tls to `starttls` or `ldaps`: this server does not take a password over a plain connection."
+TLS_HINT = "Set tls to `starttls` or `ldaps`: this server does not accept a password over a plain connection."
 _COMMON: dict[int, tuple[type[DirectoryError], str]] = {
-    7: (AccessRefused, "The server allows no simple bind; its administrator has to."),
+    7: (AccessRefused, "The server does not allow simple binds; ask its administrator to allow them."),
     STRONGER_AUTH_REQUIRED: (AccessRefused, TLS_HINT),
     10: (AccessRefused, "Name that server in the query: credentials are never sent to a host that a referral names."),
     13: (AccessRefused, TLS_HINT),
@@ -59,7 +59,7 @@ _COMMON: dict[int, tuple[type[DirectoryError], str]] = {
 }
 
 _ACTIVE_DIRECTORY_DATA = re.compile(r"\bdata ([0-9a-f]{3,4}),")
-"""Active Directory answers every refused bind with code 49; only this number in its text says why."""
+"""The reason in Active Directory's diagnostic message, since its result code for a bind is always 49."""
 _ACTIVE_DIRECTORY_REASONS = {
     "525": "there is no such user",
     "52e": "the password is wrong",
@@ -75,9 +75,9 @@ _ACTIVE_DIRECTORY_REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the server said at the end of an operation, and the values of the controls that came with it.
+    """The result of an operation, with the values of its controls.
 
-    `value` is the responseValue of an extended operation (RFC 4511, section 4.12), or what a bind by SASL goes on with.
+    `value` is the responseValue of an extended operation (section 4.12), or the serverSaslCreds of a bind.
     """
 
     code: int
@@ -88,17 +88,17 @@ class Result:
     value: bytes = b""
 
     def __str__(self) -> str:
-        said = f': "{self.diagnostic}"' if self.diagnostic else ""
+        diagnostic = f': "{self.diagnostic}"' if self.diagnostic else ""
         referred = f", which refers to {' '.join(self.referrals)}" if self.referrals else ""
-        return f"{RESULT_CODES.get(self.code, 'an unknown result')} ({self.code}){said}{referred}"
+        return f"{RESULT_CODES.get(self.code, 'an unknown result')} ({self.code}){diagnostic}{referred}"
 
 
 def parse_result(op: bytes, controls: Mapping[str, bytes] | None = None) -> Result:
-    """The LDAPResult that starts the contents of `op`, with the message's controls; raises ProtocolViolation."""
+    """Parse the protocolOp of a response; raises ProtocolViolation."""
     outer = ber.element_at(op, 0, len(op))
     parts = ber.elements(op, outer.start, outer.stop)
     if [part.tag for part in parts[:3]] != [ber.ENUMERATED, ber.OCTET_STRING, ber.OCTET_STRING]:
-        raise ber.not_ldap("an operation ends without a result")
+        raise ber.not_ldap("a response has no result")
     matched_dn, diagnostic = (op[part.start : part.stop] for part in parts[1:3])
     return Result(
         code=ber.number_in(op, parts[0]),
@@ -116,7 +116,7 @@ def parse_result(op: bytes, controls: Mapping[str, bytes] | None = None) -> Resu
 
 
 def read_controls(octets: bytes) -> dict[str, bytes]:
-    """The controlValue by controlType (RFC 4511, section 4.1.11); raises ProtocolViolation."""
+    """The controlValues by controlType (RFC 4511, section 4.1.11); raises ProtocolViolation."""
     found = {}
     for control in ber.elements(octets, 0, len(octets)):
         parts = [part for part in ber.elements(octets, control.start, control.stop) if part.tag == ber.OCTET_STRING]
@@ -130,7 +130,7 @@ def read_controls(octets: bytes) -> dict[str, bytes]:
 def search_error(
     result: Result, *, server: str, base: str, search_filter: str, entries: int, anonymous: bool = False
 ) -> DirectoryError:
-    """The error for a search that did not end with success; `entries` had come until then."""
+    """The error for a search that did not succeed, after `entries` entries."""
     if result.code in LIMITS:
         return IncompleteSnapshot(
             f"{server} ended the search after {entries} entries with {result}.",
@@ -139,8 +139,8 @@ def search_error(
     if result.code in {NO_SUCH_OBJECT, INVALID_DN_SYNTAX}:
         nearest = f" The nearest entry that exists is {result.matched_dn!r}." if result.matched_dn else ""
         return BaseNotFound(
-            f"{server} knows no search base {base!r}: {result}.{nearest}",
-            hint="Check the base; a server says the same to a user who may not read it.",
+            f"{server} does not know the search base {base!r}: {result}.{nearest}",
+            hint="Check the base, and that the user may read it.",
         )
     if result.code in _FILTER:
         return FilterRefused(f"{server} refused the filter {shown(search_filter)}: {result}.", hint="Check the filter.")
@@ -151,27 +151,27 @@ def search_error(
 
 
 def bind_error(result: Result, *, server: str, user: str | None) -> DirectoryError:
-    """The error for a bind (RFC 4511, section 4.2) that did not end with success."""
+    """The error for a bind (RFC 4511, section 4.2) that did not succeed."""
     who = f"the user {user!r}" if user else "an anonymous bind"
     data = _ACTIVE_DIRECTORY_DATA.search(result.diagnostic)
     if result.code == INVALID_CREDENTIALS and data:
         reason = _ACTIVE_DIRECTORY_REASONS.get(data[1], f"Active Directory's reason is {data[1]}")
         return CredentialsRefused(
             f"{server} refused {who}: {reason}.",
-            hint="Correct it in the directory or in the definition, then have it run once by hand.",
+            hint="Correct it in the directory or in the definition, then run the definition once by hand.",
             data=data[1],
         )
     if result.code in _BAD_USER:
         return CredentialsRefused(
             f"{server} refused {who}: {result}.",
-            hint="Check the user and the password, and that the user has a form that this server takes"
-            r" (a DN everywhere; DOMAIN\user and user@domain at Active Directory).",
+            hint="Check the user, the password, and the form of the user"
+            r" (a DN for all servers; also DOMAIN\user and user@domain for Active Directory).",
         )
     kind, hint = _COMMON.get(result.code, (DirectoryError, ""))
     return kind(f"{server} refused {who}: {result}.", hint=hint)
 
 
 def _text(raw: bytes) -> str:
-    """A server's words, fit for one line of a log."""
-    text = raw[: _LONGEST_TEXT * _WIDEST_LETTER].decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:_LONGEST_TEXT]
+    """A server's text, as one line."""
+    text = raw[: _LONGEST_TEXT * _WIDEST_CHARACTER].decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else " " for character in text).strip()[:_LONGEST_TEXT]
