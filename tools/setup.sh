@@ -40,7 +40,7 @@ install_packages() {
     if [ -n "$missing" ]; then
         command -v apt-get >/dev/null || fail "These are missing, and there is no apt-get to install them:$missing."
         say "These Debian packages are missing and will be installed:$missing."
-        say "Their services (slapd, prometheus, dirsrv, Samba's) are not started, neither now nor at boot."
+        say "Their services (slapd, prometheus, dirsrv, pgbouncer, Samba's) are not started, neither now nor at boot."
     elif grep -qs '^# contactsync:' /usr/sbin/policy-rc.d; then
         say "An earlier installation was killed; putting /usr/sbin/policy-rc.d back as it was."
     else
@@ -69,6 +69,7 @@ missing_packages() {
         command -v curl >/dev/null || printf ' curl'
         command -v ns-slapd >/dev/null || printf ' 389-ds-base' # the tests start a private one when root runs them
         command -v promtool >/dev/null || printf ' prometheus' # for promtool, which checks the alert rules
+        command -v pgbouncer >/dev/null || printf ' pgbouncer'
         missing_samba
         [ -d "$debian_python/gssapi" ] || printf ' python3-gssapi'
     fi

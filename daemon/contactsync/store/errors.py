@@ -40,6 +40,10 @@ def _translation(error: psycopg.Error) -> DatabaseError:
         )
     if isinstance(error, _GONE) or (isinstance(error, psycopg.OperationalError) and state[:2] in {"", "08"}):
         return _lost(error) if error.pgconn is None else _unreachable(error)
+    if isinstance(error, pg.ReadOnlySqlTransaction):
+        return DatabaseUnavailable(
+            "PostgreSQL accepts no writes at the moment.", hint="Nothing was changed; the next run tries again."
+        )
     if state.startswith(_LACKING):
         return DatabaseError(
             f"PostgreSQL lacks something that it needs: {_first_line(error)}.",

@@ -10,12 +10,12 @@ import time
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, LiteralString
 
-import psycopg
 import structlog
 from psycopg import errors as pg
 
 from contactsync.errors import DatabaseError, DatabaseUnavailable
 from contactsync.store.errors import translated
+from contactsync.store.session import connect
 from contactsync.store.statements import statement
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def migrate(conninfo: str, *, wait_seconds: float = LOCK_SECONDS) -> list[str]:
     Raises DatabaseUnavailable when another process holds the lock for longer than `wait_seconds`. Raises DatabaseError
     when the role may not change the schema, or when a migration fails.
     """
-    with translated(), psycopg.connect(conninfo, autocommit=True, client_encoding="utf8") as connection:
+    with translated(), connect(conninfo, application_name="contactsync-migration") as connection:
         if not missing_migrations(connection):
             return []
         _require_rights(connection)

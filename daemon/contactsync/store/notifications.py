@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import structlog
 
 from contactsync.errors import DatabaseError
 from contactsync.store.errors import translated
 from contactsync.store.health import WATCH_NAME
+from contactsync.store.session import connect
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -108,9 +108,7 @@ class DefinitionWatch:
     def _listen(self) -> None:
         with (
             translated(),
-            psycopg.connect(
-                self._conninfo, autocommit=True, application_name=WATCH_NAME, connect_timeout=10
-            ) as connection,
+            connect(self._conninfo, application_name=WATCH_NAME) as connection,
         ):
             for channel in (EDITS, REQUESTS):
                 connection.execute(f"LISTEN {channel}")

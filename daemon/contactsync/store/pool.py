@@ -11,7 +11,9 @@ import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from contactsync.errors import DatabaseUnavailable
 from contactsync.store.errors import translated
+from contactsync.store.session import ENCODING, prepare, require_usable, session_state
 from contactsync.store.statements import statement
 
 Value = TypeVar("Value")
@@ -32,6 +34,8 @@ class _BoundedConnection(Connection[Any]):
     """
 
     silence = SILENCE_SECONDS
+    server_pid = 0
+    """The server process that the session began with; another one is another session."""
 
     def wait(self, gen: Generator[Any, Any, Value], interval: float = 0.1, timeout: float | None = None) -> Value:
         if timeout is not None:
@@ -64,13 +68,14 @@ def open_pool(
 ) -> Iterator[Pool]:
     """Yield an open pool of autocommit connections; `timeout` limits the wait for a connection in seconds.
 
-    The pool checks a connection before each use, so a restarted server costs a reconnect and not an error. `silence`
-    is the limit in seconds for one answer of PostgreSQL. Raises DatabaseUnavailable.
+    `connection_of` checks a connection before each use. `silence` is the limit in seconds for one answer of PostgreSQL.
+    Raises DatabaseUnavailable.
     """
 
     def configure(connection: _BoundedConnection) -> None:
         connection.silence = silence
-        connection.execute(statement("temporary_memory"))
+        prepare(connection)
+        connection.server_pid = session_state(connection).pid
 
     pool = Pool(
         conninfo,
@@ -80,9 +85,8 @@ def open_pool(
         max_size=max_size,
         timeout=timeout,
         open=False,
-        check=Pool.check_connection,
         reconnect_timeout=RECONNECT_SECONDS,
-        kwargs={"autocommit": True, "application_name": application_name},
+        kwargs={"autocommit": True, "application_name": application_name, "client_encoding": ENCODING},
         name=application_name,
     )
     try:
@@ -99,11 +103,41 @@ def connection_of(pool: Pool) -> Iterator[Connection[Any]]:
 
     Raises DatabaseUnavailable if no connection is free in time, and DatabaseError for what its block does.
     """
-    with translated(), pool.connection() as connection:
+    with translated(), _checked(pool) as connection:
         try:
             yield connection
         finally:
             _reset(connection)
+
+
+@contextmanager
+def _checked(pool: Pool) -> Iterator[_BoundedConnection]:
+    connection = _take(pool)
+    try:
+        yield connection
+    finally:
+        pool.putconn(connection)
+
+
+def _take(pool: Pool) -> _BoundedConnection:
+    """A connection that works, can write and has its session still. Others are closed, and the pool replaces them.
+
+    So a restarted server costs a reconnect and not an error. A connection that was opened while the server was
+    read-only stays so for good. The last reason is raised when every connection was tried.
+    """
+    left = pool.max_size
+    while True:
+        connection = pool.getconn()
+        try:
+            require_usable(connection, connection.server_pid)
+        except BaseException as error:
+            connection.close()
+            pool.putconn(connection)
+            if left and isinstance(error, psycopg.OperationalError | DatabaseUnavailable):
+                left -= 1
+                continue
+            raise
+        return connection
 
 
 def _reset(connection: Connection[Any]) -> None:

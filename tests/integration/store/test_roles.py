@@ -294,7 +294,7 @@ def test_an_application_cannot_redirect_a_sealed_password(
     """It may edit the query, and the password then stays shut."""
     change = "UPDATE contactsync.sync_definitions SET query = 'ldap://evil.example' WHERE definition_id = %s"
     application.execute(change, [folder.definition_id])
-    folder.expect_failure(folder.run(), "secret", "it is not sent")
+    folder.expect_failure(folder.run(), "secret", "It is not sent")
 
 
 def test_no_edit_of_the_table_opens_a_sealed_password(folder: SyncedFolder) -> None:

@@ -15,6 +15,7 @@ from psycopg import Rollback
 from contactsync.errors import RunCancelled
 from contactsync.model import Absence, Plan
 from contactsync.store.errors import translated
+from contactsync.store.session import require_usable
 from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def applying(connection: Connection[Any], definition: Definition) -> Iterator[No
     """
     with translated(), connection.transaction():
         connection.execute(statement("unmoving"))
+        require_usable(connection, getattr(connection, "server_pid", None))
         connection.execute(statement("plan_memory"))
         require_unedited(connection, definition)
         yield

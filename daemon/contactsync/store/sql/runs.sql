@@ -3,11 +3,6 @@
 -- process leaves none behind.
 SELECT pg_try_advisory_lock(hashtextextended('contactsync.run', %(definition_id)s))
 
--- name: temporary_memory
--- For what a run stages: 100,000 people take 45 MB, which with PostgreSQL's 8 go to a file and back. Taken as it is used,
--- and given back with the connection.
-SET temp_buffers = '64MB'
-
 -- name: unlock_everything
 -- What a pooled connection does before the next one gets it. Tells whether the run left temporary tables, of which
 -- `staged` is the first.

@@ -1,0 +1,160 @@
+"""The session of PostgreSQL: no setting of a role, a database or the environment changes what is stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from contactsync.errors import DatabaseError, DatabaseUnavailable
+from contactsync.model import Outcome
+from contactsync.store.migration import migrate
+from contactsync.store.pool import connection_of, open_pool
+from contactsync.store.session import connect
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import SyncedFolder, people
+from tests.support.pgbouncer import pgbouncer
+from tests.support.resources import short_directory
+
+ODD = {
+    "client_encoding": "LATIN1",
+    "datestyle": "German",
+    "intervalstyle": "sql_standard",
+    "timezone": "Pacific/Chatham",
+    "bytea_output": "escape",
+    "standard_conforming_strings": "off",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "default_transaction_isolation": "serializable",
+    "search_path": "nowhere",
+    "extra_float_digits": "-15",
+}
+"""Settings that people give to roles and databases, for other programs."""
+
+
+def on_database(conninfo: str, statement: LiteralString, *names: str) -> None:
+    """Carry out an ALTER DATABASE about the database of a conninfo."""
+    name = str(conninfo_to_dict(conninfo)["dbname"])
+    with psycopg.connect(
+        conninfo, user="postgres", autocommit=True, options="-c default_transaction_read_only=off"
+    ) as c:
+        c.execute(sql.SQL(statement).format(sql.Identifier(name), *map(sql.Identifier, names)))
+
+
+def expect_equal(conninfo: str, slapd: PrivateSlapd, *, environment: Callable[[], None] = lambda: None) -> None:
+    """Fill a folder over this database: the contacts are the people of the directory, letter by letter."""
+    environment()
+    with open_pool(conninfo, max_size=3, timeout=10) as pool:
+        folder = SyncedFolder(conninfo, pool, slapd)
+        assert folder.run().outcome is Outcome.CHANGED
+        query = "SELECT source_dn, source_key, notes FROM contactsync.contacts WHERE definition_id IS NOT NULL"
+        with connect(conninfo, application_name="test") as c:
+            stored = set(c.execute(query).fetchall())
+        assert any(not dn.isascii() for dn, _, _ in stored)
+        assert stored == people(slapd)
+        assert folder.run().outcome is Outcome.UNCHANGED
+
+
+def test_settings_of_the_database_change_nothing(database: str, directory: PrivateSlapd) -> None:
+    """Encoding, formats, time limits, isolation: the session has its own."""
+    name = str(conninfo_to_dict(database)["dbname"])
+    with psycopg.connect(database, user="postgres", autocommit=True) as c:
+        for setting, value in ODD.items():
+            alter = sql.SQL("ALTER DATABASE {} SET {} = {}")
+            c.execute(alter.format(sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)))
+    expect_equal(database, directory)
+
+
+def test_time_limits_of_the_database_do_not_end_a_run(database: str) -> None:
+    """They are made for queries of web pages."""
+    on_database(database, "ALTER DATABASE {} SET statement_timeout = '300ms'")
+    on_database(database, "ALTER DATABASE {} SET idle_in_transaction_session_timeout = '300ms'")
+    with open_pool(database, max_size=1, timeout=10) as pool, connection_of(pool) as c, c.transaction():
+        c.execute("SELECT pg_sleep(0.5)")
+        time.sleep(0.5)
+        c.execute("SELECT 1")
+
+
+def test_the_environment_changes_nothing(
+    database: str, directory: PrivateSlapd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libpq reads an encoding, a time zone and options from it."""
+    for name, value in {
+        "PGCLIENTENCODING": "LATIN1",
+        "PGDATESTYLE": "German",
+        "PGTZ": "Asia/Kathmandu",
+        "PGOPTIONS": "-c bytea_output=escape -c extra_float_digits=-15",
+    }.items():
+        monkeypatch.setenv(name, value)
+    expect_equal(database, directory)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_of_another_encoding_is_refused(postgres_server: str, encoding: str) -> None:
+    """Before anything is written to it, with the statement that makes a good one."""
+    name = f"encoded_{encoding.lower()}"
+    with psycopg.connect(postgres_server, user="postgres", autocommit=True) as c:
+        made = sql.SQL(
+            "CREATE DATABASE {} ENCODING {} LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+            " OWNER contactsync"
+        )
+        c.execute(made.format(sql.Identifier(name), sql.Literal(encoding)))
+        try:
+            with pytest.raises(DatabaseError, match=f"stores text in {encoding}") as caught:
+                migrate(psycopg.conninfo.make_conninfo(postgres_server, dbname=name))
+            assert "ENCODING 'UTF8'" in caught.value.hint
+        finally:
+            c.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def test_triggers_that_are_switched_off_are_refused(database: str) -> None:
+    """A contact could then belong to no folder."""
+    on_database(database, "ALTER DATABASE {} SET session_replication_role = replica")
+    with pytest.raises(DatabaseError, match="session_replication_role is replica"):
+        connect(database, application_name="test")
+
+
+def test_a_connection_that_can_only_read_is_given_up(database: str) -> None:
+    """While the database takes no writes the error says so; afterwards the pool makes a connection that works."""
+    with open_pool(database, max_size=2, timeout=10) as pool:
+        with connection_of(pool):
+            pass
+        on_database(database, "ALTER DATABASE {} SET default_transaction_read_only = on")
+        with psycopg.connect(database, user="postgres", autocommit=True) as c:
+            c.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'contactsync'")
+        with pytest.raises(DatabaseUnavailable, match="accepts no writes"), connection_of(pool):
+            pass
+        with pytest.raises(DatabaseUnavailable, match="accepts no writes"):
+            migrate(database)
+        on_database(database, "ALTER DATABASE {} RESET default_transaction_read_only")
+        with connection_of(pool) as connection:
+            connection.execute("CREATE TEMPORARY TABLE works (one int)")
+
+
+@pytest.fixture
+def folder_of_pooler() -> Iterator[Path]:
+    """Give a directory that the account of the embedded PostgreSQL can write to."""
+    with short_directory() as path:
+        yield path
+
+
+def test_a_pooler_of_transactions_is_refused(database: str, folder_of_pooler: Path) -> None:
+    """By everything that opens the database: runs of several folders would share temporary tables and locks."""
+    with pgbouncer(database, folder_of_pooler, mode="transaction") as through:
+        for opens in (lambda: migrate(through), lambda: connect(through, application_name="test")):
+            with pytest.raises(DatabaseError, match="shares sessions between clients") as caught:
+                opens()
+            assert "pool_mode = session" in caught.value.hint
+
+
+def test_a_pooler_of_sessions_works(database: str, folder_of_pooler: Path, directory: PrivateSlapd) -> None:
+    """Each client has a session of its own, as without it."""
+    with pgbouncer(database, folder_of_pooler, mode="session") as through:
+        assert migrate(through) == []
+        expect_equal(through, directory)
