@@ -19,7 +19,7 @@ _PART = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What one field may hold: the numbers from `low` to `high`, or names that stand for them from `low` on."""
+    """The numbers of a field, from `low` to `high`, and the names for them from `low` on."""
 
     title: str
     low: int
@@ -36,10 +36,10 @@ _FIELDS = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)
 
 
 def parse_cron(text: str, zone: ZoneInfo) -> Cron:
-    """Read five fields in lower case; ScheduleError says which one is not understood.
+    """Parse five fields in lower case; raises ScheduleError naming the field that is not valid.
 
-    As in cron, Sunday is 0 or 7, and when neither day field starts with an asterisk a day needs to be in only one of
-    them. Beyond cron, a range of weekdays may go across the week's end (`fri-mon`).
+    As in cron, Sunday is 0 or 7, and if neither day field starts with an asterisk, a day has to match only one of them.
+    Unlike in cron, a range of weekdays may cross the end of the week (`fri-mon`).
     """
     words = text.split()
     if len(words) != len(_FIELDS):
@@ -48,7 +48,7 @@ def parse_cron(text: str, zone: ZoneInfo) -> Cron:
     either_day = not words[2].startswith("*") and not words[4].startswith("*")
     cron = Cron(minutes, hours, days, months, weekdays, either_day, zone)
     if cron.after(EPOCH) is None:
-        raise ScheduleError("that day never comes.")
+        raise ScheduleError("that day does not exist.")
     return cron
 
 
@@ -59,7 +59,7 @@ def _numbers(field: _Field, word: str) -> frozenset[int]:
 def _part_numbers(field: _Field, part: str) -> list[int]:
     match = _PART.fullmatch(part)
     if match is None:
-        raise ScheduleError(f"the {field.title} cannot be {part!r}.")
+        raise ScheduleError(f"the {field.title} is not valid: {part!r}.")
     step = _step(field, match["step"])
     if match["star"]:
         return list(range(field.low, field.high + 1, step))
@@ -69,7 +69,7 @@ def _part_numbers(field: _Field, part: str) -> list[int]:
         last += _DAYS_OF_A_WEEK if last < first else 0
         return [number % _DAYS_OF_A_WEEK for number in range(first, last + 1, step)]
     if last < first:
-        raise ScheduleError(f"the {field.title} goes backwards in {part!r}.")
+        raise ScheduleError(f"the {field.title} has a range that goes backwards: {part!r}.")
     return list(range(first, last + 1, step))
 
 
@@ -79,12 +79,12 @@ def _number(field: _Field, word: str) -> int:
     highest = _DAYS_OF_A_WEEK if field is _WEEKDAY else field.high
     if not word.isdigit() or not field.low <= int(word) <= highest:
         names = f" or {field.names[0]} to {field.names[-1]}" if field.names else ""
-        raise ScheduleError(f"the {field.title} is {field.low} to {highest}{names}, not {word!r}.")
+        raise ScheduleError(f"the {field.title} must be {field.low} to {highest}{names}, not {word!r}.")
     return int(word)
 
 
 def _step(field: _Field, text: str | None) -> int:
     step = int(text) if text else 1
     if not 1 <= step <= field.high:
-        raise ScheduleError(f"a step of {step} is not possible in the {field.title}.")
+        raise ScheduleError(f"a step of {step} is not valid for the {field.title}.")
     return step

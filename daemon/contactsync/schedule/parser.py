@@ -1,4 +1,4 @@
-"""The schedule field of a definition: `every 15m`, cron, `@hourly` and the like, or `manual`."""
+"""The schedule field of a definition: `every 15m`, cron fields, names such as `@hourly`, or `manual`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from contactsync.errors import ScheduleError
 from contactsync.schedule.cron import parse_cron
-from contactsync.schedule.instants import Interval, Ticks
+from contactsync.schedule.instants import Cron, Interval
 from contactsync.schedule.trigger import Timetable
 
 SCHEDULE_FORMS = (
@@ -29,18 +29,18 @@ _MACROS = {
 }
 _EVERY = re.compile(r"every((?: ?[0-9]{1,8} ?[smhd])+)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_LONGEST = 366 * _SECONDS["d"]
-_LONGEST_JITTER = _SECONDS["d"]
+_MAX_INTERVAL = 366 * _SECONDS["d"]
+_MAX_JITTER = _SECONDS["d"]
 _MAX_CHARACTERS = 1000
 _SHOWN_CHARACTERS = 80
 
 
 def parse_schedule(text: str, time_zone: str, jitter_seconds: int, *, seed: str | None = None) -> Timetable | None:
-    """Read a schedule field; None for `manual`. ScheduleError when it, its zone or its jitter is not understood.
+    """Parse a schedule field; None for `manual`. Raises ScheduleError if it, its time zone or its jitter is not valid.
 
-    `time_zone` is an IANA name and is what cron fields are read in. Each run is delayed by 0 to `jitter_seconds`,
-    always less than the time to the next run. The delays follow from `seed`: give each definition its own, and a
-    restart changes nothing. None draws a new one.
+    `time_zone` is an IANA name and applies to cron fields. Each run is delayed by 0 to `jitter_seconds`, and by less
+    than the time to the next run. The delays are computed from `seed`, so that they are the same after a restart if
+    each definition has its own. None is a random seed.
     """
     zone = _parse_zone(time_zone)
     jitter = _parse_jitter(jitter_seconds)
@@ -48,39 +48,39 @@ def parse_schedule(text: str, time_zone: str, jitter_seconds: int, *, seed: str 
     if words == "manual":
         return None
     try:
-        ticks = _parse_ticks(words, zone)
+        instants = _parse_instants(words, zone)
     except ScheduleError as error:
         shown = text.strip()[:_SHOWN_CHARACTERS]
-        raise ScheduleError(f"The schedule {shown!r} is not understood: {error.message}", hint=SCHEDULE_FORMS) from None
-    return Timetable(ticks=ticks, jitter=jitter, seed=token_hex(8) if seed is None else seed, text=words)
+        raise ScheduleError(f"The schedule {shown!r} is not valid: {error.message}", hint=SCHEDULE_FORMS) from None
+    return Timetable(instants=instants, jitter=jitter, seed=token_hex(8) if seed is None else seed, text=words)
 
 
-def _parse_ticks(words: str, zone: ZoneInfo) -> Ticks:
+def _parse_instants(words: str, zone: ZoneInfo) -> Cron | Interval:
     if len(words) > _MAX_CHARACTERS:
         raise ScheduleError(f"it has more than {_MAX_CHARACTERS} characters.")
     if words.startswith("every"):
         return _parse_interval(words)
     if words.startswith("@") and words not in _MACROS:
-        raise ScheduleError("there is no such name.")
+        raise ScheduleError("that name does not exist.")
     return parse_cron(_MACROS.get(words, words), zone)
 
 
 def _parse_interval(words: str) -> Interval:
     match = _EVERY.fullmatch(words)
     if match is None:
-        raise ScheduleError('after "every" come numbers with units.')
+        raise ScheduleError('"every" needs numbers with units.')
     pairs = re.findall(r"([0-9]+) ?([smhd])", match[1])
     seconds = sum(int(number) * _SECONDS[unit] for number, unit in pairs)
-    if not 1 <= seconds <= _LONGEST:
+    if not 1 <= seconds <= _MAX_INTERVAL:
         raise ScheduleError("an interval is at least 1 second and at most 366 days.")
     return Interval(timedelta(seconds=seconds))
 
 
 def _parse_jitter(seconds: int) -> timedelta:
-    if not 0 <= seconds <= _LONGEST_JITTER:
+    if not 0 <= seconds <= _MAX_JITTER:
         raise ScheduleError(
-            f"A jitter of {seconds} seconds is not possible.",
-            hint=f"Jitter is 0 to {_LONGEST_JITTER} seconds.",
+            f"A jitter of {seconds} seconds is not valid.",
+            hint=f"It must be 0 to {_MAX_JITTER} seconds.",
         )
     return timedelta(seconds=seconds)
 
@@ -88,7 +88,7 @@ def _parse_jitter(seconds: int) -> timedelta:
 def _parse_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # OSError: the name of a folder, such as Europe
+    except (KeyError, ValueError, OSError):  # OSError: a region, such as Europe
         shown = name[:_SHOWN_CHARACTERS]
         raise ScheduleError(f"There is no time zone {shown!r}.", hint=_near_zones(shown)) from None
 
@@ -96,4 +96,4 @@ def _parse_zone(name: str) -> ZoneInfo:
 def _near_zones(name: str) -> str:
     zones = {zone.lower(): zone for zone in sorted(available_timezones())}
     near = [zones[match] for match in get_close_matches(name.strip().lower().replace(" ", "_"), zones)]
-    return f"Did you mean {' or '.join(near)}?" if near else "Give an IANA name such as Europe/Berlin or UTC."
+    return f"Did you mean {' or '.join(near)}?" if near else "Use an IANA name such as Europe/Berlin or UTC."
