@@ -1,6 +1,6 @@
 """Makes docs/terminal.svg: a real session of the command line on a real directory, drawn by rich.
 
-Run it as `.venv/bin/python tools/terminal_picture.py`. Everything is private and made on the spot, as for `make demo`.
+Run it as `.venv/bin/python tools/terminal_picture.py`. It starts private servers, as `make demo` does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from contactsync.testing.slapd import PrivateSlapd
 PICTURE = Path(__file__).parents[1] / "docs" / "terminal.svg"
 PEOPLE = 120
 WIDTH = 100
-PASSWORD = "READER_PASSWORD"  # noqa: S105 -- the name of the environment variable that the definition refers to
+PASSWORD = "LDAP_PASSWORD"  # noqa: S105 -- the name of the environment variable that the definition refers to
 DARK = TerminalTheme(
     (28, 30, 36), (220, 222, 226),
     [
@@ -40,47 +40,47 @@ DARK = TerminalTheme(
 
 
 class Terminal:
-    """A terminal that remembers what it showed."""
+    """A terminal that records its output."""
 
     def __init__(self) -> None:
-        # What commands write to stdout and stderr meets in one console, as it does on a screen.
+        # stdout and stderr of the commands share one console, as on a screen.
         self.console = Console(
             record=True, width=WIDTH, height=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor",
             legacy_windows=False, markup=False, emoji=False, highlight=False,
         )  # fmt: skip
 
     def run(self, line: str) -> None:
-        """Show a prompt with a command line, and what the command answers."""
+        """Show a prompt with a command line, and the output of the command."""
         prompt = Text("$ ", style="bold green").append(f"contactsync {line}", style="bold")
         self.console.print(prompt)
         self.quietly(line, self.console)
         self.console.print()
 
     def quietly(self, line: str, console: Console | None = None) -> None:
-        """Carry out a command line, shown on `console` or nowhere."""
+        """Run a command line, with its output on `console` or nowhere."""
         hidden = Console(file=io.StringIO())
         invocation = Invocation(out=console or hidden, err=hidden)
         app(shlex.split(line), prog_name="contactsync", standalone_mode=False, obj=invocation)
 
 
 def main() -> None:
-    """Start a directory, fill a folder from it, change somebody, and draw what the commands say to that."""
+    """Start a directory, fill folders from it, change two people, and draw the output of the commands."""
     with tempfile.TemporaryDirectory(prefix="contactsync-picture-", ignore_cleanup_errors=True) as name:
         home = Path(name)
         home.chmod(0o711)  # root's PostgreSQL runs as another account, which must be able to pass
         os.environ |= {"CONTACTSYNC_STATE__DIRECTORY": str(home / "state"), "CONTACTSYNC_SETTINGS": os.devnull}
-        os.environ["TERM"] = "dumb"  # without what moves while one waits
+        os.environ["TERM"] = "dumb"  # no progress display
         with PrivateSlapd(home / "slapd", ldif=people_ldif(PEOPLE)) as slapd, administered(slapd) as company:
             terminal = Terminal()
             tell(terminal, slapd, company)
             drawn = terminal.console.export_svg(title="contactsync", theme=DARK, unique_id="contactsync")
-            # A picture in a README loads nothing from elsewhere: the reader's own fixed-width font will do.
+            # A picture in a README loads nothing from elsewhere: it uses the reader's fixed-width font.
             drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
             PICTURE.write_text(drawn, encoding="utf-8")
 
 
 def tell(terminal: Terminal, slapd: PrivateSlapd, company: Company) -> None:
-    """The session itself."""
+    """Run the commands of the picture."""
     os.environ[PASSWORD] = slapd.reader_password
     source = f"--query {slapd.tls_url} --user {slapd.reader_dn} --password-ref env:{PASSWORD} --ca-file {slapd.ca_file}"
     terminal.quietly(f"folders add Staff {source}")
@@ -103,7 +103,7 @@ def tell(terminal: Terminal, slapd: PrivateSlapd, company: Company) -> None:
 
 @contextmanager
 def daemon() -> Iterator[None]:
-    """A daemon that has begun to work."""
+    """Run a daemon that is ready."""
     process = subprocess.Popen([Path(sys.executable).with_name("contactsync"), "daemon"], stderr=subprocess.PIPE)
     assert process.stderr is not None  # noqa: S101 -- for mypy
     try:
