@@ -271,6 +271,8 @@ class RunReport:
     definition: Definition
     trigger: Trigger
     started_at: datetime
+    finished_at: datetime | None = None
+    """When the record was closed; None before, and for a preview."""
     mode: Mode = Mode.FULL
     full_reason: str | None = None
     """Why the run read all entries although it could have read changes only; None if there was no other way."""
@@ -295,6 +297,8 @@ class RunReport:
     mapping_digest: bytes | None = None
     """Digest of the mapping that the contacts were made with; None as above."""
     plan: Plan | None = None
+    undoes: int | None = None
+    """The run that this run took back."""
 
     @property
     def credentials_refused(self) -> bool:

@@ -5,6 +5,9 @@ That are control characters, escape sequences among them (ECMA-48), and what reo
 
 from __future__ import annotations
 
+MOMENT = "%Y-%m-%d %H:%M %Z"
+"""The format of a time for people: `2026-11-23 17:20 CET`."""
+
 
 def printable(text: str) -> str:
     r"""The text with such characters as `\x1b`; line ends are such characters too."""

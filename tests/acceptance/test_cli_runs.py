@@ -144,17 +144,17 @@ def test_a_run_is_undone_and_its_definition_paused(
     delete(directory, person, 3)
     cli("sync", "Staff")
     assert count(person) == PEOPLE - 3
-    assert_refused(cli("undo", "2"), 64, "Take run 2 of Staff back", "--yes")
+    assert_refused(cli("undo", "2"), 64, "Undo run 2 of Staff (3 deleted)", "--yes")
     undone = cli.ok("undo", "2", "--yes")
-    assert "Took run 2 back, as run 3: 3 contacts restored." in undone
+    assert "Run 3 has undone run 2: 3 contacts restored." in undone
     assert "contactsync folders resume Staff" in undone
     assert count(person) == PEOPLE
     assert cli.json("folders", "list")[0]["state"] == "paused"
-    assert "Taken back  by run 3" in cli.ok("runs", "show", "2")
+    assert "Undone by  run 3" in cli.ok("runs", "show", "2")
     person.execute("UPDATE contactsync.contacts SET notes = 'mine' WHERE display_name = %s", [anna["name"]])
     done = cli("undo", "1", "--yes")
     assert done.returncode == 1
-    assert "1 of its contacts are not as it left them" in done.stderr
+    assert "1 of its contacts have changed since" in done.stderr
     assert f"- {anna['name']} (contact " in done.stderr
 
 
@@ -188,7 +188,8 @@ def test_runs_are_listed(cli: CommandLine) -> None:
     """The newest run is the first, of one folder or of all; the table fits 80 columns."""
     cli("sync", "Staff")
     assert [run["run_id"] for run in cli.json("runs")] == [2, 1]
-    assert [run["run_id"] for run in cli.json("runs", "Staff", "--limit", "1")] == [2]
+    (run,) = cli.json("runs", "Staff", "--limit", "1")
+    assert (run["run_id"], run["label"], run["mode"], run["full_reason"]) == (2, "Staff", "full", None)
     exit_code, shown = cli.in_terminal("runs", "Staff")
     assert (exit_code, width(shown) <= 80) == (0, True)
     assert "Usage: contactsync runs" in cli.ok("runs", "--help")

@@ -121,6 +121,24 @@ def test_waiting_for_a_run_gives_its_report(client: DaemonClient) -> None:
     assert run["entries"] == run["unchanged"] == PEOPLE
 
 
+def test_a_run_has_one_document(client: DaemonClient) -> None:
+    """The answer to a request, the list, the event and the log have the same fields with the same values."""
+    results: list[dict[str, Any]] = []
+    events = events_during(client, lambda: results.append(client.run(client.staff)))
+    (result,) = results
+    run_id = result["run_id"]
+    (listed,) = client.get("/v1/runs", limit=1)["runs"]
+    assert listed.items() <= client.get(f"/v1/runs/{run_id}").items()
+    assert result == listed | {"deleted_names": [], "rejected_sample": []}
+    assert events[-1] == ("run.finished", listed)
+    assert {**listed, "stage": ""}.keys() == events[1][1].keys()
+    (logged,) = client.daemon.events("run.finished", run=run_id)
+    about_the_record = {"timestamp", "level", "event", "logger", "folder", "definition", "run"}
+    assert logged.keys() - about_the_record <= listed.keys()
+    assert {name: listed[name] for name in logged.keys() & listed.keys()}.items() <= logged.items()
+    assert (logged["folder"], logged["definition"]) == (listed["label"], listed["definition_id"])
+
+
 def test_not_waiting_for_a_run_is_answered_at_once(client: DaemonClient, until: Callable[..., Any]) -> None:
     """202 says that it will be done; the runs say when it was."""
     before = client.outcomes(client.staff)

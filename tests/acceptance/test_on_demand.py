@@ -228,7 +228,7 @@ def test_without_a_daemon_the_command_line_runs_all_by_itself(
     assert [run["label"] for run in cli.json("sync", "--all")["runs"]] == ["Staff"]
     done = cli("sync", "Staff", "--no-wait")
     assert done.returncode == 64
-    assert "There is no daemon" in done.stderr
+    assert "No daemon is running" in done.stderr
     assert cli("sync").returncode == cli("sync", "Staff", "--all").returncode == 64
 
 

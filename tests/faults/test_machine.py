@@ -28,7 +28,7 @@ from psycopg.rows import dict_row
 from contactsync.errors import ContactsyncError, DatabaseError
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.model import Mode, Outcome, RunReport, Trigger
-from contactsync.operations.holds import approve, open_plan, reject
+from contactsync.operations.decisions import approve, open_plan, reject
 from contactsync.operations.undo import undo
 from contactsync.settings.schema import Guard
 from contactsync.sync.runner import Runner

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from contactsync.api.problems import Stopping, TooMany
+from contactsync.sync.document import RunDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,7 +96,7 @@ class EventHub:
 
     def started(self, report: RunReport) -> None:
         """See contactsync.sync.observer.Observer."""
-        self.publish("run.started", **_names(report), trigger=report.trigger.value)
+        self._publish_run("run.started", report, running=True)
 
     def progress(self, report: RunReport, stage: str) -> None:
         """See contactsync.sync.observer.Observer. An event too soon after the last one of its run is skipped."""
@@ -108,19 +108,17 @@ class EventHub:
             if now - last_at < PROGRESS_SECONDS and (stage == last_stage or stage in {"map", "stage", "search"}):
                 return
             self._reported[report.run_id] = stage, now
-        self.publish("run.progress", **_names(report), stage=stage, **asdict(report.counts))
+        self._publish_run("run.progress", report, running=True, stage=stage)
 
     def finished(self, report: RunReport) -> None:
         """See contactsync.sync.observer.Observer."""
         with self._guard:
             self._reported.pop(report.run_id, None)
-        self.publish(
-            "run.finished",
-            **_names(report),
-            outcome=report.outcome.value,
-            error_code=report.error_code,
-            **asdict(report.counts),
-        )
+        self._publish_run("run.finished", report)
+
+    def _publish_run(self, kind: str, report: RunReport, *, running: bool = False, **more: Any) -> None:
+        if self._listeners:
+            self.publish(kind, **RunDocument.of(report, running=running).model_dump(mode="json"), **more)
 
     def _call(self, function: Any, *arguments: Any) -> None:
         loop = self._loop
@@ -138,8 +136,3 @@ class EventHub:
         self.closing.set()
         for listener in self._listeners:
             listener.put(None)
-
-
-def _names(report: RunReport) -> dict[str, Any]:
-    definition = report.definition
-    return {"run_id": report.run_id, "definition_id": definition.definition_id, "label": definition.label}

@@ -165,9 +165,9 @@ def list_command(
     contactsync runs
     contactsync runs Staff --limit 100
     """
-    from contactsync.cli.commands.runs import list_runs
+    from contactsync.cli.commands.runs import list_newest
 
-    list_runs(invocation_of(context), name, limit=limit, as_json=as_json)
+    list_newest(invocation_of(context), name, limit=limit, as_json=as_json)
 
 
 @runs.command("show", short_help="Show one run with its changes.")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from contactsync.model import Change, Preview
+from contactsync.sync.document import RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from contactsync.credentials.bind import BindPasswords
-    from contactsync.model import Change, Definition, Preview
+    from contactsync.model import Definition
     from contactsync.sync.runner import Runner
 
 
@@ -40,32 +44,49 @@ class Draft:
         return runner.preview(self.definition, limit=limit, password=self.password)
 
 
-def preview_document(preview: Preview) -> dict[str, Any]:
-    """What `Runner.preview` found, for scripts: the counts of the whole plan and the changes that were asked for."""
-    report = preview.report
-    plan = report.plan
-    return {
-        "label": report.definition.label,
-        "definition_id": report.definition.definition_id,
-        "outcome": report.outcome,
-        "held_reason": report.held_reason,
-        "contacts": plan.contacts if plan else None,
-        "server": report.server,
-        **asdict(report.counts),
-        "changes": change_documents(preview.changes),
-        "changes_left_out": max((plan.changes if plan else 0) - len(preview.changes), 0),
-        "rejected_sample": [{"dn": dn, "reason": why} for dn, why in plan.rejected_sample] if plan else [],
-    }
+class FieldChange(BaseModel):
+    """A field before and after."""
+
+    before: Any
+    after: Any
 
 
-def change_documents(changes: Sequence[Change]) -> list[dict[str, Any]]:
-    """Changes for scripts: `fields` is {field: {"before": value, "after": value}}."""
-    return [
-        {
-            "contact_id": change.contact_id,
-            "action": change.action,
-            "display_name": change.display_name,
-            "fields": {name: {"before": before, "after": after} for name, (before, after) in change.fields.items()},
-        }
-        for change in changes
-    ]
+class ChangeDocument(BaseModel):
+    """What a run did, or would do, to one contact."""
+
+    contact_id: int | None = Field(description="Null for a contact that does not exist yet.")
+    action: Literal["insert", "update", "delete"]
+    display_name: str | None
+    fields: dict[str, FieldChange]
+
+    @classmethod
+    def of_all(cls, changes: Iterable[Change]) -> list[ChangeDocument]:
+        """The documents of several changes."""
+        return [
+            cls(
+                contact_id=change.contact_id,
+                action=change.action,
+                display_name=change.display_name,
+                fields={name: FieldChange(before=old, after=new) for name, (old, new) in change.fields.items()},
+            )
+            for change in changes
+        ]
+
+
+class PreviewDocument(RunResult):
+    """The run that would be made now: counts of the whole plan, and some of its changes."""
+
+    contacts: int | None = Field(description="Contacts of the definition now; null if nothing would change.")
+    changes: list[ChangeDocument]
+    changes_left_out: int
+
+    @classmethod
+    def of_preview(cls, preview: Preview) -> PreviewDocument:
+        """The document of a preview."""
+        plan = preview.report.plan
+        return cls.of(
+            preview.report,
+            contacts=plan.contacts if plan else None,
+            changes=ChangeDocument.of_all(preview.changes),
+            changes_left_out=max((plan.changes if plan else 0) - len(preview.changes), 0),
+        )

@@ -1,32 +1,85 @@
-"""Finds a run by its number."""
+"""Recorded runs: lists, one run, and what it changed or would change."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contactsync.errors import UsageError
+from contactsync.errors import NotFound
+from contactsync.model import Outcome
 from contactsync.store.definitions import read_definitions
-from contactsync.store.record.runs import LARGEST_ID, read_run
+from contactsync.store.record.holds import held_changes, read_held_plan
+from contactsync.store.record.runs import LARGEST_ID, changes_of_run, read_run, read_runs, rejected_of_run
+from contactsync.sync.document import RejectedEntry, RunDocument
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from psycopg import Connection
 
-    from contactsync.model import Definition
+    from contactsync.model import Change, Definition
+    from contactsync.store.record.holds import HeldPlan
 
 
-def require_run(connection: Connection[Any], run_id: int) -> dict[str, Any]:
-    """The row of a run (see store.record.runs.read_runs). Raises UsageError when there is none."""
-    run = read_run(connection, run_id) if 0 < run_id <= LARGEST_ID else None
-    if run is None:
-        raise UsageError(f"There is no run {run_id}.", hint="`contactsync runs` lists the newest ones.")
-    return run
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """A run with its held plan, if it has one, the changes that it made or would make, and the rejected entries."""
+
+    run: RunDocument
+    plan: HeldPlan | None
+    changes: Sequence[Change]
+    rejected: list[RejectedEntry]
+
+    @property
+    def changes_left_out(self) -> int:
+        """The number of changes beyond `changes`; 0 if the plan of a held run is not kept any more."""
+        run = self.run
+        kept = run.outcome is Outcome.CHANGED or bool(self.changes)
+        return run.inserted + run.updated + run.deleted - len(self.changes) if kept else 0
 
 
-def require_definition(connection: Connection[Any], run: dict[str, Any]) -> Definition:
-    """The definition that a run was of. Raises UsageError when it is gone."""
-    for definition in read_definitions(connection, [run["definition_id"]]):
+def list_runs(
+    connection: Connection[Any],
+    definitions: Sequence[int] | None = None,
+    *,
+    before: int | None = None,
+    limit: int,
+) -> list[RunDocument]:
+    """The newest runs, of the definitions with these ids or of all, newest first. Raises DatabaseError."""
+    rows = read_runs(connection, definition_ids=definitions, before=before, limit=limit)
+    return [RunDocument.of_row(row) for row in rows]
+
+
+def require_run(connection: Connection[Any], run_id: int) -> RunDocument:
+    """A run. Raises NotFound, DatabaseError."""
+    row = read_run(connection, run_id) if 0 < run_id <= LARGEST_ID else None
+    if row is None:
+        raise NotFound(f"There is no run {run_id}.", hint="`contactsync runs` lists the newest ones.")
+    return RunDocument.of_row(row)
+
+
+def require_definition(connection: Connection[Any], run: RunDocument) -> Definition:
+    """The definition of a run. Raises NotFound, DatabaseError."""
+    for definition in read_definitions(connection, [run.definition_id]):
         return definition
-    raise UsageError(
-        f"{run['label']}, which run {run['run_id']} was of, is not defined any more.",
-        hint="Its contacts went with it, or became people's own.",
+    raise NotFound(
+        f"{run.label}, the definition of run {run.run_id}, does not exist any more.",
+        hint="Its contacts were removed with it, or are people's own now.",
     )
+
+
+def run_details(connection: Connection[Any], run_id: int, limit: int | None) -> RunDetails:
+    """A run with the first `limit` of its changes (None: all). Raises NotFound, DatabaseError."""
+    run = require_run(connection, run_id)
+    plan = read_held_plan(connection, run_id)
+    if plan is not None:
+        changes = held_changes(connection, plan, limit=limit)
+    else:
+        changes = changes_of_run(connection, folder_id=run.folder_id, run_id=run_id, limit=limit)
+    return RunDetails(run, plan, changes, rejected_entries(connection, run))
+
+
+def rejected_entries(connection: Connection[Any], run: RunDocument, *, limit: int = 100) -> list[RejectedEntry]:
+    """The first entries that a run rejected. Raises DatabaseError."""
+    rows = rejected_of_run(connection, folder_id=run.folder_id, run_id=run.run_id or 0, limit=limit)
+    return [RejectedEntry(dn=dn, reason=reason) for dn, reason in rows]

@@ -1,42 +1,43 @@
-"""Takes a run back, whole or not at all, and pauses its definition."""
+"""Undoes a run, whole or not at all, and pauses its definition."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, Field
 from structlog.contextvars import bound_contextvars
 
 from contactsync.errors import UndoRefused, UsageError
+from contactsync.model import Outcome
 from contactsync.operations.runs import require_definition, require_run
 from contactsync.store.definitions import edit_definition
 from contactsync.store.plan.plan import applying
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import lock_definition
 from contactsync.store.record.undo import Conflict, undo_changes, undo_conflicts
+from contactsync.sync.document import RunDocument, RunResult
 from contactsync.sync.log_line import log_run
 
 if TYPE_CHECKING:
-    from contactsync.model import Definition, RunReport
     from contactsync.store.pool import Pool
+    from contactsync.sync.runner import Runner
 
 _SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """The run that took another one back, how many photos stay lost, and whether the definition ran until now."""
+class Undone(BaseModel):
+    """An undo, which is a run itself."""
 
-    report: RunReport
-    photos_lost: int
-    paused: bool
+    run: RunResult
+    photos_lost: int = Field(description="Photos that could not be restored.")
+    paused: bool = Field(description="Whether the definition ran automatically until now.")
 
 
-def undo(pool: Pool, run_id: int) -> Undone:
-    """Take back what a run did, as a run of its own in one transaction, and pause the definition.
+def undo(pool: Pool, run_id: int, runner: Runner | None = None) -> Undone:
+    """Undo a run in one transaction, and pause its definition; the observers of a runner get the report.
 
-    Raises UsageError when there is nothing to take back, UndoRefused naming the contacts that are not as the run left
-    them, AlreadyRunning, DatabaseConflict when somebody writes to one of them at the same moment, DatabaseError.
+    Raises NotFound, UsageError if there is nothing to undo, UndoRefused with the contacts that have changed since,
+    AlreadyRunning, DatabaseConflict if another transaction writes to one of them, DatabaseError.
     """
     with connection_of(pool) as connection:
         run = require_run(connection, run_id)
@@ -49,27 +50,21 @@ def undo(pool: Pool, run_id: int) -> Undone:
             edit_definition(connection, definition, {"enabled": False})
     with bound_contextvars(folder=definition.label, definition=definition.definition_id, run=report.run_id):
         log_run(report)
-    return Undone(report, photos_lost, paused=definition.enabled)
+    if runner:
+        runner.report_finished(report)
+    return Undone(run=RunResult.of(report), photos_lost=photos_lost, paused=definition.enabled)
 
 
-def undo_question(run: dict[str, Any], definition: Definition) -> str:
-    """What is asked before a run is taken back."""
-    parts = {"added": run["inserted"], "changed": run["updated"], "deleted": run["deleted"]}
-    did = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
-    return f"Take run {run['run_id']} of {definition.label} back ({did}) and pause it?"
-
-
-def require_undoable(run: dict[str, Any]) -> None:
-    """Raises UsageError for a run (see store.record.runs.read_runs) that changed nothing or was taken back already."""
-    run_id = run["run_id"]
-    if run["undone_by"]:
+def require_undoable(run: RunDocument) -> None:
+    """Raise UsageError if the run changed nothing or is undone already."""
+    if run.undone_by:
         raise UsageError(
-            f"Run {run_id} was taken back already, by run {run['undone_by']}.",
-            hint=f"To do it again: contactsync undo {run['undone_by']}",
+            f"Run {run.run_id} was undone already, by run {run.undone_by}.",
+            hint=f"To make its changes again: contactsync undo {run.undone_by}",
         )
-    if run["outcome"] != "changed":
+    if run.outcome is not Outcome.CHANGED:
         raise UsageError(
-            f"Run {run_id} changed nothing ({run['outcome'] or 'it still goes on'}), so there is nothing to take back.",
+            f"Run {run.run_id} changed nothing ({run.outcome or 'it is still running'}), so there is nothing to undo.",
             hint="`contactsync runs` shows what each run did.",
         )
 
@@ -77,24 +72,24 @@ def require_undoable(run: dict[str, Any]) -> None:
 def _require_unchanged(conflicts: list[Conflict], run_id: int) -> None:
     if not conflicts:
         return
-    lines = [f"\n- {conflict.display_name or '(no name)'} ({_words(conflict)})" for conflict in conflicts]
+    lines = [f"\n- {conflict.display_name or '(no name)'} ({_reason(conflict)})" for conflict in conflicts]
     total = conflicts[0].total
     if total > len(conflicts):
         lines.append(f"\n- and {total - len(conflicts):,} more")
-    later = max((conflict.run_id or 0 for conflict in conflicts), default=0)
+    later = max(conflict.run_id or 0 for conflict in conflicts)
     raise UndoRefused(
-        f"Run {run_id} cannot be taken back: {total:,} of its contacts are not as it left them.{''.join(lines)}",
+        f"Run {run_id} cannot be undone: {total:,} of its contacts have changed since.{''.join(lines)}",
         hint="Nothing was changed. "
-        + (f"Take the later run back first: contactsync undo {later}" if later else "Set those right by hand first."),
+        + (f"Undo the later run first: contactsync undo {later}" if later else "Correct these contacts by hand first."),
     )
 
 
-def _words(conflict: Conflict) -> str:
+def _reason(conflict: Conflict) -> str:
     contact = f"contact {conflict.contact_id}"
     return {
-        "later run": f"{contact}: run {conflict.run_id} changed it since",
-        "person": f"{contact}: a person changed {', '.join(conflict.fields or []) or 'it'} since",
-        "gone": f"{contact}: somebody deleted it since",
-        "returned": f"{contact}: it is back",
-        "forgotten": f"{contact}: which directory entry it stood for is not kept any more",
+        "later run": f"{contact}: run {conflict.run_id} changed it",
+        "person": f"{contact}: a user changed {', '.join(conflict.fields or []) or 'it'}",
+        "gone": f"{contact}: a user deleted it",
+        "returned": f"{contact}: it exists again",
+        "forgotten": f"{contact}: the identity of its directory entry is not kept any more",
     }[conflict.reason]

@@ -8,46 +8,25 @@ from datetime import UTC, datetime
 import structlog
 
 from contactsync.model import CERTIFICATE_WARNING, Outcome, RunReport
+from contactsync.sync.document import RunResult
 
 log = structlog.get_logger()
 
+_BOUND = {"run_id", "folder_id", "definition_id", "label", "started_at", "finished_at", "deleted_names"}
+
 
 def log_run(report: RunReport) -> None:
-    """Log everything about a run in one line, after the warnings about certificates."""
-    counts = report.counts
-    details: dict[str, object] = {
-        "error_code": report.error_code,
-        "error": report.error,
-        "held": report.held_reason,
-        "skipped_servers": report.skipped_servers or None,
-        "full_reason": report.full_reason,
-    }
+    """Log the document of a run in one line, after the warnings about certificates.
+
+    The ids and the label are bound to the log already; a field without a value is left out.
+    """
+    document = RunResult.of(report).model_dump(mode="json", exclude=_BOUND, exclude_none=True)
+    document["skipped_servers"] = report.skipped_servers or None
+    document["rejected_sample"] = [f"{entry['dn']}: {entry['reason']}" for entry in document["rejected_sample"]] or None
     if report.certificates.server_expires_at:
-        details["certificate_days"] = (report.certificates.server_expires_at - datetime.now(UTC)).days
-    if report.plan and report.plan.rejected_sample:
-        details["rejected_sample"] = [f"{dn}: {reason}" for dn, reason in report.plan.rejected_sample]
+        document["certificate_days"] = (report.certificates.server_expires_at - datetime.now(UTC)).days
     _warn_of_certificates(report)
-    log.log(
-        _level(report),
-        "run.finished",
-        outcome=report.outcome.value,
-        trigger=report.trigger.value,
-        mode=report.mode.value,
-        server=report.server,
-        attempts=report.attempts,
-        entries=counts.entries,
-        unchanged=counts.unchanged,
-        inserted=counts.inserted,
-        updated=counts.updated,
-        deleted=counts.deleted,
-        refreshed=counts.refreshed,
-        rejected=counts.rejected,
-        trimmed=counts.trimmed,
-        references=counts.references,
-        seconds=round(sum(report.seconds.values()), 3),
-        stages={stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
-        **{name: value for name, value in details.items() if value is not None},
-    )
+    log.log(_level(report), "run.finished", **{name: value for name, value in document.items() if value is not None})
 
 
 def _warn_of_certificates(report: RunReport) -> None:

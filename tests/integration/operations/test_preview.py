@@ -8,7 +8,7 @@ import pytest
 
 from contactsync.errors import AlreadyRunning, ContactsyncError, DirectoryError
 from contactsync.model import Outcome, Preview
-from contactsync.operations.preview import preview_document
+from contactsync.operations.preview import PreviewDocument
 from contactsync.settings.schema import Guard
 from contactsync.store.record.runs import lock_definition
 from tests.support.folder import SyncedFolder, people
@@ -76,10 +76,10 @@ def test_a_preview_says_why_it_would_be_held(folder: SyncedFolder) -> None:
 def test_a_preview_shows_no_more_than_asked_for(folder: SyncedFolder) -> None:
     """The document counts what was left out; deletions come first."""
     previewed = preview(folder, limit=1)
-    document = preview_document(previewed)
-    assert [change["action"] for change in document["changes"]] == ["delete"]
-    assert document["changes_left_out"] == 2
-    assert (document["inserted"], document["updated"], document["deleted"]) == (1, 1, 1)
+    document = PreviewDocument.of_preview(previewed)
+    assert [change.action for change in document.changes] == ["delete"]
+    assert document.changes_left_out == 2
+    assert (document.inserted, document.updated, document.deleted) == (1, 1, 1)
 
 
 def test_a_preview_raises_what_a_run_would_fail_with(folder: SyncedFolder) -> None:

@@ -53,9 +53,12 @@ def first_run(folder: SyncedFolder) -> int:
     )
 
 
-def take_back(folder: SyncedFolder, run_id: int) -> Undone:
+def take_back(folder: SyncedFolder, run_id: int | None) -> Undone:
     """Undo a run."""
-    return undo(folder.pool, run_id)
+    assert run_id is not None
+    undone = undo(folder.pool, run_id)
+    assert undone.run.undoes == run_id
+    return undone
 
 
 def refuses(folder: SyncedFolder, run_id: int, kind: type[ContactsyncError], *words: str) -> None:
@@ -84,7 +87,7 @@ def test_insert_update_and_delete_are_taken_back(folder: SyncedFolder) -> None:
     photos_lost = int(deleted["photo_digest"] is not None)
     deleted["photo_digest"] = None
     assert contacts(folder) == before
-    counts = undone.report.counts
+    counts = undone.run
     assert (counts.inserted, counts.updated, counts.deleted) == (1, 1, 1)
     assert (undone.photos_lost, undone.paused) == (photos_lost, True)
 
@@ -100,19 +103,19 @@ def test_an_undo_is_recorded_as_a_run(folder: SyncedFolder, changed: RunReport) 
     """With what it did to each contact, and with the one line in the log."""
     with captured_log() as lines:
         undone = take_back(folder, changed.run_id)
-    row = folder.row(undone.report.run_id)
+    row = folder.row(undone.run.run_id or 0)
     assert (row["trigger"], row["mode"], row["outcome"], row["undoes"]) == ("undo", "undo", "changed", changed.run_id)
     assert (row["inserted"], row["updated"], row["deleted"]) == (1, 1, 1)
     assert row["finished_at"] > row["started_at"]
     history = folder.rows()["history"]
     did = {row["contact_id"]: row for row in history if row["run_id"] == changed.run_id}
-    took = {row["contact_id"]: row for row in history if row["run_id"] == undone.report.run_id}
+    took = {row["contact_id"]: row for row in history if row["run_id"] == undone.run.run_id}
     assert did.keys() == took.keys()
     updated = changed_contact(folder, changed, "update")
     assert {name: pair[::-1] for name, pair in did[updated]["changes"].items()} == took[updated]["changes"]
     (line,) = [json.loads(line) for line in lines if '"run.finished"' in line]
     assert (line["trigger"], line["outcome"], line["deleted"]) == ("undo", "changed", 1)
-    assert (line["folder"], line["run"]) == (folder.name, undone.report.run_id)
+    assert (line["folder"], line["run"]) == (folder.name, undone.run.run_id)
 
 
 def test_an_undo_can_be_taken_back(folder: SyncedFolder, changed: RunReport) -> None:
@@ -120,7 +123,7 @@ def test_an_undo_can_be_taken_back(folder: SyncedFolder, changed: RunReport) -> 
     after = contacts(folder)
     after[changed_contact(folder, changed, "insert")]["photo_digest"] = None
     undone = take_back(folder, changed.run_id)
-    take_back(folder, undone.report.run_id)
+    take_back(folder, undone.run.run_id)
     assert contacts(folder) == after
 
 
@@ -128,9 +131,9 @@ def test_an_undo_of_an_undo_of_an_undo_takes_the_run_back(folder: SyncedFolder, 
     """The run counts as taken back by the first undo again, and does not stand in the way of the run before it."""
     first, runs = first_run(folder), [changed.run_id]
     for _ in range(3):
-        runs.append(take_back(folder, runs[-1]).report.run_id)
-    refuses(folder, changed.run_id, UsageError, f"taken back already, by run {runs[1]}")
-    refuses(folder, runs[2], UsageError, f"taken back already, by run {runs[3]}")
+        runs.append(take_back(folder, runs[-1]).run.run_id or 0)
+    refuses(folder, changed.run_id, UsageError, f"undone already, by run {runs[1]}")
+    refuses(folder, runs[2], UsageError, f"undone already, by run {runs[3]}")
     take_back(folder, first)
     assert [row["display_name"] for row in contacts(folder).values()] == ["Mum"]
 
@@ -138,13 +141,13 @@ def test_an_undo_of_an_undo_of_an_undo_takes_the_run_back(folder: SyncedFolder, 
 def test_what_was_taken_back_cannot_be_taken_back_again(folder: SyncedFolder, changed: RunReport) -> None:
     """The sentence names the run that did it."""
     undone = take_back(folder, changed.run_id)
-    refuses(folder, changed.run_id, UsageError, f"taken back already, by run {undone.report.run_id}")
+    refuses(folder, changed.run_id, UsageError, f"undone already, by run {undone.run.run_id}")
 
 
 def test_two_runs_are_taken_back_one_after_the_other(folder: SyncedFolder, changed: RunReport) -> None:
     """The latest first; a run that was taken back does not stand in the way of the one before it."""
     first = first_run(folder)
-    refuses(folder, first, UndoRefused, f"run {changed.run_id} changed it since", f"contactsync undo {changed.run_id}")
+    refuses(folder, first, UndoRefused, f"run {changed.run_id} changed it", f"contactsync undo {changed.run_id}")
     take_back(folder, changed.run_id)
     take_back(folder, first)
     assert [row["display_name"] for row in contacts(folder).values()] == ["Mum"]
@@ -156,7 +159,7 @@ def test_a_later_change_of_the_same_field_is_not_overwritten(folder: SyncedFolde
     folder.query("UPDATE contactsync.contacts SET notes = 'mine' WHERE contact_id = %s", updated)
     later = folder.run()
     assert later.counts.updated == 1
-    refuses(folder, changed.run_id, UndoRefused, f"(contact {updated}: run {later.run_id} changed it since)")
+    refuses(folder, changed.run_id, UndoRefused, f"(contact {updated}: run {later.run_id} changed it)")
 
 
 def test_a_later_change_of_another_field_stays(folder: SyncedFolder, changed: RunReport) -> None:
@@ -172,9 +175,9 @@ def test_a_later_change_of_another_field_stays(folder: SyncedFolder, changed: Ru
 @pytest.mark.parametrize(
     ("action", "edit", "words"),
     [
-        ("update", "UPDATE contactsync.contacts SET notes = 'mine' WHERE contact_id = %s", "a person changed notes"),
-        ("insert", "UPDATE contactsync.contacts SET notes = 'mine' WHERE contact_id = %s", "a person changed it since"),
-        ("insert", "DELETE FROM contactsync.contacts WHERE contact_id = %s", "somebody deleted it since"),
+        ("update", "UPDATE contactsync.contacts SET notes = 'mine' WHERE contact_id = %s", "a user changed notes"),
+        ("insert", "UPDATE contactsync.contacts SET notes = 'mine' WHERE contact_id = %s", "a user changed it"),
+        ("insert", "DELETE FROM contactsync.contacts WHERE contact_id = %s", "a user deleted it"),
         ("delete", "DELETE FROM contactsync.departed_contacts WHERE contact_id = %s", "not kept any more"),
     ],
 )
@@ -246,7 +249,7 @@ def test_the_history_tells_who_changed_what(folder: SyncedFolder, changed: RunRe
         ("update", changed.run_id, (before, after)),
         ("edit", None, (after, "mine")),
         ("update", corrected.run_id, ("mine", after)),
-        ("update", undone.report.run_id, (after, "mine")),
+        ("update", undone.run.run_id, (after, "mine")),
     ]
     folder.query("UPDATE contactsync.contacts SET notes = 'again' WHERE contact_id = %s", updated)
     last = events(folder, str(updated))[-1]

@@ -18,7 +18,7 @@ from contactsync.credentials.bind import seal_for
 from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import DatabaseError
 from contactsync.model import Mode, Outcome
-from contactsync.operations.holds import approve, open_plan
+from contactsync.operations.decisions import approve, open_plan
 from contactsync.operations.undo import undo
 from contactsync.settings.schema import Guard
 from contactsync.store.definitions import read_definitions, read_overview, remove_definition

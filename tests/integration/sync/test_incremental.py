@@ -451,7 +451,7 @@ def test_what_was_taken_back_does_not_count_unless_that_was_taken_back(
         reason = folder.runner().preview(folder.definition).report.held_reason or ""
         assert deletions in reason
         assert ("after 4 in the last 24 hours" in reason) is (deletions == "8 of")
-        last = undo(folder.pool, last).report.run_id
+        last = undo(folder.pool, last).run.run_id or 0
 
 
 def test_what_was_deleted_the_day_before_does_not_count(

@@ -11,11 +11,11 @@ from contactsync.api.actor import CurrentActor
 from contactsync.api.context import MOST_PREVIEWS, Context
 from contactsync.api.problems import TooMany
 from contactsync.api.routes.read import DefinitionId, RunId
-from contactsync.api.schemas import Decided, Preview, Undone
+from contactsync.api.schemas import Decided
 from contactsync.model import Trigger
-from contactsync.operations.holds import approve, open_plan, reject
-from contactsync.operations.preview import preview_document
-from contactsync.operations.undo import undo
+from contactsync.operations.decisions import approve, open_plan, reject
+from contactsync.operations.preview import PreviewDocument
+from contactsync.operations.undo import Undone, undo
 from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["deciding"])
@@ -26,13 +26,13 @@ async def preview_definition(
     definition_id: DefinitionId,
     context: Context,
     limit: Annotated[int, Query(description="Most changes to show.", ge=0, le=10_000)] = 100,
-) -> Preview:
+) -> PreviewDocument:
     """What a run would change now, and whether it would be held; nothing is changed."""
     found = await to_thread.run_sync(context.definition, definition_id)
     if context.previews.borrowed_tokens >= MOST_PREVIEWS:
         raise TooMany(f"{MOST_PREVIEWS} previews are being made already.", hint="Try again when one has ended.")
     preview = await to_thread.run_sync(lambda: context.runner.preview(found, limit=limit), limiter=context.previews)
-    return Preview.model_validate(preview_document(preview))
+    return PreviewDocument.of_preview(preview)
 
 
 @router.post("/runs/{run_id}/approve")
@@ -57,6 +57,4 @@ def reject_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
 @router.post("/runs/{run_id}/undo")
 def undo_run(run_id: RunId, context: Context) -> Undone:
     """Take a run's changes back, as a run of its own, and pause its definition."""
-    undone = undo(context.pool, run_id)
-    context.runner.report_finished(undone.report)
-    return Undone.of(undone)
+    return undo(context.pool, run_id, context.runner)

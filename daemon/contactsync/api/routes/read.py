@@ -19,17 +19,18 @@ from contactsync.api.schemas import (
     Health,
     Live,
     NextRun,
-    RunNow,
     Runs,
     RunWithChanges,
     Status,
 )
 from contactsync.dispatch.live import LiveState
-from contactsync.errors import NotFound
+from contactsync.operations.preview import ChangeDocument
+from contactsync.operations.runs import list_runs, require_run
 from contactsync.store.definitions import read_overview
 from contactsync.store.health import read_folders
 from contactsync.store.pool import connection_of
-from contactsync.store.record.runs import LARGEST_ID, read_changes, read_run, read_runs
+from contactsync.store.record.runs import LARGEST_ID, read_changes
+from contactsync.sync.document import RunDocument
 
 router = APIRouter()
 
@@ -64,7 +65,7 @@ def status(context: Context) -> Status:
         paused=sum(not known.definition.enabled for known in followed),
         invalid=sum(known.resolved is None for known in followed),
         workers=context.workers,
-        running=_running(context),
+        running=[RunDocument.of(report, running=True) for report in context.runner.active()],
         waiting=context.dispatcher.waiting,
         next_run=_next_run(context),
         live=Live(**asdict(context.live.snapshot)),
@@ -101,12 +102,12 @@ def runs(
 ) -> Runs:
     """Runs, newest first, a page at a time."""
     with connection_of(context.pool) as connection:
-        rows = read_runs(connection, definition_id=definition_id, before=before, limit=limit)
-    return Runs.model_validate({"runs": rows, "next_before": _last(rows, "run_id", limit)})
+        page = list_runs(connection, None if definition_id is None else [definition_id], before=before, limit=limit)
+    return Runs(runs=page, next_before=page[-1].run_id if len(page) == limit else None)
 
 
 @router.get("/runs/{run_id}", tags=["looking"])
-def run(
+def one_run(
     run_id: RunId,
     context: Context,
     after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=LARGEST_ID)] = 0,
@@ -114,13 +115,13 @@ def run(
 ) -> RunWithChanges:
     """One run with what it changed, a page at a time."""
     with connection_of(context.pool) as connection:
-        found = read_run(connection, run_id)
-        if found is None:
-            raise NotFound(f"There is no run {run_id}.", hint="GET /v1/runs lists those that are kept.")
-        folder_id = found["folder_id"]
-        changes = read_changes(connection, folder_id=folder_id, run_id=run_id, after=after, limit=limit)
-    page = {"changes": changes, "next_after": _last(changes, "contact_id", limit)}
-    return RunWithChanges.model_validate(found | page)
+        run = require_run(connection, run_id)
+        changes = read_changes(connection, folder_id=run.folder_id, run_id=run_id, after=after, limit=limit)
+    return RunWithChanges(
+        **dict(run),
+        changes=ChangeDocument.of_all(changes),
+        next_after=changes[-1].contact_id if len(changes) == limit else None,
+    )
 
 
 @router.get("/health/live", tags=["health"])
@@ -157,28 +158,9 @@ def _following(state: LiveState | None) -> dict[str, Any]:
     }
 
 
-def _running(context: ApiContext) -> list[RunNow]:
-    return [
-        RunNow(
-            run_id=report.run_id,
-            definition_id=report.definition.definition_id,
-            label=report.definition.label,
-            trigger=report.trigger,
-            started_at=report.started_at,
-            **asdict(report.counts),
-        )
-        for report in context.runner.active()
-    ]
-
-
 def _next_run(context: ApiContext) -> NextRun | None:
     found = context.schedule.first_due()
     if found is None:
         return None
     known, at = found
     return NextRun(definition_id=known.definition.definition_id, label=known.definition.label, at=at)
-
-
-def _last(rows: list[dict[str, Any]], key: str, limit: int) -> int | None:
-    """Where the next page begins, if there may be one."""
-    return int(rows[-1][key]) if len(rows) == limit else None

@@ -15,11 +15,12 @@ from fastapi.concurrency import run_in_threadpool
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.problems import Stopping, TakenBack
 from contactsync.api.routes.read import DefinitionId, Name, RunId
-from contactsync.api.schemas import Cancelled, NotRun, Ref, Reloaded, Requested, RunResult, Synchronized
+from contactsync.api.schemas import Cancelled, Ref, Reloaded, Requested, Synchronized
 from contactsync.errors import ContactsyncError, NotFound
 from contactsync.model import Definition, RunReport, Trigger
 from contactsync.operations.definitions import set_enabled
 from contactsync.store.pool import connection_of
+from contactsync.sync.document import RunResult, not_started
 
 router = APIRouter(tags=["doing"])
 
@@ -107,13 +108,14 @@ async def _sync(
     ended = list(zip(wanted, answers, strict=True))
     if len(ended) == 1 and (reason := _reason(*ended[0])):
         raise reason
-    results = [RunResult.of(answer.result()) for known, answer in ended if not _reason(known, answer)]
-    not_run = [
-        NotRun(**_ref(known).model_dump(), code=reason.code, error=str(reason))
-        for known, answer in ended
-        if (reason := _reason(known, answer))
-    ]
-    return Synchronized(runs=results, not_run=not_run)
+    return Synchronized(
+        runs=[
+            not_started(definition, Trigger.MANUAL, reason)
+            if (reason := _reason(definition, answer))
+            else RunResult.of(answer.result())
+            for definition, answer in ended
+        ]
+    )
 
 
 async def _ended(answers: list[Future[RunReport]], context: ApiContext, request: Request) -> None:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import getpass
 import shlex
-import time
 from typing import TYPE_CHECKING, Any
 
-from contactsync.bootstrap import build_runner
-from contactsync.cli.commands.sync import giving_up_when_told, run_exit_code
+from contactsync.cli.commands.sync import exit_code_of_run, run_each
 from contactsync.cli.errors import ExitCode
-from contactsync.cli.output.progress import run_progress
-from contactsync.cli.output.summary import show_report
 from contactsync.cli.output.text import counted, show_text
 from contactsync.cli.prompts import confirm
-from contactsync.model import Trigger
-from contactsync.operations.holds import approve, open_plan, reject
+from contactsync.operations.decisions import approve, open_plan, reject
 from contactsync.operations.runs import require_definition, require_run
 from contactsync.store.health import daemon_listens
 from contactsync.store.pool import connection_of
@@ -30,7 +25,6 @@ if TYPE_CHECKING:
 
     from contactsync.cli.context import Invocation
     from contactsync.model import Change, Definition
-    from contactsync.store.pool import Pool
     from contactsync.store.record.holds import HeldPlan
 
 
@@ -50,7 +44,8 @@ def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -
             asked = _asks_daemon(connection, definition)
         show_text(invocation.out, f"Approved run {plan.run_id}.")
         if not asked:
-            return _run(invocation, pool, definition)
+            (result,) = run_each(invocation, pool, [definition], named=True)
+            return exit_code_of_run(result)
     show_text(
         invocation.out,
         f"The daemon was asked to run {definition.label} now; to see how it went: "
@@ -101,12 +96,3 @@ def _asks_daemon(connection: Connection[Any], definition: Definition) -> bool:
         return False
     request_run(connection, definition)
     return True
-
-
-def _run(invocation: Invocation, pool: Pool, definition: Definition) -> int:
-    runner = build_runner(invocation.settings, pool)
-    with giving_up_when_told(runner), run_progress(invocation.err, definition.label, quiet=False) as progress:
-        invocation.log_quietly()
-        report = runner.run(definition.definition_id, Trigger.MANUAL, progress, asked_at=time.monotonic())
-    show_report(invocation.out, report)
-    return run_exit_code(report)

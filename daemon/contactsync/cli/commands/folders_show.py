@@ -14,10 +14,10 @@ from contactsync.errors import QueryError
 from contactsync.ldap.query.query import Scope, parse_query
 from contactsync.model import DEFAULT_TLS_MINIMUM, Auth, Tls
 from contactsync.operations.names import find_one
+from contactsync.operations.runs import list_runs, rejected_entries
 from contactsync.store.definitions import read_overview
 from contactsync.store.health import daemon_listens
 from contactsync.store.pool import connection_of
-from contactsync.store.record.runs import read_runs, rejected_of_run
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
     from contactsync.model import Definition
     from contactsync.settings import Settings
+    from contactsync.sync.document import RejectedEntry, RunDocument
 
 RUN_COLUMNS = ("Started", "Outcome", "Entries", "New", "Changed", "Gone", "Rejected", "Secs")
 RUNS = 5
@@ -39,8 +40,8 @@ class _Details:
 
     definition: Definition
     row: dict[str, Any]
-    runs: list[dict[str, Any]]
-    rejected: list[tuple[str, str]]
+    runs: list[RunDocument]
+    rejected: list[RejectedEntry]
     daemon_running: bool
 
 
@@ -55,25 +56,20 @@ def show_folder(invocation: Invocation, name: str, *, as_json: bool) -> None:
     if details.runs:
         invocation.out.print()
         show_runs(invocation.out, details.runs, RUN_COLUMNS)
-    last = details.runs[0] if details.runs else {}
-    for text in (last.get("error"), last.get("held_reason")):
+    for text in (details.runs[0].error, details.runs[0].held_reason) if details.runs else ():
         if text:
             invocation.out.print()
             show_text(invocation.out, text)
     if details.rejected:
         invocation.out.print()
-        rejected = counted(last["rejected"], "entry", "entries")
+        rejected = counted(details.runs[0].rejected, "entry", "entries")
         show_rejected(invocation.out, f"Rejected by the last run ({rejected}):", details.rejected)
 
 
 def _read(connection: Connection[Any], definition: Definition) -> _Details:
-    row = next(row for row in read_overview(connection) if row["definition_id"] == definition.definition_id)
-    runs = read_runs(connection, definition_id=definition.definition_id, limit=RUNS)
-    rejected = (
-        rejected_of_run(connection, folder_id=definition.folder_id, run_id=runs[0]["run_id"], limit=REJECTED)
-        if runs
-        else []
-    )
+    (row,) = read_overview(connection, [definition.definition_id])
+    runs = list_runs(connection, [definition.definition_id], limit=RUNS)
+    rejected = rejected_entries(connection, runs[0], limit=REJECTED) if runs else []
     return _Details(definition, row, runs, rejected, daemon_listens(connection))
 
 
@@ -171,6 +167,6 @@ def _document(details: _Details) -> dict[str, Any]:
         **own,
         "password_sealed": definition.password_sealed is not None,
         "daemon_running": details.daemon_running,
-        "runs": details.runs,
-        "rejected": [{"dn": dn, "reason": reason} for dn, reason in details.rejected],
+        "runs": [run.model_dump() for run in details.runs],
+        "rejected": [entry.model_dump() for entry in details.rejected],
     }

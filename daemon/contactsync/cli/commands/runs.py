@@ -2,59 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.differences import show_changes
 from contactsync.cli.output.summary import show_rejected
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import NOTHING, counted, show_json, show_pairs, show_text
-from contactsync.operations.holds import state_words
+from contactsync.model import Mode, Outcome
+from contactsync.operations.decisions import state_sentence
 from contactsync.operations.names import find_all
-from contactsync.operations.preview import change_documents
-from contactsync.operations.runs import require_run
-from contactsync.operations.wording import moment
+from contactsync.operations.preview import ChangeDocument
+from contactsync.operations.runs import list_runs, run_details
 from contactsync.store.pool import connection_of
-from contactsync.store.record.holds import HeldPlan, held_changes, read_held_plan
-from contactsync.store.record.runs import changes_of_run, read_runs, rejected_of_run
+from contactsync.text import MOMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from psycopg import Connection
     from rich.console import Console
 
     from contactsync.cli.context import Invocation
-    from contactsync.model import Change
+    from contactsync.operations.runs import RunDetails
+    from contactsync.store.record.holds import HeldPlan
+    from contactsync.sync.document import RunDocument
 
+_HELD = ("state", "expires_at", "decided_by", "decided_at", "settled_by", "stands_for")
 COLUMNS = ("Run", "Folder", "Started", "Why", "Outcome", "Entries", "New", "Changed", "Gone")
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A run with what it changed (or would change, when it was held) and what it rejected."""
-
-    run: dict[str, Any]
-    plan: HeldPlan | None
-    changes: Sequence[Change]
-    rejected: list[tuple[str, str]]
-
-    @property
-    def left_out(self) -> int:
-        """Changes that are not shown; those of a held plan may not be kept any more."""
-        run = self.run
-        kept = run["outcome"] == "changed" or bool(self.changes)
-        return run["inserted"] + run["updated"] + run["deleted"] - len(self.changes) if kept else 0
-
-
-def list_runs(invocation: Invocation, name: str | None, *, limit: int, as_json: bool) -> None:
-    """The newest runs, of all definitions or of those that this names. Raises UsageError when there is none."""
+def list_newest(invocation: Invocation, name: str | None, *, limit: int, as_json: bool) -> None:
+    """Print the newest runs, of all definitions or of those with this name. Raises UsageError, DatabaseError."""
     with invocation.pool() as pool, connection_of(pool) as connection:
-        ids = [None] if name is None else [found.definition_id for found in find_all(connection, name)]
-        runs = [run for wanted in ids for run in read_runs(connection, definition_id=wanted, limit=limit)]
-    runs = sorted(runs, key=lambda run: -int(run["run_id"]))[:limit]
+        ids = None if name is None else [definition.definition_id for definition in find_all(connection, name)]
+        runs = list_runs(connection, ids, limit=limit)
     if as_json:
-        show_json(invocation.out, runs)
+        show_json(invocation.out, [run.model_dump() for run in runs])
     elif runs:
         show_runs(invocation.out, runs, COLUMNS)
     else:
@@ -62,104 +42,77 @@ def list_runs(invocation: Invocation, name: str | None, *, limit: int, as_json: 
 
 
 def show_run(invocation: Invocation, run_id: int, *, limit: int, as_json: bool) -> None:
-    """One run with the first so many of its changes (0: all). Raises UsageError when there is none of this number."""
+    """Print one run and the first changes (0: all) that it made or would make. Raises NotFound, DatabaseError."""
     with invocation.pool() as pool, connection_of(pool) as connection:
-        shown = _look(connection, run_id, limit or None)
+        details = run_details(connection, run_id, limit or None)
     if as_json:
-        show_json(invocation.out, _document(shown))
+        show_json(invocation.out, _document(details))
         return
-    show_pairs(invocation.out, _pairs(shown.run))
-    for text in (shown.run["error"], shown.run["held_reason"]):
+    run = details.run
+    show_pairs(invocation.out, _pairs(run))
+    for text in (run.error, run.held_reason):
         if text:
             invocation.out.print()
             show_text(invocation.out, text)
-    _show_plan(invocation.out, shown)
-    if shown.changes:
+    if details.plan:
+        _show_plan(invocation.out, details.plan)
+    if details.changes:
         invocation.out.print()
-        show_changes(invocation.out, shown.changes, left_out=shown.left_out)
-    if shown.rejected:
+        show_changes(invocation.out, details.changes, left_out=details.changes_left_out)
+    if details.rejected:
         invocation.out.print()
-        rejected = counted(shown.run["rejected"], "entry", "entries")
-        show_rejected(invocation.out, f"{rejected} rejected:", shown.rejected)
+        show_rejected(invocation.out, f"{counted(run.rejected, 'entry', 'entries')} rejected:", details.rejected)
 
 
-def _look(connection: Connection[Any], run_id: int, limit: int | None) -> Shown:
-    run = require_run(connection, run_id)
-    key = {"folder_id": run["folder_id"], "run_id": run_id}
-    plan = read_held_plan(connection, run_id)
-    if plan is not None:
-        changes = held_changes(connection, plan, limit=limit)
-    else:
-        changes = changes_of_run(connection, **key, limit=limit)
-    return Shown(run, plan, changes, rejected_of_run(connection, **key))
-
-
-def _show_plan(console: Console, shown: Shown) -> None:
-    plan = shown.plan
-    if plan is None:
-        return
-    show_text(console, state_words(plan))
+def _show_plan(console: Console, plan: HeldPlan) -> None:
+    show_text(console, state_sentence(plan))
     if plan.stands_for:
         show_text(console, f"Run {plan.stands_for} would delete the same contacts.")
     decided_as = plan.stands_for or plan.run_id
     if plan.state == "waiting" or plan.stands_for:
         show_text(
             console,
-            f"To allow what it would delete: contactsync approve {decided_as}. To discard it: "
-            f"contactsync reject {decided_as}.",
+            f"To allow its deletions: contactsync approve {decided_as}. To discard it: contactsync reject "
+            f"{decided_as}.",
         )
 
 
-def _pairs(run: dict[str, Any]) -> dict[str, str]:
-    would = "would have " if run["outcome"] == "held" else ""
+def _pairs(run: RunDocument) -> dict[str, str]:
+    would = "would have " if run.outcome is Outcome.HELD else ""
+    skipped = f" (not available: {', '.join(run.skipped_servers)})" if run.skipped_servers else ""
     pairs = {
-        "Run": f"{run['run_id']} of {run['label']}",
-        "Outcome": run["outcome"] or "running",
-        "Why": run["trigger"],
-        "Started": moment(run["started_at"]),
-        "Took": f"{sum(run['seconds'].values()):.1f} seconds" if run["seconds"] else NOTHING,
-        "Server": _server(run),
-        "Entries": f"{run['entries']:,} read, {run['unchanged']:,} as before",
+        "Run": f"{run.run_id} of {run.label}",
+        "Outcome": run.outcome or "running",
+        "Why": run.trigger.value,
+        "Started": f"{run.started_at.astimezone():{MOMENT}}",
+        "Took": f"{run.seconds:.1f} seconds" if run.stages else NOTHING,
+        "Server": f"{run.server or NOTHING}{skipped}",
+        "Entries": f"{run.entries:,} read, {run.unchanged:,} unchanged",
         "Read": _read(run),
-        "Contacts": f"{would}{run['inserted']:,} added, {run['updated']:,} changed, {run['deleted']:,} deleted",
+        "Contacts": f"{would}{run.inserted:,} added, {run.updated:,} changed, {run.deleted:,} deleted",
     }
-    if run["undoes"]:
-        pairs["Takes back"] = f"run {run['undoes']}"
-    if run["undone_by"]:
-        pairs["Taken back"] = f"by run {run['undone_by']}"
+    if run.undoes:
+        pairs["Undoes"] = f"run {run.undoes}"
+    if run.undone_by:
+        pairs["Undone by"] = f"run {run.undone_by}"
     return pairs
 
 
-def _read(run: dict[str, Any]) -> str:
-    why = f": {run['full_reason']}" if run["full_reason"] else ""
-    read = {
-        "full": f"everything{why}",
-        "incremental": "what changed since the run before",
-        "counters": "nothing: by what the server counts, nothing has changed since the run before",
-    }
-    return read.get(run["mode"], NOTHING)
-
-
-def _server(run: dict[str, Any]) -> str:
-    skipped_servers = f" (passed over: {', '.join(run['skipped_servers'])})" if run["skipped_servers"] else ""
-    return f"{run['server'] or NOTHING}{skipped_servers}"
-
-
-def _document(shown: Shown) -> dict[str, Any]:
-    plan = shown.plan
+def _read(run: RunDocument) -> str:
+    reason = f": {run.full_reason}" if run.full_reason else ""
     return {
-        **shown.run,
-        "held": {
-            "state": plan.state,
-            "expires_at": plan.expires_at,
-            "decided_by": plan.decided_by,
-            "decided_at": plan.decided_at,
-            "settled_by": plan.settled_by,
-            "stands_for": plan.stands_for,
-        }
-        if plan
-        else None,
-        "changes": change_documents(shown.changes),
-        "changes_left_out": shown.left_out,
-        "rejected_entries": [{"dn": dn, "reason": reason} for dn, reason in shown.rejected],
+        Mode.FULL: f"everything{reason}",
+        Mode.INCREMENTAL: "the changes since the run before",
+        Mode.COUNTERS: "nothing: the server's change counters were as in the run before",
+    }.get(run.mode, NOTHING)
+
+
+def _document(details: RunDetails) -> dict[str, Any]:
+    plan = details.plan
+    return {
+        **details.run.model_dump(),
+        "held": plan and {name: getattr(plan, name) for name in _HELD},
+        "changes": [change.model_dump() for change in ChangeDocument.of_all(details.changes)],
+        "changes_left_out": details.changes_left_out,
+        "rejected_entries": [entry.model_dump() for entry in details.rejected],
     }

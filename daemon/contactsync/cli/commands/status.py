@@ -15,12 +15,12 @@ from contactsync.cli.commands.folders_list import state_words
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import NOTHING, counted, show_json, show_pairs, show_text, until
 from contactsync.errors import ControlError, DatabaseError
+from contactsync.operations.runs import list_runs
 from contactsync.settings import find_settings_file
 from contactsync.store.definitions import read_overview
 from contactsync.store.embedded import psql_command
 from contactsync.store.health import daemon_listens, server_version
 from contactsync.store.pool import connection_of
-from contactsync.store.record.runs import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def show_status(invocation: Invocation, *, as_json: bool) -> None:
         _show_daemon_only(invocation, daemon, error, as_json=as_json)
         return
     if as_json:
-        show_json(invocation.out, status)
+        show_json(invocation.out, status | {"runs": [run.model_dump() for run in status["runs"]]})
         return
     show_pairs(invocation.out, _pairs(status))
     if status["runs"]:
@@ -84,7 +84,7 @@ def _read(invocation: Invocation, connection: Connection[Any], daemon: dict[str,
         "definitions": dict(Counter(row["state"] for row in rows)),
         "contacts": sum(row["contacts"] for row in rows),
         "next_run": {"label": first["label"], "at": first["next_run_at"]} if first else None,
-        "runs": read_runs(connection, limit=RUNS),
+        "runs": list_runs(connection, limit=RUNS),
     }
 
 

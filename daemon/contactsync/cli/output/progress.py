@@ -14,7 +14,7 @@ from contactsync.text import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from contactsync.model import Counts, RunReport
+    from contactsync.model import RunReport
 
 _STAGES = {
     "connect": "connecting",
@@ -32,10 +32,10 @@ class RunProgress(NullObserver):
 
     def progress(self, report: RunReport, stage: str) -> None:
         """See Observer."""
-        self.show(stage, report.counts)
+        self.show(stage, report.counts.entries)
 
-    def show(self, stage: str, counts: Counts) -> None:
-        """Show the stage of a run and its counts."""
+    def show(self, stage: str, entries: int) -> None:
+        """Show the stage of a run and the number of entries read."""
 
 
 class _ProgressLine(RunProgress):
@@ -44,11 +44,11 @@ class _ProgressLine(RunProgress):
         self._name = printable(label)
         self._task = display.add_task(f"{self._name}: starting", total=None, entries="")
 
-    def show(self, stage: str, counts: Counts) -> None:
+    def show(self, stage: str, entries: int) -> None:
         """See RunProgress."""
         seconds = max(self._display.tasks[0].elapsed or 0, 0.1)
-        entries = f"{counts.entries:,} entries, {counts.entries / seconds:,.0f}/s" if counts.entries else ""
-        self._display.update(self._task, description=f"{self._name}: {_STAGES.get(stage, stage)}", entries=entries)
+        read = f"{entries:,} entries, {entries / seconds:,.0f}/s" if entries else ""
+        self._display.update(self._task, description=f"{self._name}: {_STAGES.get(stage, stage)}", entries=read)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from contactsync.errors import AlreadyRunning, DefinitionError, DefinitionLocked
@@ -14,7 +14,8 @@ from contactsync.store.errors import translated
 from contactsync.store.statements import read_rows, statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from psycopg import Connection
 
@@ -110,13 +111,17 @@ def interrupt_abandoned(connection: Connection[Any]) -> list[tuple[int, str]]:
 def read_runs(
     connection: Connection[Any],
     *,
-    definition_id: int | None = None,
+    definition_ids: Sequence[int] | None = None,
     run_id: int | None = None,
     before: int | None = None,
     limit: int = 20,
 ) -> list[dict[str, Any]]:
-    """Runs, newest first: of one definition or all, with an id below `before`. Raises DatabaseError."""
-    values = {"definition_id": definition_id, "run_id": run_id, "before": before, "limit": limit}
+    """Runs, newest first: of some definitions or all, with an id below `before`. Raises DatabaseError.
+
+    `stages` has the seconds of each stage.
+    """
+    ids = None if definition_ids is None else list(definition_ids)
+    values = {"definition_ids": ids, "run_id": run_id, "before": before, "limit": limit}
     return read_rows(connection, dict_row, "runs", **values)
 
 
@@ -127,9 +132,10 @@ def read_run(connection: Connection[Any], run_id: int) -> dict[str, Any] | None:
 
 def read_changes(
     connection: Connection[Any], *, folder_id: int, run_id: int, after: int = 0, limit: int = 100
-) -> list[dict[str, Any]]:
+) -> tuple[Change, ...]:
     """The changes of a run by contact id, from the first id above `after`. Raises DatabaseError."""
-    return read_rows(connection, dict_row, "changes_page", folder_id=folder_id, run_id=run_id, after=after, limit=limit)
+    values = {"folder_id": folder_id, "run_id": run_id, "after": after, "limit": limit}
+    return changes_from(read_rows(connection, tuple_row, "changes_page", **values))
 
 
 def changes_of_run(
@@ -182,7 +188,8 @@ def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_day
     return deleted
 
 
-def _take_over(report: RunReport, outcome: str, *counts: int) -> None:
+def _take_over(report: RunReport, outcome: str, finished_at: datetime, *counts: int) -> None:
+    report.finished_at = finished_at
     if outcome != report.outcome:
         report.outcome, report.error, report.error_code = Outcome(outcome), None, None
     for name, count in zip(("inserted", "updated", "deleted", "refreshed", "rejected"), counts, strict=True):

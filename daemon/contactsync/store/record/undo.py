@@ -72,11 +72,11 @@ def undo_changes(connection: Connection[Any], definition: Definition, run_id: in
 def _record(connection: Connection[Any], definition: Definition, key: dict[str, Any]) -> RunReport:
     inserted, updated, deleted = _row(connection, "count_undo", {})
     counts = {"inserted": inserted, "updated": updated, "deleted": deleted}
-    run_id, started_at = _row(connection, "record_undo", {**key, **counts, "definition": definition.label})
+    run_id, started_at, finished_at = _row(connection, "record_undo", {**key, **counts, "definition": definition.label})
     connection.execute(statement("record_changes"), {**key, "run_id": run_id})
     # What was taken back is no more as the directory is.
     connection.execute(statement("drop_cursor"), key)
-    report = RunReport(run_id, definition, Trigger.UNDO, started_at)
+    report = RunReport(run_id, definition, Trigger.UNDO, started_at, finished_at, undoes=key["run_id"])
     report.mode, report.outcome, report.counts = Mode.UNDO, Outcome.CHANGED, Counts(**counts)
     return report
 

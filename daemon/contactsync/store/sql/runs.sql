@@ -101,7 +101,7 @@ WITH finished AS (
         error = CASE WHEN outcome IS NULL THEN %(error)s END,
         outcome = coalesce(outcome, %(outcome)s)
     WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
-    RETURNING outcome, inserted, updated, deleted, refreshed, rejected, source_digest, mapping_digest
+    RETURNING outcome, finished_at, inserted, updated, deleted, refreshed, rejected, source_digest, mapping_digest
 ), truth AS (
     -- Somebody may have closed the record already; the run's own word is all there is then.
     SELECT t.outcome, CASE WHEN t.outcome = %(outcome)s THEN %(state)s ELSE 'valid' END AS state,
@@ -121,16 +121,16 @@ WITH finished AS (
     WHERE s.folder_id = %(folder_id)s AND s.definition_id = %(definition_id)s
       AND d.folder_id = s.folder_id AND d.definition_id = s.definition_id
 )
-SELECT outcome, inserted, updated, deleted, refreshed, rejected FROM finished
+SELECT outcome, finished_at, inserted, updated, deleted, refreshed, rejected FROM finished
 
 -- name: runs
--- Runs, newest first: all, or those of one definition, one run, or those before a run.
+-- Runs, newest first: all, or those of some definitions, one run, or those before a run.
 SELECT r.folder_id, r.run_id, r.definition_id, r.definition AS label, r.trigger, r.mode, r.outcome, r.started_at,
        r.finished_at, r.full_reason, r.server, r.skipped_servers, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
-       r.search_references AS "references", r.trimmed, r.inserted, r.updated, r.deleted, r.seconds, r.error_code,
+       r.search_references AS "references", r.trimmed, r.inserted, r.updated, r.deleted, r.seconds AS stages, r.error_code,
        r.error, r.held_reason, r.undoes, contactsync.undone_by(r.folder_id, r.run_id) AS undone_by
 FROM contactsync.sync_runs AS r
-WHERE (%(definition_id)s::bigint IS NULL OR r.definition_id = %(definition_id)s)
+WHERE (%(definition_ids)s::bigint[] IS NULL OR r.definition_id = ANY (%(definition_ids)s))
   AND (%(run_id)s::bigint IS NULL OR r.run_id = %(run_id)s)
   AND (%(before)s::bigint IS NULL OR r.run_id < %(before)s)
 ORDER BY r.run_id DESC

@@ -107,4 +107,4 @@ INSERT INTO contactsync.sync_runs
     (folder_id, definition_id, definition, trigger, mode, outcome, finished_at, inserted, updated, deleted, undoes)
 VALUES (%(folder_id)s, %(definition_id)s, %(definition)s, 'undo', 'undo', 'changed', clock_timestamp(),
         %(inserted)s, %(updated)s, %(deleted)s, %(run_id)s)
-RETURNING run_id, started_at
+RETURNING run_id, started_at, finished_at

@@ -9,7 +9,7 @@ import pytest
 
 from contactsync.errors import UsageError
 from contactsync.model import Outcome, RunReport
-from contactsync.operations.holds import approve, open_plan, reject
+from contactsync.operations.decisions import approve, open_plan, reject
 from contactsync.settings.schema import Guard
 from contactsync.store.record.holds import HeldPlan, held_changes, read_held_plan
 from contactsync.store.record.runs import forget_old
@@ -219,7 +219,7 @@ def test_a_newer_plan_with_other_deletions_replaces_the_older(folder: SyncedFold
     first = run(folder, Outcome.HELD)
     dismiss(folder.slapd, 1)
     second = run(folder, Outcome.HELD)
-    refuses(folder, first.run_id, f"Run {second.run_id} came after it")
+    refuses(folder, first.run_id, f"Run {second.run_id} replaced it")
 
 
 def test_only_held_runs_are_decided(folder: SyncedFolder) -> None:

@@ -1,4 +1,4 @@
-"""Decides about held runs: approve exactly what was shown, or reject it."""
+"""Decisions about held runs: approve exactly the deletions that were shown, or reject them."""
 
 from __future__ import annotations
 
@@ -8,76 +8,71 @@ import structlog
 
 from contactsync.errors import UsageError
 from contactsync.operations.runs import require_run
-from contactsync.operations.wording import moment
 from contactsync.store.record.holds import HeldPlan, decide, read_held_plan
+from contactsync.store.record.runs import LARGEST_ID
+from contactsync.text import MOMENT
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 log = structlog.get_logger()
 
-_LOOK = "See what it would do now: contactsync preview NAME."
+_HINT = "See what it would do now: contactsync preview NAME."
 
 
 def open_plan(connection: Connection[Any], run_id: int) -> HeldPlan:
-    """The plan of a held run that may still be decided, or the newer one with the same deletions.
+    """The plan of a held run that may still be decided, or the newer plan with the same deletions.
 
-    Raises UsageError with the reason when there is nothing to decide, DatabaseError.
+    Raises NotFound, UsageError if there is nothing to decide, DatabaseError.
     """
-    plan = require_plan(connection, run_id)
-    if plan.state not in {"waiting", "approved"}:
-        raise UsageError(f"Run {run_id} cannot be decided any more: {state_words(plan)}", hint=_LOOK)
-    return plan
-
-
-def require_plan(connection: Connection[Any], run_id: int) -> HeldPlan:
-    """The plan of a held run, whatever became of it, or the newer one with the same deletions; UsageError."""
-    run = require_run(connection, run_id)
-    plan = read_held_plan(connection, run_id)
+    plan = read_held_plan(connection, run_id) if run_id <= LARGEST_ID else None
     if plan is not None and plan.stands_for is not None:
         plan = read_held_plan(connection, plan.stands_for) or plan
     if plan is None:
-        outcome = run["outcome"] or "still going on"
+        outcome = require_run(connection, run_id).outcome or "still running"
         raise UsageError(
             f"Run {run_id} is not held, it is {outcome}; there is nothing to decide."
             if outcome != "held"
             else f"Run {run_id} was held, but its plan is not kept any more.",
             hint="`contactsync runs` shows which are held.",
         )
+    if plan.state not in {"waiting", "approved"}:
+        raise UsageError(f"Run {run_id} cannot be decided any more: {state_sentence(plan)}", hint=_HINT)
     return plan
 
 
 def approve(connection: Connection[Any], plan: HeldPlan, *, by: str) -> None:
     """Allow the next run of the definition exactly the deletions of this plan. Raises UsageError, DatabaseError.
 
-    The approval is used up by the next run that is not held, and void once the definition is edited or it expires.
+    The next run that is not held uses the approval up. An edit of the definition makes it void, and it expires.
     """
     _decide(connection, plan, "approved", by)
 
 
 def reject(connection: Connection[Any], plan: HeldPlan, *, by: str) -> None:
-    """Discard a plan, or take its approval back while no run has used it. Raises UsageError, DatabaseError."""
+    """Discard a plan, or withdraw its approval while no run has used it. Raises UsageError, DatabaseError."""
     _decide(connection, plan, "rejected", by)
 
 
-def state_words(plan: HeldPlan) -> str:
-    """What became of a held plan, in a sentence."""
+def state_sentence(plan: HeldPlan) -> str:
+    """The state of a held plan."""
     by = f" by {plan.decided_by}" if plan.decided_by else ""
-    at = f" on {moment(plan.decided_at)}" if plan.decided_at else ""
+    at = f" on {plan.decided_at.astimezone():{MOMENT}}" if plan.decided_at else ""
+    expires = f"{plan.expires_at.astimezone():{MOMENT}}"
     return {
-        "waiting": f"It waits to be approved until {moment(plan.expires_at)}.",
-        "approved": f"It was approved{by}{at}; the next run may do it until {moment(plan.expires_at)}.",
+        "waiting": f"It waits for a decision until {expires}.",
+        "approved": f"It was approved{by}{at}; the next run may apply it until {expires}.",
         "rejected": f"It was rejected{by}{at}.",
         "used": f"It was approved{by}{at}, and run {plan.settled_by} used the approval.",
-        "overtaken": f"Run {plan.settled_by} came after it and made it out of date.",
+        "overtaken": f"Run {plan.settled_by} replaced it.",
         "void": "The definition was edited since, which made it void.",
-        "expired": f"It expired on {moment(plan.expires_at)}.",
+        "expired": f"It expired on {expires}.",
     }[plan.state]
 
 
 def _decide(connection: Connection[Any], plan: HeldPlan, decision: str, by: str) -> None:
     if not decide(connection, plan, decision, by=by):
-        now = read_held_plan(connection, plan.run_id) or plan
-        raise UsageError(f"Run {plan.run_id} was decided in the meantime. {state_words(now)}", hint=_LOOK)
+        current = read_held_plan(connection, plan.run_id) or plan
+        raise UsageError(f"Run {plan.run_id} was decided in the meantime. {state_sentence(current)}", hint=_HINT)
     names = {"folder": plan.label, "definition": plan.definition_id, "run": plan.run_id}
     log.info("plan.decided", decision=decision, by=by, **names)

@@ -1,0 +1,119 @@
+"""One run as a document: the one form that `--json`, the API, the events and the log share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, Field
+
+from contactsync.errors import ContactsyncError
+from contactsync.model import Definition, Mode, Outcome, RunReport, Trigger
+
+
+class RunDocument(BaseModel):
+    """A run. Counts are entries and contacts."""
+
+    run_id: int | None = Field(description="Null for a preview, and for a run that could not start.")
+    folder_id: int
+    definition_id: int
+    label: str
+    trigger: Trigger
+    mode: Mode
+    full_reason: str | None = Field(description="Why everything was read although only the changes could have been.")
+    outcome: Outcome | None = Field(description="Null while the run goes on.")
+    started_at: datetime
+    finished_at: datetime | None
+    server: str | None
+    skipped_servers: list[str] = Field(description="The servers before it that were not available.")
+    attempts: int
+    entries: int
+    unchanged: int
+    refreshed: int
+    rejected: int
+    references: int
+    trimmed: int
+    inserted: int
+    updated: int
+    deleted: int
+    seconds: float
+    stages: dict[str, float] = Field(description="Seconds of each stage.")
+    error_code: str | None
+    error: str | None
+    held_reason: str | None
+    undoes: int | None = Field(description="The run that this run took back.")
+    undone_by: int | None = Field(description="The run that took this run back.")
+
+    @classmethod
+    def of(cls, report: RunReport, *, running: bool = False, **more: Any) -> Self:
+        """The document of a run in this process; `more` are the fields of a subclass."""
+        definition = report.definition
+        return cls(
+            run_id=report.run_id or None,
+            folder_id=definition.folder_id,
+            definition_id=definition.definition_id,
+            label=definition.label,
+            trigger=report.trigger,
+            mode=report.mode,
+            full_reason=report.full_reason,
+            outcome=None if running else report.outcome,
+            started_at=report.started_at,
+            finished_at=report.finished_at,
+            server=report.server,
+            skipped_servers=list(report.skipped_servers),
+            attempts=report.attempts,
+            **asdict(report.counts),
+            **_durations(report.seconds),
+            error_code=report.error_code,
+            error=report.error,
+            held_reason=report.held_reason,
+            undoes=report.undoes,
+            undone_by=None,
+            **more,
+        )
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any], **more: Any) -> Self:
+        """The document of a recorded run (see contactsync.store.record.runs.read_runs); `more` as above."""
+        return cls(**{**row, **_durations(row["stages"])}, **more)
+
+
+class RejectedEntry(BaseModel):
+    """A directory entry that could not become a contact."""
+
+    dn: str
+    reason: str
+
+
+class RunResult(RunDocument):
+    """A run that has just ended, or a preview, with the first names that it is about."""
+
+    deleted_names: list[str]
+    rejected_sample: list[RejectedEntry]
+
+    @classmethod
+    def of(cls, report: RunReport, *, running: bool = False, **more: Any) -> Self:
+        """See RunDocument."""
+        plan = report.plan
+        return super().of(
+            report,
+            running=running,
+            deleted_names=list(plan.deleted_names) if plan else [],
+            rejected_sample=[RejectedEntry(dn=dn, reason=why) for dn, why in plan.rejected_sample] if plan else [],
+            **more,
+        )
+
+
+def not_started(definition: Definition, trigger: Trigger, error: ContactsyncError) -> RunResult:
+    """The document of a run that could not start: failed, and without an id."""
+    now = datetime.now(UTC)
+    return RunResult.of(RunReport(0, definition, trigger, now, error_code=error.code, error=str(error)))
+
+
+def _durations(stages: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "seconds": round(sum(stages.values()), 3),
+        "stages": {stage: round(seconds, 3) for stage, seconds in stages.items()},
+    }
