@@ -1,7 +1,7 @@
-"""Reads on where a server sent only the first of an attribute's values, as Active Directory does with 1,500 and more.
+"""Completes attributes of which Active Directory sends only the first 1,500 values or so.
 
-It calls them `member;range=0-1499`, and the rest is asked for entry by entry: `member;range=1500-*` ([MS-ADTS], section
-3.1.1.3.1.3.3). An entry is put together before it is recognised: two that differ in a later value must not look alike.
+It sends `member;range=0-1499`; the rest is requested entry by entry as `member;range=1500-*` ([MS-ADTS], section
+3.1.1.3.1.3.3). An entry must be complete before its fingerprint is taken: entries may differ in a later value only.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from contactsync.errors import IncompleteSnapshot
+from contactsync.ldap.lookup import search_all
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.entry import RANGE_OPTION, attribute_at, dn_text, open_entry, without_range
-from contactsync.ldap.protocol.messages import SEARCH_DONE, EntryBatch
+from contactsync.ldap.protocol.messages import EntryBatch
 from contactsync.ldap.protocol.requests import ANY_ENTRY, search_op
-from contactsync.ldap.protocol.results import SUCCESS, Result
+from contactsync.ldap.protocol.results import SUCCESS
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.query.text import shown
 
@@ -25,21 +26,21 @@ if TYPE_CHECKING:
 _OCTETS = RANGE_OPTION.encode()
 _ENTRY, _SET = 0x64, 0x31
 _MOST_OCTETS = 64 << 20
-"""Of all entries with ranges in a search, which are kept until its last page, and of one attribute's values."""
+"""Of all entries with ranges in a search, which are kept until its last page, and of the values of one attribute."""
 _LONGEST = 30
-"""Digits of the two ends of a range."""
+"""Digits of both ends of a range."""
 
 
 def read_whole(session: Session, batches: Iterator[EntryBatch]) -> Iterator[EntryBatch]:
-    """The same batches, without the entries that hold a range; these come last, put together.
+    """The same batches without the entries that have a range; those follow at the end, completed.
 
-    The connection answers one question at a time, so the pages come first. Raises IncompleteSnapshot when not every
-    value of such an entry can be had.
+    The pages come first because the connection has one search at a time. Raises IncompleteSnapshot if a value is
+    missing.
     """
     parts: list[bytes] = []
     octets = 0
     for batch in batches:
-        if _OCTETS not in b"".join(batch.entries):  # in one look, since next to no entry has any
+        if _OCTETS not in b"".join(batch.entries):  # one test for the batch, because almost no entry has any
             yield batch
             continue
         whole: list[memoryview | bytes] = []
@@ -51,14 +52,14 @@ def read_whole(session: Session, batches: Iterator[EntryBatch]) -> Iterator[Entr
             else:
                 whole.append(entry)
         if octets > _MOST_OCTETS:
-            raise _incomplete(session, f"sent {len(parts)} entries whose values come in ranges, more than can be kept")
+            raise _incomplete(session, f"sent more entries with ranges of values than can be kept: {len(parts)}")
         yield replace(batch, entries=whole)
     for part in parts:
         yield EntryBatch(entries=[_whole_entry(session, part)])
 
 
 def _whole_entry(session: Session, part: bytes) -> bytes:
-    """The protocolOp of the entry with all values, those of what came in ranges in the order of their octets."""
+    """The protocolOp of the completed entry; the values that came in ranges are sorted."""
     dn, position, end = open_entry(part)
     attributes = []
     while position < end:
@@ -72,7 +73,7 @@ def _whole_entry(session: Session, part: bytes) -> bytes:
 
 
 def _rest(session: Session, dn: bytes, name: str, first: int) -> Iterator[bytes]:
-    """The values of an attribute from that one on."""
+    """The values of an attribute from the index `first` on."""
     octets = 0
     while True:
         description, values = _next(session, dn, f"{name}{RANGE_OPTION}{first}-*")
@@ -87,20 +88,15 @@ def _rest(session: Session, dn: bytes, name: str, first: int) -> Iterator[bytes]
 
 
 def _next(session: Session, dn: bytes, description: str) -> tuple[str, list[bytes]]:
-    """The next values, with the description under which they came."""
-    wire = session.wire
-    message_id = wire.send(search_op(dn_text(dn), Scope.BASE, ANY_ENTRY, (description,)))
-    found: list[tuple[str, list[bytes]]] = []
-    result: Result | None = None
-    while result is None:
-        batch = wire.read(message_id, SEARCH_DONE)
-        for entry in batch.entries:
-            found += (pair for pair in _attributes(bytes(entry)) if pair[1])
-        result = batch.result
+    """The next values, with the attribute description of the response."""
+    entries, result = search_all(session.wire, search_op(dn_text(dn), Scope.BASE, ANY_ENTRY, (description,)))
     if result.code != SUCCESS:
-        raise _incomplete(session, f"gave a part of {shown(dn_text(dn))}, and instead of {shown(description)} {result}")
-    _check(session, dn, description, len(found) == 1)
-    return found[0]
+        raise _incomplete(
+            session, f"sent a part of {shown(dn_text(dn))}, and instead of {shown(description)} the result {result}"
+        )
+    attributes = [attribute for entry in entries for attribute in _attributes(entry) if attribute[1]]
+    _check(session, dn, description, len(attributes) == 1)
+    return attributes[0]
 
 
 def _attributes(data: bytes) -> Iterator[tuple[str, list[bytes]]]:
@@ -111,13 +107,13 @@ def _attributes(data: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def _range_of(session: Session, dn: bytes, description: str) -> tuple[str, int | None, int | None]:
-    """The description without its range, and the range: no first one for a whole attribute, no last one for an end."""
+    """The description without its range, and the range: `first` is None without a range, `last` in the last range."""
     name = without_range(description)
     if name == description:
         return name, None, None
     first, _, last = description.partition(RANGE_OPTION)[2].partition(";")[0].partition("-")
-    known = first.isdecimal() and (last == "*" or last.isdecimal()) and len(first + last) < _LONGEST
-    _check(session, dn, description, known)
+    well_formed = first.isdecimal() and (last == "*" or last.isdecimal()) and len(first + last) < _LONGEST
+    _check(session, dn, description, well_formed)
     return name, int(first), None if last == "*" else int(last)
 
 
@@ -132,11 +128,11 @@ def _attribute(name: str, values: list[bytes]) -> bytes:
 
 def _check(session: Session, dn: bytes, description: str, good: bool) -> None:  # noqa: FBT001 -- what is checked
     if not good:
-        raise _incomplete(session, f"gave a part of {shown(dn_text(dn))} that does not fit: {shown(description)}")
+        raise _incomplete(session, f"sent an unexpected part of {shown(dn_text(dn))}: {shown(description)}")
 
 
 def _incomplete(session: Session, what: str) -> IncompleteSnapshot:
     return IncompleteSnapshot(
         f"{session.server} {what}.",
-        hint="Nothing was changed. Somebody may have changed the entry at that moment; the next run reads it anew.",
+        hint="Nothing was changed. The entry may have changed at that moment; the next run reads it again.",
     )

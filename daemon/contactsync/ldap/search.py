@@ -1,4 +1,4 @@
-"""Searches a directory page by page (RFC 4511, section 4.5; RFC 2696) and gives all of it or an error."""
+"""Searches a directory page by page (RFC 4511, section 4.5; RFC 2696), completely or with an error."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from contactsync.model import Auth
 _log = structlog.get_logger()
 
 _MOST_EMPTY_PAGES = 100
-"""Pages without an entry, one after the other, after which a server is taken to go round in circles.
+"""Empty pages in a row before the search is given up.
 
-A cookie that stays the same proves nothing: 389 Directory Server numbers its searches and sends the number each time.
+A cookie that stays the same is no sign of a loop: 389 Directory Server sends the number of the search each time.
 """
 
 _LDAPSEARCH = {Auth.SIMPLE: ["-x"], Auth.KERBEROS: ["-Y", "GSSAPI"], Auth.EXTERNAL: ["-Y", "EXTERNAL"]}
 
 _AHEAD_OCTETS = 4 << 20
-"""What may be kept while fingerprints are read: some of the first pages; the server works on the next one meanwhile."""
+"""The most that is read while the fingerprints are being loaded."""
 
 
 class MoreThanOnePage(IncompleteSnapshot):
-    """A search that asked for one page in one piece met a limit: it has to be made again, page by page."""
+    """A search for one page met a limit, and must be repeated with paging."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What to search for. `page_size` is in entries; 0 asks for everything at once.
+    """The parameters of a search. `page_size` is in entries; 0 requests everything at once.
 
-    With `one_page` the search is not paged and stops after `page_size` entries. For a paged one OpenLDAP goes through
-    the whole directory, however few entries are below the base. `deleted` asks Active Directory for deleted objects
-    too, which takes pages.
+    With `one_page` the search is not paged and stops after `page_size` entries: for a paged search OpenLDAP reads its
+    whole database, however few entries are below the base. `deleted` includes Active Directory's deleted objects and
+    needs pages.
     """
 
     base: str
@@ -56,31 +56,25 @@ class SearchRequest:
     deleted: bool = False
 
 
-def read_entries(session: Session, request: SearchRequest, limits: ReadLimits) -> Iterator[EntryBatch]:
-    """The entries in batches of up to a page, each valid until the next is asked for.
+def read_entries(session: Session, request: SearchRequest, limits: ReadLimits | None = None) -> Iterator[EntryBatch]:
+    """The entries in batches of up to a page, each valid until the next one is requested.
 
-    Ends normally only when the snapshot is complete: every page with result code 0, with the paging control where it
-    was asked for, and an empty cookie in the last. Raises IncompleteSnapshot otherwise, or the DirectoryError that
-    says more: FilterRefused, BaseNotFound, ServerUnavailable, ServerTimeout and so on. References are counted, never
-    followed. Values that Active Directory sends in ranges are there to the last one. A server that does not list the
-    paging control is asked for everything at once. MoreThanOnePage, for a request of one page, says that the same is to
-    be asked for in pages.
+    Ends normally only after a complete search: every page had result code 0 and the paging control, and the last cookie
+    was empty. Otherwise raises IncompleteSnapshot or another DirectoryError; MoreThanOnePage, for a request of one
+    page, means that paging is needed. References are counted, not followed. Attributes that Active Directory sends in
+    ranges are completed. Without `limits` those of the search before apply.
     """
-    session.wire.limits = limits
-    return read_on(session, request)
-
-
-def read_on(session: Session, request: SearchRequest) -> Iterator[EntryBatch]:
-    """The same within the limits of the search before."""
+    if limits:
+        session.wire.limits = limits
     batches = _Search(session, request).batches()
-    # No other server sends a part of the values as if it were all; and the look takes a twentieth of a run's time.
+    # No other server sends ranges, and looking for them takes a twentieth of a run's time.
     return read_whole(session, batches) if session.root_dse.is_active_directory else batches
 
 
 def read_ahead(
     batches: Iterator[EntryBatch], ready: Callable[[], bool], *, octets: int = _AHEAD_OCTETS
 ) -> Iterator[EntryBatch]:
-    """The same batches; those that come before something else is `ready` are read and kept already, up to `octets`."""
+    """The same batches; those that come before `ready` returns true are read in advance, up to `octets`."""
     kept: list[EntryBatch] = []
     for batch in batches:
         copies: list[memoryview | bytes] = [bytes(entry) for entry in batch.entries]
@@ -92,7 +86,7 @@ def read_ahead(
 
 
 class _Search:
-    """One search on its way: what has come so far, and where the next page starts."""
+    """A search in progress."""
 
     def __init__(self, session: Session, request: SearchRequest) -> None:
         self._session = session
@@ -112,14 +106,14 @@ class _Search:
             batch = self._session.wire.read(message_id, SEARCH_DONE, expected=self._expected)
             self._entries += len(batch.entries)
             if batch.result:
-                # The next page is asked for before the caller works on this one, so that the server works meanwhile.
+                # Request the next page before the caller handles this one, so that the server works meanwhile.
                 cookie = self._next_page(batch.result)
                 message_id = self._ask(cookie) if cookie else None
             yield batch
 
     @property
     def _expected(self) -> int:
-        """How many entries may come until the page ends."""
+        """The most entries that the page still has."""
         return self._request.page_size - (self._entries - self._entries_before_page) if self._pages else sys.maxsize
 
     def _ask(self, cookie: bytes) -> int:
@@ -129,7 +123,7 @@ class _Search:
         return self._session.wire.send(self._op, controls)
 
     def _next_page(self, result: Result) -> bytes:
-        """The cookie of the next page, empty after the last; raises unless this page is whole."""
+        """The cookie for the next page, empty after the last; raises unless this page is complete."""
         if result.code in LIMITS and self._pages and not self._paged:
             raise MoreThanOnePage(f"{self._session.server} has more than a page of entries.")
         if result.code != SUCCESS:
@@ -144,23 +138,23 @@ class _Search:
         if not self._paged:
             return b""
         if PAGED_RESULTS not in result.controls:
-            raise self._incomplete("ended a page without saying whether more would come")
+            raise self._incomplete("ended a page without the paging control")
         cookie = paging_cookie(result.controls[PAGED_RESULTS])
         self._empty_pages = self._empty_pages + 1 if self._entries == self._entries_before_page else 0
         self._entries_before_page = self._entries
         if cookie and self._empty_pages >= _MOST_EMPTY_PAGES:
-            raise self._incomplete(f"sent {_MOST_EMPTY_PAGES} empty pages one after the other and promises more")
+            raise self._incomplete(f"sent {_MOST_EMPTY_PAGES} empty pages in a row and announced another")
         return cookie
 
     def _incomplete(self, what: str) -> IncompleteSnapshot:
         return IncompleteSnapshot(
             f"{self._session.server} {what}, after {self._entries} entries.",
-            hint="Nothing was changed. Try another page size, or 0 to ask for everything at once.",
+            hint="Nothing was changed. Try another page size, or 0 to request everything at once.",
         )
 
 
 def ldapsearch_command(session: Session, request: SearchRequest, *, paged: bool) -> str:
-    """The same search for a shell; it asks for the password."""
+    """The same search as a shell command, which prompts for the password."""
     words = ["ldapsearch", *_LDAPSEARCH[session.auth], "-LLL", "-H", session.server]
     words += ["-ZZ"] if session.starttls else []
     words += ["-D", session.user, "-W"] if session.user and session.auth is Auth.SIMPLE else []

@@ -1,4 +1,4 @@
-"""A server's attribute types (RFC 4512, section 4.1.2), read from its subschema where a question depends on them."""
+"""Attribute types (RFC 4512, section 4.1.2) from a server's subschema, and which of their values are derived."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _WRITTEN_WITH_THE_ENTRY = _words("""
     entryuuid entrycsn nsuniqueid createtimestamp modifytimestamp creatorsname modifiersname structuralobjectclass
     objectclass entrydn subschemasubentry
 """)
-"""Operational attributes that stay as they are until the entry itself is written."""
+"""Operational attributes that change only when the entry itself is written."""
 _DERIVED = _words("""
     memberof dgmemberof ismemberof nsrole nsroledn hassubordinates numsubordinates tokengroups directreports
 """)
-"""Attributes that servers compute, or write for another entry, although their schema may not say so."""
+"""Attributes that servers compute or write for another entry, even if their schema does not say so."""
 _OF_PEOPLE = _words("""
     audio businesscategory c carlicense cn co departmentnumber description destinationindicator displayname
     employeenumber employeetype facsimiletelephonenumber generationqualifier givenname guid homephone
@@ -36,7 +36,7 @@ _OF_PEOPLE = _words("""
     registeredaddress roomnumber secretary seealso sn st street telephonenumber telexnumber title uid
     usercertificate usersmimecertificate x500uniqueidentifier
 """)
-"""User attributes of RFC 2798, 4519 and 4524, and identities of other products."""
+"""User attributes of RFC 2798, 4519 and 4524, and the identities of other products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class AttributeType:
 
 
 def parse_attribute_type(text: str) -> AttributeType | None:
-    """An AttributeTypeDescription; None for text of another form."""
+    """Parse an AttributeTypeDescription; None for text of another form."""
     match = _TYPE.fullmatch(text.strip())
     if match is None:
         return None
     rest = match["rest"]
-    found = _NAMES.search(rest)
-    names = re.findall(r"'([^']*)'", found[0]) if found else []
+    listed = _NAMES.search(rest)
+    names = re.findall(r"'([^']*)'", listed[0]) if listed else []
     plain = _QUOTED.sub("", rest)
     usage = _USAGE.search(plain)
     operational = "NO-USER-MODIFICATION" in plain or bool(usage and usage[1] != "userApplications")
@@ -71,9 +71,9 @@ def parse_attribute_type(text: str) -> AttributeType | None:
 
 
 def read_attribute_types(session: Session, descriptions: Iterable[str]) -> dict[str, AttributeType]:
-    """The types of these attribute descriptions (names or OIDs, options are ignored) by the description in lower case.
+    """The types of attribute descriptions (names or OIDs; options are ignored), by the description in lower case.
 
-    Those that the server does not know, or does not show to this user, are missing. Raises DirectoryError.
+    Types that the server does not have, or hides from this user, are missing. Raises DirectoryError.
     """
     wanted = {description: description.partition(";")[0].lower() for description in descriptions}
     try:

@@ -27,7 +27,7 @@ from contactsync.ldap.protocol.requests import ANY_ENTRY, SHOW_DELETED
 from contactsync.ldap.query.filter import attributes_of, check_filter
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.rootdse import is_catalogue
-from contactsync.ldap.search import SearchRequest, read_on
+from contactsync.ldap.search import SearchRequest, read_entries
 
 KIND = "usn-changed"
 KEY_ATTRIBUTE = "objectGUID"
@@ -231,7 +231,7 @@ class UsnChanges:
         """The entries of a search; their objectGUIDs are added to `guids`."""
         attributes = (KEY_ATTRIBUTE, "objectClass", "isDeleted")
         request = SearchRequest(base, Scope.SUB, search_filter, attributes, PAGE_SIZE, deleted=deleted)
-        for batch in read_on(self._session, request):
+        for batch in read_entries(self._session, request):
             if len(guids) > MOST_CHANGED:
                 continue  # the next page was requested already
             for entry in map(decode_entry, batch.entries):
@@ -245,7 +245,7 @@ class UsnChanges:
         search_filter = f"(&{check_filter(self._request.filter)}{_by_guid(guids)})"
         changed = Changed()
         present: set[bytes] = set()
-        for batch in read_on(self._session, replace(self._request, filter=search_filter, page_size=PAGE_SIZE)):
+        for batch in read_entries(self._session, replace(self._request, filter=search_filter, page_size=PAGE_SIZE)):
             for octets in map(bytes, batch.entries):
                 changed.entries.append(octets)
                 present.update(decode_entry(octets).attributes.get(KEY_ATTRIBUTE.lower(), ()))
