@@ -1,7 +1,7 @@
-"""Every error that contactsync raises on purpose, under one root.
+"""All errors of contactsync, under one root.
 
-A message is one sentence that says what happened; `hint` is one that says what to do next. Both are shown to
-people and written to the log, so neither ever carries a secret. `code` is stable: scripts and alerts match on it.
+A message is one sentence that says what happened; `hint` is one that says what to do next. Both are shown to users and
+written to the log, so neither contains a secret. `code` is stable: scripts and alerts match on it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import ClassVar
 
 
 class ContactsyncError(Exception):
-    """The root: what happened (`message`), what to do about it (`hint`), and a stable `code`."""
+    """The root of all errors: `message`, `hint` and a stable `code`."""
 
     code: str = "error"
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
-    """True when the same attempt may succeed a little later, with nobody doing anything."""
+    """Whether the same attempt may succeed a little later without any action."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -27,40 +27,40 @@ class ContactsyncError(Exception):
 
 
 class UsageError(ContactsyncError):
-    """What was typed cannot be carried out: an unknown folder, a name that is taken, a missing option."""
+    """The input cannot be carried out: a name that is taken, a missing option."""
 
     code = "usage"
     exit_code = 64
 
 
 class NotFound(UsageError):
-    """There is no folder, definition, run or contact like that."""
+    """The folder, definition, run or contact does not exist."""
 
     code = "not_found"
 
 
 class SettingsError(ContactsyncError):
-    """settings.toml or its environment variables are wrong; the message lists every problem at once."""
+    """settings.toml or an environment variable is not valid. The message lists all problems."""
 
     code = "settings"
     exit_code = 78
 
 
 class SecretError(ContactsyncError):
-    """A password cannot be sealed, opened or fetched by its reference."""
+    """A password cannot be sealed, unsealed or read by its reference."""
 
     code = "secret"
 
 
 class DefinitionError(ContactsyncError):
-    """A sync definition makes no sense; it becomes `invalid` until someone edits it."""
+    """A definition is not valid. Its state is `invalid` until it is edited."""
 
     code = "definition"
     exit_code = 64
 
 
 class QueryError(DefinitionError):
-    """The LDAP query field is in none of the accepted forms."""
+    """The query has none of the accepted forms."""
 
     code = "definition.query"
 
@@ -72,26 +72,26 @@ class MappingError(DefinitionError):
 
 
 class ScheduleError(DefinitionError):
-    """The schedule or its time zone is not understood."""
+    """The schedule or its time zone is not valid."""
 
     code = "definition.schedule"
 
 
 class DirectoryError(ContactsyncError):
-    """The directory did not do what was asked."""
+    """A request to the directory failed."""
 
     code = "directory"
 
 
 class ServerUnavailable(DirectoryError):
-    """No connection, or one that broke: refused, reset, closed, unreachable, `unavailable` (52)."""
+    """No connection, or a broken one: refused, reset, closed, unreachable, `unavailable` (52)."""
 
     code = "directory.unavailable"
     retryable = True
 
 
 class ServerTimeout(DirectoryError):
-    """The server did not answer within the time that a single answer may take."""
+    """The server did not answer within the time limit for one answer."""
 
     code = "directory.timeout"
     retryable = True
@@ -105,23 +105,22 @@ class ServerBusy(DirectoryError):
 
 
 class ProtocolViolation(DirectoryError):
-    """The server sent octets that are not LDAP (RFC 4511), or more of them than the limit allows."""
+    """The server sent octets that are not LDAP (RFC 4511), or more than the limit."""
 
     code = "directory.protocol"
     retryable = True
 
 
 class ServerNotFound(DirectoryError):
-    """DNS names no server, or does not know the one that was named."""
+    """DNS has no server for the domain, or no address for the server."""
 
     code = "directory.dns"
 
 
 class CredentialsRefused(DirectoryError):
-    """The server refused the user or the password (`invalidCredentials`, 49); trying again may lock the account.
+    """The server refused the user or the password (`invalidCredentials`, 49). A retry may lock the account.
 
-    `data` is Active Directory's reason, as its documentation names it (`52e`); it ends the code:
-    `directory.credentials.52e`.
+    `data` is Active Directory's code for the reason (`52e`). It is appended to the code: `directory.credentials.52e`.
     """
 
     code = "directory.credentials"
@@ -133,63 +132,63 @@ class CredentialsRefused(DirectoryError):
 
 
 class AccessRefused(DirectoryError):
-    """The server wants something else first: a stronger bind, TLS, or more rights (RFC 4511, codes 8, 13, 50)."""
+    """The server requires a stronger bind, TLS or more rights (RFC 4511, result codes 8, 13 and 50)."""
 
     code = "directory.access"
 
 
 class CertificateRefused(DirectoryError):
-    """The server's certificate did not hold: another name, expired, an unknown issuer."""
+    """The server's certificate is not valid: another name, expired, an unknown issuer."""
 
     code = "directory.certificate"
     unknown_issuer = False
-    """True when it would hold if its authority were trusted."""
+    """Whether the only problem is that its authority is not trusted."""
 
 
 class BaseNotFound(DirectoryError):
-    """The search base does not exist (`noSuchObject`, 32), or the server offers none to choose."""
+    """The search base does not exist (`noSuchObject`, 32), or the server publishes none."""
 
     code = "directory.base"
 
 
 class FilterRefused(DirectoryError):
-    """The search filter does not parse, here or at the server."""
+    """The search filter is not valid, here or for the server."""
 
     code = "directory.filter"
 
 
 class IncompleteSnapshot(DirectoryError):
-    """The search ended without being complete (a limit, a lost page); nothing may be concluded from it."""
+    """The search ended before it was complete (a limit, a lost page), so its result must not be applied."""
 
     code = "directory.incomplete"
 
 
 class DeadlineExceeded(DirectoryError):
-    """The run took longer than its deadline allows."""
+    """The run exceeded its deadline."""
 
     code = "run.deadline"
 
 
 class RunCancelled(ContactsyncError):
-    """The run was given up on request, before anything was applied."""
+    """The run was cancelled before it applied anything."""
 
     code = "run.cancelled"
 
 
 class DefinitionLocked(ContactsyncError):
-    """The directory refused the definition's user or password; only a person may have it tried again."""
+    """The directory refused the definition's user or password; only a request by a user tries it again."""
 
     code = "run.locked"
 
 
 class AlreadyRunning(ContactsyncError):
-    """Another process is running this definition now."""
+    """Another process runs this definition now."""
 
     code = "run.busy"
 
 
 class UndoRefused(ContactsyncError):
-    """What a run did cannot be taken back; the message names contacts and reasons."""
+    """A run cannot be undone. The message lists contacts and reasons."""
 
     code = "undo.refused"
 
@@ -208,14 +207,14 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class DatabaseConflict(DatabaseError):
-    """Somebody else wrote the same rows at the same moment (SQLSTATE 40001, 40P01)."""
+    """Another session wrote the same rows at the same time (SQLSTATE 40001, 40P01)."""
 
     code = "database.conflict"
     retryable = True
 
 
 class EmbeddedServerError(DatabaseError):
-    """The embedded PostgreSQL cannot be set up or started."""
+    """The embedded PostgreSQL cannot be created, started or stopped."""
 
     code = "database.embedded"
 

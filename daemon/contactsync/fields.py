@@ -1,6 +1,6 @@
-"""The fields of a contact: what the mapping may fill and what the `contacts` table has a column for.
+"""The fields of a contact: the targets of a mapping and the columns of `contacts`.
 
-Names follow vCard (RFC 6350) where it has one: `display_name` is FN, the name parts are those of N, `organization`
+They correspond to properties of vCard (RFC 6350): `display_name` is FN, the name parts are those of N, `organization`
 and `department` those of ORG, the address parts those of ADR.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 from enum import Enum
 
 EXTRA_PREFIX = "extra."
-"""A mapped field named `extra.badge` is the key `badge` of the column `extra` (jsonb, text values)."""
+"""The field `extra.badge` is the key `badge` of the column `extra` (jsonb with text values)."""
 
 PHOTO = "photo"
-"""The one binary field: its octets go to `contact_photos`, its digest to `contacts.photo_digest`."""
+"""The only binary field: its octets are stored in `contact_photos`, its digest in `contacts.photo_digest`."""
 
 
 class Kind(Enum):
-    """What a field holds."""
+    """The type of a field, as the PostgreSQL type of its column."""
 
     TEXT = "text"
     LIST = "text[]"
@@ -62,7 +62,7 @@ FIELDS: dict[str, Kind] = {
 
 
 def kind_of(field: str) -> Kind | None:
-    """The kind of a mapped field, or None when there is no such field."""
+    """The kind of a field; None if the field does not exist."""
     if field.startswith(EXTRA_PREFIX) and len(field) > len(EXTRA_PREFIX):
         return Kind.TEXT
     return FIELDS.get(field)

@@ -1,4 +1,4 @@
-"""The values that travel through a run; plain data, no I/O."""
+"""The plain data of definitions, runs and plans."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 from contactsync.errors import CredentialsRefused
 
 CERTIFICATE_WARNING = timedelta(days=30)
-"""How long before a certificate expires everybody who looks is told."""
-
+"""How long before the expiry of a certificate the log, the metrics and `check` warn."""
 
 FIRST_DEFINITION = "directory"
 """Name of a folder's first definition; labels omit it."""
@@ -33,7 +32,7 @@ class Trigger(StrEnum):
 
     @property
     def by_hand(self) -> bool:
-        """Whether somebody asked for this very run."""
+        """Whether a user requested this run."""
         return self in {Trigger.MANUAL, Trigger.REQUEST}
 
 
@@ -49,9 +48,9 @@ class Outcome(StrEnum):
 
 
 class Auth(StrEnum):
-    """How it is shown who asks. SIMPLE: by user and password, or not at all. EXTERNAL: by the client certificate.
+    """How the daemon authenticates to the directory.
 
-    KERBEROS: by a ticket of the daemon's own.
+    SIMPLE: user and password, or anonymously. KERBEROS: a ticket of the daemon. EXTERNAL: the client certificate.
     """
 
     SIMPLE = "simple"
@@ -60,9 +59,10 @@ class Auth(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a run asks the directory for.
+    """What a run reads from the directory.
 
-    All entries; those that changed since the last run; whether any did, when none had (COUNTERS); or nothing (UNDO).
+    FULL: all entries. INCREMENTAL: the changes since the last run. COUNTERS: only change counters, which were the same.
+    UNDO: nothing.
     """
 
     FULL = "full"
@@ -84,7 +84,7 @@ class Absence(StrEnum):
 
 
 class Tls(StrEnum):
-    """How a connection is protected. AUTO: LDAPS for ldaps://, else StartTLS unless it is asked anonymously."""
+    """How a connection is protected. AUTO: LDAPS for ldaps://, otherwise StartTLS unless the bind is anonymous."""
 
     AUTO = "auto"
     LDAPS = "ldaps"
@@ -93,10 +93,9 @@ class Tls(StrEnum):
 
 
 class Policy(StrEnum):
-    """Who owns a field of a contact that a definition brought.
+    """When a run writes a field of a synchronized contact.
 
-    DIRECTORY: the directory's value always wins. FILL: written only while the contact's own is blank.
-    INSERT: written when the contact is made, never again.
+    DIRECTORY: always. FILL: only while the field is blank. INSERT: only when the contact is created.
     """
 
     DIRECTORY = "directory"
@@ -106,7 +105,7 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One row of `sync_definitions` with the name and owner of its folder."""
+    """A row of `sync_definitions` with the name and owner of its folder."""
 
     folder_id: int
     definition_id: int
@@ -153,21 +152,21 @@ class Definition:
 
     @property
     def label(self) -> str:
-        """How people name it: `Staff`, `anna/Private`, and `Staff:branch` for a second definition of a folder."""
+        """The name for users: `Staff`, `anna/Private`, and `Staff:branch` for a second definition of a folder."""
         return self.folder_label if self.name == FIRST_DEFINITION else f"{self.folder_label}:{self.name}"
 
     @property
     def folder_label(self) -> str:
-        """Its folder, as people name it: `Staff`, `anna/Private`."""
+        """The name of its folder for users: `Staff`, `anna/Private`."""
         return f"{self.owner}/{self.folder}" if self.owner else self.folder
 
 
 @dataclass(frozen=True, slots=True)
 class MappedEntry:
-    """One directory entry as a contact: `values` follow the order of the mapping's field names.
+    """A directory entry as a contact: `values` follow the order of the mapping's field names.
 
-    A TEXT value is str or None, a LIST a list of str (empty when blank), the PHOTO bytes or None. `trimmed` counts the
-    attribute values that were dropped or shortened on the way.
+    A TEXT value is str or None, a LIST value is a list of str (empty if blank), the PHOTO is bytes or None. `trimmed`
+    counts the attribute values that were dropped or shortened.
     """
 
     key: str
@@ -179,10 +178,10 @@ class MappedEntry:
 
 @dataclass(slots=True)
 class MappedBatch:
-    """Many directory entries as contacts, column by column.
+    """Directory entries as contacts, by column.
 
-    `columns` follow the mapping's field names, each with one value for each key: as in MappedEntry, but a blank TEXT
-    may be "" as well. A column is None when it is blank throughout. `trimmed` is the sum.
+    `columns` follow the mapping's field names; each has one value per key, as in MappedEntry, except that a blank TEXT
+    may also be "". A column without any value is None. `trimmed` is the sum.
     """
 
     keys: list[str]
@@ -195,7 +194,7 @@ class MappedBatch:
 
 @dataclass(frozen=True, slots=True)
 class RejectedEntry:
-    """An entry that cannot become a contact; what it stood for in the folder is left as it is."""
+    """An entry that cannot become a contact. An existing contact of this entry stays unchanged."""
 
     dn: str
     key: str | None
@@ -204,10 +203,10 @@ class RejectedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many contacts the plan inserts, updates, refreshes and deletes, of how many that there are.
+    """The numbers of a plan. A refresh updates a contact's fingerprint only.
 
-    `returned` of those that it inserts were here before. `contacts` is None where nobody had to know: to count them may
-    take longer than all else that an increment does.
+    `returned` counts the inserts with an earlier id. `contacts` counts the existing contacts; it is None if nothing needs
+    it, since counting may take longer than the rest of an incremental run.
     """
 
     inserts: int = 0
@@ -222,13 +221,13 @@ class Plan:
 
     @property
     def changes(self) -> int:
-        """Contacts that will look different afterwards."""
+        """The number of contacts that the plan inserts, updates or deletes."""
         return self.inserts + self.updates + self.deletes
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One contact of a plan or of the history: `fields` is {"field": [before, after]}, as it is stored."""
+    """The change of one contact, planned or recorded. `fields` is {field: (before, after)}."""
 
     contact_id: int
     action: str
@@ -238,7 +237,7 @@ class Change:
 
 @dataclass(slots=True)
 class Counts:
-    """What a run saw and did, in entries and contacts."""
+    """The numbers of a run, in entries and contacts."""
 
     entries: int = 0
     unchanged: int = 0

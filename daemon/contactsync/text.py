@@ -1,6 +1,7 @@
-"""Text of others on its way to a terminal or into a log: what would be obeyed there is shown instead. Pure.
+"""Escapes untrusted text for terminals and logs. Pure.
 
-That are control characters, escape sequences among them (ECMA-48), and what reorders or hides letters (Unicode's Cf).
+Escaped are control characters, which begin escape sequences (ECMA-48), and characters that reorder or hide letters
+(Unicode category Cf).
 """
 
 from __future__ import annotations
@@ -10,21 +11,19 @@ MOMENT = "%Y-%m-%d %H:%M %Z"
 
 
 def printable(text: str) -> str:
-    r"""The text with such characters as `\x1b`; line ends are such characters too."""
-    return text if text.isprintable() else "".join(map(_shown, text))
+    r"""The text with each such character in the form `\x1b`, line ends included."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def printable_json(text: str) -> str:
-    """The same for a JSON document, which says the same to a program afterwards (RFC 8259, section 7)."""
+    """The JSON document with each such character as a JSON escape (RFC 8259, section 7)."""
     return text if text.isprintable() else "".join(map(_escaped, text))
 
 
-def _shown(char: str) -> str:
-    return char if char.isprintable() else f"\\x{ord(char):02x}"
-
-
 def _escaped(char: str) -> str:
-    # Outside of strings a document has no such character but line ends, and inside none that stands for itself.
+    # Outside strings, line ends are the only such characters in a document; inside strings they are escaped already.
     if char.isprintable() or char == "\n":
         return char
     octets = char.encode("utf-16-be", "surrogatepass")
