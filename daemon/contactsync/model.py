@@ -205,8 +205,8 @@ class RejectedEntry:
 class Plan:
     """The numbers of a plan. A refresh updates a contact's fingerprint only.
 
-    `returned` counts the inserts with an earlier id. `contacts` counts the existing contacts; it is None if nothing needs
-    it, since counting may take longer than the rest of an incremental run.
+    `returned` counts the inserts with an earlier id. `contacts` counts the existing contacts; None if it is not needed,
+    since counting may take longer than the rest of an incremental run.
     """
 
     inserts: int = 0

@@ -126,14 +126,14 @@ class EarlyLoad(Staging):
     def _composed(self) -> sql.Composed:
         columns, folder_id = self._columns, sql.Literal(self._definition.folder_id)
         return composed(
-            "apply_lot",
+            "apply_batch",
             folder_id=folder_id,
             definition_id=sql.Literal(self._definition.definition_id),
             run_id=sql.Literal(self._run_id),
             columns=columns.names,
             staged=columns.staged,
-            display_name=columns.label,
-            photos=composed("lot_photos", folder_id=folder_id) if columns.has_photo else sql.SQL(""),
+            display_name=sql.Identifier(columns.label),
+            photos=composed("batch_photos", folder_id=folder_id) if columns.has_photo else sql.SQL(""),
         )
 
     def _undo(self, error: BaseException) -> None:

@@ -155,8 +155,8 @@ class Reader:
         try:
             for changed in increments.since():
                 mapped = mapping.map_batch([(b"", entry) for entry in changed.entries])
-                snapshot.staging.tell([*mapped.keys, *changed.gone])
-                snapshot.staging.name(changed.present)
+                snapshot.staging.add_reported([*mapped.keys, *changed.gone])
+                snapshot.staging.add_named(changed.present)
         except CursorVoid:
             return snapshot
         return replace(snapshot, reported=Reported(increments.all_listed, increments.unreported_fields))
@@ -171,7 +171,7 @@ class Reader:
         def entries() -> Iterator[Sequence[bytes]]:
             for changed in increments.since():
                 if keys := changed.gone or changed.present:
-                    staging.name(keys)
+                    staging.add_named(keys)
                 yield changed.entries
 
         recogniser = Recogniser(StoredContacts(), source.mapping.identity_digest)

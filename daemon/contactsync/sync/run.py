@@ -16,11 +16,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
+from psycopg import Rollback
 
 from contactsync.model import Change, Mode, Outcome, Plan
 from contactsync.store.plan.apply import apply_plan
 from contactsync.store.plan.plan import (
-    Rollback,
     applying,
     count_contacts,
     knows_source,
@@ -141,7 +141,7 @@ class Run:
                 self._connection,
                 self._definition,
                 snapshot.columns,
-                missing=snapshot.absence,
+                absence=snapshot.absence,
                 everything=snapshot.remapped,
             )
             if self._report.mode is Mode.FULL:

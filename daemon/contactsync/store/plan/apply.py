@@ -1,4 +1,4 @@
-"""Carries a plan out: the statements that change `contacts`, inside the transaction that made the plan."""
+"""Applies a plan: the statements that change `contacts`, in the transaction that made the plan."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def apply_plan(
     run_id: int,
     photos: bool = True,
 ) -> None:
-    """Delete, refresh, update and insert what `planned` says, with photos, and write the history. Raises psycopg.Error.
+    """Delete, refresh, update and insert the planned contacts and their photos, and record the history.
 
-    `photos` says whether an entry that is staged has one. Only contacts that the definition brought are in the plan, so
-    no other row can be touched.
+    `photos` says whether a staged entry has a photo. The plan contains contacts of the definition only, so no other
+    row is written. Raises psycopg.Error.
     """
-    key = {"folder_id": definition.folder_id, "definition_id": definition.definition_id, "run_id": run_id}
+    key = {**definition.key, "run_id": run_id}
     connection.execute(statement("apply_setting"))
     if plan.deletes:
         connection.execute(statement("apply_deletes"), key)

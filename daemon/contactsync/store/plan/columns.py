@@ -1,6 +1,6 @@
-"""The part of the SQL that depends on the mapping: which columns it fills, and what each becomes under its policy.
+"""The parts of the SQL that depend on the mapping: the columns that it fills, and their values by their policies.
 
-In every fragment `c` is the contact as it stands and `s` the staged row.
+In all fragments `c` is the contact before the run and `s` the staged row.
 """
 
 from __future__ import annotations
@@ -33,11 +33,32 @@ _STAGED_TYPES: dict[str, LiteralString] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of `contacts` that the mapping fills. For `extra`, `after` merges key by key."""
+    """A column of `contacts` that the mapping fills; `after` is its value after the run."""
 
     name: str
     type: str
     after: sql.Composable
+
+    @property
+    def before(self) -> sql.Identifier:
+        """Its value before the run."""
+        return sql.Identifier("c", self.name)
+
+    @property
+    def differs(self) -> sql.Composed:
+        """Whether the run changes it."""
+        return sql.SQL("{} IS DISTINCT FROM {}").format(self.before, self.after)
+
+    @property
+    def change(self) -> sql.Composed:
+        """Its name and [before, after], as arguments of jsonb_build_object."""
+        return sql.SQL("{}, jsonb_build_array({}, {})").format(sql.Literal(self.name), self.before, self.after)
+
+    @property
+    def change_or_null(self) -> sql.Composed:
+        """As `change`, with null if the run does not change the column."""
+        change = sql.SQL("{}, CASE WHEN {} THEN jsonb_build_array({}, {}) END")
+        return change.format(sql.Literal(self.name), self.differs, self.before, self.after)
 
 
 _SOURCE_DN = Column("source_dn", "text", sql.Identifier("s", "source_dn"))
@@ -45,96 +66,82 @@ _SOURCE_DN = Column("source_dn", "text", sql.Identifier("s", "source_dn"))
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """All columns that one mapping fills, and the order of its values in a staged row."""
+    """The columns that a mapping fills, and its fields in the order of a mapped entry's values."""
 
     fields: tuple[str, ...]
     columns: tuple[Column, ...]
 
     @property
     def has_photo(self) -> bool:
-        """Whether the mapping brings photos."""
+        """Whether the mapping fills the photo."""
         return PHOTO in self.fields
 
     @property
     def staged_definitions(self) -> sql.Composed:
-        """Every mapped column of the staging table with its type and what is blank in it.
-
-        The photo's octets come beside its digest.
-        """
-        pairs = [(column.name, column.type) for column in self.columns]
-        if self.has_photo:
-            pairs.append((PHOTO, "bytea"))
+        """The mapped columns of the staging table, with types and defaults; a photo and its digest are two columns."""
+        types = {column.name: column.type for column in self.columns} | ({PHOTO: "bytea"} if self.has_photo else {})
         return _comma(
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_STAGED_TYPES[kind])) for name, kind in pairs
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_STAGED_TYPES[kind])) for name, kind in types.items()
         )
 
     @property
     def names(self) -> sql.Composed:
-        """The columns of `contacts`, without table."""
+        """The column names, without the table."""
         return _comma(sql.Identifier(column.name) for column in self.columns)
 
     @property
     def staged(self) -> sql.Composed:
-        """Their values in a staged row."""
+        """The staged values of the columns."""
         return _comma(sql.Identifier("s", column.name) for column in self.columns)
 
     @property
     def after(self) -> sql.Composed:
-        """Their values once the policies had their say."""
+        """The values of the columns after the run."""
         return _comma(column.after for column in self.columns)
 
     @property
     def compared(self) -> tuple[sql.Composed, sql.Composed]:
-        """What is compared to tell an update from a refresh: the columns before and after, the DN among them."""
-        before = [sql.Identifier("c", column.name) for column in self.columns]
-        return (
-            _comma([*before, sql.Identifier("c", "source_dn")]),
-            _comma([*(column.after for column in self.columns), sql.Identifier("s", "source_dn")]),
-        )
+        """The columns and the DN before and after the run; a contact with equal ones is only refreshed."""
+        columns = (*self.columns, _SOURCE_DN)
+        return _comma(column.before for column in columns), _comma(column.after for column in columns)
 
     @property
     def changed(self) -> sql.Composed:
-        """The columns that differ, as one jsonb object: {"column": [before, after]}.
+        """The changes of the columns and the DN as one jsonb object: {"column": [before, after]}.
 
-        Column by column, since two objects of all of them, compared key by key, take PostgreSQL four times as long.
+        Column by column: to compare two objects of all columns takes PostgreSQL four times as long.
         """
-        plain = [column for column in (*self.columns, _SOURCE_DN) if column.type != _JSONB]
-        objects = [column for column in self.columns if column.type == _JSONB]
-        # jsonb_strip_nulls goes into objects as well, and what is null in those is a person's.
-        whole = sql.SQL("jsonb_strip_nulls(jsonb_build_object({}))").format(_comma(map(_change, plain)))
-        return sql.SQL(" || ").join([whole, *map(_change_alone, objects)])
-
-    @property
-    def brought(self) -> sql.Composed:
-        """All values of a staged row as one jsonb object, the DN among them."""
-        columns = (*self.columns, _SOURCE_DN)
-        return sql.SQL("jsonb_build_object({})").format(
-            _comma(_pair(column, sql.Identifier("s", column.name)) for column in columns)
+        # jsonb_strip_nulls also removes nulls inside of jsonb values, which belong to people.
+        plain = _comma(column.change_or_null for column in (*self.columns, _SOURCE_DN) if column.type != _JSONB)
+        objects = (
+            sql.SQL("CASE WHEN {} THEN jsonb_build_object({}) ELSE '{{}}' END").format(column.differs, column.change)
+            for column in self.columns
+            if column.type == _JSONB
         )
+        return sql.SQL(" || ").join([sql.SQL("jsonb_strip_nulls(jsonb_build_object({}))").format(plain), *objects])
 
     @property
-    def display_name(self) -> sql.Composable:
-        """What a planned row is called: the staged display name where one is mapped."""
-        return sql.Identifier("s", self._label)
+    def staged_object(self) -> sql.Composed:
+        """The staged values of the columns and the DN as one jsonb object."""
+        pairs = (
+            sql.SQL("{}, {}").format(sql.Literal(column.name), sql.Identifier("s", column.name))
+            for column in (*self.columns, _SOURCE_DN)
+        )
+        return sql.SQL("jsonb_build_object({})").format(_comma(pairs))
 
     @property
-    def label(self) -> sql.Composable:
-        """The same in the contact that is made of it."""
-        return sql.Identifier(self._label)
-
-    @property
-    def _label(self) -> str:
-        mapped = any(column.name == "display_name" for column in self.columns)
-        return "display_name" if mapped else "source_dn"
+    def label(self) -> str:
+        """The column that names a planned row: the display name if it is mapped, otherwise the DN."""
+        return "display_name" if "display_name" in self.fields else "source_dn"
 
 
 def columns_of(fields: tuple[str, ...], policies: Mapping[str, Policy]) -> Columns:
-    """The columns for a mapping's field names (see contactsync.fields), each with its policy."""
-    plain = [_column(field, policies[field]) for field in fields if not field.startswith(EXTRA_PREFIX)]
+    """The columns for a mapping's fields (see contactsync.fields), each with its policy."""
+    columns = [_column(field, policies[field]) for field in fields if not field.startswith(EXTRA_PREFIX)]
     extra = {field.removeprefix(EXTRA_PREFIX): policies[field] for field in fields if field.startswith(EXTRA_PREFIX)}
     if extra:
-        plain.append(Column("extra", "jsonb", _extra_after(extra)))
-    return Columns(fields, tuple(plain))
+        columns.append(Column("extra", _JSONB, _extra_after(extra)))
+    return Columns(fields, tuple(columns))
 
 
 def _column(field: str, policy: Policy) -> Column:
@@ -143,51 +150,22 @@ def _column(field: str, policy: Policy) -> Column:
         message = f"no contact field is named {field}"
         raise ValueError(message)
     name = PHOTO_DIGEST if kind is Kind.PHOTO else field
-    return Column(name, kind.value, _after(name, kind, policy))
-
-
-def _after(name: str, kind: Kind, policy: Policy) -> sql.Composable:
-    current, staged = sql.Identifier("c", name), sql.Identifier("s", name)
+    before, staged = sql.Identifier("c", name), sql.Identifier("s", name)
     if policy is Policy.DIRECTORY:
-        return staged
+        return Column(name, kind.value, staged)
     if policy is Policy.INSERT:
-        return current
+        return Column(name, kind.value, before)
     blank = _BLANK[kind.value].format(sql.Identifier(name))
-    return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(blank, staged, current)
+    return Column(name, kind.value, sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(blank, staged, before))
 
 
 def _extra_after(policies: Mapping[str, Policy]) -> sql.Composable:
-    """Fill-if-blank keys lie under what is there, the directory's own over it; keys not mapped stay."""
-    owned = [key for key, policy in policies.items() if policy is Policy.DIRECTORY]
-    filled = [key for key, policy in policies.items() if policy is Policy.FILL]
-    return sql.SQL("({filled} || (c.extra - {owned}::text[]) || {ours})").format(
-        filled=_only(filled, policies), owned=sql.Literal(owned), ours=_only(owned, policies)
-    )
-
-
-def _only(wanted: list[str], policies: Mapping[str, Policy]) -> sql.Composable:
-    others = [key for key in policies if key not in wanted]
-    return sql.SQL("(s.extra - {}::text[])").format(sql.Literal(others))
-
-
-def _pair(column: Column, value: sql.Composable) -> sql.Composable:
-    return sql.SQL("{}, {}").format(sql.Literal(column.name), value)
-
-
-def _change(column: Column) -> sql.Composable:
-    """Its name, and before and after, or null where they are the same."""
-    both = sql.SQL("{}, {}").format(sql.Identifier("c", column.name), column.after)
-    return _pair(column, sql.SQL("CASE WHEN {} THEN jsonb_build_array({}) END").format(_differs(column), both))
-
-
-def _change_alone(column: Column) -> sql.Composable:
-    """The same as an object of its own, empty where they are the same."""
-    change = sql.SQL("CASE WHEN {} THEN jsonb_build_object({}) ELSE '{{}}' END")
-    return change.format(_differs(column), _change(column))
-
-
-def _differs(column: Column) -> sql.Composable:
-    return sql.SQL("{} IS DISTINCT FROM {}").format(sql.Identifier("c", column.name), column.after)
+    """Existing keys override keys with FILL; keys with DIRECTORY override existing keys; other keys stay."""
+    directory = [key for key, policy in policies.items() if policy is Policy.DIRECTORY]
+    not_directory = [key for key in policies if key not in directory]
+    not_fill = [key for key, policy in policies.items() if policy is not Policy.FILL]
+    extra = sql.SQL("((s.extra - {}::text[]) || (c.extra - {}::text[]) || (s.extra - {}::text[]))")
+    return extra.format(sql.Literal(not_fill), sql.Literal(directory), sql.Literal(not_directory))
 
 
 def _comma(parts: Iterable[sql.Composable]) -> sql.Composed:

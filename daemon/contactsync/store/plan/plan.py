@@ -1,7 +1,6 @@
-"""The plan of a run: which contacts are to be inserted, updated, refreshed and deleted, with before and after.
+"""The plan of a run: the contacts to insert, update, refresh and delete, with the values before and after.
 
-It is a temporary table (`planned`), made by set-based SQL over the staged rows, and the same rows are guarded, applied
-and recorded.
+It is a temporary table (`planned`), made from the staged rows. The guard, the apply and the history use the same rows.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from psycopg import Rollback
+from psycopg import sql
 
 from contactsync.errors import RunCancelled
 from contactsync.model import Absence, Plan
@@ -24,33 +23,19 @@ if TYPE_CHECKING:
     from contactsync.model import Definition
     from contactsync.store.plan.columns import Columns
 
-__all__ = [
-    "INTERNAL",
-    "Rollback",
-    "applying",
-    "count_contacts",
-    "knows_source",
-    "make_plan",
-    "read_plan",
-    "read_unreported",
-    "record_rejected",
-    "require_unedited",
-]
-
 INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
-"""Columns that are no field of a contact and have no place in its history."""
+"""Columns that are not fields of a contact, and are not part of its history."""
 
 
 @contextmanager
 def applying(connection: Connection[Any], definition: Definition) -> Iterator[None]:
-    """One transaction over an unmoving view of the contacts, for the plan, the guard and the apply.
+    """One repeatable-read transaction for the plan, the guard and the apply; psycopg.Rollback ends it without effect.
 
-    `raise Rollback` in its body ends it without a trace. Raises RunCancelled when the definition was edited or removed
-    since the run read it, DatabaseConflict when somebody wrote one of the planned contacts at the same moment,
-    DatabaseError.
+    Raises RunCancelled if the definition was edited or removed since the run read it, DatabaseConflict if another
+    session wrote one of the planned contacts at the same time, DatabaseError.
     """
     with translated(), connection.transaction():
-        connection.execute(statement("unmoving"))
+        connection.execute(statement("repeatable_read"))
         require_usable(connection, getattr(connection, "server_pid", None))
         connection.execute(statement("plan_memory"))
         require_unedited(connection, definition)
@@ -58,12 +43,12 @@ def applying(connection: Connection[Any], definition: Definition) -> Iterator[No
 
 
 def require_unedited(connection: Connection[Any], definition: Definition) -> None:
-    """Keep the definition from being edited until the transaction ends. Raises RunCancelled, psycopg.Error."""
-    row = connection.execute(statement("definition_unchanged"), _key(definition)).fetchone()
+    """Lock the definition against edits until the transaction ends. Raises RunCancelled, psycopg.Error."""
+    row = connection.execute(statement("definition_unchanged"), definition.key).fetchone()
     if row is None or row[0] != definition.revision:
         raise RunCancelled(
             f"{definition.label} was edited or removed while it was being synchronized.",
-            hint="Nothing was changed; the next run follows the new definition.",
+            hint="Nothing was changed; the next run uses the new definition.",
         )
 
 
@@ -72,30 +57,36 @@ def make_plan(
     definition: Definition,
     columns: Columns,
     *,
-    missing: Absence = Absence.UNMATCHED,
+    absence: Absence = Absence.UNMATCHED,
     everything: bool = False,
-    sample: int = 5,
 ) -> Plan:
-    """Fill `planned` from the closed staging tables; to be called in the transaction that will apply it.
+    """Fill `planned` from the staging tables, in the transaction that will apply it. Raises psycopg.Error.
 
-    `missing` says how the contacts are found whose entry changed or is gone. `everything` says that all entries are
-    staged, also those whose fingerprint a contact has. `sample` is how many names of deleted contacts and of rejected
-    entries are returned. Raises psycopg.Error.
+    `absence` says how to find the contacts whose entries are changed or gone. `everything` says that all entries are
+    staged, and not only those without a matching fingerprint.
     """
-    key = _key(definition)
-    connection.execute(statement(f"find_lost_{missing}"), key)
-    connection.execute(statement("analyze_lost"))
+    key = definition.key
+    before, after = columns.compared
+    display_name = sql.Identifier("s", columns.label)
+    plan_staged = composed(
+        "plan_staged", before=before, after=after, changed=columns.changed, display_name=display_name
+    )
+    connection.execute(statement(f"find_unconfirmed_{absence}"), key)
+    connection.execute(statement("analyze_unconfirmed"))
     connection.execute(statement("reject_duplicates"))
     connection.execute(statement("drop_rejected"))
-    connection.execute(_plan_staged(columns), {**key, "everything": everything})
+    connection.execute(plan_staged, {**key, "everything": everything})
     connection.execute(statement("reject_twins"))
-    connection.execute(statement("plan_gone"), {**key, "internal": INTERNAL})
-    return read_plan(connection, sample=sample)
+    connection.execute(statement("plan_deletes"), {**key, "internal": INTERNAL})
+    return read_plan(connection)
 
 
 def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:
-    """What `planned` and `rejected` say, with up to `sample` names of each. Raises psycopg.Error."""
+    """The numbers of `planned` and `rejected`, with up to `sample` names of each. Raises psycopg.Error."""
     inserts, updates, refreshes, deletes, rejected, returned = _row(connection, "count_planned")
+    limit = {"limit": sample}
+    names = connection.execute(statement("deleted_names"), limit) if deletes else ()
+    rejections = connection.execute(statement("rejected_sample"), limit) if rejected else ()
     return Plan(
         inserts,
         updates,
@@ -103,66 +94,39 @@ def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:
         deletes,
         rejected,
         returned,
-        deleted_names=_deleted_names(connection, sample) if deletes else (),
-        rejected_sample=_rejected_sample(connection, sample) if rejected else (),
+        deleted_names=tuple(name or "(no name)" for (name,) in names),
+        rejected_sample=tuple((dn, reason) for dn, reason in rejections),
     )
 
 
 def count_contacts(connection: Connection[Any], definition: Definition, *, most: int | None = None) -> int:
-    """How many contacts the definition has brought, or `most` if there are more. Raises psycopg.Error."""
-    return int(_row(connection, "count_contacts", {**_key(definition), "most": most})[0])
+    """The number of contacts of the definition, counted up to `most`. Raises psycopg.Error."""
+    return int(_row(connection, "count_contacts", {**definition.key, "most": most})[0])
 
 
 def read_unreported(
     connection: Connection[Any], *, all_listed: bool, unreported_fields: Sequence[str] = (), limit: int = 20
 ) -> tuple[int, tuple[str, ...]]:
-    """How many contacts are planned that the directory tells nothing of, and the first as `update of Anna Smith`.
+    """How many planned changes the directory did not report, and the first ones as `update of Anna Smith`.
 
-    An update of nothing but `unreported_fields` does not count. To be called after `make_plan`,
-    when what the directory tells was staged. Raises psycopg.Error.
+    Updates of `unreported_fields` only do not count. For use after `make_plan`, with the keys of all reported entries
+    staged. Raises psycopg.Error.
     """
-    values = {"all_listed": all_listed, "silent": list(unreported_fields), "limit": limit}
-    rows = connection.execute(statement("untold"), values).fetchall()
+    values = {"all_listed": all_listed, "unreported_fields": list(unreported_fields), "limit": limit}
+    rows = connection.execute(statement("unreported"), values).fetchall()
     return (rows[0][0] if rows else 0), tuple(f"{action} of {name or '(no name)'}" for _, action, name in rows)
 
 
 def knows_source(connection: Connection[Any], definition: Definition, digest: bytes) -> bool:
-    """Whether the folder was last filled from this very source, or never filled at all."""
-    row = connection.execute(statement("source_digest"), _key(definition)).fetchone()
+    """Whether the folder was last filled from the source with this digest, or never. Raises psycopg.Error."""
+    row = connection.execute(statement("source_digest"), definition.key).fetchone()
     return row is None or row[0] is None or row[0] == digest
 
 
 def record_rejected(connection: Connection[Any], definition: Definition, *, run_id: int, limit: int = 1000) -> None:
-    """Keep the names of up to `limit` rejected entries with the run."""
-    connection.execute(
-        statement("record_rejected"), {"folder_id": definition.folder_id, "run_id": run_id, "limit": limit}
-    )
-
-
-def _plan_staged(columns: Columns) -> Any:
-    before, after = columns.compared
-    return composed(
-        "plan_staged",
-        before=before,
-        after=after,
-        changed=columns.changed,
-        display_name=columns.display_name,
-    )
+    """Record up to `limit` rejected entries of the run. Raises psycopg.Error."""
+    connection.execute(statement("record_rejected"), {**definition.key, "run_id": run_id, "limit": limit})
 
 
 def _row(connection: Connection[Any], name: str, parameters: dict[str, Any] | None = None) -> tuple[Any, ...]:
-    row = connection.execute(statement(name), parameters).fetchone()
-    return tuple(row or ())
-
-
-def _deleted_names(connection: Connection[Any], limit: int) -> tuple[str, ...]:
-    rows = connection.execute(statement("planned_names"), {"action": "delete", "limit": limit})
-    return tuple(name or "(no name)" for (name,) in rows)
-
-
-def _rejected_sample(connection: Connection[Any], limit: int) -> tuple[tuple[str, str], ...]:
-    return tuple((dn, reason) for dn, reason in connection.execute(statement("rejected_sample"), {"limit": limit}))
-
-
-def _key(definition: Definition) -> dict[str, Any]:
-    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
+    return tuple(connection.execute(statement(name), parameters).fetchone() or ())

@@ -56,7 +56,7 @@ class Approval:
 
 def planned_changes(connection: Connection[Any], columns: Columns, *, limit: int | None) -> tuple[Change, ...]:
     """The first changes of the plan (None: all), in the transaction that made it. Raises psycopg.Error."""
-    query = composed("planned_changes", brought=columns.brought)
+    query = composed("planned_changes", staged_object=columns.staged_object)
     return changes_from(connection.execute(query, {"limit": limit}))
 
 
@@ -65,7 +65,7 @@ def keep_plan(connection: Connection[Any], definition: Definition, columns: Colu
     key = {**_key(definition), "run_id": run_id}
     connection.execute(statement("overtake_plans"), key)
     connection.execute(statement("keep_plan"), {**key, "revision": definition.revision, "days": days})
-    connection.execute(composed("keep_changes", brought=columns.brought), key)
+    connection.execute(composed("keep_changes", staged_object=columns.staged_object), key)
 
 
 def settle_plans(connection: Connection[Any], definition: Definition, *, run_id: int) -> None:

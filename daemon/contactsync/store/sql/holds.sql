@@ -1,6 +1,6 @@
 -- name: planned_changes
 -- The plan for people, what is deleted first; an insert with all that it would bring.
-SELECT p.contact_id, p.action, p.display_name, coalesce(p.changes, contactsync.filled_fields({brought}), '{{}}') AS changes
+SELECT p.contact_id, p.action, p.display_name, coalesce(p.changes, contactsync.filled_fields({staged_object}), '{{}}') AS changes
 FROM pg_temp.planned AS p
 LEFT JOIN pg_temp.staged AS s ON p.action = 'insert' AND s.source_key = p.source_key
 WHERE p.action <> 'refresh'
@@ -38,7 +38,7 @@ FROM pg_temp.planned WHERE action = 'delete'
 -- name: keep_changes
 INSERT INTO contactsync.held_changes (folder_id, run_id, contact_id, action, display_name, changes)
 SELECT %(folder_id)s, %(run_id)s, p.contact_id, p.action, p.display_name,
-       coalesce(p.changes, contactsync.filled_fields({brought}), '{{}}')
+       coalesce(p.changes, contactsync.filled_fields({staged_object}), '{{}}')
 FROM pg_temp.planned AS p
 LEFT JOIN pg_temp.staged AS s ON p.action = 'insert' AND s.source_key = p.source_key
 WHERE p.action <> 'refresh'
