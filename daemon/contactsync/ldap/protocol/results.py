@@ -140,7 +140,7 @@ def search_error(
         nearest = f" The nearest entry that exists is {result.matched_dn!r}." if result.matched_dn else ""
         return BaseNotFound(
             f"{server} does not know the search base {base!r}: {result}.{nearest}",
-            hint="Check the base, and that the user may read it.",
+            hint="Check the base; a server gives the same answer if the user may not read it.",
         )
     if result.code in _FILTER:
         return FilterRefused(f"{server} refused the filter {shown(search_filter)}: {result}.", hint="Check the filter.")
@@ -164,7 +164,7 @@ def bind_error(result: Result, *, server: str, user: str | None) -> DirectoryErr
     if result.code in _BAD_USER:
         return CredentialsRefused(
             f"{server} refused {who}: {result}.",
-            hint="Check the user, the password, and the form of the user"
+            hint="Check the user and the password, and the form of the user"
             r" (a DN for all servers; also DOMAIN\user and user@domain for Active Directory).",
         )
     kind, hint = _COMMON.get(result.code, (DirectoryError, ""))
