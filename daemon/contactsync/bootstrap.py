@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from contactsync.credentials.bind import BindPasswords
@@ -31,17 +31,15 @@ def build_runner(
     settings: Settings, pool: Pool, observer: Observer | None = None, sessions: SessionCache | None = None
 ) -> Runner:
     """The runner, with the limits in settings.toml. Raises SecretError if the key file is unusable."""
-    return Runner(pool, secret_box(settings), run_options(settings), observer=observer, sessions=sessions)
-
-
-def secret_box(settings: Settings) -> SecretBox:
-    """The box that seals and opens bind passwords. Raises SecretError if the key file is unusable."""
-    return SecretBox.from_file(settings.secrets.key_file)
+    passwords = bind_passwords(settings)
+    passwords.open_box()
+    return Runner(pool, passwords, run_options(settings), observer, sessions)
 
 
 def bind_passwords(settings: Settings) -> BindPasswords:
     """The bind passwords of this machine. Reads no file yet."""
-    return BindPasswords(partial(secret_box, settings), allowed_references(settings), os.environ)
+    open_box = cache(partial(SecretBox.from_file, settings.secrets.key_file))
+    return BindPasswords(open_box, allowed_references(settings), os.environ)
 
 
 def allowed_references(settings: Settings) -> References:
@@ -67,5 +65,4 @@ def run_options(settings: Settings) -> RunOptions:
         map_limits=settings.mapping,
         name_servers=parse_name_servers(directory.dns_servers),
         guard=settings.guard,
-        references=allowed_references(settings),
     )

@@ -31,7 +31,7 @@ def test_faults_between_the_daemon_and_postgresql(troubled: World, seed: str, ti
     assert folder.run().outcome is Outcome.CHANGED
     spans = trial.measure()
     with open_pool(troubled.through, max_size=1, timeout=2, silence=0.5) as impatient:
-        patient, hasty = (Runner(pool, folder.box, BRISK, {}) for pool in (troubled.pool, impatient))
+        patient, hasty = (Runner(pool, folder.passwords, BRISK) for pool in (troubled.pool, impatient))
         footprint = troubled.footprint()
         for fault in faults(seed, spans, each=times):
             troubled.pool.timeout = 0.3 if fault.harm is Harm.REFUSE else 10

@@ -69,7 +69,7 @@ class DirectoryAndFolder(ChangingDirectory):
         self.sessions = SessionCache(per_server=2, most=2)
         limits = Guard(always_allow=ALWAYS_ALLOW, delete_share=DELETE_SHARE)
         options = replace(BRISK, guard=limits, page_size=3)
-        self.runner = Runner(self.world.pool, self.folder.box, options, {}, sessions=self.sessions)
+        self.runner = Runner(self.world.pool, self.folder.passwords, options, sessions=self.sessions)
         self.held: tuple[int, frozenset[str]] | None = None
         self.undoable: tuple[int, Folder] | None = None
         self.plans_are_known = True

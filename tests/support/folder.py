@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from itertools import count
@@ -19,10 +19,11 @@ from structlog.processors import JSONRenderer, add_log_level, format_exc_info
 from structlog.typing import WrappedLogger
 
 from contactsync.bootstrap import run_options
-from contactsync.credentials.bind import destination_of, seal_for
+from contactsync.credentials.bind import BindPasswords, destination_of
 from contactsync.credentials.references import References
 from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import DefinitionError
+from contactsync.ldap.connection.cache import SessionCache
 from contactsync.model import Definition, Outcome, RunReport, Trigger
 from contactsync.settings import Settings
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
@@ -42,7 +43,6 @@ BRISK = replace(
     retry_attempts=2,
     retry_base=0.01,
     retry_max=0.02,
-    references=References(("file:*", "credential:*", "env:*")),
 )
 """As settings.toml's, for people who wait for a test."""
 
@@ -53,6 +53,7 @@ _ROWS = {
     "history": "SELECT xmin::text, * FROM contactsync.contact_changes WHERE folder_id = %s ORDER BY run_id, contact_id",
 }
 """Everything that a run changes. `xmin` is the transaction that wrote a row: equal, it was not even written again."""
+_BOX = SecretBox(b"k" * 32)
 _numbers = count(10_000)
 
 
@@ -90,7 +91,7 @@ class SyncedFolder:
         self.slapd = slapd
         self.pool = pool
         self.log: list[str] = []
-        self.box = SecretBox(b"k" * 32)
+        self.passwords = BindPasswords(lambda: _BOX, References(("file:*", "credential:*", "env:*")), {})
         with self.connection() as connection:
             self.name = f"Staff {next(_numbers)}"
             self.folder_id = add_folder(connection, self.name, None)
@@ -116,7 +117,7 @@ class SyncedFolder:
     def set_password(self, password: str) -> None:
         """Seal a password into the definition."""
         self._sealed = password
-        self.edit(password_sealed=seal_for(self.definition, password, self.box))
+        self.edit(password_sealed=self.passwords.seal(self.definition, password))
 
     def edit(self, **columns: Any) -> None:
         """Change the definition as the command line does: the sealed password goes along."""
@@ -125,7 +126,7 @@ class SyncedFolder:
             edit_definition(connection, definition, columns)
             edited = self._definition(connection)
             if edited.password_sealed and "password_sealed" not in columns and moved(definition, edited):
-                sealed = seal_for(edited, self._sealed, self.box)
+                sealed = self.passwords.seal(edited, self._sealed)
                 edit_definition(connection, edited, {"password_sealed": sealed})
 
     @property
@@ -134,9 +135,12 @@ class SyncedFolder:
         with self.connection() as connection:
             return self._definition(connection)
 
-    def runner(self, **options: Any) -> Runner:
-        """A runner of its own, brisk but for these options."""
-        return Runner(self.pool, self.box, replace(BRISK, **options), {})
+    def runner(
+        self, environ: Mapping[str, str] | None = None, sessions: SessionCache | None = None, **options: Any
+    ) -> Runner:
+        """A runner of its own, with these environment variables, connections and options."""
+        passwords = replace(self.passwords, environ=environ or {})
+        return Runner(self.pool, passwords, replace(BRISK, **options), sessions=sessions)
 
     def run(self, progress: Progress | None = None, *, runner: Runner | None = None, **options: Any) -> RunReport:
         """Make one run, and see that what it said was said once, the same everywhere, and without a password."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from contactsync.model import Counts, RunReport
-from contactsync.sync.observer import NullObserver
+from contactsync.sync.observer import Observer
 
 Progress = Callable[[str, Counts], object]
 
 
-class Watcher(NullObserver):
+class Watcher(Observer):
     """Calls a function with the stage and the counts of a run."""
 
     def __init__(self, progress: Progress) -> None:

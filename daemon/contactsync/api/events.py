@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.api.problems import Stopping, TooMany
 from contactsync.sync.document import RunDocument
+from contactsync.sync.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +49,7 @@ class Listener:
             return b""
 
 
-class EventHub:
+class EventHub(Observer):
     """Spreads events to listeners; an observer of runs. Any thread may call its methods, except `listening`."""
 
     def __init__(self) -> None:

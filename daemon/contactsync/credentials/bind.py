@@ -41,47 +41,32 @@ def destination_of(definition: Definition) -> bytes:
     return blake2b(json.dumps(parts).encode(), digest_size=32, person=b"contactsync-dest").digest()
 
 
-def seal_for(definition: Definition, password: str, box: SecretBox) -> bytes:
-    """The password, sealed for a stored definition and its present destination. Raises SecretError, QueryError."""
-    return box.seal(
-        password,
-        folder_id=definition.folder_id,
-        definition_id=definition.definition_id,
-        destination=destination_of(definition),
-    )
-
-
-def password_of(
-    definition: Definition, open_box: Callable[[], SecretBox], environ: Mapping[str, str], allowed: References
-) -> str | None:
-    """The bind password of a stored definition; None if it has none. Raises SecretError, QueryError.
-
-    `open_box` reads the key file; it is called for a sealed password only.
-    """
-    if definition.password_ref:
-        return resolve_reference(definition.password_ref, environ, allowed)
-    if definition.password_sealed is None:
-        return None
-    return open_box().open(
-        definition.password_sealed,
-        folder_id=definition.folder_id,
-        definition_id=definition.definition_id,
-        destination=destination_of(definition),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class BindPasswords:
-    """The bind passwords of definitions, by this machine's key and references; `open_box` reads the key file."""
+    """Opens, resolves and seals bind passwords; `open_box`, which reads the key file, is for sealed ones only."""
 
     open_box: Callable[[], SecretBox]
     references: References
     environ: Mapping[str, str]
 
     def read(self, definition: Definition) -> str | None:
-        """See `password_of`."""
-        return password_of(definition, self.open_box, self.environ, self.references)
+        """The bind password of a stored definition; None if it has none. Raises SecretError, QueryError."""
+        if definition.password_ref:
+            return resolve_reference(definition.password_ref, self.environ, self.references)
+        if definition.password_sealed is None:
+            return None
+        return self.open_box().open(
+            definition.password_sealed,
+            folder_id=definition.folder_id,
+            definition_id=definition.definition_id,
+            destination=destination_of(definition),
+        )
 
     def seal(self, definition: Definition, password: str) -> bytes:
-        """See `seal_for`."""
-        return seal_for(definition, password, self.open_box())
+        """The password, sealed for a stored definition and its present destination. Raises SecretError, QueryError."""
+        return self.open_box().seal(
+            password,
+            folder_id=definition.folder_id,
+            definition_id=definition.definition_id,
+            destination=destination_of(definition),
+        )

@@ -37,29 +37,18 @@ class RunRequest:
 
 
 class _Line:
-    """Waiting requests in the order in which they came; servers take turns."""
+    """The ids of waiting definitions in the order in which they came; servers take turns."""
 
     def __init__(self) -> None:
-        self._queues: OrderedDict[str, OrderedDict[int, RunRequest]] = OrderedDict()
+        self._queues: OrderedDict[str, OrderedDict[int, None]] = OrderedDict()
 
-    def put(self, server: str, request: RunRequest) -> None:
-        self._queues.setdefault(server, OrderedDict())[request.definition_id] = request
+    def add(self, server: str, definition_id: int) -> None:
+        self._queues.setdefault(server, OrderedDict()).setdefault(definition_id)
 
-    def get(self, server: str, definition_id: int) -> RunRequest:
-        return self._queues[server][definition_id]
-
-    def remove(self, server: str, definition_id: int) -> RunRequest:
-        queue = self._queues[server]
-        request = queue.pop(definition_id)
-        if not queue:
+    def remove(self, server: str, definition_id: int) -> None:
+        del self._queues[server][definition_id]
+        if not self._queues[server]:
             del self._queues[server]
-        return request
-
-    def clear(self) -> list[RunRequest]:
-        """Remove and return all requests."""
-        requests = [request for queue in self._queues.values() for request in queue.values()]
-        self._queues.clear()
-        return requests
 
     def first(self, is_free: Callable[[str], bool], running: Container[int]) -> int | None:
         """The definition that has waited longest for the next free server; skips no more requests than are running."""
@@ -90,7 +79,7 @@ class Dispatcher:
         self._per_server = per_server
         self._changed = threading.Condition()
         self._individual, self._round = _Line(), _Line()
-        self._waiting: dict[int, tuple[_Line, str]] = {}
+        self._waiting: dict[int, tuple[RunRequest, str]] = {}
         self._turn_of_round = False
         self._running: dict[int, str] = {}
         self._busy: Counter[str] = Counter()
@@ -116,22 +105,21 @@ class Dispatcher:
                 request.report.cancel()
                 return request.report
             if definition_id in self._waiting:
-                line, server = self._waiting[definition_id]
-                request = _merged(line.get(server, definition_id), request)
-                if request.asked_at is not None and line is self._round:
-                    line.remove(server, definition_id)
+                waiting, server = self._waiting[definition_id]
+                request = _merged(waiting, request)
+                if self._line_of(waiting) is not self._line_of(request):
+                    self._line_of(waiting).remove(server, definition_id)
             else:
                 server = self._server_of(definition_id)
                 self._changed.notify()
-            line = self._round if request.asked_at is None else self._individual
-            line.put(server, request)
-            self._waiting[definition_id] = line, server
+            self._line_of(request).add(server, definition_id)
+            self._waiting[definition_id] = request, server
             return request.report
 
     def forget(self, definition_id: int) -> None:
         """Withdraw a request whose run has not started."""
         with self._changed:
-            request = self._remove(definition_id) if definition_id in self._waiting else None
+            request = self._remove(definition_id)[0] if definition_id in self._waiting else None
         if request:
             request.report.cancel()
 
@@ -139,8 +127,7 @@ class Dispatcher:
         """Accept no more requests and withdraw those that wait; running ones go on."""
         with self._changed:
             self._stopping = True
-            withdrawn = self._individual.clear() + self._round.clear()
-            self._waiting.clear()
+            withdrawn = [self._remove(definition_id)[0] for definition_id in list(self._waiting)]
             self._changed.notify_all()
         # Without the lock: a callback of the future may call the dispatcher.
         for request in withdrawn:
@@ -204,8 +191,7 @@ class Dispatcher:
             if definition_id is None:
                 continue
             self._turn_of_round = line is self._individual
-            _, server = self._waiting[definition_id]
-            request = self._remove(definition_id)
+            request, server = self._remove(definition_id)
             # From here on, a client that shares the future can no longer cancel it.
             request.report.set_running_or_notify_cancel()
             self._running[definition_id] = server
@@ -216,9 +202,13 @@ class Dispatcher:
     def _is_free(self, server: str) -> bool:
         return self._busy[server] < self._per_server
 
-    def _remove(self, definition_id: int) -> RunRequest:
-        line, server = self._waiting.pop(definition_id)
-        return line.remove(server, definition_id)
+    def _line_of(self, request: RunRequest) -> _Line:
+        return self._round if request.asked_at is None else self._individual
+
+    def _remove(self, definition_id: int) -> tuple[RunRequest, str]:
+        request, server = self._waiting.pop(definition_id)
+        self._line_of(request).remove(server, definition_id)
+        return request, server
 
 
 def _merged(waiting: RunRequest, request: RunRequest) -> RunRequest:

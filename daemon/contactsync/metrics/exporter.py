@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from contactsync.errors import SettingsError
 from contactsync.metrics.snapshot import DaemonSnapshot, DefinitionSnapshot
 from contactsync.model import Mode, Outcome, RunReport
-from contactsync.sync.observer import NullObserver
+from contactsync.sync.observer import Observer
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _LABELS = ("folder", "definition")
@@ -49,7 +49,7 @@ class _RunTotals:
         self.contacts = _contacts_after(report, self.contacts)
 
 
-class Metrics(NullObserver, Collector):
+class Metrics(Observer, Collector):
     """All metrics; an observer of runs. `read_snapshot` reads the state of the daemon at each scrape.
 
     The series of a definition disappear with it.

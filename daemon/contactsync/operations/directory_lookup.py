@@ -62,7 +62,7 @@ def seek(runner: Runner, definition: Definition, text: str) -> Sought:
     resolved = resolve(definition)
     with (
         runner.deadline_for(definition) as deadline,
-        open_directory(resolved, runner.options, runner.password(definition), deadline) as session,
+        open_directory(resolved, runner.options, runner.passwords.read(definition), deadline) as session,
     ):
         source = choose_source(resolved, session.root_dse, runner.options.map_limits)
         look = _Look(session, resolved, source, runner.options, deadline)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from contactsync.api.app import create_app
 from contactsync.api.context import ApiContext
 from contactsync.api.events import EventHub
 from contactsync.api.schemas import Reloaded
-from contactsync.bootstrap import build_runner, database_of, run_options
+from contactsync.bootstrap import allowed_references, build_runner, database_of, run_options
 from contactsync.control.server import ControlServer
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.live import LiveFolders
@@ -81,8 +82,7 @@ class Daemon:
         self.metrics = Metrics(self._snapshot)
         # At most one idle connection for each worker.
         self._sessions = SessionCache(per_server=settings.scheduler.per_server, most=settings.scheduler.workers)
-        observers = ObserverGroup((self._hub, self.metrics))
-        self._runner = build_runner(settings, pool, observers, self._sessions)
+        self._runner = build_runner(settings, pool, ObserverGroup(self._hub, self.metrics), self._sessions)
         self._dispatcher = Dispatcher(
             self._work,
             self._server_of,
@@ -156,32 +156,12 @@ class Daemon:
 
     def vitals(self) -> list[Part]:
         """The progress of each thread, for the watchdog."""
-        connect = self._settings.database.connect_timeout_seconds
+        watch_seconds = WATCH_SECONDS + self._settings.database.connect_timeout_seconds
         return [
-            Part(
-                name="the scheduler",
-                alive=self._schedule.alive,
-                silent_seconds=self._schedule.ping(),
-                allowed_seconds=SCHEDULE_SECONDS,
-            ),
-            Part(
-                name="the watch of the definitions",
-                alive=self._watch.alive,
-                silent_seconds=self._watch.silent_seconds,
-                allowed_seconds=WATCH_SECONDS + connect,
-            ),
-            Part(
-                name="a worker",
-                alive=self._dispatcher.alive,
-                silent_seconds=self._runner.overdrawn,
-                allowed_seconds=WORKER_SECONDS,
-            ),
-            Part(
-                name="the control socket",
-                alive=self._control.alive,
-                silent_seconds=self._control.silent_seconds,
-                allowed_seconds=CONTROL_SECONDS,
-            ),
+            Part("the scheduler", self._schedule.alive, self._schedule.ping(), SCHEDULE_SECONDS),
+            Part("the watch of the definitions", self._watch.alive, self._watch.silent_seconds, watch_seconds),
+            Part("a worker", self._dispatcher.alive, self._runner.overdrawn, WORKER_SECONDS),
+            Part("the control socket", self._control.alive, self._control.silent_seconds, CONTROL_SECONDS),
         ]
 
     def reload(self) -> Reloaded:
@@ -193,6 +173,7 @@ class Daemon:
             read = self._reread()
             before, self._settings = self._settings, with_live(self._settings, read)
             self._runner.options = run_options(self._settings)
+            self._runner.passwords = replace(self._runner.passwords, references=allowed_references(self._settings))
             self._watch.replace_rescan(self._settings.scheduler.rescan_seconds)
             changed = sorted(differing(before, self._settings))
             need_restart = sorted(differing(self._settings, read))

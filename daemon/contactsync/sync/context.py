@@ -12,11 +12,10 @@ from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.model import Definition, RunReport
 from contactsync.sync.observer import Observer
 from contactsync.sync.options import RunOptions
-from contactsync.sync.retry import retrying
+from contactsync.sync.retry import Result, retry
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from tenacity import Retrying
 
     from contactsync.ldap.connection.deadline import Deadline
 
@@ -66,6 +65,6 @@ class RunContext:
             seconds[self._stage] = seconds.get(self._stage, 0.0) + now - self._since
         self._stage, self._since = None, now
 
-    def retrying(self) -> Retrying:
-        """The retry policy of this run."""
-        return retrying(self.options, self.deadline)
+    def retry(self, step: Callable[[], Result]) -> Result:
+        """Call a function, and again while its errors may pass and the run has time left."""
+        return retry(step, self.options, self.deadline)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
-
 from contactsync.model import RunReport
 
 
-class Observer(Protocol):
-    """Is called from the threads of the runs. A method must return at once and must not raise."""
+class Observer:
+    """Is called from the threads of runs. A method must return at once and must not raise; these do nothing."""
 
     def started(self, report: RunReport) -> None:
         """A run has started."""
@@ -21,36 +18,23 @@ class Observer(Protocol):
         """A run has ended and is recorded."""
 
 
-class NullObserver:
-    """An observer that ignores every call."""
-
-    def started(self, report: RunReport) -> None:
-        """See Observer."""
-
-    def progress(self, report: RunReport, stage: str) -> None:
-        """See Observer."""
-
-    def finished(self, report: RunReport) -> None:
-        """See Observer."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObserverGroup:
+class ObserverGroup(Observer):
     """Several observers as one."""
 
-    observers: tuple[Observer, ...]
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
 
     def started(self, report: RunReport) -> None:
         """See Observer."""
-        for observer in self.observers:
+        for observer in self._observers:
             observer.started(report)
 
     def progress(self, report: RunReport, stage: str) -> None:
         """See Observer."""
-        for observer in self.observers:
+        for observer in self._observers:
             observer.progress(report, stage)
 
     def finished(self, report: RunReport) -> None:
         """See Observer."""
-        for observer in self.observers:
+        for observer in self._observers:
             observer.finished(report)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contactsync.credentials.references import References
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.query.address import ServerAddress
@@ -28,7 +27,6 @@ class RunOptions:
     name_servers: tuple[ServerAddress, ...]
     map_limits: MappingLimits
     guard: Guard
-    references: References
 
     def read_limits(self, deadline: Deadline) -> ReadLimits:
         """The limits of what a run reads until this deadline."""

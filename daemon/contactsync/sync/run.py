@@ -73,7 +73,7 @@ class Run:
                 self._report.outcome = Outcome.UNCHANGED
                 return ()
             self._close_staging(snapshot)
-            return self._context.retrying()(self._plan_only, snapshot, limit)
+            return self._context.retry(partial(self._plan_only, snapshot, limit))
         finally:
             self._context.end_stage()
 
@@ -89,7 +89,7 @@ class Run:
         resolved = resolve(self._definition)
         reader = Reader(self._context, early_load=early_load)
         # Each attempt asks for the password, which another run's refusal may have made unusable.
-        return self._context.retrying()(lambda: reader.read(resolved, self._context.password()))
+        return self._context.retry(lambda: reader.read(resolved, self._context.password()))
 
     def _bring_in_sync(self, snapshot: Snapshot) -> Outcome:
         if snapshot.early_load:
@@ -98,7 +98,7 @@ class Run:
             self._finish(snapshot)
             return Outcome.UNCHANGED
         self._close_staging(snapshot)
-        return self._context.retrying()(self._plan_and_apply, snapshot)
+        return self._context.retry(partial(self._plan_and_apply, snapshot))
 
     def _close_staging(self, snapshot: Snapshot) -> None:
         self._context.enter("plan")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -14,9 +13,8 @@ from typing import TYPE_CHECKING
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from contactsync.credentials.bind import password_of
+from contactsync.credentials.bind import BindPasswords
 from contactsync.credentials.refused import Refusals
-from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import (
     ContactsyncError,
     CredentialsRefused,
@@ -35,9 +33,9 @@ from contactsync.store.record.runs import begin_run, finish_run, lock_definition
 from contactsync.sync.context import RunContext
 from contactsync.sync.definition import Resolved, open_directory, resolve
 from contactsync.sync.log_line import log_run
-from contactsync.sync.observer import NullObserver, Observer, ObserverGroup
+from contactsync.sync.observer import Observer, ObserverGroup
 from contactsync.sync.options import RunOptions
-from contactsync.sync.retry import retrying
+from contactsync.sync.retry import retry
 from contactsync.sync.run import Run
 
 if TYPE_CHECKING:
@@ -57,24 +55,22 @@ RECORD_SECONDS = 10
 class Runner:
     """Runs definitions; any number of threads may call `run` at the same time.
 
-    `options` may be replaced at any time; a run keeps the options that it started with. `sessions` keeps connections to
-    directories from one run to the next; by default none is kept.
+    `options` and `passwords` may be replaced at any time; a run keeps the options that it started with. `sessions`
+    keeps connections to directories from one run to the next; by default none is kept.
     """
 
     def __init__(
         self,
         pool: Pool,
-        secrets: SecretBox,
+        passwords: BindPasswords,
         options: RunOptions,
-        environ: Mapping[str, str] = os.environ,
         observer: Observer | None = None,
         sessions: SessionCache | None = None,
     ) -> None:
         self._pool = pool
-        self._secrets = secrets
+        self.passwords = passwords
         self.options = options
-        self._environ = environ
-        self._observer = observer or NullObserver()
+        self._observer = observer or Observer()
         self._sessions = sessions or SessionCache(per_server=0, most=0)
         self._deadlines: dict[Deadline, RunReport | None] = {}
         self._guard = threading.Lock()
@@ -97,7 +93,7 @@ class Runner:
         folder is small. Raises UsageError (no such definition), DefinitionLocked, AlreadyRunning, DatabaseError.
         """
         if observer:
-            observer = ObserverGroup((self._observer, observer))
+            observer = ObserverGroup(self._observer, observer)
         with connection_of(self._pool) as connection:
             definition = _definition(connection, definition_id)
             report, entries_before = begin_run(connection, definition, trigger, retry_locked=asked_at is not None)
@@ -135,7 +131,7 @@ class Runner:
         with connection_of(self._pool) as connection:
             lock_definition(connection, definition)
             report = RunReport(0, definition, Trigger.PREVIEW, datetime.now(UTC))
-            context = self._context(connection, report, observer or NullObserver(), time.monotonic())
+            context = self._context(connection, report, observer or Observer(), time.monotonic())
             context.password = password or context.password
             with self._cancellable(context.deadline):
                 return Preview(report, Run(context).preview(limit))
@@ -153,7 +149,7 @@ class Runner:
 
         A refused password is not offered again, neither here nor by a scheduled run.
         """
-        password = self.password(resolved.definition)
+        password = self.passwords.read(resolved.definition)
         logon = resolved.server_key, resolved.definition.user, password
         self._refusals.check(*logon)
         with ExitStack() as stack:
@@ -169,10 +165,6 @@ class Runner:
         """The cursor that the definition's last run has stored; raises DatabaseError."""
         with connection_of(self._pool) as connection:
             return read_cursor(connection, resolved.definition)
-
-    def password(self, definition: Definition) -> str | None:
-        """The definition's password; None if it has none. Raises SecretError."""
-        return password_of(definition, lambda: self._secrets, self._environ, self.options.references)
 
     def active(self) -> list[RunReport]:
         """The current runs, oldest first; their counts grow."""
@@ -248,7 +240,7 @@ class Runner:
 
     def _unrefused_password(self, definition: Definition, asked_at: float | None) -> str | None:
         """The password; raises CredentialsRefused if it was refused, also for another folder of the same user."""
-        password = self.password(definition)
+        password = self.passwords.read(definition)
         if self._refusals:
             self._refusals.check(resolve(definition).server_key, definition.user, password, asked_at=asked_at)
         return password
@@ -259,7 +251,7 @@ class Runner:
         if not report.attempts or not (report.credentials_refused or (report.server and self._refusals)):
             return
         with suppress(ContactsyncError):  # the password's file is gone
-            logon = resolve(definition).server_key, definition.user, self.password(definition)
+            logon = resolve(definition).server_key, definition.user, self.passwords.read(definition)
             if report.credentials_refused:
                 self._refusals.add(*logon, report.error or "")
             else:
@@ -271,9 +263,8 @@ class Runner:
         If PostgreSQL stays unavailable, the row stays open; the next run or start marks it interrupted.
         """
         deadline = Deadline(RECORD_SECONDS)
-        policy = retrying(self.options, deadline, may_pass=lambda error: isinstance(error, DatabaseError))
         try:
-            policy(self._finish, report)
+            retry(partial(self._finish, report), self.options, deadline, may_pass=_is_database_error)
         except DatabaseError as error:
             log.warning("run.unrecorded", outcome=report.outcome.value, error_code=error.code, error=str(error))
 
@@ -288,6 +279,10 @@ def _record(connection: Connection[Any], report: RunReport) -> bool:
     except DatabaseError:
         return False
     return True
+
+
+def _is_database_error(error: ContactsyncError) -> bool:
+    return isinstance(error, DatabaseError)
 
 
 def _definition(connection: Connection[Any], definition_id: int) -> Definition:

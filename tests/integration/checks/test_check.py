@@ -331,7 +331,7 @@ def plan_of(folder: SyncedFolder) -> StepResult:
     def preview() -> RunReport:
         return runner.preview(folder.definition, limit=0).report
 
-    *_, plan = check(stored, lambda: runner.password(stored), BRISK, preview=preview)
+    *_, plan = check(stored, lambda: runner.passwords.read(stored), BRISK, preview=preview)
     assert plan.name == "plan"
     return plan
 

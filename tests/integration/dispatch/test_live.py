@@ -347,7 +347,7 @@ def test_an_edit_does_not_wait_for_listeners_that_end(
                     meeting.wait(LISTENERS)
 
     passwords = {f"READER{number}": server.reader_password for number in range(LISTENERS)}
-    live = Following(SlowToClose(folders[0].pool, folders[0].box, BRISK, passwords), folders)
+    live = Following(SlowToClose(folders[0].pool, replace(folders[0].passwords, environ=passwords), BRISK), folders)
     live.expect_listening()
     ending.set()
     live.folders = []
@@ -370,7 +370,7 @@ def test_a_crash_leaves_nothing_to_be_reported_as_listening(
             return super().kept_cursor(resolved)
 
     with captured_log() as lines:
-        live = Following(Broken(folders[0].pool, folders[0].box, BRISK, {}), folders)
+        live = Following(Broken(folders[0].pool, folders[0].passwords, BRISK), folders)
         wait_until(lambda: any('"live.crashed"' in line for line in lines))
         live.stop()
     assert all(state.listening_since is None for state in live.live.states.values())

@@ -28,7 +28,6 @@ from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
 from contactsync.ldap.connection.session import Session, connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Auth, Outcome, Tls
-from contactsync.sync.runner import Runner
 from contactsync.testing.certificates import Authority, CertificateFiles, make_certificates
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder, captured_log, people
@@ -245,11 +244,11 @@ def test_a_new_certificate_is_shown_at_once(
     folder = make_folder(server)
     folder.edit(**external(server, reader, query=f"ldaps://localhost:{proxy.port}/{server.suffix}"))
     for _ in range(2):
-        assert not folder.run(runner=Runner(folder.pool, folder.box, BRISK, {}, sessions=cache)).error
+        assert not folder.run(sessions=cache).error
     assert proxy.accepted == 1
     authority.issue_to_client(reader.key.parent, "reader")
     for _ in range(2):
-        assert not folder.run(runner=Runner(folder.pool, folder.box, BRISK, {}, sessions=cache)).error
+        assert not folder.run(sessions=cache).error
     assert proxy.accepted == 2
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from contactsync.model import Outcome, RunReport, Trigger
 from contactsync.sync.runner import Runner
 from contactsync.testing.certificates import make_certificates
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import BRISK, SyncedFolder, people
+from tests.support.folder import SyncedFolder, people
 from tests.support.observers import Watcher
 from tests.support.proxy import Proxy
 from tests.support.waiting import PATIENCE, wait_until
@@ -62,7 +61,7 @@ def run(folder: SyncedFolder, cache: SessionCache) -> RunReport:
 
 def runner(folder: SyncedFolder, cache: SessionCache, **options: Any) -> Runner:
     """What makes runs as in the daemon."""
-    return Runner(folder.pool, folder.box, replace(BRISK, **options), {}, sessions=cache)
+    return folder.runner(sessions=cache, **options)
 
 
 def wait_until_closed(proxy: Proxy, *, but: int = 0) -> None:

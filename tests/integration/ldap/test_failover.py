@@ -15,7 +15,7 @@ from contactsync.model import Counts, Outcome
 from contactsync.sync.runner import Runner
 from contactsync.testing.certificates import make_certificates
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import BRISK, SyncedFolder, people
+from tests.support.folder import SyncedFolder, people
 from tests.support.name_server import NameServer
 from tests.support.proxy import Fault, Harm, Proxy
 
@@ -120,7 +120,7 @@ def test_other_folders_know_of_a_dead_server(
     """In the daemon all runs share what one of them has learned, whoever they ask as."""
     other = make_folder(directory, query=query_of(directory, first, second), bind_user=directory.limited_dn)
     other.set_password(directory.limited_password)
-    reports = [each.run(runner=Runner(each.pool, each.box, BRISK, {}, sessions=cache)) for each in (folder, other)]
+    reports = [each.run(sessions=cache) for each in (folder, other)]
     assert [(report.server, report.attempts) for report in reports] == [(url_of(second), 1)] * 2
     assert [report.skipped_servers for report in reports] == [(f"127.0.0.1:{first.port}",)] * 2
     assert first.accepted == 1
@@ -172,7 +172,7 @@ def test_a_connection_is_shared_in_whatever_order_dns_gave_the_servers(
     zone |= {f"{host} A": ["127.0.0.1"] for host in ("b.example.test", "a.example.test")}
     with NameServer(zone) as server:
         runner = folder.runner(name_servers=(server.address,))
-        runner = Runner(folder.pool, folder.box, runner.options, {}, sessions=cache)
+        runner = Runner(folder.pool, folder.passwords, runner.options, sessions=cache)
         for _ in range(20):
             assert not folder.run(runner=runner).error
     assert second.accepted == 1

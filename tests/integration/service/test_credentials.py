@@ -52,7 +52,7 @@ def test_sealing_twice_gives_different_octets(box: SecretBox) -> None:
 def test_a_sealed_password_does_not_open_in_another_row(box: SecretBox, folder_id: int, definition_id: int) -> None:
     """Octets copied to another folder or definition stay shut."""
     sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
-    with pytest.raises(SecretError, match="or for another definition"):
+    with pytest.raises(SecretError, match="or to another definition"):
         box.open(sealed, folder_id=folder_id, definition_id=definition_id, destination=THERE)
 
 
@@ -120,12 +120,12 @@ def test_all_that_start_at_once_agree_on_the_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o602, 0o620])
 def test_a_key_open_to_others_is_refused(box: SecretBox, key_file: Path, mode: int) -> None:
-    """A key that others may read or change is not used; the error has the command that mends it."""
+    """A key that others may read or change is not used; the error has the command that corrects it."""
     assert repr(box)
     key_file.chmod(mode)
     with pytest.raises(SecretError) as caught:
         SecretBox.from_file(key_file)
-    assert caught.value.hint == f"Close it: chmod 600 {key_file}"
+    assert caught.value.hint == f"Run: chmod 600 {key_file}"
 
 
 def test_a_credential_of_systemd_is_a_good_key(box: SecretBox, key_file: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, LiteralString
@@ -14,7 +14,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from contactsync.credentials.bind import seal_for
 from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import DatabaseError
 from contactsync.model import Mode, Outcome
@@ -300,7 +299,7 @@ def test_an_application_cannot_redirect_a_sealed_password(
 def test_no_edit_of_the_table_opens_a_sealed_password(folder: SyncedFolder) -> None:
     """Not even of a role that may write it: what was sealed with another key, or for another row, is refused."""
     other = SecretBox(b"o" * 32)
-    folder.edit(password_sealed=seal_for(folder.definition, "mine", other))
+    folder.edit(password_sealed=replace(folder.passwords, open_box=lambda: other).seal(folder.definition, "mine"))
     folder.expect_failure(folder.run(), "secret", "another key")
 
 

@@ -106,8 +106,9 @@ def test_a_reference_that_the_settings_do_not_allow_is_not_followed(
         folder, query=f"ldap://127.0.0.1:{listener.getsockname()[1]}", password_sealed=None, password_ref=reference
     )
     key_file = Path("/run/credentials/contactsync/secret.key")
-    runner = folder.runner(references=replace(allowed_references(Settings()), never=(key_file,)))
-    report = folder.run(runner=runner)
+    references = replace(allowed_references(Settings()), never=(key_file,))
+    folder.passwords = replace(folder.passwords, references=references)
+    report = folder.run()
     folder.expect_failure(report, "secret", f"do not allow the reference {reference}", "settings.toml")
     with pytest.raises(BlockingIOError):
         listener.accept()

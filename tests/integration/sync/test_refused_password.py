@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from contactsync.ldap.connection.session import Session
 from contactsync.model import Outcome, Trigger
 from contactsync.sync.runner import Runner
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import BRISK, SyncedFolder
+from tests.support.folder import SyncedFolder
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def locked(folder: SyncedFolder) -> SyncedFolder:
 
 def runner_with(password: str, folder: SyncedFolder, **options: Any) -> Runner:
     """A runner whose environment has this password."""
-    return Runner(folder.pool, folder.box, replace(BRISK, **options), {"READER": password})
+    return folder.runner({"READER": password}, **options)
 
 
 @pytest.mark.parametrize("trigger", [Trigger.SCHEDULE, Trigger.CATCH_UP, Trigger.EDIT])
@@ -80,7 +79,7 @@ def test_an_attempt_does_not_offer_what_was_refused_since_the_one_before(
             with super().connect(options, deadline) as session:
                 yield session
 
-    runner = Runner(waits.pool, waits.box, BRISK, {}, sessions=Sessions(per_server=0, most=0))
+    runner = waits.runner(sessions=Sessions(per_server=0, most=0))
     report = runner.run(waits.definition_id, Trigger.SCHEDULE)
     assert (report.error_code, report.attempts) == ("directory.credentials", 1)
     assert len(attempts) == 1 + 1  # one of each

@@ -208,7 +208,7 @@ def test_a_postgresql_that_says_nothing_any_more(
             frozen.append(pid)
 
     with open_pool(fragile_database, max_size=2, timeout=3, silence=0.3, application_name="frozen") as pool:
-        runner = Runner(pool, folder.box, BRISK, {})
+        runner = Runner(pool, folder.passwords, BRISK)
         try:
             report = folder.run(once(stage, freeze), runner=runner)
         finally:

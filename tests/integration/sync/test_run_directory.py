@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from contactsync.credentials.bind import seal_for
 from contactsync.model import Outcome
 from contactsync.testing.certificates import make_certificates, make_self_signed
 from contactsync.testing.people import people_ldif
@@ -216,7 +215,7 @@ def test_a_password_sealed_for_another_definition_does_not_open(folder: SyncedFo
     """What was copied from another row is refused before anything is sent."""
     before = folder.rows()
     other = replace(folder.definition, definition_id=folder.definition_id + 1)
-    sealed = seal_for(other, folder.slapd.reader_password, folder.box)
+    sealed = folder.passwords.seal(other, folder.slapd.reader_password)
     folder.edit(password_sealed=sealed)
     report = folder.run()
     folder.expect_failure(report, "secret", "another definition", "Set the password of this definition again")

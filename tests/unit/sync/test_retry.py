@@ -22,18 +22,30 @@ from contactsync.errors import (
 )
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.settings import Settings
-from contactsync.sync.retry import retrying
+from contactsync.sync.retry import retry
 
-OPTIONS = replace(run_options(Settings()), retry_base=1, retry_max=4)
+OPTIONS = replace(run_options(Settings()), retry_attempts=5, retry_base=1, retry_max=4)
+
+
+class Clock(Deadline):
+    """A deadline that notes the pauses instead of waiting."""
+
+    def __init__(self, seconds: float = 3600) -> None:
+        super().__init__(seconds)
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        """See Deadline."""
+        self.pauses.append(seconds)
 
 
 class Attempts:
-    """Fails with the given errors in turn, then returns their number; counts the calls and the pauses."""
+    """Fails with the given errors in turn, then returns their number; counts the calls."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.calls = 0
-        self.pauses: list[float] = []
+        self.clock = Clock()
 
     def __call__(self) -> int:
         """Make one attempt."""
@@ -42,10 +54,9 @@ class Attempts:
             raise self.errors.pop(0)
         return self.calls
 
-    def run(self, *, attempts: int = 5, deadline: Deadline | None = None) -> int:
-        """Make them all under the policy, noting the pauses instead of taking them."""
-        options = replace(OPTIONS, retry_attempts=attempts)
-        return retrying(options, deadline or Deadline(3600), sleep=self.pauses.append)(self)
+    def run(self, *, attempts: int = 5) -> int:
+        """Make them all."""
+        return retry(self, replace(OPTIONS, retry_attempts=attempts), self.clock)
 
 
 def test_what_may_pass_is_tried_again() -> None:
@@ -68,18 +79,11 @@ def test_what_would_fail_again_is_not_tried_again(error: Exception) -> None:
 def test_the_caller_may_say_what_passes() -> None:
     """An error that is not `retryable` for the directory may be for what is tried here."""
     attempts = Attempts(DatabaseUnavailable("Down."))
-    policy = retrying(
-        OPTIONS,
-        Deadline(3600),
-        may_pass=lambda error: isinstance(error, DatabaseUnavailable),
-        sleep=attempts.pauses.append,
-    )
-
-    assert policy(attempts) == 2
+    assert retry(attempts, OPTIONS, attempts.clock, may_pass=lambda error: isinstance(error, DatabaseUnavailable)) == 2
 
 
 def test_the_last_error_is_raised_when_the_attempts_are_used_up() -> None:
-    """It is the error itself, not one of tenacity's."""
+    """It is the error itself."""
     last = ServerBusy("Still busy.")
     attempts = Attempts(ServerBusy("Busy."), ServerBusy("Busy."), last, ServerBusy("Never reached."))
 
@@ -93,19 +97,22 @@ def test_pauses_double_up_to_a_limit_with_some_jitter() -> None:
     attempts = Attempts(*(ServerBusy("Busy.") for _ in range(4)))
     attempts.run()
 
-    assert [pause - least for pause, least in zip(attempts.pauses, (1, 2, 4, 4), strict=True)] == pytest.approx(
+    pauses = attempts.clock.pauses
+    assert [pause - least for pause, least in zip(pauses, (1, 2, 4, 4), strict=True)] == pytest.approx(
         [0.5] * 4, abs=0.5
     )
-    assert len(set(attempts.pauses)) == 4
+    assert len(set(pauses)) == 4
 
 
 def test_a_pause_past_the_deadline_is_not_begun() -> None:
     """What went wrong is said at once, instead of that time ran out."""
     attempts = Attempts(ServerBusy("Busy."), ServerBusy("Busy."))
 
+    attempts.clock = Clock(0.5)
+
     with pytest.raises(ServerBusy):
-        attempts.run(deadline=Deadline(0.5))
-    assert attempts.pauses == []
+        attempts.run()
+    assert attempts.clock.pauses == []
 
 
 def test_each_retry_is_logged() -> None:
@@ -122,12 +129,11 @@ def test_each_retry_is_logged() -> None:
 def test_cancelling_ends_a_pause() -> None:
     """A daemon that stops does not wait for the next attempt."""
     deadline = Deadline(3600)
-    policy = retrying(replace(OPTIONS, retry_base=1800, retry_max=1800), deadline)
     canceller = threading.Timer(0.05, deadline.cancel)
     canceller.start()
 
     with pytest.raises(RunCancelled):
-        policy(Attempts(ServerBusy("Busy.")))
+        retry(Attempts(ServerBusy("Busy.")), replace(OPTIONS, retry_base=1800, retry_max=1800), deadline)
     canceller.join()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from contactsync.sync.observer import NullObserver
+from contactsync.sync.observer import Observer
 from contactsync.text import printable
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _STAGES = {
 }
 
 
-class RunProgress(NullObserver):
+class RunProgress(Observer):
     """An observer of runs that shows nothing."""
 
     def progress(self, report: RunReport, stage: str) -> None:

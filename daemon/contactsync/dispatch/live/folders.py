@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
@@ -77,8 +76,12 @@ class LiveFolders:
     @property
     def snapshot(self) -> LiveSnapshot:
         """The numbers at this moment."""
-        snapshot = self._states.snapshot
-        return replace(snapshot, auto_scheduled=snapshot.auto_scheduled + len(self._surplus))
+        states = self.states.values()
+        listening = sum(state.listening_since is not None for state in states)
+        scheduled = sum(state.scheduled for state in states)
+        since = min((state.behind_since for state in states if state.behind_since is not None), default=None)
+        behind = 0.0 if since is None else max(0.0, time.time() - since)
+        return LiveSnapshot(listening, len(states) - listening - scheduled, behind, scheduled)
 
     def run_started(self, definition_id: int) -> bool:
         """A run has started; returns whether it must store a cursor, so that the folder can be listened for."""

@@ -113,7 +113,6 @@ class Listener:
             self._states.behind(definition_id)
             self._timers.run_at(self._states.not_before(definition_id), definition_id)
         for definition_id in self._timers.take_runs():
-            self._states.requested(definition_id)
             self._dispatcher.request(definition_id, Trigger.LIVE)
 
     def _start_next(self) -> None:

@@ -56,11 +56,10 @@ class LiveSnapshot:
 class _Folder:
     """One folder; times are monotonic.
 
-    `full_pause` is how long full runs have to pause after `requested_at`; None unless the last run was a full one.
+    `full_pause` is how long full runs have to pause after `started_at`; None unless the last run was a full one.
     """
 
     state: LiveState = field(default_factory=LiveState)
-    requested_at: float | None = None
     full_pause: float | None = None
     failures: int = 0
     not_before: float = 0.0
@@ -85,16 +84,6 @@ class States:
         """The state of each definition."""
         with self._guard:
             return {key: folder.state for key, folder in self._folders.items()}
-
-    @property
-    def snapshot(self) -> LiveSnapshot:
-        """The numbers at this moment."""
-        states = self.all.values()
-        listening = sum(state.listening_since is not None for state in states)
-        scheduled = sum(state.scheduled for state in states)
-        since = min((state.behind_since for state in states if state.behind_since is not None), default=None)
-        behind = 0.0 if since is None else max(0.0, time.time() - since)
-        return LiveSnapshot(listening, len(states) - listening - scheduled, behind, scheduled)
 
     def listening(self, definition_id: int) -> None:
         """The definition is listened for from now on."""
@@ -130,14 +119,8 @@ class States:
         now = time.monotonic()
         with self._guard:
             folder = self._folders.get(definition_id, _Folder())
-            rested = now if folder.requested_at is None else folder.requested_at + (folder.full_pause or 0.0)
+        rested = folder.started_at + (folder.full_pause or 0.0)
         return max(now + BATCH_SECONDS, rested, folder.not_before)
-
-    def requested(self, definition_id: int) -> None:
-        """A run was requested."""
-        with self._guard:
-            if folder := self._folders.get(definition_id):
-                folder.requested_at = time.monotonic()
 
     def run_started(self, definition_id: int) -> None:
         """A run has started, which will read all changes that were reported before."""

@@ -22,7 +22,7 @@ EXTENSION_SECONDS = 60
 """Each request for more time asks for this; it is repeated after a sixth of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """A thread of the daemon, or several of one kind."""
 
