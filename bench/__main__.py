@@ -1,10 +1,9 @@
-"""Measures everything and writes it into docs/performance.
+"""Measures everything with the real daemon, a slapd and a PostgreSQL of its own, and writes docs/performance.
 
     make bench
     .venv/bin/python -m bench --entries 10000 --sizes 1000,10000 --folders 100 --output /tmp/bench
 
-Makes its people (the same every time), starts a slapd and a PostgreSQL of its own, and runs the real daemon. Writes
-results.json, results.md and the plots.
+It writes results.json, results.md and the plots.
 """
 
 from __future__ import annotations
@@ -16,29 +15,29 @@ from functools import partial
 from pathlib import Path
 
 from bench.directory import Staff, ldif
-from bench.following import measure_following
+from bench.increments import measure_increments
 from bench.machine import describe
 from bench.main_job import measure_size
 from bench.many_folders import measure_folders
+from bench.others import measure_rivals
 from bench.plots import draw
 from bench.report import show, write
 from bench.results import Results, Rival, Size
-from bench.rivalry import measure_rivals
 from bench.servers import started
-from bench.telling import say
+from bench.terminal import say
 
 
 def main() -> None:
     """Measure, write and show."""
     options = _options()
-    # As Ctrl-C does: whatever was started is ended in order.
+    # As for Ctrl-C, whatever was started is ended in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options.output.mkdir(parents=True, exist_ok=True)
     results = _measure(options)
     write(results, options.output)
     draw(results, options.output)
     show(results)
-    say(f"Written into {options.output}.")
+    say(f"Written to {options.output}.")
 
 
 def _measure(options: argparse.Namespace) -> Results:
@@ -55,7 +54,7 @@ def _measure(options: argparse.Namespace) -> Results:
                 rivals = measure_rivals(servers, staff, options.rival_pairs)
     folders = measure_folders(options.folders, options.idle_seconds) if options.folders else None
     following = [
-        measure_following(entries, options.pairs, options.live_seconds if entries == options.entries else 0)
+        measure_increments(entries, options.pairs, options.live_seconds if entries == options.entries else 0)
         for entries in sorted({*options.sizes, options.entries})
         if entries <= options.entries
     ]
@@ -72,15 +71,15 @@ def _options() -> argparse.Namespace:
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--entries", type=int, default=100_000, help="people of the main comparison (100000)")
-    add("--sizes", type=_sizes, default=[10_000, 200_000], help="other sizes to see the growth at (10000,200000)")
+    add("--entries", type=int, default=100_000, help="people in the main comparison (100000)")
+    add("--sizes", type=_sizes, default=[10_000, 200_000], help="other sizes, for the growth (10000,200000)")
     add("--pairs", type=int, default=3, help="turns of each kind of run with ldapsearch (3)")
     add("--large-pairs", type=int, default=1, help="the same for sizes above --entries (1)")
-    add("--rival-pairs", type=int, default=1, help="turns of each of the others; 0 leaves them out (1)")
-    add("--folders", type=int, default=10_000, help="many small folders; 0 leaves them out (10000)")
-    add("--idle-seconds", type=float, default=10, help="how long to watch the idle daemon with them (10)")
-    add("--live-seconds", type=float, default=30, help="how long a live folder is watched; 0 leaves it out (30)")
-    add("--output", type=Path, default=Path("docs/performance"), help="where to write (docs/performance)")
+    add("--rival-pairs", type=int, default=1, help="turns of each other program; 0 for none (1)")
+    add("--folders", type=int, default=10_000, help="many small folders; 0 for none (10000)")
+    add("--idle-seconds", type=float, default=10, help="how long the idle daemon is measured with them (10)")
+    add("--live-seconds", type=float, default=30, help="how long a live folder is measured; 0 for not at all (30)")
+    add("--output", type=Path, default=Path("docs/performance"), help="the folder to write to (docs/performance)")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""`contactsync daemon` as a process of its own, asked over its control socket and looked at through /proc."""
+"""`contactsync daemon` as a process, controlled over its socket and measured through /proc."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 
 from bench.servers import Servers
+from bench.terminal import wait_for
 
 CONTACTSYNC = Path(sys.executable).with_name("contactsync")
 START_SECONDS = 600
 STOP_SECONDS = 200
-POLL_SECONDS = 0.05
 _RESET_PEAK = "5"
-"""What proc(5) wants written to clear_refs to set VmHWM to what is used now."""
+"""Written to clear_refs, it resets VmHWM to the memory in use now (proc(5))."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,7 +36,7 @@ class Daemon:
         )
 
     def sync(self, definition_id: int) -> tuple[float, int]:
-        """Run a definition; the seconds until its end was told, and the run's id."""
+        """Run a definition; the seconds until the daemon reported its end, and the run's id."""
         start = time.perf_counter()
         response = self._http.post(f"/v1/definitions/{definition_id}/sync", params={"wait": True})
         seconds = time.perf_counter() - start
@@ -44,31 +44,29 @@ class Daemon:
         return seconds, int(response.json()["runs"][0]["run_id"])
 
     def sync_all(self) -> None:
-        """Ask for a run of every definition, and wait for none."""
+        """Request a run of every definition, without waiting."""
         self._http.post("/v1/sync").raise_for_status()
 
     def status(self) -> dict[str, Any]:
-        """What it says about itself."""
+        """The daemon's status."""
         response = self._http.get("/v1/status")
         response.raise_for_status()
         status: dict[str, Any] = response.json()
         return status
 
     def wait_until_ready(self, definitions: int) -> None:
-        """Wait until it works and follows so many definitions."""
-        deadline = time.monotonic() + START_SECONDS
-        while not self._follows(definitions):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"The daemon did not start: {self._last_words()}")
-            time.sleep(POLL_SECONDS)
+        """Wait until it has started and scheduled this many definitions."""
+        wait_for(
+            lambda: self._has_scheduled(definitions), f"The daemon did not start: {self._log}", seconds=START_SECONDS
+        )
 
     def reset_peak(self) -> None:
-        """Let `peak` begin at what is used now."""
+        """Start `peak` again from the memory in use now."""
         self._proc("clear_refs").write_text(_RESET_PEAK, encoding="ascii")
 
     @property
     def peak(self) -> int:
-        """The most memory that was in use since `reset_peak`, in bytes."""
+        """The maximum memory since `reset_peak`, in bytes."""
         return self._memory("VmHWM")
 
     @property
@@ -78,14 +76,16 @@ class Daemon:
 
     @property
     def cpu_seconds(self) -> float:
-        """The processor time it has used."""
-        # The name, the second field, may hold blanks; utime and stime are the 14th and the 15th.
+        """The processor time used."""
+        # The name, the second field, may contain blanks; utime and stime are the 14th and the 15th.
         fields = self._proc("stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
-    def _follows(self, definitions: int) -> bool:
+    def _has_scheduled(self, definitions: int) -> bool:
+        if self._process.poll() is not None:
+            raise SystemExit(f"The daemon ended: {self._log.read_text(encoding='utf-8', errors='replace')[-1000:]}")
         try:
-            # Cheaper to answer than the status, which looks at every definition.
+            # Cheaper to answer than the status, which reads every definition.
             ready = self._http.get("/v1/health/ready").is_success
         except httpx.TransportError:
             return False
@@ -100,18 +100,15 @@ class Daemon:
     def _proc(self, name: str) -> Path:
         return Path(f"/proc/{self._process.pid}/{name}")
 
-    def _last_words(self) -> str:
-        return self._log.read_text(encoding="utf-8", errors="replace")[-1000:]
-
 
 @contextmanager
 def running(servers: Servers, *, definitions: int = 0) -> Iterator[Daemon]:
-    """Start the daemon, wait until it follows so many definitions, and stop it in the end."""
+    """Start the daemon, wait until it has scheduled this many definitions, and stop it at the end."""
     file, log = servers.place / "settings.toml", servers.place / "daemon.log"
     text = f"[state]\ndirectory = {json.dumps(str(servers.state))}\n"
     text += f'[secrets]\nreferences = "file:*/{servers.password_file.name}"\n'
     file.write_text(text, encoding="utf-8")
-    # Settings of the shell that this was started from are none of the benchmark's.
+    # Settings of this shell must not change what is measured.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CONTACTSYNC_")}
     command = [str(CONTACTSYNC), "--settings", str(file), "daemon"]
     with log.open("ab") as output:

@@ -1,56 +1,57 @@
-"""Made-up people for the benchmark: as many as wanted, the same number always the same person."""
+"""Made-up people for the benchmark: the same number is always the same person, with one value of each attribute."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from contactsync.testing.names import CULTURES, OFFICES, TITLES
+from contactsync.testing.people import ldif_record
+
 TEAM_SIZE = 20
 """People in each of many small folders."""
-
-GIVEN = ["Anna", "Jürgen", "Zoë", "Łukasz", "Søren", "Þóra", "Иван", "太郎", "김민준", "José", "İpek", "Δημήτρης"]
-FAMILY = ["Müller", "Smith", "Nowak", "Østergård", "Dvořák", "Петров", "山田", "Trần", "Çelik", "D'Angelo", "Groß"]
-TITLES = ["Engineer", "Geschäftsführer", "Manager", "Réceptionniste"]
-CITIES = [("Köln", "50667", "NRW"), ("São Paulo", "01310", "SP"), ("Kraków", "30-001", "MP"), ("東京", "100", "東京都")]
 
 
 def attributes(number: int) -> dict[str, str]:
     """Fourteen attributes of a person; with objectClass they are fifteen."""
     seed = blake2b(number.to_bytes(8), digest_size=16).digest()
-    given, family, city = GIVEN[seed[0] % len(GIVEN)], FAMILY[seed[1] % len(FAMILY)], CITIES[seed[2] % len(CITIES)]
+    culture, office = CULTURES[seed[0] % len(CULTURES)], OFFICES[seed[1] % len(OFFICES)]
+    given, family = (
+        names[octet % len(names)].partition("|")[0]
+        for names, octet in ((culture.given, seed[2]), (culture.family, seed[3]))
+    )
     return {
         "uid": f"u{number:07d}",
         "cn": f"{given} {family}",
         "sn": family,
         "givenName": given,
         "mail": f"u{number:07d}@example.test",
-        "telephoneNumber": f"+49 221 {int.from_bytes(seed[8:12]) % 10**7:07d}",
+        "telephoneNumber": f"{office.dial}{int.from_bytes(seed[8:12]) % 10**4:04d}",
         "mobile": f"+49 170 {int.from_bytes(seed[12:16]) % 10**7:07d}",
-        "title": TITLES[seed[3] % len(TITLES)],
-        "departmentNumber": str(seed[4] % 100),
-        "o": "Example GmbH",
-        "street": f"Straße {seed[5]}",
-        "l": city[0],
-        "postalCode": city[1],
-        "st": city[2],
+        "title": TITLES[seed[4] % len(TITLES)],
+        "departmentNumber": str(seed[5] % 100),
+        "o": "Example Trading plc",
+        "street": f"{office.street} {seed[6]}",
+        "l": office.city,
+        "postalCode": office.postcode.replace("#", str(seed[7] % 10)),
+        "st": office.region,
     }
 
 
 def dn(number: int, base: str) -> str:
-    """The name of the person's entry."""
+    """The DN of the person's entry."""
     return f"uid=u{number:07d},{base}"
 
 
 def ldif(numbers: range, base: str) -> Iterator[str]:
     """The LDIF records of people, for slapadd."""
     for number in numbers:
-        yield f"dn: {dn(number, base)}\nobjectClass: inetOrgPerson\n{_lines(number)}\n"
+        yield _record(number, base)
 
 
 def team_base(team: int, base: str) -> str:
-    """The organizational unit of a team."""
+    """The DN of a team's organizational unit."""
     return f"ou=t{team:06d},{base}"
 
 
@@ -58,15 +59,20 @@ def teams_ldif(teams: int, base: str) -> Iterator[str]:
     """The LDIF records of teams of twenty, each in an organizational unit of its own."""
     for team in range(teams):
         unit = team_base(team, base)
-        yield f"dn: {unit}\nobjectClass: organizationalUnit\nou: t{team:06d}\n\n"
+        yield ldif_record(unit, {"objectClass": ["organizationalUnit"], "ou": [f"t{team:06d}"]})
         yield from ldif(range(team * TEAM_SIZE, (team + 1) * TEAM_SIZE), unit)
+
+
+def title_change(number: int, base: str, title: str) -> str:
+    """The LDIF record that gives a person another title, for ldapmodify."""
+    return ldif_record(dn(number, base), {"changetype": ["modify"], "replace": ["title"], "title": [title]})
 
 
 @dataclass
 class Staff:
     """The people below `base`, through rounds of changes to 1% of them: half edits, a quarter each adds and deletes.
 
-    What one round adds the next deletes; the first deletes the people with the highest numbers.
+    Each round deletes what the one before added; the first deletes the people with the highest numbers.
     """
 
     count: int
@@ -76,43 +82,33 @@ class Staff:
 
     @property
     def quarter(self) -> int:
-        """How many a round adds, and how many it deletes; it edits twice as many."""
+        """How many people a round adds, and how many it deletes; it edits twice as many."""
         return max(1, self.count // 400)
 
     def records(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """DN and attributes of everybody who is there now, in the order of the DN."""
+        """DN and attributes of everyone who is there now, sorted by DN."""
         for numbers in (range(self.count - self.quarter if self.rounds else self.count), self._added(self.rounds)):
             for number in numbers:
-                now = {"title": self._titles[number]} if number in self._titles else {}
-                yield dn(number, self.base), attributes(number) | now
+                edited = {"title": self._titles[number]} if number in self._titles else {}
+                yield dn(number, self.base), attributes(number) | edited
 
     def change(self) -> str:
         """The next round, as LDIF for ldapmodify."""
         self.rounds += 1
+        title = f"Round {self.rounds}"
         edited = [(self.rounds * 2 * self.quarter + step) % (self.count // 2) for step in range(2 * self.quarter)]
-        self._titles |= dict.fromkeys(edited, f"Round {self.rounds}")
-        gone = self._added(self.rounds - 1) or range(self.count - self.quarter, self.count)
-        parts = [_edit(dn(number, self.base), f"Round {self.rounds}") for number in edited]
-        parts += [_add(number, self.base) for number in self._added(self.rounds)]
-        parts += [f"dn: {dn(number, self.base)}\nchangetype: delete\n\n" for number in gone]
-        return "".join(parts)
+        self._titles |= dict.fromkeys(edited, title)
+        deleted = self._added(self.rounds - 1) or range(self.count - self.quarter, self.count)
+        records = [title_change(number, self.base, title) for number in edited]
+        records += [_record(number, self.base, changetype=["add"]) for number in self._added(self.rounds)]
+        records += [ldif_record(dn(number, self.base), {"changetype": ["delete"]}) for number in deleted]
+        return "".join(records)
 
     def _added(self, round_number: int) -> range:
         end = self.count + round_number * self.quarter
         return range(max(self.count, end - self.quarter), end)
 
 
-def _edit(name: str, title: str) -> str:
-    return f"dn: {name}\nchangetype: modify\nreplace: title\ntitle: {title}\n\n"
-
-
-def _add(number: int, base: str) -> str:
-    return f"dn: {dn(number, base)}\nchangetype: add\nobjectClass: inetOrgPerson\n{_lines(number)}\n"
-
-
-def _lines(number: int) -> str:
-    return "".join(f"{name}:: {_base64(value)}\n" for name, value in attributes(number).items())
-
-
-def _base64(value: str) -> str:
-    return base64.b64encode(value.encode()).decode()
+def _record(number: int, base: str, **first: list[str]) -> str:
+    values = {name: [value] for name, value in attributes(number).items()}
+    return ldif_record(dn(number, base), {**first, "objectClass": ["inetOrgPerson"], **values})

@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""The machine and the programs that the numbers were measured with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contactsync.testing.slapd import DEBIAN_PROGRAMS
 
 
 def describe() -> dict[str, str]:
-    """The machine, how busy it is, the programs but for PostgreSQL, and today."""
+    """The machine, its load, the versions of the programs except PostgreSQL, and the date."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",

@@ -1,4 +1,4 @@
-"""The main job at one size of the directory: each kind of run, in turns with `ldapsearch`."""
+"""The main comparison at one size of the directory: each kind of run, in turns with `ldapsearch`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from bench.checking import CONTACTS, count_equal
+from bench.comparison import CONTACTS, count_equal
 from bench.daemon import Daemon, running
 from bench.directory import Staff
 from bench.results import CHANGED, FIRST, REMAPPED, UNCHANGED, Kind, Size, Turn
 from bench.servers import Servers
-from bench.telling import say, turns
+from bench.terminal import say, turns
 
 MAPPINGS = [{"fields": {"title": ["title", attribute]}} for attribute in ("employeeType", "carLicense")]
-"""Attributes that nobody has, so that each mapping is another one and gives the same contacts."""
+"""Attributes that no entry has, so that the mappings differ and give the same contacts."""
 _EMPTY = "TRUNCATE contactsync.folders, contactsync.contact_changes CASCADE"
 _EDIT = "UPDATE contactsync.sync_definitions SET mapping = %s WHERE definition_id = %s"
 _RUN = "SELECT * FROM contactsync.sync_runs WHERE run_id = %s"
 
 
 def measure_size(servers: Servers, staff: Staff, pairs: int) -> Size:
-    """Measure every kind of run over the people of this directory."""
+    """Measure every kind of run over this directory."""
     with running(servers) as daemon:
         return _Job(servers, daemon, staff).measure(pairs)
 
@@ -40,16 +40,16 @@ class _Job:
         self._edits = 0
 
     def measure(self, pairs: int) -> Size:
-        """All kinds of runs in their order, and the WAL of runs that find nothing changed."""
-        self._servers.ldapsearch()  # what slapd reads from the disk once is not what is compared
+        """All kinds of runs in their order, and the WAL of runs without changes."""
+        self._servers.ldapsearch()  # so that slapd has read everything from the disk
         kinds = {FIRST: self._turns(FIRST, pairs, self._first_load)}
-        self._servers.settle()
+        self._servers.vacuum()
         kinds[UNCHANGED] = self._turns(UNCHANGED, pairs, self._unchanged)
         say(f"  WAL of a run that finds nothing changed: {turns(pairs)}")
         wal = [self._wal(checkpoint=False) for _ in range(pairs)]
         wal_after_checkpoint = [self._wal(checkpoint=True) for _ in range(pairs)]
         kinds[CHANGED] = self._turns(CHANGED, pairs, self._changed)
-        self._servers.settle()
+        self._servers.vacuum()
         kinds[REMAPPED] = self._turns(REMAPPED, pairs, self._remapped)
         say("  comparing the contacts with the directory")
         with self._servers.connect() as connection:
@@ -82,11 +82,11 @@ class _Job:
         turn = self._turn({"outcome": "unchanged", "unchanged": self._staff.count, "updated": 0}, mapping)
         if "map" not in turn.stages:
             raise SystemExit("A run under another mapping did not decode the entries.")
-        self._servers.settle()
+        self._servers.vacuum()
         return turn
 
     def _turn(self, expected: dict[str, Any], mapping: dict[str, Any] | None = None) -> Turn:
-        """An ldapsearch and a run, which must end as expected, or there is nothing to compare."""
+        """An ldapsearch and a run, which must end as expected."""
         ldapsearch = self._servers.ldapsearch(mapping)
         self._daemon.reset_peak()
         seconds, run_id = self._daemon.sync(self._definition_id)
@@ -108,9 +108,9 @@ class _Job:
             self._definition_id = self._servers.define(connection, max_delete_count=self._staff.count)
 
     def _wal(self, *, checkpoint: bool) -> int:
-        """The octets of WAL that a run without changes writes, the background's own among them."""
+        """The octets of WAL that are written during a run without changes, also by background processes."""
         if checkpoint:
-            self._servers.administer("CHECKPOINT")  # the next change of a page writes the whole page
+            self._servers.administer("CHECKPOINT")  # after it, the first change of a page writes the whole page
         with self._servers.connect() as connection:
             before = connection.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
             self._daemon.sync(self._definition_id)

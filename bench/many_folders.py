@@ -1,4 +1,4 @@
-"""Very many small folders on one daemon: its starts, its rest, and rounds of all of them."""
+"""Many small folders on one daemon: its starts, its idle time, and a run of each."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bench.daemon import Daemon, running
 from bench.directory import TEAM_SIZE, teams_ldif
 from bench.results import Folders, Round
 from bench.servers import Servers, started
-from bench.telling import say
+from bench.terminal import say, wait_for
 
 EDITS = 5
 QUIET_SECONDS = 2
 POLL_SECONDS = 0.5
 CLOSE_SECONDS = 0.01
-TELL_SECONDS = 15
+REPORT_SECONDS = 15
 PATIENCE = 1800
 
-# Due once at the first start, since they never ran, and then hardly ever while this goes on.
+# Due at the first start, because they never ran, and not again during the benchmark.
 _DEFINE = """
 WITH teams AS (
     INSERT INTO contactsync.folders (name) SELECT 't' || lpad(n::text, 6, '0')
@@ -56,7 +56,7 @@ _SOME = "SELECT definition_id FROM contactsync.sync_definitions ORDER BY definit
 
 
 def measure_folders(folders: int, idle_seconds: float) -> Folders:
-    """Measure so many folders of twenty people each."""
+    """Measure this many folders of twenty people each."""
     people = folders * TEAM_SIZE
     say(f"Many folders: a directory of {people:,} people in {folders:,} units.")
     with started(lambda base: teams_ldif(folders, base)) as servers, servers.connect() as connection:
@@ -66,36 +66,36 @@ def measure_folders(folders: int, idle_seconds: float) -> Folders:
 
 
 class _Many:
-    """The definitions, and the eyes on what becomes of them; what it measures has the names of Folders."""
+    """The definitions and their runs; the measured values have the names of Folders' fields."""
 
     def __init__(self, servers: Servers, connection: Connection[Any], folders: int) -> None:
         self._servers = servers
         self._connection = connection
         self._folders = folders
-        self._tell_at = 0.0
+        self._report_at = 0.0
 
     def define(self) -> None:
-        """Add the definitions as an application would, all at once."""
+        """Add all definitions at once."""
         slapd = self._servers.slapd
         values = {"folders": self._folders, "url": slapd.url, "base": slapd.people_base, "user": slapd.reader_dn}
         self._connection.execute(_DEFINE, values | {"password": f"file:{self._servers.password_file}"})
-        self._servers.settle()
+        self._servers.vacuum()
 
     def first_start(self) -> dict[str, Any]:
-        """A start at which every definition is due, and the first runs."""
-        say("  the first start, at which all of them are due")
+        """The start when every definition is due, and the first runs."""
+        say("  the first start, when all of them are due")
         with self._started() as (daemon, seconds, since):
-            say(f"  followed after {seconds:.1f} seconds; their first runs")
+            say(f"  scheduled after {seconds:.1f} seconds; their first runs")
             return {"first_start": seconds, "first_round": self._round(since, 0), "first_peak": daemon.peak}
 
     def later_start(self, idle_seconds: float) -> dict[str, Any]:
-        """A start at which none is due, a rest, edits, and a run of all."""
-        self._servers.settle()
-        say(f"  a start with nothing due, and {idle_seconds:g} seconds of rest")
+        """A start when none is due, an idle time, edits, and a run of each."""
+        self._servers.vacuum()
+        say(f"  a start when none is due, and {idle_seconds:g} idle seconds")
         with self._started() as (daemon, seconds, _):
             return {
                 "restart": seconds,
-                **_rest(daemon, idle_seconds),
+                **_idle(daemon, idle_seconds),
                 "noticed": self._edits(),
                 **self._full_round(daemon),
                 "peak": daemon.peak,
@@ -103,14 +103,14 @@ class _Many:
 
     @contextmanager
     def _started(self) -> Iterator[tuple[Daemon, float, datetime]]:
-        """A daemon, the seconds until it followed every definition, and when it was started."""
+        """A daemon, the seconds until it had scheduled every definition, and the time of its start."""
         since, start = datetime.now(UTC), time.perf_counter()
         with running(self._servers, definitions=self._folders) as daemon:
             yield daemon, time.perf_counter() - start, since
 
     def _full_round(self, daemon: Daemon) -> dict[str, Any]:
-        """A run of each, and how long it takes meanwhile until an edited schedule is followed."""
-        say("  a run of each, asked for at once, and an edit in the middle of them")
+        """A run of each, and how long an edited schedule takes to have its effect meanwhile."""
+        say("  a run of each, requested at once, and an edit in the middle of them")
         definition_id, after = self._one(_SOME, 1), self._one(_LAST_RUN)
         before, since = self._one(_NEXT, definition_id), datetime.now(UTC)
         daemon.sync_all()
@@ -121,11 +121,11 @@ class _Many:
         return {"full_round": self._round(since, after), "noticed_in_round": noticed}
 
     def _round(self, since: datetime, after: int) -> Round:
-        """Wait until every definition ran after that run, and add up what they did."""
-        self._tell_at = time.monotonic() + TELL_SECONDS
+        """Wait until every definition has run after the run `after`, and add up the runs."""
+        self._report_at = time.monotonic() + REPORT_SECONDS
         _wait(lambda: self._all_ran(after), POLL_SECONDS)
         if failed := self._one(_FAILED):
-            raise SystemExit(f"A run of a small folder did not do its work: {failed}")
+            raise SystemExit(f"A run of a small folder failed: {failed}")
         (row,) = self._connection.execute(_ROUND, {"since": since, "after": after}).fetchall()
         seconds, runs, definitions, longest_wait = row
         stages = dict(self._connection.execute(_STAGES, [after]).fetchall())
@@ -133,13 +133,13 @@ class _Many:
 
     def _all_ran(self, after: int) -> bool:
         ran: int = self._one(_RAN, after)
-        if time.monotonic() > self._tell_at:
-            self._tell_at += TELL_SECONDS
+        if time.monotonic() > self._report_at:
+            self._report_at += REPORT_SECONDS
             say(f"    {ran:,} of {self._folders:,}")
         return ran == self._folders
 
     def _edits(self) -> list[float]:
-        """Edit some definitions; the seconds from each edit to the start of the run that it sets going."""
+        """Edit some definitions; the seconds from each edit to the start of the run that it causes."""
         say(f"  {EDITS} edits, one after the other")
         some = [definition_id for (definition_id,) in self._connection.execute(_SOME, [EDITS])]
         return [self._edit(definition_id) for definition_id in some]
@@ -156,14 +156,14 @@ class _Many:
         return row[0] if row else None
 
 
-def _rest(daemon: Daemon, seconds: float) -> dict[str, Any]:
-    """The share of a core and the memory that a daemon uses that has nothing to do."""
+def _idle(daemon: Daemon, seconds: float) -> dict[str, Any]:
+    """The share of a core and the memory that an idle daemon uses."""
 
-    def at_rest() -> bool:
+    def is_idle() -> bool:
         status = daemon.status()
         return not status["running"] and not status["waiting"]
 
-    _wait(at_rest, POLL_SECONDS)
+    _wait(is_idle, POLL_SECONDS)
     time.sleep(QUIET_SECONDS)
     before, start = daemon.cpu_seconds, time.perf_counter()
     time.sleep(seconds)
@@ -172,10 +172,4 @@ def _rest(daemon: Daemon, seconds: float) -> dict[str, Any]:
 
 
 def _wait(condition: Callable[[], Any], poll: float) -> Any:
-    """Wait for something to become true, and give what it became."""
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        if time.monotonic() > end:
-            raise SystemExit("The daemon does not come to an end with its many folders.")
-        time.sleep(poll)
-    return found
+    return wait_for(condition, "The daemon did not finish its work with many folders.", seconds=PATIENCE, poll=poll)

@@ -1,4 +1,4 @@
-"""The plots of docs/performance.md, as SVG that a dark page shows as well as a light one."""
+"""The plots of docs/performance.md, as SVG for light and dark pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STYLE = Path(__file__).with_name("plots.mplstyle")
 
 
 def draw(results: Results, folder: Path) -> None:
-    """Write every plot that these results have the numbers for."""
+    """Write all plots."""
     plots: dict[str, Callable[[Axes, Results], None]] = {
         "others": _others,
         "time": _time,
@@ -35,7 +35,6 @@ def draw(results: Results, folder: Path) -> None:
 
 
 def _others(axes: Axes, results: Results) -> None:
-    """Bars: how long each takes, from an empty table and with nothing changed."""
     ours = results.main.kinds
     bars = {"ldapsearch (only reads)": (ours[UNCHANGED].ldapsearch.median, 0.0)}
     bars["contactsync"] = (ours[UNCHANGED].seconds.median, ours[FIRST].seconds.median)
@@ -55,7 +54,6 @@ def _others(axes: Axes, results: Results) -> None:
 
 
 def _time(axes: Axes, results: Results) -> None:
-    """Lines: the time of each kind of run against the size of the directory."""
     sizes = [size.entries for size in results.sizes]
     for name, colour in zip(KINDS, COLOURS, strict=False):
         axes.plot(sizes, [size.kinds[name].seconds.median for size in results.sizes], "o-", color=colour, label=name)
@@ -64,19 +62,18 @@ def _time(axes: Axes, results: Results) -> None:
     _by_size(axes, sizes, "seconds")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_title("Time against the size of the directory")
+    axes.set_title("Time by the size of the directory")
 
 
 def _memory(axes: Axes, results: Results) -> None:
-    """Lines: the memory of each kind of run against the size of the directory."""
     sizes = [size.entries for size in results.sizes]
     for name, colour in zip(KINDS, COLOURS, strict=False):
         axes.plot(sizes, [size.kinds[name].peak / 1e6 for size in results.sizes], "o-", color=colour, label=name)
     wanted = {entries: most for entries, most in PEAKS.items() if entries in sizes}
-    axes.plot(list(wanted), [most / 1e6 for most in wanted.values()], "v", color=GREY, label="the most it may be")
+    axes.plot(list(wanted), [most / 1e6 for most in wanted.values()], "v", color=GREY, label="limit")
     _by_size(axes, sizes, "MB")
     axes.set_ylim(bottom=0)
-    axes.set_title("Most memory of the daemon against the size of the directory")
+    axes.set_title("Maximum memory of the daemon by the size of the directory")
 
 
 def _by_size(axes: Axes, sizes: list[int], unit: str) -> None:
@@ -89,7 +86,6 @@ def _by_size(axes: Axes, sizes: list[int], unit: str) -> None:
 
 
 def _stages(axes: Axes, results: Results) -> None:
-    """Stacked bars: how the time of each kind of run divides into its stages."""
     kinds: dict[str, Kind] = results.main.kinds
     ends = dict.fromkeys(kinds, 0.0)
     for stage, colour in zip(STAGES, COLOURS, strict=True):

@@ -1,4 +1,4 @@
-"""Writes what was measured: results.json for programs, results.md for people, and tables in the terminal."""
+"""Writes the results: results.json for programs, results.md for readers, and tables for the terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rich.table import Table
 from bench.results import Results
 from bench.sheets import Sheet, sheets
 from bench.targets import targets
-from bench.telling import console
+from bench.terminal import console
 
 
 def show(results: Results) -> None:
-    """The tables, in the terminal."""
+    """Print the tables."""
     for sheet in sheets(results):
         table = Table(*sheet.headings, title=sheet.title, caption=sheet.note)
         for row in sheet.rows:
@@ -24,7 +24,7 @@ def show(results: Results) -> None:
 
 
 def write(results: Results, folder: Path) -> None:
-    """results.json and results.md."""
+    """Write results.json and results.md."""
     document = asdict(results) | {"targets": [asdict(target) for target in targets(results)]}
     (folder / "results.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     parts = [_head(results), *map(_markdown, sheets(results))]
@@ -35,7 +35,7 @@ def _head(results: Results) -> str:
     facts = "\n".join(f"| {name} | {value} |" for name, value in (results.machine | results.options).items())
     return (
         "# What was measured\n\n"
-        "`make bench` writes this page; what it means stands in [Performance](../performance.md).\n\n"
+        "`make bench` writes this page; [Performance](../performance.md) explains it.\n\n"
         f"| on | |\n| --- | --- |\n{facts}\n"
     )
 

@@ -1,4 +1,4 @@
-"""What was measured, as plain data that is written to results.json; seconds, bytes and counts throughout."""
+"""The results as plain data, as written to results.json: seconds, bytes and counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KINDS = (FIRST, UNCHANGED, CHANGED, REMAPPED)
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of several values, and the least and the greatest of them."""
+    """The median, the minimum and the maximum of several values."""
 
     median: float
     least: float
@@ -20,13 +20,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        """The spread of some values."""
+        """The spread of these values."""
         return cls(median(values), min(values), max(values))
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One run and the ldapsearch just before it; `unchanged` is the run without changes of the same turn, if any."""
+    """A run and the ldapsearch just before it, in seconds; `unchanged` is a run without changes in the same turn."""
 
     seconds: float
     ldapsearch: float
@@ -43,33 +43,33 @@ class Kind:
 
     @property
     def seconds(self) -> Spread:
-        """How long the runs took."""
+        """Seconds of the runs."""
         return Spread.of([turn.seconds for turn in self.turns])
 
     @property
     def ldapsearch(self) -> Spread:
-        """How long ldapsearch took beside them."""
+        """Seconds of the ldapsearch of each turn."""
         return Spread.of([turn.ldapsearch for turn in self.turns])
 
     @property
     def ratio(self) -> Spread:
-        """The runs' time in that of the ldapsearch of the same turn."""
+        """Ratio of each run to the ldapsearch of its turn."""
         return Spread.of([turn.seconds / turn.ldapsearch for turn in self.turns])
 
     @property
     def over_unchanged(self) -> Spread | None:
-        """The runs' time in that of the run without changes of the same turn."""
+        """Ratio of each run to the run without changes of its turn; None if there was none."""
         pairs = [turn.seconds / turn.unchanged for turn in self.turns if turn.unchanged]
         return Spread.of(pairs) if pairs else None
 
     @property
     def peak(self) -> int:
-        """The most memory that any of the runs used."""
+        """The maximum memory of the runs."""
         return max(turn.peak for turn in self.turns)
 
     @property
     def stages(self) -> dict[str, float]:
-        """The median seconds of each stage; `other` is what the client waited for besides."""
+        """The median seconds of each stage; `other` is the rest of the time that the client waited."""
         names = {stage: None for turn in self.turns for stage in turn.stages}
         stages = {name: median(turn.stages.get(name, 0.0) for turn in self.turns) for name in names}
         return stages | {"other": max(0.0, self.seconds.median - sum(stages.values()))}
@@ -77,30 +77,30 @@ class Kind:
 
 @dataclass(frozen=True)
 class Size:
-    """The runs over a directory of so many entries; `wal` is what runs without changes wrote, at rest and anew."""
+    """The runs over a directory of this many entries; `wal` is the octets that runs without changes wrote."""
 
     entries: int
     kinds: dict[str, Kind]
     wal: list[int]
     wal_after_checkpoint: list[int]
     contacts: int
-    """How many contacts were compared with what the directory holds, each field, and found equal."""
+    """How many contacts equal the directory in each field: all, or the benchmark ends."""
 
     @property
     def peak(self) -> int:
-        """The most memory that any run used."""
+        """The maximum memory of all runs."""
         return max(kind.peak for kind in self.kinds.values())
 
 
 @dataclass(frozen=True)
 class Rival:
-    """What somebody would use otherwise: into an empty table, and again. `left_out` says why it was not measured."""
+    """Another program: into an empty table, and again. `left_out` is the reason why it was not measured."""
 
     name: str
     first: Kind = field(default_factory=Kind)
     again: Kind = field(default_factory=Kind)
     rows: int = 0
-    """How many rows were compared with what the directory holds, each column, and found equal."""
+    """How many rows equal the directory in each column: all, or the benchmark ends."""
     left_out: str | None = None
 
 
@@ -111,13 +111,12 @@ class Round:
     seconds: float
     runs: int
     definitions: int
-    """How many definitions ran."""
     longest_wait: float
     stages: dict[str, float]
 
     @property
     def runs_per_second(self) -> float:
-        """How many runs ended in a second."""
+        """Runs per second."""
         return self.runs / self.seconds
 
 
@@ -132,19 +131,19 @@ class Folders:
     first_peak: int
     restart: float
     idle_cpu: float
-    """The processor's time that an idle daemon uses, as a share of one core."""
+    """The processor time of an idle daemon, as a share of one core."""
     idle_memory: int
     noticed: list[float]
-    """The seconds from each edit of a definition to the start of the run that follows from it."""
+    """Seconds from each edit of a definition to the start of the run that it causes."""
     full_round: Round
     noticed_in_round: float
-    """The seconds until an edited schedule was followed while all definitions ran."""
+    """Seconds until an edited schedule had its effect while all definitions ran."""
     peak: int
 
 
 @dataclass(frozen=True)
 class Increment:
-    """A run that asked for ten changes, and the full run without changes just before it, in seconds."""
+    """An incremental run of ten changes, and the full run without changes just before it, in seconds."""
 
     seconds: float
     full: float
@@ -152,10 +151,10 @@ class Increment:
 
 @dataclass(frozen=True)
 class Following:
-    """Runs that ask only for what changed in a directory of so many entries, and a folder that follows at once.
+    """Incremental runs in a directory of this many entries, and a live folder.
 
-    `delays` are the seconds from the directory's answer to each change until the row could be read; `idle_cpu` is what
-    the daemon uses while nothing changes, as a share of one core.
+    `delays` are the seconds from the directory's response to each change until the row can be read; `idle_cpu` is the
+    daemon's share of one core while nothing changes.
     """
 
     entries: int
@@ -165,22 +164,22 @@ class Following:
 
     @property
     def ratio(self) -> Spread:
-        """The runs' time in that of the full run just before."""
+        """Ratio of each run to the full run just before."""
         return Spread.of([made.seconds / made.full for made in self.increments])
 
     @property
     def seconds(self) -> Spread:
-        """How long the runs took."""
+        """Seconds of the runs."""
         return Spread.of([made.seconds for made in self.increments])
 
     def delay(self, share: float) -> float | None:
-        """The delay that so many of them (0 to 1) do not exceed."""
+        """The delay that this share of them (0 to 1) does not exceed."""
         return sorted(self.delays)[min(len(self.delays) - 1, int(share * len(self.delays)))] if self.delays else None
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything."""
+    """All results."""
 
     machine: dict[str, str]
     options: dict[str, str]
@@ -192,5 +191,5 @@ class Results:
 
     @property
     def main(self) -> Size:
-        """The size that everything is measured at."""
+        """The size of the main comparison."""
         return next(size for size in self.sizes if size.entries == self.entries)

@@ -25,7 +25,7 @@ PAGE_SIZE = 1000
 
 @dataclass(frozen=True)
 class Servers:
-    """Both servers while they run, and how to use them; `place` is the temporary directory of everything."""
+    """Both servers while they run; `place` is the temporary directory that contains everything."""
 
     place: Path
     slapd: PrivateSlapd
@@ -33,27 +33,22 @@ class Servers:
 
     @property
     def state(self) -> Path:
-        """The state directory of the daemon, in which the embedded PostgreSQL lies."""
+        """The state directory of the daemon, with the embedded PostgreSQL."""
         return self.place / "state"
 
     @property
     def password_file(self) -> Path:
-        """Holds the password of the directory's reader, and no line break: ldapsearch would send it too."""
+        """Contains the reader's password, without a line break, which ldapsearch would send too."""
         return self.place / "reader-password"
 
-    def write_password(self) -> None:
-        """Write that file, for its owner's eyes only."""
-        self.password_file.touch(mode=0o600)  # before the password goes in
-        self.password_file.write_text(self.slapd.reader_password, encoding="utf-8")
-
     def ldapsearch(self, mapping: Mapping[str, Any] | None = None) -> float:
-        """Seconds of an ldapsearch for what a definition with this mapping asks for, its LDIF into /dev/null."""
+        """Seconds of an ldapsearch for what a definition with this mapping requests, with its LDIF to /dev/null."""
         compiled = compile_mapping(dict(mapping or {}), active_directory=False, limits=MappingLimits())
-        others = set(compiled.identity) - {"entryUUID"}  # contactsync does not ask OpenLDAP for them either
+        others = set(compiled.identity) - {"entryUUID"}  # contactsync does not request them from OpenLDAP either
         command = ["ldapsearch", "-x", "-LLL", "-H", self.slapd.url, "-D", self.slapd.reader_dn]
         command += ["-y", str(self.password_file), "-b", self.slapd.people_base, "-E", f"pr={PAGE_SIZE}/noprompt"]
         start = time.perf_counter()
-        # With -LLL it still writes a line to stderr for each page.
+        # Even with -LLL it writes a line to stderr for each page.
         subprocess.run(
             [*command, str(compiled.filter), *(name for name in compiled.attributes if name not in others)],
             stdout=subprocess.DEVNULL,
@@ -63,23 +58,23 @@ class Servers:
         return time.perf_counter() - start
 
     def ldapmodify(self, changes: str) -> None:
-        """Carry out changes of the directory."""
+        """Apply changes to the directory."""
         slapd = self.slapd
         command = ["ldapmodify", "-x", "-H", slapd.url, "-D", slapd.admin_dn, "-w", slapd.admin_password]
         subprocess.run(command, input=changes.encode(), stdout=subprocess.DEVNULL, check=True)
 
     @property
     def postgresql(self) -> str:
-        """The version of PostgreSQL, as people write it."""
+        """The version of PostgreSQL."""
         with self.connect() as connection:
             return connection.info.parameter_status("server_version") or "unknown"
 
     def connect(self) -> psycopg.Connection[Any]:
-        """A connection as an application has it."""
+        """A connection to the database."""
         return psycopg.connect(self.conninfo, autocommit=True)
 
     def define(self, connection: psycopg.Connection[Any], **columns: Any) -> int:
-        """A folder of everybody, whose definition runs only when it is asked to: no edit starts a run."""
+        """A folder of everyone; its definition runs only on request: no edit starts a run."""
         values = {
             "query": f"{self.slapd.url}/{self.slapd.people_base}",
             "bind_user": self.slapd.reader_dn,
@@ -91,26 +86,26 @@ class Servers:
         return add_definition(connection, add_folder(connection, "Everybody", None), values | columns)
 
     def administer(self, statement: LiteralString) -> None:
-        """Carry out a statement as the database's superuser."""
+        """Execute a statement as the database's superuser."""
         with psycopg.connect(self.conninfo, user="postgres", autocommit=True) as connection:
             connection.execute(statement)
 
-    def settle(self) -> None:
-        """Do now what autovacuum does within a minute of many changes."""
+    def vacuum(self) -> None:
+        """Do at once what autovacuum does within a minute of many changes."""
         self.administer("VACUUM ANALYZE")
 
 
 @contextmanager
 def started(people: Callable[[str], Iterable[str]], *, session_log: int | None = None) -> Iterator[Servers]:
-    """Start both servers, the database migrated; `people` gives the LDIF of the people below a base.
+    """Start both servers and migrate the database; `people` gives the LDIF of the people below a base.
 
-    With `session_log` the directory tells what changed, and remembers so many deletions.
+    With `session_log` the directory offers content synchronization and remembers that many deletions.
     """
     with TemporaryDirectory(prefix="contactsync-bench-", ignore_cleanup_errors=True) as temporary:
         place = Path(temporary).resolve()
         with _filled_slapd(place, people, session_log) as slapd, embedded_server(place / "state") as conninfo:
             servers = Servers(place, slapd, conninfo)
-            servers.write_password()
+            slapd.write_reader_password(servers.password_file)
             migrate(conninfo)
             yield servers
 

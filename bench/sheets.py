@@ -1,4 +1,4 @@
-"""The tables of the report, each as headings and rows of text."""
+"""The tables of the report, as headings and rows of text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STAGES = ("connect", "fingerprints", "search", "map", "stage", "plan", "apply", 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One table, with a sentence on how to read it."""
+    """One table, with a note on how to read it."""
 
     title: str
     note: str
@@ -23,7 +23,7 @@ class Sheet:
 
 
 def sheets(results: Results) -> list[Sheet]:
-    """All tables, in the order in which they are read."""
+    """All tables, in their order."""
     made = [_targets(results), _main(results), _stages(results), _others(results), _sizes(results), _wal(results)]
     made += [_following(results)] if results.following else []
     return made + ([_folders(results), _rounds(results)] if results.folders else [])
@@ -58,7 +58,7 @@ def _stages(results: Results) -> Sheet:
         rows.append((name, *(f"{stages[stage]:.2f}" if stage in stages else "-" for stage in STAGES)))
     return Sheet(
         "Where the time of a run goes",
-        "Seconds by stage, as the run's row in `sync_runs` has them; `other` is what its client waited for besides.",
+        "Seconds by stage, as the run's row in `sync_runs` has them; `other` is the rest of the client's time.",
         ("run", *STAGES),
         rows,
     )
@@ -103,7 +103,7 @@ def _sizes(results: Results) -> Sheet:
             )
     return Sheet(
         "Sizes",
-        "Microseconds for each entry, and the most memory (VmHWM) that the daemon used in a run.",
+        "Microseconds per entry, and the maximum memory (VmHWM) of the daemon in a run.",
         ("entries", "run", "s", "µs an entry", "ldapsearch, µs an entry", "to ldapsearch", "peak, MB"),
         rows,
     )
@@ -113,26 +113,26 @@ def _wal(results: Results) -> Sheet:
     rows = [
         (f"{size.entries:,}", _kibibytes(size.wal), _kibibytes(size.wal_after_checkpoint)) for size in results.sizes
     ]
-    note = "KiB that a run which finds nothing changed writes; just after a checkpoint pages are written whole."
+    note = "KiB that a run without changes writes; after a checkpoint, PostgreSQL writes each changed page in full."
     return Sheet("WAL", note, ("entries", "KiB", "KiB after a checkpoint"), rows)
 
 
 def _folders(results: Results) -> Sheet:
     folders = results.folders
     if folders is None:
-        raise ValueError("there is nothing to tell about many folders")
+        raise ValueError("many folders were not measured")
     rows = [
         ("first start to all scheduled, s", f"{folders.first_start:.1f}"),
         ("later start to all scheduled, s", f"{folders.restart:.1f}"),
         ("idle: share of one core", f"{folders.idle_cpu:.2%}"),
         ("idle: memory, MB", f"{folders.idle_memory / 1e6:.0f}"),
-        ("first runs: most memory, MB", f"{folders.first_peak / 1e6:.0f}"),
-        ("all again: most memory, MB", f"{folders.peak / 1e6:.0f}"),
+        ("first runs: maximum memory, MB", f"{folders.first_peak / 1e6:.0f}"),
+        ("all again: maximum memory, MB", f"{folders.peak / 1e6:.0f}"),
         ("edit to the start of its run, s", _seconds(Spread.of(folders.noticed))),
         ("edit of a schedule noticed in a full round, s", f"{folders.noticed_in_round:.2f}"),
     ]
     title = f"Many folders: {folders.folders:,} of {folders.people // folders.folders} people"
-    return Sheet(title, "On one daemon; the first start finds all of them due.", ("what", "measured"), rows)
+    return Sheet(title, "On one daemon; at the first start all of them are due.", ("what", "measured"), rows)
 
 
 def _following(results: Results) -> Sheet:
@@ -148,8 +148,8 @@ def _following(results: Results) -> Sheet:
     ]
     return Sheet(
         "Only what changed",
-        "Ten changes, from a slapd with a session log, to the full run without changes just before. Live: from the"
-        " directory's answer to a change until it could be read in PostgreSQL, at fifty changes a second.",
+        "Incremental runs of ten changes, from a slapd with a session log, and the ratio to the full run just before."
+        " Live: from the directory's response to a change until PostgreSQL has it, at fifty changes a second.",
         ("entries", "ten changed, ms", "to a full run", "live: median, ms", "99 of 100, ms", "idle, of one core"),
         rows,
     )
@@ -164,7 +164,7 @@ def _rounds(results: Results) -> Sheet:
     rounds = {"first runs": folders.first_round, "all again, by trigger": folders.full_round} if folders else {}
     return Sheet(
         "Rounds of all folders",
-        "The stages are milliseconds of a run, on the average; `wait` is the longest that any definition waited.",
+        "The stages are milliseconds per run, on average; `wait` is the longest wait of any definition.",
         ("round", "s", "ran", "runs a second", "wait, s", *STAGES[:-1]),
         [(name, *_round(made)) for name, made in rounds.items()],
     )

@@ -1,4 +1,4 @@
-"""What was promised, beside what was measured."""
+"""The targets, and whether the results meet them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bench.results import CHANGED, FIRST, KINDS, REMAPPED, UNCHANGED, Folders, R
 Form = Callable[[float], str]
 
 MANY = 10_000
-"""How many folders the promises are about; fewer prove nothing."""
+"""The number of folders that the targets are for; fewer prove nothing."""
 MOST_GROWTH = 0.15
 MOST_WAL = 64 * 1024
 PEAKS = {100_000: 110e6, 1_000_000: 400e6}
-"""The most memory that the daemon may use, by the size of the directory."""
+"""The maximum memory of the daemon, by the size of the directory."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One promise; `met` is None when it was not measured."""
+    """One target; `met` is None if it was not measured."""
 
     what: str
     wanted: str
@@ -30,7 +30,7 @@ class Target:
 
 
 def targets(results: Results) -> list[Target]:
-    """Every promise, also those that these options did not measure."""
+    """Every target, also those that were not measured with these options."""
     main = results.main
     ratios = [
         _ratio("nothing changed, to ldapsearch", 0.9, main.kinds[UNCHANGED].ratio),
@@ -50,14 +50,14 @@ def targets(results: Results) -> list[Target]:
 
 
 def growth(sizes: list[Size]) -> float | None:
-    """The greatest rise of any kind of run's time per entry, from a directory to a larger one."""
+    """The largest increase of the time per entry from a directory to a larger one, of all kinds of runs."""
     pairs = combinations(sorted(sizes, key=lambda size: size.entries), 2)
     rises = [per_entry(larger, kind) / per_entry(smaller, kind) - 1 for smaller, larger in pairs for kind in KINDS]
     return max(rises, default=None)
 
 
 def per_entry(size: Size, kind: str) -> float:
-    """The seconds that a kind of run takes for each entry."""
+    """Seconds per entry of a kind of run."""
     return size.kinds[kind].seconds.median / size.entries
 
 
@@ -110,4 +110,4 @@ _OF_MANY: list[tuple[str, float, Form, Callable[[Folders], float]]] = [
     ("left out of a round", 0, "{:.0f}".format, lambda folders: folders.folders - folders.full_round.definitions),
     ("an edit noticed", 1, "{:.2f} s".format, lambda folders: median(folders.noticed)),
 ]
-"""What was promised for 10,000 folders."""
+"""The targets for 10,000 folders."""

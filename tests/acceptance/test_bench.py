@@ -14,11 +14,11 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from bench.checking import count_equal
+from bench.comparison import count_equal
 from bench.directory import Staff, ldif
+from bench.others import PEOPLE, PROGRAMS, Program, carry_out, make_table, reason_to_leave_out
 from bench.plots import draw
 from bench.results import KINDS, Folders, Kind, Results, Rival, Round, Size, Turn
-from bench.rivalry import PEOPLE, PROGRAMS, Program, carry_out, make_table, reason_to_leave_out
 from bench.servers import Servers
 from contactsync.testing.slapd import PrivateSlapd
 
@@ -193,7 +193,7 @@ def test_the_others_do_the_whole_work(
         pytest.skip(reason)
     staff = Staff(1200, BASE)  # more than a page
     servers = Servers(tmp_path, make_slapd(ldif="".join(ldif(range(staff.count), BASE))), database)
-    servers.write_password()
+    servers.slapd.write_reader_password(servers.password_file)
     make_table(database)
     carry_out(servers, program, database)
     with psycopg.connect(database, autocommit=True) as connection:

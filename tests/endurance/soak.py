@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.directory import teams_ldif
-from bench.telling import say
+from bench.terminal import say
 from tests.endurance.folders import Folders
 from tests.endurance.storm import Storm
 from tests.endurance.vitals import Vitals, growth

@@ -1,4 +1,4 @@
-"""Measures what people would use otherwise: each rival as a whole process, in turns with `ldapsearch`."""
+"""Measures other programs that do the same: each as a whole process, in turns with `ldapsearch`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from bench.checking import count_equal
+from bench.comparison import count_equal
 from bench.directory import Staff
 from bench.results import Kind, Rival, Turn
 from bench.rivals.job import Job
 from bench.servers import PAGE_SIZE, Servers
-from bench.telling import say, turns
+from bench.terminal import say, turns
 from contactsync.store.embedded import psql_command
 
 RIVALS = Path(__file__).with_name("rivals")
@@ -30,7 +30,7 @@ _DEBIAN_PACKAGES = Path("/usr/lib/python3/dist-packages")
 
 @dataclass(frozen=True)
 class Program:
-    """A rival: how it is called here, and the module that it is; none for the one that is psql."""
+    """A rival: its name in the tables, and its module; None for psql."""
 
     name: str
     module: str | None = None
@@ -43,7 +43,7 @@ PROGRAMS = (PSQL, PYTHON_LDAP, LDAP3)
 
 
 def measure_rivals(servers: Servers, staff: Staff, pairs: int) -> list[Rival]:
-    """Measure them all over the people of this directory."""
+    """Measure all of them over this directory."""
     return [_measure(servers, program, staff, pairs) for program in PROGRAMS]
 
 
@@ -65,7 +65,6 @@ def _measure(servers: Servers, program: Program, staff: Staff, pairs: int) -> Ri
 
 
 def _make_database(servers: Servers) -> str:
-    """An empty database of the rival's own."""
     with servers.connect() as connection:
         connection.execute("DROP DATABASE IF EXISTS rival")
         connection.execute("CREATE DATABASE rival")
@@ -73,14 +72,14 @@ def _make_database(servers: Servers) -> str:
 
 
 def make_table(database: str) -> None:
-    """An empty table for a rival to fill."""
+    """Make the empty table that a rival fills."""
     with psycopg.connect(database) as connection:
         connection.execute("DROP TABLE IF EXISTS people")
         connection.execute((RIVALS / "people.sql").read_bytes())
 
 
 def carry_out(servers: Servers, program: Program, database: str) -> None:
-    """Run a rival until it ends."""
+    """Run a rival to its end."""
     slapd = servers.slapd
     job = Job(slapd.url, slapd.reader_dn, str(servers.password_file), slapd.people_base, str(PAGE_SIZE))
     command, environ = _command(program, job, database)
@@ -88,14 +87,14 @@ def carry_out(servers: Servers, program: Program, database: str) -> None:
 
 
 def reason_to_leave_out(program: Program) -> str | None:
-    """Why a rival cannot be measured on this machine; None when it can."""
+    """Why a rival cannot be measured on this machine; None if it can."""
     if program is not PYTHON_LDAP or find_spec("ldap"):
         return None
     version = "".join(map(str, sys.version_info[:2]))
     if list(_DEBIAN_PACKAGES.glob(f"_ldap.cpython-{version}-*.so")):
         return None
     return (
-        f"Debian's package python3-ldap is not installed, or is made for another Python than this one "
+        f"Debian's package python3-ldap is not installed, or is built for another Python than this one "
         f"({sys.version_info[0]}.{sys.version_info[1]})."
     )
 

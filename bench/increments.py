@@ -1,43 +1,42 @@
-"""Runs that ask only for what changed, and folders that follow at once, beside full runs over the same directory."""
+"""Incremental runs and live folders, compared with full runs over the same directory."""
 
 from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing
 from functools import partial
 
 import ldap3
 
 from bench.daemon import Daemon, running
-from bench.directory import dn, ldif
+from bench.directory import dn, ldif, title_change
 from bench.results import Following, Increment
 from bench.servers import Servers, started
-from bench.telling import say, turns
+from bench.terminal import say, turns, wait_for
 
 CHANGED = 10
 PER_SECOND = 50
 SESSION_LOG = 10_000
-_CALM_SECONDS = 3.0
+_IDLE_SECONDS = 3.0
 _PATIENCE = 60.0
 _MODE = "UPDATE contactsync.sync_definitions SET mode = %s WHERE definition_id = %s"
 _RUN = "SELECT mode, outcome, updated FROM contactsync.sync_runs WHERE run_id = %s"
-# Told at the commit: what is heard can be read.
-_TELL = """
-CREATE FUNCTION public.tell_title() RETURNS trigger LANGUAGE plpgsql AS $$
+# PostgreSQL notifies at the commit, when the row can be read.
+_NOTIFY = """
+CREATE FUNCTION public.notify_title() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('bench', NEW.title);
     RETURN NULL;
 END;
 $$;
-CREATE TRIGGER bench_told AFTER UPDATE ON contactsync.contacts
-    FOR EACH ROW WHEN (NEW.title LIKE 'Live %') EXECUTE FUNCTION public.tell_title();
+CREATE TRIGGER bench_notify AFTER UPDATE ON contactsync.contacts
+    FOR EACH ROW WHEN (NEW.title LIKE 'Live %') EXECUTE FUNCTION public.notify_title();
 """
 
 
-def measure_following(entries: int, pairs: int, live_seconds: float) -> Following:
-    """Measure increments over so many people, and then a live folder for so long (0: not at all)."""
-    say(f"Only what changed, in a directory of {entries:,} people with a session log.")
+def measure_increments(entries: int, pairs: int, live_seconds: float) -> Following:
+    """Measure incremental runs over this many people, and then a live folder for some seconds (0: not at all)."""
+    say(f"Increments in a directory of {entries:,} people with a session log.")
     with started(partial(ldif, range(entries)), session_log=SESSION_LOG) as servers, running(servers) as daemon:
         job = _Job(servers, daemon, entries)
         increments = job.increments(pairs)
@@ -46,7 +45,7 @@ def measure_following(entries: int, pairs: int, live_seconds: float) -> Followin
 
 
 class _Job:
-    """One folder with everybody in it."""
+    """One folder with everyone in it."""
 
     def __init__(self, servers: Servers, daemon: Daemon, entries: int) -> None:
         self._servers = servers
@@ -56,10 +55,10 @@ class _Job:
         with servers.connect() as connection:
             self._definition_id = servers.define(connection, mode="incremental")
         daemon.sync(self._definition_id)
-        servers.settle()
+        servers.vacuum()
 
     def increments(self, pairs: int) -> list[Increment]:
-        """Full runs that find nothing changed, each with a run after it that asks for ten changes."""
+        """Full runs that find nothing changed, each followed by an incremental run of ten changes."""
         say(f"  {CHANGED} changed: {turns(pairs)} with a full run that finds nothing changed")
         made = []
         for _ in range(pairs):
@@ -71,17 +70,14 @@ class _Job:
         return made
 
     def live(self, seconds: float) -> tuple[list[float], float]:
-        """The seconds from the directory's answer to a change until it is in PostgreSQL, and the idle daemon's CPU."""
+        """Seconds from the response to each change until it is in PostgreSQL, and the idle daemon's share of a core."""
         say(f"  live: {PER_SECOND} changes a second for {seconds:g} s")
-        self._servers.administer(_TELL)
+        self._servers.administer(_NOTIFY)
         self._set_mode("live")
-        deadline = time.monotonic() + _PATIENCE
-        while not self._daemon.status()["live"]["listening"]:
-            if time.monotonic() > deadline:
-                raise SystemExit("The folder is not listened for.")
-            time.sleep(0.05)
+        listening = lambda: self._daemon.status()["live"]["listening"]  # noqa: E731 -- a condition
+        wait_for(listening, "The daemon does not listen for changes of the folder.", seconds=_PATIENCE)
         cpu, start = self._daemon.cpu_seconds, time.monotonic()
-        time.sleep(_CALM_SECONDS)
+        time.sleep(_IDLE_SECONDS)
         idle = (self._daemon.cpu_seconds - cpu) / (time.monotonic() - start)
         return _Delays(self._servers, self._entries).measure(seconds), idle
 
@@ -91,14 +87,9 @@ class _Job:
 
     def _edit(self, number: int) -> None:
         self._edits += 1
-        base = self._servers.slapd.people_base
-        step = max(1, self._entries // number)
-        self._servers.ldapmodify(
-            "".join(
-                f"dn: {dn(person * step, base)}\nchangetype: modify\nreplace: title\ntitle: Edit {self._edits}\n\n"
-                for person in range(number)
-            )
-        )
+        base, step = self._servers.slapd.people_base, max(1, self._entries // number)
+        changes = (title_change(person * step, base, f"Edit {self._edits}") for person in range(number))
+        self._servers.ldapmodify("".join(changes))
 
     def _run(self, mode: str, outcome: str, updated: int) -> float:
         seconds, run_id = self._daemon.sync(self._definition_id)
@@ -110,7 +101,7 @@ class _Job:
 
 
 class _Delays:
-    """Changes one person after the other, and hears when each change has arrived."""
+    """Changes one person after the other, and notes when each change has arrived."""
 
     def __init__(self, servers: Servers, entries: int) -> None:
         self._servers = servers
@@ -120,48 +111,32 @@ class _Delays:
         self._over = threading.Event()
 
     def measure(self, seconds: float) -> list[float]:
-        """The delay of each change. Ends the benchmark when one does not arrive."""
-        hearing = threading.Thread(target=self._hear)
-        hearing.start()
+        """The delay of each change. Ends the benchmark if one does not arrive."""
+        listener = threading.Thread(target=self._listen)
+        listener.start()
         try:
             self._change(seconds)
-            deadline = time.monotonic() + _PATIENCE
-            while self._answered.keys() - self._arrived.keys():
-                if time.monotonic() > deadline:
-                    raise SystemExit(f"{len(self._answered.keys() - self._arrived.keys())} changes never arrived.")
-                time.sleep(0.05)
+            arrived = lambda: self._answered.keys() <= self._arrived.keys()  # noqa: E731 -- a condition
+            wait_for(arrived, "Some changes have not arrived.", seconds=_PATIENCE)
         finally:
             self._over.set()
-            hearing.join()
+            listener.join()
         return [max(0.0, self._arrived[title] - at) for title, at in self._answered.items()]
 
     def _change(self, seconds: float) -> None:
-        with closing(_Directory(self._servers)) as directory:
-            start = time.monotonic()
-            for number in range(int(seconds * PER_SECOND)):
-                title = f"Live {number}"
-                # Nobody twice: a run between two changes of one person would tell the second only.
-                directory.change(number % self._entries, title)
-                self._answered[title] = time.monotonic()
-                time.sleep(max(0.0, start + (number + 1) / PER_SECOND - time.monotonic()))
+        admin, base = self._servers.slapd.connection(), self._servers.slapd.people_base
+        start = time.monotonic()
+        for number in range(int(seconds * PER_SECOND)):
+            title = f"Live {number}"
+            # One person after the other: of two changes of one person a run may see the second only.
+            admin.modify(dn(number % self._entries, base), {"title": [(ldap3.MODIFY_REPLACE, [title])]})
+            self._answered[title] = time.monotonic()
+            time.sleep(max(0.0, start + (number + 1) / PER_SECOND - time.monotonic()))
+        admin.unbind()
 
-    def _hear(self) -> None:
+    def _listen(self) -> None:
         with self._servers.connect() as connection:
             connection.execute("LISTEN bench")
             while not self._over.is_set():
                 for notify in connection.notifies(timeout=0.2):
                     self._arrived[notify.payload] = time.monotonic()
-
-
-class _Directory:
-    """A connection of the administrator's."""
-
-    def __init__(self, servers: Servers) -> None:
-        self._base = servers.slapd.people_base
-        self._connection = servers.slapd.connection()
-
-    def change(self, number: int, title: str) -> None:
-        self._connection.modify(dn(number, self._base), {"title": [(ldap3.MODIFY_REPLACE, [title])]})
-
-    def close(self) -> None:
-        self._connection.unbind()
