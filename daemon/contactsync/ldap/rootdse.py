@@ -52,8 +52,11 @@ class RootDse:
 
     @property
     def is_active_directory(self) -> bool:
-        """True for Microsoft's servers and for Samba."""
-        return not _ACTIVE_DIRECTORY.isdisjoint(self.supported_capabilities)
+        """True for Microsoft's servers and for Samba.
+
+        Gateways list the capability too; a domain controller and AD LDS also name the context of their schema.
+        """
+        return not _ACTIVE_DIRECTORY.isdisjoint(self.supported_capabilities) and self.schema_naming_context is not None
 
     @property
     def is_389_directory_server(self) -> bool:

@@ -51,9 +51,10 @@ class ParsedBatch:
         """Remove rows, given in ascending order; later rows move up."""
         dropped = set(rows)
         kept = [row for row in range(len(self.dns)) if row not in dropped]
-        for row in reversed(rows):
-            del self.dns[row]
-            del self.single_values[row * self._width : (row + 1) * self._width]
+        values, width = self.single_values, self._width
+        # New lists: to delete from the middle of a list moves everything behind it, for each row.
+        self.dns = [self.dns[row] for row in kept]
+        self.single_values = [value for row in kept for value in values[row * width : (row + 1) * width]]
         self.multi_values = {new: self.multi_values[old] for new, old in enumerate(kept) if old in self.multi_values}
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import ldap3
 import pytest
 
 from contactsync.errors import (
@@ -29,7 +31,7 @@ from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
 from contactsync.ldap.connection.session import Session, connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Tls
-from contactsync.testing.certificates import make_certificates
+from contactsync.testing.certificates import CertificateFiles, make_certificates
 from contactsync.testing.slapd import PrivateSlapd
 
 WRONG_PASSWORD = "correct horse battery staple"
@@ -213,6 +215,44 @@ def test_a_wrong_password_is_refused_and_shown_nowhere(server: PrivateSlapd) -> 
     assert "options = ConnectOptions(" in shown
     assert WRONG_PASSWORD not in shown
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "Fläche-20m²",
+        "10µm",
+        "l´ete",
+        "drei…Punkte",
+        "½ Liter",
+        "Marke™",
+        "№5",
+        "a\u00a0b",
+        "a\u00adb",
+        "cafe\u0301",
+        "日本",
+        " a ",
+    ],
+)
+def test_a_password_is_sent_as_it_was_typed(server: PrivateSlapd, password: str) -> None:
+    """The server compares its octets: letters that SASLprep would replace or remove are sent as they are."""
+    admin = server.connection()
+    admin.modify(server.limited_dn, {"userPassword": [(ldap3.MODIFY_REPLACE, [password.encode()])]})
+    admin.unbind()
+    wanted = replace(options(server), user=server.limited_dn, password=password)
+    assert tried(wanted).root_dse.naming_contexts
+
+
+def test_a_weak_certificate_is_refused_with_what_to_do(make_slapd: Callable[..., PrivateSlapd], tmp_path: Path) -> None:
+    """Another authority would not help."""
+    key, certificate = tmp_path / "weak.key", tmp_path / "weak.crt"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=localhost", "-days", "9"]
+    made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    server = make_slapd(certificates=CertificateFiles(certificate, certificate, key))
+    with pytest.raises(CertificateRefused, match="too weak") as caught:
+        tried(options(server, ldaps=True))
+    assert "2,048 bits" in caught.value.hint
 
 
 @pytest.mark.parametrize("user", ["EXAMPLE\\reader", "reader@example.test"])

@@ -29,7 +29,12 @@ def source(
     schema: Schema | None = EXCHANGE, *, capabilities: frozenset[str] = ACTIVE_DIRECTORY, **fields: Any
 ) -> Source:
     """The search of a run at a server with this schema."""
-    root_dse = RootDse(default_naming_context="DC=example", supported_capabilities=capabilities, schema=schema)
+    root_dse = RootDse(
+        default_naming_context="DC=example",
+        schema_naming_context="CN=Schema,CN=Configuration,DC=example",
+        supported_capabilities=capabilities,
+        schema=schema,
+    )
     return choose_source(resolve(definition(**fields)), root_dse, MappingLimits())
 
 

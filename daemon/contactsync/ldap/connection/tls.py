@@ -32,6 +32,7 @@ _EXPIRED = 10
 _NOT_YET_VALID = 9
 _SELF_SIGNED = 18
 _UNKNOWN_ISSUER = {2, 19, 20, 21}
+_TOO_WEAK = {66, 67, 68}
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -74,6 +75,9 @@ class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
 
 def _context(options: TlsOptions) -> ssl.SSLContext:
     context = _context_of_authorities(options.ca_file, options.ca_pem)
+    # Python 3.13 sets it by default and refuses certificates without an Authority Key Identifier. Every version of
+    # Python is to accept the same certificates.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.minimum_version = _VERSIONS[options.minimum or DEFAULT_TLS_MINIMUM]
     if not options.verify:
         context.check_hostname = False
@@ -201,6 +205,11 @@ def _certificate_error(failure: ssl.SSLCertVerificationError, server: str) -> Ce
         why = "is self-signed and not trusted here"
     elif code in _UNKNOWN_ISSUER:
         why = f"comes from an issuer that is not trusted here: {reason}"
+    elif code in _TOO_WEAK:
+        why = f"is too weak for the settings of this machine: {reason}"
+        hint = "Ask the directory's administrator for a certificate with a longer key (RSA: 2,048 bits) and SHA-256."
+    else:
+        hint = "Ask the directory's administrator to have the certificate issued anew."
     refused = CertificateRefused(
         f"The certificate of {server} {why}.",
         hint=f"{hint} `tls_verify` false (--no-tls-verify) skips the check and with it all protection of the password.",

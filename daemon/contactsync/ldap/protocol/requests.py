@@ -68,7 +68,9 @@ def bind_op(user: str | None, password: str | None) -> bytes:
     try:
         if not user:
             return cast("bytes", encode_op(bind_operation(_LDAP_VERSION, ldap3.ANONYMOUS)))
-        return cast("bytes", encode_op(bind_operation(_LDAP_VERSION, ldap3.SIMPLE, user, password)))
+        # As octets: ldap3 prepares text by SASLprep, which changes ², µ, ½ and others. The server compares octets.
+        octets = (password or "").encode()
+        return cast("bytes", encode_op(bind_operation(_LDAP_VERSION, ldap3.SIMPLE, user, octets)))
     except (LDAPException, *_NOT_TEXT):
         # Not chained: the original holds the password.
         raise CredentialsRefused(
