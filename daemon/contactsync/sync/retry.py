@@ -1,12 +1,20 @@
-"""The retry policy of runs."""
+"""The retry policy for failures of a directory or a database that may pass soon."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_any,
+    wait_exponential,
+    wait_random,
+)
 
 from contactsync.errors import ContactsyncError
 
@@ -31,21 +39,28 @@ def retry(
     The pauses double from `retry_base` to `retry_max` seconds. Each is up to `retry_base` seconds longer at random, so
     that many runs do not retry at the same time. There is no retry after the deadline. Raises RunCancelled in a pause.
     """
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            return step()
-        except ContactsyncError as error:
-            pause = min(options.retry_base * 2 ** (attempt - 1), options.retry_max)
-            pause += random.uniform(0, options.retry_base)  # noqa: S311
-            if attempt >= options.retry_attempts or not may_pass(error) or deadline.overdrawn + pause >= 0:
-                raise
-            _log.warning(
-                "run.attempt_failed",
-                attempt=attempt,
-                retry_in_seconds=round(pause, 3),
-                error_code=error.code,
-                error=str(error),
-            )
-        deadline.sleep(pause)
+
+    def pause_exceeds_deadline(state: RetryCallState) -> bool:
+        return deadline.overdrawn + state.upcoming_sleep >= 0
+
+    policy = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, ContactsyncError) and may_pass(error)),
+        stop=stop_any(stop_after_attempt(options.retry_attempts), pause_exceeds_deadline),
+        wait=wait_exponential(multiplier=options.retry_base, max=options.retry_max)
+        + wait_random(0, options.retry_base),
+        sleep=deadline.sleep,
+        before_sleep=_log_retry,
+        reraise=True,
+    )
+    return policy(step)
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning(
+        "run.attempt_failed",
+        attempt=state.attempt_number,
+        retry_in_seconds=round(state.upcoming_sleep, 3),
+        error_code=getattr(error, "code", None),
+        error=str(error),
+    )
