@@ -11,10 +11,10 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     stop_after_attempt,
-    stop_any,
     wait_exponential,
     wait_random,
 )
+from tenacity.stop import stop_base
 
 from contactsync.errors import ContactsyncError
 
@@ -39,13 +39,9 @@ def retry(
     The pauses double from `retry_base` to `retry_max` seconds. Each is up to `retry_base` seconds longer at random, so
     that many runs do not retry at the same time. There is no retry after the deadline. Raises RunCancelled in a pause.
     """
-
-    def pause_exceeds_deadline(state: RetryCallState) -> bool:
-        return deadline.overdrawn + state.upcoming_sleep >= 0
-
     policy = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, ContactsyncError) and may_pass(error)),
-        stop=stop_any(stop_after_attempt(options.retry_attempts), pause_exceeds_deadline),
+        stop=stop_after_attempt(options.retry_attempts) | _PauseExceeds(deadline),
         wait=wait_exponential(multiplier=options.retry_base, max=options.retry_max)
         + wait_random(0, options.retry_base),
         sleep=deadline.sleep,
@@ -53,6 +49,14 @@ def retry(
         reraise=True,
     )
     return policy(step)
+
+
+class _PauseExceeds(stop_base):
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        return self._deadline.overdrawn + retry_state.upcoming_sleep >= 0
 
 
 def _log_retry(state: RetryCallState) -> None:
