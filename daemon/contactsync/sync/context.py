@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.model import Definition, RunReport
+from contactsync.sync.definition import Resolved
 from contactsync.sync.observer import Observer
 from contactsync.sync.options import RunOptions
 from contactsync.sync.retry import Result, retry
@@ -34,7 +35,7 @@ class RunContext:
     options: RunOptions
     limits: ReadLimits
     sessions: SessionCache
-    password: Callable[[], str | None]
+    password: Callable[[Resolved], str | None]
     observer: Observer
     entries_before: int | None = None
     live: bool = False

@@ -85,9 +85,11 @@ class Reader:
         self._report = context.report
         self._early_load = early_load
 
-    def read(self, resolved: Resolved, password: str | None) -> Snapshot:
+    def read(self, resolved: Resolved) -> Snapshot:
         """Make one attempt. Raises DirectoryError, DatabaseError, EarlyLoadAborted, RunCancelled."""
         context, options = self._context, self._context.options
+        # Read for each attempt: another run's refusal may have made the password unusable.
+        password = context.password(resolved)
         self._report.attempts += 1
         self._report.full_reason = self._report.confirm_seconds = None
         context.enter("connect")

@@ -88,8 +88,7 @@ class Run:
         """Connect and search, again from the start if the directory fails."""
         resolved = resolve(self._definition)
         reader = Reader(self._context, early_load=early_load)
-        # Each attempt asks for the password, which another run's refusal may have made unusable.
-        return self._context.retry(lambda: reader.read(resolved, self._context.password()))
+        return self._context.retry(lambda: reader.read(resolved))
 
     def _bring_in_sync(self, snapshot: Snapshot) -> Outcome:
         if snapshot.early_load:

@@ -103,9 +103,10 @@ class Runner:
             with bound_contextvars(**names):
                 context.observer.started(report)
                 self._carry_out(context)
-                recorded = _record(connection, report)
+                with suppress(DatabaseError):  # the connection is broken; recorded below
+                    finish_run(connection, report)
         with bound_contextvars(**names):
-            if not recorded:
+            if report.finished_at is None:
                 self._record_anew(report)
             log_run(report)
         context.observer.finished(report)
@@ -132,7 +133,8 @@ class Runner:
             lock_definition(connection, definition)
             report = RunReport(0, definition, Trigger.PREVIEW, datetime.now(UTC))
             context = self._context(connection, report, observer or Observer(), time.monotonic())
-            context.password = password or context.password
+            if password:
+                context.password = lambda _resolved: password()
             with self._cancellable(context.deadline):
                 return Preview(report, Run(context).preview(limit))
 
@@ -149,15 +151,13 @@ class Runner:
 
         A refused password is not offered again, neither here nor by a scheduled run.
         """
-        password = self.passwords.read(resolved.definition)
-        logon = resolved.server_key, resolved.definition.user, password
-        self._refusals.check(*logon)
+        password = self._unrefused_password(None, resolved)
         with ExitStack() as stack:
             try:
                 connecting = open_directory(resolved, self.options, password, Deadline(_NO_DEADLINE_SECONDS))
                 session = stack.enter_context(connecting)
             except CredentialsRefused as error:
-                self._refusals.add(*logon, str(error))
+                self._refusals.add(resolved.server_key, resolved.definition.user, password, str(error))
                 raise
             yield session
 
@@ -218,7 +218,7 @@ class Runner:
             options=options,
             limits=options.read_limits(deadline),
             sessions=self._sessions,
-            password=partial(self._unrefused_password, report.definition, asked_at),
+            password=partial(self._unrefused_password, asked_at),
             observer=observer,
         )
 
@@ -238,11 +238,10 @@ class Runner:
             log.exception("run.crashed")
         self._note_logon(report)
 
-    def _unrefused_password(self, definition: Definition, asked_at: float | None) -> str | None:
+    def _unrefused_password(self, asked_at: float | None, resolved: Resolved) -> str | None:
         """The password; raises CredentialsRefused if it was refused, also for another folder of the same user."""
-        password = self.passwords.read(definition)
-        if self._refusals:
-            self._refusals.check(resolve(definition).server_key, definition.user, password, asked_at=asked_at)
+        password = self.passwords.read(resolved.definition)
+        self._refusals.check(resolved.server_key, resolved.definition.user, password, asked_at=asked_at)
         return password
 
     def _note_logon(self, report: RunReport) -> None:
@@ -262,27 +261,15 @@ class Runner:
 
         If PostgreSQL stays unavailable, the row stays open; the next run or start marks it interrupted.
         """
-        deadline = Deadline(RECORD_SECONDS)
+
+        def finish() -> None:
+            with connection_of(self._pool) as connection:
+                finish_run(connection, report)
+
         try:
-            retry(partial(self._finish, report), self.options, deadline, may_pass=_is_database_error)
+            retry(finish, self.options, Deadline(RECORD_SECONDS), may_pass=lambda _: True)
         except DatabaseError as error:
             log.warning("run.unrecorded", outcome=report.outcome.value, error_code=error.code, error=str(error))
-
-    def _finish(self, report: RunReport) -> None:
-        with connection_of(self._pool) as connection:
-            finish_run(connection, report)
-
-
-def _record(connection: Connection[Any], report: RunReport) -> bool:
-    try:
-        finish_run(connection, report)
-    except DatabaseError:
-        return False
-    return True
-
-
-def _is_database_error(error: ContactsyncError) -> bool:
-    return isinstance(error, DatabaseError)
 
 
 def _definition(connection: Connection[Any], definition_id: int) -> Definition:
