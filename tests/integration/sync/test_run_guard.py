@@ -99,7 +99,7 @@ def test_a_held_run_is_one_line_in_the_log(team_folder: SyncedFolder) -> None:
     report = team_folder.run()
     (line,) = [json.loads(line) for line in team_folder.log if '"level": "debug"' not in line]
     assert (line["event"], line["level"], line["outcome"]) == ("run.finished", "error", "held")
-    assert (line["held"], line["deleted"], line["folder"]) == (report.held_reason, 8, team_folder.name)
+    assert (line["held_reason"], line["deleted"], line["folder"]) == (report.held_reason, 8, team_folder.name)
 
 
 def test_two_definitions_fill_one_folder_with_the_same_people(folder: SyncedFolder, directory: PrivateSlapd) -> None:
