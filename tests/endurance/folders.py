@@ -1,10 +1,10 @@
-"""Many folders of a soak: their definitions, their runs, and whether they are as the directory says."""
+"""The folders of a soak: their definitions, their runs, and their differences from the directory."""
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import ldap3
@@ -14,8 +14,8 @@ from psycopg import Connection
 from bench.directory import team_base
 from tests.faults.world import World
 from tests.support.processes import DaemonProcess
+from tests.support.waiting import wait_until
 
-_PATIENCE = 180
 _DEFINE = """
 WITH f AS (INSERT INTO contactsync.folders (name) VALUES (%(name)s) RETURNING folder_id)
 INSERT INTO contactsync.sync_definitions
@@ -43,7 +43,7 @@ SELECT f.name FROM contactsync.folders AS f WHERE NOT EXISTS (
 
 
 class Folders:
-    """A folder for each team of the directory, kept by a definition that reaches it in one of three ways."""
+    """A folder for each team of the directory, filled over plain LDAP, StartTLS or LDAPS."""
 
     def __init__(self, servers: World, number: int, *, every: str) -> None:
         self._servers = servers
@@ -53,17 +53,16 @@ class Folders:
 
     @property
     def connection(self) -> Connection[Any]:
-        """A person's connection to PostgreSQL itself, made anew after a crash."""
-        if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(self._servers.conninfo, autocommit=True)
-        try:
-            self._connection.execute("SELECT")
-        except psycopg.OperationalError:
-            self._connection = psycopg.connect(self._servers.conninfo, autocommit=True)
+        """A connection to PostgreSQL itself, opened again after a crash."""
+        with suppress(psycopg.OperationalError):
+            if self._connection is not None:
+                self._connection.execute("SELECT")
+                return self._connection
+        self._connection = psycopg.connect(self._servers.conninfo, autocommit=True)
         return self._connection
 
     def define(self) -> None:
-        """Add them as an application would."""
+        """Add all folders."""
         for team in range(self.number):
             self.add(team)
         self.connection.execute(_OWN)
@@ -85,33 +84,35 @@ class Folders:
 
     @staticmethod
     def name(team: int) -> str:
-        """How the folder of a team is called."""
+        """The name of a team's folder."""
         return f"Team {team}"
 
     def runs(self) -> int:
-        """How many there were."""
+        """The number of runs so far."""
         row = self.connection.execute("SELECT count(*) FROM contactsync.sync_runs").fetchone()
         return int(row[0]) if row else 0
 
     def wait_for_all(self, daemon: DaemonProcess) -> None:
         """Wait until every definition has begun and ended a run from now on."""
         (since,) = self.connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
-        end = time.monotonic() + _PATIENCE
-        while behind := self.connection.execute(_BEHIND, [since]).fetchall():
-            if time.monotonic() > end:
-                names = ", ".join(name for (name,) in behind[:5])
-                raise AssertionError(f"{len(behind)} folders are not run, such as {names}: {daemon.text()[-3000:]}")
-            time.sleep(0.2)
+        behind: list[Any] = []
+
+        def all_ran() -> bool:
+            behind[:] = self.connection.execute(_BEHIND, [since]).fetchall()
+            return not behind
+
+        what = lambda: f"runs of {len(behind)} folders, such as {behind[:5]}: {daemon.text()[-3000:]}"  # noqa: E731
+        wait_until(all_ran, what, poll=0.2)
 
     def differences(self) -> Iterator[str]:
-        """What is not as the directory says, and folders that lost the contact that is somebody's own."""
+        """Folders that differ from the directory, or that lost the contact that no definition brought."""
         wanted, found = self._directory(), self._contacts()
         for team in range(self.number):
             name = self.name(team)
             if wanted[name] != found[name]:
                 yield f"The folder {name} has {found[name]}; the directory {wanted[name]}."
         for (name,) in self.connection.execute(_OWN_LOST):
-            yield f"The folder {name} has lost a contact of somebody's own."
+            yield f"The folder {name} has lost a contact that no definition brought."
 
     def _contacts(self) -> dict[str, set[Any]]:
         found: dict[str, set[Any]] = defaultdict(set)

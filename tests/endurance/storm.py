@@ -1,4 +1,4 @@
-"""A storm: the directory, the definitions, the connections and the servers change and fail at random."""
+"""Random changes and failures of the directory, the definitions, the connections and the servers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'contacts
 
 
 class Storm:
-    """Everything that may happen, by chance; `log` is the daemon's, `troubles` what happened that must not."""
+    """Everything that may happen at random. `log` is the daemon's; `problems` are defects that were found."""
 
     def __init__(self, servers: World, folders: Folders, daemon: DaemonProcess, seed: str) -> None:
         self._servers = servers
@@ -37,7 +37,7 @@ class Storm:
         self._done: Counter[str] = Counter()
         self._changes = 0
         self.log = Log(Path(daemon.state).with_name("daemon.log"))
-        self.troubles: list[str] = []
+        self.problems: list[str] = []
         self._often: list[Callable[[], None]] = [self._change, self._change, self._edit, self._ask, self._fault]
         self._seldom: list[Callable[[], None]] = [
             self._restart_directory,
@@ -52,7 +52,7 @@ class Storm:
         return ", ".join(f"{number} {what}" for what, number in sorted(self._done.items()))
 
     def rage(self, seconds: float, *, restarts: bool) -> None:
-        """Let things happen for so long; the daemon is restarted, too, if it may be."""
+        """Let things happen for some seconds; with `restarts` the daemon is restarted and killed too."""
         end = time.monotonic() + seconds
         seldom = self._seldom + (self._restarts if restarts else [])
         while time.monotonic() < end:
@@ -60,10 +60,10 @@ class Storm:
             act()
             self._done[act.__name__.strip("_").replace("_", " ")] += 1
             time.sleep(self._random.random() * 0.3)
-            self.troubles += self.log.skip()
+            self.problems += self.log.defects()
 
     def end(self) -> None:
-        """Everything is well again; nothing is stuck any more."""
+        """Repair all connections, and start what is down."""
         for proxy in self._servers.proxies:
             proxy.heal()
         self._servers.slapd.start()
@@ -77,11 +77,11 @@ class Storm:
         return number, dn(number, team_base(number // TEAM_SIZE, self._servers.slapd.people_base))
 
     def _change(self) -> None:
-        """Some people change, leave or come back."""
+        """Change, delete or add some people."""
         admin = self._servers.slapd.connection()
         for _ in range(10):
             number, name = self._person()
-            with suppress(LDAPException):  # who is not there cannot change, who is there not come
+            with suppress(LDAPException):  # of a person who is not there, or already is
                 self._changes += 1
                 match self._random.choice(["change", "change", "come", "leave"]):
                     case "change":
@@ -93,7 +93,7 @@ class Storm:
         admin.unbind()
 
     def _edit(self) -> None:
-        """A definition gets another mapping, page size or deadline."""
+        """Edit a definition: its mapping, page size or deadline."""
         column, value = self._random.choice(
             [*(("mapping", mapping) for mapping in _MAPPINGS), ("page_size", 5), ("deadline_seconds", 15)]
         )
@@ -105,11 +105,11 @@ class Storm:
         )
 
     def _ask(self) -> None:
-        """Somebody wants a folder to be in step now."""
+        """Request a run."""
         self._sql("SELECT contactsync.request_sync(%s)", self._folders.name(self._team()))
 
     def _fault(self) -> None:
-        """Something happens to a connection, or has happened long enough."""
+        """Arm a fault in a proxy, after repairing it."""
         proxy = self._random.choice(self._servers.proxies)
         proxy.heal()
         to_server = self._random.choice([True, False])
@@ -128,7 +128,7 @@ class Storm:
         self._servers.postgres.kill_backends(*pids)
 
     def _replace_folder(self) -> None:
-        """A folder goes with all that is in it, and is added anew."""
+        """Delete a folder with everything in it, and add it again."""
         team = self._team()
         self._sql("DELETE FROM contactsync.folders WHERE name = %s", self._folders.name(team))
         self._folders.add(team)
@@ -144,7 +144,7 @@ class Storm:
     def _restart_daemon(self) -> None:
         self.end()
         if self._daemon.stop() != 0:
-            self.troubles.append("The daemon did not stop in order.")
+            self.problems.append("The daemon did not stop in order.")
         self._daemon.start()
 
     def _kill_daemon(self) -> None:

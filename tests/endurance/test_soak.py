@@ -1,4 +1,4 @@
-"""`make soak` for a moment: everything breaks at least once, and every folder is in step again after each storm."""
+"""`make soak` for half a minute, and its measurements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VITALS = Vitals(memory=100 << 20, threads=17, sockets=20, files=25)
 
 
 def test_a_short_soak(pytestconfig: pytest.Config) -> None:
-    """With the real daemon, a slapd and a PostgreSQL that are stopped, killed and cut off from it."""
+    """The daemon, a slapd and a PostgreSQL are stopped, killed and cut off, and every folder is in sync afterwards."""
     seed = str(pytestconfig.getoption("--fault-seed"))
     options = ["--minutes", "0.6", "--definitions", "30", "--every", "5s", "--seed", seed]
     done = subprocess.run(
@@ -25,28 +25,28 @@ def test_a_short_soak(pytestconfig: pytest.Config) -> None:
     assert done.returncode == 0, (
         f"To repeat it: python -m tests.endurance.soak {' '.join(options)}\n{done.stdout}{done.stderr}"
     )
-    assert "Everything was in step" in done.stdout
+    assert "Every folder was in sync" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["memory", "threads", "sockets", "files"])
 def test_what_grows_is_noticed(name: str) -> None:
-    """From look to look; what only came in the beginning is no growth."""
+    """From measurement to measurement; what comes in the beginning is no growth."""
     grown = getattr(VITALS, name) * 2
     assert not list(growth([VITALS] * 9))
     assert not list(growth([replace(VITALS, **{name: 1})] * 3 + [VITALS] * 6))
-    (trouble,) = growth([VITALS] * 6 + [replace(VITALS, **{name: grown + 30})] * 3)
-    assert trouble.startswith(f"The {name} grew")
+    (problem,) = growth([VITALS] * 6 + [replace(VITALS, **{name: grown + 30})] * 3)
+    assert problem.startswith(f"The {name} grew")
     assert list(growth([VITALS] * 2))
 
 
 def test_what_a_log_complains_of(tmp_path: Path) -> None:
-    """Each line once, and only when it is whole; some are never explained."""
+    """Each line once, and only when it is whole; some are defects in any case."""
     file = tmp_path / "daemon.log"
     fine, warning = '{"event": "run.finished", "level": "info"}', '{"event": "database.lost", "level": "warning"}'
     crash, words = '{"event": "run.crashed", "level": "error"}', "Traceback (most recent call last):"
     log = Log(file)
     file.write_text(f"{fine}\n{warning}\n{crash}\n{words}\n{fine[:20]}")
-    assert log.skip() == [crash, words]
+    assert log.defects() == [crash, words]
     assert log.complaints() == []
     with file.open("a") as stream:
         stream.write(f"{fine[20:]}\n{warning}\n")

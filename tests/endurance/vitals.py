@@ -1,4 +1,4 @@
-"""What a process takes, and whether that grows; and what a daemon's log complains of."""
+"""The resources of a process and their growth, and the complaints in a daemon's log."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 _MIB = 1 << 20
 _MARGINS = {"memory": 12 * _MIB, "threads": 8, "sockets": 24, "files": 28}
-"""Growth that is none: what the allocator keeps, a pool that is larger at one moment than at another."""
+"""Not growth: what the allocator keeps, a pool that happens to be larger."""
 _SHARE = 0.1
 
-QUARRELS = frozenset({"run.crashed", "control.crashed", "daemon.stuck", "schedule.trouble", "daemon.drain_exceeded"})
-"""Events that no trouble of the servers explains."""
+DEFECTS = frozenset({"run.crashed", "control.crashed", "daemon.stuck", "schedule.trouble", "daemon.drain_exceeded"})
+"""Events that no failure of the servers explains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What a process takes at a moment: octets of memory, and numbers."""
+    """The resources of a process: octets of memory, and numbers."""
 
     memory: int
     threads: int
@@ -29,7 +29,7 @@ class Vitals:
 
     @classmethod
     def of(cls, pid: int) -> Vitals:
-        """Of a process that runs."""
+        """Of a running process."""
         place = Path(f"/proc/{pid}")
         status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
         opened = [_target(file) for file in (place / "fd").iterdir()]
@@ -47,33 +47,34 @@ def _target(file: Path) -> str:
         return ""
 
 
-def growth(seen: list[Vitals]) -> Iterator[str]:
-    """What grew from the middle third of what was seen to the last: the first is for the warming up."""
-    third = len(seen) // 3
+def growth(measured: list[Vitals]) -> Iterator[str]:
+    """What grew from the middle third of the measurements to the last; in the first third the process warms up."""
+    third = len(measured) // 3
     if not third:
-        yield f"There were only {len(seen)} looks at the process: too few to say anything."
+        yield f"There were only {len(measured)} measurements: too few to say anything."
         return
     for name in (field.name for field in fields(Vitals)):
         before, after = (
-            median(getattr(vitals, name) for vitals in some) for some in (seen[-2 * third : -third], seen[-third:])
+            median(getattr(vitals, name) for vitals in some)
+            for some in (measured[-2 * third : -third], measured[-third:])
         )
         if after > before * (1 + _SHARE) + _MARGINS[name]:
-            yield f"The {name} grew from {before:,} to {after:,}: {', '.join(map(str, seen))}."
+            yield f"The {name} grew from {before:,} to {after:,}: {', '.join(map(str, measured))}."
 
 
 class Log:
-    """What a daemon has written into its log, read once, as it grows."""
+    """A daemon's log, of which each line is read once."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._position = 0
 
-    def skip(self) -> list[str]:
-        """Read what is new, and give of it what nothing explains: what the servers cannot be the reason for."""
-        return [line for line in self._new() if _is_quarrel(line)]
+    def defects(self) -> list[str]:
+        """Of the new lines, those that no failure of the servers explains."""
+        return [line for line in self._new() if _is_defect(line)]
 
     def complaints(self) -> list[str]:
-        """Read what is new, and give every warning and error of it, as when nothing is wrong with the servers."""
+        """Of the new lines, every warning and error: complaints if no server fails."""
         return [line for line in self._new() if _parsed(line).get("level") in {None, "warning", "error", "critical"}]
 
     def _new(self) -> list[str]:
@@ -92,6 +93,6 @@ def _parsed(line: str) -> dict[str, Any]:
     return parsed
 
 
-def _is_quarrel(line: str) -> bool:
+def _is_defect(line: str) -> bool:
     parsed = _parsed(line)
-    return not parsed or "exception" in parsed or parsed["event"] in QUARRELS or parsed.get("error_code") == "internal"
+    return not parsed or "exception" in parsed or parsed["event"] in DEFECTS or parsed.get("error_code") == "internal"
