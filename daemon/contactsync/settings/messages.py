@@ -1,4 +1,4 @@
-"""Problems with the settings as sentences: where, which key, what was given, what is allowed."""
+"""Errors in the settings as sentences: the place, the key, its value, and what is allowed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pydantic_core import ErrorDetails
 
 from contactsync.settings.schema import DELIMITER, PREFIX, Section, Settings
 
-_LONGEST_VALUE_SHOWN = 60
+_MAX_VALUE = 60
 _TABLE = re.compile(r"\s*\[+\s*([\w.\-\"' ]+?)\s*\]+")
 _KEY = re.compile(r"\s*([\w.\-\"' ]+?)\s*=")
 
 
 class Describer:
-    """Sentences for what pydantic refused in a file (`text` of `file`) and in the environment (`overrides`)."""
+    """Describes pydantic's errors in a file (`text` of `file`) and in the environment (`overrides`)."""
 
     def __init__(self, text: str, file: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> None:
         self._lines = _lines_of_keys(text)
@@ -30,7 +30,7 @@ class Describer:
         self._overrides = overrides
 
     def sentence(self, detail: ErrorDetails) -> str:
-        """One problem as a sentence; the value is shown unless it may be a password."""
+        """An error as a sentence; it shows the value unless that may be a password."""
         names = [str(part) for part in detail["loc"][:2]]
         where, key = self._where(names), ".".join(names)
         if detail["type"] == "extra_forbidden":
@@ -38,10 +38,10 @@ class Describer:
         if len(names) == 1 and detail["type"] == "value_error":
             return f"{where}: {detail['ctx']['error']}"
         if len(names) == 1:
-            return f"{where}: {key} must be a table, begun by a line [{key}]."
+            return f"{where}: {key} must be a table that starts with a line [{key}]."
         field = _fields(names[0])[names[1]]
         if field.annotation is SecretStr:
-            return f"{where}: {key} must be {_allowed(field)}; what is set is not shown, for it may hold a password."
+            return f"{where}: {key} must be {_allowed(field)}; its value may be a password and is not shown."
         return f"{where}: {key} is {_shown(detail['input'])} but must be {_allowed(field)}."
 
     def _where(self, names: list[str]) -> str:
@@ -52,14 +52,14 @@ class Describer:
 
 
 def describe_unknown_variable(name: str, known: Collection[str]) -> str | None:
-    """A sentence when `name` was surely meant for a setting, None when it may be something else.
+    """A sentence if `name` looks like a setting, else None.
 
-    Any other variable with our prefix may hold a password that a definition refers to (`env:CONTACTSYNC_...`).
+    Other variables with our prefix may contain a password that a definition refers to (`env:CONTACTSYNC_...`).
     """
     plain = {variable.replace("_", ""): variable for variable in known}
-    meant = DELIMITER in name
-    near = difflib.get_close_matches(name.replace("_", ""), plain, n=1, cutoff=0.8 if meant else 0.9)
-    if not near and not meant:
+    is_setting = DELIMITER in name
+    near = difflib.get_close_matches(name.replace("_", ""), plain, n=1, cutoff=0.8 if is_setting else 0.9)
+    if not near and not is_setting:
         return None
     advice = f"; did you mean {plain[near[0]]}?" if near else "."
     return f"Environment variable {name}: there is no such setting{advice}"
@@ -67,14 +67,14 @@ def describe_unknown_variable(name: str, known: Collection[str]) -> str | None:
 
 def _unknown(names: list[str], value: object) -> str:
     sections = Settings.model_fields
-    everything = [f"{section}.{key}" for section in sections for key in _fields(section)]
+    every_key = [f"{section}.{key}" for section in sections for key in _fields(section)]
     if len(names) == 1 and isinstance(value, dict):
         return f"there is no section [{names[0]}]{_advice(difflib.get_close_matches(names[0], sections), '[{}]')}"
-    # The right key in the wrong section, else a key like it in this section, else one like it in any.
+    # The same key in another section, else a similar one in this section, else a similar one in any section.
     near = [
-        *(name for name in everything if name.partition(".")[2] == names[-1]),
-        *difflib.get_close_matches(".".join(names), everything, cutoff=0.7),
-        *(name for name in everything if difflib.get_close_matches(names[-1], [name.partition(".")[2]], cutoff=0.7)),
+        *(name for name in every_key if name.partition(".")[2] == names[-1]),
+        *difflib.get_close_matches(".".join(names), every_key, cutoff=0.7),
+        *(name for name in every_key if difflib.get_close_matches(names[-1], [name.partition(".")[2]], cutoff=0.7)),
     ]
     return f"there is no setting {'.'.join(names)}{_advice(near, '{}')}"
 
@@ -114,21 +114,21 @@ def _shown(value: object) -> str:
         return "a list"
     if isinstance(value, str | bool):
         text = json.dumps(value, ensure_ascii=False)
-        return text if len(text) <= _LONGEST_VALUE_SHOWN else text[:_LONGEST_VALUE_SHOWN] + '..."'
+        return text if len(text) <= _MAX_VALUE else text[:_MAX_VALUE] + '..."'
     return str(value)
 
 
 def _lines_of_keys(text: str) -> dict[str, int]:
-    """The line (from 1) of each table and key: a scan that knows no multi-line values, of which there are none here."""
-    found: dict[str, int] = {}
+    """The line (from 1) of each table and key. No setting has a multi-line value."""
+    lines: dict[str, int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _TABLE.match(line):
             table = _bare(header[1])
-            found.setdefault(table, number)
+            lines.setdefault(table, number)
         elif key := _KEY.match(line):
-            found.setdefault(f"{table}.{_bare(key[1])}".lstrip("."), number)
-    return found
+            lines.setdefault(f"{table}.{_bare(key[1])}".lstrip("."), number)
+    return lines
 
 
 def _bare(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What differs between two readings of the settings, and what of it can hold without a restart."""
+"""A reload of the settings: what has changed, and which changes need a restart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LIVE_KEYS = {"scheduler": ("rescan_seconds", "drain_seconds"), "log": ("level",
 
 
 def differing(before: Settings, after: Settings) -> set[str]:
-    """The names, as in settings.toml, of the settings with another value."""
+    """The names of the settings with different values, such as `log.level`."""
     return {
         f"{section}.{key}"
         for section in Settings.model_fields
@@ -19,12 +19,9 @@ def differing(before: Settings, after: Settings) -> set[str]:
 
 
 def with_live(before: Settings, after: Settings) -> Settings:
-    """The settings of before with those of after that can change while the daemon runs."""
-    whole = {section: getattr(after, section) for section in _LIVE_SECTIONS}
-    partly = {
-        section: getattr(before, section).model_copy(
-            update={key: getattr(getattr(after, section), key) for key in keys}
-        )
-        for section, keys in _LIVE_KEYS.items()
-    }
-    return before.model_copy(update=whole | partly)
+    """The settings of `before` with those of `after` that can change while the daemon runs."""
+    live = {section: getattr(after, section) for section in _LIVE_SECTIONS}
+    for section, keys in _LIVE_KEYS.items():
+        update = {key: getattr(getattr(after, section), key) for key in keys}
+        live[section] = getattr(before, section).model_copy(update=update)
+    return before.model_copy(update=live)

@@ -1,4 +1,4 @@
-"""The settings there are, with their types, bounds and defaults; what they mean stands in settings.toml."""
+"""The settings with their types, bounds and defaults; settings.toml explains them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "CONTACTSYNC_"
 DELIMITER = "__"
@@ -24,7 +23,7 @@ _LISTEN = r"^$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
 
 def _not_bool(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError  # noqa: TRY004 -- pydantic collects ValueError; a bool is an int for Python, not for people
+        raise ValueError  # noqa: TRY004 -- pydantic collects ValueError; a bool is an int for Python only
     return value
 
 
@@ -61,26 +60,26 @@ ConnectionString = Annotated[SecretStr, AfterValidator(_connection_string)]
 
 
 class Section(BaseModel):
-    """A table of settings.toml."""
+    """A table of settings.toml; immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Database(Section):
-    """Where the folders are kept; an empty `url` stands for the embedded PostgreSQL."""
+    """The database of the folders; an empty `url` is the embedded PostgreSQL."""
 
     url: ConnectionString = SecretStr("")
     connect_timeout_seconds: Whole = Field(10, ge=1, le=600)
 
 
 class State(Section):
-    """Where the daemon keeps its own files."""
+    """The daemon's own files."""
 
     directory: AbsolutePath = SYSTEM_STATE
 
 
 class Scheduler(Section):
-    """How many runs go on at once, and when."""
+    """The number of runs at the same time, and the times of the daemon."""
 
     workers: Whole = Field(8, ge=1, le=256)
     per_server: Whole = Field(4, ge=1, le=256)
@@ -89,7 +88,7 @@ class Scheduler(Section):
 
 
 class Directory(Section):
-    """How patient a run is with a directory server, and what it takes from it."""
+    """The limits and time-outs of a run at a directory server."""
 
     connect_timeout_seconds: Whole = Field(10, ge=1, le=600)
     receive_timeout_seconds: Whole = Field(60, ge=1, le=3600)
@@ -116,7 +115,7 @@ class Directory(Section):
 
 
 class MappingLimits(Section):
-    """How much of a single entry is taken over."""
+    """The maximum size of a contact: bytes of a text in UTF-8, values of a list, bytes of a photo."""
 
     text_bytes: Whole = Field(65_536, ge=64, le=16 << 20)
     values: Whole = Field(100, ge=1, le=10_000)
@@ -124,7 +123,7 @@ class MappingLimits(Section):
 
 
 class Guard(Section):
-    """How many deletions in one run are taken for an accident."""
+    """The deletions that a run may make without approval."""
 
     delete_count: Whole = Field(500, ge=0, le=1_000_000_000)
     delete_share: Number = Field(0.2, ge=0, le=1)
@@ -133,7 +132,7 @@ class Guard(Section):
 
 
 class Control(Section):
-    """The socket that the daemon is asked and told things over, and who may."""
+    """The control socket and its permissions."""
 
     socket: AbsolutePath = SYSTEM_STATE / SOCKET_NAME
     mode: str = Field("0660", pattern="^0?[0-7]{3}$", description='a file mode in octal and in quotes, like "0660"')
@@ -141,27 +140,27 @@ class Control(Section):
 
 
 class History(Section):
-    """How long the past is kept."""
+    """How long the history is kept."""
 
     keep_days: Whole = Field(90, ge=1, le=36_500)
     departed_keep_days: Whole = Field(0, ge=0, le=36_500)
 
 
 class Log(Section):
-    """What the log looks like."""
+    """The format and the level of the log."""
 
     format: Literal["auto", "json", "console", "journal"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Metrics(Section):
-    """Where metrics are served beside the control socket."""
+    """Metrics over HTTP, besides the control socket."""
 
     listen: str = Field("", pattern=_LISTEN, description='an address and a port, like "127.0.0.1:9321" or "[::1]:9321"')
 
 
 class Secrets(Section):
-    """Where the key lies that bind passwords are sealed with, and what definitions may refer to instead."""
+    """The key that seals bind passwords, and the references to passwords that definitions may have."""
 
     key_file: AbsolutePath = SYSTEM_STATE / KEY_FILE_NAME
     references: str = Field(
@@ -171,10 +170,8 @@ class Secrets(Section):
     )
 
 
-class Settings(BaseSettings):
-    """All settings, checked and immutable; made by `load_settings`."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
+class Settings(Section):
+    """All settings, validated and immutable."""
 
     database: Database = Database()
     state: State = State()
@@ -187,16 +184,3 @@ class Settings(BaseSettings):
     log: Log = Log()
     metrics: Metrics = Metrics()
     secrets: Secrets = Secrets()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what `load_settings` gives and nothing from the process behind its back."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)

@@ -1,4 +1,4 @@
-"""Find the settings file, read it, lay the environment over it, and check the whole."""
+"""Finds and reads the settings file, applies the environment, and validates the result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource
 
 from contactsync.errors import SettingsError
 from contactsync.settings.messages import Describer, describe_unknown_variable
@@ -28,70 +27,70 @@ from contactsync.settings.schema import (
 
 FILE_VARIABLE = f"{PREFIX}SETTINGS"
 
-# The system's file comes first: on a machine that has one, every command sees the same settings in any directory.
-# Without it, a checkout's own file holds while one works there.
+# The system's file comes first: on a machine that has one, every command has the same settings in any directory.
+# Without it, the file in a checkout applies to those who work there.
 SEARCH = (Path("/etc/contactsync/settings.toml"), Path("settings.toml"))
 
 SYSTEM_USER = "contactsync"
 
-_HINT = "Every setting is described in the settings.toml that comes with contactsync."
+_HINT = "The settings.toml that comes with contactsync describes every setting."
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str], *, search: Sequence[Path] = SEARCH) -> Settings:
-    """Read, merge and check the settings; raise SettingsError with every problem at once."""
+    """The settings of the file and the environment. Raises SettingsError with all errors at once."""
     file = find_settings_file(path, environ, search=search)
     text = _read(file) if file else ""
     values = _parse(text, file)
-    overrides = _from_environment(environ)
-    for section, overriding in overrides.items():
+    overrides = _overrides(environ)
+    for section, keys in overrides.items():
         table = values.setdefault(section, {})
         if isinstance(table, dict):
-            table.update(overriding)
+            table.update(keys)
     _fill_in_places(values, environ, of_system=file == search[0])
-    problems = [problem for name in sorted(environ) if (problem := _unknown_variable(name))]
+    errors = [error for name in sorted(environ) if (error := _unknown_variable(name))]
     try:
         settings = Settings(**values)
-    except ValidationError as error:
+    except ValidationError as invalid:
         describer = Describer(text, file, overrides)
-        problems += [describer.sentence(detail) for detail in error.errors(include_url=False)]
-        raise _error(problems) from None  # pydantic's own text shows the values, a password among them
-    if problems:
-        raise _error(problems)
+        errors += [describer.sentence(detail) for detail in invalid.errors(include_url=False)]
+        raise _error(errors) from None  # pydantic's own text shows the values, a password among them
+    if errors:
+        raise _error(errors)
     return settings
 
 
 def find_settings_file(
     path: Path | None, environ: Mapping[str, str], *, search: Sequence[Path] = SEARCH
 ) -> Path | None:
-    """The file that is named by the caller or by CONTACTSYNC_SETTINGS, else the first of `search` that exists."""
+    """The file that the caller or CONTACTSYNC_SETTINGS names, else the first of `search` that exists."""
     if path is not None:
         return path
     if named := environ.get(FILE_VARIABLE):
         return Path(named)
-    found = next((candidate for candidate in search if _is_there(candidate)), None)
+    found = next((candidate for candidate in search if _exists(candidate)), None)
     if found and not found.is_absolute():
-        _refuse_anyones(found)
+        _refuse_writable_by_all(found)
     return found
 
 
-def _is_there(file: Path) -> bool:
+def _exists(file: Path) -> bool:
     try:
         file.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        # There, but not for us: reading it will say so, where passing over it would mean other settings than the
-        # system's, and with them another database.
+        # It exists but is not accessible. To ignore it would mean other settings, and another database; reading it
+        # fails.
         return True
     return True
 
 
-def _refuse_anyones(file: Path) -> None:
-    """Refuse a file that is picked up from a directory like /tmp, where any user may have put it."""
+def _refuse_writable_by_all(file: Path) -> None:
+    """Raise SettingsError for a file in a directory such as /tmp: any user may have created it."""
     if (file.stat().st_mode | file.absolute().parent.stat().st_mode) & stat.S_IWOTH:
         raise SettingsError(
-            f"{file.absolute()} is not read because every user may change it or its directory.",
-            hint=f"Name it (--settings or {FILE_VARIABLE}) if it is meant, or work in another directory.",
+            f"{file.absolute()} is not used because every user may change it or its directory.",
+            hint=f"Name it with --settings or {FILE_VARIABLE}, or work in another directory.",
         )
 
 
@@ -117,16 +116,19 @@ def _parse(text: str, file: Path | None) -> dict[str, Any]:
         raise SettingsError(f"{file} is not valid TOML: {error}.", hint=_HINT) from None
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    source = EnvSettingsSource(Settings)
-    source.env_vars = {name.lower(): value for name, value in environ.items() if name in _variables()}
-    return source()
-
-
 @cache
-def _variables() -> frozenset[str]:
+def _variables() -> dict[str, tuple[str, str]]:
+    """The section and the key of each environment variable."""
     sections = Settings().model_dump().items()
-    return frozenset(f"{PREFIX}{section}{DELIMITER}{key}".upper() for section, table in sections for key in table)
+    return {f"{PREFIX}{section}{DELIMITER}{key}".upper(): (section, key) for section, keys in sections for key in keys}
+
+
+def _overrides(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    overrides: dict[str, dict[str, str]] = {}
+    for name, (section, key) in _variables().items():
+        if name in environ:
+            overrides.setdefault(section, {})[key] = environ[name]
+    return overrides
 
 
 def _unknown_variable(name: str) -> str | None:
@@ -136,22 +138,21 @@ def _unknown_variable(name: str) -> str | None:
 
 
 def _fill_in_places(values: dict[str, Any], environ: Mapping[str, str], *, of_system: bool) -> None:
-    """Put in the places that depend on who runs this where the settings leave them open or empty."""
+    """Set the paths that are not set; they depend on the user and on systemd."""
     state, secrets, control = (values.setdefault(section, {}) for section in ("state", "secrets", "control"))
     if not (isinstance(state, dict) and isinstance(secrets, dict) and isinstance(control, dict)):
         return
-    state["directory"] = state.get("directory") or default_state_directory(environ, of_system=of_system)
+    state["directory"] = state.get("directory") or _default_state_directory(environ, of_system=of_system)
     if not secrets.get("key_file"):
         secrets["key_file"] = _default_key_file(state["directory"], environ)
     if not control.get("socket"):
         control["socket"] = _default_socket(state["directory"], environ)
 
 
-def default_state_directory(environ: Mapping[str, str], *, of_system: bool = False) -> Path:
-    """What systemd's StateDirectory= gave, else /var/lib for root and the system user, else the XDG state directory.
+def _default_state_directory(environ: Mapping[str, str], *, of_system: bool) -> Path:
+    """Systemd's StateDirectory=, else /var/lib for root and the system user, else the XDG state directory.
 
-    With the system's settings file it is /var/lib for everyone: who asks how the folders do means the system's, and
-    not new ones at home.
+    With the system's settings file it is /var/lib for every user, so that `status` shows the system's folders.
     """
     given = Path(environ.get("STATE_DIRECTORY", "").partition(":")[0])
     if given.is_absolute():
@@ -170,29 +171,29 @@ def default_state_directory(environ: Mapping[str, str], *, of_system: bool = Fal
 
 def _default_key_file(state_directory: object, environ: Mapping[str, str]) -> Path:
     credential = Path(environ.get("CREDENTIALS_DIRECTORY", ""), KEY_FILE_NAME)
-    if credential.is_absolute() and _is_there(credential):
+    if credential.is_absolute() and _exists(credential):
         return credential
-    return _beside(state_directory, KEY_FILE_NAME)
+    return _in_state_directory(state_directory, KEY_FILE_NAME)
 
 
 def _default_socket(state_directory: object, environ: Mapping[str, str]) -> Path:
-    """Where systemd's RuntimeDirectory= is, which the commands of the same installation find without systemd's word."""
+    """In systemd's RuntimeDirectory=; commands of the same installation find it without systemd's environment."""
     given = Path(environ.get("RUNTIME_DIRECTORY", "").partition(":")[0])
     if given.is_absolute():
         return given / SOCKET_NAME
     if Path(str(state_directory)) == SYSTEM_STATE and SYSTEM_RUNTIME.is_dir():
         return SYSTEM_RUNTIME / SOCKET_NAME
-    return _beside(state_directory, SOCKET_NAME)
+    return _in_state_directory(state_directory, SOCKET_NAME)
 
 
-def _beside(state_directory: object, name: str) -> Path:
+def _in_state_directory(state_directory: object, name: str) -> Path:
     path = Path(str(state_directory)).expanduser() / name
-    # A state directory that is refused for being relative is reported once, not also for what would be in it.
+    # A relative state directory is refused; it is reported once, and not for each file in it.
     return path if path.is_absolute() else SYSTEM_STATE / name
 
 
-def _error(problems: list[str]) -> SettingsError:
-    if len(problems) == 1:
-        return SettingsError(problems[0], hint=_HINT)
-    lines = "".join(f"\n- {problem}" for problem in problems)
-    return SettingsError(f"There are {len(problems)} problems with the settings:{lines}", hint=_HINT)
+def _error(errors: list[str]) -> SettingsError:
+    if len(errors) == 1:
+        return SettingsError(errors[0], hint=_HINT)
+    lines = "".join(f"\n- {error}" for error in errors)
+    return SettingsError(f"There are {len(errors)} problems with the settings:{lines}", hint=_HINT)
