@@ -61,7 +61,7 @@ def test_a_preview_ends_with_2_and_shows_each_field(
     assert done.returncode == 2
     assert f"~ {anna['name']}" in done.stdout
     assert " -> Now on the second floor" in done.stdout
-    assert "a run would change 1, of 40 contacts now" in done.stdout
+    assert "a run would change 1; the folder has 40 contacts now" in done.stdout
     document = json.loads(cli("preview", "Staff", "--json").stdout)
     assert (document["outcome"], document["updated"], document["changes_left_out"]) == ("changed", 1, 0)
     assert document["changes"][0]["fields"]["notes"]["after"] == "Now on the second floor"

@@ -182,7 +182,7 @@ def test_the_command_line_leaves_a_run_to_the_daemon(
     until(lambda: len(outcomes(person, staff)) == 3, "the third run")
     code, shown = command.in_terminal("sync", "Staff")
     assert code == 0
-    assert "Staff: nothing changed in 40 entries." in shown
+    assert "Staff: nothing changed in 40 entries from" in shown
     assert command("sync", "Stuff").returncode == 64
     assert daemon.events("control.call", path="/v1/sync", outcome="done")
 

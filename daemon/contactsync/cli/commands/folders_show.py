@@ -57,7 +57,7 @@ def show_folder(invocation: Invocation, name: str, *, as_json: bool) -> None:
         invocation.out.print()
         show_runs(invocation.out, details.runs, RUN_COLUMNS)
     for text in (details.runs[0].error, details.runs[0].held_reason) if details.runs else ():
-        if text:
+        if text and text != details.row["reason"]:
             invocation.out.print()
             show_text(invocation.out, text)
     if details.rejected:
@@ -100,7 +100,7 @@ def _fields(definition: Definition, settings: Settings) -> dict[str, str]:
         "Mode": definition.mode,
         "Schedule": _schedule(definition),
         "Max. deleted": _limit(definition.max_delete_count, guard.delete_count, "{:,} contacts"),
-        "Max. share": _limit(definition.max_delete_share, guard.delete_share, "{:.4g} of the contacts"),
+        "Max. share": _limit(definition.max_delete_share, guard.delete_share, "{:.1%} of the contacts"),
         "Allow empty": "yes" if definition.allow_empty else "no",
         "Deadline": _limit(definition.deadline_seconds, directory.deadline_seconds, "{:,} seconds"),
         "Page size": _limit(definition.page_size, directory.page_size, "{:,} entries")

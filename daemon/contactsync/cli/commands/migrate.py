@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import database_of
-from contactsync.cli.output.text import counted, show_json, show_text
+from contactsync.cli.output.text import counted, show_json, show_pairs, show_text
 from contactsync.store.migration import migrate, migration_names
 
 if TYPE_CHECKING:
@@ -21,6 +21,5 @@ def apply_migrations(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         show_json(invocation.out, {"migrations": [{"name": name, "applied_now": name in applied} for name in names]})
         return
-    for name in names:
-        show_text(invocation.out, f"{name}  {'applied now' if name in applied else 'applied before'}")
+    show_pairs(invocation.out, {name: "applied now" if name in applied else "applied before" for name in names})
     show_text(invocation.out, f"Applied {counted(len(applied), 'migration')}. The schema is up to date.")

@@ -62,9 +62,10 @@ def _show(console: Console, preview: PreviewDocument, changes: Sequence[Change])
 
 
 def _totals(preview: PreviewDocument) -> str:
-    entries = f"{counted(preview.entries, 'entry', 'entries')} read; nothing was changed."
+    entries = f"{counted(preview.entries, 'entry', 'entries')} read. Nothing was changed."
     numbers = {"add": preview.inserted, "change": preview.updated, "delete": preview.deleted}
     would = ", ".join(f"{verb} {number:,}" for verb, number in numbers.items() if number)
     if not would:
         return f"nothing would change; {entries}"
-    return f"a run would {would}, of {counted(preview.contacts or 0, 'contact')} now; {entries}"
+    contacts = counted(preview.contacts or 0, "contact")
+    return f"a run would {would}; the folder has {contacts} now; {entries}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contactsync.sync.document import RunDocument
 
 _HELD = ("state", "expires_at", "decided_by", "decided_at", "settled_by", "stands_for")
-COLUMNS = ("Run", "Folder", "Started", "Why", "Outcome", "Entries", "New", "Changed", "Gone")
+COLUMNS = ("Run", "Folder", "Started", "Trigger", "Outcome", "Entries", "New", "Changed", "Gone")
 
 
 def list_newest(invocation: Invocation, name: str | None, *, limit: int, as_json: bool) -> None:
@@ -38,7 +38,7 @@ def list_newest(invocation: Invocation, name: str | None, *, limit: int, as_json
     elif runs:
         show_runs(invocation.out, runs, COLUMNS)
     else:
-        show_text(invocation.out, "Nothing has run yet.")
+        show_text(invocation.out, "There are no runs yet.")
 
 
 def show_run(invocation: Invocation, run_id: int, *, limit: int, as_json: bool) -> None:
@@ -72,24 +72,25 @@ def _show_plan(console: Console, plan: HeldPlan) -> None:
     if plan.state == "waiting" or plan.stands_for:
         show_text(
             console,
-            f"To allow its deletions: contactsync approve {decided_as}. To discard it: contactsync reject "
+            f"To allow the deletions: contactsync approve {decided_as}. To discard the plan: contactsync reject "
             f"{decided_as}.",
         )
 
 
 def _pairs(run: RunDocument) -> dict[str, str]:
-    would = "would have " if run.outcome is Outcome.HELD else ""
+    verbs = ("to add", "to change", "to delete") if run.outcome is Outcome.HELD else ("added", "changed", "deleted")
+    contacts = zip((run.inserted, run.updated, run.deleted), verbs, strict=True)
     skipped = f" (not available: {', '.join(run.skipped_servers)})" if run.skipped_servers else ""
     pairs = {
         "Run": f"{run.run_id} of {run.label}",
         "Outcome": run.outcome or "running",
-        "Why": run.trigger.value,
+        "Trigger": run.trigger.value,
         "Started": f"{run.started_at.astimezone():{MOMENT}}",
-        "Took": f"{run.seconds:.1f} seconds" if run.stages else NOTHING,
+        "Duration": f"{run.seconds:.1f} seconds" if run.stages else NOTHING,
         "Server": f"{run.server or NOTHING}{skipped}",
         "Entries": f"{run.entries:,} read, {run.unchanged:,} unchanged",
-        "Read": _read(run),
-        "Contacts": f"{would}{run.inserted:,} added, {run.updated:,} changed, {run.deleted:,} deleted",
+        "Mode": _mode(run),
+        "Contacts": ", ".join(f"{number:,} {verb}" for number, verb in contacts),
     }
     if run.undoes:
         pairs["Undoes"] = f"run {run.undoes}"
@@ -98,13 +99,13 @@ def _pairs(run: RunDocument) -> dict[str, str]:
     return pairs
 
 
-def _read(run: RunDocument) -> str:
-    reason = f": {run.full_reason}" if run.full_reason else ""
-    return {
-        Mode.FULL: f"everything{reason}",
-        Mode.INCREMENTAL: "the changes since the run before",
-        Mode.COUNTERS: "nothing: the server's change counters were as in the run before",
-    }.get(run.mode, NOTHING)
+def _mode(run: RunDocument) -> str:
+    explanations = {
+        Mode.FULL: run.full_reason,
+        Mode.INCREMENTAL: "only the changes since the run before were read",
+        Mode.COUNTERS: "no entry was read, because the server's change counters are those of the run before",
+    }
+    return ": ".join(filter(None, [run.mode.value, explanations.get(run.mode)]))
 
 
 def _document(details: RunDetails) -> dict[str, Any]:

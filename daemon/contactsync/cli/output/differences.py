@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 from rich.text import Text
 
+from contactsync.cli.output.text import GAP, show_value
 from contactsync.text import printable
 
 if TYPE_CHECKING:
@@ -38,15 +39,15 @@ def show_fields(console: Console, fields: Mapping[str, tuple[Any, Any]], *, acti
     rows = [(printable(name), _shown(before), _shown(after)) for name, before, after in _flat(fields)]
     width = max((len(name) for name, _, _ in rows), default=0)
     for name, before, after in rows:
-        head = f"{_INDENT}{name:<{width}}  "
+        head = Text(f"{_INDENT}{name:<{width}}{GAP}")
         both = f"{before} -> {after}"
         if action in {"insert", "delete"}:
-            _show_line(console, head, after if action == "insert" else before)
-        elif not console.is_terminal or cell_len(head + both) <= console.width:
-            _show_line(console, head, both)
+            show_value(console, head, after if action == "insert" else before)
+        elif not console.is_terminal or head.cell_len + cell_len(both) <= console.width:
+            show_value(console, head, both)
         else:
-            _show_line(console, head, before)
-            _show_line(console, f"{'->':>{len(head) - 1}} ", after)
+            show_value(console, head, before)
+            show_value(console, Text(f"{'->':>{head.cell_len - 1}} "), after)
 
 
 def _flat(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, Any, Any]]:
@@ -61,16 +62,6 @@ def _flat(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, Any, Any
             yield "photo", "a photo" if before else None, ("another photo" if before else "a photo") if after else None
         else:
             yield name, before, after
-
-
-def _show_line(console: Console, head: str, value: str) -> None:
-    """Print one line; a terminal gets the value folded in a column of its own."""
-    if not console.is_terminal:
-        console.out(f"{head}{value}", highlight=False)
-        return
-    lines = Text(value).wrap(console, max(console.width - len(head), 20))
-    for number, line in enumerate(lines):
-        console.print(Text(head if number == 0 else " " * len(head)) + line, soft_wrap=True)
 
 
 def _shown(value: Any) -> str:

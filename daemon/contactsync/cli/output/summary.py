@@ -48,7 +48,7 @@ def _what(run: RunDocument) -> str:
     if run.outcome is Outcome.HELD:
         return f"held. {run.held_reason}"
     if run.outcome in {Outcome.UNCHANGED, Outcome.CHANGED}:
-        return f"{_counts(run)} {run.seconds:.1f} seconds, from {run.server}."
+        return f"{_counts(run)} from {run.server} in {run.seconds:.1f} seconds."
     attempts = f" after {run.attempts} attempts" if run.attempts > 1 else ""
     return f"{run.outcome}{attempts}. {run.error or ''}".rstrip()
 
@@ -56,8 +56,8 @@ def _what(run: RunDocument) -> str:
 def _counts(run: RunDocument) -> str:
     entries = counted(run.entries, "entry", "entries")
     if run.mode is Mode.COUNTERS:
-        return "nothing changed, according to the server's change counters."
+        return "nothing changed, according to the change counters"
     if run.outcome is Outcome.UNCHANGED:
-        return f"nothing changed in {entries}."
+        return f"nothing changed in {entries}"
     changes = {"added": run.inserted, "changed": run.updated, "deleted": run.deleted}
-    return f"{', '.join(f'{number:,} {verb}' for verb, number in changes.items() if number)}; {entries} read."
+    return f"{', '.join(f'{number:,} {verb}' for verb, number in changes.items() if number)}; {entries} read"

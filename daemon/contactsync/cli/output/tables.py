@@ -56,7 +56,7 @@ def _run_cells(run: RunDocument) -> dict[str, str]:
         "Run": str(run.run_id),
         "Folder": run.label,
         "Started": ago(run.started_at),
-        "Why": run.trigger.value,
+        "Trigger": run.trigger.value,
         "Outcome": run.outcome or "running",
         "Entries": f"{run.entries:,}",
         "New": f"{run.inserted:,}",

@@ -37,9 +37,17 @@ def show_pairs(console: Console, pairs: Mapping[str, str]) -> None:
     """Print names and values, one pair on a line."""
     width = max(map(len, pairs))
     for name, value in pairs.items():
-        line = Text(f"{name:<{width}}{GAP}", style="bold")
-        line.append(printable(value), style="not bold")
-        console.print(line, soft_wrap=not console.is_terminal)
+        show_value(console, Text(f"{name:<{width}}{GAP}", style="bold"), printable(value))
+
+
+def show_value(console: Console, head: Text, value: str) -> None:
+    """Print a value after its heading; in a terminal it is wrapped in a column of its own."""
+    lines = [Text(value)]
+    if console.is_terminal:
+        lines = [*Text(value).wrap(console, max(console.width - head.cell_len, 20))]
+    for number, line in enumerate(lines):
+        start = head if number == 0 else Text(" " * head.cell_len)
+        console.print(Text.assemble(start, line), soft_wrap=True)
 
 
 def ago(moment: datetime | None) -> str:
