@@ -1,4 +1,4 @@
-"""Folders and their sync definitions: read by the daemon, edited by the command line."""
+"""Folders and their definitions: read, added, edited and removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from contactsync.model import Auth, Definition, Tls
 from contactsync.store.errors import translated
-from contactsync.store.statements import composed, statement
+from contactsync.store.statements import composed, execute, read_rows, statement
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -25,115 +25,90 @@ EDITABLE = frozenset(
         "deadline_seconds", "page_size", "enabled",
     }
 )  # fmt: skip
-"""The columns of sync_definitions that people may set."""
+"""The columns of sync_definitions that users may set."""
 
 
 def read_definitions(
     connection: Connection[Any], ids: Iterable[int] | None = None, *, name: str | None = None
 ) -> list[Definition]:
     """All definitions, those with the given ids that exist, or those that a name may mean. Raises DatabaseError."""
-    values = {"ids": None if ids is None else list(ids), "name": name}
-    with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(statement("definitions"), values).fetchall()
+    rows = read_rows(connection, dict_row, "definitions", ids=None if ids is None else list(ids), name=name)
     return [Definition(**{**row, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])}) for row in rows]
 
 
 def read_revisions(connection: Connection[Any]) -> dict[int, int]:
-    """The revision of every definition by its id; cheap enough to look at all of them often."""
-    with translated():
-        return dict(connection.execute(statement("revisions")).fetchall())
+    """The revision of each definition by id. Raises DatabaseError."""
+    return dict(execute(connection, "revisions").fetchall())
 
 
 def read_last_starts(connection: Connection[Any], ids: Iterable[int]) -> dict[int, datetime]:
-    """When each of these definitions last started, by id; left out is one that never ran or was cut short."""
-    with translated():
-        return dict(connection.execute(statement("last_starts"), {"ids": list(ids)}).fetchall())
+    """The start of each definition's last run by id, except for interrupted runs. Raises DatabaseError."""
+    return dict(execute(connection, "last_starts", ids=list(ids)).fetchall())
 
 
 def read_overview(connection: Connection[Any], ids: Iterable[int] | None = None) -> list[dict[str, Any]]:
-    """Rows of the view `definition_overview`, of all definitions or of those with the given ids; without passwords."""
-    with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement("overview"), {"ids": None if ids is None else list(ids)}).fetchall()
+    """Rows of the view `definition_overview`: all, or those of the given ids. Raises DatabaseError."""
+    return read_rows(connection, dict_row, "overview", ids=None if ids is None else list(ids))
 
 
 def set_states(connection: Connection[Any], reasons: Mapping[int, str | None]) -> set[int]:
-    """Mark definitions valid (reason None) or invalid; returns the ids of those for which that is news."""
-    values = {"ids": list(reasons), "reasons": list(reasons.values())}
-    with translated():
-        return {definition_id for (definition_id,) in connection.execute(statement("set_states"), values)}
+    """Mark definitions as valid (reason None) or invalid; returns the ids whose mark changed. Raises DatabaseError."""
+    changed = execute(connection, "set_states", ids=list(reasons), reasons=list(reasons.values()))
+    return {definition_id for (definition_id,) in changed}
 
 
 def read_locks(connection: Connection[Any], ids: Iterable[int]) -> dict[int, str]:
-    """Why those of these definitions are locked that are: the directory refused the user or the password."""
-    with translated():
-        return dict(connection.execute(statement("locks"), {"ids": list(ids)}).fetchall())
+    """The reason of each locked definition among these, by id. Raises DatabaseError."""
+    return dict(execute(connection, "locks", ids=list(ids)).fetchall())
 
 
 def set_next_runs(connection: Connection[Any], times: Mapping[int, datetime | None]) -> None:
-    """Note when the given definitions run next, for those who look at the table."""
-    with translated():
-        connection.execute(statement("set_next_runs"), {"ids": list(times), "times": list(times.values())})
+    """Store the next run of the given definitions, for readers of the table. Raises DatabaseError."""
+    execute(connection, "set_next_runs", ids=list(times), times=list(times.values()))
 
 
 def add_folder(connection: Connection[Any], name: str, owner: str | None) -> int:
-    """The id of the folder with this name and owner, made if it does not exist."""
-    key = {"name": name, "owner": owner}
-    with translated():
-        row = connection.execute(statement("find_folder"), key).fetchone()
-        row = row or connection.execute(statement("add_folder"), key).fetchone()
+    """The id of the folder with this name and owner, which is added if it does not exist. Raises DatabaseError."""
+    row = execute(connection, "find_folder", name=name, owner=owner).fetchone()
+    row = row or execute(connection, "add_folder", name=name, owner=owner).fetchone()
     return int(row[0]) if row else 0
 
 
 def add_definition(connection: Connection[Any], folder_id: int, values: Mapping[str, Any]) -> int:
-    """Add a definition with the given columns (see EDITABLE) to a folder; returns its id."""
-    names = _checked(values)
-    query = composed("add_definition", columns=_identifiers(names), values=_placeholders(names))
+    """Add a definition with the given columns (see EDITABLE) to a folder; returns its id. Raises DatabaseError."""
+    values = _adapted(values)
+    names = sql.SQL(", ").join(map(sql.Identifier, values))
+    placeholders = sql.SQL(", ").join(map(sql.Placeholder, values))
+    query = composed("add_definition", columns=names, values=placeholders)
     with translated():
-        row = connection.execute(query, {**_adapted(values), "folder_id": folder_id}).fetchone()
+        row = connection.execute(query, {**values, "folder_id": folder_id}).fetchone()
     return int(row[0]) if row else 0
 
 
 def edit_definition(connection: Connection[Any], definition: Definition, values: Mapping[str, Any]) -> None:
-    """Set the given columns (see EDITABLE) of a definition."""
-    names = _checked(values)
-    assignments = sql.SQL(", ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in names
-    )
+    """Set the given columns (see EDITABLE) of a definition. Raises DatabaseError."""
+    values = _adapted(values)
+    assignment = sql.SQL("{} = {}")
+    assignments = sql.SQL(", ").join(assignment.format(sql.Identifier(name), sql.Placeholder(name)) for name in values)
     with translated():
-        connection.execute(
-            composed("edit_definition", assignments=assignments), {**_adapted(values), **_key(definition)}
-        )
+        connection.execute(composed("edit_definition", assignments=assignments), {**values, **definition.key})
 
 
 def remove_definition(connection: Connection[Any], definition: Definition, *, keep_contacts: bool) -> None:
-    """Remove a definition with the contacts it brought (or leave those as people's own), and its folder when empty."""
-    key = _key(definition)
+    """Remove a definition, and its folder if that is then empty. Raises DatabaseError.
+
+    With `keep_contacts` the contacts of the definition become people's own; otherwise they are deleted.
+    """
     with translated(), connection.transaction():
         if keep_contacts:
-            connection.execute(statement("release_contacts"), key)
-        connection.execute(statement("remove_definition"), key)
-        connection.execute(statement("remove_empty_folder"), key)
-
-
-def _key(definition: Definition) -> dict[str, int]:
-    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
-
-
-def _checked(values: Mapping[str, Any]) -> list[str]:
-    unknown = values.keys() - EDITABLE
-    if unknown:
-        message = f"not a column that may be edited: {', '.join(sorted(unknown))}"
-        raise ValueError(message)
-    return list(values)
+            connection.execute(statement("release_contacts"), definition.key)
+        connection.execute(statement("remove_definition"), definition.key)
+        connection.execute(statement("remove_empty_folder"), definition.key)
 
 
 def _adapted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as psycopg takes them. Raises ValueError for a column that is not editable."""
+    if unknown := values.keys() - EDITABLE:
+        message = f"not a column that may be edited: {', '.join(sorted(unknown))}"
+        raise ValueError(message)
     return {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
-
-
-def _identifiers(names: list[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
-
-
-def _placeholders(names: list[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Placeholder, names))

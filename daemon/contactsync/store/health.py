@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 
-from contactsync.store.errors import translated
-from contactsync.store.statements import read_rows, statement
+from contactsync.store.statements import execute, read_rows
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,8 +23,7 @@ def count_by_state(connection: Connection[Any]) -> list[tuple[str, int, str, str
     A folder is counted once, by the worst state of its definitions. The states are those of the view
     `definition_overview`. Raises DatabaseError.
     """
-    with translated():
-        return connection.execute(statement("count_by_state")).fetchall()
+    return execute(connection, "count_by_state").fetchall()
 
 
 def read_health(connection: Connection[Any]) -> list[dict[str, Any]]:
@@ -43,8 +41,7 @@ def read_folders(connection: Connection[Any]) -> list[dict[str, Any]]:
 
 def daemon_listens(connection: Connection[Any]) -> bool:
     """Whether a daemon is connected to this database. Raises DatabaseError."""
-    with translated():
-        row = connection.execute(statement("daemon_listens"), {"application_name": WATCH_NAME}).fetchone()
+    row = execute(connection, "daemon_listens", application_name=WATCH_NAME).fetchone()
     return bool(row and row[0])
 
 

@@ -1,7 +1,7 @@
-"""The named SQL statements of sql/*.sql, read once.
+"""The named SQL statements of sql/*.sql.
 
-A statement starts with a line `-- name: its_name`; comment lines under it say what it does. Values travel as
-parameters. A name in braces is filled by `psycopg.sql` with composed identifiers and expressions, never with text.
+A statement starts with a line `-- name: its_name`; comment lines below it say what it does. Values are parameters.
+`psycopg.sql` fills a name in braces with composed identifiers and expressions, never with text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from psycopg import sql
 from contactsync.store.errors import translated
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from psycopg import Connection, Cursor
     from psycopg.rows import RowFactory
 
 Row = TypeVar("Row")
@@ -26,20 +26,20 @@ _NAME = re.compile(r"^-- name: ([a-z_]+)\s*$", re.MULTILINE)
 
 @cache
 def _statements() -> dict[str, LiteralString]:
-    found: dict[str, LiteralString] = {}
+    statements: dict[str, LiteralString] = {}
     for file in files("contactsync.store").joinpath("sql").iterdir():
         parts = _NAME.split(file.read_text(encoding="utf-8"))
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
-            if name in found:
+            if name in statements:
                 message = f"two SQL statements are named {name}"
                 raise RuntimeError(message)
-            # Package data is as trusted as the code; psycopg asks for a LiteralString to catch what is not.
-            found[name] = cast("LiteralString", text.strip())
-    return found
+            # Package data is as trusted as the code, so it may be a LiteralString.
+            statements[name] = cast("LiteralString", text.strip())
+    return statements
 
 
 def statement(name: str) -> LiteralString:
-    """The text of a statement without composed parts."""
+    """The text of a statement without names in braces."""
     return _statements()[name]
 
 
@@ -48,7 +48,13 @@ def composed(name: str, **parts: sql.Composable) -> sql.Composed:
     return sql.SQL(_statements()[name]).format(**parts)
 
 
-def read_rows(connection: Connection[Any], row_factory: RowFactory[Row], name: str, **values: Any) -> list[Row]:
+def execute(connection: Connection[Any], name: str, /, **values: Any) -> Cursor[tuple[Any, ...]]:
+    """Execute a statement; the cursor has all its rows. Raises DatabaseError."""
+    with translated():
+        return connection.execute(statement(name), values)
+
+
+def read_rows(connection: Connection[Any], row_factory: RowFactory[Row], name: str, /, **values: Any) -> list[Row]:
     """Execute a statement and return all its rows. Raises DatabaseError."""
     with translated(), connection.cursor(row_factory=row_factory) as cursor:
         return cursor.execute(statement(name), values).fetchall()

@@ -256,7 +256,7 @@ def test_somebody_who_writes_the_same_contact_at_every_attempt(fragile_folder: S
             )
 
     report = folder.run(edit)
-    folder.expect_failure(report, "database.conflict", "at the same moment", "the next run tries again")
+    folder.expect_failure(report, "database.conflict", "at the same time", "the next run tries again")
     assert {notes for _, _, notes in folder.contacts()} == {"mine"}
     folder.expect_in_step()
 
@@ -291,7 +291,7 @@ def test_a_full_disk(postgres: FragilePostgres, photo_directory: PrivateSlapd, m
         leave_for(stage, folder)
         before = folder.rows()
         report = folder.run(map_limits=LARGE)
-        folder.expect_failure(report, "database", "No space left on device", "Nothing was changed", "room")
+        folder.expect_failure(report, "database", "No space left on device", "Nothing was changed", "Free or add")
         assert list(report.seconds)[-1] == stage
         assert folder.rows() == before
         enlarge()

@@ -1,12 +1,11 @@
-"""Up to where a definition is in step, between its runs."""
+"""The cursor of a definition: the position in the directory's changes that its contacts are in sync with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contactsync.store.errors import translated
-from contactsync.store.statements import statement
+from contactsync.store.statements import execute
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -16,10 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeptCursor:
-    """A cursor as it is stored (see contactsync.ldap.changes.base.Cursor), with the `context` that it is valid for.
+    """A stored cursor (see contactsync.ldap.changes.base.Cursor) with the `context` for which it is valid.
 
-    `seconds` have passed since the last full run; `touched` says whether a person changed one of the contacts since the
-    last run.
+    `seconds` is the time since the last full run. `touched` says whether a person changed a contact since the last run.
     """
 
     kind: str
@@ -31,49 +29,39 @@ class KeptCursor:
 
 
 def read_cursor(connection: Connection[Any], definition: Definition) -> KeptCursor | None:
-    """The definition's cursor, if it has one. Raises DatabaseError."""
-    with translated():
-        row = connection.execute(statement("cursor"), _key(definition)).fetchone()
+    """The definition's cursor; None if there is none. Raises DatabaseError."""
+    row = execute(connection, "cursor", **definition.key).fetchone()
     return KeptCursor(*row) if row else None
 
 
 def begin_cursor(connection: Connection[Any], definition: Definition, *, run_id: int) -> bool:
-    """Announce that a run reads everything from now on, before it looks at the contacts; whether it may note a cursor.
+    """Register a full run, before it reads the contacts. Raises DatabaseError.
 
-    It may not when somebody deletes contacts at this moment. Raises DatabaseError.
+    Returns whether the run may store a cursor: not while another session deletes contacts.
     """
-    key = {**_key(definition), "run_id": run_id}
-    with translated():
-        connection.execute(statement("make_room_for_cursor"), key)
-        return connection.execute(statement("begin_cursor"), key).rowcount == 1
+    execute(connection, "make_room_for_cursor", **definition.key)
+    return execute(connection, "begin_cursor", **definition.key, run_id=run_id).rowcount == 1
 
 
 def set_cursor(connection: Connection[Any], definition: Definition, cursor: KeptCursor, *, run_id: int) -> None:
-    """Keep the cursor of a run that read everything, in the transaction of the changes that it stands for.
+    """Store the cursor of a full run, in the transaction of its changes. Raises DatabaseError.
 
-    Not if somebody deleted a contact since the run's `begin_cursor`. Raises DatabaseError.
+    Without effect if a contact was deleted since `begin_cursor`.
     """
-    with translated():
-        connection.execute(statement("set_cursor"), {**_key(definition), **_values(cursor), "run_id": run_id})
+    execute(connection, "set_cursor", **definition.key, **_values(cursor), run_id=run_id)
 
 
 def move_cursor(connection: Connection[Any], definition: Definition, cursor: KeptCursor) -> None:
-    """Keep the cursor of an increment, in the transaction of the changes that it stands for.
+    """Store the cursor of an incremental run, in the transaction of its changes. Raises DatabaseError.
 
-    Not if somebody deleted a contact since the run's `read_cursor`. Raises DatabaseError.
+    Without effect if a contact was deleted since `read_cursor`.
     """
-    with translated():
-        connection.execute(statement("move_cursor"), {**_key(definition), **_values(cursor)})
+    execute(connection, "move_cursor", **definition.key, **_values(cursor))
 
 
 def drop_cursor(connection: Connection[Any], definition: Definition) -> None:
-    """Have the next run read everything. Raises DatabaseError."""
-    with translated():
-        connection.execute(statement("drop_cursor"), _key(definition))
-
-
-def _key(definition: Definition) -> dict[str, int]:
-    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id}
+    """Remove the cursor, so that the next run reads everything. Raises DatabaseError."""
+    execute(connection, "drop_cursor", **definition.key)
 
 
 def _values(cursor: KeptCursor) -> dict[str, Any]:

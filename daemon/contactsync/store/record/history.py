@@ -1,4 +1,4 @@
-"""What is recorded of runs and contacts: who changed what, and when."""
+"""The recorded changes of contacts, and how to find a contact in them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row
 
-from contactsync.store.errors import translated
 from contactsync.store.plan.plan import INTERNAL
 from contactsync.store.record.runs import LARGEST_ID
-from contactsync.store.statements import statement
+from contactsync.store.statements import execute, read_rows
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A contact that somebody asked for; `definition_id` is None for a person's own, `present` False for one gone."""
+    """A contact of a search. `definition_id` is None for a person's own contact, `present` False for a deleted one."""
 
     contact_id: int
     display_name: str | None
@@ -33,7 +32,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What one run did to one contact. `changes` is {field: [before, after]}, None for an insert."""
+    """The change of one contact by one run. `changes` is {field: [before, after]}, or None for an insert."""
 
     run_id: int
     trigger: str
@@ -46,59 +45,48 @@ class Recorded:
 
 
 def find_contacts(connection: Connection[Any], definition: Definition, text: str, *, limit: int) -> list[Found]:
-    """Contacts whose id, email or DN this is, or whose name holds it, in the folder or its history; DatabaseError."""
-    values = {**_key(definition), "text": text, "contact_id": contact_id_of(text), "limit": limit}
-    with translated(), connection.cursor(row_factory=class_row(Found)) as cursor:
-        return cursor.execute(statement("find_contacts"), values).fetchall()
+    """Contacts of the folder or its history with this id, email or DN, or with this in their name. DatabaseError."""
+    values = {**definition.key, "text": text, "contact_id": contact_id_of(text), "limit": limit}
+    return read_rows(connection, class_row(Found), "find_contacts", **values)
 
 
 def contact_of_key(connection: Connection[Any], definition: Definition, source_key: str) -> Found | None:
-    """The contact that stands for the directory entry with this identity. Raises DatabaseError."""
-    with translated(), connection.cursor(row_factory=class_row(Found)) as cursor:
-        return cursor.execute(statement("contact_of_key"), {**_key(definition), "source_key": source_key}).fetchone()
+    """The contact of the directory entry with this identity. Raises DatabaseError."""
+    rows = read_rows(connection, class_row(Found), "contact_of_key", **definition.key, source_key=source_key)
+    return rows[0] if rows else None
 
 
 def contact_fields(
     connection: Connection[Any], *, folder_id: int, contact_id: int
 ) -> tuple[dict[str, Any], datetime] | None:
-    """A contact's fields as the history writes them, and when it was last written; None when it is gone."""
+    """A contact's fields and when it was last written; None if it does not exist. Raises DatabaseError."""
     values = {"folder_id": folder_id, "contact_id": contact_id, "internal": INTERNAL}
-    with translated():
-        return connection.execute(statement("contact_fields"), values).fetchone()
+    row: tuple[dict[str, Any], datetime] | None = execute(connection, "contact_fields", **values).fetchone()
+    return row
 
 
 def changes_of_contact(connection: Connection[Any], *, folder_id: int, contact_id: int) -> list[Recorded]:
-    """What runs did to a contact, oldest first. Raises DatabaseError."""
-    with translated(), connection.cursor(row_factory=class_row(Recorded)) as cursor:
-        return cursor.execute(
-            statement("changes_of_contact"), {"folder_id": folder_id, "contact_id": contact_id}
-        ).fetchall()
+    """The changes of a contact by runs, oldest first. Raises DatabaseError."""
+    values = {"folder_id": folder_id, "contact_id": contact_id}
+    return read_rows(connection, class_row(Recorded), "changes_of_contact", **values)
 
 
 def rejected_like(
     connection: Connection[Any], definition: Definition, text: str, *, limit: int
 ) -> list[tuple[str, str, int]]:
-    """DN, reason and run of the entries with this in their DN that the newest complete run rejected; DatabaseError."""
-    with translated():
-        return connection.execute(
-            statement("rejected_like"), {**_key(definition), "text": text, "limit": limit}
-        ).fetchall()
+    """DN, reason and run of entries with this in their DN that the last full run rejected. Raises DatabaseError."""
+    return execute(connection, "rejected_like", **definition.key, text=text, limit=limit).fetchall()
 
 
 def held_like(
     connection: Connection[Any], *, folder_id: int, run_id: int, text: str | None, contact_id: int | None, limit: int
 ) -> list[tuple[str, str | None]]:
-    """Action and name of what a held run would do to this contact, or to new ones of this name; DatabaseError."""
+    """Action and name of a held run's changes of this contact, or of its inserts with this name. DatabaseError."""
     values = {"folder_id": folder_id, "run_id": run_id, "text": text, "contact_id": contact_id, "limit": limit}
-    with translated():
-        return connection.execute(statement("held_like"), values).fetchall()
+    return execute(connection, "held_like", **values).fetchall()
 
 
 def contact_id_of(text: str) -> int | None:
-    """The text as an id, if it may be one."""
+    """The text as a contact id; None if it cannot be one."""
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < len(str(LARGEST_ID)) else 0
     return number or None
-
-
-def _key(definition: Definition) -> dict[str, Any]:
-    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id}

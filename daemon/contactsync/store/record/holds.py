@@ -1,4 +1,4 @@
-"""Held plans: kept with all they would change, decided by people, used by the next run that applies."""
+"""Held plans: stored with all their changes, approved or rejected by users, used by the next run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from contactsync.model import Change
 from contactsync.store.errors import translated
 from contactsync.store.record.runs import changes_from
-from contactsync.store.statements import composed, statement
+from contactsync.store.statements import composed, execute, read_rows, statement
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldPlan:
-    """A held run's plan and what became of it.
+    """The plan of a held run, and its state.
 
     `state` is waiting, approved, rejected, used, overtaken (by the run `settled_by`), void (the definition was edited
-    since) or expired. `stands_for` is the newer plan with the same deletions that took its place, if there is one.
+    since) or expired. `stands_for` is the newer plan with the same deletions that replaced it, if there is one.
     """
 
     folder_id: int
@@ -47,7 +47,7 @@ class HeldPlan:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An approval that holds, and how many planned deletions it does not cover, with the names of the first."""
+    """A valid approval, and the number and first names of the planned deletions that it does not cover."""
 
     run_id: int
     beyond: int
@@ -55,68 +55,60 @@ class Approval:
 
 
 def planned_changes(connection: Connection[Any], columns: Columns, *, limit: int | None) -> tuple[Change, ...]:
-    """The first changes of the plan (None: all), in the transaction that made it. Raises psycopg.Error."""
+    """The first changes of the plan (None: all), in the transaction of the plan. Raises psycopg.Error."""
     query = composed("planned_changes", staged_object=columns.staged_object)
     return changes_from(connection.execute(query, {"limit": limit}))
 
 
 def keep_plan(connection: Connection[Any], definition: Definition, columns: Columns, *, run_id: int, days: int) -> None:
-    """Keep the plan of a run that is held, in the place of an older one that nobody decided. Raises psycopg.Error."""
-    key = {**_key(definition), "run_id": run_id}
+    """Store the plan of a held run, in place of older ones without a decision. Raises psycopg.Error."""
+    key = {**definition.key, "run_id": run_id}
     connection.execute(statement("overtake_plans"), key)
     connection.execute(statement("keep_plan"), {**key, "revision": definition.revision, "days": days})
     connection.execute(composed("keep_changes", staged_object=columns.staged_object), key)
 
 
 def settle_plans(connection: Connection[Any], definition: Definition, *, run_id: int) -> None:
-    """A run that was not held uses up what was approved, and makes what was not decided pointless."""
-    key = {**_key(definition), "run_id": run_id}
-    with translated():
-        connection.execute(statement("settle_plans"), key)
+    """Mark plans as used (if approved) or overtaken, by a run that was not held. Raises DatabaseError."""
+    execute(connection, "settle_plans", **definition.key, run_id=run_id)
 
 
 def read_approval(connection: Connection[Any], definition: Definition) -> Approval | None:
-    """The approval that a plan just made may go by, in its transaction; None when there is none. psycopg.Error."""
-    key = {**_key(definition), "revision": definition.revision}
-    found = connection.execute(statement("approval"), key).fetchone()
-    if found is None:
+    """The valid approval for the plan, in the transaction of the plan; None if there is none. Raises psycopg.Error."""
+    key = {**definition.key, "revision": definition.revision}
+    approval = connection.execute(statement("approval"), key).fetchone()
+    if approval is None:
         return None
-    beyond = connection.execute(statement("not_approved"), {**key, "approved": found[0]}).fetchone()
-    number, names = beyond or (0, None)
-    return Approval(found[0], number, tuple(name or "(no name)" for name in names or ()))
+    row = connection.execute(statement("not_approved"), {**key, "approved": approval[0]}).fetchone()
+    number, names = row or (0, None)
+    return Approval(approval[0], number, tuple(name or "(no name)" for name in names or ()))
 
 
 def read_held_plan(connection: Connection[Any], run_id: int) -> HeldPlan | None:
-    """The plan that a run left behind when it was held; None for any other run. Raises DatabaseError."""
-    with translated(), connection.cursor(row_factory=class_row(HeldPlan)) as cursor:
-        return cursor.execute(statement("held_plan"), {"run_id": run_id}).fetchone()
+    """The plan of a held run; None for any other run. Raises DatabaseError."""
+    rows = read_rows(connection, class_row(HeldPlan), "held_plan", run_id=run_id)
+    return rows[0] if rows else None
 
 
 def waiting_plan(connection: Connection[Any], definition: Definition) -> HeldPlan | None:
-    """The newest plan of a definition that is waiting or approved. Raises DatabaseError."""
-    with translated():
-        found = connection.execute(statement("waiting_plan"), _key(definition)).fetchone()
-    return read_held_plan(connection, found[0]) if found else None
+    """The newest waiting or approved plan of a definition. Raises DatabaseError."""
+    row = execute(connection, "waiting_plan", **definition.key).fetchone()
+    return read_held_plan(connection, row[0]) if row else None
 
 
 def held_changes(
     connection: Connection[Any], plan: HeldPlan, *, action: str | None = None, limit: int | None = None
 ) -> tuple[Change, ...]:
-    """What a held plan would change (one action only, the first so many only); empty once it is overtaken."""
+    """The first changes of a held plan (None: all), of one action or all; none if it is overtaken. DatabaseError."""
     values = {"folder_id": plan.folder_id, "run_id": plan.run_id, "action": action, "limit": limit}
-    with translated():
-        return changes_from(connection.execute(statement("held_changes"), values))
+    return changes_from(execute(connection, "held_changes", **values))
 
 
 def decide(connection: Connection[Any], plan: HeldPlan, decision: str, *, by: str) -> bool:
-    """Approve or reject a plan; False when a run or somebody else was faster. Raises DatabaseError."""
+    """Approve or reject a plan; False if a run or another user was faster. Raises DatabaseError."""
     key = {"folder_id": plan.folder_id, "definition_id": plan.definition_id, "run_id": plan.run_id}
     with translated(), connection.transaction():
         decided = connection.execute(statement("decide"), {**key, "decision": decision, "by": by}).rowcount == 1
         if decided and decision == "approved":
             connection.execute(statement("withdraw_approvals"), key)
     return decided
-
-
-def _key(definition: Definition) -> dict[str, Any]:
-    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id}

@@ -10,8 +10,7 @@ from psycopg.types.json import Jsonb
 
 from contactsync.errors import AlreadyRunning, DefinitionError, DefinitionLocked
 from contactsync.model import Change, Definition, Outcome, RunReport, Trigger
-from contactsync.store.errors import translated
-from contactsync.store.statements import read_rows, statement
+from contactsync.store.statements import execute, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,12 +26,11 @@ CHECK_REQUESTS = ":requested"
 
 def lock_definition(connection: Connection[Any], definition: Definition) -> None:
     """Lock the definition until the connection is returned to its pool. Raises AlreadyRunning, DatabaseError."""
-    with translated():
-        if not _scalar(connection, "lock_definition", {"definition_id": definition.definition_id}):
-            raise AlreadyRunning(
-                f"{definition.label} is being synchronized by another process.",
-                hint="Wait until that run has ended, and try again.",
-            )
+    if not _scalar(connection, "lock_definition", definition_id=definition.definition_id):
+        raise AlreadyRunning(
+            f"{definition.label} is being synchronized by another process.",
+            hint="Wait until that run has ended, and try again.",
+        )
 
 
 def begin_run(
@@ -45,31 +43,31 @@ def begin_run(
     """
     lock_definition(connection, definition)
     values = {**definition.key, "definition": definition.label, "trigger": trigger.value, "retry_locked": retry_locked}
-    with translated():
-        # Checked here too: the run may have been queued before the directory refused the password.
-        row = connection.execute(statement("begin_run"), values).fetchone()
-        if row is None:
-            reason = _scalar(connection, "locked_reason", definition.key)
-            raise DefinitionLocked(f"{definition.label} is locked: {reason}")
-        run_id, started_at, entries_before = row
+    # Checked here too: the run may have been queued before the directory refused the password.
+    row = execute(connection, "begin_run", **values).fetchone()
+    if row is None:
+        raise DefinitionLocked(
+            f"{definition.label} is locked: {_scalar(connection, 'locked_reason', **definition.key)}"
+        )
+    run_id, started_at, entries_before = row
     return RunReport(run_id, definition, trigger, started_at), entries_before
 
 
 def note_applied(
     connection: Connection[Any], report: RunReport, outcome: Outcome, *, source_digest: bytes, mapping_digest: bytes
 ) -> None:
-    """Record outcome, counts and digests in the transaction that applies the plan. Raises psycopg.Error."""
+    """Record outcome, counts and digests in the transaction that applies the plan. Raises DatabaseError."""
     digests = {"source_digest": source_digest, "mapping_digest": mapping_digest}
     values = {**_key(report), "outcome": outcome.value, **asdict(report.counts), **digests}
-    connection.execute(statement("note_applied"), values)
+    execute(connection, "note_applied", **values)
 
 
 def deleted_lately(connection: Connection[Any], definition: Definition, *, hours: int) -> int:
     """How many contacts incremental runs have deleted in this time, since the last approval that was used.
 
-    Runs that were undone do not count. Raises psycopg.Error.
+    Runs that were undone do not count. Raises DatabaseError.
     """
-    return int(_scalar(connection, "deleted_lately", {**definition.key, "hours": hours}))
+    return int(_scalar(connection, "deleted_lately", **definition.key, hours=hours))
 
 
 def finish_run(connection: Connection[Any], report: RunReport) -> None:
@@ -96,16 +94,14 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
         "mapping_digest": report.mapping_digest,
         **asdict(report.counts),
     }
-    with translated():
-        row = connection.execute(statement("finish_run"), values).fetchone()
+    row = execute(connection, "finish_run", **values).fetchone()
     if row is not None:
         _take_over(report, *row)
 
 
 def interrupt_abandoned(connection: Connection[Any]) -> list[tuple[int, str]]:
     """Mark the runs of processes that have ended; returns (run_id, definition's label) of each. DatabaseError."""
-    with translated():
-        return list(connection.execute(statement("interrupt_abandoned")))
+    return execute(connection, "interrupt_abandoned").fetchall()
 
 
 def read_runs(
@@ -142,9 +138,7 @@ def changes_of_run(
     connection: Connection[Any], *, folder_id: int, run_id: int, limit: int | None = None
 ) -> tuple[Change, ...]:
     """The first changes of a run by action and name (None: all). Raises DatabaseError."""
-    values = {"folder_id": folder_id, "run_id": run_id, "limit": limit}
-    with translated():
-        return changes_from(connection.execute(statement("changes_of_run"), values))
+    return changes_from(execute(connection, "changes_of_run", folder_id=folder_id, run_id=run_id, limit=limit))
 
 
 def changes_from(rows: Iterable[tuple[Any, ...]]) -> tuple[Change, ...]:
@@ -159,21 +153,17 @@ def rejected_of_run(
     connection: Connection[Any], *, folder_id: int, run_id: int, limit: int = 100
 ) -> list[tuple[str, str]]:
     """DN and reason of the first entries that a run rejected. Raises DatabaseError."""
-    with translated():
-        values = {"folder_id": folder_id, "run_id": run_id, "limit": limit}
-        return list(connection.execute(statement("rejected_of_run"), values))
+    return execute(connection, "rejected_of_run", folder_id=folder_id, run_id=run_id, limit=limit).fetchall()
 
 
 def open_requests(connection: Connection[Any]) -> list[int]:
     """Definitions whose request (`request_sync`) no run has answered yet, oldest request first. DatabaseError."""
-    with translated():
-        return [definition_id for (definition_id,) in connection.execute(statement("open_requests"))]
+    return [definition_id for (definition_id,) in execute(connection, "open_requests")]
 
 
 def request_run(connection: Connection[Any], definition: Definition) -> None:
     """Request a run of the definition's folder by `contactsync.request_sync`. Raises DatabaseError."""
-    with translated():
-        connection.execute(statement("request_run"), {"folder": definition.folder, "owner": definition.owner})
+    execute(connection, "request_run", folder=definition.folder, owner=definition.owner)
 
 
 def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_days: int) -> int:
@@ -181,10 +171,9 @@ def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_day
 
     Returns the number of deleted runs. Raises DatabaseError.
     """
-    with translated():
-        deleted = connection.execute(statement("forget_runs"), {"keep_days": keep_days}).rowcount if keep_days else 0
-        if departed_keep_days:
-            connection.execute(statement("forget_departed"), {"keep_days": departed_keep_days})
+    deleted = execute(connection, "forget_runs", keep_days=keep_days).rowcount if keep_days else 0
+    if departed_keep_days:
+        execute(connection, "forget_departed", keep_days=departed_keep_days)
     return deleted
 
 
@@ -209,6 +198,6 @@ def _key(report: RunReport) -> dict[str, int]:
     return {**report.definition.key, "run_id": report.run_id}
 
 
-def _scalar(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> Any:
-    row = connection.execute(statement(name), parameters).fetchone()
+def _scalar(connection: Connection[Any], name: str, **values: Any) -> Any:
+    row = execute(connection, name, **values).fetchone()
     return row[0] if row else None

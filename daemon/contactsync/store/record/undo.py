@@ -1,4 +1,4 @@
-"""Takes a run's changes back: the opposite plan, made from the history, carried out and recorded like any other."""
+"""Undoes a run: the opposite plan, made from the history, applied and recorded like any other."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _EMPTY = {"extra": sql.SQL("'{}'::jsonb")} | {
     name: sql.SQL("'{}'::text[]") for name, kind in FIELDS.items() if kind is Kind.LIST
 }
-"""What a column that may not be null gets where the history has no value."""
+"""The values of columns that may not be null if the history has none."""
 _NAMES = [*(name for name, kind in FIELDS.items() if kind is not Kind.PHOTO), "source_dn", "extra", PHOTO_DIGEST]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """A contact that is not as the run left it.
+    """A contact that has changed since the run, so that the run cannot be undone.
 
-    `reason` is `later run` (run `run_id`), `person`, `gone`, `returned` or `forgotten` (its identity is not kept any
-    more); `fields` are those that a person changed; `total` is how many contacts are in the way in all.
+    `reason` is `later run` (run `run_id`), `person`, `gone`, `returned` or `forgotten` (its identity is no longer
+    stored). `fields` are the fields that a person changed. `total` is the number of all such contacts.
     """
 
     contact_id: int
@@ -45,18 +45,19 @@ class Conflict:
 def undo_conflicts(
     connection: Connection[Any], definition: Definition, run_id: int, *, limit: int = 10
 ) -> list[Conflict]:
-    """The first contacts that stand in the way of taking a run back; none when it can be done. Raises psycopg.Error."""
+    """The first contacts that prevent the undo of a run. Raises psycopg.Error."""
     with connection.cursor(row_factory=class_row(Conflict)) as cursor:
-        return cursor.execute(statement("undo_conflicts"), {**_key(definition, run_id), "limit": limit}).fetchall()
+        return cursor.execute(
+            statement("undo_conflicts"), {**definition.key, "run_id": run_id, "limit": limit}
+        ).fetchall()
 
 
 def undo_changes(connection: Connection[Any], definition: Definition, run_id: int) -> tuple[RunReport, int]:
-    """Take the changes of a run back, in the caller's transaction, which has found no conflict.
+    """Undo the changes of a run, in the caller's transaction, which has found no conflict. Raises psycopg.Error.
 
-    Returns the report of the run that this is, already recorded, and how many photos could not be brought back.
-    Raises psycopg.Error.
+    Returns the report of the undo, which is recorded as a run, and the number of photos that are lost.
     """
-    key = _key(definition, run_id)
+    key = {**definition.key, "run_id": run_id}
     connection.execute(statement("create_undo"))
     connection.execute(statement("plan_undo"), {**key, "internal": INTERNAL})
     connection.execute(statement("apply_setting"))
@@ -74,7 +75,7 @@ def _record(connection: Connection[Any], definition: Definition, key: dict[str, 
     counts = {"inserted": inserted, "updated": updated, "deleted": deleted}
     run_id, started_at, finished_at = _row(connection, "record_undo", {**key, **counts, "definition": definition.label})
     connection.execute(statement("record_changes"), {**key, "run_id": run_id})
-    # What was taken back is no more as the directory is.
+    # The contacts differ from the directory now.
     connection.execute(statement("drop_cursor"), key)
     report = RunReport(run_id, definition, Trigger.UNDO, started_at, finished_at, undoes=key["run_id"])
     report.mode, report.outcome, report.counts = Mode.UNDO, Outcome.CHANGED, Counts(**counts)
@@ -96,7 +97,3 @@ def _values() -> sql.Composed:
 
 def _row(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(connection.execute(statement(name), parameters).fetchone() or ())
-
-
-def _key(definition: Definition, run_id: int) -> dict[str, Any]:
-    return {"folder_id": definition.folder_id, "definition_id": definition.definition_id, "run_id": run_id}
