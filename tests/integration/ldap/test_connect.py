@@ -61,7 +61,7 @@ def tried(wanted: ConnectOptions) -> Session:
 def protected(wanted: ConnectOptions) -> bool:
     """True when the session's socket speaks TLS."""
     with connect(wanted, Deadline(30)) as session:
-        return isinstance(session.connection.socket, ssl.SSLSocket)
+        return isinstance(session.wire.socket, ssl.SSLSocket)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_connection_is_protected_as_the_setting_says(
 def test_a_bind_does_not_wait_for_an_acknowledgement(server: PrivateSlapd, *, ldaps: bool) -> None:
     """Small requests leave at once: 40 ms of every connection were the kernel's waiting for something to add."""
     with connect(options(server, ldaps=ldaps), Deadline(30)) as session:
-        assert session.connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert session.wire.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_ldaps_setting_protects_a_bare_host_and_port(server: PrivateSlapd) -> None:
@@ -279,11 +279,10 @@ def test_a_user_without_a_password_is_refused_before_anything_is_sent(password: 
 
 
 def test_the_password_is_no_part_of_the_options_shown(server: PrivateSlapd) -> None:
-    """Nor does ldap3's connection know it."""
+    """Nor is it kept with the session."""
     assert server.reader_password not in repr(options(server))
     with connect(options(server), Deadline(30)) as session:
-        assert session.connection.password is None
-        assert session.connection.request is None
+        assert server.reader_password not in repr([session, vars(session.wire)])
 
 
 def test_a_port_that_refuses_is_unavailable(server: PrivateSlapd, closed_port: int) -> None:
@@ -362,7 +361,7 @@ def test_the_socket_is_closed_when_the_work_fails(server: PrivateSlapd) -> None:
 
     def work() -> None:
         with connect(options(server), Deadline(30)) as session:
-            sockets.append(session.connection.socket)
+            sockets.append(session.wire.socket)
             raise ContactsyncError("The work failed.")
 
     with pytest.raises(ContactsyncError, match="The work failed"):

@@ -46,8 +46,8 @@ def version_with(directory: PrivateSlapd, minimum: str | None) -> str | None:
     trust = TlsOptions(ca_file=str(directory.ca_file), minimum=minimum)
     wanted = replace(options(directory.tls_port, trust, ldaps=True), password=directory.reader_password)
     with connect(wanted, Deadline(30)) as session:
-        tls: ssl.SSLSocket = session.connection.socket
-        return tls.version()
+        assert isinstance(session.wire.socket, ssl.SSLSocket)
+        return session.wire.socket.version()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from contactsync.errors import DirectoryError
 from contactsync.ldap.connection.bind import bind
 from contactsync.ldap.connection.options import check_credentials
 from contactsync.ldap.connection.session import Session
-from contactsync.ldap.connection.target import close, open_protected
+from contactsync.ldap.connection.target import open_protected
 from contactsync.ldap.protocol.messages import EXTENDED_RESPONSE
 from contactsync.ldap.protocol.requests import PAGED_RESULTS, SHOW_DELETED, WHO_AM_I, who_am_i_op
 from contactsync.ldap.protocol.results import SUCCESS
@@ -46,15 +46,15 @@ def _open_session(context: CheckContext) -> Session:
     options = context.connect_options(password=context.password())
     check_credentials(options)
     target = context.target
-    connection, wire = open_protected(target, options, context.deadline())
-    context.stack.callback(close, connection)
+    wire = open_protected(target, options, context.deadline())
+    context.stack.callback(wire.close)
     bind(wire, options)
     root_dse = RootDse()
     try:
         root_dse = read_root_dse(wire)
     except DirectoryError as error:
         context.root_dse_error = error
-    return Session(target.url, root_dse, connection, wire, options.user, target.starttls, auth=options.auth)
+    return Session(target.url, root_dse, wire, options.user, target.starttls, auth=options.auth)
 
 
 def _who_am_i(session: Session) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 from contactsync.checks.context import CheckContext
 from contactsync.checks.result import StepResult, reachable
 from contactsync.errors import DirectoryError
-from contactsync.ldap.connection.target import Target, close, open_protected, targets_of
+from contactsync.ldap.connection.target import Target, open_protected, targets_of
 from contactsync.sync.definition import servers_of
 
 _MILLISECONDS = 1000
@@ -108,9 +108,9 @@ def _connect(context: CheckContext, target: Target) -> _Attempt:
     plain = replace(target, ldaps=False, starttls=False)
     started = time.monotonic()
     try:
-        connection, _ = open_protected(plain, context.connect_options(), context.deadline())
+        wire = open_protected(plain, context.connect_options(), context.deadline())
     except DirectoryError as error:
         return _Attempt(target, error=error)
     milliseconds = round((time.monotonic() - started) * _MILLISECONDS, 1)
-    close(connection)
+    wire.close()
     return _Attempt(target, milliseconds)

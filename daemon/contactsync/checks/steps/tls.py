@@ -7,14 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from contactsync.checks.certificates import Certificate, certificate_in, certificates_of, expiry
 from contactsync.checks.context import CheckContext
 from contactsync.checks.result import Status, StepResult, blocked, ok, skipped, warning
 from contactsync.errors import CertificateRefused, DirectoryError
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
-from contactsync.ldap.connection.target import Target, close, open_protected
+from contactsync.ldap.connection.target import Target, open_protected
 from contactsync.ldap.connection.tls import is_exposed
 
 _RENEW = "Renew the {} before it expires; afterwards runs fail."
@@ -141,10 +141,10 @@ def _missing_authority(handshake: _Handshake) -> tuple[str, ...]:
 
 
 def _shake_hands(context: CheckContext, target: Target, options: ConnectOptions) -> _Handshake:
-    connection, _wire = open_protected(target, options, context.deadline())
+    wire = open_protected(target, options, context.deadline())
     try:
-        tls: ssl.SSLSocket = connection.socket
+        tls = cast("ssl.SSLSocket", wire.socket)
         cipher = tls.cipher()
         return _Handshake(tls.version() or "TLS", cipher[0] if cipher else "no cipher", certificates_of(tls))
     finally:
-        close(connection)
+        wire.close()

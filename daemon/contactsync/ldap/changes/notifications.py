@@ -81,7 +81,7 @@ class Stream:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._protocol = protocol_of(session.root_dse)
-        self._socket = session.connection.socket
+        self._socket = session.wire.socket
         self._messages = MessageSplitter(GREETING_BYTES)
         self._searches: dict[int, _Search] = {}
         self._confirmed: set[int] = set()

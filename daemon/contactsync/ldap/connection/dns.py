@@ -30,7 +30,6 @@ def addresses_of(host: str, port: int, name_servers: tuple[ServerAddress, ...], 
 
     Raises ServerNotFound, ServerUnavailable.
     """
-    # Looked up here because ldap3 leaves the sockets of all addresses but the last one open.
     if name_servers and not _is_address(host) and (addresses := _ask(host, name_servers, timeout)):
         return addresses
     try:

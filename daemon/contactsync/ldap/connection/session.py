@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-import ldap3
 import structlog
 
 from contactsync.errors import (
@@ -25,7 +24,7 @@ from contactsync.ldap.connection.bind import bind
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.failover import Outages
 from contactsync.ldap.connection.options import ConnectOptions, check_credentials, check_protection
-from contactsync.ldap.connection.target import Target, close, open_protected, targets_of
+from contactsync.ldap.connection.target import Target, open_protected, targets_of
 from contactsync.ldap.connection.tls import client_expiry, expiry_of
 from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.query.query import ServerAddress
@@ -55,7 +54,6 @@ class Session:
 
     server: str
     root_dse: RootDse
-    connection: ldap3.Connection
     wire: Wire
     user: str | None
     starttls: bool
@@ -98,7 +96,7 @@ def connect(options: ConnectOptions, deadline: Deadline, outages: Outages | None
         outages.add(server)
         raise
     finally:
-        close(session.connection)
+        session.wire.close()
 
 
 def _first_session(options: ConnectOptions, deadline: Deadline, outages: Outages) -> tuple[ServerAddress, Session]:
@@ -138,20 +136,19 @@ def _any_address(server: ServerAddress, options: ConnectOptions, deadline: Deadl
 
 
 def _session(target: Target, options: ConnectOptions, deadline: Deadline) -> Session:
-    connection, wire = open_protected(target, options, deadline)
+    wire = open_protected(target, options, deadline)
     with ExitStack() as on_failure:
-        on_failure.callback(close, connection)
+        on_failure.callback(wire.close)
         bind(wire, options)
         root_dse = read_root_dse(wire)
         on_failure.pop_all()
     return Session(
         target.url,
         root_dse,
-        connection,
         wire,
         options.user,
         target.starttls,
-        certificate_expires_at=expiry_of(connection.socket),
+        certificate_expires_at=expiry_of(wire.socket),
         certificate_unchecked=target.protected and not options.trust.verify,
         auth=options.auth,
         client_certificate_expires_at=client_expiry(options.trust) if target.protected else None,

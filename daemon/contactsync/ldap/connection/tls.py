@@ -1,4 +1,4 @@
-"""TLS for ldap3's connections by Python's ssl module, and the errors for its failures."""
+"""TLS contexts, and the errors for failed handshakes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import ssl
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import ldap3
 import structlog
 
 from contactsync.errors import (
@@ -49,31 +47,8 @@ _CLIENT_CERTIFICATE_ALERTS = (
 """RFC 8446, section 6.2, as in OpenSSL's reasons: SSLV3_ALERT_BAD_CERTIFICATE."""
 
 
-class CheckedTls(ldap3.Tls):  # type: ignore[misc]  # ldap3 publishes no types
-    """Wraps a connection's socket by an SSLContext that checks the certificate and the host name or IP address.
-
-    ldap3 itself checks no certificate by default, does not match IP addresses with Python 3.12 and later, and keeps
-    only the text of a failed handshake's error: `failure` has the error.
-    """
-
-    def __init__(self, host: str, options: TlsOptions) -> None:
-        super().__init__(validate=ssl.CERT_REQUIRED if options.verify else ssl.CERT_NONE)
-        self.failure: OSError | ValueError | None = None
-        self._host = host
-        self._context = _context(options)
-
-    def wrap_socket(self, connection: Any, do_handshake: bool = True) -> ssl.SSLSocket:  # noqa: ARG002, FBT001, FBT002 -- ldap3's
-        """Start TLS, handshake included. ldap3 calls this for LDAPS, target.py for StartTLS."""
-        try:
-            wrapped = self._context.wrap_socket(connection.socket, server_hostname=self._host)
-        except (OSError, ValueError) as error:
-            self.failure = error
-            raise
-        connection.socket = wrapped
-        return wrapped
-
-
-def _context(options: TlsOptions) -> ssl.SSLContext:
+def tls_context(options: TlsOptions) -> ssl.SSLContext:
+    """A context that checks certificate and host name as `options` say; raises DefinitionError."""
     context = _context_of_authorities(options.ca_file, options.ca_pem)
     # Python 3.13 sets it by default and refuses certificates without an Authority Key Identifier. Every version of
     # Python is to accept the same certificates.

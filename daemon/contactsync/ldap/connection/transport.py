@@ -6,17 +6,18 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 from contactsync.errors import DirectoryError, ServerTimeout, ServerUnavailable
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.pacing import Pacing
-from contactsync.ldap.connection.tls import our_certificate_refused
+from contactsync.ldap.connection.tls import handshake_error, our_certificate_refused
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.messages import GREETING_BYTES, EntryBatch, MessageBuffer
 from contactsync.ldap.protocol.results import Result
 
+_UNBIND_REQUEST = 0x42
 _SMALLEST_BUFFER = 64
 _LONGEST_WAIT = 0.25
 """Seconds of one wait, so that a cancelled run ends at once and not after a whole receive timeout."""
@@ -25,13 +26,13 @@ _LONGEST_WAIT = 0.25
 class Wire:
     """Sends and reads over one socket, plain or TLS, within `limits`.
 
-    It replaces ldap3's strategies: they wait without a deadline, trust every length, decode every value, copy the rest
-    of their buffer for each message, and keep a copy of each request with the password.
+    ldap3's connections are not used: they wait without a deadline, trust every length, decode every value, copy the
+    rest of their buffer for each message, check no certificate by default, and keep each request with the password.
     """
 
     def __init__(self, connected: socket.socket, server: str, limits: ReadLimits) -> None:
         self.server = server
-        self._socket = connected
+        self.socket = connected
         self._message_ids = count(1)
         self._buffer = MessageBuffer(limits.max_message_bytes)
         self._limits = limits
@@ -62,13 +63,25 @@ class Wire:
     @property
     def peer_certificate(self) -> bytes | None:
         """The server's certificate (DER); None without TLS."""
-        return self._socket.getpeercert(binary_form=True) if isinstance(self._socket, ssl.SSLSocket) else None
+        return self.socket.getpeercert(binary_form=True) if isinstance(self.socket, ssl.SSLSocket) else None
 
-    def secure(self, wrap: Callable[[], socket.socket]) -> None:
-        """Continue over the TLS socket that `wrap` returns; refuse plain text that was sent ahead of it."""
+    def secure(self, context: ssl.SSLContext, host: str, *, seconds: float) -> None:
+        """Do the TLS handshake within `seconds`; plain text that was sent ahead of it is refused."""
         if self._buffer.unread:
             raise ber.not_ldap("the response to StartTLS was followed by plain text")
-        self._socket = wrap()
+        self.socket.settimeout(seconds)
+        try:
+            self.socket = context.wrap_socket(self.socket, server_hostname=host)
+        except (OSError, ValueError) as failure:
+            raise handshake_error(failure, self.server, seconds=seconds) from None
+
+    def close(self) -> None:
+        """Unbind (RFC 4511, section 4.3) if that is still possible, and close the socket."""
+        unbind = ber.encode(ber.SEQUENCE, ber.encode_integer(next(self._message_ids)), ber.encode(_UNBIND_REQUEST))
+        with suppress(OSError):
+            self.socket.settimeout(_LONGEST_WAIT)
+            self.socket.sendall(unbind)
+        self.socket.close()
 
     def only_send(self) -> None:
         """Free the buffer: from here on somebody else reads the socket."""
@@ -84,9 +97,9 @@ class Wire:
     def send(self, op: bytes, controls: bytes = b"") -> int:
         """Send one message and return its id; `controls` is the encoded element or empty."""
         message_id = next(self._message_ids)
-        self._socket.settimeout(min(self._limits.receive_timeout, self._limits.deadline.remaining()))
+        self.socket.settimeout(min(self._limits.receive_timeout, self._limits.deadline.remaining()))
         try:
-            self._socket.sendall(ber.encode(ber.SEQUENCE, ber.encode_integer(message_id), op, controls))
+            self.socket.sendall(ber.encode(ber.SEQUENCE, ber.encode_integer(message_id), op, controls))
         except TimeoutError:
             raise self._silent() from None
         except OSError as error:
@@ -112,24 +125,24 @@ class Wire:
 
     def _is_drained(self) -> bool:
         """Whether the last receive took everything: over TLS it takes one record, and more may have arrived."""
-        return not isinstance(self._socket, ssl.SSLSocket) or self._is_quiet()
+        return not isinstance(self.socket, ssl.SSLSocket) or self._is_quiet()
 
     def _is_quiet(self) -> bool:
         """Whether nothing has arrived, not even the end of the connection."""
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return False
         poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
+        poll.register(self.socket, select.POLLIN)
         return not poll.poll(0)
 
     def _receive(self, room: memoryview) -> int:
         remaining, deadline = self._limits.receive_timeout, self._limits.deadline
         while remaining > 0:
             wait = min(remaining, _LONGEST_WAIT, deadline.remaining())
-            if self._socket.gettimeout() != wait:  # setting it takes a system call, reading it none
-                self._socket.settimeout(wait)
+            if self.socket.gettimeout() != wait:  # setting it takes a system call, reading it none
+                self.socket.settimeout(wait)
             try:
-                octets = self._socket.recv_into(room)
+                octets = self.socket.recv_into(room)
             except TimeoutError:
                 remaining -= wait
             except OSError as error:
@@ -148,7 +161,7 @@ class Wire:
     @property
     def _certificate_hint(self) -> str:
         """OpenLDAP with GnuTLS just closes the connection if the client certificate is missing or not trusted."""
-        if not isinstance(self._socket, ssl.SSLSocket):
+        if not isinstance(self.socket, ssl.SSLSocket):
             return ""
         return "If it always does, check whether it requires a client certificate, or another one (--client-cert)."
 
