@@ -56,8 +56,8 @@ def _check_encoding(arguments: Sequence[str]) -> None:
             ) from None
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer's signature for a callback
-    if wanted:
+def _show_version(requested: bool) -> None:  # noqa: FBT001 -- typer's signature for a callback
+    if requested:
         from importlib.metadata import version
 
         typer.echo(f"contactsync {version('contactsync')}")

@@ -66,10 +66,10 @@ def add_command(
     """
     from contactsync.cli.commands.folders_edit import add_folder
 
-    wanted = Definition(
+    added = Definition(
         folder_id=0, definition_id=0, folder=name, owner=owner, name=definition, query=query, enabled=not paused
     )
-    add_folder(invocation_of(context), wanted, options)
+    add_folder(invocation_of(context), added, options)
 
 
 @folders.command("list", short_help="List all folders with their states.")

@@ -122,7 +122,7 @@ class DefinitionOptions:
     mode: Annotated[
         Literal["auto", "full", "incremental", "live"] | None,
         typer.Option(
-            help="Read all entries in each run (full), only changes (incremental), or changes at once (live);"
+            help="Read all entries in each run (full), only changes (incremental), or changes as they happen (live);"
             f" {_DEFAULTS['mode']} by default: the best that the directory supports."
         ),
     ] = None
@@ -190,7 +190,7 @@ class DefinitionOptions:
     ] = None
 
     def given(self) -> dict[str, Any]:
-        """The given options whose values are those of the definition's fields."""
+        """The options that are given and whose values are those of the definition's fields."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         special = {"mapping", "tls_ca_pem", "password_stdin", "password_prompt"}
         return {name: value for name, value in values.items() if value is not None and name not in special}

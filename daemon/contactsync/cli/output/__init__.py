@@ -1,4 +1,4 @@
-"""How results look in a terminal: tables, differences, progress, summaries.
+"""How results are printed: text, tables, differences, progress, summaries.
 
 Nothing here reads the database or the directory.
 """
