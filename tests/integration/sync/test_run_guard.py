@@ -132,7 +132,7 @@ def test_a_second_run_of_one_definition_at_once_is_refused(folder: SyncedFolder)
     report = folder.run(run_again)
     assert report.outcome is Outcome.CHANGED
     folder.expect_sentences(
-        str(refused[0]), f"{folder.name} is being synchronized by another process", "Wait for it to end"
+        str(refused[0]), f"{folder.name} is being synchronized by another process", "Wait until that run has ended"
     )
     rows = folder.query("SELECT outcome FROM contactsync.sync_runs WHERE folder_id = %s", folder.folder_id)
     assert [row["outcome"] for row in rows] == ["changed"] * 2
