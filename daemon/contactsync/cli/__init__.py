@@ -1,4 +1,7 @@
-"""The command line; `main` is the console script `contactsync`."""
+"""The command line: options, prompts and output; `main` is the console script `contactsync`.
+
+The rules of the product are in operations/.
+"""
 
 from contactsync.cli.app import main
 

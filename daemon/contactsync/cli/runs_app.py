@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from contactsync.cli.context import invocation_of
-from contactsync.cli.options import Json, Name, Yes
+from contactsync.cli.options import Json, Name, OptionalName, Yes
 
 RunNumber = Annotated[
     int, typer.Argument(metavar="RUN", min=1, help="The number of a run; `contactsync runs` lists them.")
@@ -151,11 +151,11 @@ def explain_command(
     show_explanation(invocation_of(context), name, person, as_json=as_json)
 
 
-@runs.command("list", hidden=True)
+@runs.command("list", short_help="List the last runs; `list` may be left out.")
 def list_command(
     context: typer.Context,
     *,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only the runs of this folder.")] = None,
+    name: OptionalName = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Show at most N runs.")] = 20,
     as_json: Json = False,
 ) -> None:
