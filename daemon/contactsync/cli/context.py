@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from rich.console import Console
 
@@ -18,6 +18,7 @@ from contactsync.cli.errors import ExitCode
 
 if TYPE_CHECKING:
     import typer
+    from psycopg import Connection
 
     from contactsync.settings import Settings
     from contactsync.store.pool import Pool
@@ -73,6 +74,15 @@ class Invocation:
         self.log_quietly()
         with database_of(self.settings).ready_pool(max_size=POOL_SIZE) as (_conninfo, pool):
             yield pool
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection[Any]]:
+        """One connection to the database, for a command that makes no run. Raises as `pool` does."""
+        from contactsync.bootstrap import database_of
+
+        self.log_quietly()
+        with database_of(self.settings).ready_connection() as connection:
+            yield connection
 
     def log_as_set(self) -> None:
         """Log in the format and at the level of settings.toml, as a service does; -v raises the level."""

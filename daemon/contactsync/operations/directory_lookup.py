@@ -1,4 +1,4 @@
-"""Looks for somebody in a directory: where the definition looks, then further out, to tell what keeps them away."""
+"""Searches a directory for a person: first as the definition does, then further, to find what excludes them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from ldap3.utils.conv import escape_filter_chars
 
 from contactsync.errors import DirectoryError, QueryError
 from contactsync.ldap import dn
+from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.protocol.requests import NO_ATTRIBUTES
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest, read_entries
-from contactsync.sync.definition import Resolved, Source, choose_source, open_directory, resolve
-from contactsync.sync.options import RunOptions
+from contactsync.sync.definition import Source, choose_source, open_directory, resolve
 
 if TYPE_CHECKING:
-    from contactsync.ldap.connection.deadline import Deadline
+    from contactsync.credentials.bind import BindPasswords
+    from contactsync.ldap.connection.limits import ReadLimits
     from contactsync.ldap.connection.session import Session
     from contactsync.model import Definition, MappedEntry, RejectedEntry
-    from contactsync.sync.runner import Runner
+    from contactsync.sync.options import RunOptions
 
 _MOST = 5
 _PAGE = 50
@@ -31,9 +32,9 @@ _PARTS = ("cn", "displayName")
 
 
 class Where(StrEnum):
-    """How far out an entry was found; each place is looked at only if the one before had nothing."""
+    """Which search found an entry; each one follows only if the one before found nothing."""
 
-    ASKED = "asked"
+    SOURCE = "source"
     FILTER = "filter"
     SCOPE = "scope"
     BASE = "base"
@@ -41,7 +42,7 @@ class Where(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An entry; `mapped` is what a run would make of it, for one that the definition asks for."""
+    """An entry. `mapped` is the result of the mapping, for an entry that the definition selects."""
 
     dn: str
     where: Where
@@ -49,30 +50,26 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
-    """The entries that were found, at most five, and what the definition asks the directory for."""
+class Lookup:
+    """The first entries that were found, what the definition searches for, and the server that answered."""
 
     hits: list[Hit]
     source: Source
     server: str
 
 
-def seek(runner: Runner, definition: Definition, text: str) -> Sought:
-    """Ask the definition's directory for somebody by DN, uid, email or a part of the name. Raises ContactsyncError."""
+def look_up(definition: Definition, text: str, passwords: BindPasswords, options: RunOptions) -> Lookup:
+    """Search the definition's directory for a DN, uid, email or part of a name. Raises ContactsyncError."""
     resolved = resolve(definition)
-    with (
-        runner.deadline_for(definition) as deadline,
-        open_directory(resolved, runner.options, runner.passwords.read(definition), deadline) as session,
-    ):
-        source = choose_source(resolved, session.root_dse, runner.options.map_limits)
-        look = _Look(session, resolved, source, runner.options, deadline)
-        return Sought(
-            look.find(who(text, active_directory=session.root_dse.is_active_directory)), source, session.server
-        )
+    limits = options.read_limits(Deadline(definition.deadline_seconds or options.deadline))
+    with open_directory(resolved, options, passwords.read(definition), limits.deadline) as session:
+        source = choose_source(resolved, session.root_dse, options.map_limits)
+        person = person_filter(text, active_directory=session.root_dse.is_active_directory)
+        return Lookup(_Search(session, source, limits).find(person), source, session.server)
 
 
-def who(text: str, *, active_directory: bool) -> str:
-    """The filter for what somebody typed, which is escaped (RFC 4515, section 3), whatever it holds."""
+def person_filter(text: str, *, active_directory: bool) -> str:
+    """The filter for what a user typed, escaped by RFC 4515, section 3."""
     value = escape_filter_chars(text.strip())
     if _is_dn(text):
         # OpenLDAP takes (distinguishedName=...) for every attribute that holds a DN, such as manager.
@@ -91,54 +88,47 @@ def _is_dn(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Search:
     session: Session
-    resolved: Resolved
     source: Source
-    options: RunOptions
-    deadline: Deadline
+    limits: ReadLimits
 
     def find(self, person: str) -> list[Hit]:
         source = self.source
-        asked = f"(&{source.filter}{person})"
-        if hits := list(self._asked(asked)):
+        if hits := list(self._selected(f"(&{source.filter}{person})")):
             return hits
         if hits := self._hits(Where.FILTER, source.base, source.scope, person):
             return hits
         if source.scope is not Scope.SUB and (hits := self._hits(Where.SCOPE, source.base, Scope.SUB, person)):
             return hits
-        return self._elsewhere(person)
+        return self._outside_base(person)
 
-    def _asked(self, search_filter: str) -> Iterator[Hit]:
+    def _selected(self, search_filter: str) -> Iterator[Hit]:
         source = self.source
         for octets in self._entries(source.base, source.scope, search_filter, source.attributes):
             entry = decode_entry(octets)
-            yield Hit(entry.dn, Where.ASKED, source.mapping.map(b"", entry))
+            yield Hit(entry.dn, Where.SOURCE, source.mapping.map(b"", entry))
 
-    def _elsewhere(self, person: str) -> list[Hit]:
+    def _outside_base(self, person: str) -> list[Hit]:
         for context in self.session.root_dse.naming_contexts:
             try:
                 hits = self._hits(Where.BASE, context, Scope.SUB, person)
-            except DirectoryError:
-                # Not everybody may look everywhere; that is no news about the person.
+            except DirectoryError:  # the user may not read every naming context
                 continue
             if hits:
                 return hits
         return []
 
     def _hits(self, where: Where, base: str, scope: Scope, search_filter: str) -> list[Hit]:
-        found = self._entries(base, scope, search_filter, NO_ATTRIBUTES)
-        return [Hit(decode_entry(octets).dn, where) for octets in found]
+        entries = self._entries(base, scope, search_filter, NO_ATTRIBUTES)
+        return [Hit(decode_entry(octets).dn, where) for octets in entries]
 
     def _entries(self, base: str, scope: Scope, search_filter: str, attributes: tuple[str, ...]) -> list[bytes]:
-        """The first few; the session is of no use after a search that was broken off, nor is it used any more."""
-        found: list[bytes] = []
-        for batch in read_entries(
-            self.session,
-            SearchRequest(base, scope, search_filter, attributes, _PAGE),
-            self.options.read_limits(self.deadline),
-        ):
-            found += [bytes(octets) for octets in batch.entries]
-            if len(found) >= _MOST:
+        """The first entries. The session is unusable after a search with more of them, and is not used any more."""
+        entries: list[bytes] = []
+        request = SearchRequest(base, scope, search_filter, attributes, _PAGE)
+        for batch in read_entries(self.session, request, self.limits):
+            entries += [bytes(octets) for octets in batch.entries]
+            if len(entries) >= _MOST:
                 break
-        return found[:_MOST]
+        return entries[:_MOST]

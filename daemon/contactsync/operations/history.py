@@ -1,4 +1,4 @@
-"""A contact's history, field by field, with what people changed between the runs."""
+"""The history of a contact, field by field, with the edits of people between the runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from contactsync.errors import UsageError
+from contactsync.errors import NotFound
 from contactsync.operations.contacts import find_contact
 from contactsync.store.record.history import Found, Recorded, changes_of_contact, contact_fields
 
@@ -22,10 +22,10 @@ Fields = dict[str, tuple[Any, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened to a contact.
+    """One change of a contact.
 
-    `action` is insert, update or delete for a run, edit for a person, of whom only is known that it was after the
-    event before and before the next; `at` is then None, or when the contact was last written.
+    `action` is insert, update or delete for a run, and edit for a person. An edit happened between the events before
+    and after it; its `at` is None, or the time of the contact's last change.
     """
 
     action: str
@@ -38,17 +38,20 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A contact and all that is recorded of it, oldest first."""
+    """A contact and its events, oldest first."""
 
     contact: Found
     events: list[Event]
 
 
 def contact_history(connection: Connection[Any], definition: Definition, text: str) -> History:
-    """The history of the contact that the text means, also of one that is gone. Raises UsageError, DatabaseError."""
+    """The history of the contact that the text means, also of a deleted one.
+
+    Raises NotFound, UsageError if several contacts match, DatabaseError.
+    """
     contact = find_contact(connection, definition, text)
     if contact is None:
-        raise UsageError(
+        raise NotFound(
             f'There is no contact like "{text}" in {definition.label}, now or in its history.',
             hint=f"To find out why: contactsync explain {definition.label} ...",
         )
@@ -56,20 +59,20 @@ def contact_history(connection: Connection[Any], definition: Definition, text: s
     return History(contact, events_of(changes_of_contact(connection, **key), contact_fields(connection, **key)))
 
 
-def events_of(recorded: Sequence[Recorded], now: tuple[dict[str, Any], datetime] | None) -> list[Event]:
-    """The events of a contact out of what runs recorded and what it is now (its fields and when it was written).
+def events_of(recorded: Sequence[Recorded], current: tuple[dict[str, Any], datetime] | None) -> list[Event]:
+    """The events of a contact, from the changes by runs and its current fields with the time of its last change.
 
-    What an insert brought is not recorded: it is what the contact is now, with all later changes taken back. Where a
-    run found another value than the run before had left, a person had changed it.
+    The values of an insert are not recorded; they are the current ones with all later changes reversed. A difference
+    between the values that a run left and those that the next run found is an edit by a person.
     """
-    brought = _brought(recorded, now[0] if now else {})
+    inserted = _inserted(recorded, current[0] if current else {})
     events: list[Event] = []
-    known: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for row in recorded:
-        changes = brought[row.run_id] if row.action == "insert" else _pairs(row.changes or {})
-        if edits := _edits(known, changes, row.action):
+        changes = inserted[row.run_id] if row.action == "insert" else _pairs(row.changes or {})
+        if edits := _edits(fields, changes, row.action):
             events.append(Event(action="edit", fields=edits))
-        known = {} if row.action == "delete" else known | {name: after for name, (_, after) in changes.items()}
+        fields = {} if row.action == "delete" else fields | {name: after for name, (_, after) in changes.items()}
         events.append(
             Event(
                 action=row.action,
@@ -80,30 +83,32 @@ def events_of(recorded: Sequence[Recorded], now: tuple[dict[str, Any], datetime]
                 undoes=row.undoes,
             )
         )
-    if now and (edits := {name: (known[name], now[0].get(name)) for name in known if _differ(known, now[0], name)}):
-        events.append(Event(action="edit", fields=edits, at=now[1]))
+    if current:
+        edits = {name: (fields[name], current[0].get(name)) for name in fields if _differ(fields, current[0], name)}
+        if edits:
+            events.append(Event(action="edit", fields=edits, at=current[1]))
     return events
 
 
-def _brought(recorded: Sequence[Recorded], now: dict[str, Any]) -> dict[int, Fields]:
-    """For each insert, by its run, the fields with a value that it brought."""
-    brought: dict[int, Fields] = {}
-    state = now
+def _inserted(recorded: Sequence[Recorded], current: dict[str, Any]) -> dict[int, Fields]:
+    """The fields of each insert, by its run."""
+    inserted: dict[int, Fields] = {}
+    state = current
     for row in reversed(recorded):
         if row.action == "insert":
-            brought[row.run_id] = {name: (None, value) for name, value in state.items() if not _blank(value)}
+            inserted[row.run_id] = {name: (None, value) for name, value in state.items() if not _blank(value)}
             state = {}
         else:
             before = {name: pair[0] for name, pair in (row.changes or {}).items()}
             state = before if row.action == "delete" else state | before
-    return brought
+    return inserted
 
 
-def _edits(known: dict[str, Any], changes: Fields, action: str) -> Fields:
-    """What differs between what the last run left and what this one found; a delete tells of every field."""
-    found = {name: before for name, (before, _) in changes.items()}
-    names = known if action == "delete" else found.keys() & known.keys()
-    return {name: (known[name], found.get(name)) for name in names if _differ(known, found, name)}
+def _edits(fields: dict[str, Any], changes: Fields, action: str) -> Fields:
+    """The differences between the fields after one run and before the next; the changes of a delete have all fields."""
+    before = {name: pair[0] for name, pair in changes.items()}
+    names = fields if action == "delete" else before.keys() & fields.keys()
+    return {name: (fields[name], before.get(name)) for name in names if _differ(fields, before, name)}
 
 
 def _differ(left: dict[str, Any], right: dict[str, Any], name: str) -> bool:

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
+from psycopg import Connection
 
 from contactsync.store.embedded import embedded_server
+from contactsync.store.errors import translated
 from contactsync.store.migration import migrate
 from contactsync.store.pool import Pool, open_pool
+from contactsync.store.session import connect
 
 log = structlog.get_logger()
 
@@ -41,10 +45,27 @@ class Database:
                 log.info("database.revived")
 
     @contextmanager
+    def ready_connection(self) -> Iterator[Connection[Any]]:
+        """One connection to the database, migrated to the newest schema. Raises DatabaseError."""
+        with (
+            self._migrated() as conninfo,
+            translated(),
+            connect(conninfo, application_name="contactsync", timeout=self.connect_timeout) as connection,
+        ):
+            yield connection
+
+    @contextmanager
     def ready_pool(self, *, max_size: int) -> Iterator[tuple[str, Pool]]:
         """The connection string and a pool of connections to the database, migrated to the newest schema."""
+        with (
+            self._migrated() as conninfo,
+            open_pool(conninfo, max_size=max_size, timeout=self.connect_timeout) as pool,
+        ):
+            yield conninfo, pool
+
+    @contextmanager
+    def _migrated(self) -> Iterator[str]:
         with self.running() as conninfo:
             if applied := migrate(conninfo):
                 log.info("database.migrated", migrations=applied)
-            with open_pool(conninfo, max_size=max_size, timeout=self.connect_timeout) as pool:
-                yield conninfo, pool
+            yield conninfo

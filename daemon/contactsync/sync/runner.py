@@ -139,13 +139,6 @@ class Runner:
                 return Preview(report, Run(context).preview(limit))
 
     @contextmanager
-    def deadline_for(self, definition: Definition) -> Iterator[Deadline]:
-        """The deadline of a directory lookup; `cancel_all` cancels it like a run."""
-        deadline = Deadline(definition.deadline_seconds or self.options.deadline)
-        with self._cancellable(deadline):
-            yield deadline
-
-    @contextmanager
     def listening(self, resolved: Resolved) -> Iterator[Session]:
         """A connection to a definition's directory that lasts until the block ends; raises ContactsyncError.
 

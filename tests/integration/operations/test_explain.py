@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contactsync.model import Outcome
+from contactsync.operations.directory_lookup import look_up
 from contactsync.operations.explain import Explanation, Verdict, explain
 from contactsync.settings.schema import Guard
 from tests.support.folder import SyncedFolder, people
@@ -14,7 +15,11 @@ from tests.support.folder import SyncedFolder, people
 
 def ask(folder: SyncedFolder, text: str) -> Explanation:
     """Ask why somebody is in the folder or not, and see that every answer is whole sentences."""
-    explanation = explain(folder.pool, folder.runner(), folder.definition, text)
+    definition, runner = folder.definition, folder.runner()
+    with folder.connection() as connection:
+        explanation = explain(
+            connection, definition, text, lambda: look_up(definition, text, runner.passwords, runner.options)
+        )
     for reason in explanation.reasons:
         folder.expect_sentences(reason.text)
         folder.expect_no_password(reason.text)
@@ -64,7 +69,7 @@ def test_somebody_who_is_there(folder: SyncedFolder) -> None:
     for text in (found["emails"][0], str(found["contact_id"]), found["source_dn"], uid):
         words = (
             f"(contact {found['contact_id']}) is in {folder.name}",
-            f"brought by run {first} (",
+            f"added by run {first} (",
             f"last changed by run {run} (",
         )
         expect(folder, text, Verdict.IN_FOLDER, *words)
@@ -96,7 +101,7 @@ def test_somebody_whom_a_held_run_would_add(folder: SyncedFolder) -> None:
     """In the directory, not in the folder, because the run is held as a whole."""
     known = {dn for dn, _, _ in folder.contacts()}
     (joins,) = {dn for dn, _, _ in people(folder.slapd)} - known
-    expect(folder, joins, Verdict.DUE, f"The directory has {joins}", "the next run brings it")
+    expect(folder, joins, Verdict.DUE, f"The directory has {joins}", "the next run adds it")
     held = folder.run(guard=Guard(delete_count=0))
     expect(folder, joins, Verdict.HELD, f"Run {held.run_id}, which is held, would add")
 
@@ -114,7 +119,7 @@ def test_somebody_whom_the_filter_leaves_out(folder: SyncedFolder) -> None:
     folder.edit(filter=f"({stays.partition(',')[0]})")
     empty(folder)
     assert folder.run().outcome is Outcome.CHANGED
-    expect(folder, left_out, Verdict.EXCLUDED, f"has {left_out}, but the filter", "leaves it out")
+    expect(folder, left_out, Verdict.EXCLUDED, f"has {left_out}, but the filter", "excludes it")
 
 
 def test_somebody_outside_the_base_or_the_scope(folder: SyncedFolder) -> None:
@@ -125,7 +130,7 @@ def test_somebody_outside_the_base_or_the_scope(folder: SyncedFolder) -> None:
     folder.edit(base=folder.slapd.suffix, scope="base")
     expect(folder, dn, Verdict.EXCLUDED, f"deeper below {folder.slapd.suffix} than the scope base")
     folder.edit(base=f"cn=reader,{folder.slapd.suffix}", scope="sub")
-    expect(folder, dn, Verdict.EXCLUDED, f"not below cn=reader,{folder.slapd.suffix}")
+    expect(folder, dn, Verdict.EXCLUDED, f"not below the base cn=reader,{folder.slapd.suffix}")
     folder.edit(base=parent, scope="one")
     expect(folder, dn, Verdict.DUE)
 
@@ -144,7 +149,7 @@ def test_somebody_of_whom_no_contact_can_be_made(folder: SyncedFolder) -> None:
 def test_nobody(folder: SyncedFolder) -> None:
     """The directory was asked, and what was typed means nothing to its filters."""
     for text in ("nobody of this name", "*", "x)(uid=*", "\\2a", "uid=*,dc=example"):
-        expect(folder, text, Verdict.NEVER_SEEN, "nobody like", folder.slapd.reader_dn)
+        expect(folder, text, Verdict.NEVER_SEEN, "no entry like", folder.slapd.reader_dn)
 
 
 def test_a_directory_that_cannot_be_asked(folder: SyncedFolder) -> None:
@@ -153,7 +158,7 @@ def test_a_directory_that_cannot_be_asked(folder: SyncedFolder) -> None:
     folder.set_password("wrong")
     explanation = ask(folder, gone["source_dn"])
     assert [reason.verdict for reason in explanation.reasons] == [Verdict.DELETED, Verdict.UNKNOWN]
-    assert "The directory could not be asked" in explanation.reasons[1].text
+    assert "The directory could not be searched" in explanation.reasons[1].text
 
 
 @pytest.mark.parametrize("text", ["0", "9" * 40, "²", "-1", "1.5"])

@@ -13,7 +13,7 @@ from contactsync.errors import DefinitionError
 from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.query.query import parse_query
 from contactsync.mapping.template import Template
-from contactsync.operations.directory_lookup import who
+from contactsync.operations.directory_lookup import person_filter
 from contactsync.text import printable, printable_json
 
 ANYTHING = st.text(
@@ -47,7 +47,7 @@ def test_a_json_document_is_safe_and_means_the_same(document: dict[str, str], in
 @example(text="cn=*)(uid=*,dc=x", active_directory=True)
 def test_what_somebody_types_stays_a_value_in_a_filter(*, text: str, active_directory: bool) -> None:
     """A search for a person has the same form whatever was typed, and its values are what was typed."""
-    written = who(text, active_directory=active_directory)
+    written = person_filter(text, active_directory=active_directory)
     if text.strip() and text.isprintable():
         assert check_filter(written) == written
     values = re.findall(r"\((?:uid|distinguishedName|entryDN)=([^()*]*)\)", written)

@@ -56,7 +56,7 @@ def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -
 
 def reject_run(invocation: Invocation, run_id: int) -> None:
     """Discard a held plan or take its approval back. Raises UsageError when there is none to discard."""
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    with invocation.connection() as connection:
         plan = open_plan(connection, run_id)
         definition = require_definition(connection, require_run(connection, plan.run_id))
         reject(connection, plan, by=getpass.getuser())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contactsync.bootstrap import build_runner
+from contactsync.bootstrap import bind_passwords, run_options
 from contactsync.cli.output.text import show_json, show_text
+from contactsync.operations.directory_lookup import Lookup, look_up
 from contactsync.operations.explain import explain
 from contactsync.operations.names import find_one
-from contactsync.store.pool import connection_of
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 def show_explanation(invocation: Invocation, name: str, text: str, *, as_json: bool) -> None:
     """Print why a person is in a folder or not. Raises UsageError, DatabaseError."""
-    with invocation.pool() as pool:
-        with connection_of(pool) as connection:
-            definition = find_one(connection, name)
-        explanation = explain(pool, build_runner(invocation.settings, pool), definition, text)
+    with invocation.connection() as connection:
+        definition = find_one(connection, name)
+
+        def search() -> Lookup:
+            return look_up(definition, text, bind_passwords(invocation.settings), run_options(invocation.settings))
+
+        explanation = explain(connection, definition, text, search)
     if as_json:
         reasons = [{"verdict": reason.verdict, "text": reason.text} for reason in explanation.reasons]
         show_json(invocation.out, {"verdict": explanation.verdict, "reasons": reasons})

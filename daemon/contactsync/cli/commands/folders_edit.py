@@ -18,7 +18,6 @@ from contactsync.operations import definitions
 from contactsync.operations.names import find_all, find_one
 from contactsync.store.definitions import read_overview, remove_definition
 from contactsync.store.health import daemon_listens
-from contactsync.store.pool import connection_of
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -35,7 +34,7 @@ def add_folder(invocation: Invocation, wanted: Definition, options: DefinitionOp
     definitions.check_names(wanted)
     definition = definitions.with_changes(wanted, changes_of(options))
     definitions.check_valid(definition, new_password=options.brings_password)
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    with invocation.connection() as connection:
         definitions.check_new(connection, passwords, definition)
         password = read_password(options, needed=definition.lacks_password)
         added = definitions.add(connection, passwords, definition, password)
@@ -60,7 +59,7 @@ def edit_folder(
     changes = changes_of(options, query=query, cleared=cleared)
     if not (changes or options.brings_password):
         raise UsageError("There is nothing to change.", hint="See `contactsync folders edit --help`.")
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    with invocation.connection() as connection:
         definition = find_one(connection, name)
         edited = definitions.with_changes(definition, changes)
         definitions.check_valid(edited, new_password=options.brings_password)
@@ -82,7 +81,7 @@ def edit_folder(
 
 def remove_folder(invocation: Invocation, name: str, *, keep_contacts: bool, yes: bool) -> None:
     """Remove a definition after a confirmation. Raises UsageError if that is not possible, DatabaseError."""
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    with invocation.connection() as connection:
         definition = find_one(connection, name)
         [row] = [row for row in read_overview(connection) if row["definition_id"] == definition.definition_id]
         contacts = f"{counted(row['contacts'], 'contact')} {'kept' if keep_contacts else 'deleted'}"
@@ -94,7 +93,7 @@ def remove_folder(invocation: Invocation, name: str, *, keep_contacts: bool, yes
 def set_enabled(invocation: Invocation, name: str, *, enabled: bool) -> None:
     """Pause or resume a definition, or all definitions of a folder. Raises UsageError, DatabaseError."""
     done = "Resumed" if enabled else "Paused"
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    with invocation.connection() as connection:
         named = find_all(connection, name)
         definitions.set_enabled(connection, named, enabled=enabled)
     for definition in named:

@@ -9,7 +9,6 @@ from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import NOTHING, ago, show_json, show_text, until
 from contactsync.store.definitions import read_overview
 from contactsync.store.health import daemon_listens
-from contactsync.store.pool import connection_of
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -28,7 +27,7 @@ _STYLES = {
 
 def list_folders(invocation: Invocation, *, as_json: bool) -> None:
     """Print each definition with its state and the reason for it. Raises DatabaseError."""
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    with invocation.connection() as connection:
         rows = read_overview(connection)
         daemon_running = daemon_listens(connection)
     if as_json:

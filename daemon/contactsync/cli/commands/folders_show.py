@@ -17,7 +17,6 @@ from contactsync.operations.names import find_one
 from contactsync.operations.runs import list_runs, rejected_entries
 from contactsync.store.definitions import read_overview
 from contactsync.store.health import daemon_listens
-from contactsync.store.pool import connection_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -47,7 +46,7 @@ class _Details:
 
 def show_folder(invocation: Invocation, name: str, *, as_json: bool) -> None:
     """Print one definition without its password. Raises UsageError if there is none, or more than one, of this name."""
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    with invocation.connection() as connection:
         details = _read(connection, find_one(connection, name))
     if as_json:
         show_json(invocation.out, _document(details))

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.differences import show_fields
 from contactsync.cli.output.text import show_json, show_text
-from contactsync.operations.contacts import named
+from contactsync.operations.contacts import named, run_named
 from contactsync.operations.history import Event, History, contact_history
 from contactsync.operations.names import find_one
-from contactsync.operations.wording import moment, run_words
-from contactsync.store.pool import connection_of
+from contactsync.text import MOMENT
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -19,19 +18,19 @@ _DONE = {"insert": "added", "update": "changed", "delete": "deleted"}
 
 
 def show_history(invocation: Invocation, name: str, text: str, *, as_json: bool) -> None:
-    """What happened to a contact, newest last. Raises UsageError when there is none, or more than one."""
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    """Print the events of a contact, newest last. Raises UsageError if there is none, or more than one."""
+    with invocation.connection() as connection:
         definition = find_one(connection, name)
         history = contact_history(connection, definition, text)
     if as_json:
         show_json(invocation.out, _document(history))
         return
     contact = history.contact
-    state = "" if contact.present else ", gone"
-    own = f", a person's own, which {definition.label} did not bring" if contact.definition_id is None else ""
+    state = "" if contact.present else ", deleted"
+    own = f", a person's own, which {definition.label} did not add" if contact.definition_id is None else ""
     show_text(invocation.out, f"{named(contact)}{own}{state}", style="bold")
     if not history.events:
-        show_text(invocation.out, "No run changed it in the time that history is kept.")
+        show_text(invocation.out, "The history has no run that changed it.")
     for event in history.events:
         show_text(invocation.out, _title(event))
         show_fields(invocation.out, event.fields, action=event.action)
@@ -39,10 +38,10 @@ def show_history(invocation: Invocation, name: str, text: str, *, as_json: bool)
 
 def _title(event: Event) -> str:
     if event.run_id is None:
-        when = f"on {moment(event.at)} or before" if event.at else "before the next run below"
+        when = f"on {event.at.astimezone():{MOMENT}} or before" if event.at else "before the next run below"
         return f"changed by a person or a program, {when}"
-    how = run_words(event.run_id, event.trigger or "", event.at) if event.at else f"run {event.run_id}"
-    undoes = f", which took run {event.undoes} back" if event.undoes else ""
+    how = run_named(event.run_id, event.trigger or "", event.at) if event.at else f"run {event.run_id}"
+    undoes = f", which undid run {event.undoes}" if event.undoes else ""
     return f"{_DONE[event.action]} by {how}{undoes}"
 
 

@@ -13,7 +13,6 @@ from contactsync.operations.decisions import state_sentence
 from contactsync.operations.names import find_all
 from contactsync.operations.preview import ChangeDocument
 from contactsync.operations.runs import list_runs, run_details
-from contactsync.store.pool import connection_of
 from contactsync.text import MOMENT
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ COLUMNS = ("Run", "Folder", "Started", "Trigger", "Outcome", "Entries", "New", "
 
 def list_newest(invocation: Invocation, name: str | None, *, limit: int, as_json: bool) -> None:
     """Print the newest runs, of all definitions or of those with this name. Raises UsageError, DatabaseError."""
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    with invocation.connection() as connection:
         ids = None if name is None else [definition.definition_id for definition in find_all(connection, name)]
         runs = list_runs(connection, ids, limit=limit)
     if as_json:
@@ -43,7 +42,7 @@ def list_newest(invocation: Invocation, name: str | None, *, limit: int, as_json
 
 def show_run(invocation: Invocation, run_id: int, *, limit: int, as_json: bool) -> None:
     """Print one run and the first changes (0: all) that it made or would make. Raises NotFound, DatabaseError."""
-    with invocation.pool() as pool, connection_of(pool) as connection:
+    with invocation.connection() as connection:
         details = run_details(connection, run_id, limit or None)
     if as_json:
         show_json(invocation.out, _document(details))

@@ -20,7 +20,6 @@ from contactsync.settings import find_settings_file
 from contactsync.store.definitions import read_overview
 from contactsync.store.embedded import psql_command
 from contactsync.store.health import daemon_listens, server_version
-from contactsync.store.pool import connection_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +36,7 @@ def show_status(invocation: Invocation, *, as_json: bool) -> None:
     """Print the status. Raises DatabaseError if neither the database nor a daemon can be reached."""
     daemon = _ask_daemon(invocation)
     try:
-        with invocation.pool() as pool, connection_of(pool) as connection:
+        with invocation.connection() as connection:
             status = _read(invocation, connection, daemon)
     except DatabaseError as error:
         if daemon is None:

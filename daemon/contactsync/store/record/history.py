@@ -79,11 +79,14 @@ def rejected_like(
 
 
 def held_like(
-    connection: Connection[Any], *, folder_id: int, run_id: int, text: str | None, contact_id: int | None, limit: int
-) -> list[tuple[str, str | None]]:
-    """Action and name of a held run's changes of this contact, or of its inserts with this name. DatabaseError."""
-    values = {"folder_id": folder_id, "run_id": run_id, "text": text, "contact_id": contact_id, "limit": limit}
-    return execute(connection, "held_like", **values).fetchall()
+    connection: Connection[Any], definition: Definition, *, text: str | None, contact_id: int | None, limit: int
+) -> list[tuple[int, str, str | None]]:
+    """Run, action and name of a held plan's changes of this contact, or of its inserts with this name. DatabaseError.
+
+    The plan is the newest one that waits for a decision or for its run.
+    """
+    values = {"text": text, "contact_id": contact_id, "limit": limit}
+    return execute(connection, "held_like", **definition.key, **values).fetchall()
 
 
 def contact_id_of(text: str) -> int | None:

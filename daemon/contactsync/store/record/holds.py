@@ -90,12 +90,6 @@ def read_held_plan(connection: Connection[Any], run_id: int) -> HeldPlan | None:
     return rows[0] if rows else None
 
 
-def waiting_plan(connection: Connection[Any], definition: Definition) -> HeldPlan | None:
-    """The newest waiting or approved plan of a definition. Raises DatabaseError."""
-    row = execute(connection, "waiting_plan", **definition.key).fetchone()
-    return read_held_plan(connection, row[0]) if row else None
-
-
 def held_changes(
     connection: Connection[Any], plan: HeldPlan, *, action: str | None = None, limit: int | None = None
 ) -> tuple[Change, ...]:

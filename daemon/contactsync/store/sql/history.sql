@@ -60,9 +60,14 @@ ORDER BY e.dn
 LIMIT %(limit)s
 
 -- name: held_like
-SELECT h.action, h.display_name
+-- The changes of the newest plan that waits for a decision, or was approved and waits for its run.
+SELECT h.run_id, h.action, h.display_name
 FROM contactsync.held_changes AS h
-WHERE h.folder_id = %(folder_id)s AND h.run_id = %(run_id)s
+WHERE h.folder_id = %(folder_id)s
+  AND h.run_id = (SELECT max(p.run_id) FROM contactsync.held_plans AS p
+                  JOIN contactsync.sync_definitions AS d ON d.folder_id = p.folder_id AND d.definition_id = p.definition_id
+                  WHERE p.folder_id = %(folder_id)s AND p.definition_id = %(definition_id)s AND p.revision = d.revision
+                    AND (p.decision IS NULL OR p.decision = 'approved') AND p.expires_at > now())
   AND (h.contact_id = %(contact_id)s::bigint
        OR (h.action = 'insert'
            AND (strpos(lower(h.display_name), lower(%(text)s::text)) > 0

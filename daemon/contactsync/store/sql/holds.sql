@@ -77,16 +77,6 @@ JOIN contactsync.sync_runs AS r USING (folder_id, run_id)
 JOIN contactsync.sync_definitions AS d ON d.folder_id = h.folder_id AND d.definition_id = h.definition_id
 WHERE h.run_id = %(run_id)s
 
--- name: waiting_plan
--- The newest plan of a definition that waits for somebody, or that was approved and waits for its run.
-SELECT h.run_id
-FROM contactsync.held_plans AS h
-JOIN contactsync.sync_definitions AS d ON d.folder_id = h.folder_id AND d.definition_id = h.definition_id
-WHERE h.folder_id = %(folder_id)s AND h.definition_id = %(definition_id)s AND h.revision = d.revision
-  AND (h.decision IS NULL OR h.decision = 'approved') AND h.expires_at > now()
-ORDER BY h.run_id DESC
-LIMIT 1
-
 -- name: held_changes
 SELECT contact_id, action, display_name, changes
 FROM contactsync.held_changes
