@@ -19,11 +19,9 @@ from contactsync.errors import DirectoryError
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.failover import Outages
 from contactsync.ldap.connection.limits import ReadLimits
-from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
+from contactsync.ldap.connection.options import ConnectOptions
 from contactsync.ldap.connection.session import Session, connect
-from contactsync.ldap.query.query import ServerAddress
 from contactsync.ldap.rootdse import read_root_dse
-from contactsync.model import Auth, Tls
 
 KEEP_SECONDS = 30.0
 """How long an idle connection is kept: shorter than the idle timeout of firewalls and servers."""
@@ -35,21 +33,15 @@ _TRUSTED_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What must be equal for a connection to be used again; of files the contents, not only the paths."""
+    """What must be equal for a connection to be used again: the options, the password and the contents of files."""
 
-    servers: tuple[ServerAddress, ...]
-    drawn: bool
-    user: str | None
-    password_digest: bytes
-    auth: Auth
-    tls: Tls
-    trust: TlsOptions
-    files_digest: bytes
+    options: ConnectOptions
+    secrets: bytes
 
     @property
     def server(self) -> str:
         """The first server, to count connections by."""
-        return self.servers[0].netloc if self.servers else ""
+        return self.options.servers[0].netloc if self.options.servers else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,17 +103,11 @@ class SessionCache:
         _close(idle)
 
     def _key(self, options: ConnectOptions) -> _Key:
-        return _Key(
-            servers=tuple(sorted(options.servers, key=str)) if options.drawn else options.servers,
-            drawn=options.drawn,
-            user=options.user,
-            password_digest=self._digest((options.password or "").encode(errors="surrogatepass")),
-            auth=options.auth,
-            tls=options.tls,
-            trust=options.trust,
-            # Each file has a digest of its own, so that octets cannot move from one file to the next unnoticed.
-            files_digest=self._digest(b"".join(self._digest(_content(file)) for file in options.trust.files)),
-        )
+        servers = tuple(sorted(options.servers, key=str)) if options.drawn else options.servers
+        secrets = [(options.password or "").encode(errors="surrogatepass"), *map(_content, options.trust.files)]
+        # Each has a digest of its own, so that octets cannot move from one to the next unnoticed.
+        digest = self._digest(b"".join(map(self._digest, secrets)))
+        return _Key(replace(options, servers=servers, password=None), digest)
 
     def _digest(self, octets: bytes) -> bytes:
         return blake2b(octets, digest_size=32, key=self._secret).digest()

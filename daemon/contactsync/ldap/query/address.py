@@ -41,6 +41,12 @@ class ServerAddress:
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
+    def url(self) -> str:
+        """The server as a URL without a path; the port only if it was given."""
+        port = "" if self.port is None else f":{self.port}"
+        return f"{'ldaps' if self.ldaps else 'ldap'}://{self.bracketed_host}{port}"
+
+    @property
     def netloc(self) -> str:
         """Host and port: `dc1.example.com:389`, `[::1]:636`."""
         return f"{self.bracketed_host}:{self.port_or_default}"

@@ -1,4 +1,4 @@
-"""Parses and formats an LDAP URL (RFC 4516) or ADSI path. One grammar serves both.
+"""Parses and formats LDAP URLs (RFC 4516) and ADSI paths. One grammar serves both.
 
 - Percent sequences are decoded. A percent sign without two hexadecimal digits, as in ADSI paths, is literal.
 - Servers come before the first slash, separated by spaces or commas. If an equals sign is there, the path has no server
@@ -9,16 +9,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote
 
 from contactsync.errors import QueryError
-from contactsync.ldap.dn import canonical_dn
+from contactsync.ldap.dn import canonical_dn, domain_of
 from contactsync.ldap.query.address import GLOBAL_CATALOGUE_PORT, ServerAddress, parse_address
 from contactsync.ldap.query.filter import ATTRIBUTE, check_filter
 from contactsync.ldap.query.text import refuse_control_characters, shown
+
+_SAFE = "!$&'()*+,;=@"
+"""Reserved characters of RFC 3986 that are not encoded; an unencoded `://` would look like a second URL."""
+_SLASH_BETWEEN_PARTS = re.compile(r"(?<!\\)/ *[A-Za-z][A-Za-z0-9-]* *=")
+_EXTENSION = re.compile(r"(?P<critical>!?)[A-Za-z0-9][A-Za-z0-9.-]*(?:=.*)?", re.DOTALL)
 
 
 class Scope(StrEnum):
@@ -30,55 +34,57 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class UrlPath:
-    """The parts of an LDAP URL behind the servers, None or () if they are missing."""
+class DirectoryQuery:
+    """The parts of a query, None or () if it does not give them.
 
+    Without `servers` they come from DNS SRV records of `domain`, without `base` it comes from the root DSE. `str()`
+    gives the canonical form, URLs of RFC 4516, which parses to an equal query.
+    """
+
+    servers: tuple[ServerAddress, ...] = ()
     base: str | None = None
-    attributes: tuple[str, ...] = ()
     scope: Scope | None = None
     filter: str | None = None
+    attributes: tuple[str, ...] = ()
+
+    @property
+    def domain(self) -> str | None:
+        """The DNS domain of the base's DC components, such as `example.com`; None without them."""
+        return domain_of(self.base) if self.base else None
 
     def __str__(self) -> str:
-        """The part of a URL from the slash on; empty if there are no parts."""
         parts = [_encode(self.base or ""), ",".join(self.attributes), self.scope or "", _encode(self.filter or "")]
-        text = "?".join(parts).rstrip("?")
-        return f"/{text}" if text else ""
+        path = "?".join(parts).rstrip("?")
+        path = f"/{path}" if path else ""
+        return " ".join(f"{server.url}{path}" for server in self.servers) or f"ldap://{path}"
 
 
-_SAFE = "!$&'()*+,;=@"
-"""Reserved characters of RFC 3986 that are not encoded; an unencoded `://` would look like a second URL."""
-
-_SLASH_BETWEEN_PARTS = re.compile(r"(?<!\\)/ *[A-Za-z][A-Za-z0-9-]* *=")
-_EXTENSION = re.compile(r"(?P<critical>!?)[A-Za-z0-9][A-Za-z0-9.-]*(?:=.*)?", re.DOTALL)
-
-
-def parse_url(scheme: str, rest: str) -> tuple[tuple[ServerAddress, ...], UrlPath]:
+def parse_url(scheme: str, rest: str) -> DirectoryQuery:
     """Parse the part behind `ldap://`, `ldaps://` or `gc://`; raises QueryError with the part that is not valid."""
     head, path = _split_servers(rest)
     servers = parse_servers(_decode(head), scheme)
     if scheme == "gc" and not servers:
         raise QueryError("A GC:// path needs a server.")
-    return servers, _parse_path(path)
+    parts = path.split("?")
+    if len(parts) > 5:  # noqa: PLR2004  # dn?attributes?scope?filter?extensions
+        raise QueryError("There are more than four question marks; one in a name or a value is written %3F.")
+    base, attributes, scope, search_filter, extensions = parts + [""] * (5 - len(parts))
+    _check_extensions(extensions)
+    return DirectoryQuery(
+        servers,
+        base=_parse_base(base),
+        scope=_parse_scope(_decode(scope)),
+        filter=check_filter(_decode(search_filter)) if search_filter.strip() else None,
+        attributes=_parse_attributes(_decode(attributes)),
+    )
 
 
 def parse_servers(text: str, scheme: str = "ldap") -> tuple[ServerAddress, ...]:
     """Parse addresses separated by spaces or commas. The default port of `gc` is the global catalogue's."""
     port = GLOBAL_CATALOGUE_PORT if scheme == "gc" else None
     words = re.split(r"[\s,]+", text)
-    return unique(parse_address(word, ldaps=scheme == "ldaps", default_port=port) for word in words if word)
-
-
-def unique(servers: Iterable[ServerAddress]) -> tuple[ServerAddress, ...]:
-    """The servers in their order without duplicates."""
-    return tuple(dict.fromkeys(servers))
-
-
-def format_url(server: ServerAddress | None, path: UrlPath) -> str:
-    """A URL (RFC 4516), without a server if `server` is None."""
-    if server is None:
-        return f"ldap://{path}"
-    port = "" if server.port is None else f":{server.port}"
-    return f"{'ldaps' if server.ldaps else 'ldap'}://{server.bracketed_host}{port}{path}"
+    addresses = (parse_address(word, ldaps=scheme == "ldaps", default_port=port) for word in words if word)
+    return tuple(dict.fromkeys(addresses))
 
 
 def _split_servers(rest: str) -> tuple[str, str]:
@@ -87,20 +93,6 @@ def _split_servers(rest: str) -> tuple[str, str]:
         return head, rest[len(head) :].removeprefix("/")
     name_starts = head.rfind(",", 0, head.index("=")) + 1
     return rest[:name_starts], rest[name_starts:]
-
-
-def _parse_path(path: str) -> UrlPath:
-    parts = path.split("?")
-    if len(parts) > 5:  # noqa: PLR2004  # dn?attributes?scope?filter?extensions
-        raise QueryError("There are more than four question marks; one in a name or a value is written %3F.")
-    base, attributes, scope, search_filter, extensions = parts + [""] * (5 - len(parts))
-    _check_extensions(extensions)
-    return UrlPath(
-        base=_parse_base(base),
-        attributes=_parse_attributes(_decode(attributes)),
-        scope=_parse_scope(_decode(scope)),
-        filter=check_filter(_decode(search_filter)) if search_filter.strip() else None,
-    )
 
 
 def _parse_base(text: str) -> str | None:
