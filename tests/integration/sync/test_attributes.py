@@ -1,4 +1,4 @@
-"""What OpenLDAP has no word for is not asked for; what only looks unknown is."""
+"""Attributes that OpenLDAP does not have are not requested; attributes that only seem to be unknown are."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ MakeFolder = Callable[..., SyncedFolder]
 
 
 class Learned(PrivateSlapd):
-    """A slapd whose schema has nsUniqueId too, as it may after people came over from 389 Directory Server."""
+    """A slapd whose schema has nsUniqueId, as after a migration from 389 Directory Server."""
 
     def _config(self) -> str:
         return super()._config().replace("pidfile", f"{_NS_UNIQUE_ID}pidfile", 1)
 
 
 class Proxy(PrivateSlapd):
-    """A slapd with no entries of its own, which asks another server (slapd-ldap(5))."""
+    """A slapd without entries of its own, which forwards to another server (slapd-ldap(5))."""
 
     def __init__(self, directory: Path, *, behind: PrivateServer, **options: Any) -> None:
         super().__init__(directory, **options)
@@ -66,8 +66,8 @@ class Proxy(PrivateSlapd):
         return f'{before}database ldap\nsuffix "{self.suffix}"\n{admin}{where}'
 
 
-def attributes_asked_for(folder: SyncedFolder) -> set[str]:
-    """Of a run, by the command line that it gives for its search in pages."""
+def requested_attributes(folder: SyncedFolder) -> set[str]:
+    """The attributes of a run's search in pages, from the command line that it logs."""
     before = len(folder.log)
     assert folder.run().outcome is Outcome.CHANGED
     commands = [json.loads(line).get("command", "") for line in folder.log[before:]]
@@ -78,17 +78,17 @@ def attributes_asked_for(folder: SyncedFolder) -> set[str]:
 def test_openldap_is_asked_for_the_identity_that_it_has(
     make_folder: MakeFolder, make_slapd: Callable[..., PrivateSlapd]
 ) -> None:
-    """Not for those of other products, and for no field less."""
+    """It is not asked for identities of other products. All other attributes are requested."""
     slapd = make_slapd(ldif=people_ldif(PEOPLE))
     folder = make_folder(slapd)
-    asked = attributes_asked_for(folder)
+    asked = requested_attributes(folder)
     assert not {"nsUniqueId", "ipaUniqueID", "GUID"} & asked
     assert {"entryUUID", "cn", "telephoneNumber", "jpegPhoto"} <= asked
     assert folder.contacts() == people(slapd)
 
 
-def test_a_question_that_is_refused_costs_no_run(make_slapd: Callable[..., PrivateSlapd]) -> None:
-    """What cannot be told is asked for; if something is wrong, the search itself says so."""
+def test_a_server_that_hides_its_schema_is_asked_for_all(make_slapd: Callable[..., PrivateSlapd]) -> None:
+    """If there is a problem, the search itself reports it."""
     slapd = make_slapd(ldif=people_ldif(PEOPLE))
     options = ConnectOptions(
         servers=(parse_address(f"127.0.0.1:{slapd.port}"),),
@@ -106,17 +106,17 @@ def test_a_question_that_is_refused_costs_no_run(make_slapd: Callable[..., Priva
         assert existing_attributes(session, request, identity) == identity
 
 
-def test_an_identity_that_somebody_chose_is_asked_for(
+def test_the_identity_of_a_mapping_is_requested(
     make_folder: MakeFolder, make_slapd: Callable[..., PrivateSlapd]
 ) -> None:
-    """Whatever the server knows of it."""
+    """Whatever the server knows about it."""
     slapd = make_slapd(ldif=people_ldif(PEOPLE))
     folder = make_folder(slapd, mapping=Jsonb({"identity": ["ipaUniqueID", "entryUUID"]}))
-    assert "ipaUniqueID" in attributes_asked_for(folder)
+    assert "ipaUniqueID" in requested_attributes(folder)
 
 
-def test_an_identity_that_the_schema_has_is_asked_for(make_folder: MakeFolder, tmp_path: Path) -> None:
-    """It comes before entryUUID: contacts of those who have one keep going by it."""
+def test_an_identity_in_the_schema_is_requested(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """It precedes entryUUID, so contacts that have it keep their identity."""
     brought = people_ldif(PEOPLE).replace(
         "objectClass: inetOrgPerson\n",
         "objectClass: inetOrgPerson\nobjectClass: fromElsewhere\nnsUniqueId: 1a2b3c4d-1a2b3c4d-1a2b3c4d-1a2b3c4d\n",
@@ -124,7 +124,7 @@ def test_an_identity_that_the_schema_has_is_asked_for(make_folder: MakeFolder, t
     )
     with Learned(tmp_path / "slapd", ldif=brought) as slapd:
         folder = make_folder(slapd)
-        asked = attributes_asked_for(folder)
+        asked = requested_attributes(folder)
         assert "nsUniqueId" in asked
         assert "ipaUniqueID" not in asked
         keys = {key for _, key, _ in folder.contacts()}
@@ -134,7 +134,7 @@ def test_an_identity_that_the_schema_has_is_asked_for(make_folder: MakeFolder, t
 
 @pytest.mark.skipif(bool(ns_slapd.why_not()), reason=ns_slapd.why_not())
 def test_a_proxy_before_another_product_is_asked_for_all(make_folder: MakeFolder, tmp_path: Path) -> None:
-    """Its schema has no nsUniqueId, and it passes on those that there are."""
+    """Its schema has no nsUniqueId, but it passes on the values."""
     with ns_slapd.running(PEOPLE) as server, Proxy(tmp_path / "slapd", suffix=server.suffix, behind=server) as proxy:
         folder = make_folder(server)
         folder.edit(query=f"ldap://127.0.0.1:{proxy.port}/{server.suffix}", tls_ca_file=str(proxy.ca_file))

@@ -1,4 +1,4 @@
-"""First loads, which are inserted while the directory is still being read: all of it is there in the end, or none."""
+"""First loads, which are inserted while the directory is still being read: all contacts arrive, or none."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
 
 @pytest.fixture
 def proxy(company: PrivateSlapd) -> Iterator[Proxy]:
-    """Put something between the runs and the directory that can fall silent."""
+    """Put a proxy between the runs and the directory that can fall silent."""
     with closing(Proxy(company.port)) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def empty(make_folder: Callable[..., SyncedFolder], company: PrivateSlapd, proxy: Proxy) -> SyncedFolder:
-    """Define a folder that nothing has filled yet."""
+    """Define an empty folder."""
     return make_folder(company, query=f"ldap://127.0.0.1:{proxy.port}/{company.suffix}", tls="none")
 
 
 class Middle:
-    """Does something in the middle of the first reading, once some of it is inserted; notes what others see then."""
+    """Acts during the first reading, once contacts are being inserted, and notes how many other sessions see."""
 
     def __init__(self, folder: SyncedFolder, act: Callable[[], Any] = lambda: None) -> None:
         self._folder = folder
@@ -65,7 +65,7 @@ class Middle:
         """Open transactions when the directory is connected to for the second time."""
 
     def __call__(self, stage: str, counts: Counts) -> None:
-        """Take part in a run as its progress."""
+        """See Progress."""
         if self.seen is None and stage == "search" and counts.entries >= EARLY:
             wait_until(self._open, "something to be inserted early")
             self.seen = len(self._folder.contacts())
@@ -85,7 +85,7 @@ def load(folder: SyncedFolder, progress: Progress, **options: Any) -> RunReport:
 
 
 def expect_all(folder: SyncedFolder, report: RunReport) -> None:
-    """Everybody is there, written by one transaction and recorded by this run, and so is nothing else."""
+    """All people are there and nothing else, written in one transaction and recorded by this run."""
     assert (report.outcome, report.error) == (Outcome.CHANGED, None)
     folder.expect_row(report)
     assert folder.contacts() == people(folder.slapd)
@@ -100,12 +100,12 @@ def expect_all(folder: SyncedFolder, report: RunReport) -> None:
 
 
 def undone(folder: SyncedFolder) -> list[str]:
-    """The log lines that say why something that went ahead was undone."""
+    """The log lines with the reason why an early load was undone."""
     return [line for line in folder.log if '"run.restarted"' in line]
 
 
-def test_nobody_sees_a_part_of_it(empty: SyncedFolder) -> None:
-    """While some of it is inserted, others see none of it; the next run finds nothing to do."""
+def test_other_sessions_see_no_part_of_it(empty: SyncedFolder) -> None:
+    """The next run finds nothing to do."""
     middle = Middle(empty)
     report = load(empty, middle)
     assert middle.seen == 0
@@ -114,8 +114,8 @@ def test_nobody_sees_a_part_of_it(empty: SyncedFolder) -> None:
     assert empty.run().outcome is Outcome.UNCHANGED
 
 
-def test_photos_come_along(empty: SyncedFolder) -> None:
-    """Each photo is with the contact whose it is."""
+def test_photos_arrive(empty: SyncedFolder) -> None:
+    """Each with its own contact."""
     report = load(empty, Middle(empty))
     expect_all(empty, report)
     admin = empty.slapd.connection()
@@ -135,15 +135,15 @@ def test_photos_come_along(empty: SyncedFolder) -> None:
 
 
 def after_early(make_folder: Callable[..., SyncedFolder], folder: SyncedFolder, proxy: Proxy) -> int:
-    """How many octets the directory has sent when three quarters of a load are read."""
+    """The octets that the directory has sent when three quarters of a load are read."""
     other = make_folder(folder.slapd, query=folder.definition.query, tls="none")
     return proxy.measure(partial(load, other, lambda *_: None))[False] * 3 // 4
 
 
-def test_a_directory_that_falls_silent_keeps_no_transaction_open(
+def test_a_silent_directory_keeps_no_transaction_open(
     make_folder: Callable[..., SyncedFolder], empty: SyncedFolder, proxy: Proxy
 ) -> None:
-    """What was inserted is undone long before the receive timeout, and all is read again in the ordinary way."""
+    """The early load is undone long before the receive timeout, and the run reads all entries again."""
     middle = Middle(empty)
     proxy.arm(Fault(Harm.STALL, to_server=False, after=after_early(make_folder, empty, proxy)))
     report = load(empty, middle, receive_timeout=60)
@@ -156,7 +156,7 @@ def test_a_directory_that_falls_silent_keeps_no_transaction_open(
 
 @contextmanager
 def numbered(company: PrivateSlapd, numbers: dict[int, list[bytes]]) -> Iterator[list[str]]:
-    """Give people other employee numbers for a while; their DNs."""
+    """Give people other employee numbers for the block; yields their DNs."""
     admin = company.connection()
     admin.search(company.suffix, "(employeeNumber=*)", attributes=["employeeNumber"])
     entries = [(entry["dn"], entry["raw_attributes"]["employeeNumber"]) for entry in admin.response]
@@ -171,7 +171,7 @@ def numbered(company: PrivateSlapd, numbers: dict[int, list[bytes]]) -> Iterator
 
 
 def without_number(company: PrivateSlapd) -> set[str]:
-    """The DNs of those who have none."""
+    """The DNs of the people without a number."""
     admin = company.connection()
     admin.search(company.suffix, f"(&{PEOPLE_FILTER}(!(employeeNumber=*)))")
     found = {entry["dn"] for entry in admin.response}
@@ -186,7 +186,7 @@ def _give(admin: ldap3.Connection, dn: str, values: list[bytes]) -> None:
 def test_two_entries_with_one_identity_far_apart(
     make_folder: Callable[..., SyncedFolder], company: PrivateSlapd
 ) -> None:
-    """Neither of them becomes a contact, also the one that was inserted already."""
+    """Neither becomes a contact, although one was inserted already."""
     folder = make_folder(company, mapping=_NUMBERED, filter="(employeeNumber=*)")
     with numbered(company, {3: [b"7"], -3: [b"7"]}) as twins:
         report = load(folder, Middle(folder))
@@ -201,7 +201,7 @@ def test_two_entries_with_one_identity_far_apart(
 def test_entries_without_an_identity_are_recorded(
     make_folder: Callable[..., SyncedFolder], company: PrivateSlapd
 ) -> None:
-    """In the first lot and in the last: all of them are named, and everybody else is there."""
+    """In the first batch and in the last; all other people are there."""
     folder = make_folder(company, mapping=_NUMBERED)
     with numbered(company, {3: [], -3: []}) as nameless:
         report = load(folder, Middle(folder))
@@ -213,13 +213,13 @@ def test_entries_without_an_identity_are_recorded(
 
 
 def rejected(folder: SyncedFolder, report: RunReport) -> set[str]:
-    """The DNs that are recorded as rejected by a run."""
+    """The DNs that a run has recorded as rejected."""
     rows = folder.query("SELECT dn FROM contactsync.rejected_entries WHERE run_id = %s", report.run_id)
     return {row["dn"] for row in rows}
 
 
-def test_an_identity_that_somebody_wrote_meanwhile(empty: SyncedFolder) -> None:
-    """Who writes a contact of the definition by hand gets it overwritten, as in every run."""
+def test_an_identity_that_an_application_wrote_meanwhile(empty: SyncedFolder) -> None:
+    """The run overwrites the contact, as every run does."""
     admin = empty.slapd.connection()
     admin.search(empty.slapd.suffix, PEOPLE_FILTER, attributes=["entryUUID"])
     last = admin.response[-1]["raw_attributes"]["entryUUID"][0].decode()
@@ -242,7 +242,7 @@ def test_an_identity_that_somebody_wrote_meanwhile(empty: SyncedFolder) -> None:
 
 @pytest.mark.parametrize("removed", [False, True])
 def test_a_definition_that_is_edited_or_removed_meanwhile(empty: SyncedFolder, *, removed: bool) -> None:
-    """Nobody is kept from it, nothing is inserted, and nothing is read once more."""
+    """The edit does not wait, nothing is inserted, and nothing is read again."""
 
     def act() -> None:
         if removed:
@@ -263,8 +263,8 @@ def test_a_definition_that_is_edited_or_removed_meanwhile(empty: SyncedFolder, *
     assert empty.rows() == before
 
 
-def test_a_run_that_is_given_up_meanwhile(empty: SyncedFolder) -> None:
-    """Nothing stays of it, and the next one goes ahead as if there had been none."""
+def test_a_run_that_is_cancelled_meanwhile(empty: SyncedFolder) -> None:
+    """Nothing of it remains, and the next run is an early load again."""
     runner: Runner = empty.runner(page_size=PAGE)
 
     def cancel() -> None:
@@ -281,7 +281,7 @@ def test_a_run_that_is_given_up_meanwhile(empty: SyncedFolder) -> None:
 def test_a_connection_that_breaks_meanwhile(
     make_folder: Callable[..., SyncedFolder], empty: SyncedFolder, proxy: Proxy
 ) -> None:
-    """It is an attempt like any other that failed; the next one leaves the contacts alone until all is there."""
+    """The attempt has failed; the next one inserts nothing until all entries are read."""
     middle = Middle(empty)
     proxy.arm(Fault(Harm.CUT, to_server=False, after=after_early(make_folder, empty, proxy)))
     report = load(empty, middle)
@@ -290,7 +290,7 @@ def test_a_connection_that_breaks_meanwhile(
 
 
 def test_contacts_that_were_here_before_get_their_ids_back(empty: SyncedFolder) -> None:
-    """A folder that somebody emptied is no first load."""
+    """A folder that a user has emptied is no first load."""
     load(empty, Middle(empty))
     before = {row["source_key"]: row["contact_id"] for row in empty.rows()["contacts"]}
     empty.query("DELETE FROM contactsync.contacts WHERE definition_id = %s", empty.definition_id)

@@ -1,4 +1,4 @@
-"""Folders that fit into a page are read without paging, and go on as they grow and shrink around it."""
+"""Folders that fit into one page are read without paging, also when they grow and shrink."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = 10
 def test_a_folder_may_grow_and_shrink_around_a_page(
     make_folder: Callable[..., SyncedFolder], make_slapd: Callable[..., PrivateSlapd]
 ) -> None:
-    """After each step it is what the directory is, and its numbers are those of what came, once."""
+    """After each step the folder equals the directory, and each entry is counted once."""
     slapd = make_slapd(ldif=people_ldif(0))
     folder = make_folder(slapd, page_size=PAGE, max_delete_share=1)
     staff = list(make_people(40, suffix=slapd.suffix))

@@ -1,4 +1,4 @@
-"""After a refused password: which runs are still made, and what the definition's state says."""
+"""After a refused password: which runs are still made, and the state of the definition."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.folder import SyncedFolder
 
 @pytest.fixture
 def locked(folder: SyncedFolder) -> SyncedFolder:
-    """Give a folder whose password, kept in an environment variable, was refused."""
+    """Give a folder whose password, stored in an environment variable, was refused."""
     folder.edit(password_sealed=None, password_ref="env:READER")
     assert folder.run(runner=runner_with("not it", folder)).error_code == "directory.credentials"
     assert folder.status()["state"] == "locked"
@@ -29,21 +29,21 @@ def locked(folder: SyncedFolder) -> SyncedFolder:
 
 
 def runner_with(password: str, folder: SyncedFolder, **options: Any) -> Runner:
-    """A runner whose environment has this password."""
+    """A runner with this password in its environment."""
     return folder.runner({"READER": password}, **options)
 
 
 @pytest.mark.parametrize("trigger", [Trigger.SCHEDULE, Trigger.CATCH_UP, Trigger.EDIT])
-def test_a_run_that_was_waiting_already_is_not_made(locked: SyncedFolder, trigger: Trigger) -> None:
-    """Whatever was on its way when the password was refused is stopped before it begins, and leaves no row."""
+def test_a_waiting_run_is_not_made(locked: SyncedFolder, trigger: Trigger) -> None:
+    """A run that was requested before the refusal does not start, and leaves no row."""
     runs = locked.query("SELECT FROM contactsync.sync_runs")
     with pytest.raises(DefinitionLocked, match="refused the user"):
         locked.runner().run(locked.definition_id, trigger)
     assert locked.query("SELECT FROM contactsync.sync_runs") == runs
 
 
-def test_a_run_that_gets_in_unlocks_whatever_comes_afterwards(locked: SyncedFolder) -> None:
-    """A search that is not complete is another trouble, and no reason to stay away."""
+def test_an_accepted_password_unlocks_whatever_follows(locked: SyncedFolder) -> None:
+    """An incomplete search is another error and does not lock."""
     right = locked.slapd.reader_password
     assert locked.run(runner=runner_with(right, locked, deadline=0.0)).error_code == "run.deadline"
     assert locked.status()["state"] == "locked"
@@ -53,17 +53,17 @@ def test_a_run_that_gets_in_unlocks_whatever_comes_afterwards(locked: SyncedFold
 
 
 def test_an_edit_during_the_refused_run_counts(folder: SyncedFolder) -> None:
-    """What was corrected while the old password was on its way is not locked for the old one."""
+    """A definition that was corrected meanwhile is not locked for its old password."""
     folder.set_password("not it")
     report = folder.run(lambda stage, _counts: folder.edit(filter="(uid=*)") if stage == "connect" else None)
     assert report.error_code == "directory.credentials"
     assert folder.status()["state"] == "valid"
 
 
-def test_an_attempt_does_not_offer_what_was_refused_since_the_one_before(
+def test_a_retry_does_not_offer_a_password_that_was_refused_meanwhile(
     make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
 ) -> None:
-    """A run that waits to try again hears of what another's password met."""
+    """Another definition's run has offered it during the pause."""
     waits, goes_on = (make_folder(directory) for _ in range(2))
     for folder in (waits, goes_on):
         folder.set_password("not it")

@@ -1,4 +1,4 @@
-"""Whole runs while PostgreSQL crashes, hangs up or has no room: the folder is the old one or the new one, whole."""
+"""Whole runs while PostgreSQL crashes, disconnects or has no room: the folder is the old one or the new one."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ WAL_SEGMENT_BYTES = 16 * MIB
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[FragilePostgres]:
-    """Run a server of this module's own."""
+    """Run a server for this module."""
     with short_directory() as state_dir, FragilePostgres(state_dir) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def photo_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
-    """Run a directory of three people whose photos no single file of PostgreSQL's usual size holds."""
+    """Run a directory of three people whose photos are larger than one file of PostgreSQL."""
     ldif = ""
     for number in range(PHOTOS):
         photo = b"\xff\xd8\xff" + Random(number).randbytes(PHOTO_BYTES)  # noqa: S311 -- just not compressible
@@ -59,7 +59,7 @@ def photo_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Privat
 
 @pytest.fixture(scope="module")
 def fragile_database(postgres: FragilePostgres) -> str:
-    """Give the conninfo of a migrated database of the server that may crash."""
+    """Give the conninfo of a migrated database of that server."""
     return postgres.new_database()
 
 
@@ -67,7 +67,7 @@ def fragile_database(postgres: FragilePostgres) -> str:
 def fragile_folder(
     postgres: FragilePostgres, fragile_database: str, directory: PrivateSlapd, caplog: pytest.LogCaptureFixture
 ) -> Iterator[SyncedFolder]:
-    """Fill a folder there; somebody came, left and changed since. No library logs a traceback meanwhile."""
+    """Fill a folder there and change the directory. No library logs a traceback meanwhile."""
     postgres.start()
     with open_pool(fragile_database, max_size=4, timeout=3) as pool:
         folder = SyncedFolder(fragile_database, pool, directory)
@@ -78,7 +78,7 @@ def fragile_folder(
 
 
 def backends(folder: SyncedFolder, application_name: str = "contactsync") -> list[int]:
-    """The processes that serve the pool of the folder's runs, or another pool."""
+    """The processes of the sessions of a pool, by default that of the folder's runs."""
     query = (
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND application_name = %s"
@@ -87,7 +87,7 @@ def backends(folder: SyncedFolder, application_name: str = "contactsync") -> lis
 
 
 def expect_lost(folder: SyncedFolder, report: RunReport) -> None:
-    """The run says that the connection broke, and counts nothing as done."""
+    """The run reports a broken connection and no changes."""
     folder.expect_failure(report, "database.unavailable", "The connection to PostgreSQL broke", "the next run")
     assert (report.counts.inserted, report.counts.updated, report.counts.deleted) == (0, 0, 0)
     # A session that was ended tells its client first and frees its locks then.
@@ -102,7 +102,7 @@ def expect_lost(folder: SyncedFolder, report: RunReport) -> None:
 def test_a_crash_of_postgresql_and_its_return(
     fragile_folder: SyncedFolder, postgres: FragilePostgres, stage: str
 ) -> None:
-    """The run fails, says so in its row, and the folder is the old one."""
+    """The run fails, its row says so, and the folder is unchanged."""
     folder, before = fragile_folder, fragile_folder.rows()
 
     def crash() -> None:
@@ -118,7 +118,7 @@ def test_a_crash_of_postgresql_and_its_return(
 def test_a_crash_of_postgresql_that_stays_away(
     fragile_folder: SyncedFolder, postgres: FragilePostgres, stage: str
 ) -> None:
-    """The log says what the row cannot; the next run marks the row, and the folder is the old one until then."""
+    """The log has the outcome that the row lacks. The next run marks the row."""
     folder, before = fragile_folder, fragile_folder.rows()
     folder.pool.timeout = 0.5
     report = folder.run(once(stage, postgres.crash))
@@ -140,7 +140,7 @@ def test_a_crash_of_postgresql_that_stays_away(
 def test_a_crash_of_postgresql_while_a_statement_of_the_apply_runs(
     fragile_folder: SyncedFolder, postgres: FragilePostgres
 ) -> None:
-    """The deletions were done and the inserts half; nothing of it is there afterwards."""
+    """The deletions were made and half of the inserts; none of it remains."""
     folder, before = fragile_folder, fragile_folder.rows()
     folder.query(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'"
@@ -164,7 +164,7 @@ def test_a_crash_of_postgresql_while_a_statement_of_the_apply_runs(
 
 @pytest.mark.parametrize("stage", ["connect", "search", "stage", "plan", "apply"])
 def test_a_terminated_backend(fragile_folder: SyncedFolder, stage: str) -> None:
-    """An administrator ends the session in between; a page that was staged before is not used either."""
+    """An administrator ends the session; a page that was staged before is not used."""
     folder, before = fragile_folder, fragile_folder.rows()
 
     def terminate() -> None:
@@ -178,7 +178,7 @@ def test_a_terminated_backend(fragile_folder: SyncedFolder, stage: str) -> None:
 
 @pytest.mark.parametrize("when", ["AFTER DELETE", "AFTER UPDATE", "AFTER INSERT", "at the commit"])
 def test_a_backend_terminated_inside_the_apply(fragile_folder: SyncedFolder, when: str) -> None:
-    """By one of its statements, up to the last thing that a commit does."""
+    """At each of its statements, and during the commit."""
     folder, before = fragile_folder, fragile_folder.rows()
     folder.query(
         "CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql AS"
@@ -195,10 +195,8 @@ def test_a_backend_terminated_inside_the_apply(fragile_folder: SyncedFolder, whe
 
 
 @pytest.mark.parametrize("stage", ["connect", "fingerprints", "stage", "plan", "apply"])
-def test_a_postgresql_that_says_nothing_any_more(
-    fragile_folder: SyncedFolder, fragile_database: str, stage: str
-) -> None:
-    """As behind a network that forgot the connection: the run ends after a while, and the next has another one."""
+def test_a_silent_postgresql(fragile_folder: SyncedFolder, fragile_database: str, stage: str) -> None:
+    """As after a lost network connection: the run ends after some time, and the next one connects again."""
     folder, before = fragile_folder, fragile_folder.rows()
     frozen: list[int] = []
 
@@ -221,7 +219,7 @@ def test_a_postgresql_that_says_nothing_any_more(
 
 
 def test_a_cancelled_statement(fragile_folder: SyncedFolder) -> None:
-    """An administrator cancels what takes long: the run fails, and its session lives on."""
+    """An administrator cancels a slow statement: the run fails, and its session stays."""
     folder, before = fragile_folder, fragile_folder.rows()
     folder.query(
         "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS"
@@ -235,8 +233,8 @@ def test_a_cancelled_statement(fragile_folder: SyncedFolder) -> None:
     folder.expect_in_step()
 
 
-def test_somebody_who_writes_the_same_contact_at_the_same_moment(fragile_folder: SyncedFolder) -> None:
-    """The run is planned anew over the edit; contacts that it did not mean to write are looked at by the next one."""
+def test_a_user_edits_a_contact_during_the_apply(fragile_folder: SyncedFolder) -> None:
+    """The run makes its plan again after the edit; the next run reads contacts that it did not plan to write."""
     folder = fragile_folder
     edit = "UPDATE contactsync.contacts SET notes = 'mine' WHERE definition_id = %s"
     report = folder.run(once("apply", lambda: folder.query(edit, folder.definition_id)))
@@ -245,8 +243,8 @@ def test_somebody_who_writes_the_same_contact_at_the_same_moment(fragile_folder:
     folder.expect_in_step()
 
 
-def test_somebody_who_writes_the_same_contact_at_every_attempt(fragile_folder: SyncedFolder) -> None:
-    """The run gives up with nothing done, the person's edits stand, and the next run follows the directory again."""
+def test_a_user_edits_a_contact_at_every_attempt(fragile_folder: SyncedFolder) -> None:
+    """The run fails and changes nothing; the next run follows the directory again."""
     folder = fragile_folder
 
     def edit(stage: str, _counts: Counts) -> None:
@@ -265,7 +263,7 @@ def test_somebody_who_writes_the_same_contact_at_every_attempt(fragile_folder: S
 def test_files_that_may_not_grow(
     fragile_database: str, postgres: FragilePostgres, photo_directory: PrivateSlapd, stage: str
 ) -> None:
-    """As under a quota: the run fails with PostgreSQL's words, and the same run succeeds when there is room."""
+    """As with a quota: the run fails with PostgreSQL's message, and succeeds when there is room."""
     with open_pool(fragile_database, max_size=4, timeout=3) as pool:
         folder = SyncedFolder(fragile_database, pool, photo_directory)
         leave_for(stage, folder)
@@ -285,7 +283,7 @@ def test_files_that_may_not_grow(
 
 @pytest.mark.parametrize(("mebibytes", "stage"), [(24, "stage"), (44, "apply")])
 def test_a_full_disk(postgres: FragilePostgres, photo_directory: PrivateSlapd, mebibytes: int, stage: str) -> None:
-    """In the middle of staging and of applying: nothing is lost, and the run succeeds when there is room."""
+    """During staging and during the apply: nothing is lost, and the run succeeds when there is room."""
     with small_disk(postgres, mebibytes) as (conninfo, enlarge), open_pool(conninfo, max_size=4, timeout=3) as pool:
         folder = SyncedFolder(conninfo, pool, photo_directory)
         leave_for(stage, folder)
@@ -299,7 +297,7 @@ def test_a_full_disk(postgres: FragilePostgres, photo_directory: PrivateSlapd, m
 
 
 def leave_for(stage: str, folder: SyncedFolder) -> None:
-    """Have a run leave everything for its apply; a first load, of a folder that nobody left, applies as it stages."""
+    """Prevent an early load, which has no separate apply: a folder with departed contacts is no first load."""
     if stage == "apply":
         folder.query(
             "INSERT INTO contactsync.departed_contacts (folder_id, definition_id, source_key, contact_id)"
@@ -311,7 +309,7 @@ def leave_for(stage: str, folder: SyncedFolder) -> None:
 
 @contextmanager
 def small_disk(postgres: FragilePostgres, mebibytes: int) -> Iterator[tuple[str, Callable[[], object]]]:
-    """A database on a disk of that size, by its conninfo, and a function that makes the disk large enough."""
+    """A database on a disk of that size: its conninfo, and a function that enlarges the disk."""
     account, place = postgres.account, Path(tempfile.mkdtemp(prefix="contactsync-disk-"))
     options = f"size={mebibytes}m,uid={account.uid},gid={account.gid},mode=700"
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True, check=False)
@@ -330,15 +328,15 @@ def small_disk(postgres: FragilePostgres, mebibytes: int) -> Iterator[tuple[str,
 
 
 def expect_photos(folder: SyncedFolder) -> None:
-    """Everybody arrives, with the photo."""
+    """Every person arrives with the photo."""
     report = folder.run(map_limits=LARGE)
     assert (report.outcome, report.counts.inserted) == (Outcome.CHANGED, PHOTOS)
     assert folder.contacts() == people(folder.slapd)
     assert [len(row["photo"]) for row in folder.rows()["photos"]] == [PHOTO_BYTES + 3] * PHOTOS
 
 
-def test_who_asks_after_a_long_outage_gets_a_connection_at_once(postgres: FragilePostgres) -> None:
-    """The pauses between the pool's own attempts grow with the outage; nobody has to sit them out."""
+def test_a_connection_after_a_long_outage_is_immediate(postgres: FragilePostgres) -> None:
+    """The pauses of the pool's own attempts grow during the outage; a request does not wait for them."""
     database = postgres.new_database()
     with open_pool(database, max_size=2, timeout=2) as pool:
         with connection_of(pool) as connection:

@@ -1,4 +1,4 @@
-"""Whole runs against directories that fail, refuse or lie: each says so in a sentence and changes nothing."""
+"""Whole runs against directories that fail, refuse or send wrong data: each reports an error and changes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIZE_LIMIT = 500
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
-    """Run a directory of more people than its limited user may see."""
+    """Run a directory of more people than its limited user may read."""
     directory = tmp_path_factory.mktemp("crowd") / "slapd"
     with PrivateSlapd(directory, ldif=people_ldif(MANY), size_limit=SIZE_LIMIT) as server:
         yield server
@@ -35,14 +35,14 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
 
 @pytest.fixture
 def proxy(directory: PrivateSlapd) -> Iterator[Proxy]:
-    """Put something between the runs and the directory that can be turned to another server."""
+    """Put a proxy between the runs and the directory that can switch to another server."""
     with closing(Proxy(directory.port)) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def far_folder(make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd, proxy: Proxy) -> SyncedFolder:
-    """Fill a folder through the proxy, without TLS; somebody came, left and changed since."""
+    """Fill a folder through the proxy, without TLS, and change the directory."""
     query = f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}"
     folder = make_folder(directory, query=query, tls="none")
     assert folder.run().outcome is Outcome.CHANGED
@@ -54,7 +54,7 @@ def far_folder(make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
 def test_a_limit_of_500_entries_fills_no_empty_folder(
     make_folder: Callable[..., SyncedFolder], crowd: PrivateSlapd, page_size: int
 ) -> None:
-    """The first 500 of 700 people are not taken for all; the user without limits gets them all."""
+    """The first 500 of 700 people are not a complete snapshot; a user without limits gets all."""
     folder = make_folder(crowd, bind_user=crowd.limited_dn)
     folder.set_password(crowd.limited_password)
     before = folder.rows()
@@ -73,7 +73,7 @@ def test_a_limit_of_500_entries_fills_no_empty_folder(
 def test_a_limit_of_500_entries_deletes_nobody_of_700(
     make_folder: Callable[..., SyncedFolder], crowd: PrivateSlapd, page_size: int
 ) -> None:
-    """Who did not come because of a limit is not gone, however much the guard would let pass."""
+    """A person who is missing because of a limit is not deleted, whatever the guard allows."""
     folder = make_folder(crowd, max_delete_count=1_000_000, max_delete_share=1)
     assert folder.run().counts.inserted == len(people(crowd))
     change(crowd)
@@ -97,7 +97,7 @@ def test_a_server_killed_between_two_pages_and_started_again(
     *,
     first_load: bool,
 ) -> None:
-    """The run starts again and succeeds; what its first attempt staged is left out."""
+    """The run starts again and succeeds; the entries that its first attempt staged are not used."""
     middle = proxy.measure(far_folder.run)[False] // 2
     if first_load:
         folder = make_folder(directory, query=far_folder.definition.query, tls="none")
@@ -123,7 +123,7 @@ def test_a_server_killed_between_two_pages_and_started_again(
 def test_a_server_gone_between_two_pages_for_good(
     far_folder: SyncedFolder, directory: PrivateSlapd, proxy: Proxy
 ) -> None:
-    """The run fails with the server's name, and concludes nothing from the entries that it has received."""
+    """The run fails, names the server, and does not use the entries that it has received."""
     middle = proxy.measure(far_folder.run)[False] // 2
     change(directory)
     before = far_folder.rows()
@@ -153,7 +153,7 @@ def test_a_server_gone_between_two_pages_for_good(
 def test_a_server_that_breaks_off_or_talks_nonsense(
     far_folder: SyncedFolder, proxy: Proxy, answered: list[Answer], answer: list[bytes], code: str, words: list[str]
 ) -> None:
-    """Be it at the first answer or in the middle of the search, after entries that look well."""
+    """At the first response, or during the search after valid entries."""
     sound = [entry(3, "dc=sound")] if answered else []
     before, real = far_folder.rows(), proxy.target
     with peer(*answered, lambda _: iter([*sound, *answer])) as server:
@@ -165,8 +165,8 @@ def test_a_server_that_breaks_off_or_talks_nonsense(
     far_folder.expect_in_step()
 
 
-def test_a_server_that_lists_no_end_of_entries_is_ended_by_the_deadline(far_folder: SyncedFolder, proxy: Proxy) -> None:
-    """Answers that never end are no snapshot either."""
+def test_a_server_that_sends_entries_without_end_meets_the_deadline(far_folder: SyncedFolder, proxy: Proxy) -> None:
+    """They are not a complete snapshot."""
     before, real = far_folder.rows(), proxy.target
     endless: Answer = lambda number: chain([entry(number, "x")], repeat(entry(number, "x")))  # noqa: E731 -- a script
     with peer(bind_answer, root_dse_answer, endless) as server:
@@ -178,8 +178,8 @@ def test_a_server_that_lists_no_end_of_entries_is_ended_by_the_deadline(far_fold
     far_folder.expect_in_step()
 
 
-def test_a_server_that_trickles_is_ended_by_the_deadline(far_folder: SyncedFolder, proxy: Proxy) -> None:
-    """Every answer comes within the receive timeout, and the whole would take for ever."""
+def test_a_slow_server_meets_the_deadline(far_folder: SyncedFolder, proxy: Proxy) -> None:
+    """Every response comes within the receive timeout, but there are too many."""
     before = far_folder.rows()
     report = far_folder.run(once("search", lambda: setattr(proxy, "pace", 0.02)), deadline=2, page_size=1)
     far_folder.expect_failure(report, "run.deadline", "longer than its deadline of 2 s", "a longer deadline")
@@ -189,17 +189,15 @@ def test_a_server_that_trickles_is_ended_by_the_deadline(far_folder: SyncedFolde
     far_folder.expect_in_step()
 
 
-def test_the_deadline_of_the_definition_goes_before_that_of_the_settings(
-    far_folder: SyncedFolder, proxy: Proxy
-) -> None:
-    """A definition may say how long its own runs take."""
+def test_the_deadline_of_the_definition_precedes_the_settings(far_folder: SyncedFolder, proxy: Proxy) -> None:
+    """A definition may set the deadline of its own runs."""
     far_folder.edit(deadline_seconds=1)
     proxy.pace = 0.05
     far_folder.expect_failure(far_folder.run(deadline=3600), "run.deadline", "deadline of 1 s")
 
 
 def test_a_wrong_password_is_tried_once(folder: SyncedFolder) -> None:
-    """Trying again would lock the account; with the right one the folder comes in step."""
+    """A retry would lock the account; with the right password the folder gets in sync."""
     before = folder.rows()
     folder.set_password("wrong battery staple")
     report = folder.run()
@@ -212,7 +210,7 @@ def test_a_wrong_password_is_tried_once(folder: SyncedFolder) -> None:
 
 
 def test_a_password_sealed_for_another_definition_does_not_open(folder: SyncedFolder) -> None:
-    """What was copied from another row is refused before anything is sent."""
+    """A copy from another row is refused before anything is sent."""
     before = folder.rows()
     other = replace(folder.definition, definition_id=folder.definition_id + 1)
     sealed = folder.passwords.seal(other, folder.slapd.reader_password)
@@ -225,7 +223,7 @@ def test_a_password_sealed_for_another_definition_does_not_open(folder: SyncedFo
 
 
 def test_a_base_that_does_not_exist(folder: SyncedFolder) -> None:
-    """The sentence names the base and the nearest entry that exists."""
+    """The error names the base and the nearest entry that exists."""
     before = folder.rows()
     folder.edit(base=f"ou=nowhere,{folder.slapd.suffix}")
     report = folder.run()
@@ -248,10 +246,10 @@ def test_a_base_that_does_not_exist(folder: SyncedFolder) -> None:
     ],
     ids=["filter", "empty filter", "authority", "no password", "mapping"],
 )
-def test_a_definition_that_makes_no_sense_becomes_invalid_until_it_does(
+def test_an_invalid_definition_is_marked_until_it_is_valid(
     folder: SyncedFolder, wrong: dict[str, Any], right: dict[str, Any] | None, code: str, words: list[str]
 ) -> None:
-    """The reason stands in the definition's status, and is gone after the next good run."""
+    """The definition's status has the reason until the next successful run."""
     before = folder.rows()
     folder.edit(**wrong)
     report = folder.run()
@@ -274,14 +272,14 @@ def test_a_definition_that_makes_no_sense_becomes_invalid_until_it_does(
     ids=["other name", "expired", "self-signed"],
 )
 @pytest.mark.parametrize("scheme", ["ldaps", "ldap"])
-def test_a_certificate_that_does_not_hold(
+def test_a_certificate_that_is_not_valid(
     make_folder: Callable[..., SyncedFolder],
     directory: PrivateSlapd,
     spoil: Callable[[Path], Any],
     words: list[str],
     scheme: str,
 ) -> None:
-    """The run fails at once; with a good certificate the folder comes in step."""
+    """The run fails at once; with a valid certificate the folder gets in sync."""
     server = f"{scheme}://127.0.0.1:{directory.tls_port if scheme == 'ldaps' else directory.port}"
     folder = make_folder(directory, query=f"{server}/{directory.suffix}")
     folder.run()
@@ -305,7 +303,7 @@ def test_a_certificate_that_does_not_hold(
 
 @pytest.mark.parametrize("stage", ["connect", "search", "map", "stage", "plan", "apply"])
 def test_a_cancelled_run_changes_nothing(folder: SyncedFolder, stage: str) -> None:
-    """Whichever stage it is in, and the runner's later runs are given up at once."""
+    """In whichever stage it is; later runs of the runner are cancelled at their start."""
     before = folder.rows()
     runner = folder.runner()
     report = folder.run(once(stage, runner.cancel_all), runner=runner)

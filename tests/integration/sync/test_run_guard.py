@@ -1,4 +1,4 @@
-"""Whole runs that a folder must be guarded from: emptied and edited sources, runs at once, passwords that leak."""
+"""Whole runs that the guard or the lock stops: emptied and edited sources, concurrent runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def dismiss(slapd: PrivateServer, number: int) -> None:
 
 
 def test_an_emptied_directory_is_held(team_folder: SyncedFolder) -> None:
-    """However few they were; allow_empty of the definition lets it pass."""
+    """However small it was; the definition's allow_empty allows it."""
     dismiss(team_folder.slapd, 8)
     before = team_folder.rows()
     report = team_folder.run()
@@ -67,7 +67,7 @@ def test_an_emptied_directory_is_held(team_folder: SyncedFolder) -> None:
 def test_too_many_deletions_are_held_until_the_limit_is_raised(
     team_folder: SyncedFolder, limits: Guard, more: dict[str, float], words: str
 ) -> None:
-    """Nothing of the plan is done, its inserts and updates neither."""
+    """No part of the plan is applied, neither its inserts nor its updates."""
     dismiss(team_folder.slapd, 2)
     change(team_folder.slapd)
     before = team_folder.rows()
@@ -81,8 +81,8 @@ def test_too_many_deletions_are_held_until_the_limit_is_raised(
     assert team_folder.contacts() == people(team_folder.slapd)
 
 
-def test_an_edited_query_that_deletes_is_held_until_it_is_set_back(folder: SyncedFolder) -> None:
-    """A mistyped filter is not taken for people who left."""
+def test_an_edited_query_that_deletes_is_held_until_the_edit_is_undone(folder: SyncedFolder) -> None:
+    """A mistyped filter does not delete contacts."""
     before = folder.rows()
     folder.edit(filter="(uid=u00001*)")
     report = folder.run()
@@ -93,7 +93,7 @@ def test_an_edited_query_that_deletes_is_held_until_it_is_set_back(folder: Synce
 
 
 def test_a_held_run_is_one_line_in_the_log(team_folder: SyncedFolder) -> None:
-    """With the reason, and what would have been done."""
+    """With the reason and the numbers of the plan."""
     dismiss(team_folder.slapd, 8)
     team_folder.log.clear()
     report = team_folder.run()
@@ -103,7 +103,7 @@ def test_a_held_run_is_one_line_in_the_log(team_folder: SyncedFolder) -> None:
 
 
 def test_two_definitions_fill_one_folder_with_the_same_people(folder: SyncedFolder, directory: PrivateSlapd) -> None:
-    """Each keeps its own contacts; removing one leaves those of the other and people's own as they were."""
+    """Each keeps its own contacts; removing one definition leaves the others' contacts and users' own."""
     folder.expect_in_step()
     first = folder.definition
     folder.define(directory.port, name="again")
@@ -119,8 +119,8 @@ def test_two_definitions_fill_one_folder_with_the_same_people(folder: SyncedFold
     folder.expect_in_step()
 
 
-def test_a_second_run_of_one_definition_at_once_is_refused(folder: SyncedFolder) -> None:
-    """Whoever makes it; the first goes on, and no row is left of the second."""
+def test_a_concurrent_run_of_the_same_definition_is_refused(folder: SyncedFolder) -> None:
+    """Also by another process; the first goes on, and the second leaves no row."""
     refused: list[ContactsyncError] = []
 
     def run_again(stage: str, _counts: Counts) -> None:
@@ -139,14 +139,14 @@ def test_a_second_run_of_one_definition_at_once_is_refused(folder: SyncedFolder)
     assert folder.run().outcome is Outcome.UNCHANGED
 
 
-def test_a_run_of_a_definition_that_is_gone_says_so(folder: SyncedFolder) -> None:
-    """There is no row to write and no folder to touch."""
+def test_a_run_of_a_deleted_definition_fails(folder: SyncedFolder) -> None:
+    """There is no row to write and no folder to change."""
     with pytest.raises(UsageError, match="Definition 4711 does not exist"):
         folder.runner().run(4711, Trigger.MANUAL)
 
 
-def test_a_definition_edited_while_it_runs_is_given_up(folder: SyncedFolder) -> None:
-    """What was read under the old definition is not applied under the new one."""
+def test_an_edit_of_a_definition_cancels_its_run(folder: SyncedFolder) -> None:
+    """Entries that were read for the old definition are not applied to the new one."""
     before = folder.rows()
 
     def edit(stage: str, _counts: Counts) -> None:
@@ -162,7 +162,7 @@ def test_a_definition_edited_while_it_runs_is_given_up(folder: SyncedFolder) -> 
 
 
 def test_a_refused_password_is_in_no_traceback(directory: PrivateSlapd) -> None:
-    """Nor in those that show the variables of every frame."""
+    """Nor in a traceback that shows the variables of every frame."""
     options = ConnectOptions(
         servers=(ServerAddress("127.0.0.1", directory.port),),
         user=directory.reader_dn,

@@ -1,4 +1,4 @@
-"""Whole runs over entries that no contact is made for: each value has its outcome, and everybody else arrives."""
+"""Whole runs over unusual entries: each value has its documented result, and the other people arrive."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _numbers = count(1)
 
 
 class Unit:
-    """A unit of the directory with people of all kinds, and a folder for it."""
+    """An organizational unit with people of all kinds, and a folder for it."""
 
     def __init__(self, slapd: PrivateSlapd) -> None:
         self.slapd = slapd
@@ -33,34 +33,34 @@ class Unit:
         self.add("cn=Plain", sn="Plain")
 
     def close(self) -> None:
-        """Remove it with everybody in it."""
+        """Remove it with everything in it."""
         for dn in (*self.dns(), self.base):
             self._admin.delete(dn)
         self._admin.unbind()
 
     def add(self, rdn: str, **attributes: Any) -> str:
-        """Add a person and give the DN as the server spells it."""
+        """Add a person and return the DN as the server writes it."""
         dn = f"{rdn},{self.base}"
         self._admin.add(dn, "inetOrgPerson", {"sn": "Odd", **attributes})
         return dn
 
     def replace(self, dn: str, **attributes: Any) -> None:
-        """Replace attributes of somebody."""
+        """Replace attributes of a person."""
         self._admin.modify(dn, {name: [(ldap3.MODIFY_REPLACE, values)] for name, values in attributes.items()})
 
     def rename(self, dn: str, rdn: str) -> None:
-        """Give somebody another RDN."""
+        """Give a person another RDN."""
         self._admin.modify_dn(dn, rdn)
 
     def dns(self) -> set[str]:
-        """The DNs of everybody in it, as the server gives them."""
+        """The DNs of all people in it, as the server writes them."""
         self._admin.search(self.base, "(objectClass=inetOrgPerson)", attributes=["1.1"])
         return {entry["raw_dn"].decode() for entry in self._admin.response}
 
 
 @pytest.fixture
 def unit(directory: PrivateSlapd) -> Iterator[Unit]:
-    """Make a unit in the directory of the session, with one plain person."""
+    """Make a unit with one ordinary person in the shared directory."""
     unit = Unit(directory)
     yield unit
     unit.close()
@@ -73,7 +73,7 @@ def odd_folder(make_folder: Callable[..., SyncedFolder], unit: Unit) -> SyncedFo
 
 
 def load(folder: SyncedFolder, *, rejected: int = 0, trimmed: int = 0, **options: Any) -> RunReport:
-    """Fill the folder; the plain person is there, a person's own contact is as it was, and a second run is empty."""
+    """Fill the folder: the ordinary person arrives, the user's contact is unchanged, a second run has no changes."""
     (mum,) = folder.rows()["contacts"]
     report = folder.run(**options)
     assert (report.outcome, report.error) == (Outcome.CHANGED, None)
@@ -88,20 +88,20 @@ def load(folder: SyncedFolder, *, rejected: int = 0, trimmed: int = 0, **options
 
 
 def contact(folder: SyncedFolder, name: str) -> dict[str, Any]:
-    """The one contact with this display name."""
+    """The only contact with this display name."""
     (row,) = [row for row in folder.rows()["contacts"] if row["display_name"] == name]
     return row
 
 
 def test_ten_thousand_values_in_one_attribute(unit: Unit, odd_folder: SyncedFolder) -> None:
-    """The first hundred are kept and the rest is counted as trimmed."""
+    """The first hundred are kept and the others are counted as trimmed."""
     unit.add("cn=Many", mail=[f"{number:05}@example.test" for number in range(10_000)])
     load(odd_folder, trimmed=9_900)
     assert contact(odd_folder, "Many")["emails"] == [f"{number:05}@example.test" for number in range(100)]
 
 
 def test_a_photo_of_five_megabytes(unit: Unit, odd_folder: SyncedFolder) -> None:
-    """The person arrives without it, and with it once photos may be that large."""
+    """The person arrives without the photo, and with it once the limit is higher."""
     photo = b"\xff\xd8\xff" + bytes(5 * MIB)
     unit.add("cn=Portrait", jpegPhoto=[photo])
     load(odd_folder, trimmed=1)
@@ -112,7 +112,7 @@ def test_a_photo_of_five_megabytes(unit: Unit, odd_folder: SyncedFolder) -> None
 
 
 def test_an_entry_larger_than_the_longest_message_fails_the_run(unit: Unit, odd_folder: SyncedFolder) -> None:
-    """It cannot be left out, because nobody knows whose it is; the sentence says what to raise."""
+    """The contact of that entry is unknown, so it cannot be skipped; the error names the setting."""
     load(odd_folder)
     before = odd_folder.rows()
     dn = unit.add("cn=Portrait", jpegPhoto=[b"\xff\xd8\xff" + bytes(MIB)])
@@ -149,7 +149,7 @@ def test_an_entry_larger_than_the_longest_message_fails_the_run(unit: Unit, odd_
 def test_octets_of_every_kind(
     unit: Unit, odd_folder: SyncedFolder, octets: bytes, line: str | None, lines: str | None, trimmed: int
 ) -> None:
-    """Text, lists, lines and extra each take what PostgreSQL can hold, and nothing moves into another column."""
+    """Text, lists, lines and extra each get what PostgreSQL can store, in the right column."""
     unit.add("cn=Octets", audio=[octets])
     odd_folder.edit(mapping=OCTETS)
     load(odd_folder, trimmed=trimmed)
@@ -177,7 +177,7 @@ def test_octets_of_every_kind(
     ],
 )
 def test_a_name_that_a_dn_must_escape(unit: Unit, odd_folder: SyncedFolder, name: str, shown: str) -> None:
-    """The contact has the name for people and the DN of the directory, and keeps its id when it is renamed."""
+    """The contact has the plain name and the directory's DN, and keeps its id when the entry is renamed."""
     rdn = f"cn={escape_rdn(name)}".replace("\n", "\\0a").replace("\\\0", "\\00")
     dn = unit.add("cn=Before")
     load(odd_folder)
@@ -190,7 +190,7 @@ def test_a_name_that_a_dn_must_escape(unit: Unit, odd_folder: SyncedFolder, name
 
 
 def test_entries_without_a_usable_identity_are_rejected_by_name(unit: Unit, odd_folder: SyncedFolder) -> None:
-    """None, two, blank, or the one of somebody else: each is named with the reason, and the others arrive."""
+    """No value, two, a blank one, or another entry's: each is reported with the reason, and the others arrive."""
     unit.replace(f"cn=Plain,{unit.base}", departmentNumber=["1"])
     expected = {
         unit.add("cn=None"): "has no departmentNumber",
