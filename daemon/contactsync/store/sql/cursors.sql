@@ -1,5 +1,5 @@
 -- name: cursor
--- The definition's cursor, how old its last full run is in seconds, and whether a person changed one of its contacts.
+-- The definition's cursor, the age of its last full run in seconds, and whether a person changed one of its contacts.
 SELECT kind, value, server, context, extract(epoch FROM now() - full_at)::float8,
        EXISTS (SELECT FROM contactsync.contacts AS c
                WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
@@ -8,7 +8,7 @@ FROM contactsync.sync_cursors
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND kind IS NOT NULL
 
 -- name: move_cursor
--- Where there is none any more, somebody deleted a contact meanwhile, which only a run that reads everything brings back.
+-- Without a cursor, a contact was deleted in PostgreSQL meanwhile. Only a full run adds it again.
 UPDATE contactsync.sync_cursors
 SET kind = %(kind)s, value = %(value)s, server = %(server)s, context = %(context)s, moved_at = now()
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND kind IS NOT NULL
@@ -18,7 +18,7 @@ INSERT INTO contactsync.sync_cursors (folder_id, definition_id) VALUES (%(folder
 ON CONFLICT DO NOTHING
 
 -- name: begin_cursor
--- Nobody is waited for: who holds the row is deleting contacts at this moment, which this run may still see.
+-- SKIP LOCKED: a session that holds the row is deleting contacts, which this run may still see.
 UPDATE contactsync.sync_cursors AS c SET reading = %(run_id)s
 FROM (SELECT folder_id, definition_id FROM contactsync.sync_cursors
       WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
@@ -26,7 +26,7 @@ FROM (SELECT folder_id, definition_id FROM contactsync.sync_cursors
 WHERE c.folder_id = free.folder_id AND c.definition_id = free.definition_id
 
 -- name: set_cursor
--- Where the run is not named any more, somebody deleted a contact since it began, whose entry it may have recognised.
+-- If `reading` is not this run, a contact was deleted since the run began, and the run may have matched its entry.
 UPDATE contactsync.sync_cursors
 SET kind = %(kind)s, value = %(value)s, server = %(server)s, context = %(context)s, reading = NULL,
     moved_at = now(), full_at = now()

@@ -17,14 +17,14 @@ ORDER BY d.folder_id, d.definition_id
 SELECT definition_id, revision FROM contactsync.sync_definitions
 
 -- name: last_starts
--- A run that was cut short does not count: what it was to do is still due.
+-- An interrupted run does not count: it is still due.
 SELECT definition_id, last_started_at FROM contactsync.sync_status
 WHERE last_started_at IS NOT NULL AND definition_id = ANY (%(ids)s)
   AND coalesce(last_outcome, '') NOT IN ('interrupted', 'cancelled')
 
 -- name: set_states
--- Written only where it says something new, so that looking again writes nothing. Returns what was news. Looking finds
--- out nothing about a locked one: only an edit and a run that gets in unlock it.
+-- Writes and returns changed states only. A locked definition that is valid stays locked: only an edit or a run that
+-- authenticates unlocks it.
 INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, state, reason)
 SELECT d.folder_id, d.definition_id, CASE WHEN n.reason IS NULL THEN 'valid' ELSE 'invalid' END, n.reason
 FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS n (definition_id, reason)
@@ -64,13 +64,13 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 DELETE FROM contactsync.sync_definitions WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 
 -- name: release_contacts
--- What a definition brought becomes people's own.
+-- The contacts of a definition become people's own.
 UPDATE contactsync.contacts
 SET definition_id = NULL, source_key = NULL, source_dn = NULL, fingerprint = NULL
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 
 -- name: remove_empty_folder
--- Only a folder that nothing fills and nobody uses.
+-- Only a folder without definitions and contacts.
 DELETE FROM contactsync.folders AS f
 WHERE f.folder_id = %(folder_id)s
   AND NOT EXISTS (SELECT FROM contactsync.sync_definitions AS d WHERE d.folder_id = f.folder_id)

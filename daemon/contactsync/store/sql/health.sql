@@ -1,5 +1,5 @@
 -- name: count_by_state
--- The folders by the worst state of their definitions: the good news first, then from the worst on.
+-- The folders by the worst state of their definitions: `ok` first, then from the worst to the best.
 WITH worst AS (
     SELECT DISTINCT ON (folder_id) CASE WHEN owner IS NULL THEN folder ELSE owner || '/' || folder END AS label, state, error_code
     FROM contactsync.definition_overview
@@ -29,7 +29,7 @@ FROM contactsync.folders AS f
 ORDER BY f.owner NULLS FIRST, f.name
 
 -- name: daemon_listens
--- Every daemon listens over one connection with this name. Other users' connections are listed with their names too.
+-- Every daemon listens on one connection with this name. pg_stat_activity shows the names of all users' connections.
 SELECT EXISTS (
     SELECT FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = %(application_name)s)

@@ -1,5 +1,5 @@
 -- name: find_contacts
--- Contacts by id, name, email or DN: those that are there, people's own as well, and those that the history knows of.
+-- Contacts by id, name, email or DN: existing ones, people's own too, and deleted ones from the history.
 WITH found AS (
     SELECT c.contact_id, c.display_name, c.emails[1] AS email, c.source_dn, c.definition_id, true AS present
     FROM contactsync.contacts AS c
@@ -35,7 +35,7 @@ FROM contactsync.contacts
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND source_key = %(source_key)s
 
 -- name: contact_fields
--- A contact as it is now, without what is no field of it; and when it was last written.
+-- The fields of a contact, and when it was last written.
 SELECT to_jsonb(c) - %(internal)s::text[], c.updated_at
 FROM contactsync.contacts AS c
 WHERE c.folder_id = %(folder_id)s AND c.contact_id = %(contact_id)s::bigint
@@ -48,7 +48,7 @@ WHERE h.folder_id = %(folder_id)s AND h.contact_id = %(contact_id)s::bigint
 ORDER BY h.run_id
 
 -- name: rejected_like
--- What the newest run that read everything could not use, by DN or identity.
+-- The rejected entries of the last full run, by a part of their DN.
 SELECT e.dn, e.reason, e.run_id
 FROM contactsync.rejected_entries AS e
 WHERE e.folder_id = %(folder_id)s

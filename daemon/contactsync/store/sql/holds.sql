@@ -1,5 +1,5 @@
 -- name: planned_changes
--- The plan for people, what is deleted first; an insert with all that it would bring.
+-- The plan for users, deletions first; an insert with all its values.
 SELECT p.contact_id, p.action, p.display_name, coalesce(p.changes, contactsync.filled_fields({staged_object}), '{{}}') AS changes
 FROM pg_temp.planned AS p
 LEFT JOIN pg_temp.staged AS s ON p.action = 'insert' AND s.source_key = p.source_key
@@ -8,7 +8,7 @@ ORDER BY p.action, p.display_name, p.contact_id
 LIMIT %(limit)s
 
 -- name: overtake_plans
--- What was held and not decided is out of date; the digest stays, to tell whether the next plan deletes the same.
+-- Plans without a decision are out of date. Their digest stays, to show whether the next plan deletes the same contacts.
 WITH overtaken AS (
     UPDATE contactsync.held_plans SET decision = 'overtaken', settled_by = %(run_id)s
     WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND decision IS NULL
@@ -17,7 +17,7 @@ WITH overtaken AS (
 DELETE FROM contactsync.held_changes AS c USING overtaken AS o WHERE c.folder_id = o.folder_id AND c.run_id = o.run_id
 
 -- name: settle_plans
--- The same for a run that was not held; what was approved is used up.
+-- The same for a run that was not held; an approved plan is used.
 WITH settled AS (
     UPDATE contactsync.held_plans
     SET decision = CASE WHEN decision IS NULL THEN 'overtaken' ELSE 'used' END, settled_by = %(run_id)s
@@ -44,7 +44,7 @@ LEFT JOIN pg_temp.staged AS s ON p.action = 'insert' AND s.source_key = p.source
 WHERE p.action <> 'refresh'
 
 -- name: approval
--- The approval that holds for the definition as it is now; locked, so that nobody takes it back while it is used.
+-- The valid approval for the current revision, locked so that it cannot be withdrawn while it is used.
 SELECT run_id FROM contactsync.held_plans
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND revision = %(revision)s
   AND decision = 'approved' AND expires_at > now()
@@ -61,7 +61,7 @@ WHERE p.action = 'delete' AND NOT EXISTS (
     WHERE c.folder_id = %(folder_id)s AND c.run_id = %(approved)s AND c.contact_id = p.contact_id AND c.action = 'delete')
 
 -- name: held_plan
--- A plan with what became of it. One that was overtaken by a plan with the same deletions stands for that one.
+-- A plan and its state. `stands_for`: the newer plan with the same deletions that has overtaken it.
 SELECT h.folder_id, h.run_id, h.definition_id, h.created_at, h.expires_at, h.decided_at, h.decided_by, h.settled_by,
        CASE WHEN h.decision IN ('rejected', 'used', 'overtaken') THEN h.decision
             WHEN h.revision <> d.revision THEN 'void'
@@ -85,12 +85,12 @@ ORDER BY action, display_name, contact_id
 LIMIT %(limit)s
 
 -- name: decide
--- Only what is still open is decided; an approval may be taken back until it is used.
+-- Only open plans can be decided; an approval can be withdrawn until it is used.
 UPDATE contactsync.held_plans
 SET decision = %(decision)s, decided_at = now(), decided_by = %(by)s
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (decision IS NULL OR decision = 'approved')
 
 -- name: withdraw_approvals
--- At most one approval of a definition holds: the one given last.
+-- At most one approval of a definition is valid: the last one.
 UPDATE contactsync.held_plans SET decision = 'overtaken', settled_by = %(run_id)s
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND run_id <> %(run_id)s AND decision = 'approved'

@@ -1,18 +1,17 @@
 -- name: lock_definition
--- One run at a time for each definition, whichever process makes it. The lock goes with the session, so a killed
--- process leaves none behind.
+-- One run at a time for each definition, over all processes. The lock ends with the session, also of a killed process.
 SELECT pg_try_advisory_lock(hashtextextended('contactsync.run', %(definition_id)s))
 
 -- name: unlock_everything
--- What a pooled connection does before the next one gets it. Tells whether the run left temporary tables, of which
--- `staged` is the first.
+-- Resets a connection before it returns to the pool. The second column says whether the run left temporary tables, of
+-- which `staged` is the first.
 SELECT pg_advisory_unlock_all(), to_regclass('pg_temp.staged') IS NOT NULL
 
 -- name: drop_temporary_tables
 DISCARD TEMP
 
 -- name: interrupt_abandoned
--- The same for all definitions that no living process holds the lock of. Returns those that were cut short.
+-- Closes the runs of all definitions that no process has locked. Returns those that were not applied.
 WITH abandoned AS MATERIALIZED (
     SELECT folder_id, run_id FROM contactsync.sync_runs
     WHERE finished_at IS NULL
@@ -40,9 +39,9 @@ SELECT reason FROM contactsync.sync_status
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state = 'locked'
 
 -- name: begin_run
--- Opens the record of a run, notes when the definition last started, and marks its runs that never ended: whoever holds
--- the lock knows that they are dead. One that was applied stays what it was. No row when the definition is locked, but
--- for a run by hand. Tells how many entries the run before it saw that last read the directory to the end.
+-- Opens the record of a run, stores its start, and closes earlier runs without an end: their processes have ended, since
+-- this session holds the lock. An applied one keeps its outcome. Returns no row if the definition is locked, unless
+-- retry_locked. The last column is the number of entries of the last complete full run.
 WITH may_run AS MATERIALIZED (
     SELECT
     WHERE %(retry_locked)s OR NOT EXISTS (
@@ -75,7 +74,7 @@ RETURNING run_id, started_at, (
     ORDER BY before.run_id DESC LIMIT 1)
 
 -- name: note_applied
--- Written with the changes themselves, so that the record tells the truth whatever happens after the commit.
+-- Written in the transaction of the changes, so that the record is right whatever happens after the commit.
 UPDATE contactsync.sync_runs
 SET outcome = %(outcome)s, inserted = %(inserted)s, updated = %(updated)s, deleted = %(deleted)s,
     refreshed = %(refreshed)s, rejected = %(rejected)s,
@@ -83,9 +82,9 @@ SET outcome = %(outcome)s, inserted = %(inserted)s, updated = %(updated)s, delet
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
 
 -- name: finish_run
--- Closes the record, once, and says in the definition's status what the run showed of it. What was noted with the
--- changes stands, also when the connection broke after the commit and the run believes that it failed. A run says
--- nothing about the definition that its own was edited into meanwhile.
+-- Closes the record once, and updates the definition's status. An outcome that was noted with the changes stays, also if
+-- the connection broke after the commit and the run reports a failure. If the definition was edited during the run, its
+-- state stays.
 WITH finished AS (
     UPDATE contactsync.sync_runs
     SET finished_at = clock_timestamp(), mode = %(mode)s, full_reason = %(full_reason)s, server = %(server)s,
@@ -103,7 +102,7 @@ WITH finished AS (
     WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
     RETURNING outcome, finished_at, inserted, updated, deleted, refreshed, rejected, source_digest, mapping_digest
 ), truth AS (
-    -- Somebody may have closed the record already; the run's own word is all there is then.
+    -- Another process may have closed the record already; then the run's own outcome counts.
     SELECT t.outcome, CASE WHEN t.outcome = %(outcome)s THEN %(state)s ELSE 'valid' END AS state,
            CASE WHEN t.outcome = %(outcome)s THEN %(error)s END AS error
     FROM (SELECT coalesce((SELECT outcome FROM finished), %(outcome)s)) AS t (outcome)
@@ -169,7 +168,7 @@ ORDER BY dn
 LIMIT %(limit)s
 
 -- name: open_requests
--- What was asked for by request_sync and did not start since.
+-- Definitions that request_sync has requested and that have not started since.
 SELECT s.definition_id
 FROM contactsync.sync_status AS s
 JOIN contactsync.sync_definitions AS d ON d.folder_id = s.folder_id AND d.definition_id = s.definition_id
@@ -180,7 +179,7 @@ ORDER BY s.requested_at
 SELECT contactsync.request_sync(%(folder)s, %(owner)s)
 
 -- name: forget_runs
--- History is kept for a set time; the newest run of each definition stays, whatever its age.
+-- The last run of each definition stays, whatever its age.
 DELETE FROM contactsync.sync_runs AS r
 WHERE r.finished_at < now() - make_interval(days => %(keep_days)s)
   AND NOT EXISTS (SELECT FROM contactsync.sync_status AS s WHERE s.last_run_id = r.run_id AND s.folder_id = r.folder_id)

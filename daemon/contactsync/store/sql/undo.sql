@@ -2,8 +2,8 @@
 CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb) ON COMMIT DROP
 
 -- name: undo_conflicts
--- Contacts that are not as the run left them: a later run, or a person, wrote what is to be taken back. A later run
--- that was itself taken back does not count, nor the run that did so.
+-- Contacts that a later run or a person has changed since the run. A later run that was undone does not count, nor does
+-- its undo.
 WITH cancelled AS (
     SELECT pair.run_id, u.started_at AS undone_at
     FROM contactsync.sync_runs AS u
@@ -49,7 +49,7 @@ ORDER BY display_name, contact_id
 LIMIT %(limit)s
 
 -- name: plan_undo
--- The opposite of what the run did. A photo that it replaced or removed is left out: its octets are not kept.
+-- The opposite of each change. A photo that the run replaced or removed is omitted: its octets are not stored.
 INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name, changes)
 SELECT CASE d.action WHEN 'insert' THEN 'delete' WHEN 'delete' THEN 'insert' ELSE 'update' END,
        d.contact_id, k.source_key,
@@ -81,7 +81,7 @@ SELECT count(*) FROM contactsync.contact_changes
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND changes #>> '{photo_digest,0}' IS NOT NULL
 
 -- name: undo_updates
--- The fingerprint is that of a contact that a person edited, so that a run looks at it again.
+-- The fingerprint has 8 bytes, as after an edit by a person, so that the next run compares all fields.
 UPDATE contactsync.contacts AS c
 SET ({columns}) = (
         SELECT {values} FROM jsonb_populate_record(
@@ -91,7 +91,7 @@ FROM pg_temp.planned AS p
 WHERE p.action = 'update' AND c.folder_id = %(folder_id)s AND c.contact_id = p.contact_id
 
 -- name: undo_deletes
--- Restored under the old id, without the photo.
+-- Restored with the old id, without the photo.
 INSERT INTO contactsync.contacts (folder_id, contact_id, definition_id, source_key, fingerprint, {columns})
 SELECT %(folder_id)s, p.contact_id, %(definition_id)s, p.source_key, int8send(p.contact_id), {values}
 FROM pg_temp.planned AS p
