@@ -1,27 +1,27 @@
--- Rights for four groups, in the database that this is carried out in, by the owner of the schema or a superuser:
+-- Creates four groups and grants their rights in one database. Run it as the owner of the schema or a superuser:
 --
 --     psql --dbname=contactsync --file=roles.sql
 --
--- contactsync_daemon       what the daemon needs, and all commands that do not edit definitions
--- contactsync_editor       in addition: `contactsync folders add`, `edit` and `remove`
--- contactsync_application  reads contacts and history, keeps people's own contacts, edits definitions, asks for runs
+-- contactsync_daemon       the rights of the daemon and of all commands that do not edit definitions
+-- contactsync_editor       in addition `contactsync folders add`, `edit` and `remove`
+-- contactsync_application  reads contacts and history, writes people's own contacts, edits definitions, requests runs
 -- contactsync_reader       reads contacts
 --
--- Nobody logs in as one of these: they are granted to roles that do, as docs/deployment.md shows. A role that only exists
--- for the daemon cannot change the schema; the owner does, with `contactsync migrate`. Carry this out again after each
--- migration. It can be repeated at any time, and takes nothing from other roles.
+-- The groups cannot log in. Grant them to login roles as docs/deployment.md shows. A role with these rights only cannot
+-- change the schema: its owner does, with `contactsync migrate`. Run this again after each migration. It can be repeated at
+-- any time, and revokes nothing.
 
 DO $$
 DECLARE
-    wanted text;
+    name text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['contactsync_daemon', 'contactsync_editor', 'contactsync_application', 'contactsync_reader']
+    FOREACH name IN ARRAY ARRAY['contactsync_daemon', 'contactsync_editor', 'contactsync_application', 'contactsync_reader']
     LOOP
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
-            EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', name);
         END IF;
     END LOOP;
-    -- A run keeps what it read in temporary tables until it is planned.
+    -- For the staging tables of a run.
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO contactsync_daemon', current_database());
 END;
 $$;
@@ -29,7 +29,7 @@ $$;
 GRANT USAGE ON SCHEMA contactsync TO contactsync_daemon, contactsync_editor, contactsync_application, contactsync_reader;
 
 
--- The daemon. It reads definitions, pauses them (after an undo), and writes the rest, but for what the owner's triggers do.
+-- The daemon. It reads definitions, pauses them after an undo, and writes the other tables; triggers of the owner do the rest.
 
 GRANT SELECT ON contactsync.folders, contactsync.sync_definitions, contactsync.definition_overview,
     contactsync.schema_migrations TO contactsync_daemon;
@@ -44,7 +44,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.sync_cursors TO contactsync_
 GRANT USAGE ON SEQUENCE contactsync.contact_ids TO contactsync_daemon;
 
 
--- The command line's edits, for a role that is a member of contactsync_daemon as well.
+-- Edits on the command line, for a role that is also a member of contactsync_daemon.
 
 GRANT INSERT, UPDATE, DELETE ON contactsync.folders, contactsync.sync_definitions TO contactsync_editor;
 
@@ -55,9 +55,9 @@ GRANT SELECT ON contactsync.folders, contactsync.contacts, contactsync.contact_p
     TO contactsync_reader, contactsync_application;
 
 
--- Applications. Nobody of them reads a sealed password, writes one, has the daemon send what a reference stands for to
--- another server, or log on by its own ticket or certificate (auth, tls_client_cert, tls_client_key); and what says which
--- contact belongs to which entry is the daemon's.
+-- Applications. They cannot read or write a sealed password, make the daemon send a referenced password to another server,
+-- or make it authenticate by its ticket or certificate (auth, tls_client_cert, tls_client_key). The columns that assign a
+-- contact to an entry belong to the daemon.
 
 GRANT SELECT ON contactsync.definition_overview, contactsync.sync_status, contactsync.sync_runs, contactsync.contact_changes
     TO contactsync_application;
@@ -82,7 +82,7 @@ GRANT UPDATE (
 ) ON contactsync.sync_definitions TO contactsync_application;
 GRANT DELETE ON contactsync.sync_definitions TO contactsync_application;
 
--- What request_sync writes.
+-- For request_sync.
 GRANT INSERT (folder_id, definition_id, requested_at), UPDATE (requested_at) ON contactsync.sync_status
     TO contactsync_application;
 

@@ -61,6 +61,26 @@ def test_a_migration_and_its_note_are_one_transaction(empty: str) -> None:
     assert migrate(empty) == migration_names()[2:]
 
 
+def test_the_overview_keeps_its_options(empty: str) -> None:
+    """Personal folders stay closed after an upgrade: the view checks the rights of its user (security_invoker)."""
+    execute(
+        empty,
+        "CREATE SCHEMA contactsync",
+        "CREATE TABLE contactsync.schema_migrations (name text PRIMARY KEY, applied_at timestamptz DEFAULT now(),"
+        " CONSTRAINT refused CHECK (name NOT LIKE '0016%'))",
+    )
+    with pytest.raises(DatabaseError, match="refused"):
+        migrate(empty)
+    execute(
+        empty,
+        "ALTER VIEW contactsync.definition_overview SET (security_invoker = true)",
+        "ALTER TABLE contactsync.schema_migrations DROP CONSTRAINT refused",
+    )
+    migrate(empty)
+    options = "SELECT reloptions FROM pg_class WHERE oid = 'contactsync.definition_overview'::regclass"
+    assert execute(empty, options) == [(["security_invoker=true"],)]
+
+
 def test_a_held_lock_is_named_and_waited_for_with_a_limit(empty: str) -> None:
     """The error names the session; once the lock is free the migration goes on."""
     with psycopg.connect(empty, autocommit=True, application_name="an old upgrade") as other:
