@@ -1,4 +1,4 @@
-"""Folders whose mode nobody chose follow a real OpenLDAP at once, where it tells enough, and else their schedule."""
+"""Folders of mode auto follow a real OpenLDAP live if it reports enough, else they run by their schedule."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def ldif() -> str:
 
 
 @pytest.fixture
-def telling(make_slapd: Callable[..., PrivateSlapd], ldif: str) -> PrivateSlapd:
-    """Start a directory that tells what changes, and locks an account after three refused passwords."""
+def reporting(make_slapd: Callable[..., PrivateSlapd], ldif: str) -> PrivateSlapd:
+    """Start a directory that reports changes and locks an account after three refused passwords."""
     return make_slapd(ldif=ldif, session_log=100, lock_after=3)
 
 
 @pytest.fixture
-def admin(telling: PrivateSlapd) -> Iterator[ldap3.Connection]:
+def admin(reporting: PrivateSlapd) -> Iterator[ldap3.Connection]:
     """Change it."""
-    connection = telling.connection()
+    connection = reporting.connection()
     yield connection
     connection.unbind()
 
 
 @pytest.fixture
-def daemon(database: str, make_daemon: MakeDaemon, telling: PrivateSlapd) -> DaemonProcess:
-    """Make a daemon that lets two folders of a server follow without being told to."""
-    passwords = {"READER": telling.reader_password, "OTHER": telling.limited_password}
+def daemon(database: str, make_daemon: MakeDaemon, reporting: PrivateSlapd) -> DaemonProcess:
+    """Make a daemon that lets two folders of each server be live in mode auto."""
+    passwords = {"READER": reporting.reader_password, "OTHER": reporting.limited_password}
     return make_daemon(database, **passwords, CONTACTSYNC_DIRECTORY__AUTO_LIVE_FOLDERS="2")
 
 
@@ -57,19 +57,19 @@ def runs(person: Person, definition_id: int) -> list[tuple[str, str | None]]:
 
 
 def live(daemon: DaemonProcess, cli: CommandLine) -> dict[str, Any]:
-    """How the live folders do, as the command line says."""
+    """The numbers of live folders, from the command line."""
     cli.environ["CONTACTSYNC_STATE__DIRECTORY"] = daemon.state
     return dict(cli.json("status")["daemon"]["live"])
 
 
 def listened(daemon: DaemonProcess) -> list[str]:
-    """The folders that the daemon has begun to listen for, each time."""
+    """The folders in all `live.listening` events."""
     return [folder for event in daemon.events("live.listening") for folder in event["folders"]]
 
 
-def change(admin: ldap3.Connection, telling: PrivateSlapd, text: str) -> None:
-    """Give everybody a description."""
-    admin.search(telling.suffix, "(objectClass=inetOrgPerson)", attributes=["1.1"])
+def change(admin: ldap3.Connection, reporting: PrivateSlapd, text: str) -> None:
+    """Give all people a description."""
+    admin.search(reporting.suffix, "(objectClass=inetOrgPerson)", attributes=["1.1"])
     for entry in list(admin.response):
         admin.modify(entry["dn"], {"description": [(ldap3.MODIFY_REPLACE, [text])]})
 
@@ -80,16 +80,16 @@ def has(person: Person, definition_id: int, text: str) -> bool:
     return person.execute(statement, [definition_id, text]).fetchone() == (PEOPLE,)
 
 
-def test_the_first_ones_follow_at_once(
+def test_the_oldest_folders_are_live(
     daemon: DaemonProcess,
     person: Person,
-    telling: PrivateSlapd,
+    reporting: PrivateSlapd,
     admin: ldap3.Connection,
     until: Until,
     cli: CommandLine,
 ) -> None:
-    """Their first run is the only one until something changes, over a restart as well; the third says why not."""
-    first, second, third = (define(person, telling, name) for name in ("First", "Second", "Third"))
+    """They run once until there is a change, also over a restart. The third folder's state says why it is not live."""
+    first, second, third = (define(person, reporting, name) for name in ("First", "Second", "Third"))
     daemon.start()
     until(lambda: sorted(listened(daemon)) == ["First", "Second"], "two folders to be listened for")
     until(lambda: runs(person, third) == [FIRST], "the third one's run")
@@ -99,17 +99,17 @@ def test_the_first_ones_follow_at_once(
     assert [runs(person, key) for key in (first, second, third)] == [[FIRST]] * 3
     assert live(daemon, cli) == {"listening": 2, "not_listening": 0, "behind_seconds": 0, "auto_scheduled": 1}
     assert "2 folders live; 1 folder polls (no live updates)" in cli("status").stdout.replace("\n", " ")
-    change(admin, telling, "new")
+    change(admin, reporting, "new")
     until(lambda: has(person, first, "new") and has(person, second, "new"), "the changes")
     assert {trigger for trigger, _ in runs(person, first)[1:]} == {"live"}
     assert runs(person, third) == [FIRST]
 
 
-def test_one_that_is_gone_makes_room(
-    daemon: DaemonProcess, person: Person, telling: PrivateSlapd, until: Until
+def test_a_paused_folder_makes_room(
+    daemon: DaemonProcess, person: Person, reporting: PrivateSlapd, until: Until
 ) -> None:
-    """The next in age follows after its next run, or at once when one has noted up to where it read."""
-    first, *_ = (define(person, telling, name) for name in ("First", "Second", "Third"))
+    """The next folder is listened for after its next run."""
+    first, *_ = (define(person, reporting, name) for name in ("First", "Second", "Third"))
     daemon.start()
     until(lambda: sorted(listened(daemon)) == ["First", "Second"], "two folders to be listened for")
     person.execute("UPDATE contactsync.sync_definitions SET enabled = false WHERE definition_id = %s", [first])
@@ -117,7 +117,7 @@ def test_one_that_is_gone_makes_room(
     until(lambda: listened(daemon)[2:] == ["Third"], "the third one to be listened for")
 
 
-def test_a_directory_that_tells_nothing_is_left_in_peace(
+def test_a_directory_that_reports_no_changes(
     database: str,
     make_daemon: MakeDaemon,
     make_slapd: Callable[..., PrivateSlapd],
@@ -126,7 +126,7 @@ def test_a_directory_that_tells_nothing_is_left_in_peace(
     until: Until,
     cli: CommandLine,
 ) -> None:
-    """Nothing is listened on, nothing is logged, and who asks is told why."""
+    """No connection stays open, nothing is logged, and `check` says why."""
     silent = make_slapd(ldif=ldif)
     definition = define(person, silent)
     daemon = make_daemon(database, READER=silent.reader_password)
@@ -141,19 +141,19 @@ def test_a_directory_that_tells_nothing_is_left_in_peace(
     )
 
 
-def test_a_held_run_ends_it_until_somebody_decides(
+def test_a_held_run_ends_listening_until_the_decision(
     daemon: DaemonProcess,
     person: Person,
-    telling: PrivateSlapd,
+    reporting: PrivateSlapd,
     admin: ldap3.Connection,
     until: Until,
     cli: CommandLine,
 ) -> None:
-    """It is not run again and again to be held again; approved, it follows as before."""
-    definition = define(person, telling)
+    """It is not repeated to be held again; after the approval the folder is live again."""
+    definition = define(person, reporting)
     daemon.start()
     until(lambda: listened(daemon) == ["Staff"], "it to be listened for")
-    admin.search(telling.suffix, "(objectClass=inetOrgPerson)", attributes=["1.1"])
+    admin.search(reporting.suffix, "(objectClass=inetOrgPerson)", attributes=["1.1"])
     dns = [entry["dn"] for entry in admin.response]
     for dn in dns[1:]:
         admin.delete(dn)
@@ -175,22 +175,22 @@ def test_a_held_run_ends_it_until_somebody_decides(
 def test_a_password_that_is_refused_is_offered_once(
     daemon: DaemonProcess,
     person: Person,
-    telling: PrivateSlapd,
+    reporting: PrivateSlapd,
     admin: ldap3.Connection,
     until: Until,
     columns: dict[str, str],
 ) -> None:
-    """By whoever listens, too, for two folders: the account is not locked, and the folders say what happened."""
-    definitions = [define(person, telling, name, **columns) for name in ("First", "Second")]
+    """Listeners count too, for two folders: the account is not locked, and the folders' states say why."""
+    definitions = [define(person, reporting, name, **columns) for name in ("First", "Second")]
     daemon.start()
     until(lambda: sorted(listened(daemon)) == ["First", "Second"], "them to be listened for")
-    admin.modify(telling.reader_dn, {"userPassword": [(ldap3.MODIFY_REPLACE, ["another"])]})
-    telling.stop()
-    telling.start()
+    admin.modify(reporting.reader_dn, {"userPassword": [(ldap3.MODIFY_REPLACE, ["another"])]})
+    reporting.stop()
+    reporting.start()
     states = "SELECT state FROM contactsync.definition_overview WHERE definition_id = ANY(%s)"
     until(lambda: person.execute(states, [definitions]).fetchall() == [("locked",)] * 2, "them to be locked")
     witness = define(
-        person, telling, "Witness", bind_user=telling.limited_dn, password_ref="env:OTHER", schedule="every 1s"
+        person, reporting, "Witness", bind_user=reporting.limited_dn, password_ref="env:OTHER", schedule="every 1s"
     )
     until(lambda: len(runs(person, witness)) > 4, "some time to pass")
-    assert refused(telling) == 1
+    assert refused(reporting) == 1

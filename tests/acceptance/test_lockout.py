@@ -1,4 +1,4 @@
-"""Bad passwords do not lock accounts: a real slapd that locks after three of them, and the real daemon."""
+"""Refused passwords do not lock accounts: a real slapd that locks after three of them, and the real daemon."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def directory(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
 
 @pytest.fixture
 def daemon(database: str, make_daemon: Callable[..., Any], directory: PrivateSlapd) -> Any:
-    """Start a daemon that knows a wrong password of the reader, the right one, and that of somebody else."""
+    """Start a daemon with a wrong password of the reader, the right one, and another user's."""
     passwords = {"WRONG": "not it", "RIGHT": directory.reader_password, "OTHER": directory.limited_password}
     daemon = make_daemon(database, **passwords)
     daemon.start()
@@ -33,7 +33,7 @@ def daemon(database: str, make_daemon: Callable[..., Any], directory: PrivateSla
 
 
 def define(person: Person, directory: PrivateSlapd, name: str = "Staff", **columns: str) -> int:
-    """Add a folder whose definition has the wrong password and a schedule of a second; give the definition's id."""
+    """Add a folder with the wrong password and a schedule of one second; returns the definition's id."""
     values = {"query": f"{directory.url}/{directory.people_base}", "password_ref": "env:WRONG", "schedule": "every 1s"}
     return definitions.define(person, directory, name, **values | columns)
 
@@ -46,7 +46,7 @@ def set_password(person: Person, definition_id: int, reference: str) -> None:
 
 
 def refused(directory: PrivateSlapd) -> int:
-    """Count the refused passwords that slapd remembers of the reader."""
+    """The number of refused passwords that slapd has stored for the reader."""
     connection = directory.connection()
     connection.search(directory.reader_dn, "(objectClass=*)", ldap3.BASE, attributes=["pwdFailureTime"])
     found = connection.entries[0].entry_attributes_as_dict["pwdFailureTime"]
@@ -55,24 +55,24 @@ def refused(directory: PrivateSlapd) -> int:
 
 
 def lock(person: Person, directory: PrivateSlapd, until: Until, **columns: str) -> int:
-    """Add a definition with the wrong password and wait for the verdict."""
+    """Add a definition with the wrong password and wait until it is locked."""
     definition_id = define(person, directory, **columns)
     until(lambda: (state(person, definition_id) or ("",))[0] == "locked", "the definition to be locked")
     return definition_id
 
 
-def see_the_schedule_go_on(person: Person, directory: PrivateSlapd, until: Until) -> None:
-    """Wait until another definition of the same directory ran twice by its schedule of a second."""
+def wait_for_other_runs(person: Person, directory: PrivateSlapd, until: Until) -> None:
+    """Wait until another definition of the same directory has run twice by its schedule of one second."""
     witness = define(person, directory, "Witness", bind_user=directory.limited_dn, password_ref="env:OTHER")
     until(lambda: runs(person, witness).count(("schedule", "unchanged")) >= 2, "another definition's runs")
 
 
-def test_a_refused_password_is_tried_once_and_said_loudly(
+def test_a_refused_password_is_tried_once_and_reported(
     daemon: Any, person: Person, directory: PrivateSlapd, until: Until, cli: Any
 ) -> None:
-    """A schedule of a second stops after one attempt; the table, the log and the command line say why."""
+    """By the table, the log and the command line."""
     definition_id = lock(person, directory, until)
-    see_the_schedule_go_on(person, directory, until)
+    wait_for_other_runs(person, directory, until)
     assert len(runs(person, definition_id)) == refused(directory) == 1
     due = "SELECT next_run_at FROM contactsync.sync_status WHERE definition_id = %s"
     until(lambda: person.execute(due, [definition_id]).fetchone() == (None,), "no next run")
@@ -88,17 +88,17 @@ def test_a_refused_password_is_tried_once_and_said_loudly(
 def test_a_locked_definition_stays_locked_over_a_restart(
     daemon: Any, person: Person, directory: PrivateSlapd, until: Until
 ) -> None:
-    """A daemon that starts does not try what the one before it was refused, and says so again."""
+    """The daemon does not offer the password, and logs the lock again."""
     definition_id = lock(person, directory, until)
     daemon.stop()
     daemon.start()
-    see_the_schedule_go_on(person, directory, until)
+    wait_for_other_runs(person, directory, until)
     assert len(runs(person, definition_id)) == refused(directory) == 1
     assert len(daemon.events("definition.locked")) == 2
 
 
 def test_an_edit_unlocks_and_is_tried_once(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
-    """Another wrong password costs one attempt more; the right one brings the schedule back."""
+    """Another wrong password costs one attempt; the right one starts the schedule again."""
     definition_id = lock(person, directory, until)
     person.execute("UPDATE contactsync.sync_definitions SET filter = '(uid=*)'")
     until(lambda: len(runs(person, definition_id)) == 2, "the attempt after the edit")
@@ -111,7 +111,7 @@ def test_an_edit_unlocks_and_is_tried_once(daemon: Any, person: Person, director
 
 
 def test_an_edit_without_a_daemon_unlocks(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
-    """What is corrected while the daemon is down runs when it comes back."""
+    """The definition runs when the daemon starts."""
     definition_id = lock(person, directory, until)
     daemon.stop()
     set_password(person, definition_id, "env:RIGHT")
@@ -120,10 +120,10 @@ def test_an_edit_without_a_daemon_unlocks(daemon: Any, person: Person, directory
     until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
 
 
-def test_a_run_by_hand_tries_once_and_unlocks_when_it_gets_in(
+def test_a_run_by_hand_tries_once_and_unlocks_on_success(
     daemon: Any, person: Person, directory: PrivateSlapd, until: Until
 ) -> None:
-    """A request from SQL is an attempt; when the directory took the password meanwhile, the schedule goes on."""
+    """A request by SQL is an attempt; after the directory has accepted the password, the schedule goes on."""
     definition_id = lock(person, directory, until)
     person.execute("SELECT contactsync.request_sync('Staff')")
     until(lambda: runs(person, definition_id)[1:] == [("request", "failed")], "the attempt by hand")
@@ -191,7 +191,7 @@ def test_a_run_of_all_folders_is_no_attempt(
         assert said.returncode != 0
         assert said.stdout.count("is locked") == len(ids)
     until(lambda: runs(person, other) != [], "the other user's run")
-    see_the_schedule_go_on(person, directory, until)
+    wait_for_other_runs(person, directory, until)
     assert refused(directory) == 1
     assert [runs(person, key) for key in ids] == [[("catch-up", "failed")]] * len(ids)
 

@@ -1,4 +1,4 @@
-"""Many folders of one directory in one daemon: who has to wait for whom, and how often the directory is called."""
+"""Many folders of one directory in one daemon: their order and the number of connections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_round_of_many_folders(
     make_daemon: Callable[..., DaemonProcess],
     until: Until,
 ) -> None:
-    """All are run, beside a server that does not answer, over no more connections than may be open at once."""
+    """All run, beside a server that does not answer, with no more connections than allowed."""
     proxy = Proxy(slapd.port)
     query = f"ldap://127.0.0.1:{proxy.port}/{slapd.people_base}"
     daemon = make_daemon(database, READER=slapd.reader_password, CONTACTSYNC_SCHEDULER__PER_SERVER=str(PER_SERVER))

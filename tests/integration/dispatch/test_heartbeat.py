@@ -1,4 +1,4 @@
-"""The signs of life that the watchdog goes by, of the real threads."""
+"""The progress of real threads, which the watchdog checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def schedule(pool: Pool) -> Iterator[Schedule]:
-    """Give a schedule that is not started, with workers that have nothing to do."""
+    """Give a schedule that is not started; its workers are never used."""
 
     def work(_request: RunRequest) -> RunReport:
         raise AssertionError
@@ -31,16 +31,16 @@ def schedule(pool: Pool) -> Iterator[Schedule]:
         schedule.stop()
 
 
-def test_a_scheduler_that_gets_on_answers(schedule: Schedule) -> None:
-    """The request is answered, so that a later one begins to count anew."""
+def test_a_running_scheduler_answers_pings(schedule: Schedule) -> None:
+    """The next ping counts from zero again."""
     schedule.start()
     first = schedule.ping()
     begun = time.monotonic()
     wait_until(lambda: schedule.ping() < first + time.monotonic() - begun)
 
 
-def test_a_scheduler_that_does_not_run_owes_more_and_more(schedule: Schedule) -> None:
-    """The oldest request counts, however often it is repeated."""
+def test_the_silence_of_a_stopped_scheduler_grows(schedule: Schedule) -> None:
+    """The oldest ping counts, however often it is repeated."""
     schedule.ping()
     begun = time.monotonic()
     wait_until(lambda: schedule.ping() > 0.2)
@@ -48,7 +48,7 @@ def test_a_scheduler_that_does_not_run_owes_more_and_more(schedule: Schedule) ->
 
 
 def test_a_watch_whose_database_froze_falls_silent_and_recovers(database: str) -> None:
-    """A backend that answers no more (SIGSTOP) is found out; silence ends when it goes on."""
+    """A frozen backend (SIGSTOP) is detected; the silence ends when it goes on."""
     callbacks = Callbacks(
         on_edit=lambda _ids: None,
         on_request=lambda _names: None,

@@ -1,4 +1,4 @@
-"""Folders that follow a real OpenLDAP at once, through its restarts and their own edits."""
+"""Live folders of a real OpenLDAP, through restarts of the server and edits of their definitions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _numbers = count(5000)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
-    """Run one directory that tells what changes."""
+    """Run a directory that reports changes."""
     directory = tmp_path_factory.mktemp("live") / "slapd"
     with PrivateSlapd(directory, ldif=people_ldif(PEOPLE), session_log=1000) as slapd:
         yield slapd
@@ -53,7 +53,7 @@ def admin(server: PrivateSlapd) -> Iterator[ldap3.Connection]:
 
 
 class Following:
-    """Folders of one runner that are listened for, of mode auto so many, and the runs that came of it."""
+    """Live folders of one runner, so many of mode auto, and their runs."""
 
     def __init__(self, runner: Runner, folders: list[SyncedFolder], *, auto: int = 0) -> None:
         self.auto = auto
@@ -73,15 +73,15 @@ class Following:
         return report
 
     def follow(self) -> None:
-        """Listen for the definitions as they are in the table now."""
+        """Listen for the definitions in the table."""
         self.live.follow((resolve(folder.definition) for folder in self.folders), auto=self.auto)
 
-    def expect_in_step(self, folder: SyncedFolder) -> None:
-        """The folder gets in step by itself."""
+    def expect_in_sync(self, folder: SyncedFolder) -> None:
+        """The folder gets in sync."""
         wait_until(lambda: folder.contacts() == people(folder.slapd))
 
     def expect_listening(self) -> None:
-        """Every folder is listened for, and nothing is left to be asked for."""
+        """Every folder is listened for, and no change is pending."""
 
         def settled() -> bool:
             states = self.live.states.values()
@@ -117,22 +117,22 @@ def following(make_folder: Callable[..., SyncedFolder], server: PrivateSlapd) ->
         one.stop()
 
 
-def test_every_change_arrives_by_itself(following: Callable[[int], Following], admin: ldap3.Connection) -> None:
-    """Adds, edits, renames and deletes, each as an increment that nobody asked for."""
+def test_every_change_arrives(following: Callable[[int], Following], admin: ldap3.Connection) -> None:
+    """Adds, edits, renames and deletes, each by an incremental run."""
     live = following(1)
     (folder,) = live.folders
     live.expect_listening()
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     person = someone()
     first = len(live.reports)
     admin.add(person.dn, attributes=person.attributes)
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     admin.modify(person.dn, {"description": [(ldap3.MODIFY_REPLACE, ["Changed"])]})
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     admin.modify_dn(person.dn, "uid=renamed")
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     admin.delete(f"uid=renamed,{parent_of(person.dn)}")
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     live.expect_listening()
     caused = live.reports[first:]
     assert caused
@@ -149,7 +149,7 @@ def test_a_change_is_confirmed_when_the_log_is_complete(
     live.expect_listening()
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
 
     def certain() -> bool:
         statement = "SELECT value FROM contactsync.sync_cursors WHERE definition_id = %s"
@@ -162,10 +162,10 @@ def test_a_change_is_confirmed_when_the_log_is_complete(
     admin.delete(person.dn)
 
 
-def test_who_is_below_an_entry_that_is_moved_follows_it_at_once(
+def test_a_move_of_a_unit_takes_its_people_along(
     following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """The server says nothing of them, only of the entry above."""
+    """The server reports the unit only."""
     number = next(_numbers)
     above, below = f"ou=above {number},{server.people_base}", f"ou=team {number},{server.people_base}"
     person = someone()
@@ -175,45 +175,45 @@ def test_who_is_below_an_entry_that_is_moved_follows_it_at_once(
     live = following(1)
     (folder,) = live.folders
     live.expect_listening()
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     admin.modify_dn(below, f"ou=team {number}", new_superior=above)
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     assert f"uid=member,ou=team {number},{above}" in {dn for dn, _, _ in folder.contacts()}
 
 
 def test_a_full_run_delays_no_increment(following: Callable[[int], Following], admin: ldap3.Connection) -> None:
-    """However long it took: those that follow take no time to speak of."""
+    """However long the full run took."""
     live = following(1)
     (folder,) = live.folders
     live.expect_listening()
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     increment, full = live.reports[-1], replace(live.reports[0], mode=Mode.FULL, seconds={"search": 600.0})
     for report in (replace(increment, mode=Mode.INCREMENTAL), full):
         live.live.run_finished(folder.definition_id, report)
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     admin.delete(person.dn)
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
 
 
 def test_folders_of_one_server_and_user_share_a_connection(
     following: Callable[[int], Following], admin: ldap3.Connection
 ) -> None:
-    """Twelve of them listen over one, and each gets what changes."""
+    """Twelve folders use one, and each gets the changes."""
     live = following(12)
     live.expect_listening()
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     for folder in live.folders:
-        live.expect_in_step(folder)
+        live.expect_in_sync(folder)
     assert sum(thread.name == "live" for thread in threading.enumerate()) == 1
 
 
 def test_many_folders_each_with_a_search_of_its_own(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """Some of a unit each, some of one base with a filter each: all are heard, over few connections, and alone."""
+    """Some with a base, some with a filter of their own: each gets its change alone, over few connections."""
     proxy = Proxy(server.port)
     common = {"query": f"ldap://127.0.0.1:{proxy.port}", "tls": "none", "mode": "live"}
     folders: dict[SyncedFolder, str] = {}
@@ -249,10 +249,10 @@ def test_many_folders_each_with_a_search_of_its_own(
             admin.delete(dn)
 
 
-def test_a_folder_that_cannot_be_listened_for_disturbs_no_other(
+def test_a_folder_that_cannot_be_listened_for_does_not_disturb_others(
     following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """Its base is deleted; when it is there again, so is what came meanwhile."""
+    """Its base is deleted; when it exists again, the changes since then arrive."""
     live = following(2)
     folder, other = live.folders
     unit = f"ou=unit {next(_numbers)},{server.people_base}"
@@ -266,7 +266,7 @@ def test_a_folder_that_cannot_be_listened_for_disturbs_no_other(
     wait_until(lambda: "does not know the search base" in (live.live.states[folder.definition_id].reason or ""))
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    live.expect_in_step(other)
+    live.expect_in_sync(other)
     admin.add(unit, "organizationalUnit")
     admin.add(f"uid=back,{unit}", attributes=person.attributes | {"uid": ["back"]})
     wait_until(lambda: {dn for dn, _, _ in folder.contacts()} == {f"uid=back,{unit}"})
@@ -274,14 +274,14 @@ def test_a_folder_that_cannot_be_listened_for_disturbs_no_other(
         admin.delete(dn)
 
 
-def test_what_changes_while_the_server_is_away_is_caught_up(
+def test_changes_during_an_outage_arrive(
     following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """The connection is made anew, and what was not heard is asked for."""
+    """After the next connection a run reads them."""
     live = following(1)
     (folder,) = live.folders
     live.expect_listening()
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     admin.unbind()
     server.kill()
     wait_until(lambda: all(state.reason for state in live.live.states.values()))
@@ -290,7 +290,7 @@ def test_what_changes_while_the_server_is_away_is_caught_up(
     again = server.connection()
     person = someone()
     again.add(person.dn, attributes=person.attributes)
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     live.expect_listening()
     assert (live.live.snapshot.listening, live.live.snapshot.not_listening, live.live.snapshot.behind_seconds) == (
         1,
@@ -299,15 +299,15 @@ def test_what_changes_while_the_server_is_away_is_caught_up(
     )
     again.delete(person.dn)
     again.unbind()
-    live.expect_in_step(folder)
+    live.expect_in_sync(folder)
     admin.open()
     admin.bind()
 
 
-def test_an_edited_definition_is_listened_for_anew(
+def test_an_edit_takes_effect_at_once(
     following: Callable[[int], Following], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """What the new filter finds arrives by itself, and nothing of the folder that was paused."""
+    """The new filter's entries arrive, and a paused folder gets no changes."""
     live = following(2)
     first, second = live.folders
     live.expect_listening()

@@ -1,4 +1,4 @@
-"""Folders that follow a real 389 Directory Server at once, by its persistent search, and read it whole each time."""
+"""Live folders of a real 389 Directory Server, whose persistent search reports changes; each run is full."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _numbers = count(7000)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[NsSlapd]:
-    """Run one server that offers content synchronization as well."""
+    """Run a server that offers content synchronization as well."""
     with running(20, changelog=True) as server:
         yield server
 
@@ -39,7 +39,7 @@ def admin(server: NsSlapd) -> Iterator[ldap3.Connection]:
 
 @pytest.fixture
 def following(make_folder: Callable[..., SyncedFolder], server: NsSlapd) -> Iterator[Callable[..., Following]]:
-    """Follow folders with these filters, of all the directory or of another base."""
+    """Follow folders with these filters, of the whole directory or of a base."""
     made: list[Following] = []
 
     def follow(*filters: str, base: str | None = None) -> Following:
@@ -66,7 +66,7 @@ def names(folder: SyncedFolder) -> set[str]:
 
 
 def found(folder: SyncedFolder) -> set[str]:
-    """The DN of whom the directory has for the folder."""
+    """The DNs of the folder's people in the directory."""
     admin = folder.slapd.connection()
     admin.search(folder.slapd.suffix, folder.definition.filter or PEOPLE_FILTER, attributes=["1.1"])
     found = {entry["dn"] for entry in admin.response or ()}
@@ -74,35 +74,33 @@ def found(folder: SyncedFolder) -> set[str]:
     return found
 
 
-def expect_in_step(live: Following) -> None:
-    """Every folder gets in step by itself, and nothing is left to be asked for."""
+def expect_in_sync(live: Following) -> None:
+    """Every folder gets in sync, and no change is pending."""
     for folder in live.folders:
         wait_until(lambda folder=folder: names(folder) == found(folder))  # type: ignore[misc]
     live.expect_listening()
 
 
-def test_who_enters_leaves_moves_and_goes_comes_by_itself(
-    following: Callable[..., Following], server: NsSlapd, admin: ldap3.Connection
-) -> None:
-    """Two folders on one connection; this server's persistent search itself is silent about who leaves a filter."""
+def test_every_change_arrives(following: Callable[..., Following], server: NsSlapd, admin: ldap3.Connection) -> None:
+    """Two folders use one connection; the persistent search does not report an entry that leaves a filter."""
     live = following(WANTED, PEOPLE_FILTER)
     wanted = live.folders[0]
     person = someone(description="wanted")
     admin.add(person.dn, attributes=person.attributes)
-    expect_in_step(live)
+    expect_in_sync(live)
     assert names(wanted) == {person.dn}
     admin.modify(person.dn, {"description": [(ldap3.MODIFY_REPLACE, ["unwanted"])]})
-    expect_in_step(live)
+    expect_in_sync(live)
     assert not names(wanted)
     admin.modify(person.dn, {"description": [(ldap3.MODIFY_REPLACE, ["wanted"])]})
-    expect_in_step(live)
+    expect_in_sync(live)
     admin.modify_dn(person.dn, "uid=renamed")
-    expect_in_step(live)
+    expect_in_sync(live)
     admin.modify_dn(f"uid=renamed,{person.dn.partition(',')[2]}", "uid=renamed", new_superior=server.people_base)
-    expect_in_step(live)
+    expect_in_sync(live)
     assert names(wanted) == {f"uid=renamed,{server.people_base}"}
     admin.delete(f"uid=renamed,{server.people_base}")
-    expect_in_step(live)
+    expect_in_sync(live)
     assert not names(wanted)
     assert {report.mode for report in live.reports} == {Mode.FULL}
     (reason,) = {report.full_reason for report in live.reports}
@@ -112,10 +110,10 @@ def test_who_enters_leaves_moves_and_goes_comes_by_itself(
     )
 
 
-def test_auto_is_its_schedule(
+def test_mode_auto_runs_by_its_schedule(
     make_folder: Callable[..., SyncedFolder], server: NsSlapd, admin: ldap3.Connection
 ) -> None:
-    """To follow would cost a full run for each change: nothing is listened on, also after it was another server's."""
+    """Each change would cost a full run: no connection stays open, also if it was another server before."""
     folder = make_folder(server, filter=PEOPLE_FILTER, schedule="every 1h", allow_empty=True)
     folder.query(
         "INSERT INTO contactsync.sync_cursors (folder_id, definition_id, kind, value, server, context)"
@@ -147,7 +145,7 @@ def test_auto_is_its_schedule(
         live.stop()
 
 
-def test_who_moves_out_of_the_base_leaves(
+def test_a_person_who_moves_out_of_the_base_leaves(
     following: Callable[..., Following], server: NsSlapd, admin: ldap3.Connection
 ) -> None:
     """Into a part of the directory that the folder does not search."""
@@ -164,7 +162,7 @@ def test_who_moves_out_of_the_base_leaves(
 def test_a_restart_and_an_edit_lose_nothing(
     following: Callable[..., Following], server: NsSlapd, admin: ldap3.Connection
 ) -> None:
-    """The connection is made anew, and so is what is listened for."""
+    """The listener connects again and searches again."""
     live = following(WANTED)
     person, other = someone(description="wanted"), someone(description="other")
     admin.unbind()
@@ -173,17 +171,17 @@ def test_a_restart_and_an_edit_lose_nothing(
     server.start()
     again = server.connection()
     again.add(person.dn, attributes=person.attributes)
-    expect_in_step(live)
+    expect_in_sync(live)
     live.folders[0].edit(filter="(|(description=wanted)(description=other))")
     live.follow()
     live.expect_listening()
     again.add(other.dn, attributes=other.attributes)
-    expect_in_step(live)
+    expect_in_sync(live)
     assert names(live.folders[0]) == {person.dn, other.dn}
     for left in (person, other):
         again.delete(left.dn)
     again.unbind()
-    expect_in_step(live)
+    expect_in_sync(live)
     admin.open()
     admin.bind()
 
@@ -191,10 +189,10 @@ def test_a_restart_and_an_edit_lose_nothing(
 def test_full_runs_take_no_more_than_their_share_of_the_time(
     following: Callable[..., Following], admin: ldap3.Connection
 ) -> None:
-    """After one that took a minute the next is ten minutes away, whatever is heard; the other folder goes its way."""
+    """After a run of a minute the next is ten minutes later; another folder is not affected."""
     live = following(WANTED, PEOPLE_FILTER)
     slow, brisk = live.folders
-    expect_in_step(live)
+    expect_in_sync(live)
     report = next(one for one in live.reports if one.definition.definition_id == slow.definition_id)
     live.live.run_finished(slow.definition_id, replace(report, seconds={"search": 60.0}))
     before = names(slow)

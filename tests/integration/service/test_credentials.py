@@ -1,4 +1,4 @@
-"""Sealed bind passwords, their key file, and references to passwords kept elsewhere."""
+"""Sealed bind passwords, their key file, and references to passwords."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PASSWORD = "Pä55wörd \N{FOX FACE}"
 
 @pytest.fixture
 def key_file(tmp_path: Path) -> Path:
-    """Where a key may be made, in a directory that does not exist yet."""
+    """A path for a key, in a directory that does not exist yet."""
     return tmp_path / "state" / "secret.key"
 
 
@@ -35,14 +35,14 @@ def box(key_file: Path) -> SecretBox:
 
 
 def test_a_sealed_password_opens_again(box: SecretBox, key_file: Path) -> None:
-    """The same key, read from its file by another box, gives the password back."""
+    """Also by another box with the same key file."""
     sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     assert PASSWORD.encode() not in sealed
     assert SecretBox.from_file(key_file).open(sealed, folder_id=1, definition_id=2, destination=THERE) == PASSWORD
 
 
 def test_sealing_twice_gives_different_octets(box: SecretBox) -> None:
-    """Two rows with one password do not show that they have it in common."""
+    """Two rows do not reveal that they have the same password."""
     assert box.seal(PASSWORD, folder_id=1, definition_id=1, destination=THERE) != box.seal(
         PASSWORD, folder_id=1, definition_id=1, destination=THERE
     )
@@ -50,21 +50,21 @@ def test_sealing_twice_gives_different_octets(box: SecretBox) -> None:
 
 @pytest.mark.parametrize(("folder_id", "definition_id"), [(1, 3), (3, 2), (2, 1)])
 def test_a_sealed_password_does_not_open_in_another_row(box: SecretBox, folder_id: int, definition_id: int) -> None:
-    """Octets copied to another folder or definition stay shut."""
+    """A copy in another folder or definition does not open."""
     sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     with pytest.raises(SecretError, match="or to another definition"):
         box.open(sealed, folder_id=folder_id, definition_id=definition_id, destination=THERE)
 
 
 def test_a_sealed_password_does_not_open_for_another_destination(box: SecretBox) -> None:
-    """An edit that has it sent elsewhere leaves it shut, and the error says what may have been edited."""
+    """The error names the fields that may have been edited."""
     sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     with pytest.raises(SecretError, match="other servers, another user or other TLS settings"):
         box.open(sealed, folder_id=1, definition_id=2, destination=b"ldaps://evil.example.com")
 
 
-def test_every_changed_octet_is_noticed(box: SecretBox) -> None:
-    """Whatever octet of a sealed value is changed, it does not open."""
+def test_every_changed_octet_is_detected(box: SecretBox) -> None:
+    """The value does not open."""
     sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     for index in range(len(sealed)):
         changed = bytearray(sealed)
@@ -75,14 +75,14 @@ def test_every_changed_octet_is_noticed(box: SecretBox) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 5, 17, 32])
 def test_a_truncated_value_is_refused(box: SecretBox, length: int) -> None:
-    """A value that is too short is told as such and not by a failure of the cipher."""
+    """Its error is not one of the cipher."""
     sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     with pytest.raises(SecretError, match="was not sealed by contactsync"):
         box.open(sealed[:length], folder_id=1, definition_id=2, destination=THERE)
 
 
 def test_another_key_is_named_as_the_reason(box: SecretBox, tmp_path: Path) -> None:
-    """With another key the error says so, with both ids."""
+    """With both key ids."""
     sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     with pytest.raises(SecretError, match="sealed with another key") as caught:
         SecretBox.from_file(tmp_path / "other.key").open(sealed, folder_id=1, definition_id=2, destination=THERE)
@@ -90,14 +90,14 @@ def test_another_key_is_named_as_the_reason(box: SecretBox, tmp_path: Path) -> N
 
 
 def test_a_box_does_not_show_its_key(box: SecretBox, key_file: Path) -> None:
-    """The text of a box holds its key's id and nothing of the key."""
+    """Its repr has the key's id only."""
     key = base64.b64decode(key_file.read_bytes())
     assert key.hex() not in repr(box)
     assert key_file.read_text(encoding="utf-8").strip() not in repr(box)
 
 
 def test_the_key_file_is_for_its_owner_alone(box: SecretBox, key_file: Path) -> None:
-    """A new key is 32 octets in base64, mode 0600, in a directory of mode 0700, and nothing else is left there."""
+    """A new key is 32 octets in base64, mode 0600, alone in a directory of mode 0700."""
     assert repr(box)
     assert len(base64.b64decode(key_file.read_bytes().strip(), validate=True)) == 32
     assert key_file.stat().st_mode & 0o777 == 0o600
@@ -105,8 +105,8 @@ def test_the_key_file_is_for_its_owner_alone(box: SecretBox, key_file: Path) -> 
     assert list(key_file.parent.iterdir()) == [key_file]
 
 
-def test_all_that_start_at_once_agree_on_the_key(tmp_path: Path) -> None:
-    """Of many that find no key at the same moment all end up with the same one."""
+def test_concurrent_processes_agree_on_the_key(tmp_path: Path) -> None:
+    """Each of them found no key file."""
     together = Barrier(8)
 
     def first_box(path: Path) -> str:
@@ -120,7 +120,7 @@ def test_all_that_start_at_once_agree_on_the_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o602, 0o620])
 def test_a_key_open_to_others_is_refused(box: SecretBox, key_file: Path, mode: int) -> None:
-    """A key that others may read or change is not used; the error has the command that corrects it."""
+    """Readable or writable; the error has the command that corrects it."""
     assert repr(box)
     key_file.chmod(mode)
     with pytest.raises(SecretError) as caught:
@@ -128,15 +128,15 @@ def test_a_key_open_to_others_is_refused(box: SecretBox, key_file: Path, mode: i
     assert caught.value.hint == f"Run: chmod 600 {key_file}"
 
 
-def test_a_credential_of_systemd_is_a_good_key(box: SecretBox, key_file: Path) -> None:
-    """A key that the group may read is taken: systemd's access list on a credential looks like that."""
+def test_a_systemd_credential_may_be_the_key(box: SecretBox, key_file: Path) -> None:
+    """It is readable by its group, as systemd's access lists show it."""
     key_file.chmod(0o440)
     assert repr(SecretBox.from_file(key_file)) == repr(box)
 
 
 @pytest.mark.parametrize("content", [b"", b"c2hvcnQ=", b"not base64!", b"\xff\x00", b"A" * 100_000])
-def test_a_file_that_holds_no_key_is_left_alone(tmp_path: Path, content: bytes) -> None:
-    """A damaged key file is an error and is never overwritten by a new key."""
+def test_a_damaged_key_file_is_not_overwritten(tmp_path: Path, content: bytes) -> None:
+    """It is an error."""
     path = tmp_path / "secret.key"
     path.touch(mode=0o600)
     path.write_bytes(content)
@@ -145,8 +145,8 @@ def test_a_file_that_holds_no_key_is_left_alone(tmp_path: Path, content: bytes) 
     assert path.read_bytes() == content
 
 
-def test_a_key_that_cannot_be_made_says_where(tmp_path: Path) -> None:
-    """A place where no file can be made is named with the system's reason."""
+def test_a_key_that_cannot_be_created(tmp_path: Path) -> None:
+    """The error has the path and the system's reason."""
     (tmp_path / "file").touch()
     with pytest.raises(SecretError, match=r"cannot be (made|read): Not a directory"):
         SecretBox.from_file(tmp_path / "file" / "secret.key")
@@ -154,15 +154,15 @@ def test_a_key_that_cannot_be_made_says_where(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_a_key_made_by_root_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
-    """After `sudo contactsync ...` the daemon's own user can read the key."""
+    """The daemon's user can read it after `sudo contactsync ...`."""
     os.chown(tmp_path, 65534, 65534)
     SecretBox.from_file(tmp_path / "secret.key")
     assert (tmp_path / "secret.key").stat().st_uid == 65534
 
 
 @pytest.mark.parametrize("password", ["", "broken \udc80"])
-def test_passwords_that_no_server_takes_are_not_sealed(box: SecretBox, password: str) -> None:
-    """An empty password, which would bind as nobody, and one that is not UTF-8 are refused."""
+def test_unusable_passwords_are_not_sealed(box: SecretBox, password: str) -> None:
+    """An empty password, which would be an unauthenticated bind, and one that is not UTF-8."""
     with pytest.raises(SecretError) as caught:
         box.seal(password, folder_id=1, definition_id=2, destination=THERE)
     assert "broken" not in str(caught.value)
@@ -179,7 +179,7 @@ def test_passwords_that_no_server_takes_are_not_sealed(box: SecretBox, password:
     ],
 )
 def test_a_file_gives_its_line(tmp_path: Path, content: bytes, password: str) -> None:
-    """The password is the whole file without its line end, by path or as a credential of systemd."""
+    """The whole file without its line end, by path or as a systemd credential."""
     path = tmp_path / "ldap"
     path.touch(mode=0o600)
     path.write_bytes(content)
@@ -188,12 +188,12 @@ def test_a_file_gives_its_line(tmp_path: Path, content: bytes, password: str) ->
 
 
 def test_the_environment_gives_a_password() -> None:
-    """A variable's value is the password as it stands."""
+    """The unchanged value of the variable."""
     assert resolve_reference("env:LDAP_PASSWORD", {"LDAP_PASSWORD": " x "}, ANY) == " x "
 
 
 def test_a_password_file_open_to_others_is_used_with_a_warning(tmp_path: Path) -> None:
-    """A file that others may read is taken, as containers mount it so, and the log says it without the password."""
+    """Containers mount secrets like that; the log does not have the password."""
     path = tmp_path / "ldap"
     path.write_text("sekret", encoding="utf-8")
     path.chmod(0o644)
@@ -219,8 +219,8 @@ def test_a_password_file_open_to_others_is_used_with_a_warning(tmp_path: Path) -
         ("credential:none", "The password of credential:none cannot be read: No such file or directory."),
     ],
 )
-def test_a_password_that_is_not_there_is_told_by_its_reference(tmp_path: Path, reference: str, sentence: str) -> None:
-    """A reference that leads nowhere is named with the reason."""
+def test_a_missing_password_is_an_error_with_its_reference(tmp_path: Path, reference: str, sentence: str) -> None:
+    """And with the reason."""
     os.mkfifo(tmp_path / "pipe", 0o600)
     for name, content in (("latin1", b"\xe9"), ("empty", b"\n"), ("large", b"x" * 100_000), ("lines", b"[a]\nb=1\n")):
         (tmp_path / name).touch(mode=0o600)
@@ -232,7 +232,7 @@ def test_a_password_that_is_not_there_is_told_by_its_reference(tmp_path: Path, r
 
 
 def test_credentials_without_systemd_say_how_to_get_them() -> None:
-    """Where there is no credentials directory the error says what the service needs."""
+    """The error says what the service needs."""
     with pytest.raises(SecretError) as caught:
         resolve_reference("credential:ldap", {}, ANY)
     assert "LoadCredential=ldap:" in caught.value.hint
@@ -242,8 +242,8 @@ def test_credentials_without_systemd_say_how_to_get_them() -> None:
     "reference",
     ["file:/etc/contactsync/reader", "file:/etc/contactsync/more/reader", "credential:reader", "env:LDAP_PASSWORD"],
 )
-def test_references_to_what_is_meant_for_it_are_allowed(reference: str) -> None:
-    """As settings.toml has it by default."""
+def test_references_that_are_allowed_by_default(reference: str) -> None:
+    """See settings.toml."""
     allowed_references(Settings()).check(reference)
 
 
@@ -259,7 +259,7 @@ def test_references_to_what_is_meant_for_it_are_allowed(reference: str) -> None:
     ],
 )
 def test_references_to_anything_else_are_refused(reference: str) -> None:
-    """Or whoever edits a definition could have the daemon send what it can read to a server of his."""
+    """Otherwise an editor of a definition could have any readable file sent to a server."""
     with pytest.raises(SecretError, match="do not allow the reference") as caught:
         resolve_reference(reference, {}, allowed_references(Settings()))
     assert "[secrets]" in caught.value.hint
@@ -278,7 +278,7 @@ def test_the_key_and_the_settings_are_never_sent(box: SecretBox, key_file: Path,
 
 @pytest.mark.parametrize("reference", ["env:LDAP_PW2", "file:/run/secrets/ldap pw", "credential:ldap.pw"])
 def test_references_in_the_known_forms_are_accepted(reference: str) -> None:
-    """Checking looks at the form only: none of these needs to exist."""
+    """The check does not look for the password."""
     check_reference(reference)
 
 
@@ -302,7 +302,7 @@ def test_references_in_the_known_forms_are_accepted(reference: str) -> None:
     ],
 )
 def test_references_in_other_forms_are_refused_unquoted(reference: str) -> None:
-    """What is no reference may be the password itself, so the error shows the forms and not the text."""
+    """The text may be the password itself."""
     with pytest.raises(SecretError) as caught:
         check_reference(reference)
     assert str(caught.value) == (

@@ -1,4 +1,4 @@
-"""389 Directory Server: nsUniqueId, access rules that show nothing, limits, pages, renames, TLS."""
+"""389 Directory Server: nsUniqueId, access rules that hide everything, limits, pages, renames, TLS."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def admin(shared_389: NsSlapd) -> Iterator[ldap3.Connection]:
 
 @pytest.fixture
 def folder(make_folder: MakeFolder, shared_389: NsSlapd) -> SyncedFolder:
-    """Make a folder for the people of the server, not filled yet."""
+    """Make an empty folder for the people of the server."""
     return make_folder(shared_389)
 
 
 def ids(admin: ldap3.Connection, server: NsSlapd) -> dict[str, str]:
-    """The nsUniqueId of everybody by DN, as the server gives it."""
+    """The nsUniqueId of each person by DN, as the server returns it."""
     admin.search(server.suffix, PEOPLE_FILTER, attributes=["nsUniqueId"])
     return {entry["dn"]: entry["attributes"]["nsUniqueId"][0] for entry in admin.response}
 
@@ -65,7 +65,7 @@ def numbers(folder: SyncedFolder) -> dict[str, int]:
 
 
 def as_user(folder: SyncedFolder, dn: str, password: str) -> None:
-    """Ask as somebody else."""
+    """Read as another user."""
     folder.edit(bind_user=dn)
     folder.set_password(password)
 
@@ -76,10 +76,8 @@ def checked(folder: SyncedFolder, password: str) -> dict[str, StepResult]:
     return {step.name: step for step in check(folder.definition, lambda: password, BRISK, limits=limits)}
 
 
-def test_entries_imported_offline_are_known_by_ns_unique_id(
-    folder: SyncedFolder, shared_389: NsSlapd, admin: ldap3.Connection
-) -> None:
-    """They have no entryUUID; those that came in later have one as well, and it changes nothing for them."""
+def test_the_identity_is_ns_unique_id(folder: SyncedFolder, shared_389: NsSlapd, admin: ldap3.Connection) -> None:
+    """Entries imported offline have no entryUUID; later entries have one, which changes nothing."""
     newcomer = f"uid=newcomer,{shared_389.people_base}"
     admin.add(newcomer, "inetOrgPerson", {"cn": "New Comer", "sn": "Comer"})
     admin.search(newcomer, "(objectClass=*)", ldap3.BASE, attributes=["entryUUID", "nsUniqueId"])
@@ -97,7 +95,7 @@ def test_entries_imported_offline_are_known_by_ns_unique_id(
 def test_a_rename_and_a_move_keep_the_contact(
     folder: SyncedFolder, shared_389: NsSlapd, admin: ldap3.Connection
 ) -> None:
-    """A new RDN, then a new parent, then both back: the same contacts with the same ids."""
+    """A new RDN, a new parent, and back: the contacts keep their ids."""
     folder.run()
     before, contacts = keys(folder), numbers(folder)
     old = next(dn for dn in before if dn.endswith(f",ou=Personal,{shared_389.people_base}"))
@@ -118,7 +116,7 @@ def test_a_rename_and_a_move_keep_the_contact(
 
 
 def test_a_user_without_an_access_rule_empties_no_folder(folder: SyncedFolder, shared_389: NsSlapd) -> None:
-    """This server answers success and nothing: it looks like an empty company, and the run is held."""
+    """The server returns success without entries, as for an empty directory: the run is held."""
     folder.run()
     as_user(folder, shared_389.nobody_dn, shared_389.nobody_password)
     report = folder.run()
@@ -132,7 +130,7 @@ def test_a_user_without_an_access_rule_empties_no_folder(folder: SyncedFolder, s
 
 @pytest.mark.parametrize("page_size", [0, 1000])
 def test_a_size_limit_is_an_incomplete_snapshot(folder: SyncedFolder, shared_389: NsSlapd, page_size: int) -> None:
-    """Of the account's own, with pages and without; nothing is concluded from the twenty that come."""
+    """The account's own limit, with pages and without; the twenty entries that come are not used."""
     folder.run()
     as_user(folder, shared_389.limited_dn, shared_389.limited_password)
     report = folder.run(page_size=page_size)
@@ -145,7 +143,7 @@ def test_a_size_limit_is_an_incomplete_snapshot(folder: SyncedFolder, shared_389
 def test_a_look_through_limit_is_an_incomplete_snapshot(
     folder: SyncedFolder, shared_389: NsSlapd, admin: ldap3.Connection
 ) -> None:
-    """The server gives up before it has looked at everybody: adminLimitExceeded, and the folder stays."""
+    """The server returns adminLimitExceeded, and the folder is unchanged."""
     folder.run()
     limits = ("nsLookThroughLimit", "nsPagedLookThroughLimit")
     admin.modify(shared_389.reader_dn, {name: [(ldap3.MODIFY_REPLACE, [LIMIT])] for name in limits})
@@ -159,8 +157,8 @@ def test_a_look_through_limit_is_an_incomplete_snapshot(
     assert folder.run().outcome is Outcome.UNCHANGED
 
 
-def test_pages_below_the_limit_bring_everybody(folder: SyncedFolder, shared_389: NsSlapd) -> None:
-    """One after the other, to the last: this server holds its size limit against each page, not against the search."""
+def test_pages_below_the_limit_bring_all_people(folder: SyncedFolder, shared_389: NsSlapd) -> None:
+    """This server applies its size limit to each page, not to the search."""
     as_user(folder, shared_389.limited_dn, shared_389.limited_password)
     report = folder.run(page_size=7)
     assert (report.counts.entries, report.counts.inserted, report.error) == (PEOPLE, PEOPLE, None)
@@ -168,7 +166,7 @@ def test_pages_below_the_limit_bring_everybody(folder: SyncedFolder, shared_389:
 
 @pytest.mark.parametrize("ldaps", [False, True])
 def test_its_tls_is_checked(make_folder: MakeFolder, shared_389: NsSlapd, *, ldaps: bool) -> None:
-    """By LDAPS and by StartTLS, against its authority; without that nobody is told the password."""
+    """With LDAPS and StartTLS, against its authority; otherwise no password is sent."""
     port = shared_389.tls_port if ldaps else shared_389.port
     folder = make_folder(shared_389, query=f"ldap{'s' * ldaps}://localhost:{port}/{shared_389.suffix}")
     report = folder.run()
@@ -178,15 +176,15 @@ def test_its_tls_is_checked(make_folder: MakeFolder, shared_389: NsSlapd, *, lda
     folder.expect_failure(folder.run(), "directory.certificate", "issuer that is not trusted")
 
 
-def test_a_wrong_password_is_one(folder: SyncedFolder) -> None:
-    """The definition is locked, as with any other server."""
+def test_a_wrong_password_locks_the_definition(folder: SyncedFolder) -> None:
+    """As with any other server."""
     folder.set_password("not the reader's")
     folder.expect_failure(folder.run(), "directory.credentials", folder.slapd.reader_dn)
     assert folder.status()["state"] == "locked"
 
 
-def test_a_check_knows_the_server_and_what_identifies_its_entries(folder: SyncedFolder, shared_389: NsSlapd) -> None:
-    """By what its root DSE and its entries say."""
+def test_a_check_names_the_server_and_the_identity(folder: SyncedFolder, shared_389: NsSlapd) -> None:
+    """From its root DSE and its entries."""
     steps = checked(folder, shared_389.reader_password)
     failed = {name: step.text for name, step in steps.items() if step.status is Status.FAILED}
     assert not failed
@@ -197,10 +195,10 @@ def test_a_check_knows_the_server_and_what_identifies_its_entries(folder: Synced
     assert steps["bind"].data["authorisation_id"] == shared_389.reader_dn
 
 
-def test_the_dn_identifies_only_if_the_definition_says_so(
+def test_the_dn_is_an_identity_only_if_the_mapping_says_so(
     make_folder: MakeFolder, shared_389: NsSlapd, admin: ldap3.Connection
 ) -> None:
-    """The price is paid at the first rename: one contact goes, another comes; the check says so before."""
+    """A rename then deletes one contact and inserts another; the check warns before."""
     mapping: dict[str, Any] = {"identity": "dn"}
     folder = make_folder(shared_389, mapping=mapping)
     folder.run()

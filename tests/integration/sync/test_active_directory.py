@@ -1,4 +1,4 @@
-"""Whole runs against a real domain controller: who gets in, who is taken over, and what stays the same person."""
+"""Whole runs against a real domain controller: authentication, selected entries, and stable identities."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unit(samba: PrivateSamba) -> str:
 
 @pytest.fixture
 def folder_of(make_folder: Folders) -> Folders:
-    """Make folders for what is below a base: `folder_of(samba, base, tls=...)`, over LDAPS unless told otherwise."""
+    """Make folders for a base, `folder_of(samba, base, tls=...)`, by default with LDAPS."""
 
     def make(server: PrivateSamba, base: str, **columns: Any) -> SyncedFolder:
         usual = {"query": f"{server.tls_url}/{base}", "bind_user": server.reader_user}
@@ -37,13 +37,13 @@ def folder_of(make_folder: Folders) -> Folders:
 
 
 def contacts(folder: SyncedFolder) -> dict[str, dict[str, Any]]:
-    """The contacts that the definition brought, by their display names."""
+    """The definition's contacts by their display names."""
     rows = folder.query("SELECT * FROM contactsync.contacts WHERE definition_id = %s", folder.definition_id)
     return {row["display_name"]: row for row in rows}
 
 
 def expect_run(folder: SyncedFolder, *names: str) -> None:
-    """A run changes the folder, and these are its contacts then; another finds nothing to do."""
+    """A run changes the folder, which then has these contacts; another run finds no changes."""
     report = folder.run()
     assert report.outcome is Outcome.CHANGED, report.error or report.held_reason
     assert set(contacts(folder)) == set(names)
@@ -53,10 +53,10 @@ def expect_run(folder: SyncedFolder, *names: str) -> None:
 
 @pytest.mark.parametrize("protected", ["ldaps", "starttls"])
 @pytest.mark.parametrize("form", ["DOMAIN\\user", "user@domain", "DN"])
-def test_every_form_of_user_gets_in(
+def test_every_form_of_user_is_accepted(
     samba: PrivateSamba, unit: str, folder_of: Folders, form: str, protected: str
 ) -> None:
-    """Over LDAPS and over StartTLS."""
+    """With LDAPS and with StartTLS."""
     samba.add(f"{form[:4]} {protected}".replace("\\", " "), under=unit)
     user = {"DOMAIN\\user": f"{DOMAIN}\\{samba.reader_name}", "user@domain": samba.reader_user, "DN": samba.reader_dn}
     url = samba.tls_url if protected == "ldaps" else samba.url
@@ -69,13 +69,13 @@ def test_every_form_of_user_gets_in(
 def test_a_password_in_plain_text_is_refused_with_the_setting_to_change(
     samba: PrivateSamba, unit: str, folder_of: Folders
 ) -> None:
-    """Samba takes none, as Active Directory does where it requires signing."""
+    """Samba refuses it, like an Active Directory that requires signing."""
     folder = folder_of(samba, unit, query=f"{samba.url}/{unit}", tls="none")
     folder.expect_failure(folder.run(), "directory.access", "`starttls`", "`ldaps`", "tls")
 
 
-def test_a_wrong_password_is_told_from_a_disabled_account(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
-    """By Active Directory's own numbers, which end the error's code."""
+def test_a_wrong_password_differs_from_a_disabled_account(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
+    """Active Directory's own number ends the error code."""
     folder = folder_of(samba, unit)
     folder.set_password("not the password")
     folder.expect_failure(folder.run(), "directory.credentials.52e", "the password is wrong")
@@ -89,7 +89,7 @@ def test_a_wrong_password_is_told_from_a_disabled_account(samba: PrivateSamba, u
 
 @pytest.fixture(scope="module")
 def mixed(exchange: PrivateSamba) -> str:
-    """Make a unit with one entry of each kind; where it is."""
+    """Make a unit with one entry of each kind; returns its DN."""
     unit = exchange.unit("Mixed")
     exchange.add("Person", under=unit)
     exchange.add("Contact", under=unit, kind="contact")
@@ -119,7 +119,7 @@ def mixed(exchange: PrivateSamba) -> str:
 def test_each_kind_of_entry_can_be_switched(
     exchange: PrivateSamba, mixed: str, folder_of: Folders, include: dict[str, bool], names: list[str]
 ) -> None:
-    """People and contacts come in by themselves; computers, the disabled and the hidden when somebody says so."""
+    """People and contacts are included by default; computers, disabled and hidden entries on request."""
     mapping = json.dumps({"include": include}) if include else None
     expect_run(folder_of(exchange, mixed, mapping=mapping), *names)
 
@@ -127,7 +127,7 @@ def test_each_kind_of_entry_can_be_switched(
 def test_a_forest_without_exchange_is_not_asked_for_its_attribute(
     samba: PrivateSamba, unit: str, folder_of: Folders
 ) -> None:
-    """There the attribute in a `not` would make Microsoft's server find nobody."""
+    """An unknown attribute in a `not` would make Microsoft's server find no entry."""
     samba.add("Anna", under=unit)
     folder = folder_of(samba, unit)
     expect_run(folder, "Anna")
@@ -136,8 +136,8 @@ def test_a_forest_without_exchange_is_not_asked_for_its_attribute(
     assert "msExch" not in "".join(searched)
 
 
-def test_who_is_hidden_leaves_the_folder_and_returns_as_the_same(exchange: PrivateSamba, folder_of: Folders) -> None:
-    """The change of one attribute that is not mapped takes a contact away, and gives it back with its id."""
+def test_a_hidden_person_leaves_and_returns_as_the_same_contact(exchange: PrivateSamba, folder_of: Folders) -> None:
+    """A change of an attribute that is not mapped deletes a contact, and restores it with its id."""
     unit = exchange.unit("Hiding")
     dn = exchange.add("Shy", under=unit)
     exchange.add("Other", under=unit)
@@ -155,7 +155,7 @@ def test_who_is_hidden_leaves_the_folder_and_returns_as_the_same(exchange: Priva
 def test_a_changed_switch_is_a_changed_query_for_the_guard(
     exchange: PrivateSamba, mixed: str, folder_of: Folders
 ) -> None:
-    """The first run that would delete after it is held."""
+    """The next run that would delete is held."""
     folder = folder_of(exchange, mixed)
     expect_run(folder, "Person", "Contact", "Shown")
     folder.edit(mapping=json.dumps({"include": {"contacts": False}}), max_delete_share=1)
@@ -164,7 +164,7 @@ def test_a_changed_switch_is_a_changed_query_for_the_guard(
 
 
 def test_values_go_into_the_fields_that_people_expect(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
-    """The primary address first, each kind of phone, the manager's name, the photo, and objectGUID as the key."""
+    """The primary address first, each kind of phone, the manager's name, the photo, and objectGUID as the identity."""
     boss = samba.add("Berger, Anna".replace(",", "\\,"), under=unit, displayName="Anna Berger")
     dn = samba.add(
         "Max",
@@ -206,7 +206,7 @@ def test_values_go_into_the_fields_that_people_expect(samba: PrivateSamba, unit:
 
 
 def test_a_person_stays_the_same_contact(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
-    """Renamed, moved to another unit, with the whole unit moved, and deleted and restored."""
+    """After a rename, a move, a move of the unit, and a restore."""
     here, there = samba.unit("Here", under=unit), samba.unit("There", under=unit)
     samba.add("Max", under=here, mail="max@example.test")
     samba.add("Other", under=here)
@@ -233,7 +233,7 @@ def test_a_person_stays_the_same_contact(samba: PrivateSamba, unit: str, folder_
 
 @pytest.fixture
 def hosts() -> Iterator[set[str]]:
-    """Gather every host that this process looks up or connects to."""
+    """Collect all hosts that this process looks up or connects to."""
     found: set[str] = set()
     listening = True
 
@@ -248,8 +248,8 @@ def hosts() -> Iterator[set[str]]:
     listening = False
 
 
-def test_references_are_counted_and_nobody_goes_there(samba: PrivateSamba, folder_of: Folders, hosts: set[str]) -> None:
-    """A search from the top of the domain meets one to another naming context, on a host of another name."""
+def test_references_are_counted_and_not_followed(samba: PrivateSamba, folder_of: Folders, hosts: set[str]) -> None:
+    """A search from the top of the domain returns references to other naming contexts and hosts."""
     folder = folder_of(samba, SUFFIX)
     report = folder.run()
     assert report.outcome is Outcome.CHANGED
@@ -259,10 +259,10 @@ def test_references_are_counted_and_nobody_goes_there(samba: PrivateSamba, folde
 
 
 @pytest.mark.parametrize("port", [3268, 3269])
-def test_a_global_catalogue_is_a_source_that_says_what_it_lacks(
+def test_a_global_catalogue_reports_the_attributes_that_it_lacks(
     samba: PrivateSamba, unit: str, folder_of: Folders, port: int
 ) -> None:
-    """Plain with StartTLS and over TLS. Attributes that the schema does not put into the catalogue are named."""
+    """With StartTLS and with TLS."""
     samba.add("Anna", under=unit, mail="anna@example.test")
     scheme = "ldaps" if port == 3269 else "ldap"
     folder = folder_of(samba, unit, query=f"{scheme}://{samba.address}:{port}/{unit}")

@@ -1,4 +1,4 @@
-"""Runs that read nothing of a real 389 Directory Server that has counted no change; all others read everything."""
+"""Runs against a real 389 Directory Server: they read nothing if it has counted no change, else all entries."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _numbers = count(9000)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[NsSlapd]:
-    """Run one server of twenty people that numbers its changes."""
+    """Run a server of twenty people that numbers its changes."""
     with running(20, numbers=True) as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
 def _settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take what is counted for settled, but where the test is about that."""
+    """Accept counters at once, except in the tests about that."""
     monkeypatch.setattr(counters, "SETTLED", timedelta(0))
 
 
 @pytest.fixture
 def admin(server: NsSlapd) -> Iterator[ldap3.Connection]:
-    """Change the directory; its newest number is larger than those that failures of one test take back."""
+    """Change the directory; its newest number is then larger than the numbers that a test's failures take back."""
     server.start()
     connection = server.connection()
     for number in range(10):
@@ -53,7 +53,7 @@ def admin(server: NsSlapd) -> Iterator[ldap3.Connection]:
 
 @pytest.fixture
 def folder(make_folder: Folders, server: NsSlapd, admin: ldap3.Connection) -> SyncedFolder:
-    """Fill a folder, after the directory has changed often enough."""
+    """Fill a folder, after enough changes of the directory."""
     assert admin.bound
     folder = make_folder(server, mode="incremental", max_delete_share=1)
     full(folder)
@@ -68,12 +68,12 @@ def someone() -> Person:
 
 
 def change(admin: ldap3.Connection, dn: str, description: str) -> None:
-    """Write an entry's description."""
+    """Edit an entry's description."""
     admin.modify(dn, {"description": [(ldap3.MODIFY_REPLACE, [description])]})
 
 
 def people(server: NsSlapd) -> set[tuple[str, str, str | None]]:
-    """DN, identity and description of everybody in the directory."""
+    """DN, identity and description of all people in the directory."""
     admin = server.connection()
     admin.search(server.suffix, PEOPLE_FILTER, attributes=["nsUniqueId", "description"])
     found = {(entry["dn"], _text(entry, "nsUniqueId") or "", _text(entry, "description")) for entry in admin.response}
@@ -87,7 +87,7 @@ def _text(entry: dict[str, Any], attribute: str) -> str | None:
 
 
 def unread(folder: SyncedFolder) -> RunReport:
-    """Make a run that reads nothing, and rightly."""
+    """Make a run that correctly reads nothing."""
     report = folder.run()
     assert (report.mode, report.full_reason, report.outcome) == (Mode.COUNTERS, None, Outcome.UNCHANGED)
     assert report.counts.entries == 0
@@ -97,7 +97,7 @@ def unread(folder: SyncedFolder) -> RunReport:
 
 
 def full(folder: SyncedFolder, *words: str) -> RunReport:
-    """Make a run that reads everything, for a reason with these words, and has the folder in step."""
+    """Make a full run, for a reason with these words, after which the folder is in sync."""
     report = folder.run()
     assert report.mode is Mode.FULL, report.error
     for word in words:
@@ -107,16 +107,16 @@ def full(folder: SyncedFolder, *words: str) -> RunReport:
 
 
 def checked(folder: SyncedFolder) -> StepResult:
-    """The step "Changes" of a check."""
+    """The step "changes" of a check."""
     password = folder.slapd.reader_password
     steps = check(folder.definition, lambda: password, BRISK, limits=CheckLimits(step_seconds=20))
     return {step.name: step for step in steps}["changes"]
 
 
-def test_every_change_has_everything_read_and_no_change_has_nothing_read(
+def test_a_run_reads_all_entries_after_a_change_and_nothing_otherwise(
     folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection
 ) -> None:
-    """Adds, edits, renames, moves, also of a unit, and deletes; then nothing is read, run after run."""
+    """Adds, edits, renames, moves of people and units, and deletes."""
     person, unit = someone(), f"ou=unit {next(_numbers)},{server.suffix}"
     renamed = f"uid=renamed,{parent_of(person.dn)}"
     for step, (inserted, updated, deleted) in (
@@ -136,10 +136,10 @@ def test_every_change_has_everything_read_and_no_change_has_nothing_read(
     unread(folder)
 
 
-def test_what_takes_the_newest_number_back_hides_no_change(
+def test_a_number_that_is_taken_back_hides_no_change(
     folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection
 ) -> None:
-    """A denied write and an add that fails; the next change has a number that was there."""
+    """A denied write and a failed add; the next change gets a number that was used before."""
     nobody = ldap3.Connection(admin.server, server.nobody_dn, server.nobody_password, auto_bind=True)
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
@@ -169,13 +169,13 @@ def test_what_takes_the_newest_number_back_hides_no_change(
 
 
 def newest(admin: ldap3.Connection) -> int:
-    """The number of the newest change, as the server tells it."""
+    """The number of the newest change, as the server reports it."""
     admin.search("", "(objectClass=*)", "BASE", attributes=["lastusn"])
     return int(admin.response[0]["raw_attributes"]["lastusn;userroot"][0])
 
 
-def test_what_a_bind_changes_is_counted(folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection) -> None:
-    """The server notes a wrong password at the entry, which no client has asked it to write."""
+def test_a_change_by_a_bind_is_counted(folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection) -> None:
+    """The server stores a wrong password at the entry, although no client has written it."""
     admin.modify("cn=config", {"passwordLockout": [(ldap3.MODIFY_REPLACE, ["on"])]})
     full(folder)
     unread(folder)
@@ -189,10 +189,8 @@ def test_what_a_bind_changes_is_counted(folder: SyncedFolder, server: NsSlapd, a
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_server_that_was_started_anew_is_read(
-    folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection, how: str
-) -> None:
-    """It has counted from the beginning; who was deleted just before leaves."""
+def test_a_restarted_server_is_read(folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection, how: str) -> None:
+    """It counts from the beginning; a person who was deleted before the restart leaves."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     full(folder)
@@ -203,10 +201,10 @@ def test_a_server_that_was_started_anew_is_read(
     unread(folder)
 
 
-def test_an_import_and_a_restored_backup_are_noticed(
+def test_an_import_and_a_restored_backup_are_detected(
     folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection
 ) -> None:
-    """While the server runs: the one begins to count anew, the other leaves the number as it was."""
+    """While the server runs: an import restarts the count, a backup keeps the number."""
     export, backup = server.directory / "ldif" / f"{next(_numbers)}.ldif", server.directory / "bak" / "one"
     server.task("export", nsInstance="userRoot", nsFilename=export)
     person = someone()
@@ -246,16 +244,16 @@ def test_an_import_and_a_restored_backup_are_noticed(
     ],
     ids=["garbage", "empty", "none", "octets", "other-counts", "no-time"],
 )
-def test_a_cursor_that_cannot_be_true_is_not_believed(folder: SyncedFolder, value: bytes, words: str) -> None:
-    """Everything is read."""
+def test_a_cursor_that_cannot_be_true_is_not_used(folder: SyncedFolder, value: bytes, words: str) -> None:
+    """All entries are read."""
     spoil = "UPDATE contactsync.sync_cursors SET value = %s WHERE definition_id = %s"
     folder.query(spoil, value, folder.definition_id)
     full(folder, words)
     unread(folder)
 
 
-def test_a_cursor_from_the_future_is_not_believed(folder: SyncedFolder) -> None:
-    """The server's clock went back, or it is another one."""
+def test_a_cursor_from_the_future_is_not_used(folder: SyncedFolder) -> None:
+    """The server's clock was set back, or it is another server."""
     folder.query(
         "UPDATE contactsync.sync_cursors SET value ="
         " convert_to(regexp_replace(convert_from(value, 'UTF8'), 'read=20..', 'read=2999'), 'UTF8')"
@@ -266,10 +264,10 @@ def test_a_cursor_from_the_future_is_not_believed(folder: SyncedFolder) -> None:
     unread(folder)
 
 
-def test_a_server_that_counts_no_more_is_not_believed(
+def test_a_server_that_has_stopped_counting_is_not_trusted(
     folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection
 ) -> None:
-    """It tells the numbers of before, whatever anybody does: then not even our own searches make a difference."""
+    """It reports old numbers: then not even our own searches are counted."""
     admin.modify("cn=config", {"nsslapd-counters": [(ldap3.MODIFY_REPLACE, ["off"])]})
     try:
         full(folder)
@@ -296,10 +294,10 @@ def test_another_server_of_the_same_name_is_read(folder: SyncedFolder) -> None:
     unread(folder)
 
 
-def test_what_is_counted_is_believed_only_when_it_was_known_for_a_while(
+def test_a_number_is_trusted_only_after_some_time(
     folder: SyncedFolder, admin: ldap3.Connection, server: NsSlapd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A write that has begun is counted, and may not be there yet for a search that follows."""
+    """A write in progress is counted, but a search may not find it yet."""
     monkeypatch.setattr(counters, "SETTLED", timedelta(seconds=1))
     change(admin, server.reader_dn, f"{next(_numbers)}")
     full(folder, "counted writes")
@@ -309,8 +307,8 @@ def test_what_is_counted_is_believed_only_when_it_was_known_for_a_while(
     unread(folder)
 
 
-def test_a_contact_that_somebody_changed_or_deleted_here_is_set_right(folder: SyncedFolder) -> None:
-    """The directory has counted nothing of that."""
+def test_a_contact_that_a_user_edited_or_deleted_is_corrected(folder: SyncedFolder) -> None:
+    """The directory has counted no change."""
     (first,) = folder.query(
         "SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s", folder.definition_id
     )
@@ -321,7 +319,7 @@ def test_a_contact_that_somebody_changed_or_deleted_here_is_set_right(folder: Sy
     unread(folder)
 
 
-def test_an_edit_and_a_full_run_of_its_own_interval_read_everything(folder: SyncedFolder) -> None:
+def test_an_edit_and_the_interval_of_full_runs_lead_to_a_full_run(folder: SyncedFolder) -> None:
     """Whatever is counted."""
     folder.edit(filter="(objectClass=person)")
     full(folder, "has changed since the last run")
@@ -332,8 +330,8 @@ def test_an_edit_and_a_full_run_of_its_own_interval_read_everything(folder: Sync
     unread(folder)
 
 
-def test_a_full_run_names_what_the_counters_missed(folder: SyncedFolder) -> None:
-    """A contact that is not as the directory has it, though nobody wrote anything since."""
+def test_a_full_run_reports_the_changes_that_the_counters_missed(folder: SyncedFolder) -> None:
+    """A contact differs from the directory, although no user has edited it."""
     with folder.connection() as connection, connection.transaction():
         connection.execute("SET LOCAL contactsync.applying = 'on'")
         connection.execute(
@@ -350,7 +348,7 @@ def test_a_full_run_names_what_the_counters_missed(folder: SyncedFolder) -> None
 def test_check_says_what_the_counters_allow_and_what_is_missing(
     folder: SyncedFolder, make_folder: Folders, server: NsSlapd
 ) -> None:
-    """For a user who may see them, and for one who may see people only."""
+    """For a user who may read them, and for one who may read people only."""
     step = checked(folder)
     assert (step.status, step.data["counters"], step.data["increments"]) == (Status.OK, True, False)
     assert "reads nothing while the server counts no change" in step.text
@@ -380,7 +378,7 @@ def test_check_says_what_the_counters_allow_and_what_is_missing(
     ids=["no-numbers", "no-counters"],
 )
 def test_a_server_that_does_not_count_is_read(make_folder: Folders, options: dict[str, Any], words: str) -> None:
-    """It says why, and deletions arrive."""
+    """The run says why, and deletions arrive."""
     with running(5, **options) as server:
         folder = make_folder(server, mode="incremental", max_delete_share=1)
         full(folder, words)
@@ -391,8 +389,8 @@ def test_a_server_that_does_not_count_is_read(make_folder: Folders, options: dic
         assert full(folder, words).counts.deleted == 1
 
 
-def test_one_number_for_all_databases_serves_as_well(make_folder: Folders) -> None:
-    """As FreeIPA has it."""
+def test_one_number_for_all_databases_is_enough(make_folder: Folders) -> None:
+    """As in FreeIPA."""
     with running(20, numbers=True, settings="nsslapd-entryusn-global: on\n") as server:
         admin = server.connection()
         change(admin, server.reader_dn, "first")
@@ -406,7 +404,7 @@ def test_one_number_for_all_databases_serves_as_well(make_folder: Folders) -> No
 
 
 def test_a_database_of_another_server_is_not_counted(make_folder: Folders) -> None:
-    """Who is below a link to it may change without a write here."""
+    """Entries below a database link may change without a write here."""
     with running(20, numbers=True) as server:
         admin = server.connection()
         far = f"ou=far,{server.suffix}"

@@ -1,4 +1,4 @@
-"""Runs that ask a real OpenLDAP only for what changed: whatever happens in it, the folder is what it is."""
+"""Incremental runs against a real OpenLDAP: whatever happens there, the folder equals the directory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _numbers = count(1000)
     ids=["present", "session-log", "access-log"],
 )
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
-    """Run one directory without a log of deletions, one with a short one in memory, and one with a long one on disk."""
+    """Run a directory without a log of deletions, one with a short log in memory, and one with a long log on disk."""
     directory = tmp_path_factory.mktemp("sync") / "slapd"
     with PrivateSlapd(directory, ldif=people_ldif(PEOPLE), **request.param) as slapd:
         yield slapd
@@ -50,7 +50,7 @@ def admin(server: PrivateSlapd) -> Iterator[ldap3.Connection]:
 
 @pytest.fixture
 def folder(make_folder: Callable[..., SyncedFolder], server: PrivateSlapd) -> SyncedFolder:
-    """Fill a folder; the next run can ask for what changed."""
+    """Fill a folder; the next run can be an incremental one."""
     folder = make_folder(server, mode="incremental", max_delete_share=1)
     assert folder.run().mode is Mode.FULL
     return folder
@@ -63,7 +63,7 @@ def someone() -> Person:
 
 
 def increment(folder: SyncedFolder, **counts: int) -> RunReport:
-    """Make a run that asks for what changed, does so many changes, and has the folder in step."""
+    """Make an incremental run with so many changes, after which the folder is in sync."""
     report = folder.run()
     assert (report.mode, report.full_reason) == (Mode.INCREMENTAL, None)
     done = {name: getattr(report.counts, name) for name in ("inserted", "updated", "deleted")}
@@ -74,7 +74,7 @@ def increment(folder: SyncedFolder, **counts: int) -> RunReport:
 
 
 def full(folder: SyncedFolder, *words: str) -> RunReport:
-    """Make a run that reads everything, for a reason with these words, and has the folder in step."""
+    """Make a full run, for a reason with these words, after which the folder is in sync."""
     report = folder.run()
     assert report.mode is Mode.FULL
     for word in words:
@@ -85,7 +85,7 @@ def full(folder: SyncedFolder, *words: str) -> RunReport:
 
 
 def test_adds_edits_renames_moves_and_deletes_come_as_increments(folder: SyncedFolder, admin: ldap3.Connection) -> None:
-    """Each of them, alone and together; nothing else is read."""
+    """Each alone and all together; no other entry is read."""
     assert increment(folder).outcome is Outcome.UNCHANGED
     first, second = someone(), someone()
     admin.add(first.dn, attributes=first.attributes)
@@ -110,10 +110,10 @@ def test_adds_edits_renames_moves_and_deletes_come_as_increments(folder: SyncedF
     assert len(mum) == 1
 
 
-def test_who_enters_and_leaves_the_filter_comes_and_goes(
+def test_an_entry_that_enters_or_leaves_the_filter(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """An edit of an entry is an insert or a delete where the filter makes it so."""
+    """An edit of the entry is an insert or a delete of the contact."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     folder = make_folder(server, mode="incremental", filter="(description=wanted)", allow_empty=True)
@@ -131,10 +131,10 @@ def test_who_enters_and_leaves_the_filter_comes_and_goes(
     assert folder.run().counts.deleted == 1
 
 
-def test_all_may_leave_while_others_come(
+def test_all_people_may_be_replaced_at_once(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """The directory is not empty then, and nothing is to be held for that."""
+    """The directory is not empty then, so the run is not held."""
     leaves, comes = someone(), someone()
     for person in (leaves, comes):
         admin.add(person.dn, attributes=person.attributes)
@@ -153,7 +153,7 @@ def test_all_may_leave_while_others_come(
 def test_a_restarted_server_and_a_log_that_is_too_short_lose_nothing(
     folder: SyncedFolder, server: PrivateSlapd
 ) -> None:
-    """Sixty come and go where fifty are remembered, and a server that was started anew is read as a whole."""
+    """Sixty changes, of which the log keeps fifty; a restarted server is read completely."""
     staff = [someone() for _ in range(60)]
     admin = server.connection()
     for person in staff:
@@ -173,10 +173,8 @@ def test_a_restarted_server_and_a_log_that_is_too_short_lose_nothing(
     increment(folder, deleted=4)
 
 
-def test_who_was_deleted_just_before_the_server_was_killed_leaves_the_folder(
-    folder: SyncedFolder, server: PrivateSlapd
-) -> None:
-    """It comes back with no memory of it, and nothing in it is newer than the cursor."""
+def test_a_deletion_just_before_the_server_is_killed(folder: SyncedFolder, server: PrivateSlapd) -> None:
+    """The server has lost its log, and no entry is newer than the cursor."""
     person = someone()
     admin = server.connection()
     admin.add(person.dn, attributes=person.attributes)
@@ -192,14 +190,14 @@ def test_who_was_deleted_just_before_the_server_was_killed_leaves_the_folder(
 
 
 def start_anew(server: PrivateSlapd, end: Callable[[], None]) -> None:
-    """End a server and start it, in another second than before: it tells its start to the second."""
+    """Stop a server and start it in another second than before, since it reports its start in seconds."""
     end()
     time.sleep(1.1)
     server.start()
 
 
 def certain_at(*csns: str) -> bytes:
-    """A cursor that says that nothing up to these CSNs is missing."""
+    """A cursor with nothing missing up to these CSNs."""
     return Position.certain_at(csns_of(csns)).encode()
 
 
@@ -216,10 +214,8 @@ def certain_at(*csns: str) -> bytes:
     ],
     ids=["garbage", "empty", "none", "a-cookie", "another-server", "future", "octets"],
 )
-def test_a_cursor_that_cannot_be_true_is_not_believed(
-    folder: SyncedFolder, admin: ldap3.Connection, cookie: bytes
-) -> None:
-    """Everything is read, and who left meanwhile leaves the folder."""
+def test_a_cursor_that_cannot_be_true_is_not_used(folder: SyncedFolder, admin: ldap3.Connection, cookie: bytes) -> None:
+    """All entries are read, and deleted people leave the folder."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     increment(folder, inserted=1)
@@ -230,8 +226,8 @@ def test_a_cursor_that_cannot_be_true_is_not_believed(
     increment(folder)
 
 
-def test_every_edit_of_what_is_asked_for_has_everything_read(folder: SyncedFolder, server: PrivateSlapd) -> None:
-    """Filter, base, mapping, user; and each is followed by increments again."""
+def test_an_edit_of_the_request_leads_to_a_full_run(folder: SyncedFolder, server: PrivateSlapd) -> None:
+    """Filter, base, mapping, user; incremental runs follow."""
     for columns in (
         {"filter": "(objectClass=person)"},
         {"base": server.people_base},
@@ -245,8 +241,8 @@ def test_every_edit_of_what_is_asked_for_has_everything_read(folder: SyncedFolde
         increment(folder)
 
 
-def test_a_contact_that_a_person_changed_is_set_right(folder: SyncedFolder) -> None:
-    """The directory did not change, so that only a full run can tell."""
+def test_a_contact_that_a_user_edited_is_corrected(folder: SyncedFolder) -> None:
+    """Only a full run can do that, since the directory has not changed."""
     folder.query(
         "UPDATE contactsync.contacts SET notes = 'mine', title = 'mine' WHERE contact_id ="
         " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)",
@@ -256,8 +252,8 @@ def test_a_contact_that_a_person_changed_is_set_right(folder: SyncedFolder) -> N
     increment(folder)
 
 
-def test_a_contact_that_somebody_deleted_here_comes_back(folder: SyncedFolder) -> None:
-    """As it does by a full run; that it left is nothing that the directory could tell."""
+def test_a_contact_that_a_user_deleted_comes_back(folder: SyncedFolder) -> None:
+    """By a full run, since the directory has not changed."""
     folder.query(
         "DELETE FROM contactsync.contacts WHERE contact_id ="
         " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)",
@@ -267,10 +263,10 @@ def test_a_contact_that_somebody_deleted_here_comes_back(folder: SyncedFolder) -
     increment(folder)
 
 
-def test_a_contact_that_is_deleted_here_during_an_increment_comes_back(
+def test_a_contact_that_is_deleted_during_an_increment_comes_back(
     folder: SyncedFolder, admin: ldap3.Connection
 ) -> None:
-    """The run's own cursor does not take the place of the one that the deletion has made void."""
+    """The run does not store a cursor in place of the one that the deletion has removed."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     deletions = iter(["DELETE FROM contactsync.contacts WHERE source_dn LIKE 'uid=%%' AND definition_id = %s"])
@@ -285,10 +281,10 @@ def test_a_contact_that_is_deleted_here_during_an_increment_comes_back(
 
 
 @pytest.mark.parametrize("changes", [0, 1], ids=["unchanged", "changed"])
-def test_a_contact_that_is_deleted_here_during_a_full_run_comes_back(
+def test_a_contact_that_is_deleted_during_a_full_run_comes_back(
     folder: SyncedFolder, admin: ldap3.Connection, changes: int
 ) -> None:
-    """The run recognised the entry by a contact that was gone when it ended: no cursor says that all is in step."""
+    """The run matched its entry to a contact that was gone when it ended, so it stores no cursor."""
     overdue(folder)
     for person in [someone() for _ in range(changes)]:
         admin.add(person.dn, attributes=person.attributes)
@@ -305,8 +301,8 @@ def test_a_contact_that_is_deleted_here_during_a_full_run_comes_back(
     increment(folder)
 
 
-def test_a_contact_that_is_being_deleted_here_when_a_full_run_begins_comes_back(folder: SyncedFolder) -> None:
-    """Its deletion is committed in the middle; neither waits for the other, and there is no cursor to make void."""
+def test_a_contact_whose_deletion_is_committed_during_a_full_run_comes_back(folder: SyncedFolder) -> None:
+    """Neither waits for the other, and there is no cursor yet that the deletion could remove."""
     delete = (
         "DELETE FROM contactsync.contacts WHERE contact_id ="
         " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)"
@@ -328,7 +324,7 @@ def test_a_contact_that_is_being_deleted_here_when_a_full_run_begins_comes_back(
 def test_a_table_of_contacts_that_was_emptied_is_filled_again(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd
 ) -> None:
-    """TRUNCATE says of no contact that it goes."""
+    """TRUNCATE fires no trigger for each row."""
     folder = make_folder(server, mode="incremental")
     folder.run()
     increment(folder)
@@ -338,7 +334,7 @@ def test_a_table_of_contacts_that_was_emptied_is_filled_again(
 
 
 def overdue(folder: SyncedFolder) -> None:
-    """Have the next run read everything, whatever changed."""
+    """Make the next run a full one."""
     folder.query(
         "UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days' WHERE definition_id = %s",
         folder.definition_id,
@@ -346,7 +342,7 @@ def overdue(folder: SyncedFolder) -> None:
 
 
 def test_a_full_run_follows_at_its_own_interval(folder: SyncedFolder) -> None:
-    """However well the increments go."""
+    """Also if all incremental runs succeed."""
     increment(folder)
     folder.query(
         "UPDATE contactsync.sync_cursors SET full_at = now() - interval '25 hours' WHERE definition_id = %s",
@@ -356,10 +352,10 @@ def test_a_full_run_follows_at_its_own_interval(folder: SyncedFolder) -> None:
     increment(folder)
 
 
-def test_a_mass_deletion_is_held_and_then_decided_over_everything(
+def test_a_mass_deletion_is_held_and_decided_after_a_full_run(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """The guard is the same; what it holds is shown as a full run sees it."""
+    """The guard is the same; the decision is about the plan of a full run."""
     staff = [someone() for _ in range(30)]
     for person in staff:
         admin.add(person.dn, attributes=person.attributes)
@@ -379,7 +375,7 @@ def test_a_mass_deletion_is_held_and_then_decided_over_everything(
 def test_an_increment_counts_the_contacts_only_to_say_why_it_is_held(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """Else its time would depend on how many there are; few deletions need no more than some others to be there."""
+    """Its time must not depend on the size of the folder; a few deletions need only a few other contacts."""
     staff = [someone() for _ in range(12)]
     for person in staff:
         admin.add(person.dn, attributes=person.attributes)
@@ -401,10 +397,10 @@ def test_an_increment_counts_the_contacts_only_to_say_why_it_is_held(
     full(folder)
 
 
-def test_a_mass_deletion_that_trickles_in_is_held(
+def test_a_mass_deletion_in_small_parts_is_held(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """Few at a time, but together more than one run may; an approval lets them pass and begins the count anew."""
+    """Together they exceed the limit of a run; an approval allows them and resets the count."""
     staff = [someone() for _ in range(16)]
     for person in staff:
         admin.add(person.dn, attributes=person.attributes)
@@ -433,10 +429,10 @@ def test_a_mass_deletion_that_trickles_in_is_held(
     assert folder.contacts() == people(server)
 
 
-def test_what_was_taken_back_does_not_count_unless_that_was_taken_back(
+def test_undone_deletions_do_not_count_unless_the_undo_is_undone(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """The guard counts the deletions of a run again after its undo was undone, and so on."""
+    """At any depth."""
     staff = [someone() for _ in range(12)]
     for person in staff:
         admin.add(person.dn, attributes=person.attributes)
@@ -454,10 +450,10 @@ def test_what_was_taken_back_does_not_count_unless_that_was_taken_back(
         last = undo(folder.pool, last).run.run_id or 0
 
 
-def test_what_was_deleted_the_day_before_does_not_count(
+def test_deletions_of_the_day_before_do_not_count(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """Each day has its own."""
+    """Each day has its own limit."""
     staff = [someone() for _ in range(12)]
     for person in staff:
         admin.add(person.dn, attributes=person.attributes)
@@ -477,10 +473,10 @@ def test_what_was_deleted_the_day_before_does_not_count(
     assert folder.contacts() == people(server)
 
 
-def test_small_folders_are_read_whole_unless_told_otherwise(
+def test_small_folders_are_read_completely_in_mode_auto(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd
 ) -> None:
-    """A page costs no more than asking what changed; larger folders take the best that there is."""
+    """One page takes no longer than a request for changes; larger folders are read incrementally."""
     folder = make_folder(server, page_size=1000)
     for _ in range(2):
         assert (folder.run().mode, folder.run().full_reason) == (Mode.FULL, None)
@@ -492,21 +488,21 @@ def test_small_folders_are_read_whole_unless_told_otherwise(
     full(never, "mode is full")
 
 
-def test_a_directory_without_content_synchronization_is_read_as_a_whole(
+def test_a_directory_without_content_synchronization_is_read_completely(
     make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
 ) -> None:
-    """It says why."""
+    """The run says why."""
     folder = make_folder(directory, mode="incremental")
     full(folder)
     full(folder, "does not offer content synchronization")
 
 
-def test_a_full_run_names_what_the_increments_missed(
+def test_a_full_run_reports_the_changes_that_increments_missed(
     folder: SyncedFolder, server: PrivateSlapd, admin: ldap3.Connection, request: pytest.FixtureRequest
 ) -> None:
-    """It sets it right and is an error; what changed since the last increment is none.
+    """It corrects them and logs an error. Changes since the last increment are not reported.
 
-    A server without a session log names who is there, not who left, so that when somebody left cannot be told.
+    A server without a session log reports which entries exist, so a missed deletion cannot be detected there.
     """
     lost, left, changed, leaves, comes = (someone() for _ in range(5))
     for person in (left, changed, leaves):
@@ -533,10 +529,10 @@ def test_a_full_run_names_what_the_increments_missed(
     increment(folder)
 
 
-def test_check_says_what_the_mode_comes_to(
+def test_check_says_how_runs_read_changes(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, directory: PrivateSlapd
 ) -> None:
-    """On this server, for this user, and why not to more."""
+    """On this server and for this user, and why not in a better way."""
 
     def said(slapd: PrivateSlapd, mode: str, schedule: str = "manual", most: int = 7) -> tuple[Status, str]:
         folder = make_folder(slapd, mode=mode, schedule=schedule)
@@ -564,10 +560,10 @@ def test_check_says_what_the_mode_comes_to(
         assert words in text
 
 
-def test_who_is_below_an_entry_that_is_renamed_or_moved_follows_it(
+def test_a_rename_or_move_of_a_unit_takes_its_people_along(
     make_folder: Callable[..., SyncedFolder], folder: SyncedFolder, server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """No entry of theirs has changed, so that the server says nothing of them: everything is read."""
+    """The server reports no change of their entries, so all entries are read."""
     number = next(_numbers)
     base, away = f"ou=base {number},{server.people_base}", f"ou=away {number},{server.people_base}"
     for dn in (base, away):
@@ -595,10 +591,10 @@ def test_who_is_below_an_entry_that_is_renamed_or_moved_follows_it(
         admin.delete(dn)
 
 
-def test_a_server_that_was_restored_from_a_backup_has_everything_read(
+def test_a_server_that_was_restored_from_a_backup_is_read_completely(
     folder: SyncedFolder, server: PrivateSlapd
 ) -> None:
-    """Who came since the backup is gone; also when it has changed since then as often as before."""
+    """People added since the backup are gone; also if it has changed as often since then."""
     backup = dump(server)
     folder.run()
     lost, stays = someone(), someone()
@@ -614,8 +610,8 @@ def test_a_server_that_was_restored_from_a_backup_has_everything_read(
     admin.unbind()
 
 
-def test_another_server_at_the_same_address_has_everything_read(folder: SyncedFolder, server: PrivateSlapd) -> None:
-    """With the same names, but other entries; the CSNs are newer than the cursor."""
+def test_another_server_at_the_same_address_is_read_completely(folder: SyncedFolder, server: PrivateSlapd) -> None:
+    """It has the same names but other entries, and its CSNs are newer than the cursor."""
     backup = dump(server)
     made_by_servers = re.compile(
         rb"^(entryUUID|entryCSN|contextCSN|structuralObjectClass|creat|modif)\w*:.*\n", re.MULTILINE
@@ -627,10 +623,10 @@ def test_another_server_at_the_same_address_has_everything_read(folder: SyncedFo
     increment(folder)
 
 
-def test_a_user_who_may_not_read_up_to_where_the_server_is_gets_everything(
+def test_a_user_without_a_right_to_the_context_csn_reads_all_entries(
     folder: SyncedFolder, server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """The server takes the right away, and gives it back."""
+    """Until the server grants the right again."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     increment(folder, inserted=1)
@@ -656,8 +652,8 @@ def test_a_user_who_may_not_read_up_to_where_the_server_is_gets_everything(
     assert full(folder).counts.deleted == 1
 
 
-def test_a_server_that_was_killed_hides_nothing(folder: SyncedFolder, server: PrivateSlapd) -> None:
-    """It comes back with a contextCSN that is older than its entries, which it then gives to no increment."""
+def test_a_killed_server_hides_no_change(folder: SyncedFolder, server: PrivateSlapd) -> None:
+    """Its contextCSN is then older than its entries, and it does not report these entries."""
     start_anew(server, server.stop)
     full(folder)
     admin = server.connection()
@@ -675,7 +671,7 @@ def test_a_server_that_was_killed_hides_nothing(folder: SyncedFolder, server: Pr
 
 
 def dump(server: PrivateSlapd) -> bytes:
-    """All that the server holds, as its own tools back it up."""
+    """The content of the server, as its own backup tools write it."""
     server.stop()
     tool = [f"{DEBIAN_PROGRAMS}/slapcat", "-f", f"{server.directory}/slapd.conf", "-b", server.suffix]
     backup = subprocess.run(tool, check=True, capture_output=True).stdout
@@ -684,7 +680,7 @@ def dump(server: PrivateSlapd) -> bytes:
 
 
 def load(server: PrivateSlapd, backup: bytes) -> None:
-    """Have the server hold this and nothing else; its log is lost, as logs are."""
+    """Replace the content of the server; its log is lost."""
     server.stop()
     for name in ("db", "log"):
         for file in (server.directory / name).glob("*.mdb"):

@@ -1,4 +1,4 @@
-"""Runs that ask a real Active Directory only for what changed, and folders that follow it at once."""
+"""Incremental runs against a real Active Directory, and folders that follow it live."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PEOPLE = "(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))"
 
 @pytest.fixture
 def unit(samba: PrivateSamba) -> str:
-    """Make an organizational unit for one test, with three people in it; somebody else was deleted once."""
+    """Make an organizational unit with three people for one test; another person was deleted before."""
     unit = samba.unit(f"Increments {next(_units)}")
     for name in ("Anna", "Bert", "Carl", "Gone"):
         samba.add(name, under=unit)
@@ -40,7 +40,7 @@ def unit(samba: PrivateSamba) -> str:
 
 @pytest.fixture
 def folder_of(make_folder: Folders) -> Folders:
-    """Make folders for what is below a base, of a user who may see what was deleted."""
+    """Make folders for a base, with a user who may read deleted objects."""
 
     def make(server: PrivateSamba, base: str, **columns: Any) -> SyncedFolder:
         usual = {"query": f"{server.tls_url}/{base}", "bind_user": server.admin_dn, "mode": "incremental"}
@@ -53,14 +53,14 @@ def folder_of(make_folder: Folders) -> Folders:
 
 @pytest.fixture
 def folder(samba: PrivateSamba, unit: str, folder_of: Folders) -> SyncedFolder:
-    """Fill one; the next run can ask for what changed."""
+    """Fill a folder; the next run can be an incremental one."""
     folder = folder_of(samba, unit)
     full(folder, unit)
     return folder
 
 
 def people(server: PrivateServer, base: str) -> set[tuple[str, str]]:
-    """DN and identity of everybody below a base."""
+    """DN and identity of all people below a base."""
     connection = server.connection()
     connection.search(base, _PEOPLE, attributes=["objectGUID"])
     found = [entry for entry in connection.response if entry["type"] == "searchResEntry"]
@@ -69,12 +69,12 @@ def people(server: PrivateServer, base: str) -> set[tuple[str, str]]:
 
 
 def expect_as_in(folder: SyncedFolder, base: str) -> None:
-    """The folder holds who is in the directory, where they are."""
+    """The folder has the people of the directory with their DNs."""
     assert {(dn, key) for dn, key, _ in folder.contacts()} == people(folder.slapd, base)
 
 
 def increment(folder: SyncedFolder, base: str, **counts: int) -> RunReport:
-    """Make a run that asks for what changed, does so many changes, and has the folder in step."""
+    """Make an incremental run with so many changes, after which the folder is in sync."""
     report = folder.run()
     assert (report.mode, report.full_reason) == (Mode.INCREMENTAL, None), report.error
     done = {name: getattr(report.counts, name) for name in ("inserted", "updated", "deleted")}
@@ -84,7 +84,7 @@ def increment(folder: SyncedFolder, base: str, **counts: int) -> RunReport:
 
 
 def full(folder: SyncedFolder, base: str, *words: str) -> RunReport:
-    """Make a run that reads everything, for a reason with these words, and has the folder in step."""
+    """Make a full run, for a reason with these words, after which the folder is in sync."""
     report = folder.run()
     assert report.mode is Mode.FULL, report.error
     for word in words:
@@ -96,7 +96,7 @@ def full(folder: SyncedFolder, base: str, *words: str) -> RunReport:
 def test_adds_edits_renames_moves_deletes_and_restores_come_as_increments(
     samba: PrivateSamba, unit: str, folder: SyncedFolder
 ) -> None:
-    """Each of them; whoever comes back is the same contact; and their octets are those of a full search."""
+    """A restored person is the same contact, and the octets are those of a full search."""
     assert increment(folder, unit).outcome is Outcome.UNCHANGED
     dn = samba.add("Dora", under=unit)
     assert increment(folder, unit, inserted=1).counts.entries == 1
@@ -121,10 +121,10 @@ def test_adds_edits_renames_moves_deletes_and_restores_come_as_increments(
     assert (report.outcome, report.counts.unchanged) == (Outcome.UNCHANGED, 4)
 
 
-def test_a_renamed_and_a_moved_unit_take_along_who_is_below(
+def test_a_rename_or_move_of_a_unit_takes_its_people_along(
     samba: PrivateSamba, unit: str, folder: SyncedFolder
 ) -> None:
-    """Active Directory changes the number of the unit alone, however deep they are."""
+    """Active Directory changes the USN of the unit only."""
     inner = samba.unit("Inner", under=unit)
     deep = samba.unit("Deep", under=inner)
     for name in ("Emil", "Fritz"):
@@ -138,10 +138,10 @@ def test_a_renamed_and_a_moved_unit_take_along_who_is_below(
     increment(folder, unit, inserted=2)
 
 
-def test_who_enters_and_leaves_the_filter_comes_and_goes(
+def test_an_entry_that_enters_or_leaves_the_filter(
     samba: PrivateSamba, unit: str, folder: SyncedFolder, folder_of: Folders
 ) -> None:
-    """Also where the filter is the preset's own: who is disabled leaves."""
+    """Also with the preset's filter: a disabled person leaves."""
     dn = f"CN=Anna,{unit}"
     wanted = folder_of(samba, unit, filter="(info=wanted)", allow_empty=True)
     wanted.run()
@@ -157,10 +157,8 @@ def test_who_enters_and_leaves_the_filter_comes_and_goes(
     assert counts(folder, userAccountControl=NORMAL | 0x20) == (Mode.INCREMENTAL, 1, 0)
 
 
-def test_a_manager_who_leaves_is_not_told_and_is_set_right_by_the_full_run(
-    samba: PrivateSamba, unit: str, folder: SyncedFolder
-) -> None:
-    """The directory changes the people below without a word: no fault of the increments, so that no error is logged."""
+def test_a_deleted_manager_is_corrected_by_the_full_run(samba: PrivateSamba, unit: str, folder: SyncedFolder) -> None:
+    """The directory changes the entries of the employees without a report, so this is no error of the increments."""
     samba.set(f"CN=Bert,{unit}", manager=f"CN=Anna,{unit}")
     increment(folder, unit, updated=1)
     samba.delete(f"CN=Anna,{unit}")
@@ -172,8 +170,8 @@ def test_a_manager_who_leaves_is_not_told_and_is_set_right_by_the_full_run(
     assert not folder.events("run.missed")
 
 
-def test_more_changes_than_fit_into_one_question_arrive(samba: PrivateSamba, unit: str, folder: SyncedFolder) -> None:
-    """They are asked for by a hundred."""
+def test_more_changes_than_fit_into_one_search_arrive(samba: PrivateSamba, unit: str, folder: SyncedFolder) -> None:
+    """They are requested in hundreds."""
     with samba.changes() as connection:
         for number in range(110):
             connection.add(f"CN=Many {number},{unit}", "contact")
@@ -198,10 +196,10 @@ def test_more_changes_than_fit_into_one_question_arrive(samba: PrivateSamba, uni
     ],
     ids=["garbage", "empty", "negative", "no-time", "future", "late", "old", "octets"],
 )
-def test_a_cursor_that_cannot_be_true_is_not_believed(
+def test_a_cursor_that_cannot_be_true_is_not_used(
     samba: PrivateSamba, unit: str, folder: SyncedFolder, cookie: bytes, words: str
 ) -> None:
-    """Everything is read, and who left meanwhile leaves the folder."""
+    """All entries are read, and deleted people leave the folder."""
     samba.delete(f"CN=Anna,{unit}")
     spoil = "UPDATE contactsync.sync_cursors SET value = %s WHERE definition_id = %s"
     folder.query(spoil, cookie, folder.definition_id)
@@ -210,7 +208,7 @@ def test_a_cursor_that_cannot_be_true_is_not_believed(
 
 
 def test_another_domain_controller_is_not_asked_with_the_cursor_of_the_first(unit: str, folder: SyncedFolder) -> None:
-    """Its numbers count something else, whatever its name is."""
+    """Its USNs count other changes, also if it has the same name."""
     folder.query(
         "UPDATE contactsync.sync_cursors SET server = %s WHERE definition_id = %s",
         uuid.uuid4().bytes,
@@ -220,8 +218,10 @@ def test_another_domain_controller_is_not_asked_with_the_cursor_of_the_first(uni
     increment(folder, unit)
 
 
-def test_who_may_not_see_deleted_objects_reads_everything(samba: PrivateSamba, unit: str, make_folder: Folders) -> None:
-    """It says why, and deletions arrive; to a live folder with the next change that its user may see."""
+def test_a_user_who_may_not_read_deleted_objects_reads_all_entries(
+    samba: PrivateSamba, unit: str, make_folder: Folders
+) -> None:
+    """The run says why; a live folder gets deletions with the next change that the user may read."""
     query = f"{samba.tls_url}/{unit}"
     folder = make_folder(samba, query=query, bind_user=samba.reader_user, mode="incremental", max_delete_share=1)
     full(folder, unit, "shows this user no deleted objects")
@@ -238,10 +238,10 @@ def test_who_may_not_see_deleted_objects_reads_everything(samba: PrivateSamba, u
         live.stop()
 
 
-def test_who_may_not_see_the_numbers_of_people_reads_everything(
+def test_a_user_who_may_not_read_usn_changed_reads_all_entries(
     samba: PrivateSamba, unit: str, folder_of: Folders
 ) -> None:
-    """Else a search for larger numbers would find nobody, as if nothing had changed."""
+    """A search for larger USNs would find no entry."""
     administrators = f"CN=Administrators,CN=Builtin,{SUFFIX}"
     folder = folder_of(samba, unit, bind_user=samba.reader_user)
     folder.set_password(samba.reader_password)
@@ -258,8 +258,8 @@ def test_who_may_not_see_the_numbers_of_people_reads_everything(
             connection.modify(administrators, {"member": [(ldap3.MODIFY_DELETE, [samba.reader_dn])]})
 
 
-def test_a_right_that_is_lost_has_everything_read_again(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
-    """It was there for the increments before."""
+def test_a_user_who_loses_a_right_reads_all_entries_again(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
+    """The increments before had it."""
     administrators = f"CN=Administrators,CN=Builtin,{SUFFIX}"
     folder = folder_of(samba, unit, bind_user=samba.reader_user)
     folder.set_password(samba.reader_password)
@@ -282,10 +282,10 @@ def test_a_right_that_is_lost_has_everything_read_again(samba: PrivateSamba, uni
     ],
     ids=["filter", "mapping", "identity"],
 )
-def test_what_leaves_no_trace_at_the_entry_has_everything_read(
+def test_a_mapping_that_usns_cannot_follow_reads_all_entries(
     samba: PrivateSamba, unit: str, folder_of: Folders, columns: dict[str, Any], words: str
 ) -> None:
-    """A back link changes with the entry at its other end, and a deleted entry keeps no key but its objectGUID."""
+    """A back link changes with another entry, and a deleted entry keeps no identity but its objectGUID."""
     folder = folder_of(samba, unit, **columns)
     for _ in range(2):
         report = folder.run()
@@ -293,8 +293,8 @@ def test_what_leaves_no_trace_at_the_entry_has_everything_read(
         assert words in (report.full_reason or "")
 
 
-def test_the_global_catalogue_is_read_as_a_whole(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
-    """What it is told of a change is a part."""
+def test_a_global_catalogue_is_read_completely(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
+    """It has only a part of the attributes."""
     folder = folder_of(samba, unit, query=f"GC://{samba.address}/{unit}")
     full(folder, unit, "global catalogue")
     full(folder, unit, "global catalogue")
@@ -302,15 +302,15 @@ def test_the_global_catalogue_is_read_as_a_whole(samba: PrivateSamba, unit: str,
 
 @pytest.fixture
 def private(domain: Path, tmp_path: Path) -> Iterator[PrivateSamba]:
-    """Run one to be stopped and restored."""
+    """Run a domain controller that can be stopped and restored."""
     with PrivateSamba(tmp_path / "dc", domain) as server:
         yield server
 
 
-def test_restarts_lose_nothing_and_a_restored_backup_is_noticed(
+def test_restarts_lose_nothing_and_a_restored_backup_is_detected(
     private: PrivateSamba, tmp_path: Path, folder_of: Folders
 ) -> None:
-    """The counter goes on after a restart, and goes back with a backup that keeps the controller's identity."""
+    """The USN goes on after a restart, and goes back with a backup."""
     copy = partial(shutil.copytree, ignore=shutil.ignore_patterns("ldapi"))
     unit = private.unit("Restored")
     for name in ("Anna", "Bert", "Gone"):
@@ -346,10 +346,8 @@ def test_restarts_lose_nothing_and_a_restored_backup_is_noticed(
         live.stop()
 
 
-def test_twelve_folders_follow_at_once_over_one_notification(
-    samba: PrivateSamba, unit: str, folder_of: Folders
-) -> None:
-    """Adds, edits and deletes arrive in each by themselves, also where somebody leaves the base."""
+def test_twelve_live_folders_share_one_notification(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
+    """Adds, edits and deletes arrive in each, also if a person leaves the base."""
     folders = [folder_of(samba, unit, mode="live") for _ in range(12)]
     live = Following(folders[0].runner(), folders)
 
@@ -372,10 +370,10 @@ def test_twelve_folders_follow_at_once_over_one_notification(
     assert {report.outcome for report in live.reports} <= {Outcome.CHANGED, Outcome.UNCHANGED}
 
 
-def test_auto_follows_at_once_who_may_see_enough(
+def test_auto_is_live_for_a_user_with_the_rights(
     samba: PrivateSamba, unit: str, folder_of: Folders, make_folder: Folders
 ) -> None:
-    """After its first run; who may not see what was deleted is left to the schedule, and is told why."""
+    """After its first run. Without the right to read deleted objects the folder runs by its schedule."""
     folder = folder_of(samba, unit, mode="auto", schedule="every 1h")
     query = f"{samba.tls_url}/{unit}"
     blind = make_folder(samba, query=query, bind_user=samba.reader_user, schedule="every 1h")
@@ -398,10 +396,10 @@ def test_auto_follows_at_once_who_may_see_enough(
         live.stop()
 
 
-def test_more_changes_than_are_worth_asking_for_have_everything_read(
+def test_too_many_changes_lead_to_a_full_run(
     samba: PrivateSamba, unit: str, folder: SyncedFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over the same connection, on which pages of changes may be on their way; at the first attempt."""
+    """Over the same connection, where pages of changes may be outstanding, and in the same attempt."""
     monkeypatch.setattr(usnchanges, "MOST_CHANGED", 3)
     monkeypatch.setattr(usnchanges, "PAGE_SIZE", 2)
     for number in range(8):
