@@ -8,6 +8,7 @@ one there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unicodedata import is_normalized
@@ -67,16 +68,14 @@ class BatchMapper:
         parsed = self._parser.parse(octets for _, octets in entries)
         dns = dn_texts(parsed.dns)
         keys, rejected = self._keys(parsed, dns)
-        fingerprints = [fingerprint for fingerprint, _ in entries]
         if rejected:
-            parsed.drop(list(rejected))
-            dns = [text for row, text in enumerate(dns) if row not in rejected]
-            fingerprints = [fingerprint for row, fingerprint in enumerate(fingerprints) if row not in rejected]
+            batch = self.map([entry for row, entry in enumerate(entries) if row not in rejected])
+            return replace(batch, rejected=tuple(rejected.values()))
         trims = TrimCounter()
         columns = [self._read(reader, sources, parsed, trims) for reader, sources in self._readers]
         if keys and self._fields[0] == DISPLAY_NAME:
             columns[0] = self._display_names(columns, keys, dns, trims)
-        return MappedBatch(keys, dns, fingerprints, tuple(columns), trims.count, tuple(rejected.values()))
+        return MappedBatch(keys, dns, [fingerprint for fingerprint, _ in entries], tuple(columns), trims.count)
 
     def _keys(self, parsed: ParsedBatch, dns: list[str]) -> tuple[list[str], dict[int, RejectedEntry]]:
         """The key of each entry that has one, and the rejected entries by row."""

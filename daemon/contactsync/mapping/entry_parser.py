@@ -47,16 +47,6 @@ class ParsedBatch:
         wanted = set(columns)
         return {row for row, values in self.multi_values.items() if not wanted.isdisjoint(values)}
 
-    def drop(self, rows: Sequence[int]) -> None:
-        """Remove rows, given in ascending order; later rows move up."""
-        dropped = set(rows)
-        kept = [row for row in range(len(self.dns)) if row not in dropped]
-        values, width = self.single_values, self._width
-        # New lists: to delete from the middle of a list moves everything behind it, for each row.
-        self.dns = [self.dns[row] for row in kept]
-        self.single_values = [value for row in kept for value in values[row * width : (row + 1) * width]]
-        self.multi_values = {new: self.multi_values[old] for new, old in enumerate(kept) if old in self.multi_values}
-
 
 class EntryParser:
     """Parses batches for some attributes, given in lower case. It remembers the headers it has seen."""

@@ -30,7 +30,6 @@ EDITS: dict[str, Callable[[str], str]] = {
 
 _MULTI_LINE = frozenset({"street", "home_address", "notes"})
 _EXTRA_KEY = re.compile(r"\w[\w.-]{0,62}")
-_ORDER = {field: index for index, field in enumerate(FIELDS)}
 _MAX_FIELDS = 100
 _MAX_SOURCES = 20
 _MAX_IDENTITIES = 10
@@ -128,8 +127,9 @@ def _fields(value: object, preset: Preset) -> dict[str, FieldRule]:
     for field in own:
         _check_field(field)
     rules = {}
-    for field in sorted({**preset.fields, **own}, key=_rank):
-        rule = _field_rule(field, own.get(field, preset.fields.get(field)), preset.fields.get(field))
+    for field in (*FIELDS, *sorted(own.keys() - FIELDS.keys())):
+        default = preset.fields.get(field)
+        rule = _field_rule(field, own.get(field, default), default)
         if rule.sources:
             rules[field] = rule
     if not rules:
@@ -235,7 +235,3 @@ def _shown(value: object) -> str:
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     return "null" if value is None else repr(value)[:_SHOWN]
-
-
-def _rank(field: str) -> tuple[int, str]:
-    return (_ORDER.get(field, len(_ORDER)), field)

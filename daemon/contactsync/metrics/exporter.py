@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -122,9 +122,7 @@ class Metrics(Observer, Collector):
                 existing = {definition.definition_id for definition in snapshot.definitions}
                 self._totals = {key: totals for key, totals in self._totals.items() if key in existing}
             yield from _daemon_metrics(snapshot)
-            for name, text, state in _DEFINITION_METRICS:
-                values = [(definition, state(definition)) for definition in self._definitions]
-                yield _family(GaugeMetricFamily, name, text, values)
+            yield from _definition_metrics(self._definitions)
             yield from _run_metrics(
                 [
                     (definition, self._totals[definition.definition_id])
@@ -143,17 +141,17 @@ def _daemon_metrics(snapshot: DaemonSnapshot) -> Iterator[Metric]:
         ("workers", "Runs that are possible at the same time.", snapshot.workers),
         ("workers_busy", "Runs in progress.", snapshot.workers_busy),
         ("definitions_waiting", "Definitions that wait for a worker or for their server.", snapshot.waiting),
-        ("live_listening", "Live folders whose directory reports changes.", snapshot.live_listening),
-        ("live_not_listening", "Live folders that run by their schedule only.", snapshot.live_not_listening),
+        ("live_listening", "Live folders whose directory reports changes.", snapshot.live.listening),
+        ("live_not_listening", "Live folders that run by their schedule only.", snapshot.live.not_listening),
         (
             "live_auto_scheduled",
             "Folders of mode auto that run by their schedule only.",
-            snapshot.live_auto_scheduled,
+            snapshot.live.auto_scheduled,
         ),
         (
             "live_behind_seconds",
             "Seconds since the oldest reported change that no run has requested yet.",
-            snapshot.live_behind_seconds,
+            snapshot.live.behind_seconds,
         ),
     ):
         yield GaugeMetricFamily(f"contactsync_{name}", text, value=value)
@@ -162,27 +160,28 @@ def _daemon_metrics(snapshot: DaemonSnapshot) -> Iterator[Metric]:
     )
 
 
-_DEFINITION_METRICS: tuple[tuple[str, str, Callable[[DefinitionSnapshot], float | None]], ...] = (
-    ("paused", "1 while the definition is paused.", lambda definition: definition.state == "paused"),
-    ("invalid", "1 while the definition is not valid.", lambda definition: definition.state == "invalid"),
-    (
-        "locked",
-        "1 while the schedule is off because the directory refused the user or the password.",
-        lambda definition: definition.state == "locked",
-    ),
-    ("held", "1 while the last run is held.", lambda definition: definition.state == "held"),
-    ("failing", "1 while the last run failed.", lambda definition: definition.state == "failing"),
-    (
-        "last_success_timestamp_seconds",
-        "When the folder was last in sync.",
-        lambda definition: _timestamp(definition.last_success_at),
-    ),
-    (
-        "success_due_timestamp_seconds",
-        "When the first run after the last success was due, or will be.",
-        lambda definition: _timestamp(definition.success_due_at),
-    ),
-)
+_STATES = {
+    "paused": "1 while the definition is paused.",
+    "invalid": "1 while the definition is not valid.",
+    "locked": "1 while the schedule is off because the directory refused the user or the password.",
+    "held": "1 while the last run is held.",
+    "failing": "1 while the last run failed.",
+}
+
+
+def _definition_metrics(definitions: Sequence[DefinitionSnapshot]) -> Iterator[Metric]:
+    for state, text in _STATES.items():
+        yield _family(GaugeMetricFamily, state, text, [(each, each.state == state) for each in definitions])
+    for name, text, times in (
+        ("last_success", "When the folder was last in sync.", [each.last_success_at for each in definitions]),
+        (
+            "success_due",
+            "When the first run after the last success was due, or will be.",
+            [each.success_due_at for each in definitions],
+        ),
+    ):
+        values = zip(definitions, map(_timestamp, times), strict=True)
+        yield _family(GaugeMetricFamily, f"{name}_timestamp_seconds", text, values)
 
 
 def _run_metrics(totals: Sequence[tuple[DefinitionSnapshot, _RunTotals]]) -> Iterator[Metric]:
@@ -214,7 +213,7 @@ _RUN_METRICS: tuple[tuple[type[_Family], str, str, Callable[[_RunTotals], float 
 
 
 def _family(
-    kind: type[_Family], name: str, text: str, values: Sequence[tuple[DefinitionSnapshot, float | None]]
+    kind: type[_Family], name: str, text: str, values: Iterable[tuple[DefinitionSnapshot, float | None]]
 ) -> Metric:
     family = kind(f"contactsync_{name}", text, labels=_LABELS)
     for definition, value in values:

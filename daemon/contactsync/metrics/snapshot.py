@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from contactsync.dispatch.dispatcher import Dispatcher
 from contactsync.dispatch.live import LiveFolders
+from contactsync.dispatch.live.status import LiveSnapshot
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import DatabaseError
 from contactsync.schedule import Timetable
@@ -41,10 +43,7 @@ class DaemonSnapshot:
     workers_busy: int
     waiting: int
     reconnects: int
-    live_listening: int = 0
-    live_not_listening: int = 0
-    live_behind_seconds: float = 0.0
-    live_auto_scheduled: int = 0
+    live: LiveSnapshot
 
 
 @dataclass(kw_only=True)
@@ -57,21 +56,16 @@ class SnapshotReader:
     watch: DefinitionWatch
     live: LiveFolders
     workers: int
-    _due: dict[int, tuple[Timetable, datetime, datetime | None]] = field(default_factory=dict)
 
     def __call__(self) -> DaemonSnapshot:
         """The state at this moment."""
-        live = self.live.snapshot
         return DaemonSnapshot(
             definitions=self._definitions() if self.watch.caught_up else None,
             workers=self.workers,
             workers_busy=len(self.dispatcher.running),
             waiting=self.dispatcher.waiting,
             reconnects=self.watch.losses,
-            live_listening=live.listening,
-            live_not_listening=live.not_listening,
-            live_behind_seconds=live.behind_seconds,
-            live_auto_scheduled=live.auto_scheduled,
+            live=self.live.snapshot,
         )
 
     def _definitions(self) -> list[DefinitionSnapshot] | None:
@@ -85,21 +79,16 @@ class SnapshotReader:
             for followed in self.schedule.followed
             if followed.resolved
         }
-        definitions = [self._definition(row, triggers.get(row["definition_id"])) for row in rows]
-        scheduled = {definition.definition_id for definition in definitions if definition.success_due_at}
-        self._due = {key: due for key, due in self._due.items() if key in scheduled}
-        return definitions
+        return [_definition(row, triggers.get(row["definition_id"])) for row in rows]
 
-    def _definition(self, row: dict[str, Any], trigger: Timetable | None) -> DefinitionSnapshot:
-        since = row.pop("since")
-        due_at = None
-        if trigger is not None and row["state"] != "paused":
-            due_at = self._first_due(row["definition_id"], trigger, since)
-        return DefinitionSnapshot(**row, success_due_at=due_at)
 
-    def _first_due(self, definition_id: int, trigger: Timetable, since: datetime) -> datetime | None:
-        """The first fire time after `since`. It is cached, since the search takes longer than the rest of a scrape."""
-        cached = self._due.get(definition_id)
-        if cached is None or cached[:2] != (trigger, since):
-            cached = self._due[definition_id] = (trigger, since, trigger.get_next_fire_time(None, since))
-        return cached[2]
+def _definition(row: dict[str, Any], trigger: Timetable | None) -> DefinitionSnapshot:
+    since = row.pop("since")
+    is_scheduled = trigger is not None and row["state"] != "paused"
+    return DefinitionSnapshot(**row, success_due_at=_first_due(trigger, since) if is_scheduled else None)
+
+
+@lru_cache(maxsize=65_536)
+def _first_due(trigger: Timetable, since: datetime) -> datetime | None:
+    """The first fire time after `since`; cached, since it takes longer than the rest of a scrape."""
+    return trigger.get_next_fire_time(None, since)

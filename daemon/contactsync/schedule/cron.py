@@ -9,8 +9,6 @@ from zoneinfo import ZoneInfo
 from contactsync.errors import ScheduleError
 from contactsync.schedule.instants import EPOCH, Cron
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _DAYS_OF_A_WEEK = 7
 _PART = re.compile(
     r"(?:(?P<star>\*)|(?P<first>[0-9]{1,2}|[a-z]+)(?:-(?P<last>[0-9]{1,2}|[a-z]+))?)(?:/(?P<step>[0-9]{1,2}))?"
@@ -27,12 +25,14 @@ class _Field:
     names: tuple[str, ...] = ()
 
 
-_MINUTE = _Field("minute", 0, 59)
-_HOUR = _Field("hour", 0, 23)
-_DAY = _Field("day of the month", 1, 31)
-_MONTH = _Field("month", 1, 12, _MONTHS)
-_WEEKDAY = _Field("day of the week", 0, 6, _WEEKDAYS)
-_FIELDS = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)
+_WEEKDAY = _Field("day of the week", 0, 6, ("sun", "mon", "tue", "wed", "thu", "fri", "sat"))
+_FIELDS = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of the month", 1, 31),
+    _Field("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
+    _WEEKDAY,
+)
 
 
 def parse_cron(text: str, zone: ZoneInfo) -> Cron:

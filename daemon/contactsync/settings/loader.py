@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contactsync.errors import SettingsError
-from contactsync.settings.messages import Describer, describe_unknown_variable
+from contactsync.settings.messages import Describer, unknown_variables
 from contactsync.settings.schema import (
     DELIMITER,
     KEY_FILE_NAME,
@@ -47,7 +47,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, search: Sequ
         if isinstance(table, dict):
             table.update(keys)
     _fill_in_places(values, environ, of_system=file == search[0])
-    errors = [error for name in sorted(environ) if (error := _unknown_variable(name))]
+    errors = unknown_variables(environ, {*_variables(), FILE_VARIABLE})
     try:
         settings = Settings(**values)
     except ValidationError as invalid:
@@ -129,12 +129,6 @@ def _overrides(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
         if name in environ:
             overrides.setdefault(section, {})[key] = environ[name]
     return overrides
-
-
-def _unknown_variable(name: str) -> str | None:
-    if not name.startswith(PREFIX) or name == FILE_VARIABLE or name in _variables():
-        return None
-    return describe_unknown_variable(name, {*_variables(), FILE_VARIABLE})
 
 
 def _fill_in_places(values: dict[str, Any], environ: Mapping[str, str], *, of_system: bool) -> None:

@@ -51,18 +51,20 @@ class Describer:
         return f"{self._file or 'Settings'}, line {line}" if line else str(self._file or "Settings")
 
 
-def describe_unknown_variable(name: str, known: Collection[str]) -> str | None:
-    """A sentence if `name` looks like a setting, else None.
+def unknown_variables(environ: Collection[str], known: Collection[str]) -> list[str]:
+    """A sentence for each variable that looks like a setting and is none.
 
     Other variables with our prefix may contain a password that a definition refers to (`env:CONTACTSYNC_...`).
     """
     plain = {variable.replace("_", ""): variable for variable in known}
-    is_setting = DELIMITER in name
-    near = difflib.get_close_matches(name.replace("_", ""), plain, n=1, cutoff=0.8 if is_setting else 0.9)
-    if not near and not is_setting:
-        return None
-    advice = f"; did you mean {plain[near[0]]}?" if near else "."
-    return f"Environment variable {name}: there is no such setting{advice}"
+    sentences = []
+    for name in sorted(name for name in environ if name.startswith(PREFIX) and name not in known):
+        is_setting = DELIMITER in name
+        near = difflib.get_close_matches(name.replace("_", ""), plain, n=1, cutoff=0.8 if is_setting else 0.9)
+        if near or is_setting:
+            advice = _advice([plain[match] for match in near], "{}")
+            sentences.append(f"Environment variable {name}: there is no such setting{advice}")
+    return sentences
 
 
 def _unknown(names: list[str], value: object) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from contactsync.dispatch.live.status import LiveSnapshot
 from contactsync.metrics.exporter import Metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, DefinitionSnapshot
 from contactsync.model import Certificates, Counts, Definition, Outcome, RunReport, Trigger
@@ -47,8 +48,9 @@ def metric_names() -> set[str]:
     definition = DefinitionSnapshot(
         definition_id=3, folder="Staff", definition="directory", state="ok", last_success_at=NOW, success_due_at=NOW
     )
+    live = LiveSnapshot(listening=1, not_listening=1, behind_seconds=1)
     metrics = Metrics(
-        lambda: DaemonSnapshot(definitions=[definition], workers=1, workers_busy=1, waiting=1, reconnects=1)
+        lambda: DaemonSnapshot(definitions=[definition], workers=1, workers_busy=1, waiting=1, reconnects=1, live=live)
     )
     report = RunReport(1, Definition(folder_id=1, definition_id=3, folder="Staff"), Trigger.SCHEDULE, NOW)
     report.outcome = Outcome.UNCHANGED

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from contactsync.dispatch.live.status import LiveSnapshot
 from contactsync.metrics.exporter import Metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, DefinitionSnapshot
 from contactsync.model import Certificates, Counts, Definition, Mode, Outcome, Plan, RunReport, Trigger
@@ -46,10 +47,7 @@ class Daemon:
             workers_busy=2,
             waiting=5,
             reconnects=1,
-            live_listening=3,
-            live_not_listening=4,
-            live_behind_seconds=0.5,
-            live_auto_scheduled=6,
+            live=LiveSnapshot(3, 4, 0.5, 6),
         )
         self.metrics = Metrics(lambda: self.now)
 
