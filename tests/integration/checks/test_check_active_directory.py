@@ -1,4 +1,4 @@
-"""A check of definitions for a real domain controller, and a look around in it."""
+"""Checks of definitions for a real domain controller, and browsing it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from tests.support.samba import DOMAIN, SUFFIX, PrivateSamba
 
 
 def definition(server: PrivateSamba, **fields: Any) -> Definition:
-    """Read everybody over LDAPS, as the reader."""
+    """All people over LDAPS, as the reader."""
     usual: dict[str, Any] = {"query": server.tls_url, "user": rf"{DOMAIN}\{server.reader_name}"}
     usual["tls_ca_file"] = str(server.ca_file)
     return Definition(folder_id=0, definition_id=0, folder="Staff", **(usual | fields))
 
 
 def results(server: PrivateSamba, **fields: Any) -> dict[str, StepResult]:
-    """What each step finds."""
+    """The result of each step."""
     wanted = definition(server, **fields)
     password = server.reader_password if wanted.user else None
     return {result.name: result for result in check(wanted, lambda: password, BRISK)}
 
 
 def statuses(found: dict[str, StepResult], status: Status) -> set[str]:
-    """The steps that ended so."""
+    """The names of the steps with this status."""
     return {name for name, result in found.items() if result.status is status}
 
 
 def test_a_definition_for_a_domain_works_without_any_settings(samba: PrivateSamba) -> None:
-    """Only what was deleted is hidden from the reader, as it should be; references are counted."""
+    """Only deleted objects are hidden from the reader; references are counted."""
     unit = samba.unit("Checked")
     samba.add("Berger\\, Anna", under=unit, displayName="Anna Berger", mail="anna@example.test")
     found = results(samba)
@@ -50,8 +50,8 @@ def test_a_definition_for_a_domain_works_without_any_settings(samba: PrivateSamb
 
 
 @pytest.mark.parametrize("tls", [Tls.AUTO, Tls.LDAPS])
-def test_a_global_catalogue_is_told_and_what_it_lacks(samba: PrivateSamba, tls: Tls) -> None:
-    """A warning names each attribute of the mapping; the run would work."""
+def test_a_global_catalogue_is_a_warning_with_what_it_lacks(samba: PrivateSamba, tls: Tls) -> None:
+    """It names the attributes of the mapping; a run would work."""
     unit = samba.unit(f"Catalogue {tls}")
     samba.add(f"Anna {tls}", under=unit)
     port = 3269 if tls is Tls.LDAPS else 3268
@@ -66,8 +66,8 @@ def test_a_global_catalogue_is_told_and_what_it_lacks(samba: PrivateSamba, tls: 
     assert "stay blank" in found["base"].hint
 
 
-def test_a_plain_connection_is_refused_with_the_setting(samba: PrivateSamba) -> None:
-    """The step before warns, and nothing is sent twice."""
+def test_a_plain_connection_is_refused(samba: PrivateSamba) -> None:
+    """The hint names the setting; the step before warns."""
     found = results(samba, query=samba.url, tls=Tls.NONE)
     assert found["tls"].status is Status.WARNING
     assert found["bind"].status is Status.FAILED
@@ -75,8 +75,8 @@ def test_a_plain_connection_is_refused_with_the_setting(samba: PrivateSamba) -> 
     assert "Set tls to `starttls` or `ldaps`" in found["bind"].hint
 
 
-def test_who_names_no_user_is_told_to(samba: PrivateSamba) -> None:
-    """Active Directory lets anybody in and shows them nothing, not even its schema."""
+def test_an_anonymous_user_fails_at_the_base(samba: PrivateSamba) -> None:
+    """Active Directory accepts the bind and shows nothing, not even its schema."""
     found = results(samba, user=None)
     assert found["bind"].status is Status.OK
     assert found["base"].status is Status.FAILED
@@ -84,8 +84,8 @@ def test_who_names_no_user_is_told_to(samba: PrivateSamba) -> None:
     assert "Use a user" in found["base"].hint
 
 
-def test_a_look_around_tells_people_from_computers(exchange: PrivateSamba) -> None:
-    """Entries that a run would take over are shown as contacts; computers, disabled and hidden people are not."""
+def test_browsing_shows_as_contacts_only_what_a_run_would_read(exchange: PrivateSamba) -> None:
+    """Not computers and hidden people, unless the mapping includes them."""
     unit = exchange.unit("Browsed")
     exchange.add("Anna", under=unit, mail="anna@example.test")
     exchange.add("Pc", under=unit, kind="computer")
