@@ -59,6 +59,8 @@ def run_options(settings: Settings) -> RunOptions:
         auto_live_folders=directory.auto_live_folders,
         page_size=directory.page_size,
         max_message_bytes=directory.max_message_bytes,
+        max_search_bytes=directory.max_search_bytes,
+        max_entries=directory.max_entries,
         retry_attempts=directory.retry_attempts,
         retry_base=directory.retry_base_seconds,
         retry_max=directory.retry_max_seconds,

@@ -52,6 +52,11 @@ def root_dse_answer(message_id: int) -> Iterator[bytes]:
     yield done(message_id, cookie=None)
 
 
+_RECEIVE_SECONDS = 0.02
+_SEND_SECONDS = 20.0
+"""A reader on a busy machine takes its time; one that has given up closes the connection."""
+
+
 class Peer:
     """A TCP server on loopback that answers the requests of one connection by a script, then says nothing more.
 
@@ -78,13 +83,15 @@ class Peer:
         with suppress(OSError):
             connection, _ = self._listener.accept()
             with connection:
-                connection.settimeout(0.02)
+                connection.settimeout(_RECEIVE_SECONDS)
                 for number, answer in enumerate(self._answers, start=1):
                     self._wait_for(connection, number)
                     for octets in answer(number):
                         if octets == CLOSE or self._over.is_set():
                             return
+                        connection.settimeout(_SEND_SECONDS)
                         connection.sendall(octets)
+                        connection.settimeout(_RECEIVE_SECONDS)
                 while not self._over.is_set():
                     self._receive(connection)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contactsync.errors import AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot
+from contactsync.errors import AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot, ProtocolViolation
+from contactsync.ldap.connection.limits import LOOKUP_BYTES
 from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.protocol.entry import Entry, decode_entry
 from contactsync.ldap.protocol.messages import SEARCH_DONE
@@ -15,6 +16,7 @@ from contactsync.ldap.query.query import Scope
 REFUSALS = (AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot)
 """Errors of an optional lookup, which do not fail the run."""
 
+_MOST_ENTRIES = 100_000
 _HIDDEN = {NO_SUCH_OBJECT, INSUFFICIENT_ACCESS}
 
 
@@ -53,12 +55,19 @@ def read_some(
 
 
 def search_all(wire: Wire, op: bytes, controls: bytes = b"") -> tuple[list[bytes], Result]:
-    """The entries of a search, each the octets of its protocolOp, and its result. Raises DirectoryError."""
+    """The entries of a small search, each the octets of its protocolOp, and its result. Raises DirectoryError.
+
+    A server that sends more than a small search can have is not listened to any longer, since all of it is in memory.
+    """
     message_id = wire.send(op, controls)
     entries: list[bytes] = []
+    octets = 0
     while True:
         batch = wire.read(message_id, SEARCH_DONE)
         entries += map(bytes, batch.entries)
+        octets += sum(map(len, batch.entries))
+        if octets > LOOKUP_BYTES or len(entries) > _MOST_ENTRIES:
+            raise ProtocolViolation(f"{wire.server} sent {len(entries):,} entries in response to a small search.")
         if batch.result:
             return entries, batch.result
 

@@ -8,8 +8,11 @@ from urllib.parse import urlsplit
 from contactsync.errors import BaseNotFound
 from contactsync.ldap import dn
 from contactsync.ldap.connection.transport import Wire
-from contactsync.ldap.lookup import read_texts
-from contactsync.ldap.protocol.requests import PAGED_RESULTS
+from contactsync.ldap.lookup import search_all
+from contactsync.ldap.protocol.entry import decode_entry
+from contactsync.ldap.protocol.requests import ANY_ENTRY, PAGED_RESULTS, search_op
+from contactsync.ldap.protocol.results import SUCCESS, search_error
+from contactsync.ldap.query.query import Scope
 from contactsync.ldap.schema import Schema, read_schema
 
 _ATTRIBUTES = (
@@ -109,8 +112,22 @@ def is_catalogue(server: str) -> bool:
 
 
 def read_root_dse(wire: Wire) -> RootDse:
-    """Read the root DSE, and a part of the schema from Active Directory; a server may hide both from this user."""
-    return _with_schema(wire, _root_dse(read_texts(wire, "", _ATTRIBUTES)))
+    """Read the root DSE, and a part of the schema from Active Directory; a server may hide both from this user.
+
+    Some gateways have no root DSE and answer with an error. Raises DirectoryError for one that may pass.
+    """
+    entries, result = search_all(wire, search_op("", Scope.BASE, ANY_ENTRY, _ATTRIBUTES))
+    if result.code != SUCCESS:
+        error = search_error(result, server=wire.server, base="", search_filter=ANY_ENTRY, entries=len(entries))
+        if error.retryable:
+            raise error
+        return RootDse()
+    attributes = decode_entry(entries[-1]).attributes if entries else {}
+    return _with_schema(wire, _root_dse({name: list(map(_text, values)) for name, values in attributes.items()}))
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 def _with_schema(wire: Wire, root_dse: RootDse) -> RootDse:

@@ -105,6 +105,8 @@ class _Search:
         while message_id is not None:
             batch = self._session.wire.read(message_id, SEARCH_DONE, expected=self._expected)
             self._entries += len(batch.entries)
+            if self._entries > self._session.wire.limits.max_entries:
+                raise self._too_many()
             if batch.result:
                 # Request the next page before the caller handles this one, so that the server works meanwhile.
                 cookie = self._next_page(batch.result)
@@ -145,6 +147,12 @@ class _Search:
         if cookie and self._empty_pages >= _MOST_EMPTY_PAGES:
             raise self._incomplete(f"sent {_MOST_EMPTY_PAGES} empty pages in a row and announced another")
         return cookie
+
+    def _too_many(self) -> IncompleteSnapshot:
+        return IncompleteSnapshot(
+            f"{self._session.server} sent more than {self._session.wire.limits.max_entries:,} entries.",
+            hint="Nothing was changed. Narrow the base or the filter, or raise directory.max_entries.",
+        )
 
     def _incomplete(self, what: str) -> IncompleteSnapshot:
         return IncompleteSnapshot(

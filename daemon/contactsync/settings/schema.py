@@ -97,6 +97,8 @@ class Directory(Section):
     auto_live_folders: Whole = Field(100, ge=0, le=10_000)
     page_size: Whole = Field(1000, ge=0, le=100_000)
     max_message_bytes: Whole = Field(64 << 20, ge=64 << 10, le=1 << 30)
+    max_search_bytes: Whole = Field(4 << 30, ge=1 << 20, le=1 << 40)
+    max_entries: Whole = Field(5_000_000, ge=1, le=100_000_000)
     retry_attempts: Whole = Field(4, ge=1, le=20)
     retry_base_seconds: Number = Field(1.0, ge=0.01, le=600)
     retry_max_seconds: Number = Field(30.0, ge=0.01, le=3600)

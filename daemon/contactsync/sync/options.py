@@ -21,6 +21,8 @@ class RunOptions:
     auto_live_folders: int
     page_size: int
     max_message_bytes: int
+    max_search_bytes: int
+    max_entries: int
     retry_attempts: int
     retry_base: float
     retry_max: float
@@ -30,4 +32,6 @@ class RunOptions:
 
     def read_limits(self, deadline: Deadline) -> ReadLimits:
         """The limits of what a run reads until this deadline."""
-        return ReadLimits(deadline, self.receive_timeout, self.max_message_bytes)
+        return ReadLimits(
+            deadline, self.receive_timeout, self.max_message_bytes, self.max_search_bytes, self.max_entries
+        )

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_NO_DEADLINE_SECONDS = 10 * 366 * 86_400
 RECORD_SECONDS = 10
 """How long a run whose connection to PostgreSQL broke goes on trying to write its record."""
 
@@ -147,7 +146,8 @@ class Runner:
         password = self._unrefused_password(None, resolved)
         with ExitStack() as stack:
             try:
-                connecting = open_directory(resolved, self.options, password, Deadline(_NO_DEADLINE_SECONDS))
+                deadline = Deadline(resolved.definition.deadline_seconds or self.options.deadline)
+                connecting = open_directory(resolved, self.options, password, deadline)
                 session = stack.enter_context(connecting)
             except CredentialsRefused as error:
                 self._refusals.add(resolved.server_key, resolved.definition.user, password, str(error))

@@ -23,7 +23,7 @@ from contactsync.errors import (
     ServerUnavailable,
 )
 from contactsync.ldap.connection.deadline import Deadline
-from contactsync.ldap.connection.limits import ReadLimits
+from contactsync.ldap.connection.limits import LOOKUP_BYTES, MANY_ENTRIES, ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
 from contactsync.ldap.connection.session import connect
 from contactsync.ldap.protocol import ber
@@ -50,7 +50,7 @@ LIMIT = 1 << 20
 USER, PASSWORD = "cn=reader,dc=example,dc=test", "correct horse battery staple"
 
 
-def synchronise(
+def synchronise(  # noqa: PLR0913 -- all of it has a default
     server: Peer,
     *,
     deadline: Deadline | None = None,
@@ -58,6 +58,8 @@ def synchronise(
     user: str | None = USER,
     ldaps: bool = False,
     receive_timeout: float = 5,
+    max_entries: int = MANY_ENTRIES,
+    max_bytes: int = LOOKUP_BYTES,
 ) -> int:
     """Connect, read everything by pages and give the number of entries."""
     deadline = deadline or Deadline(10)
@@ -72,7 +74,7 @@ def synchronise(
     )
     search = SearchRequest("dc=example,dc=test", Scope.SUB, "(objectClass=*)", ("cn",), 100)
     with connect(options, deadline) as session:
-        batches = read_entries(session, search, ReadLimits(deadline, receive_timeout, LIMIT))
+        batches = read_entries(session, search, ReadLimits(deadline, receive_timeout, LIMIT, max_bytes, max_entries))
         return sum(len(batch.entries) for batch in batches)
 
 
@@ -393,3 +395,35 @@ def test_ldaps_to_a_silent_peer_ends_with_the_connect_timeout() -> None:
     """The handshake as a whole is timed."""
     with peer() as server, pytest.raises(ServerTimeout, match="TLS handshake"):
         synchronise(server, ldaps=True, tls=Tls.AUTO, receive_timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(1, "in response to a small search"), (60_000, "more than 67,108,864 octets")]
+)
+def test_a_root_dse_that_never_ends_is_not_kept(size: int, words: str) -> None:
+    """Neither its entries nor its octets fill the memory."""
+    entries: Answer = lambda number: repeat(entry(number, "x" * size) * (1 + 6000 // size))  # noqa: E731
+    with peer(bind_answer, entries) as server, pytest.raises(DirectoryError, match=words):
+        synchronise(server, deadline=Deadline(60))
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [((1000, 1 << 30), "more than 1,000 entries"), ((MANY_ENTRIES, 100_000), "more than 100,000 octets")],
+)
+def test_a_search_that_never_ends_is_given_up(limits: tuple[int, int], words: str) -> None:
+    """After so many entries, or so many octets, whichever comes first; with the setting that allows more."""
+    endless: Answer = lambda number: repeat(entry(number, "x" * 40) * 100)  # noqa: E731
+    with peer(bind_answer, root_dse_answer, endless) as server, pytest.raises(IncompleteSnapshot) as caught:
+        synchronise(server, max_entries=limits[0], max_bytes=limits[1])
+    assert words in caught.value.message
+    assert "directory.max_" in caught.value.hint
+
+
+@pytest.mark.parametrize("code", [1, 2, 12, 34, 53])
+def test_a_server_without_a_root_dse_can_be_read(code: int) -> None:
+    """Gateways answer the question for it with an error; base and filter are known without it."""
+    refused: Answer = lambda number: iter([done(number, result(code), cookie=None)])  # noqa: E731
+    everything: Answer = lambda number: iter([entry(number, "a"), done(number, cookie=None)])  # noqa: E731
+    with peer(bind_answer, refused, everything) as server:
+        assert synchronise(server) == 1

@@ -51,9 +51,7 @@ def test_deleted_objects_are_asked_for_by_a_first_page() -> None:
     assert octets == bytes.fromhex(f"a044 {by_pages} 301b 0416 {deleted} 0101ff")
 
 
-@pytest.mark.parametrize(
-    ("user", "password"), [("cn=reader", "se\u0007cret"), ("cn=reader", "secret\ud800"), ("cn=\ud800", "secret")]
-)
+@pytest.mark.parametrize(("user", "password"), [("cn=reader", "secret\ud800"), ("cn=\ud800", "secret")])
 def test_a_password_that_cannot_be_sent_is_not_shown(user: str, password: str) -> None:
     """The error names neither it nor, by way of its causes, what ldap3 said about it."""
     with pytest.raises(CredentialsRefused) as caught:

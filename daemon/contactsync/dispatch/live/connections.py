@@ -10,6 +10,7 @@ from contactsync.dispatch.live.status import AUTO
 from contactsync.errors import ContactsyncError, DirectoryError, ServerUnavailable
 from contactsync.ldap.changes.base import Cursor
 from contactsync.ldap.changes.notifications import Stream, protocol_of, wait_for
+from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.search import SearchRequest
 from contactsync.sync.definition import Resolved, choose_source, source_digest
 from contactsync.sync.incremental import SearchScope, changes_for
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from contactsync.store.record.cursors import KeptCursor
     from contactsync.sync.runner import Runner
 
+START_SECONDS = 60.0
+"""How long it may take to start to listen for one definition; the others wait meanwhile."""
 ONLY_COUNTED = (
     "The server only counts that something changed, so each change would cost a full run. Mode live accepts that."
 )
@@ -76,6 +79,7 @@ class Connections:
         if self._requests is None:
             self._requests = self._open(resolved)
         session = self._requests[0]
+        session.wire.limits = self._runner.options.read_limits(Deadline(START_SECONDS))
         try:
             request, cursor, in_sync = self._prepare(session, resolved, stored)
             for connection in self._connections:

@@ -7,9 +7,11 @@ import socket
 import ssl
 import time
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 
-from contactsync.errors import DirectoryError, ServerTimeout, ServerUnavailable
+from contactsync.errors import DirectoryError, IncompleteSnapshot, ServerTimeout, ServerUnavailable
+from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.pacing import Pacing
 from contactsync.ldap.connection.tls import handshake_error, our_certificate_refused
@@ -19,6 +21,7 @@ from contactsync.ldap.protocol.results import Result
 
 _UNBIND_REQUEST = 0x42
 _SMALLEST_BUFFER = 64
+_NO_DEADLINE_SECONDS = 10 * 366 * 86_400
 _LONGEST_WAIT = 0.25
 """Seconds of one wait, so that a cancelled run ends at once and not after a whole receive timeout."""
 
@@ -36,6 +39,7 @@ class Wire:
         self._message_ids = count(1)
         self._buffer = MessageBuffer(limits.max_message_bytes)
         self._limits = limits
+        self._octets_left = limits.max_bytes
         self._pacing = Pacing()
 
     @property
@@ -46,6 +50,7 @@ class Wire:
     @limits.setter
     def limits(self, limits: ReadLimits) -> None:
         self._limits = limits
+        self._octets_left = limits.max_bytes
         self._buffer.max_message_bytes = limits.max_message_bytes
 
     def tighten_limits(self, *, seconds: float, receive_timeout: float) -> None:
@@ -84,7 +89,8 @@ class Wire:
         self.socket.close()
 
     def only_send(self) -> None:
-        """Free the buffer: from here on somebody else reads the socket."""
+        """Free the buffer: from here on somebody else reads the socket, and requests may be sent at any time."""
+        self._limits = replace(self._limits, deadline=Deadline(_NO_DEADLINE_SECONDS))
         self._buffer = MessageBuffer(GREETING_BYTES, capacity=_SMALLEST_BUFFER)
 
     def ask(self, op: bytes, answer: int) -> Result:
@@ -148,9 +154,12 @@ class Wire:
             except OSError as error:
                 raise self._broken(error) from None
             else:
-                if octets:
-                    return octets
-                raise self._closed()
+                if not octets:
+                    raise self._closed()
+                self._octets_left -= octets
+                if self._octets_left < 0:
+                    raise self._endless()
+                return octets
         raise self._silent()
 
     def _closed(self) -> ServerUnavailable:
@@ -164,6 +173,12 @@ class Wire:
         if not isinstance(self.socket, ssl.SSLSocket):
             return ""
         return "If it always does, check whether it requires a client certificate, or another one (--client-cert)."
+
+    def _endless(self) -> IncompleteSnapshot:
+        return IncompleteSnapshot(
+            f"{self.server} sent more than {self._limits.max_bytes:,} octets in response to one run.",
+            hint="Nothing was changed. Narrow the base or the filter, or raise directory.max_search_bytes.",
+        )
 
     def _silent(self) -> ServerTimeout:
         return ServerTimeout(
