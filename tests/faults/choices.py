@@ -1,4 +1,4 @@
-"""What the state machine chooses from: few of each, so that things meet."""
+"""The values of the state machine: few of each, so that they often meet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the trials with faults share: servers of their own behind proxies, and how many faults there are to be."""
+"""Fixtures of the tests with faults: servers behind proxies, the seed and the number of faults."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def seed(pytestconfig: pytest.Config) -> str:
-    """Everything that is left to chance goes by this."""
+    """The seed of everything that is random."""
     return str(pytestconfig.getoption("--fault-seed"))
 
 
 @pytest.fixture(scope="session")
 def times(pytestconfig: pytest.Config) -> int:
-    """How many times as much is to be tried as in the usual tests."""
+    """How many times as many faults as usual to try."""
     return int(pytestconfig.getoption("--faults"))

@@ -1,4 +1,4 @@
-"""The steps of the state machine that change the directory."""
+"""The rules of the state machine that change the directory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.faults.world import World
 
 
 class ChangingDirectory(RuleBasedStateMachine):
-    """People who come, change, move and leave; `dns` are the entries that are there, by uid."""
+    """People who are added, changed, moved and deleted; `dns` are the DNs of the entries by uid."""
 
     world: ClassVar[World]
     admin: ClassVar[ldap3.Connection]
@@ -24,13 +24,13 @@ class ChangingDirectory(RuleBasedStateMachine):
 
     @initialize(people=st.dictionaries(st.sampled_from(UIDS), attributes, min_size=2, max_size=8))
     def begin(self, people: dict[str, dict[str, Any]]) -> None:
-        """Some are there from the beginning."""
+        """Add some people."""
         for number, (uid, values) in enumerate(people.items()):
             self._add(uid, UNITS[number % 2], values)
 
     @rule(uid=st.sampled_from(UIDS), unit=st.sampled_from(UNITS), values=attributes)
     def add_or_replace(self, uid: str, unit: str, values: dict[str, Any]) -> None:
-        """Somebody comes; who has the name already goes first, and is somebody else then."""
+        """Add a person; an entry of that name is deleted before."""
         if uid in self.dns:
             self.admin.delete(self.dns.pop(uid))
         self._add(uid, unit, values)
@@ -38,27 +38,27 @@ class ChangingDirectory(RuleBasedStateMachine):
     @precondition(lambda self: self.dns)
     @rule(data=st.data(), values=attributes)
     def modify(self, data: st.DataObject, values: dict[str, Any]) -> None:
-        """Attributes are set, or taken away."""
+        """Set and delete attributes."""
         changes = {name: [("MODIFY_REPLACE", _listed(values.get(name, [])))] for name in [*values, "title", "mail"]}
-        self.admin.modify(self.dns[self._somebody(data)], changes)
+        self.admin.modify(self.dns[self._person(data)], changes)
 
     @precondition(lambda self: self.dns)
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
-        """Somebody leaves."""
-        self.admin.delete(self.dns.pop(self._somebody(data)))
+        """Delete a person."""
+        self.admin.delete(self.dns.pop(self._person(data)))
 
     @rule()
     def delete_all(self) -> None:
-        """Everybody leaves, or it looks like that."""
+        """Delete everyone."""
         while self.dns:
             self.admin.delete(self.dns.popitem()[1])
 
     @precondition(lambda self: self.dns)
     @rule(data=st.data(), unit=st.sampled_from(UNITS))
     def move(self, data: st.DataObject, unit: str) -> None:
-        """Somebody moves, and may get another name on the way."""
-        uid = self._somebody(data)
+        """Move a person, perhaps with another name."""
+        uid = self._person(data)
         free = [name for name in (uid, *UIDS) if name == uid or name not in self.dns]
         name = data.draw(st.sampled_from(free))
         parent = f"{unit},{self.world.slapd.people_base}"
@@ -72,7 +72,7 @@ class ChangingDirectory(RuleBasedStateMachine):
         self.admin.add(dn, "inetOrgPerson", {"uid": uid, "cn": f"{uid} {values['sn']}", **attributes})
         self.dns[uid] = dn
 
-    def _somebody(self, data: st.DataObject) -> str:
+    def _person(self, data: st.DataObject) -> str:
         return data.draw(st.sampled_from(sorted(self.dns)))
 
 

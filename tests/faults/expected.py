@@ -1,6 +1,6 @@
-"""What a folder has to hold, recomputed from the directory in the plainest way there is: with nothing of contactsync.
+"""The contacts that a folder must have, computed from the directory in the simplest way, without code of contactsync.
 
-ldap3's ordinary search and decoders read it, and the few fields are written out by hand after docs/mapping.md.
+ldap3 reads the directory, and the few fields are written by hand after docs/mapping.md.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Contact = dict[str, Any]
 def recomputed(
     slapd: PrivateSlapd, *, base: str | None = None, search_filter: str = PEOPLE_FILTER
 ) -> dict[str, Contact]:
-    """The contacts by their identity, as the preset for inetOrgPerson makes them of everybody who is found."""
+    """The contacts by their identity, as the preset for inetOrgPerson makes them of the entries found."""
     admin = slapd.connection()
     admin.search(base or slapd.suffix, search_filter, attributes=_ATTRIBUTES)
     entries = {entry["raw_attributes"]["entryUUID"][0].decode(): entry for entry in admin.response}
@@ -53,13 +53,13 @@ def _contact(dn: str, attributes: dict[str, list[bytes]]) -> Contact:
 
 
 def _values(attributes: dict[str, list[bytes]], name: str) -> list[str]:
-    """Those that are not blank, in the order of their octets, with letters and accents put together."""
+    """Values that are not blank, sorted by their octets, in normalization form C."""
     texts = [unicodedata.normalize("NFC", octets.decode()).strip() for octets in sorted(attributes.get(name, []))]
     return [text for text in texts if text]
 
 
 def brought(folder: SyncedFolder) -> dict[str, Contact]:
-    """The same of the contacts that the folder's definition brought."""
+    """The same of the contacts that came from the folder's definition."""
     fields = ["source_dn", *_TEXTS, *_LISTS]
     rows = folder.query("SELECT * FROM contactsync.contacts WHERE definition_id = %s", folder.definition_id)
     return {row["source_key"]: {field: row[field] for field in fields} for row in rows}

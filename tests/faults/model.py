@@ -1,6 +1,6 @@
-"""What contactsync does to a folder, in the fewest words of Python: what a state machine compares it with.
+"""What contactsync must do to a folder, in few lines of Python, for the state machine to compare with.
 
-Fields after docs/mapping.md, the guard after README.md. Contacts are held by the identity of their entries.
+Fields after docs/mapping.md, the guard after README.md. Contacts are stored by the identity of their entries.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ALWAYS_ALLOW, DELETE_SHARE = 2, 0.5
 
 @dataclass
 class Definition:
-    """What of it decides about contacts."""
+    """The columns that decide about contacts."""
 
     base: str | None = None
     filter: str | None = None
@@ -33,11 +33,11 @@ class Definition:
 
     @property
     def source(self) -> tuple[str | None, str | None]:
-        """What is asked for; another one may delete nothing before somebody looked."""
+        """What is searched; after an edit of it no run deletes contacts without an approval."""
         return self.base, self.filter
 
     def mapped(self, found: Contact) -> Contact:
-        """What this mapping makes of an entry, whose contact under the preset is given; without what it leaves out."""
+        """The contact of an entry under this mapping, from its contact under the preset; without unmapped fields."""
         contact = dict(found)
         if self.mapping == "swapped":
             contact |= {"title": found["family_name"], "nickname": found["title"]}
@@ -47,7 +47,7 @@ class Definition:
         return contact
 
     def merged(self, old: Contact | None, found: Contact) -> Contact:
-        """What the contact is after a run."""
+        """The contact after a run."""
         new = self.mapped(found)
         if old is None:
             return {"nickname": None, "emails": []} | new
@@ -59,7 +59,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a run has to do."""
+    """What a run must do."""
 
     outcome: str
     contacts: dict[str, Contact]
@@ -70,19 +70,19 @@ class Expected:
 
 @dataclass
 class Folder:
-    """The contacts that the definition brought, their ids, people's own, and what is known besides."""
+    """The contacts of the definition, their ids, those of no definition, and what else is stored."""
 
     definition: Definition = field(default_factory=Definition)
     contacts: dict[str, Contact] = field(default_factory=dict)
     own: dict[int, str] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
     followed: tuple[str | None, str | None] | None = None
-    """The source that it was last filled from."""
+    """The source of the last run that was applied."""
     approved: frozenset[str] | None = None
-    """The deletions that somebody has approved."""
+    """The approved deletions."""
 
     def expect(self, found: dict[str, Contact]) -> Expected:
-        """What a run has to do when this is what the directory says."""
+        """What a run must do if the directory has these entries."""
         after = {key: self.definition.merged(self.contacts.get(key), entry) for key, entry in found.items()}
         inserted = after.keys() - self.contacts.keys()
         updated = {key for key in after.keys() & self.contacts.keys() if after[key] != self.contacts[key]}
@@ -103,7 +103,7 @@ class Folder:
         return number > most or (number > ALWAYS_ALLOW and number > DELETE_SHARE * len(self.contacts))
 
     def follow(self, expected: Expected) -> None:
-        """It was done."""
+        """A run was applied."""
         self.contacts = deepcopy(expected.contacts)
         self.followed = self.definition.source
         self.approved = None

@@ -1,4 +1,4 @@
-"""Runs while the connection to PostgreSQL is delayed, stalled, cut, reset, refused, corrupted and slowed down."""
+"""Runs while the connection to PostgreSQL is delayed, stalled, cut, reset, refused, corrupted or slowed down."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.folder import BRISK
 from tests.support.proxy import Fault, Harm
 
 STUCK = {Harm.STALL, Harm.CORRUPT}
-"""A message that is not understood is one that never came, too."""
+"""A message that is not understood is not answered either."""
 READING = {"search", "fingerprints", "stage"}
-"""While these go on, one thread reads fingerprints and stages what is new."""
+"""In these stages a second thread reads fingerprints and stages new rows."""
 
 
 def test_faults_between_the_daemon_and_postgresql(troubled: World, seed: str, times: int) -> None:
-    """Whatever happens at whichever octet: the folder is the old or the new one, and the run says which."""
+    """Whatever happens at any octet, the folder is the old or the new one, and the run says which."""
     folder = troubled.folder("plain")
     trial = Trial(troubled, folder, troubled.database)
     assert folder.run().outcome is Outcome.CHANGED
@@ -46,14 +46,14 @@ def test_faults_between_the_daemon_and_postgresql(troubled: World, seed: str, ti
 
 
 @pytest.mark.parametrize("harm", [Harm.CUT, Harm.REFUSE])
-def test_a_mapping_that_is_set_back_after_a_run_whose_end_was_lost(troubled: World, harm: Harm) -> None:
-    """The commit arrived and its answer did not: what the contacts go by now is known all the same.
+def test_a_mapping_that_is_undone_after_a_run_whose_end_was_lost(troubled: World, harm: Harm) -> None:
+    """The commit arrived and its response did not: the mapping of the contacts is recorded all the same.
 
-    To the run itself where it can look, or to the next one that marks its row.
+    Either the run itself records it, or the next one, which closes the run's row.
     """
     folder = troubled.folder("plain")
     assert folder.run().outcome is Outcome.CHANGED
-    # It asks for the same attributes, so that no entry looks different.
+    # It requests the same attributes, so that no entry differs.
     folder.edit(mapping={"fields": {"title": "sn", "nickname": "title"}})
 
     def progress(stage: str, _counts: Counts) -> None:

@@ -1,4 +1,4 @@
-"""Runs while the connection to the directory is delayed, stalled, cut, reset, refused, corrupted and slowed down."""
+"""Runs while the connection to the directory is delayed, stalled, cut, reset, refused, corrupted or slowed down."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.faults.world import World
 from tests.support.proxy import Harm
 
 STAGES = {"connect", "search"}
-"""Those in which a run needs the directory."""
+"""The stages in which a run needs the directory."""
 
 
 @pytest.mark.parametrize("way", ["plain", "starttls", "ldaps"])
 def test_faults_between_the_daemon_and_the_directory(troubled: World, way: str, seed: str, times: int) -> None:
-    """Whatever happens at whichever octet: the folder is the old or the new one, and the run says which."""
+    """Whatever happens at any octet, the folder is the old or the new one, and the run says which."""
     folder = troubled.folder(way)
     trial = Trial(troubled, folder, troubled.directory(way))
     assert folder.run().outcome is Outcome.CHANGED

@@ -1,4 +1,4 @@
-"""The directory, PostgreSQL and the daemon are killed (SIGKILL) at any point of a run, and come back."""
+"""The directory, PostgreSQL and the daemon are killed (SIGKILL) at any point of a run, and started again."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.support.waiting import wait_until
 
 MODES = ["full", "incremental"]
 SWAPPED = {"fields": {"title": "sn", "nickname": "title"}}
-"""A mapping that asks for the same attributes as the preset, so that no entry looks different to it."""
+"""A mapping that requests the same attributes as the preset, so that no entry differs for it."""
 _UNFINISHED = "SELECT 1 FROM contactsync.sync_runs WHERE definition_id = %s AND finished_at IS NULL"
 _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'contactsync' AND datname = current_database()"
 
 
 class _KilledDaemon:
-    """The real daemon with one folder of `world`, which it runs when it is asked to."""
+    """The real daemon with one folder of `world`, which it runs on request."""
 
     def __init__(self, world: World, place: Path, mode: str) -> None:
         self.world = world
@@ -38,19 +38,17 @@ class _KilledDaemon:
         self.state = Path(self.daemon.state)
         self.found: Counter[str] = Counter()
 
-    def ask(self) -> None:
-        """As the application's menu does."""
+    def request(self) -> None:
         self.folder.query("SELECT contactsync.request_sync(%s)", self.folder.name)
 
     def runs(self) -> list[dict[str, Any]]:
-        """All of them, oldest first."""
         query = "SELECT * FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id"
         return self.folder.query(query, self.folder.definition_id)
 
     def settle(self) -> dict[str, Any]:
-        """Ask for a run, wait for its end, and give its row."""
+        """Request a run, wait for its end, and give its row."""
         before = len(self.runs())
-        self.ask()
+        self.request()
         wait_until(lambda: self._ended(before), lambda: f"no run ended: {self.daemon.text()[-2000:]}")
         return self.runs()[-1]
 
@@ -58,27 +56,31 @@ class _KilledDaemon:
         return len(self.runs()) > before and not self.folder.query(_UNFINISHED, self.folder.definition_id)
 
     def measure(self, proxy: Proxy) -> dict[bool, int]:
-        """The octets that a run with changes passes there."""
+        """The octets of a run with changes."""
         change(self.world.slapd)
-        proxy.arm(None)
-        assert self.settle()["outcome"] == "changed"
-        return dict(proxy.passed)
+        passed = proxy.measure(self.settle)
+        assert self.runs()[-1]["outcome"] == "changed"
+        return passed
 
     def kill_at(self, proxy: Proxy, fault: Fault, *, remapped: bool) -> None:
-        """Kill it in a run, start it, and see that all is as it was or as it is to be, and then as it is to be.
+        """Kill the daemon in a run: the folder is the old or the new one. Start it again: the folder is the new one.
 
-        With `remapped` it is killed while it follows an edited mapping, which is set back before it returns.
+        With `remapped` it is killed under an edited mapping, which is undone before the start. A run may pass fewer
+        octets than the measured one; then it is killed just after the run.
         """
         change(self.world.slapd)
         before, files, runs = everything(self.folder), self._files(), len(self.runs())
         proxy.arm(fault, lambda: self.daemon.send(signal.SIGKILL))
         if remapped:
             self.folder.edit(mapping=SWAPPED)
-        self.ask()
-        wait_until(lambda: proxy.struck, lambda: f"the fault did not happen: {self.daemon.text()[-2000:]}")
+        self.request()
+        wait_until(lambda: proxy.struck or self._ended(runs), lambda: f"no run: {self.daemon.text()[-2000:]}")
+        self.daemon.send(signal.SIGKILL)
         assert self.daemon.wait() == -signal.SIGKILL
         proxy.heal()
-        wait_until(self._tidy, lambda: f"left behind: {self.world.leftovers(self.folder)}")
+        wait_until(
+            lambda: not self.world.leftovers(self.folder), lambda: f"left behind: {self.world.leftovers(self.folder)}"
+        )
         self._expect_old_or_new(before, self.runs()[runs:], remapped=remapped)
         if remapped:
             self.folder.edit(mapping=None)
@@ -89,11 +91,8 @@ class _KilledDaemon:
         assert brought(self.folder) == recomputed(self.world.slapd)
         assert self._files() == files
 
-    def _tidy(self) -> bool:
-        return not self.world.leftovers(self.folder)
-
     def _expect_old_or_new(self, before: dict[str, Any], runs: list[dict[str, Any]], *, remapped: bool) -> None:
-        """The rows of the runs say which, whether they are closed or not."""
+        """By the rows of the runs, whether they are closed or not."""
         applied = any(run["outcome"] == "changed" for run in runs)
         self.found["new" if applied else "old"] += 1
         if not applied:
@@ -110,7 +109,7 @@ class _KilledDaemon:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_daemon_that_is_killed(troubled: World, seed: str, times: int, tmp_path: Path, mode: str) -> None:
-    """At any octet that it exchanges with either server; the next start closes the record and goes on."""
+    """At any octet that it exchanges with either server; the next start closes the run's record."""
     killed = _KilledDaemon(troubled, tmp_path, mode)
     try:
         killed.daemon.start()
@@ -120,7 +119,7 @@ def test_a_daemon_that_is_killed(troubled: World, seed: str, times: int, tmp_pat
         ]
         random = Random(f"{seed}/daemon/{mode}")  # noqa: S311 -- repeatable, not secret
         for remapped in (True, False):
-            # What closes the record: all is done, and only the record does not know it.
+            # The statement that closes the record, when everything else is done.
             killed.kill_at(
                 troubled.database, Fault(Harm.KILL, to_server=True, at=b"WITH finished AS"), remapped=remapped
             )
@@ -139,7 +138,7 @@ def test_a_daemon_that_is_killed(troubled: World, seed: str, times: int, tmp_pat
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_directory_that_is_killed(troubled: World, seed: str, times: int, mode: str) -> None:
-    """At any octet of a run; it is there again at once, and the run's next attempt may succeed."""
+    """At any octet of a run; it is started at once, and the run's next attempt may succeed."""
     folder = troubled.folder("starttls", mode=mode)
     trial = Trial(troubled, folder, troubled.plain)
     assert folder.run().outcome is Outcome.CHANGED
@@ -156,7 +155,7 @@ def test_a_directory_that_is_killed(troubled: World, seed: str, times: int, mode
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_postgresql_that_is_killed(troubled: World, seed: str, times: int, mode: str) -> None:
-    """One of its processes, so that it recovers by itself, or all of it, so that it is started again."""
+    """Some of its processes, from which it recovers, or all of it, and it is started again."""
     folder = troubled.folder("plain", mode=mode)
     trial = Trial(troubled, folder, troubled.database)
     assert folder.run().outcome is Outcome.CHANGED

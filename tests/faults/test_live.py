@@ -1,4 +1,4 @@
-"""A live folder loses nothing while its servers and the daemon are restarted and killed in a stream of changes."""
+"""A live folder loses no change while its servers and the daemon are restarted and killed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.waiting import PATIENCE, wait_until
 PER_SECOND = 50
 BETWEEN = (0.2, 0.6)
 LASTS = (0.05, 0.3)
-"""Seconds between things that happen, and how long each of them lasts."""
+"""Seconds between two failures, and how long each of them lasts."""
 _numbers = count(20_000)
 _TRIGGERS = "SELECT DISTINCT trigger FROM contactsync.sync_runs WHERE definition_id = %s AND run_id > %s"
 _LAST_RUN = "SELECT coalesce(max(run_id), 0) AS run_id FROM contactsync.sync_runs"
@@ -38,7 +38,7 @@ _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'conta
 
 
 class Changing:
-    """People who come, change, get other names and leave, one after the other, whatever becomes of the directory."""
+    """Adds, changes, renames and deletes people all the time, also while the directory is down."""
 
     def __init__(self, slapd: PrivateSlapd, random: Random) -> None:
         self.done = 0
@@ -63,7 +63,7 @@ class Changing:
                 self._change_one(self._admin or self._connect())
                 self.done += 1
             except (LDAPException, OSError):
-                # Who knows whether it was done: the directory, later.
+                # The directory knows whether it was done.
                 self._disconnect()
         self._disconnect()
 
@@ -102,7 +102,7 @@ class Changing:
 
 
 class Followed:
-    """The real daemon, which follows one folder that has no schedule."""
+    """The real daemon with one live folder that has no schedule."""
 
     def __init__(self, world: World, place: Path) -> None:
         self.world = world
@@ -114,78 +114,82 @@ class Followed:
         self.daemon = DaemonProcess(world.through, place, READER=world.slapd.reader_password, **settings)
 
     def calm(self, since: int) -> None:
-        """Now and then a daemon that did not meet any trouble: after much of it, it waits for up to a minute."""
+        """Restart the daemon now and then: after many failures it waits for up to a minute."""
         if since == 0:
             self.daemon.stop()
             self.daemon.start()
-            self.expect_in_step()
+            self.expect_in_sync()
 
     def measure(self, proxy: Proxy) -> dict[bool, int]:
-        """The octets that pass there when changes come by themselves."""
-        proxy.arm(None)
-        change(self.world.slapd)
-        self.expect_in_step()
-        return dict(proxy.passed)
+        """The octets that pass when a change arrives."""
+
+        def follow() -> None:
+            change(self.world.slapd)
+            self.expect_in_sync()
+
+        return proxy.measure(follow)
 
     def strike(self, proxy: Proxy, fault: Fault, kill: Callable[[], object]) -> None:
-        """Change something, and have the fault happen while that comes."""
+        """Change something, and have the fault happen while that arrives."""
         changed, killed = threading.Event(), threading.Event()
 
         def strike() -> None:
-            # Whoever changes the directory is not what this is about.
+            # Not while this test itself changes the directory.
             changed.wait(PATIENCE)
             kill()
             killed.set()
 
         proxy.arm(fault, strike)
-        end = time.monotonic() + PATIENCE
-        while proxy.struck is None:
-            # How many runs the changes make, and so how many octets, nobody knows before.
+
+        def has_struck() -> bool:
+            # How many runs a change causes, and so how many octets, differs: change until it strikes.
             change(self.world.slapd)
             time.sleep(LASTS[0])
-            assert time.monotonic() < end, f"it did not happen: {self.daemon.text()[-3000:]}"
+            return proxy.struck is not None
+
+        wait_until(has_struck, lambda: f"the fault: {self.daemon.text()[-3000:]}")
         changed.set()
-        wait_until(killed.is_set, lambda: "nothing was killed")
+        wait_until(killed.is_set, "the kill")
         proxy.heal()
 
     @contextmanager
     def directory_restarted(self) -> Iterator[None]:
-        """As an administrator does."""
+        """In order."""
         self.world.slapd.stop()
         yield
         self.world.slapd.start()
 
     @contextmanager
     def directory_killed(self) -> Iterator[None]:
-        """As a crash does."""
+        """By SIGKILL."""
         self.world.slapd.kill()
         yield
         self.world.slapd.start()
 
     @contextmanager
     def postgresql_restarted(self) -> Iterator[None]:
-        """After long enough that a run could not be made meanwhile."""
+        """After a run has failed to start."""
         before = len(self.daemon.events("run.not_started"))
         self.world.postgres.crash()
         yield
-        wait_until(lambda: len(self.daemon.events("run.not_started")) > before, lambda: "all runs could be made")
+        wait_until(lambda: len(self.daemon.events("run.not_started")) > before, "a run that cannot start")
         self.world.postgres.start()
 
     @contextmanager
     def connections_killed(self) -> Iterator[None]:
-        """One of PostgreSQL's processes ends with all others, and it recovers by itself."""
+        """PostgreSQL ends all its processes after one was killed, and recovers."""
         self.world.postgres.kill_backends(*(row["pid"] for row in self.folder.query(_BACKENDS)))
         yield
 
     @contextmanager
     def daemon_killed(self) -> Iterator[None]:
-        """And started again."""
+        """By SIGKILL."""
         self.daemon.stop(signal.SIGKILL)
         yield
         self.daemon.start()
 
-    def expect_in_step(self) -> None:
-        """The folder gets in step by itself, with nothing that changes any more."""
+    def expect_in_sync(self) -> None:
+        """Wait until the folder is in sync, without further changes."""
         wanted = recomputed(self.world.slapd)
         wait_until(lambda: brought(self.folder) == wanted, self._differences)
 
@@ -204,7 +208,7 @@ def followed(troubled: World, tmp_path: Path) -> Iterator[Followed]:
     followed = Followed(troubled, tmp_path)
     followed.daemon.start()
     try:
-        followed.expect_in_step()
+        followed.expect_in_sync()
         yield followed
         followed.folder.edit(enabled=False)
         assert followed.daemon.stop() == 0
@@ -212,8 +216,8 @@ def followed(troubled: World, tmp_path: Path) -> Iterator[Followed]:
         followed.daemon.end()
 
 
-Away = Callable[[Followed], AbstractContextManager[None]]
-HARMS: list[Away] = [
+Failure = Callable[[Followed], AbstractContextManager[None]]
+FAILURES: list[Failure] = [
     Followed.directory_restarted,
     Followed.directory_killed,
     Followed.postgresql_restarted,
@@ -222,18 +226,18 @@ HARMS: list[Away] = [
 ]
 
 
-@pytest.mark.parametrize("harm", [*HARMS, None], ids=lambda harm: harm.__name__ if harm else "all_of_it")
-def test_nothing_is_lost(followed: Followed, harm: Away | None, seed: str, times: int) -> None:
-    """Fifty changes a second, and no schedule that helps: in the end the folder is what the directory is.
+@pytest.mark.parametrize("harm", [*FAILURES, None], ids=lambda harm: harm.__name__ if harm else "all_of_it")
+def test_nothing_is_lost(followed: Followed, harm: Failure | None, seed: str, times: int) -> None:
+    """With fifty changes a second and no schedule, the folder is in sync in the end.
 
-    The last change is made while the last thing that happens still lasts: no other comes later and brings it along.
+    The last change is made during the last failure, so no later change can bring it along.
     """
     last = followed.folder.query(_LAST_RUN)[0]["run_id"]
     for number in range(times):
         followed.calm(0)
         name = f"{seed}/live/{number}"
         random = Random(name)  # noqa: S311 -- repeatable, not secret
-        *harms, at_last = [harm, harm] if harm else random.sample(HARMS, len(HARMS))
+        *harms, at_last = [harm, harm] if harm else random.sample(FAILURES, len(FAILURES))
         with repeatable(name, seed):
             with ExitStack() as away, Changing(followed.world.slapd, random) as changing:
                 for one in harms:
@@ -244,13 +248,13 @@ def test_nothing_is_lost(followed: Followed, harm: Away | None, seed: str, times
                 away.enter_context(at_last(followed))
                 time.sleep(random.uniform(*LASTS))
             assert changing.done > PER_SECOND * BETWEEN[0]
-            followed.expect_in_step()
+            followed.expect_in_sync()
     assert [row["trigger"] for row in followed.folder.query(_TRIGGERS, followed.folder.definition_id, last)] == ["live"]
 
 
 @pytest.mark.parametrize("victim", ["daemon", "directory", "PostgreSQL"])
 def test_a_kill_at_any_octet_of_a_live_run(followed: Followed, victim: str, seed: str, times: int) -> None:
-    """What was being read or written then comes by itself as well; the next change is not needed for it."""
+    """What was being read or written arrives without a further change."""
     world = followed.world
     proxies = [world.database] if victim == "PostgreSQL" else [world.plain, world.database]
     ways = [(proxy, followed.measure(proxy)) for proxy in proxies]
@@ -275,4 +279,4 @@ def test_a_kill_at_any_octet_of_a_live_run(followed: Followed, victim: str, seed
                 followed.daemon.start()
             world.slapd.start()
             world.postgres.start()
-            followed.expect_in_step()
+            followed.expect_in_sync()

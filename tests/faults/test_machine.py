@@ -1,6 +1,6 @@
-"""A Hypothesis state machine over a directory, a definition, people, faults and runs, on real servers.
+"""A Hypothesis state machine over a directory, a definition, contacts, faults and runs, on real servers.
 
-After every step the folder is what a plain recomputation says (tests/faults/model.py and oracle.py).
+After every step the folder is what model.py and expected.py compute.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _EDITS = {
     for field in ("title", "notes", "city", "nickname")
 }
 _COLUMNS = ["filter", "base", "mapping", "max_delete_count", "allow_empty", "mode"]
-_A_DAY_GOES_BY = """
+_SKIP_A_DAY = """
 UPDATE contactsync.sync_runs
 SET started_at = started_at - interval '25 hours', finished_at = finished_at - interval '25 hours'
 WHERE folder_id = %s AND mode = 'incremental'
@@ -57,7 +57,7 @@ _LATEST = "SELECT * FROM contactsync.sync_runs WHERE folder_id = %s ORDER BY run
 
 
 class DirectoryAndFolder(ChangingDirectory):
-    """One folder from its first run on; every example has a folder of its own."""
+    """One folder from its first run on."""
 
     person: ClassVar[psycopg.Connection[dict[str, Any]]]
     modes: ClassVar[Counter[Mode]] = Counter()
@@ -76,14 +76,14 @@ class DirectoryAndFolder(ChangingDirectory):
         self._adopt_own()
 
     def teardown(self) -> None:
-        """Leave an empty directory, and nothing open."""
+        """Empty the directory, and close everything."""
         self.sessions.close()
         self.delete_all()
         wait_until(lambda: not self.world.leftovers(self.folder), lambda: f"{self.world.leftovers(self.folder)}")
 
     @initialize(mapping=st.sampled_from(sorted(MAPPINGS)), mode=st.sampled_from(MODES))
     def choose(self, mapping: str, mode: str) -> None:
-        """The first run goes by any of them."""
+        """Choose the mapping and the mode of the first run."""
         self.model.definition.mapping, self.model.definition.mode = mapping, mode
         self.folder.edit(mapping=MAPPINGS[mapping], mode=mode)
 
@@ -97,7 +97,7 @@ class DirectoryAndFolder(ChangingDirectory):
         which=st.sets(st.sampled_from(_COLUMNS), min_size=1),
     )
     def edit(self, which: set[str], most: int | None, **values: Any) -> None:
-        """Some of the definition's fields are edited."""
+        """Edit some columns of the definition."""
         values["max_delete_count"] = most
         chosen = {name: value for name, value in values.items() if name in which}
         for name, value in chosen.items():
@@ -111,7 +111,7 @@ class DirectoryAndFolder(ChangingDirectory):
     @precondition(lambda self: self.model.contacts)
     @rule(data=st.data(), column=st.sampled_from(sorted(_EDITS)), text=st.sampled_from([None, "", "mine"]))
     def edit_contact(self, data: st.DataObject, column: str, text: str | None) -> None:
-        """A person edits what the directory brought."""
+        """A user edits a contact of the definition."""
         key = data.draw(st.sampled_from(sorted(self.model.contacts)))
         self.person.execute(_EDITS[column], [text, self.folder.folder_id, key])
         self.model.contacts[key][column] = text
@@ -120,7 +120,7 @@ class DirectoryAndFolder(ChangingDirectory):
     @precondition(lambda self: self.model.contacts)
     @rule(data=st.data())
     def delete_contact(self, data: st.DataObject) -> None:
-        """A person deletes what the directory brought; it comes back, with its id."""
+        """A user deletes a contact of the definition; it returns with its id."""
         key = data.draw(st.sampled_from(sorted(self.model.contacts)))
         statement = "DELETE FROM contactsync.contacts WHERE folder_id = %s AND source_key = %s"
         self.person.execute(statement, [self.folder.folder_id, key])
@@ -129,21 +129,21 @@ class DirectoryAndFolder(ChangingDirectory):
 
     @rule(name=texts)
     def add_own(self, name: str) -> None:
-        """A person adds a contact."""
+        """A user adds a contact."""
         statement = "INSERT INTO contactsync.contacts (folder_id, display_name) VALUES (%s, %s)"
         self.person.execute(statement, [self.folder.folder_id, name])
         self._adopt_own()
 
     @rule(again=st.integers(1, 2))
     def run_twice(self, again: int) -> None:
-        """Runs are what it is about."""
+        """Runs must be frequent."""
         for _ in range(again):
             self.run()
 
     @rule()
     def run(self) -> None:
-        """A run does what it has to, and its report says so."""
-        self._let_a_day_go_by()
+        """A run does what it must, and its report says so."""
+        self._skip_a_day()
         expected, before = self.model.expect(self._found()), deepcopy(self.model)
         report = self.runner.run(self.folder.definition_id, Trigger.MANUAL)
         event(f"run: {expected.outcome}")
@@ -156,7 +156,7 @@ class DirectoryAndFolder(ChangingDirectory):
 
     @rule(data=st.data(), values=attributes, leaves=st.booleans())
     def follow_live(self, data: st.DataObject, values: dict[str, Any], *, leaves: bool) -> None:
-        """In step, the folder is listened for; somebody changes or leaves, and that comes by itself."""
+        """The daemon listens for changes of the folder; a person is changed or deleted, and the folder follows."""
         self.edit({"mode"}, None, mode="live")
         self.run()
         if self.held or not self.dns:
@@ -164,16 +164,16 @@ class DirectoryAndFolder(ChangingDirectory):
         following = Following(self.runner, [self.folder])
         try:
             following.expect_listening()
-            assert not any(map(told, following.reports))
-            self._let_a_day_go_by()
-            self._change_one(self._somebody(data), values, leaves=leaves)
+            assert not any(map(acted, following.reports))
+            self._skip_a_day()
+            self._change_one(self._person(data), values, leaves=leaves)
             expected, before = self.model.expect(self._found()), deepcopy(self.model)
             if expected.outcome != "unchanged":
-                wait_until(lambda: any(told(report) for report in following.reports), lambda: "nothing was heard")
+                wait_until(lambda: any(acted(report) for report in following.reports), "a live run")
         finally:
             following.stop()
         event(f"live: {expected.outcome}")
-        caused = [report for report in following.reports if told(report)]
+        caused = [report for report in following.reports if acted(report)]
         assert {report.outcome.value for report in caused} == {expected.outcome} - {"unchanged"}
         if caused:
             counts = caused[0].counts
@@ -181,7 +181,7 @@ class DirectoryAndFolder(ChangingDirectory):
             self._note(caused[-1].run_id, expected, before)
 
     def _change_one(self, uid: str, values: dict[str, Any], *, leaves: bool) -> None:
-        """By one operation, so that no run can see a half of it."""
+        """By one operation, so that no run sees a part of it."""
         if leaves:
             self.admin.delete(self.dns.pop(uid))
         else:
@@ -195,8 +195,8 @@ class DirectoryAndFolder(ChangingDirectory):
         after=st.integers(0, 25_000),
     )
     def run_with_a_fault(self, harm: Harm, after: int, *, database: bool, to_server: bool) -> None:
-        """A run does what it has to, or nothing."""
-        self._let_a_day_go_by()
+        """A run does what it must, or nothing."""
+        self._skip_a_day()
         expected, before = self.model.expect(self._found()), deepcopy(self.model)
         proxy = self.world.database if database else self.world.plain
         most = {(True, True): 25_000, (True, False): 5_000, (False, True): 1_500, (False, False): 6_000}
@@ -222,7 +222,7 @@ class DirectoryAndFolder(ChangingDirectory):
     @rule()
     def preview(self) -> None:
         """A preview says what a run would do, and does nothing."""
-        self._let_a_day_go_by()
+        self._skip_a_day()
         expected = self.model.expect(self._found())
         report = self.runner.preview(self.folder.definition).report
         assert report.outcome.value == expected.outcome, report.held_reason
@@ -233,13 +233,13 @@ class DirectoryAndFolder(ChangingDirectory):
     @precondition(lambda self: self.held)
     @rule(decision=st.sampled_from([approve, approve, reject]))
     def decide(self, decision: Any) -> None:
-        """Somebody approves what a held run showed, or rejects it."""
+        """Approve or reject the plan of a held run."""
         assert self.held
         run_id, deletions = self.held
         try:
             decision(self.person, open_plan(self.person, run_id), by="anna")
         except ContactsyncError:
-            # A run whose end was lost may have kept a plan of its own, or have used this one.
+            # A run whose end was lost may have stored a plan of its own, or have applied this one.
             assert not self.plans_are_known
             self.held = None
             return
@@ -250,7 +250,7 @@ class DirectoryAndFolder(ChangingDirectory):
     @precondition(lambda self: self.undoable)
     @rule()
     def undo(self) -> None:
-        """The last run is taken back, and its definition paused; a run by hand does the same again."""
+        """Undo the last run, which pauses its definition; a run on request does the same again."""
         assert self.undoable
         run_id, before = self.undoable
         undo(self.world.pool, run_id)
@@ -260,7 +260,7 @@ class DirectoryAndFolder(ChangingDirectory):
 
     @invariant()
     def the_folder_is_as_the_model(self) -> None:
-        """Field by field, with the ids that the contacts have had since they first came, and people's own."""
+        """In each field; contacts keep their first ids, and those of no definition stay."""
         rows = self.person.execute(_CONTACTS, [self.folder.folder_id]).fetchall()
         ours = {row["source_key"]: row for row in rows if row["definition_id"] is not None}
         assert {key: {name: ours[key][name] for name in wanted} for key, wanted in self.model.contacts.items()} == (
@@ -286,9 +286,9 @@ class DirectoryAndFolder(ChangingDirectory):
     def _latest(self) -> dict[str, Any] | None:
         return self.person.execute(_LATEST, [self.folder.folder_id]).fetchone()
 
-    def _let_a_day_go_by(self) -> None:
-        """What increments delete within a day counts together for the guard, which is not what this is about."""
-        self.person.execute(_A_DAY_GOES_BY, [self.folder.folder_id])
+    def _skip_a_day(self) -> None:
+        """The guard adds up what increments delete within a day, which this machine does not model."""
+        self.person.execute(_SKIP_A_DAY, [self.folder.folder_id])
 
     def _found(self) -> dict[str, Contact]:
         definition = self.model.definition
@@ -299,8 +299,8 @@ class DirectoryAndFolder(ChangingDirectory):
         self.model.own = {row["contact_id"]: row["display_name"] for row in rows if row["definition_id"] is None}
 
 
-def told(report: RunReport) -> bool:
-    """Whether a run found something to do."""
+def acted(report: RunReport) -> bool:
+    """Whether a run had something to do."""
     return report.outcome is not Outcome.UNCHANGED
 
 
@@ -310,7 +310,7 @@ def _numbers(expected: Expected) -> tuple[int, int, int]:
 
 @pytest.fixture
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Run a directory of two empty units and a PostgreSQL, and lend them to the machine."""
+    """Run a directory of two empty units and a PostgreSQL for the machine."""
     units = "".join(
         f"dn: {unit},ou=people,dc=example,dc=test\nobjectClass: organizationalUnit\nou: {unit[3:]}\n\n"
         for unit in UNITS
@@ -326,14 +326,14 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.mark.usefixtures("servers")
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # psycopg's pool does, in threads of its own
 def test_the_folder_is_always_what_a_plain_recomputation_says(times: int, seed: str) -> None:
-    """Whatever happens to the directory, the definition, the contacts and the connections, in whichever order."""
+    """Whatever happens to the directory, the definition, the contacts and the connections, in any order."""
     run_state_machine_as_test(
         DirectoryAndFolder,
         settings=settings(
             max_examples=20 * times,
             stateful_step_count=25,
             derandomize=seed == "1",
-            # To look for the shortest way to a failure takes minutes: by hand only.
+            # To search for the shortest way to a failure takes minutes: only with --faults.
             phases=[Phase.generate] if times == 1 else list(Phase),
             suppress_health_check=list(HealthCheck),
             print_blob=True,

@@ -1,4 +1,4 @@
-"""One run with one fault in it, and everything that has to be true afterwards."""
+"""One run with one fault, and everything that must be true afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.proxy import Fault, Harm, Proxy
 from tests.support.waiting import PATIENCE, wait_until
 
 CONNECTION = tuple(harm for harm in Harm if harm is not Harm.KILL)
-"""What happens to a connection while both sides live."""
+"""Faults of a connection whose two sides live on."""
 _NEW_RUNS = "SELECT * FROM contactsync.sync_runs WHERE definition_id = %s AND run_id > %s ORDER BY run_id"
 _LAST_RUN = "SELECT coalesce(max(run_id), 0) AS run_id FROM contactsync.sync_runs"
 _CURSOR = (
@@ -33,17 +33,17 @@ _COUNTS = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 
 @contextmanager
 def repeatable(what: object, seed: object) -> Iterator[None]:
-    """Say with a failure what it happened to and how to see it again."""
+    """Add to a failure what it happened with and how to repeat it."""
     try:
         yield
     except BaseException as error:
-        error.add_note(f"This was with: {what}. To repeat it: the same test with --fault-seed={seed}.")
+        error.add_note(f"This was with: {what}. To repeat it, run the same test with --fault-seed={seed}.")
         raise
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The octets that pass in one direction while a run is in a stage, from the first to before the last."""
+    """The octets in one direction while a run is in a stage, from `start` to before `stop`."""
 
     stage: str
     to_server: bool
@@ -53,7 +53,7 @@ class Span:
 
 @dataclass
 class Tried:
-    """What became of the trials so far: how often each outcome came, and at which stages runs were when they failed."""
+    """How often each outcome came so far, and the stages in which runs failed."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)
@@ -70,7 +70,7 @@ class Trial:
         self._stage = ""
 
     def measure(self) -> list[Span]:
-        """Which octets a run with changes passes at each of its stages, when nothing is wrong."""
+        """The octets of each stage of a run with changes and without a fault."""
         change(self.world.slapd)
         self.proxy.arm(None)
         entered = [("begin", dict(self.proxy.passed))]
@@ -97,7 +97,7 @@ class Trial:
         runner: Runner | None = None,
         **options: Any,
     ) -> Outcome | None:
-        """Change something, make a run with the fault, look, and make one without. None: no run could be begun."""
+        """Change something, run with the fault, check, and run without. None: no run could be started."""
         folder = self.folder
         change(self.world.slapd)
         before, held = everything(folder), brought(folder)
@@ -111,7 +111,7 @@ class Trial:
         struck = self.proxy.struck
         self.proxy.heal()
         self.world.pool.timeout = 10
-        self._expect_tidy()
+        self._expect_no_leftovers()
         self._expect_truth(last, report, before)
         if fault.harm is Harm.DELAY or (struck is None and fault.harm not in {Harm.STALL, Harm.CORRUPT}):
             assert report is not None, "a run without a fault did not begin"
@@ -129,19 +129,19 @@ class Trial:
         try:
             return self.folder.run(progress, runner=runner, **options)
         except ContactsyncError as error:
-            assert isinstance(error, DatabaseError), error  # noqa: PT017 -- it may be raised, and need not
+            assert isinstance(error, DatabaseError), error  # noqa: PT017 -- it need not be raised
             self.folder.expect_sentences(str(error))
             return None
 
-    def _expect_tidy(self) -> None:
-        """No lock, temporary table, thread or connection outlives the run."""
+    def _expect_no_leftovers(self) -> None:
+        """No lock, temporary table, thread or connection is left."""
         wait_until(
             lambda: not self.world.leftovers(self.folder),
             lambda: f"left behind: {self.world.leftovers(self.folder)}",
         )
 
     def _expect_truth(self, last: int, report: RunReport | None, before: dict[str, list[dict[str, Any]]]) -> None:
-        """The folder is the old or the new one, whole, and the run's row says which."""
+        """The folder is completely the old or the new one, and the run's row says which."""
         folder, after = self.folder, everything(self.folder)
         rows = folder.query(_NEW_RUNS, folder.definition_id, last)
         assert len(rows) <= 1
@@ -164,7 +164,7 @@ class Trial:
             folder.expect_sentences(report.error)
 
     def _expect_next_run(self, last: int, before: dict[str, Any], held: dict[str, Any]) -> None:
-        """It brings the folder in step, closes every record, and everybody keeps the id and people their own."""
+        """It brings the folder in sync and closes every record; ids stay, and so do contacts of no definition."""
         folder = self.folder
         report = folder.run()
         assert report.outcome in {Outcome.CHANGED, Outcome.UNCHANGED}, report.error
@@ -175,7 +175,7 @@ class Trial:
         own = [row for row in before["contacts"] if row["definition_id"] is None]
         assert [row for row in rows if row["definition_id"] is None] == own
         assert _ids(rows, now.keys() & held.keys()) == _ids(before["contacts"], now.keys() & held.keys())
-        self._expect_tidy()
+        self._expect_no_leftovers()
 
     def _count(self, report: RunReport | None) -> None:
         self.tried.outcomes[report.outcome if report else "not begun"] += 1
@@ -184,15 +184,15 @@ class Trial:
 
 
 def everything(folder: SyncedFolder) -> dict[str, list[dict[str, Any]]]:
-    """All that a run changes in a folder, with up to where it is in step: that is never ahead of the contacts."""
+    """All that a run changes in a folder, with its cursor, which must never be ahead of the contacts."""
     return folder.rows() | {"cursor": folder.query(_CURSOR, folder.definition_id)}
 
 
 def _fulfil(future: Future[object], act: Callable[[], object]) -> None:
-    """Do something, for somebody who waits in another thread."""
+    """Do something for a waiter in another thread."""
     try:
         future.set_result(act())
-    except Exception as error:  # noqa: BLE001 -- it is handed on
+    except Exception as error:  # noqa: BLE001 -- for the waiter
         future.set_exception(error)
 
 
@@ -201,7 +201,7 @@ def _ids(rows: list[dict[str, Any]], keys: Any) -> dict[str, int]:
 
 
 def faults(seed: object, spans: list[Span], *, each: int, harms: Iterable[Harm] = CONNECTION) -> Iterator[Fault]:
-    """Faults of each kind in each stage, `each` of them, at an octet that is left to chance."""
+    """`each` faults of each kind in each stage, at random octets."""
     random = Random(str(seed))  # noqa: S311 -- repeatable, not secret
     stages = list(dict.fromkeys(span.stage for span in spans))
     for _ in range(each):

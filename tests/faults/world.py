@@ -1,4 +1,4 @@
-"""A directory, a PostgreSQL, a folder between them, and a proxy before each server."""
+"""A directory and a PostgreSQL, each behind a proxy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 
 SOCKET = ".s.PGSQL.5432"
 SESSION_LOG = 20
-"""Few enough deletions that the directory forgets some of them."""
+"""So few deletions that the directory forgets some of them."""
 _LEFT_IN_DATABASE = """
 SELECT 'a lock' AS what FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
 WHERE l.locktype = 'advisory' AND d.datname = current_database()
@@ -37,9 +37,9 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 
 @dataclass(frozen=True)
 class World:
-    """Everything of it; `plain` and `tls` are proxies before the directory's two ports, `database` is the third.
+    """`plain` and `tls` are the proxies before the directory's two ports, `database` the one before PostgreSQL.
 
-    `conninfo` leads to PostgreSQL itself, `through` by way of its proxy, as `pool` does.
+    `conninfo` connects to PostgreSQL itself; `through` and `pool` connect through its proxy.
     """
 
     slapd: PrivateSlapd
@@ -52,7 +52,7 @@ class World:
     pool: Pool
 
     def folder(self, way: str, **columns: Any) -> SyncedFolder:
-        """A folder whose definition goes to the directory in clear text, by StartTLS or by LDAPS, and reads it all."""
+        """A folder that reads the directory in plain text, by StartTLS or by LDAPS."""
         proxy = self.directory(way)
         scheme = "ldaps" if way == "ldaps" else "ldap"
         columns.setdefault("query", f"{scheme}://127.0.0.1:{proxy.port}/{self.slapd.suffix}")
@@ -61,7 +61,7 @@ class World:
         return SyncedFolder(self.conninfo, self.pool, self.slapd, **columns)
 
     def directory(self, way: str) -> Proxy:
-        """The proxy that such a folder goes through."""
+        """The proxy of such a folder."""
         return self.tls if way == "ldaps" else self.plain
 
     @property
@@ -70,32 +70,32 @@ class World:
         return self.plain, self.tls, self.database
 
     def refresh_pool(self) -> None:
-        """Replace its dead connections now: those that a run has to make would shift the octets."""
+        """Replace the pool's dead connections now: new connections during a run would shift the octets."""
         self.pool.check()
         with self.pool.connection():
             pass
 
-        def is_settled() -> bool:
+        def is_idle() -> bool:
             stats = self.pool.get_stats()
             return stats["pool_available"] == stats["pool_size"]
 
-        wait_until(is_settled, lambda: f"the pool is not settled: {self.pool.get_stats()}")
+        wait_until(is_idle, lambda: f"the pool is busy: {self.pool.get_stats()}")
 
     def leftovers(self, folder: SyncedFolder) -> list[str]:
-        """What nobody needs between two runs: what they left in PostgreSQL, and their threads and connections."""
+        """What runs have left behind in PostgreSQL, and their threads and connections."""
         left = [row["what"] for row in folder.query(_LEFT_IN_DATABASE, self.postgres.crashes > 0)]
         left += [thread.name for thread in threading.enumerate() if thread.name.startswith("beside")]
         left += [f"{proxy.open} connections to the directory" for proxy in (self.plain, self.tls) if proxy.open]
         return left
 
     def footprint(self) -> tuple[int, int]:
-        """The threads of this process and its open files, without those that the proxies need for what is open."""
+        """The numbers of threads and open files of this process, without those of the proxies' connections."""
         threads = [thread for thread in threading.enumerate() if thread.name != "proxy"]
-        # One on each side of the proxy, and the client's own.
+        # Three for each connection: both sides of the proxy, and the client's.
         return len(threads), len(list(Path("/proc/self/fd").iterdir())) - 3 * sum(proxy.open for proxy in self.proxies)
 
     def expect_footprint(self, before: tuple[int, int]) -> None:
-        """No more threads and files than before, once the pool has found out which idle connections are dead."""
+        """Wait until there are no more threads and files than before; the pool closes its dead connections."""
         self.pool.check()
 
         def is_no_larger() -> bool:

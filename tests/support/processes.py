@@ -28,34 +28,28 @@ class DaemonProcess:
     """`contactsync daemon` with its log in a file of JSON lines."""
 
     def __init__(self, database: str, directory: Path, **settings: str) -> None:
-        self._log = directory / "daemon.log"
-        self.environ = {
-            "PATH": os.environ["PATH"],
-            "CONTACTSYNC_DATABASE__URL": database,
-            "CONTACTSYNC_STATE__DIRECTORY": str(directory / "state"),
-            "CONTACTSYNC_LOG__FORMAT": "json",
-            "CONTACTSYNC_SETTINGS": os.devnull,
-            "CONTACTSYNC_SECRETS__REFERENCES": "env:* file:*",
-            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
-            **settings,
-        }
+        self.environ = _environ(database, directory, CONTACTSYNC_LOG__FORMAT="json") | settings
         self.state = str(directory / "state")
+        self._log = directory / "daemon.log"
+        self._log.touch()
+        self._lines: list[dict[str, Any]] = []
+        self._position = 0
         self._starts = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
-        """The running process."""
+        """The process id."""
         assert self._process is not None
         return self._process.pid
 
     def start(self, *command: str) -> None:
-        """Start it, by another command if one is given, and wait until it says that it did."""
+        """Start it, with another command if one is given, and wait until it has started."""
         self.launch(*command)
         self.wait_for_start()
 
     def launch(self, *command: str, pass_fds: Sequence[int] = ()) -> None:
-        """Start it, by another command if one is given, and wait for nothing."""
+        """Start it, with another command if one is given, without waiting."""
         self._starts = len(self.events("daemon.started"))
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -63,8 +57,8 @@ class DaemonProcess:
             )
 
     def wait_for_start(self) -> None:
-        """Wait until it says that it has started."""
-        wait_until(lambda: len(self.events("daemon.started")) > self._starts, f"the daemon to start; log: {self._log}")
+        """Wait until its log says that it has started."""
+        wait_until(lambda: len(self.events("daemon.started")) > self._starts, lambda: f"the start: {self.text()}")
 
     def wait(self) -> int:
         """Wait for its end, and give the exit code."""
@@ -72,7 +66,7 @@ class DaemonProcess:
         return self._process.wait(PATIENCE)
 
     def text(self) -> str:
-        """Everything it wrote, log lines or not, without line breaks."""
+        """All its output, without line breaks."""
         return self._log.read_text().replace("\n", " ")
 
     def send(self, number: int) -> None:
@@ -93,30 +87,25 @@ class DaemonProcess:
             self._process.wait()
 
     def lines(self) -> list[dict[str, Any]]:
-        """Everything it logged."""
-        text = self._log.read_text() if self._log.exists() else ""
-        # A daemon that refuses to start says so in words; a line that is being written has no end yet.
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line[0] == "{" and line[-1] == "\n"]
+        """All its log lines."""
+        with self._log.open("rb") as log:
+            log.seek(self._position)
+            whole, end, _ = log.read().rpartition(b"\n")  # a line that is being written has no end yet
+        self._position += len(whole) + len(end)
+        # A daemon that refuses to start says so in plain text.
+        self._lines += [json.loads(line) for line in whole.splitlines() if line.startswith(b"{")]
+        return self._lines.copy()
 
     def events(self, name: str, **fields: Any) -> list[dict[str, Any]]:
-        """What it logged under a name, with these fields."""
+        """Its log lines with this event and these fields."""
         return [line for line in self.lines() if line.get("event") == name and fields.items() <= line.items()]
 
 
 class CommandLine:
-    """`contactsync` as people call it, in a pipe or in a terminal of 80 columns, on one database."""
+    """The commands of contactsync on one database, in a pipe or in a terminal of 80 columns."""
 
     def __init__(self, database: str, directory: Path) -> None:
-        self.environ = {
-            "PATH": os.environ["PATH"],
-            "TERM": "xterm-256color",
-            "CONTACTSYNC_DATABASE__URL": database,
-            "CONTACTSYNC_STATE__DIRECTORY": str(directory / "state"),
-            "CONTACTSYNC_SETTINGS": os.devnull,
-            "CONTACTSYNC_SECRETS__REFERENCES": "env:* file:*",
-            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
-        }
-
+        self.environ = _environ(database, directory, TERM="xterm-256color")
         self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
@@ -127,7 +116,7 @@ class CommandLine:
             env=self.environ | environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -144,7 +133,7 @@ class CommandLine:
         return json.loads(done.stdout)
 
     def start(self, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
-        """Start a command and go on."""
+        """Start a command, without waiting."""
         process = subprocess.Popen([CONTACTSYNC, *arguments], env=self.environ, text=True, **streams)
         self._started.append(process)
         return process
@@ -157,7 +146,7 @@ class CommandLine:
                 pass
 
     def in_terminal(self, *arguments: str, answers: Mapping[str, str] | None = None) -> tuple[int, str]:
-        """Run a command in a terminal, answer each prompt that ends so, and give exit code and all that was shown."""
+        """Run a command in a terminal, answer prompts by their ends, and give the exit code and the output."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
         process = self.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
@@ -167,6 +156,18 @@ class CommandLine:
         finally:
             os.close(ours)
         return process.wait(PATIENCE), shown
+
+
+def _environ(database: str, directory: Path, **more: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "CONTACTSYNC_DATABASE__URL": database,
+        "CONTACTSYNC_STATE__DIRECTORY": str(directory / "state"),
+        "CONTACTSYNC_SETTINGS": os.devnull,
+        "CONTACTSYNC_SECRETS__REFERENCES": "env:* file:*",
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
+        **more,
+    }
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], exit_code: int, *words: str) -> None:
