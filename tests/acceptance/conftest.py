@@ -14,13 +14,6 @@ from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import PEOPLE, Person, define
 from tests.support.processes import CommandLine, DaemonProcess
-from tests.support.waiting import Until, wait_until
-
-
-@pytest.fixture
-def until() -> Until:
-    """Wait until something is true."""
-    return wait_until
 
 
 @pytest.fixture

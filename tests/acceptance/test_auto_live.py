@@ -14,6 +14,7 @@ from contactsync.testing.slapd import PrivateSlapd
 from tests.acceptance.test_lockout import refused
 from tests.support.definitions import define
 from tests.support.processes import CommandLine, DaemonProcess
+from tests.support.waiting import wait_until
 
 Person = psycopg.Connection[Any]
 Until = Callable[[Callable[[], Any], str], Any]
@@ -85,36 +86,35 @@ def test_the_oldest_folders_are_live(
     person: Person,
     reporting: PrivateSlapd,
     admin: ldap3.Connection,
-    until: Until,
     cli: CommandLine,
 ) -> None:
     """They run once until there is a change, also over a restart. The third folder's state says why it is not live."""
     first, second, third = (define(person, reporting, name) for name in ("First", "Second", "Third"))
     daemon.start()
-    until(lambda: sorted(listened(daemon)) == ["First", "Second"], "two folders to be listened for")
-    until(lambda: runs(person, third) == [FIRST], "the third one's run")
+    wait_until(lambda: sorted(listened(daemon)) == ["First", "Second"], "two folders to be listened for")
+    wait_until(lambda: runs(person, third) == [FIRST], "the third one's run")
     daemon.stop()
     daemon.start()
-    until(lambda: sorted(listened(daemon)) == ["First", "First", "Second", "Second"], "them to be listened for again")
+    wait_until(
+        lambda: sorted(listened(daemon)) == ["First", "First", "Second", "Second"], "them to be listened for again"
+    )
     assert [runs(person, key) for key in (first, second, third)] == [[FIRST]] * 3
     assert live(daemon, cli) == {"listening": 2, "not_listening": 0, "behind_seconds": 0, "auto_scheduled": 1}
     assert "2 folders live; 1 folder polls (no live updates)" in cli("status").stdout.replace("\n", " ")
     change(admin, reporting, "new")
-    until(lambda: has(person, first, "new") and has(person, second, "new"), "the changes")
+    wait_until(lambda: has(person, first, "new") and has(person, second, "new"), "the changes")
     assert {trigger for trigger, _ in runs(person, first)[1:]} == {"live"}
     assert runs(person, third) == [FIRST]
 
 
-def test_a_paused_folder_makes_room(
-    daemon: DaemonProcess, person: Person, reporting: PrivateSlapd, until: Until
-) -> None:
+def test_a_paused_folder_makes_room(daemon: DaemonProcess, person: Person, reporting: PrivateSlapd) -> None:
     """The next folder is listened for after its next run."""
     first, *_ = (define(person, reporting, name) for name in ("First", "Second", "Third"))
     daemon.start()
-    until(lambda: sorted(listened(daemon)) == ["First", "Second"], "two folders to be listened for")
+    wait_until(lambda: sorted(listened(daemon)) == ["First", "Second"], "two folders to be listened for")
     person.execute("UPDATE contactsync.sync_definitions SET enabled = false WHERE definition_id = %s", [first])
     person.execute("SELECT contactsync.request_sync('Third')")
-    until(lambda: listened(daemon)[2:] == ["Third"], "the third one to be listened for")
+    wait_until(lambda: listened(daemon)[2:] == ["Third"], "the third one to be listened for")
 
 
 def test_a_directory_that_reports_no_changes(
@@ -123,7 +123,6 @@ def test_a_directory_that_reports_no_changes(
     make_slapd: Callable[..., PrivateSlapd],
     ldif: str,
     person: Person,
-    until: Until,
     cli: CommandLine,
 ) -> None:
     """No connection stays open, nothing is logged, and `check` says why."""
@@ -131,8 +130,8 @@ def test_a_directory_that_reports_no_changes(
     definition = define(person, silent)
     daemon = make_daemon(database, READER=silent.reader_password)
     daemon.start()
-    until(lambda: runs(person, definition) == [FIRST], "its run")
-    until(lambda: live(daemon, cli)["auto_scheduled"] == 1, "the verdict")
+    wait_until(lambda: runs(person, definition) == [FIRST], "its run")
+    wait_until(lambda: live(daemon, cli)["auto_scheduled"] == 1, "the verdict")
     assert not [line for line in daemon.lines() if line["event"].startswith("live.")]
     assert not [line for line in daemon.lines() if line["level"] not in {"debug", "info"}]
     checked = cli("check", "Staff", READER=silent.reader_password)
@@ -146,29 +145,28 @@ def test_a_held_run_ends_listening_until_the_decision(
     person: Person,
     reporting: PrivateSlapd,
     admin: ldap3.Connection,
-    until: Until,
     cli: CommandLine,
 ) -> None:
     """It is not repeated to be held again; after the approval the folder is live again."""
     definition = define(person, reporting)
     daemon.start()
-    until(lambda: listened(daemon) == ["Staff"], "it to be listened for")
+    wait_until(lambda: listened(daemon) == ["Staff"], "it to be listened for")
     admin.search(reporting.suffix, "(objectClass=inetOrgPerson)", attributes=["1.1"])
     dns = [entry["dn"] for entry in admin.response]
     for dn in dns[1:]:
         admin.delete(dn)
-    until(lambda: ("live", "held") in runs(person, definition), "a run to be held")
-    until(lambda: live(daemon, cli)["auto_scheduled"] == 1, "it to go by its schedule")
+    wait_until(lambda: ("live", "held") in runs(person, definition), "a run to be held")
+    wait_until(lambda: live(daemon, cli)["auto_scheduled"] == 1, "it to go by its schedule")
     before = len(runs(person, definition))
     for text in ("a", "b"):
         admin.modify(dns[0], {"description": [(ldap3.MODIFY_REPLACE, [text])]})
     held = person.execute("SELECT max(run_id) FROM contactsync.sync_runs WHERE outcome = 'held'").fetchone()
     approved = cli("approve", *map(str, held or ()), "--yes")
     assert approved.returncode == 0, approved.stderr
-    until(lambda: listened(daemon) == ["Staff", "Staff"], "it to be listened for again")
+    wait_until(lambda: listened(daemon) == ["Staff", "Staff"], "it to be listened for again")
     assert [outcome for _, outcome in runs(person, definition)[before:]] == ["changed"]
     admin.modify(dns[0], {"description": [(ldap3.MODIFY_REPLACE, ["c"])]})
-    until(lambda: LIVE in runs(person, definition)[before:], "the change")
+    wait_until(lambda: LIVE in runs(person, definition)[before:], "the change")
 
 
 @pytest.mark.parametrize("columns", [{}, {"mode": "live", "schedule": "manual"}], ids=["auto", "live"])
@@ -177,20 +175,19 @@ def test_a_password_that_is_refused_is_offered_once(
     person: Person,
     reporting: PrivateSlapd,
     admin: ldap3.Connection,
-    until: Until,
     columns: dict[str, str],
 ) -> None:
     """Listeners count too, for two folders: the account is not locked, and the folders' states say why."""
     definitions = [define(person, reporting, name, **columns) for name in ("First", "Second")]
     daemon.start()
-    until(lambda: sorted(listened(daemon)) == ["First", "Second"], "them to be listened for")
+    wait_until(lambda: sorted(listened(daemon)) == ["First", "Second"], "them to be listened for")
     admin.modify(reporting.reader_dn, {"userPassword": [(ldap3.MODIFY_REPLACE, ["another"])]})
     reporting.stop()
     reporting.start()
     states = "SELECT state FROM contactsync.definition_overview WHERE definition_id = ANY(%s)"
-    until(lambda: person.execute(states, [definitions]).fetchall() == [("locked",)] * 2, "them to be locked")
+    wait_until(lambda: person.execute(states, [definitions]).fetchall() == [("locked",)] * 2, "them to be locked")
     witness = define(
         person, reporting, "Witness", bind_user=reporting.limited_dn, password_ref="env:OTHER", schedule="every 1s"
     )
-    until(lambda: len(runs(person, witness)) > 4, "some time to pass")
+    wait_until(lambda: len(runs(person, witness)) > 4, "some time to pass")
     assert refused(reporting) == 1

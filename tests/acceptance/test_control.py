@@ -139,12 +139,12 @@ def test_a_run_has_one_document(client: DaemonClient) -> None:
     assert (logged["folder"], logged["definition"]) == (listed["label"], listed["definition_id"])
 
 
-def test_not_waiting_for_a_run_is_answered_at_once(client: DaemonClient, until: Callable[..., Any]) -> None:
+def test_not_waiting_for_a_run_is_answered_at_once(client: DaemonClient) -> None:
     """202 says that it will be done; the runs say when it was."""
     before = client.outcomes(client.staff)
     requested = client.post(f"/v1/definitions/{client.staff}/sync", 202)["requested"]
     assert requested == [{"definition_id": client.staff, "label": "Staff"}]
-    until(lambda: len(client.outcomes(client.staff)) == len(before) + 1, "the run")
+    wait_until(lambda: len(client.outcomes(client.staff)) == len(before) + 1, "the run")
 
 
 def test_runs_and_their_changes_come_in_pages(client: DaemonClient) -> None:

@@ -17,7 +17,7 @@ from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import Person, count, define, outcomes, state
 from tests.support.peers import silent_server
 from tests.support.resources import database_of
-from tests.support.waiting import Until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -28,38 +28,36 @@ def daemon(database: str, make_daemon: Callable[..., Any], directory: PrivateSla
     return daemon
 
 
-def test_a_definition_that_is_added_fills_its_folder(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
-) -> None:
+def test_a_definition_that_is_added_fills_its_folder(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """No restart and no command: an INSERT is enough, and its run is one line in the log."""
     definition_id = define(person, directory)
-    until(lambda: count(person) == 40, "forty contacts")
-    (line,) = until(lambda: daemon.events("run.finished", definition=definition_id), "the run's line")
+    wait_until(lambda: count(person) == 40, "forty contacts")
+    (line,) = wait_until(lambda: daemon.events("run.finished", definition=definition_id), "the run's line")
     assert line["folder"] == "Staff"
     assert (line["outcome"], line["inserted"], line["level"]) == ("changed", 40, "info")
 
 
-def test_a_schedule_brings_changes(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+def test_a_schedule_brings_changes(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """With a schedule of a second, a deletion in the directory arrives by itself."""
     assert daemon
     define(person, directory, schedule="every 1s")
-    until(lambda: count(person) == 40, "forty contacts")
+    wait_until(lambda: count(person) == 40, "forty contacts")
     row = person.execute("SELECT source_dn FROM contactsync.contacts LIMIT 1").fetchone()
     connection = directory.connection()
     connection.delete(row[0] if row else "")
     connection.unbind()
-    until(lambda: count(person) == 39, "the deletion to arrive")
+    wait_until(lambda: count(person) == 39, "the deletion to arrive")
 
 
-def test_an_edited_schedule_holds_at_once(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+def test_an_edited_schedule_holds_at_once(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """From hourly to every second, and back to manual, by UPDATE."""
     assert daemon
     definition_id = define(person, directory)
-    until(lambda: outcomes(person, definition_id) == ["changed"], "the first run")
+    wait_until(lambda: outcomes(person, definition_id) == ["changed"], "the first run")
     person.execute("UPDATE contactsync.sync_definitions SET schedule = 'every 1s'")
-    until(lambda: len(outcomes(person, definition_id)) >= 3, "runs every second")
+    wait_until(lambda: len(outcomes(person, definition_id)) >= 3, "runs every second")
     person.execute("UPDATE contactsync.sync_definitions SET schedule = 'manual'")
-    until(
+    wait_until(
         lambda: person.execute("SELECT FROM contactsync.sync_status WHERE next_run_at IS NULL").fetchone() is not None,
         "no next run",
     )
@@ -76,7 +74,6 @@ def test_a_definition_that_is_not_valid_does_not_run_and_the_others_do(
     daemon: Any,
     person: Person,
     directory: PrivateSlapd,
-    until: Until,
     wrong: dict[str, Any],
     correction: LiteralString,
     word: str,
@@ -84,43 +81,43 @@ def test_a_definition_that_is_not_valid_does_not_run_and_the_others_do(
     """The view and the log give the reason; it runs once it is corrected."""
     bad = define(person, directory, "Bad", **wrong)
     good = define(person, directory, "Good")
-    until(lambda: outcomes(person, good) == ["changed"], "the good one")
-    until(lambda: state(person, bad)[0] == "invalid", "its state")
+    wait_until(lambda: outcomes(person, good) == ["changed"], "the good one")
+    wait_until(lambda: state(person, bad)[0] == "invalid", "its state")
     assert word in state(person, bad)[1]
     assert daemon.events("definition.invalid", folder="Bad", reason=state(person, bad)[1])
     person.execute("NOTIFY contactsync_requests, 'Bad'")
     person.execute("NOTIFY contactsync_requests, 'Good'")
-    until(lambda: len(outcomes(person, good)) > 1, "the requested run of the good one")
+    wait_until(lambda: len(outcomes(person, good)) > 1, "the requested run of the good one")
     assert outcomes(person, bad) == []
     person.execute(f"UPDATE contactsync.sync_definitions SET {correction} WHERE definition_id = %s", [bad])  # noqa: S608
-    until(lambda: outcomes(person, bad) == ["changed"], "a run after the correction")
-    until(lambda: state(person, bad) == ("ok", None), "its state")
+    wait_until(lambda: outcomes(person, bad) == ["changed"], "a run after the correction")
+    wait_until(lambda: state(person, bad) == ("ok", None), "its state")
 
 
 def test_a_removed_definition_takes_its_contacts_and_runs_no_more(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+    daemon: Any, person: Person, directory: PrivateSlapd
 ) -> None:
     """DELETE is enough."""
     definition_id = define(person, directory, schedule="every 1s")
-    until(lambda: count(person) == 40, "forty contacts")
+    wait_until(lambda: count(person) == 40, "forty contacts")
     person.execute("DELETE FROM contactsync.sync_definitions")
     assert count(person) == 0
-    until(lambda: daemon.events("definition.removed", definition=definition_id), "the daemon to notice")
+    wait_until(lambda: daemon.events("definition.removed", definition=definition_id), "the daemon to notice")
 
 
-def test_a_paused_definition_does_not_run(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+def test_a_paused_definition_does_not_run(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """It is added paused, and runs when it is resumed."""
     assert daemon
     definition_id = define(person, directory, enabled=False)
     other = define(person, directory, "Other")
-    until(lambda: outcomes(person, other) == ["changed"], "the other one")
+    wait_until(lambda: outcomes(person, other) == ["changed"], "the other one")
     assert outcomes(person, definition_id) == []
     person.execute("UPDATE contactsync.sync_definitions SET enabled = true WHERE definition_id = %s", [definition_id])
-    until(lambda: outcomes(person, definition_id) == ["changed"], "the resumed one")
+    wait_until(lambda: outcomes(person, definition_id) == ["changed"], "the resumed one")
 
 
 def test_edits_are_followed_after_the_listening_connection_was_lost(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
+    daemon: Any, person: Person, directory: PrivateSlapd
 ) -> None:
     """A notification that nobody heard is made up for by looking."""
     listening = len(daemon.events("database.listening"))
@@ -129,12 +126,12 @@ def test_edits_are_followed_after_the_listening_connection_was_lost(
         "WHERE application_name = 'contactsync-watch' AND datname = current_database()"
     )
     define(person, directory)
-    until(lambda: count(person) == 40, "forty contacts")
+    wait_until(lambda: count(person) == 40, "forty contacts")
     assert len(daemon.events("database.listening")) > listening
 
 
 def test_edits_are_followed_after_postgresql_was_restarted(
-    make_daemon: Callable[..., Any], directory: PrivateSlapd, until: Until, short_path: Path
+    make_daemon: Callable[..., Any], directory: PrivateSlapd, short_path: Path
 ) -> None:
     """Killed and started again under the daemon, the database is followed as before."""
     with embedded_server(short_path) as conninfo:
@@ -143,20 +140,18 @@ def test_edits_are_followed_after_postgresql_was_restarted(
         with psycopg.connect(conninfo, user="postgres", autocommit=True) as admin:
             row = admin.execute("SELECT pg_read_file('postmaster.pid')").fetchone()
         os.kill(int(str(row[0] if row else "").split()[0]), signal.SIGQUIT)
-        until(lambda: daemon.events("database.lost"), "the daemon to notice")
+        wait_until(lambda: daemon.events("database.lost"), "the daemon to notice")
         with embedded_server(short_path), psycopg.connect(conninfo, autocommit=True) as person:
             define(person, directory)
-            until(lambda: count(person) == 40, "forty contacts")
+            wait_until(lambda: count(person) == 40, "forty contacts")
         assert daemon.stop() == 0
 
 
-def test_a_run_that_was_missed_is_made_up_once(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
-) -> None:
+def test_a_run_that_was_missed_is_made_up_once(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """However often it was due while the daemon was down; one that was not due waits."""
     missed = define(person, directory, "Missed", schedule="every 1h")
     waits = define(person, directory, "Waits", schedule="every 1h")
-    until(lambda: outcomes(person, missed) == outcomes(person, waits) == ["changed"], "the first runs")
+    wait_until(lambda: outcomes(person, missed) == outcomes(person, waits) == ["changed"], "the first runs")
     assert daemon.stop() == 0
     person.execute(
         "UPDATE contactsync.sync_status SET last_started_at = now() - interval '3 days' WHERE definition_id = %s",
@@ -167,9 +162,9 @@ def test_a_run_that_was_missed_is_made_up_once(
         [waits],
     )
     daemon.start()
-    until(lambda: len(outcomes(person, missed)) == 2, "the missed run")
+    wait_until(lambda: len(outcomes(person, missed)) == 2, "the missed run")
     third = define(person, directory, "Third")
-    until(lambda: outcomes(person, third) == ["changed"], "another run after it")
+    wait_until(lambda: outcomes(person, third) == ["changed"], "another run after it")
     assert outcomes(person, missed) == ["changed", "unchanged"]
     assert outcomes(person, waits) == ["changed"]
     (trigger,) = person.execute(
@@ -180,31 +175,29 @@ def test_a_run_that_was_missed_is_made_up_once(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_daemon_and_gives_up_what_was_not_applied(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until, number: int
+    daemon: Any, person: Person, directory: PrivateSlapd, number: int
 ) -> None:
     """Exit code 0, and a run that waits for a silent directory is recorded as cancelled."""
     with silent_server() as port:
         definition_id = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x")
-        until(lambda: outcomes(person, definition_id) == [None], "the run to begin")
+        wait_until(lambda: outcomes(person, definition_id) == [None], "the run to begin")
         assert daemon.stop(number) == 0
     assert outcomes(person, definition_id) == ["cancelled"]
     assert daemon.events("daemon.stopped")
     assert not daemon.events("daemon.drain_exceeded")
 
 
-def test_a_killed_daemon_leaves_nothing_half_done(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
-) -> None:
+def test_a_killed_daemon_leaves_nothing_half_done(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """After kill -9 the next start marks the run interrupted and runs anew."""
     with silent_server() as port:
         definition_id = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x")
-        until(lambda: outcomes(person, definition_id) == [None], "the run to begin")
+        wait_until(lambda: outcomes(person, definition_id) == [None], "the run to begin")
         daemon.stop(signal.SIGKILL)
     assert outcomes(person, definition_id) == [None]
     mended = f"{directory.url}/{directory.suffix}"
     person.execute("UPDATE contactsync.sync_definitions SET base = NULL, query = %s", [mended])
     daemon.start()
-    until(lambda: outcomes(person, definition_id) == ["interrupted", "changed"], "the mark and a new run")
+    wait_until(lambda: outcomes(person, definition_id) == ["interrupted", "changed"], "the mark and a new run")
     assert daemon.events("run.interrupted", folder="Staff")
     assert count(person) == 40
 
@@ -222,16 +215,16 @@ def test_two_daemons_may_start_at_once(postgres_server: str, make_daemon: Callab
         assert [daemon.stop() for daemon in daemons] == [0, 0]
 
 
-def test_the_password_is_in_no_log(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+def test_the_password_is_in_no_log(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """Not in a good run, not in a refused one."""
     define(person, directory)
     define(person, directory, "Wrong", bind_user="cn=nobody,dc=example,dc=test")
-    until(lambda: len(daemon.events("run.finished")) == 2, "both runs")
+    wait_until(lambda: len(daemon.events("run.finished")) == 2, "both runs")
     assert all(directory.reader_password not in str(line) for line in daemon.lines())
 
 
 def test_an_embedded_postgresql_that_died_is_started_again(
-    make_daemon: Callable[..., Any], directory: PrivateSlapd, until: Until, short_path: Path
+    make_daemon: Callable[..., Any], directory: PrivateSlapd, short_path: Path
 ) -> None:
     """Nobody has to log in at night because the system ran out of memory: the daemon starts it and goes on."""
     embedded = {"CONTACTSYNC_DATABASE__URL": "", "CONTACTSYNC_STATE__DIRECTORY": str(short_path)}
@@ -239,8 +232,8 @@ def test_an_embedded_postgresql_that_died_is_started_again(
     daemon.start()
     postmaster = int((short_path / "postgresql/data/postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGKILL)
-    until(lambda: daemon.events("database.revived"), "the daemon to start it again")
+    wait_until(lambda: daemon.events("database.revived"), "the daemon to start it again")
     with embedded_server(short_path) as conninfo, psycopg.connect(conninfo, autocommit=True) as person:
         define(person, directory)
-        until(lambda: count(person) == 40, "forty contacts")
+        wait_until(lambda: count(person) == 40, "forty contacts")
     assert daemon.stop() == 0

@@ -9,7 +9,7 @@ from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import Person, count, define, outcomes
 from tests.support.processes import CommandLine
 from tests.support.roles import carry_out, connected, role_with
-from tests.support.waiting import Until
+from tests.support.waiting import wait_until
 
 
 def test_a_daemon_of_few_rights_does_its_work(
@@ -18,7 +18,6 @@ def test_a_daemon_of_few_rights_does_its_work(
     cli: CommandLine,
     directory: PrivateSlapd,
     make_daemon: Callable[..., Any],
-    until: Until,
 ) -> None:
     """It starts, follows an edit, answers a request by SQL, and the command line looks at it with the same rights."""
     carry_out(database, "roles.sql")
@@ -26,10 +25,10 @@ def test_a_daemon_of_few_rights_does_its_work(
     daemon = make_daemon(rights, READER=directory.reader_password)
     daemon.start()
     definition = define(person, directory)
-    until(lambda: count(person) == 40, "the first load")
+    wait_until(lambda: count(person) == 40, "the first load")
     with connected(role_with(database, "trial_application", "contactsync_application")) as application:
         application.execute("SELECT contactsync.request_sync('Staff')")
-    until(lambda: outcomes(person, definition) == ["changed", "unchanged"], "the run that was asked for")
+    wait_until(lambda: outcomes(person, definition) == ["changed", "unchanged"], "the run that was asked for")
     for command in (
         ("status",),
         ("folders", "list"),

@@ -12,7 +12,7 @@ import pytest
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support import definitions
 from tests.support.definitions import Person, runs, state
-from tests.support.waiting import Until
+from tests.support.waiting import wait_until
 
 LOCK_AFTER = 3
 
@@ -54,28 +54,28 @@ def refused(directory: PrivateSlapd) -> int:
     return len(found)
 
 
-def lock(person: Person, directory: PrivateSlapd, until: Until, **columns: str) -> int:
+def lock(person: Person, directory: PrivateSlapd, **columns: str) -> int:
     """Add a definition with the wrong password and wait until it is locked."""
     definition_id = define(person, directory, **columns)
-    until(lambda: (state(person, definition_id) or ("",))[0] == "locked", "the definition to be locked")
+    wait_until(lambda: (state(person, definition_id) or ("",))[0] == "locked", "the definition to be locked")
     return definition_id
 
 
-def wait_for_other_runs(person: Person, directory: PrivateSlapd, until: Until) -> None:
+def wait_for_other_runs(person: Person, directory: PrivateSlapd) -> None:
     """Wait until another definition of the same directory has run twice by its schedule of one second."""
     witness = define(person, directory, "Witness", bind_user=directory.limited_dn, password_ref="env:OTHER")
-    until(lambda: runs(person, witness).count(("schedule", "unchanged")) >= 2, "another definition's runs")
+    wait_until(lambda: runs(person, witness).count(("schedule", "unchanged")) >= 2, "another definition's runs")
 
 
 def test_a_refused_password_is_tried_once_and_reported(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until, cli: Any
+    daemon: Any, person: Person, directory: PrivateSlapd, cli: Any
 ) -> None:
     """By the table, the log and the command line."""
-    definition_id = lock(person, directory, until)
-    wait_for_other_runs(person, directory, until)
+    definition_id = lock(person, directory)
+    wait_for_other_runs(person, directory)
     assert len(runs(person, definition_id)) == refused(directory) == 1
     due = "SELECT next_run_at FROM contactsync.sync_status WHERE definition_id = %s"
-    until(lambda: person.execute(due, [definition_id]).fetchone() == (None,), "no next run")
+    wait_until(lambda: person.execute(due, [definition_id]).fetchone() == (None,), "no next run")
     (event,) = daemon.events("definition.locked")
     assert (event["level"], event["folder"], event["definition"]) == ("error", "Staff", definition_id)
     assert ("locked", event["reason"]) == state(person, definition_id)
@@ -85,70 +85,64 @@ def test_a_refused_password_is_tried_once_and_reported(
     assert directory.reader_dn in listed
 
 
-def test_a_locked_definition_stays_locked_over_a_restart(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
-) -> None:
+def test_a_locked_definition_stays_locked_over_a_restart(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """The daemon does not offer the password, and logs the lock again."""
-    definition_id = lock(person, directory, until)
+    definition_id = lock(person, directory)
     daemon.stop()
     daemon.start()
-    wait_for_other_runs(person, directory, until)
+    wait_for_other_runs(person, directory)
     assert len(runs(person, definition_id)) == refused(directory) == 1
     assert len(daemon.events("definition.locked")) == 2
 
 
-def test_an_edit_unlocks_and_is_tried_once(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+def test_an_edit_unlocks_and_is_tried_once(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """Another wrong password costs one attempt; the right one starts the schedule again."""
-    definition_id = lock(person, directory, until)
+    definition_id = lock(person, directory)
     person.execute("UPDATE contactsync.sync_definitions SET filter = '(uid=*)'")
-    until(lambda: len(runs(person, definition_id)) == 2, "the attempt after the edit")
-    until(lambda: (state(person, definition_id) or ("",))[0] == "locked", "the definition to be locked again")
+    wait_until(lambda: len(runs(person, definition_id)) == 2, "the attempt after the edit")
+    wait_until(lambda: (state(person, definition_id) or ("",))[0] == "locked", "the definition to be locked again")
     assert len(runs(person, definition_id)) == refused(directory) == 2
     set_password(person, definition_id, "env:RIGHT")
-    until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
+    wait_until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
     assert state(person, definition_id) == ("ok", None)
     assert daemon.events("definition.unlocked", definition=definition_id)
 
 
-def test_an_edit_without_a_daemon_unlocks(daemon: Any, person: Person, directory: PrivateSlapd, until: Until) -> None:
+def test_an_edit_without_a_daemon_unlocks(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """The definition runs when the daemon starts."""
-    definition_id = lock(person, directory, until)
+    definition_id = lock(person, directory)
     daemon.stop()
     set_password(person, definition_id, "env:RIGHT")
     assert (state(person, definition_id) or ("",))[0] == "failing"
     daemon.start()
-    until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
+    wait_until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
 
 
-def test_a_run_by_hand_tries_once_and_unlocks_on_success(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
-) -> None:
+def test_a_run_by_hand_tries_once_and_unlocks_on_success(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """A request by SQL is an attempt; after the directory has accepted the password, the schedule goes on."""
-    definition_id = lock(person, directory, until)
+    definition_id = lock(person, directory)
     person.execute("SELECT contactsync.request_sync('Staff')")
-    until(lambda: runs(person, definition_id)[1:] == [("request", "failed")], "the attempt by hand")
+    wait_until(lambda: runs(person, definition_id)[1:] == [("request", "failed")], "the attempt by hand")
     assert len(runs(person, definition_id)) == refused(directory) == 2
     connection = directory.connection()
     connection.modify(directory.reader_dn, {"userPassword": [(ldap3.MODIFY_REPLACE, ["not it"])]})
     connection.unbind()
     person.execute("SELECT contactsync.request_sync('Staff')")
-    until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
+    wait_until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
     assert state(person, definition_id) == ("ok", None)
     assert len(daemon.events("definition.locked")) == 1
 
 
-def test_a_list_of_servers_is_no_list_of_attempts(
-    daemon: Any, person: Person, directory: PrivateSlapd, until: Until
-) -> None:
+def test_a_list_of_servers_is_no_list_of_attempts(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """A password that one server refused is not offered to the next."""
     assert daemon
-    lock(person, directory, until, query=f"127.0.0.1:{directory.port} localhost:{directory.port}")
+    lock(person, directory, query=f"127.0.0.1:{directory.port} localhost:{directory.port}")
     assert refused(directory) == 1
 
 
 @pytest.fixture
 def shared(
-    database: str, make_daemon: Callable[..., Any], person: Person, directory: PrivateSlapd, until: Until
+    database: str, make_daemon: Callable[..., Any], person: Person, directory: PrivateSlapd
 ) -> tuple[Any, list[int]]:
     """Start a daemon with more folders of one user than the account survives refusals; all are locked."""
     daemon = make_daemon(
@@ -156,7 +150,7 @@ def shared(
     )
     ids = [define(person, directory, f"Folder {number}") for number in range(LOCK_AFTER + 2)]
     daemon.start()
-    until(lambda: all((state(person, key) or ("",))[0] == "locked" for key in ids), "all of them to be locked")
+    wait_until(lambda: all((state(person, key) or ("",))[0] == "locked" for key in ids), "all of them to be locked")
     return daemon, ids
 
 
@@ -172,7 +166,7 @@ def test_many_folders_of_one_user_are_one_attempt(
 
 @pytest.mark.parametrize("way", ["signal", "notification", "command"])
 def test_a_run_of_all_folders_is_no_attempt(
-    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd, until: Until, cli: Any, way: str
+    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd, cli: Any, way: str
 ) -> None:
     """A refused password is not offered again, also after a restart; the command says why."""
     daemon, ids = shared
@@ -190,28 +184,28 @@ def test_a_run_of_all_folders_is_no_attempt(
         said = cli("sync", "--all", "--json")
         assert said.returncode != 0
         assert said.stdout.count("is locked") == len(ids)
-    until(lambda: runs(person, other) != [], "the other user's run")
-    wait_for_other_runs(person, directory, until)
+    wait_until(lambda: runs(person, other) != [], "the other user's run")
+    wait_for_other_runs(person, directory)
     assert refused(directory) == 1
     assert [runs(person, key) for key in ids] == [[("catch-up", "failed")]] * len(ids)
 
 
 def test_a_request_for_one_folder_is_one_attempt(
-    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd, until: Until
+    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd
 ) -> None:
     """The other folders of the user stay locked."""
     _, ids = shared
     person.execute("SELECT contactsync.request_sync('Folder 1')")
-    until(lambda: runs(person, ids[1])[1:] == [("request", "failed")], "the attempt")
+    wait_until(lambda: runs(person, ids[1])[1:] == [("request", "failed")], "the attempt")
     assert refused(directory) == 2
     assert all(len(runs(person, key)) == 1 for key in ids if key != ids[1])
 
 
 def test_an_edit_of_many_folders_is_one_attempt(
-    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd, until: Until
+    shared: tuple[Any, list[int]], person: Person, directory: PrivateSlapd
 ) -> None:
     """One statement edits all folders of the user; the first one's attempt counts for the others."""
     _, ids = shared
     person.execute("UPDATE contactsync.sync_definitions SET filter = '(uid=*)'")
-    until(lambda: all(("edit", "failed") in runs(person, key) for key in ids), "the runs after the edit")
+    wait_until(lambda: all(("edit", "failed") in runs(person, key) for key in ids), "the runs after the edit")
     assert refused(directory) == 2

@@ -13,6 +13,7 @@ from tests.support.definitions import define, outcomes
 from tests.support.peers import silent_server
 from tests.support.processes import DaemonProcess
 from tests.support.proxy import Proxy
+from tests.support.waiting import wait_until
 
 Until = Callable[[Callable[[], Any], str], Any]
 
@@ -25,7 +26,6 @@ def test_a_round_of_many_folders(
     person: psycopg.Connection[Any],
     slapd: PrivateSlapd,
     make_daemon: Callable[..., DaemonProcess],
-    until: Until,
 ) -> None:
     """All run, beside a server that does not answer, with no more connections than allowed."""
     proxy = Proxy(slapd.port)
@@ -38,9 +38,11 @@ def test_a_round_of_many_folders(
             ]
             folders = [define(person, slapd, f"Staff {number}", query=query) for number in range(FOLDERS)]
             daemon.start()
-            until(lambda: all(outcomes(person, folder) == ["unchanged"] for folder in folders), "the first round")
+            wait_until(lambda: all(outcomes(person, folder) == ["unchanged"] for folder in folders), "the first round")
             daemon.send(signal.SIGUSR1)
-            until(lambda: all(outcomes(person, folder) == ["unchanged"] * 2 for folder in folders), "another round")
+            wait_until(
+                lambda: all(outcomes(person, folder) == ["unchanged"] * 2 for folder in folders), "another round"
+            )
             assert {tuple(outcomes(person, folder)) for folder in stuck} <= {(None,), ()}
             assert proxy.accepted <= PER_SERVER
             assert daemon.stop() == 0

@@ -12,7 +12,7 @@ import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.waiting import Until
+from tests.support.waiting import wait_until
 
 
 def samples(text: str, **labels: str) -> dict[str, float]:
@@ -30,7 +30,6 @@ def test_prometheus_gets_what_runs_did(
     make_daemon: Callable[..., Any],
     slapd: PrivateSlapd,
     person: psycopg.Connection[Any],
-    until: Until,
     tmp_path: Path,
     closed_port: int,
 ) -> None:
@@ -59,7 +58,7 @@ def test_prometheus_gets_what_runs_did(
         text = httpx.get(f"http://{listen}/metrics").text
         return text if samples(text, **labels, outcome="unchanged") else None
 
-    text = until(scraped, "the first run in the metrics")
+    text = wait_until(scraped, "the first run in the metrics")
     found = samples(text, **labels)
     assert samples(text, **labels, outcome="unchanged") == {"contactsync_runs_total": 1}
     assert found["contactsync_locked"] == found["contactsync_contacts"] == 0

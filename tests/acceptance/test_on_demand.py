@@ -16,6 +16,7 @@ from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import define, outcomes
 from tests.support.peers import silent_server
 from tests.support.processes import CommandLine, DaemonProcess
+from tests.support.waiting import wait_until
 
 Person = psycopg.Connection[Any]
 Until = Callable[[Callable[[], Any], str], Any]
@@ -59,80 +60,78 @@ def trigger(person: Person, definition_id: int) -> str:
     return str(row[0]) if row else ""
 
 
-def test_sigusr1_runs_all_but_what_is_paused(
-    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, until: Until
-) -> None:
+def test_sigusr1_runs_all_but_what_is_paused(daemon: DaemonProcess, person: Person, directory: PrivateSlapd) -> None:
     """Definitions without a schedule as well."""
     manual = define(person, directory, "Manual", schedule="manual")
     hourly = define(person, directory, "Hourly")
     paused = define(person, directory, "Paused", enabled=False)
-    until(lambda: outcomes(person, hourly) == ["changed"], "the first run")
+    wait_until(lambda: outcomes(person, hourly) == ["changed"], "the first run")
     daemon.send(signal.SIGUSR1)
-    until(lambda: outcomes(person, manual) == ["changed"], "the manual one")
-    until(lambda: outcomes(person, hourly) == ["changed", "unchanged"], "the hourly one, once more")
+    wait_until(lambda: outcomes(person, manual) == ["changed"], "the manual one")
+    wait_until(lambda: outcomes(person, hourly) == ["changed", "unchanged"], "the hourly one, once more")
     assert outcomes(person, paused) == []
 
 
 def test_sighup_changes_what_can_change_and_names_what_needs_a_restart(
-    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, settings: Path, until: Until
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, settings: Path
 ) -> None:
     """A run's deadline and the log's level change at once; the number of workers has to wait for a restart."""
     settings.write_text("[directory]\ndeadline_seconds = 1\n[scheduler]\nworkers = 2\n[log]\nlevel = 'warning'\n")
     daemon.send(signal.SIGHUP)
-    (line,) = until(lambda: daemon.events("settings.need_restart"), "the warning")
+    (line,) = wait_until(lambda: daemon.events("settings.need_restart"), "the warning")
     assert (line["level"], line["settings"]) == ("warning", ["scheduler.workers"])
     with silent_server() as port:
         staff = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x")
-        until(lambda: outcomes(person, staff) == ["failed"], "the new deadline to pass")
-    (line,) = until(lambda: daemon.events("run.finished"), "the run's line")
+        wait_until(lambda: outcomes(person, staff) == ["failed"], "the new deadline to pass")
+    (line,) = wait_until(lambda: daemon.events("run.finished"), "the run's line")
     assert line["error_code"] == "run.deadline"
     assert not daemon.events("definition.scheduled")
     settings.write_text("[log]\nlevel = 'info'\n")
     daemon.send(signal.SIGHUP)
-    (line,) = until(lambda: daemon.events("settings.reloaded"), "the settings to be read")
+    (line,) = wait_until(lambda: daemon.events("settings.reloaded"), "the settings to be read")
     assert line["changed"] == ["directory.deadline_seconds", "log.level"]
 
 
 def test_sighup_with_a_broken_file_changes_nothing(
-    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, settings: Path, until: Until
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, settings: Path
 ) -> None:
     """The sentence is in the log, and the daemon goes on as before."""
     settings.write_text("[scheduler]\nworkers = 0\n")
     daemon.send(signal.SIGHUP)
-    (line,) = until(lambda: daemon.events("settings.refused"), "the refusal")
+    (line,) = wait_until(lambda: daemon.events("settings.refused"), "the refusal")
     assert "scheduler.workers is 0" in line["error"]
     staff = define(person, directory)
-    until(lambda: outcomes(person, staff) == ["changed"], "a run all the same")
+    wait_until(lambda: outcomes(person, staff) == ["changed"], "a run all the same")
 
 
-def test_sigusr2_writes_the_status_into_the_log(daemon: DaemonProcess, until: Until) -> None:
+def test_sigusr2_writes_the_status_into_the_log(daemon: DaemonProcess) -> None:
     """One line that says how it does."""
     daemon.send(signal.SIGUSR2)
-    (line,) = until(lambda: daemon.events("daemon.status"), "the line")
+    (line,) = wait_until(lambda: daemon.events("daemon.status"), "the line")
     assert (line["ready"], line["definitions"], line["running"], line["waiting"]) == (True, 0, [], 0)
 
 
 def test_sql_asks_for_a_run_by_the_name_of_a_folder(
-    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, until: Until
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd
 ) -> None:
     """By the function, which says how many will run, and by a bare NOTIFY; a wrong name is an error."""
     assert daemon.pid
     staff = define(person, directory, schedule="manual")
     assert person.execute("SELECT contactsync.request_sync('Staff')").fetchone() == (1,)
-    until(lambda: outcomes(person, staff) == ["changed"], "the run")
+    wait_until(lambda: outcomes(person, staff) == ["changed"], "the run")
     assert trigger(person, staff) == "request"
     person.execute("NOTIFY contactsync_requests, 'Staff'")
-    until(lambda: outcomes(person, staff) == ["changed", "unchanged"], "another run")
+    wait_until(lambda: outcomes(person, staff) == ["changed", "unchanged"], "another run")
     with pytest.raises(psycopg.errors.NoDataFound, match='There is no folder "Stuff"'):
         person.execute("SELECT contactsync.request_sync('Stuff')")
     person.execute("NOTIFY contactsync_requests, 'Stuff'")
-    until(lambda: daemon.events("request.unknown", requested="Stuff"), "a warning about the name")
+    wait_until(lambda: daemon.events("request.unknown", requested="Stuff"), "a warning about the name")
     person.execute("UPDATE contactsync.sync_definitions SET enabled = false")
     assert person.execute("SELECT contactsync.request_sync('Staff')").fetchone() == (0,)
 
 
 def test_what_sql_asks_for_while_no_daemon_is_there_is_done_later(
-    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, until: Until
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd
 ) -> None:
     """Nobody listened, yet the request is not lost; it is done once."""
     staff = define(person, directory, schedule="manual")
@@ -140,46 +139,48 @@ def test_what_sql_asks_for_while_no_daemon_is_there_is_done_later(
     assert daemon.stop() == 0
     person.execute("SELECT contactsync.request_sync('Staff')")
     daemon.start()
-    until(lambda: outcomes(person, staff) == ["changed"], "the run")
+    wait_until(lambda: outcomes(person, staff) == ["changed"], "the run")
     daemon.send(signal.SIGHUP)
-    until(lambda: daemon.events("settings.reloaded"), "another look at everything")
+    wait_until(lambda: daemon.events("settings.reloaded"), "another look at everything")
     person.execute("SELECT contactsync.request_sync('Other')")
     # Heard of and found at the same moment, it may be done twice.
-    until(lambda: outcomes(person, other)[:1] == ["changed"], "a later request")
+    wait_until(lambda: outcomes(person, other)[:1] == ["changed"], "a later request")
     assert outcomes(person, staff) == ["changed"]
 
 
 def test_a_hundred_requests_during_a_run_are_one_run_after_it(
-    daemon: DaemonProcess, person: Person, directory: PrivateSlapd, until: Until
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd
 ) -> None:
     """The run that goes on cannot know of what changed since; one more is enough for all who asked."""
     assert daemon.pid
     with silent_server() as port:
         staff = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x", deadline_seconds=2, schedule="manual")
         person.execute("SELECT contactsync.request_sync('Staff')")
-        until(lambda: outcomes(person, staff) == [None], "the run to begin")
+        wait_until(lambda: outcomes(person, staff) == [None], "the run to begin")
         for _ in range(100):
             person.execute("SELECT contactsync.request_sync('Staff')")
-        until(lambda: len(outcomes(person, staff)) == 2 and None not in outcomes(person, staff), "both runs")
+        wait_until(lambda: len(outcomes(person, staff)) == 2 and None not in outcomes(person, staff), "both runs")
     other = define(person, directory, "Other")
-    until(lambda: outcomes(person, other) == ["changed"], "a later run")
+    wait_until(lambda: outcomes(person, other) == ["changed"], "a later run")
     assert outcomes(person, staff) == ["failed", "failed"]
 
 
 def test_the_command_line_leaves_a_run_to_the_daemon(
-    daemon: DaemonProcess, cli: CommandLine, person: Person, directory: PrivateSlapd, until: Until
+    daemon: DaemonProcess, cli: CommandLine, person: Person, directory: PrivateSlapd
 ) -> None:
     """With or without waiting, one or all; what it says is what the daemon did."""
     command = beside(daemon, cli)
     staff = define(person, directory, schedule="manual")
-    until(lambda: daemon.events("control.call") or command("sync", "Staff").returncode == 0, "the daemon to know it")
+    wait_until(
+        lambda: daemon.events("control.call") or command("sync", "Staff").returncode == 0, "the daemon to know it"
+    )
     assert daemon.events("run.finished", definition=staff, outcome="changed")
     (run,) = command.json("sync", "--all")["runs"]
     assert (run["label"], run["outcome"], run["trigger"]) == ("Staff", "unchanged", "manual")
     done = command("sync", "Staff", "--no-wait")
     assert done.returncode == 0
     assert "The daemon will run Staff." in done.stdout
-    until(lambda: len(outcomes(person, staff)) == 3, "the third run")
+    wait_until(lambda: len(outcomes(person, staff)) == 3, "the third run")
     code, shown = command.in_terminal("sync", "Staff")
     assert code == 0
     assert "Staff: nothing changed in 40 entries from" in shown
@@ -188,19 +189,19 @@ def test_the_command_line_leaves_a_run_to_the_daemon(
 
 
 def test_a_folder_with_a_number_for_a_name_is_no_id(
-    daemon: DaemonProcess, cli: CommandLine, person: Person, directory: PrivateSlapd, until: Until
+    daemon: DaemonProcess, cli: CommandLine, person: Person, directory: PrivateSlapd
 ) -> None:
     """`sync Staff` runs Staff, also beside a folder that is named like its id."""
     command = beside(daemon, cli)
     define(person, directory, "2", schedule="manual")
     staff = define(person, directory, schedule="manual")
-    until(lambda: command.json("status")["daemon"]["definitions"] == 2, "the daemon to follow both")
+    wait_until(lambda: command.json("status")["daemon"]["definitions"] == 2, "the daemon to follow both")
     (run,) = command.json("sync", "Staff")["runs"]
     assert (run["definition_id"], run["label"]) == (staff, "Staff")
 
 
 def test_all_of_more_than_a_thousand_folders_run_by_one_request(
-    daemon: DaemonProcess, cli: CommandLine, person: Person, until: Until
+    daemon: DaemonProcess, cli: CommandLine, person: Person
 ) -> None:
     """The command line names none of them."""
     command = beside(daemon, cli)
@@ -212,7 +213,7 @@ def test_all_of_more_than_a_thousand_folders_run_by_one_request(
         SELECT folder_id, 'localhost', 'manual' FROM f
         """
     )
-    until(lambda: command.json("status")["daemon"]["definitions"] == 1100, "the daemon to follow them")
+    wait_until(lambda: command.json("status")["daemon"]["definitions"] == 1100, "the daemon to follow them")
     done = command("sync", "--all", "--no-wait")
     assert (done.returncode, done.stderr) == (0, "")
     assert "1,100 definitions" in done.stdout

@@ -15,7 +15,7 @@ from tests.support.definitions import Person, define, outcomes
 from tests.support.notify_socket import NotifySocket
 from tests.support.peers import silent_server
 from tests.support.postgres import FragilePostgres
-from tests.support.waiting import Until
+from tests.support.waiting import wait_until
 
 WATCHDOG = {"WATCHDOG_USEC": "400000"}
 
@@ -38,20 +38,20 @@ def make_service(make_daemon: Callable[..., Any], told: NotifySocket, slapd: Pri
 
 
 def test_ready_comes_only_when_the_daemon_can_work(
-    make_service: Callable[..., Any], told: NotifySocket, short_path: Path, until: Until
+    make_service: Callable[..., Any], told: NotifySocket, short_path: Path
 ) -> None:
     """Not while PostgreSQL is away, for as long as it likes: time is asked for. And then with edits listened for."""
     with FragilePostgres(short_path / "state") as postgres:
         postgres.crash()
         daemon = make_service(postgres.conninfo, **WATCHDOG)
         daemon.launch()
-        until(lambda: daemon.events("database.unavailable"), "the daemon to try")
+        wait_until(lambda: daemon.events("database.unavailable"), "the daemon to try")
         asked = told.count("EXTEND_TIMEOUT_USEC=60000000")
-        until(lambda: told.count("EXTEND_TIMEOUT_USEC=60000000") > asked + 2, "more time to be asked for")
+        wait_until(lambda: told.count("EXTEND_TIMEOUT_USEC=60000000") > asked + 2, "more time to be asked for")
         assert told.count("READY=1") == 0
         assert told.status() == "Opening the database"
         postgres.start()
-        until(lambda: told.count("READY=1"), "the daemon to be ready")
+        wait_until(lambda: told.count("READY=1"), "the daemon to be ready")
         assert told.status() == "No folder is defined yet"
         with psycopg.connect(postgres.conninfo) as person:
             listening = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'contactsync-watch'"
@@ -65,12 +65,11 @@ def test_what_is_defined_already_is_scheduled_when_ready_comes(
     database: str,
     person: Person,
     slapd: PrivateSlapd,
-    until: Until,
 ) -> None:
     """The first status counts the folder and says when it runs."""
     define(person, slapd)
     make_service(database).launch()
-    (ready,) = until(lambda: [message for message in told.messages() if "READY=1" in message], "the daemon")
+    (ready,) = wait_until(lambda: [message for message in told.messages() if "READY=1" in message], "the daemon")
     assert ready[1].startswith("STATUS=1 folder ")
     assert "next run" in ready[1]
 
@@ -81,7 +80,6 @@ def test_the_status_says_how_the_folders_do(
     database: str,
     person: Person,
     slapd: PrivateSlapd,
-    until: Until,
 ) -> None:
     """It follows what happens without being asked."""
     make_service(database, CONTACTSYNC_DIRECTORY__RETRY_ATTEMPTS="1").start()
@@ -89,23 +87,23 @@ def test_the_status_says_how_the_folders_do(
     define(person, slapd, "Gone", query="127.0.0.1:1")
     define(person, slapd, "Wrong", bind_user="cn=nobody,dc=example,dc=test")
     expected = "1 folder ok, 1 locked (Wrong: user or password refused), 1 failing (Gone: server unavailable)"
-    until(lambda: told.status().startswith(expected), f"a status like {expected}")
+    wait_until(lambda: told.status().startswith(expected), f"a status like {expected}")
     assert ", next run " in told.status()
 
 
 def test_a_database_that_goes_away_shows_in_the_status(
-    make_service: Callable[..., Any], told: NotifySocket, short_path: Path, until: Until
+    make_service: Callable[..., Any], told: NotifySocket, short_path: Path
 ) -> None:
     """And shows again when it is back; the daemon stays up and is fed all the while."""
     with FragilePostgres(short_path / "state") as postgres:
         daemon = make_service(postgres.conninfo, **WATCHDOG)
         daemon.start()
         postgres.crash()
-        until(lambda: told.status() == "Waiting for the database", "the loss to show")
+        wait_until(lambda: told.status() == "Waiting for the database", "the loss to show")
         fed = told.count("WATCHDOG=1")
-        until(lambda: told.count("WATCHDOG=1") > fed + 2, "food meanwhile")
+        wait_until(lambda: told.count("WATCHDOG=1") > fed + 2, "food meanwhile")
         postgres.start()
-        until(lambda: told.status() == "No folder is defined yet", "the return to show")
+        wait_until(lambda: told.status() == "No folder is defined yet", "the return to show")
         assert daemon.stop() == 0
 
 
@@ -115,18 +113,17 @@ def test_the_watchdog_is_fed_through_a_run_that_waits_for_a_frozen_directory(
     database: str,
     person: Person,
     slapd: PrivateSlapd,
-    until: Until,
 ) -> None:
     """However long a run takes within its deadline, the daemon is sound."""
     daemon = make_service(database, **WATCHDOG)
     daemon.start()
     with silent_server() as port:
         frozen = define(person, slapd, query=f"127.0.0.1:{port}", base="dc=x")
-        until(lambda: outcomes(person, frozen) == [None], "the run to begin")
+        wait_until(lambda: outcomes(person, frozen) == [None], "the run to begin")
         fed = told.count("WATCHDOG=1")
-        until(lambda: told.count("WATCHDOG=1") > fed + 5, "food during the run")
+        wait_until(lambda: told.count("WATCHDOG=1") > fed + 5, "food during the run")
         assert outcomes(person, frozen) == [None]
-        until(lambda: "1 run in progress" in told.status(), "the run in the status")
+        wait_until(lambda: "1 run in progress" in told.status(), "the run in the status")
         assert daemon.stop() == 0
 
 
@@ -145,11 +142,11 @@ def test_a_stop_is_announced_and_asks_for_the_time_it_takes(
 
 
 def test_a_daemon_that_is_stopped_before_it_was_ready_never_says_that_it_is(
-    make_service: Callable[..., Any], told: NotifySocket, until: Until
+    make_service: Callable[..., Any], told: NotifySocket
 ) -> None:
     """Without a database there is nothing to stop either; it ends at once and well."""
     daemon = make_service("host=127.0.0.1 port=1 dbname=nothing")
     daemon.launch()
-    until(lambda: daemon.events("database.unavailable"), "the daemon to try")
+    wait_until(lambda: daemon.events("database.unavailable"), "the daemon to try")
     assert daemon.stop() == 0
     assert told.count("READY=1") == 0
