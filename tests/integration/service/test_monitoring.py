@@ -1,4 +1,4 @@
-"""deploy/monitoring: rules and dashboard that Prometheus takes, about metrics and events that exist."""
+"""deploy/monitoring: rules and a dashboard that Prometheus accepts, about existing metrics and events."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ NOW = datetime.now(UTC)
 
 
 def promtool(*arguments: str) -> None:
-    """Run Prometheus's own checker, which must be content."""
+    """Run Prometheus's own checker, which must succeed."""
     done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False, cwd=MONITORING)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana would import it."""
+    """The dashboard as Grafana imports it."""
     found: dict[str, Any] = json.loads((MONITORING / "grafana-dashboard.json").read_text(encoding="utf-8"))
     return found
 
 
 def expressions() -> Iterator[str]:
-    """Every query of the dashboard, its variables filled in."""
+    """Every query of the dashboard, with values for its variables."""
     for panel in dashboard()["panels"]:
         for target in panel.get("targets", []):
             yield re.sub(r"\$\w+", ".+", target["expr"])
@@ -44,7 +44,7 @@ def expressions() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def metric_names() -> set[str]:
-    """Give the names of all samples that there can be."""
+    """Give the names of all samples."""
     definition = DefinitionSnapshot(
         definition_id=3, folder="Staff", definition="directory", state="ok", last_success_at=NOW, success_due_at=NOW
     )
@@ -61,14 +61,14 @@ def metric_names() -> set[str]:
     return {sample.name for family in families for sample in family.samples}
 
 
-def test_prometheus_takes_the_alert_rules_and_they_fire_when_they_should() -> None:
-    """Prometheus checks them and runs the cases beside them."""
+def test_the_alert_rules_are_valid_and_fire_as_tested() -> None:
+    """Promtool checks them and runs the cases beside them."""
     promtool("check", "rules", "prometheus-rules.yml")
     promtool("test", "rules", "prometheus-rules.test.yml")
 
 
-def test_prometheus_understands_the_dashboard(tmp_path: Path) -> None:
-    """Each of its queries parses."""
+def test_the_queries_of_the_dashboard_are_valid(tmp_path: Path) -> None:
+    """As recording rules."""
     rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(expressions())]
     assert len(rules) > 10
     file = tmp_path / "rules.yml"  # JSON is YAML
@@ -77,15 +77,15 @@ def test_prometheus_understands_the_dashboard(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["prometheus-rules.yml", "prometheus-rules.test.yml", "grafana-dashboard.json"])
-def test_only_metrics_that_exist_are_asked_for(metric_names: set[str], name: str) -> None:
-    """A metric that is renamed cannot leave a rule or a panel that never sees anything."""
-    asked = set(re.findall(r"\b(?:contactsync|process)_\w+", (MONITORING / name).read_text(encoding="utf-8")))
-    assert asked
-    assert asked - metric_names == set()
+def test_all_metrics_exist(metric_names: set[str], name: str) -> None:
+    """A renamed metric leaves no rule and no panel without data."""
+    used = set(re.findall(r"\b(?:contactsync|process)_\w+", (MONITORING / name).read_text(encoding="utf-8")))
+    assert used
+    assert used - metric_names == set()
 
 
-def test_the_dashboard_has_no_two_panels_in_one_place() -> None:
-    """Every panel has an id and a place of its own."""
+def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
+    """Each has an id of its own."""
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     places = [panel["gridPos"] for panel in panels]
@@ -97,8 +97,8 @@ def test_the_dashboard_has_no_two_panels_in_one_place() -> None:
 
 
 @pytest.mark.parametrize("name", ["loki-rules.yml", "README.md"])
-def test_only_events_that_exist_are_looked_for(name: str) -> None:
-    """A renamed event cannot leave a query that never finds anything; docs/logs.md is what the code emits."""
+def test_all_events_exist(name: str) -> None:
+    """A renamed event leaves no query without data; docs/logs.md has the events of the code."""
     events = set(
         re.findall(r"^\| `([\w.]+)` \|", (ROOT / "docs" / "logs.md").read_text(encoding="utf-8"), re.MULTILINE)
     )

@@ -14,7 +14,6 @@ from contactsync.fields import FIELDS, Kind, kind_of
 from contactsync.ldap.protocol.entry import Entry
 from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import MappedEntry, RejectedEntry
-from contactsync.settings.schema import MappingLimits
 from tests.unit.mapping.mappings import DEFAULTS, JPEG, KEY, SMALL, mapping_of
 
 
@@ -27,12 +26,6 @@ def mapped(mapping: Mapping, dn: str = "cn=Anna,dc=example", **attributes: Any) 
     contact = mapping.map(b"f" * 16, entry)
     assert isinstance(contact, MappedEntry)
     return contact
-
-
-def value_of(field: str, sources: Any, limits: MappingLimits = DEFAULTS, **attributes: Any) -> tuple[Any, int]:
-    """The value of one field, and how many values were trimmed for it."""
-    contact = mapped(mapping_of({field: sources}, limits), **attributes)
-    return contact.values[0], contact.trimmed
 
 
 def by_field(mapping: Mapping, contact: MappedEntry) -> dict[str, Any]:
@@ -99,89 +92,81 @@ def test_person_of_active_directory() -> None:
     assert "1.2.840.113556.1.4.803:=2" in str(mapping.filter)
 
 
-def test_text_falls_back() -> None:
-    """A text field has the first source that is not blank, and there the first of the sorted values."""
-    assert value_of("title", ["a", "b"], a=[" ", ""], b=["z", "y"]) == ("y", 0)
-    assert value_of("title", ["a", "{b}!", "c"], c="c") == ("c", 0)
-    assert value_of("title", ["a", "{b}!", "c"], b="b", c="c") == ("b!", 0)
-
-
-def test_list_joins_its_sources() -> None:
-    """A list has the values of all sources in their order, each once regardless of case."""
-    assert value_of("emails", ["b", "a"], a=["1", "X"], b=["x", "3"]) == (["3", "x", "1"], 0)
-    assert value_of("emails", ["a", "{a}.{b}", "b"], a="1", b="2") == (["1", "1.2", "2"], 0)
+ADDRESS = {"attribute": "a", "as": "address"}
+RDN = {"attribute": "a", "as": "rdn"}
+LARGE = JPEG + bytes(50)
+WEBP = b"RIFF1234WEBP"
 
 
 @pytest.mark.parametrize(
-    ("sources", "raw", "expected"),
+    ("field", "sources", "attributes", "expected", "trimmed"),
     [
-        ({"attribute": "a", "as": "rdn"}, rb"CN=Smith\, John,OU=x", "Smith, John"),
-        ({"attribute": "a", "as": "rdn"}, rb'CN="Smith, John"+UID=1,OU=x', "Smith, John"),
-        ({"attribute": "a", "as": "rdn"}, rb"CN=J\C3\BCrgen \ , OU=x", "Jürgen"),
-        ({"attribute": "a", "as": "rdn"}, b"no name", "no name"),
-        ({"attribute": "a", "as": "address"}, rb"10\24 Street$ Town", "10$ Street, Town"),
-        ({"attribute": "a", "as": "fax"}, b"123$x$y", "123"),
-        ({"attribute": "a", "as": "uri"}, b" https://x.org My page", "https://x.org"),
-        ({"attribute": "a", "as": "smtp"}, b"Smtp:a@x.org", "a@x.org"),
+        # A text has the first source that is not blank, and there the first of the sorted values.
+        ("title", ["a", "b"], {"a": [" ", ""], "b": ["z", "y"]}, "y", 0),
+        ("title", ["a", "{b}!", "c"], {"c": "c"}, "c", 0),
+        ("title", ["a", "{b}!", "c"], {"b": "b", "c": "c"}, "b!", 0),
+        # A list has the values of all sources in their order, each once regardless of case.
+        ("emails", ["b", "a"], {"a": ["1", "X"], "b": ["x", "3"]}, ["3", "x", "1"], 0),
+        ("emails", ["a", "{a}.{b}", "b"], {"a": "1", "b": "2"}, ["1", "1.2", "2"], 0),
+        # Edits.
+        ("title", RDN, {"a": rb"CN=Smith\, John,OU=x"}, "Smith, John", 0),
+        ("title", RDN, {"a": rb'CN="Smith, John"+UID=1,OU=x'}, "Smith, John", 0),
+        ("title", RDN, {"a": rb"CN=J\C3\BCrgen \ , OU=x"}, "Jürgen", 0),
+        ("title", RDN, {"a": b"no name"}, "no name", 0),
+        ("title", ADDRESS, {"a": rb"10\24 Street$ Town"}, "10$ Street, Town", 0),
+        ("title", {"attribute": "a", "as": "fax"}, {"a": b"123$x$y"}, "123", 0),
+        ("title", {"attribute": "a", "as": "uri"}, {"a": b" https://x.org My page"}, "https://x.org", 0),
+        ("title", {"attribute": "a", "as": "smtp"}, {"a": b"Smtp:a@x.org"}, "a@x.org", 0),
+        # Blank values and outer white space.
+        ("title", "a", {"a": b""}, None, 0),
+        ("title", "a", {"a": b" \t\xc2\xa0"}, None, 0),
+        ("title", "a", {"a": b" Anna "}, "Anna", 0),
+        # A value that is not UTF-8 is dropped; the others stay.
+        ("title", "a", {"a": b"\xff\xfe"}, None, 1),
+        ("title", "a", {"a": [b"\x80", b"x"]}, "x", 0),
+        ("emails", "a", {"a": [b"\xff", b"a@x.org"]}, ["a@x.org"], 1),
+        # Control characters; line breaks and tabs stay in a field of several lines.
+        ("title", "a", {"a": b"Anna\x00Lee"}, "AnnaLee", 1),
+        ("title", "a", {"a": b"Anna\r\nLee\x07"}, "Anna Lee", 1),
+        ("notes", "a", {"a": b"one\r\ntwo\rthree\t!"}, "one\ntwo\nthree\t!", 0),
+        ("notes", "a", {"a": b"one\r\n\x07two"}, "one\n two", 1),
+        # NFC: a letter with a mark is one character.
+        ("title", "a", {"a": "Zoe\u0308"}, "Zoë", 0),
+        # A photo is the first picture of a known format that is not too large.
+        ("photo", "a", {"a": b""}, None, 0),
+        ("photo", ["a", "b"], {"a": b"BM a bitmap", "b": WEBP}, WEBP, 1),
     ],
 )
-def test_edits(sources: dict[str, str], raw: bytes, expected: str) -> None:
-    """A source may name an edit of its values."""
-    assert value_of("title", sources, a=raw) == (expected, 0)
+def test_the_value_of_a_field(field: str, sources: Any, attributes: Any, expected: Any, trimmed: int) -> None:
+    """By the rules in contactsync.mapping.mapping."""
+    contact = mapped(mapping_of({field: sources}), **attributes)
+    assert (contact.values[0], contact.trimmed) == (expected, trimmed)
 
 
 @pytest.mark.parametrize(
-    ("raw", "expected", "trimmed"),
+    ("field", "sources", "attributes", "expected", "trimmed"),
     [
-        (b"", None, 0),
-        (b" \t\xc2\xa0", None, 0),
-        (b"\xff\xfe", None, 1),
-        (b"Anna\x00Lee", "AnnaLee", 1),
-        (b"Anna\r\nLee\x07", "Anna Lee", 1),
-        (b" Anna ", "Anna", 0),
-        ("Zoe\u0308".encode(), "Zoë", 0),
-        (b"x" * 65, "x" * 64, 1),
-        ("ü".encode() * 33, "ü" * 32, 1),
-        (("x" + "🙂" * 16).encode(), "x" + "🙂" * 15, 1),
+        ("title", "a", {"a": "x" * 65}, "x" * 64, 1),
+        ("title", "a", {"a": "ü" * 33}, "ü" * 32, 1),
+        ("title", "a", {"a": "x" + "🙂" * 16}, "x" + "🙂" * 15, 1),
+        ("emails", "a", {"a": ["5", "4", "3", "2", "1"]}, ["1", "2", "3"], 2),
+        ("emails", ["a", "b", "{b}"], {"a": ["1", "2", "3"], "b": "4"}, ["1", "2", "3"], 2),
+        ("photo", "a", {"a": [LARGE, JPEG]}, JPEG, 0),
+        ("photo", "a", {"a": LARGE}, None, 1),
     ],
 )
-def test_unusual_texts(raw: bytes, expected: str | None, trimmed: int) -> None:
-    """Blank, binary, composed and over-long texts and control characters are treated as documented."""
-    assert value_of("title", "a", SMALL, a=raw) == (expected, trimmed)
+def test_limits(field: str, sources: Any, attributes: Any, expected: Any, trimmed: int) -> None:
+    """Of 64 bytes in a text, three values in a list and 50 bytes in a photo."""
+    contact = mapped(mapping_of({field: sources}, SMALL), **attributes)
+    assert (contact.values[0], contact.trimmed) == (expected, trimmed)
 
 
-def test_text_is_composed() -> None:
-    """A letter with a mark is one character, in a short text and in a long one."""
-    assert value_of("title", "a", a="Zoe\u0308") == ("Zoë", 0)
-    assert value_of("title", "a", a="Zoe\u0308 " * 1000) == (("Zoë " * 1000).strip(), 0)
-
-
-def test_line_breaks_in_a_field_of_several_lines() -> None:
-    """Line breaks become line feeds and tabs stay, which is no trimming; a bell is trimmed."""
-    assert value_of("notes", "a", a=b"one\r\ntwo\rthree\t!") == ("one\ntwo\nthree\t!", 0)
-    assert value_of("notes", "a", a=b"one\r\n\x07two") == ("one\n two", 1)
-
-
-def test_binary_value_beside_a_good_one() -> None:
-    """A value that is not UTF-8 is dropped; the other values of the attribute stay."""
-    assert value_of("emails", "a", a=[b"\xff", b"a@x.org"]) == (["a@x.org"], 1)
-    assert value_of("title", "a", a=[b"\x80", b"x"]) == ("x", 0)
-
-
-def test_ten_thousand_values() -> None:
-    """Of too many values the first in order are kept, and the others are counted."""
+def test_a_long_text_and_a_long_list() -> None:
+    """NFC applies to a long text too; of ten thousand values the first hundred are kept."""
+    assert mapped(mapping_of({"title": "a"}), a="Zoe\u0308 " * 1000).values == (("Zoë " * 1000).strip(),)
     values = [f"{number:05}" for number in range(10_000)]
-    assert value_of("emails", "a", a=values[::-1]) == (values[:100], 9_900)
-    assert value_of("emails", ["a", "b", "{b}"], SMALL, a=["1", "2", "3"], b="4") == (["1", "2", "3"], 2)
-
-
-def test_photos() -> None:
-    """A photo is the first picture of a known format that is not too large; others are counted."""
-    large = JPEG + bytes(50)
-    assert value_of("photo", "p", SMALL, p=[large, JPEG]) == (JPEG, 0)
-    assert value_of("photo", "p", SMALL, p=large) == (None, 1)
-    assert value_of("photo", ["p", "q"], p=b"BM a bitmap", q=b"RIFF1234WEBP") == (b"RIFF1234WEBP", 1)
-    assert value_of("photo", "p", p=b"") == (None, 0)
+    contact = mapped(mapping_of({"emails": "a"}), a=values[::-1])
+    assert (contact.values, contact.trimmed) == ((values[:100],), 9_900)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The metrics: what runs come to, how definitions do, and no more series than there are definitions."""
+"""The metrics of runs, definitions and the daemon; the series of a definition exist as long as it does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from contactsync.dispatch.live.status import LiveSnapshot
 from contactsync.metrics.exporter import Metrics
@@ -23,36 +24,22 @@ STAFF = DefinitionSnapshot(
     last_success_at=NOON,
     success_due_at=None,
 )
-"""What the database says of one definition."""
+"""A definition whose last run is held."""
 
 
-def of_staff(name: str, **labels: str) -> str:
-    """The name of one of its samples, with labels."""
-    return labelled(f"contactsync_{name}", {"folder": "anna/Staff", "definition": "directory", **labels})
-
-
-def labelled(name: str, labels: dict[str, str]) -> str:
-    """A sample's name with its labels in order."""
-    within = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
-    return f"{name}{{{within}}}" if within else name
+STAFF_LABELS = {"folder": "anna/Staff", "definition": "directory"}
 
 
 class Daemon:
-    """A daemon whose state a test sets."""
+    """A daemon with this state."""
 
     def __init__(self) -> None:
-        self.now = DaemonSnapshot(
-            definitions=[STAFF],
-            workers=8,
-            workers_busy=2,
-            waiting=5,
-            reconnects=1,
-            live=LiveSnapshot(3, 4, 0.5, 6),
-        )
-        self.metrics = Metrics(lambda: self.now)
+        live = LiveSnapshot(3, 4, 0.5, 6)
+        self.state = DaemonSnapshot(definitions=[STAFF], workers=8, workers_busy=2, waiting=5, reconnects=1, live=live)
+        self.metrics = Metrics(lambda: self.state)
 
     def run_finished(self, outcome: Outcome, **details: object) -> None:
-        """Have a run of the definition ended."""
+        """Report the end of a run of the definition."""
         definition = Definition(folder_id=1, definition_id=3, folder="Staff", owner="anna")
         report = RunReport(
             7, definition, Trigger.SCHEDULE, NOON, outcome=outcome, seconds={"search": 2.0, "apply": 1.0}
@@ -61,13 +48,19 @@ class Daemon:
             setattr(report, name, value)
         self.metrics.finished(report)
 
-    def samples(self) -> dict[str, float]:
-        """Every sample as Prometheus would read it, by its name with its labels."""
-        found = {}
-        for family in text_string_to_metric_families(self.metrics.render().decode()):
-            for sample in family.samples:
-                found[labelled(sample.name, sample.labels)] = sample.value
-        return found
+    def samples(self) -> list[Sample]:
+        """All samples, as Prometheus reads them."""
+        families = text_string_to_metric_families(self.metrics.render().decode())
+        return [sample for family in families for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The value of a sample with these labels and no others; None if there is none."""
+        values = [each.value for each in self.samples() if (each.name, each.labels) == (f"contactsync_{name}", labels)]
+        return values[0] if values else None
+
+    def of_staff(self, name: str, **labels: str) -> float | None:
+        """The value of a sample of the definition."""
+        return self.value(name, **STAFF_LABELS, **labels)
 
 
 @pytest.fixture
@@ -77,38 +70,25 @@ def daemon() -> Daemon:
 
 
 def test_runs_are_counted_by_definition_and_outcome(daemon: Daemon) -> None:
-    """Attempts beyond the first are retries; what was changed counts, what was held does not."""
+    """Attempts after the first are retries. Changes of a held run are not counted."""
     counts = Counts(inserted=3, updated=2, deleted=1, rejected=4)
     plan = Plan(inserts=3, updates=2, deletes=1, contacts=40)
-    daemon.run_finished(Outcome.CHANGED, counts=counts, plan=plan, attempts=3)
-    daemon.run_finished(Outcome.CHANGED, counts=counts, plan=plan, attempts=1)
-    daemon.run_finished(Outcome.HELD, counts=counts, plan=plan, attempts=1)
-    samples = daemon.samples()
-    assert samples[of_staff("runs_total", outcome="changed")] == 2
-    assert samples[of_staff("runs_total", outcome="held")] == 1
-    assert samples[of_staff("retries_total")] == 2
-    assert samples[of_staff("changes_total", action="delete")] == 2
-    assert samples[of_staff("rejected_entries")] == 4
-
-
-@pytest.mark.parametrize(
-    ("outcome", "plan", "contacts"),
-    [
-        (Outcome.UNCHANGED, None, 38),
-        (Outcome.CHANGED, Plan(inserts=3, deletes=1, contacts=40), 42),
-        (Outcome.HELD, Plan(inserts=3, deletes=30, contacts=40), 40),
-    ],
-)
-def test_contacts_are_those_after_the_run(daemon: Daemon, outcome: Outcome, plan: Plan | None, contacts: int) -> None:
-    """With a plan or without; a failure afterwards leaves the number as it is."""
-    daemon.run_finished(outcome, counts=Counts(unchanged=38, inserted=3, deleted=1), plan=plan)
-    daemon.run_finished(Outcome.FAILED)
-    assert daemon.samples()[of_staff("contacts")] == contacts
+    for outcome, attempts in ((Outcome.CHANGED, 3), (Outcome.CHANGED, 1), (Outcome.HELD, 1)):
+        daemon.run_finished(outcome, counts=counts, plan=plan, attempts=attempts)
+    assert daemon.of_staff("runs_total", outcome="changed") == 2
+    assert daemon.of_staff("runs_total", outcome="held") == 1
+    assert daemon.of_staff("retries_total") == 2
+    assert daemon.of_staff("changes_total", action="delete") == 2
+    assert daemon.of_staff("rejected_entries") == 4
 
 
 @pytest.mark.parametrize(
     ("outcome", "mode", "plan", "contacts"),
     [
+        (Outcome.UNCHANGED, Mode.FULL, None, 38),
+        (Outcome.CHANGED, Mode.FULL, Plan(inserts=3, deletes=1, contacts=30), 32),
+        (Outcome.HELD, Mode.FULL, Plan(inserts=3, deletes=30, contacts=30), 30),
+        # Runs that do not count the contacts.
         (Outcome.UNCHANGED, Mode.INCREMENTAL, None, 40),
         (Outcome.UNCHANGED, Mode.COUNTERS, None, 40),
         (Outcome.CHANGED, Mode.INCREMENTAL, Plan(inserts=3, deletes=1), 42),
@@ -116,68 +96,58 @@ def test_contacts_are_those_after_the_run(daemon: Daemon, outcome: Outcome, plan
         (Outcome.CHANGED, Mode.UNDO, None, 42),
     ],
 )
-def test_contacts_follow_runs_that_do_not_count_them(
-    daemon: Daemon, outcome: Outcome, mode: Mode, plan: Plan | None, contacts: int
-) -> None:
-    """An increment sees only those that changed."""
+def test_contacts_after_a_run(daemon: Daemon, outcome: Outcome, mode: Mode, plan: Plan | None, contacts: int) -> None:
+    """By the number before it if the run does not know it; a failure afterwards does not change it."""
     daemon.run_finished(Outcome.UNCHANGED, counts=Counts(unchanged=40))
-    daemon.run_finished(outcome, mode=mode, counts=Counts(inserted=3, deleted=1), plan=plan)
-    assert daemon.samples()[of_staff("contacts")] == contacts
+    daemon.run_finished(outcome, mode=mode, counts=Counts(unchanged=38, inserted=3, deleted=1), plan=plan)
+    daemon.run_finished(Outcome.FAILED)
+    assert daemon.of_staff("contacts") == contacts
 
 
-def test_seconds_are_observed_for_each_stage_and_in_all(daemon: Daemon) -> None:
-    """A run's time is the sum of its stages."""
+def test_seconds_are_observed_by_stage_and_in_total(daemon: Daemon) -> None:
+    """The time of a run is the sum of its stages."""
     daemon.run_finished(Outcome.UNCHANGED)
-    samples = daemon.samples()
-    assert samples['contactsync_run_stage_seconds_sum{stage="search"}'] == 2
-    assert (samples["contactsync_run_seconds_sum"], samples["contactsync_run_seconds_count"]) == (3, 1)
+    assert daemon.value("run_stage_seconds_sum", stage="search") == 2
+    assert (daemon.value("run_seconds_sum"), daemon.value("run_seconds_count")) == (3, 1)
 
 
-def test_states_and_times_are_looked_up(daemon: Daemon) -> None:
-    """They hold from the first scrape after a start; a time that is not known has no sample."""
-    samples = daemon.samples()
-    assert (samples[of_staff("held")], samples[of_staff("locked")]) == (1, 0)
-    assert samples[of_staff("last_success_timestamp_seconds")] == NOON.timestamp()
-    assert of_staff("success_due_timestamp_seconds") not in samples
-    assert (samples["contactsync_workers"], samples["contactsync_workers_busy"]) == (8, 2)
-    assert (samples["contactsync_definitions_waiting"], samples["contactsync_database_reconnects_total"]) == (5, 1)
-    live = [
-        samples[f"contactsync_live_{name}"]
-        for name in ("listening", "not_listening", "behind_seconds", "auto_scheduled")
-    ]
-    assert live == [3, 4, 0.5, 6]
+def test_states_and_times_are_those_of_the_snapshot(daemon: Daemon) -> None:
+    """From the first scrape on; an unknown time has no sample."""
+    assert (daemon.of_staff("held"), daemon.of_staff("locked")) == (1, 0)
+    assert daemon.of_staff("last_success_timestamp_seconds") == NOON.timestamp()
+    assert daemon.of_staff("success_due_timestamp_seconds") is None
+    assert (daemon.value("workers"), daemon.value("workers_busy")) == (8, 2)
+    assert (daemon.value("definitions_waiting"), daemon.value("database_reconnects_total")) == (5, 1)
+    names = ("listening", "not_listening", "behind_seconds", "auto_scheduled")
+    assert [daemon.value(f"live_{name}") for name in names] == [3, 4, 0.5, 6]
 
 
 def test_a_certificate_stays_known_between_runs(daemon: Daemon) -> None:
-    """A run that did not get as far as TLS does not forget it."""
+    """Also after a run that failed before TLS."""
     daemon.run_finished(Outcome.UNCHANGED, certificates=Certificates(NOON, NOON))
     daemon.run_finished(Outcome.FAILED)
     for name in ("certificate_expiry_timestamp_seconds", "client_certificate_expiry_timestamp_seconds"):
-        assert daemon.samples()[of_staff(name)] == NOON.timestamp()
+        assert daemon.of_staff(name) == NOON.timestamp()
 
 
-def test_a_removed_definition_takes_its_series_along(daemon: Daemon) -> None:
-    """And one with the same id does not inherit them."""
+def test_the_series_of_a_removed_definition_disappear(daemon: Daemon) -> None:
+    """Another one with the same id does not inherit them."""
     daemon.run_finished(Outcome.UNCHANGED)
-    daemon.now = replace(daemon.now, definitions=[])
-    assert not [name for name in daemon.samples() if "anna" in name]
-    daemon.now = replace(daemon.now, definitions=[STAFF])
-    assert not [name for name in daemon.samples() if name.startswith("contactsync_runs_total")]
+    daemon.state = replace(daemon.state, definitions=[])
+    assert not [sample for sample in daemon.samples() if "anna/Staff" in sample.labels.values()]
+    daemon.state = replace(daemon.state, definitions=[STAFF])
+    assert not [sample for sample in daemon.samples() if sample.name == "contactsync_runs_total"]
 
 
-def test_without_a_database_what_was_known_stays(daemon: Daemon) -> None:
-    """An outage is said by one gauge, and makes no other series vanish."""
-    before = daemon.samples()
-    daemon.now = replace(daemon.now, definitions=None)
-    after = daemon.samples()
-    assert (before["contactsync_database_up"], after["contactsync_database_up"]) == (1, 0)
-    assert of_staff("held") in after
+def test_without_a_database_the_last_series_stay(daemon: Daemon) -> None:
+    """One gauge shows the outage."""
+    assert (daemon.value("database_up"), daemon.of_staff("held")) == (1, 1)
+    daemon.state = replace(daemon.state, definitions=None)
+    assert (daemon.value("database_up"), daemon.of_staff("held")) == (0, 1)
 
 
-def test_names_that_people_gave_cannot_break_the_format(daemon: Daemon) -> None:
-    """Quotes, backslashes and line breaks in a folder's name come back as they are."""
+def test_names_are_escaped(daemon: Daemon) -> None:
+    """Quotes, backslashes and line breaks in the name of a folder are read back unchanged."""
     name = 'a"b\\c\nd{e}'
-    daemon.now = replace(daemon.now, definitions=[replace(STAFF, folder=name)])
-    families = text_string_to_metric_families(daemon.metrics.render().decode())
-    held = next(family for family in families if family.name == "contactsync_held")
-    assert held.samples[0].labels["folder"] == name
+    daemon.state = replace(daemon.state, definitions=[replace(STAFF, folder=name)])
+    assert daemon.value("held", folder=name, definition="directory") == 1
