@@ -154,9 +154,11 @@ class Increments:
 
 def changes_for(session: Session, request: SearchRequest, identity: Sequence[str]) -> Changes:
     """The best protocol for changes that the server may support; `obstacle` says whether it does."""
+    protocol: type[Changes] = ContentSync
     if session.root_dse.is_389_directory_server:
-        return Counters(session, request)
-    protocol = UsnChanges if session.root_dse.is_active_directory else ContentSync
+        protocol = Counters
+    elif session.root_dse.is_active_directory:
+        protocol = UsnChanges
     return protocol(session, request, identity)
 
 

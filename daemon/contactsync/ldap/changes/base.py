@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from contactsync.errors import DirectoryError
+from contactsync.ldap.connection.session import Session
+from contactsync.ldap.search import SearchRequest
 
 
 class CursorVoid(DirectoryError):
@@ -40,8 +42,8 @@ class Changed:
     present: list[str] = field(default_factory=list)
 
 
-class Changes(Protocol):
-    """One method to learn what changed, for one search over one connection.
+class Changes(ABC):
+    """One method to learn what changed, for one search over one connection. `identity` are the attributes of the key.
 
     Call `obstacle` first, then `current_cursor` or `since`. If `reports_entries` is false, the method only knows
     whether anything changed: `since` gives nothing, or raises CursorVoid. After the last of `since`:
@@ -53,27 +55,43 @@ class Changes(Protocol):
     The values of `unreported_attributes` (in lower case) may change without a report of the entry.
     """
 
-    kind: str
-    cursor: Cursor | None
-    reports_entries: bool
-    all_listed: bool
-    unreported_attributes: frozenset[str]
-    confirm_seconds: float | None
+    reports_entries = True
+
+    def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
+        self.cursor: Cursor | None = None
+        self.all_listed = False
+        self.unreported_attributes: frozenset[str] = frozenset()
+        self.confirm_seconds: float | None = None
+        self._session = session
+        self._request = request
+        self._identity = identity
 
     def obstacle(self, *, quick: bool = False) -> str | None:
         """Why this method is unavailable here, as a clause; None if it is available. Raises DirectoryError.
 
         With `quick`, which needs a cursor, the checks that `since` makes as well are left to it.
         """
+        context = self._session.root_dse.naming_context_of(self._request.base)
+        if context is None:
+            return f"the server names no naming context for {self._request.base}"
+        return self._obstacle(context, quick=quick)
 
+    @abstractmethod
+    def _obstacle(self, context: str, *, quick: bool) -> str | None: ...
+
+    @abstractmethod
     def current_cursor(self, before: Cursor | None = None) -> Cursor | None:
         """The cursor for a full search that begins now; None if the server gives none.
 
         `before` is the cursor of the last run, if that was for the same search.
         """
 
+    @abstractmethod
     def since(self, cursor: Cursor) -> Iterator[Changed]:
         """The changes since a cursor; raises CursorVoid, DirectoryError.
 
         After CursorVoid the connection can be used for a full search: no response is outstanding.
         """
+
+    def _void(self, what: str) -> CursorVoid:
+        return CursorVoid(f"{self._session.server} {what}.", hint="Everything is read instead.")

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
+from contactsync.ldap.changes.base import Changed, Changes, Cursor
 from contactsync.ldap.changes.position import Csns, Position, any_newer, cookie_of, csns_of, csns_of_cookie
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import read_values, search_all
@@ -82,33 +82,19 @@ class _Context:
         return self.uuid + _STARTED_AT + self.started
 
 
-class ContentSync:
-    """See contactsync.ldap.changes.base.Changes. `identity` are the attributes of the key."""
-
-    kind = KIND
-    reports_entries = True
-    unreported_attributes: frozenset[str] = frozenset()
+class ContentSync(Changes):
+    """See Changes."""
 
     def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
-        self.cursor: Cursor | None = None
-        self.all_listed = False
-        self.confirm_seconds: float | None = None
-        self._session = session
-        self._request = request
-        self._identity = identity
+        super().__init__(session, request, identity)
         self._context = _Context()
 
-    def obstacle(self, *, quick: bool = False) -> str | None:  # noqa: ARG002 -- all checks are quick
-        """See Changes."""
-        root_dse = self._session.root_dse
-        if SYNC_REQUEST not in root_dse.supported_controls:
+    def _obstacle(self, context: str, *, quick: bool) -> str | None:  # noqa: ARG002 -- all checks are quick
+        if SYNC_REQUEST not in self._session.root_dse.supported_controls:
             return "the server does not offer content synchronization (RFC 4533)"
         names = [name.lower() for name in self._identity]
         if next((name for name in names if name not in _NOT_OPENLDAPS), None) != KEY_ATTRIBUTE.lower():
             return f"the key is not {KEY_ATTRIBUTE}, by which the protocol names deleted entries"
-        context = root_dse.naming_context_of(self._request.base)
-        if context is None:
-            return f"the server names no naming context for {self._request.base}"
         used = {*self._request.attributes, *attributes_of(self._request.filter)} - set(self._identity)
         if derived := derived_attribute(self._session, used):
             return (
@@ -235,9 +221,6 @@ class ContentSync:
         if result.code != SUCCESS:
             raise self._void(f"does not report what else has changed ({result})")
         return [decode_entry(entry).attributes for entry in entries]
-
-    def _void(self, what: str) -> CursorVoid:
-        return CursorVoid(f"{self._session.server} {what}.", hint="Everything is read instead.")
 
 
 def _changed(batch: EntryBatch) -> tuple[Changed, bytes | None]:

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from contactsync.ldap import dn
-from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
+from contactsync.ldap.changes.base import Changed, Changes, Cursor
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import REFUSALS, read_some, read_texts
 from contactsync.ldap.protocol.generalized_time import format_generalized_time, parse_generalized_time
@@ -81,26 +81,16 @@ class _Stored:
         return cls(bytes.fromhex(match[1]), int(match[2]), first, read) if first and read else None
 
 
-class Counters:
-    """See contactsync.ldap.changes.base.Changes; `since` gives nothing, or raises CursorVoid."""
+class Counters(Changes):
+    """See Changes; `since` gives nothing, or raises CursorVoid."""
 
-    kind = KIND
     reports_entries = False
-    all_listed = False
-    unreported_attributes: frozenset[str] = frozenset()
-    confirm_seconds: float | None = None
 
-    def __init__(self, session: Session, request: SearchRequest) -> None:
-        self.cursor: Cursor | None = None
-        self._session = session
-        self._request = request
+    def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
+        super().__init__(session, request, identity)
         self._counted: _Counted | None = None
 
-    def obstacle(self, *, quick: bool = False) -> str | None:  # noqa: ARG002 -- all checks are quick
-        """See Changes."""
-        context = self._session.root_dse.naming_context_of(self._request.base)
-        if context is None:
-            return f"the server names no naming context for {self._request.base}"
+    def _obstacle(self, context: str, *, quick: bool) -> str | None:  # noqa: ARG002 -- all checks are quick
         try:
             reason = self._read_counters(context)
         except REFUSALS as error:
@@ -126,7 +116,7 @@ class Counters:
     def since(self, cursor: Cursor) -> Iterator[Changed]:
         """See Changes."""
         if reason := self._doubt(cursor):
-            raise CursorVoid(f"{self._session.server} {reason}.", hint="Everything is read instead.")
+            raise self._void(reason)
         self.cursor = cursor
         yield from ()
 

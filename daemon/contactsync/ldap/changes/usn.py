@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
+from contactsync.ldap.changes.base import Changed, Changes, Cursor, CursorVoid
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import read_some, read_texts, read_values
 from contactsync.ldap.protocol.entry import Entry, decode_entry
@@ -59,35 +59,21 @@ class _Controller:
     context: str
 
 
-class UsnChanges:
-    """See contactsync.ldap.changes.base.Changes. `identity` are the attributes of the key."""
-
-    kind = KIND
-    reports_entries = True
-    all_listed = False
-    confirm_seconds: float | None = None
+class UsnChanges(Changes):
+    """See Changes."""
 
     def __init__(self, session: Session, request: SearchRequest, identity: Sequence[str]) -> None:
-        self.cursor: Cursor | None = None
-        self.unreported_attributes: frozenset[str] = frozenset()
-        self._session = session
-        self._request = request
-        self._identity = identity
+        super().__init__(session, request, identity)
         self._controller: _Controller | None = None
         self._witness = b""
 
-    def obstacle(self, *, quick: bool = False) -> str | None:
-        """See Changes."""
-        root_dse = self._session.root_dse
-        if SHOW_DELETED not in root_dse.supported_controls:
+    def _obstacle(self, context: str, *, quick: bool) -> str | None:
+        if SHOW_DELETED not in self._session.root_dse.supported_controls:
             return "the server does not show deleted objects"
         if is_catalogue(self._session.server):
             return "a global catalogue does not have all changes of an entry; use a domain controller's own port"
         if [name.lower() for name in self._identity] != [KEY_ATTRIBUTE.lower()]:
             return f"the key is not {KEY_ATTRIBUTE}, which identifies deleted objects"
-        context = root_dse.naming_context_of(self._request.base)
-        if context is None:
-            return f"the server names no naming context for {self._request.base}"
         self._controller = self._read_controller(context)
         if self._controller is None:
             return "the server does not show this user its invocationId and update sequence number"
@@ -251,9 +237,6 @@ class UsnChanges:
                 present.update(decode_entry(octets).attributes.get(KEY_ATTRIBUTE.lower(), ()))
         changed.gone = [str(uuid.UUID(bytes_le=guid)) for guid in guids if guid not in present]
         return changed
-
-    def _void(self, what: str) -> CursorVoid:
-        return CursorVoid(f"{self._session.server} {what}.", hint="Everything is read instead.")
 
 
 def _first(entry: Entry, attribute: str) -> str:

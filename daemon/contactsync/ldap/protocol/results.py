@@ -21,15 +21,8 @@ from contactsync.errors import (
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.query.text import shown
 
-SUCCESS, OPERATIONS_ERROR, NO_SUCH_OBJECT, INVALID_DN_SYNTAX, INVALID_CREDENTIALS, INSUFFICIENT_ACCESS = (
-    0,
-    1,
-    32,
-    34,
-    49,
-    50,
-)
-STRONGER_AUTH_REQUIRED, SASL_IN_PROGRESS = 8, 14
+SUCCESS, OPERATIONS_ERROR, STRONGER_AUTH_REQUIRED, SASL_IN_PROGRESS = 0, 1, 8, 14
+NO_SUCH_OBJECT, INVALID_DN_SYNTAX, INVALID_CREDENTIALS, INSUFFICIENT_ACCESS = 32, 34, 49, 50
 LIMITS = frozenset({3, 4, 11})
 """timeLimitExceeded, sizeLimitExceeded and adminLimitExceeded: the entries that came are valid, but not all."""
 _FILTER = {17, 18, 21}
