@@ -124,7 +124,7 @@ def test_an_approval_has_the_daemon_run(
     cli("sync", "Staff")
     make_daemon(database, READER=directory.reader_password).start()
     del cli.environ["READER"]
-    assert "The daemon was asked to run Staff now" in cli.ok("approve", "2", "--yes")
+    assert "The daemon runs Staff now" in cli.ok("approve", "2", "--yes")
     wait_until(lambda: count(person) == PEOPLE - DELETED, "the approved deletions")
 
 

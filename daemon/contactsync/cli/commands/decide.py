@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contactsync.cli.commands.sync import exit_code_of_run, run_each
 from contactsync.cli.errors import ExitCode
@@ -20,7 +20,6 @@ from contactsync.store.record.runs import request_run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from psycopg import Connection
     from rich.console import Console
 
     from contactsync.cli.context import Invocation
@@ -29,9 +28,9 @@ if TYPE_CHECKING:
 
 
 def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -> int:
-    """Show what an approval allows, record it, and have the definition run; returns the exit code.
+    """Print what an approval allows, record it, and run the definition; returns the exit code.
 
-    Raises UsageError when there is nothing to approve or nobody to ask.
+    Raises UsageError if there is nothing to approve or no confirmation, DatabaseError.
     """
     with invocation.pool() as pool:
         with connection_of(pool) as connection:
@@ -41,40 +40,36 @@ def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -
             _show(invocation.out, run_id, plan, definition, deletions)
             confirm(f"Allow {counted(plan.deleted, 'deletion')} in {definition.label}?", yes=yes)
             approve(connection, plan, by=getpass.getuser())
-            asked = _asks_daemon(connection, definition)
+            by_daemon = definition.enabled and daemon_listens(connection)
+            if by_daemon:
+                request_run(connection, definition)
         show_text(invocation.out, f"Approved run {plan.run_id}.")
-        if not asked:
+        if not by_daemon:
             (result,) = run_each(invocation, pool, [definition], named=True)
             return exit_code_of_run(result)
-    show_text(
-        invocation.out,
-        f"The daemon was asked to run {definition.label} now; to see how it went: "
-        f"contactsync runs {shlex.quote(definition.label)}",
-    )
+    result_command = f"contactsync runs {shlex.quote(definition.label)}"
+    show_text(invocation.out, f"The daemon runs {definition.label} now. To see the result: {result_command}")
     return ExitCode.DONE
 
 
 def reject_run(invocation: Invocation, run_id: int) -> None:
-    """Discard a held plan or take its approval back. Raises UsageError when there is none to discard."""
+    """Discard a held plan, or take its approval back. Raises UsageError if there is none, DatabaseError."""
     with invocation.connection() as connection:
         plan = open_plan(connection, run_id)
         definition = require_definition(connection, require_run(connection, plan.run_id))
         reject(connection, plan, by=getpass.getuser())
-    what = "Took the approval of" if plan.state == "approved" else "Rejected"
-    show_text(invocation.out, f"{what} run {plan.run_id}{' back' if plan.state == 'approved' else ''}.")
+    done = "Took back the approval of" if plan.state == "approved" else "Rejected"
+    show_text(invocation.out, f"{done} run {plan.run_id}.")
     if definition.enabled:
-        name = shlex.quote(definition.label)
-        show_text(
-            invocation.out,
-            f"The next run of {definition.label} makes a plan of its own; to stop it: contactsync folders pause {name}",
-        )
+        pause = f"contactsync folders pause {shlex.quote(definition.label)}"
+        show_text(invocation.out, f"The next run of {definition.label} makes a new plan. To stop it: {pause}")
 
 
 def _show(console: Console, run_id: int, plan: HeldPlan, definition: Definition, deletions: Sequence[Change]) -> None:
     if plan.run_id != run_id:
         show_text(console, f"Run {run_id} was followed by run {plan.run_id}, which would delete the same contacts.")
     show_text(console, f"Run {plan.run_id} of {definition.label} is held. {plan.held_reason}")
-    show_text(console, f"Approved, it may delete {'this contact' if plan.deleted == 1 else 'these contacts'}:")
+    show_text(console, f"An approval allows it to delete {'this contact' if plan.deleted == 1 else 'these contacts'}:")
     for change in deletions:
         show_text(console, f"  - {_named(change)}")
     if plan.deleted > len(deletions):
@@ -88,11 +83,3 @@ def _show(console: Console, run_id: int, plan: HeldPlan, definition: Definition,
 def _named(change: Change) -> str:
     emails = change.fields.get("emails", ([], None))[0] or []
     return f"{change.display_name or '(no name)'}{f' <{emails[0]}>' if emails else ''}"
-
-
-def _asks_daemon(connection: Connection[Any], definition: Definition) -> bool:
-    """Have a daemon run the definition, if one is there that would."""
-    if not (definition.enabled and daemon_listens(connection)):
-        return False
-    request_run(connection, definition)
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import bind_passwords, run_options
@@ -24,7 +25,7 @@ def show_explanation(invocation: Invocation, name: str, text: str, *, as_json: b
 
         explanation = explain(connection, definition, text, search)
     if as_json:
-        reasons = [{"verdict": reason.verdict, "text": reason.text} for reason in explanation.reasons]
+        reasons = [asdict(reason) for reason in explanation.reasons]
         show_json(invocation.out, {"verdict": explanation.verdict, "reasons": reasons})
         return
     for reason in explanation.reasons:

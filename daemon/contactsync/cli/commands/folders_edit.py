@@ -28,11 +28,11 @@ _SEARCH_FIELDS = frozenset({"query", "base", "scope", "filter"})
 """The guard holds any deletion in the first run after an edit of these."""
 
 
-def add_folder(invocation: Invocation, wanted: Definition, options: DefinitionOptions) -> None:
+def add_folder(invocation: Invocation, new: Definition, options: DefinitionOptions) -> None:
     """Store a definition and print the next step. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
     passwords = bind_passwords(invocation.settings)
-    definitions.check_names(wanted)
-    definition = definitions.with_changes(wanted, changes_of(options))
+    definitions.check_names(new)
+    definition = definitions.with_changes(new, changes_of(options))
     definitions.check_valid(definition, new_password=options.brings_password)
     with invocation.connection() as connection:
         definitions.check_new(connection, passwords, definition)
