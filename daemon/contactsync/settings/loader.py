@@ -28,7 +28,7 @@ from contactsync.settings.schema import (
 FILE_VARIABLE = f"{PREFIX}SETTINGS"
 
 # The system's file comes first: on a machine that has one, every command has the same settings in any directory.
-# Without it, the file in a checkout applies to those who work there.
+# Without it, the file in the current directory applies.
 SEARCH = (Path("/etc/contactsync/settings.toml"), Path("settings.toml"))
 
 SYSTEM_USER = "contactsync"

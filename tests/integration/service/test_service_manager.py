@@ -32,8 +32,8 @@ def manager_of(manager_socket: NotifySocket, **environ: str) -> ServiceManager:
 def test_a_name_in_the_abstract_namespace_is_reached(short_path: Path) -> None:
     """An @ in the variable is a NUL in the address."""
     with NotifySocket(short_path, abstract=True) as manager_socket:
-        manager_of(manager_socket).ready("1 folder in step")
-        assert manager_socket.messages() == [["READY=1", "STATUS=1 folder in step"]]
+        manager_of(manager_socket).ready("1 folder ok")
+        assert manager_socket.messages() == [["READY=1", "STATUS=1 folder ok"]]
 
 
 def test_without_a_service_manager_nothing_is_sent() -> None:

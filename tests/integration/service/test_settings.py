@@ -15,14 +15,14 @@ from contactsync.errors import SettingsError
 from contactsync.settings import Settings, find_settings_file, load_settings
 
 DOCUMENTED = Path(__file__).parents[3] / "settings.toml"
-NOBODY_ELSES: Mapping[str, str] = {"STATE_DIRECTORY": "/srv/state"}
+ENVIRON: Mapping[str, str] = {"STATE_DIRECTORY": "/srv/state"}
 
 
 def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
     """Load this text as the settings file, with this environment."""
     file = tmp_path / "settings.toml"
     file.write_text(text, encoding="utf-8")
-    return load_settings(file, {**NOBODY_ELSES, **environ})
+    return load_settings(file, {**ENVIRON, **environ})
 
 
 def refusal(tmp_path: Path, text: str = "", **environ: str) -> str:
@@ -65,7 +65,7 @@ def test_the_documented_values_are_the_defaults(tmp_path: Path) -> None:
 
 def test_the_documented_file_sets_nothing(tmp_path: Path) -> None:
     """So that a new version can change a default."""
-    assert load_settings(DOCUMENTED, NOBODY_ELSES) == load(tmp_path, "")
+    assert load_settings(DOCUMENTED, ENVIRON) == load(tmp_path, "")
     assert not [line for line in DOCUMENTED.read_text(encoding="utf-8").splitlines() if re.match(r"[^#\[\s]", line)]
 
 

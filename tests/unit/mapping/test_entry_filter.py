@@ -44,7 +44,7 @@ def digest(schema: Schema, **fields: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("schema", "asked", "not_asked"),
+    ("schema", "used", "unused"),
     [
         (EXCHANGE, [CONTROL, HIDDEN], []),
         (Schema(frozenset({CONTROL})), [CONTROL], [HIDDEN]),
@@ -53,10 +53,10 @@ def digest(schema: Schema, **fields: Any) -> bytes:
         (Schema(frozenset({CONTROL, HIDDEN}), frozenset({CONTROL, HIDDEN})), [CONTROL, HIDDEN], []),
     ],
 )
-def test_the_filter_excludes_by_known_attributes_only(schema: Schema, asked: list[str], not_asked: list[str]) -> None:
+def test_the_filter_excludes_by_known_attributes_only(schema: Schema, used: list[str], unused: list[str]) -> None:
     """An attribute that the server or the global catalogue does not have would make the filter find nothing."""
     text = check_filter(source(schema).filter).lower()
-    assert [name for name in (*asked, *not_asked) if name in text] == asked
+    assert [name for name in (*used, *unused) if name in text] == used
     assert "(objectcategory=person)" in text
 
 

@@ -46,7 +46,7 @@ def test_the_status_counts_folders_by_state_with_the_reason() -> None:
     ],
 )
 def test_an_error_code_in_words(code: str, words: str) -> None:
-    """By Active Directory's own reason if there are words for it, else by the general code, else as it is."""
+    """By Active Directory's own reason if there are words for it, else by the general code, else unchanged."""
     assert (
         status_line([FolderHealth("locked", 1, "Staff", code, None)], running=0) == f"1 folder locked (Staff: {words})"
     )
