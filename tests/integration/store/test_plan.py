@@ -1,9 +1,10 @@
-"""The plan and what it does to `contacts`: real PostgreSQL, entries given directly."""
+"""The plan and its effect on `contacts`, without a directory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -14,7 +15,6 @@ from psycopg.rows import dict_row
 from contactsync.errors import DatabaseConflict, RunCancelled
 from contactsync.model import (
     Counts,
-    Definition,
     MappedBatch,
     MappedEntry,
     Outcome,
@@ -26,7 +26,7 @@ from contactsync.model import (
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.fingerprints import read_stored_contacts
 from contactsync.store.plan.apply import apply_plan
-from contactsync.store.plan.columns import columns_of
+from contactsync.store.plan.columns import Columns, columns_of
 from contactsync.store.plan.plan import applying, make_plan
 from contactsync.store.plan.staging import Staging
 from contactsync.store.record.runs import begin_run, finish_run, note_applied
@@ -46,14 +46,14 @@ def person(
     badge: str | None = None,
     dn: str | None = None,
 ) -> MappedEntry:
-    """Make an entry whose fingerprint follows from everything in it, as the octets' would."""
+    """Make an entry whose fingerprint depends on all its values."""
     dn = dn or f"cn={name or key},dc=example"
     values = (name or key, list(emails), notes, photo, badge)
     return MappedEntry(key, dn, blake2b(repr((key, dn, values)).encode(), digest_size=16).digest(), values)
 
 
 def batch(entries: Sequence[MappedEntry], rejected: Sequence[RejectedEntry] = ()) -> MappedBatch:
-    """Give entries column by column, as the mapping does."""
+    """Give entries by column, as the mapping does."""
     columns = [[entry.values[place] for entry in entries] for place in range(len(FIELDS))]
     return MappedBatch(
         keys=[entry.key for entry in entries],
@@ -65,7 +65,7 @@ def batch(entries: Sequence[MappedEntry], rejected: Sequence[RejectedEntry] = ()
 
 
 class Folder:
-    """A folder with one definition, and runs of it without a directory."""
+    """A folder with one definition, and its runs."""
 
     def __init__(self, connection: Connection, name: str = "Staff") -> None:
         self.connection = connection
@@ -82,16 +82,11 @@ class Folder:
         everything: bool = False,
         during: Any = None,
     ) -> Plan:
-        """Do what a run does with these entries, `during` being called between reading and planning.
+        """Run with these entries; `during` is called between reading and planning.
 
-        With `everything` the mapping is another one, so that the known entries are staged too.
+        With `everything` the mapping has changed, so that all entries are staged.
         """
-        columns = columns_of(FIELDS, self.policies)
-        stored = read_stored_contacts(self.connection, self.definition)
-        staging = Staging(self.connection, columns)
-        unknown = stored.match([entry.fingerprint for entry in entries])
-        staging.add(batch(entries if everything else [entries[place] for place in unknown], rejected))
-        staging.close(stored.unmatched())
+        columns = self.stage(entries, rejected, everything=everything)
         if during:
             during()
         report, _ = begin_run(self.connection, self.definition, Trigger.MANUAL)
@@ -100,13 +95,25 @@ class Folder:
             apply_plan(self.connection, self.definition, columns, plan, run_id=report.run_id)
         return plan
 
+    def stage(
+        self, entries: Sequence[MappedEntry], rejected: Sequence[RejectedEntry] = (), *, everything: bool = False
+    ) -> Columns:
+        """Stage the entries that match no stored contact, and the contacts that match no entry."""
+        columns = columns_of(FIELDS, self.policies)
+        stored = read_stored_contacts(self.connection, self.definition)
+        staging = Staging(self.connection, columns)
+        unmatched = stored.match([entry.fingerprint for entry in entries])
+        staging.add(batch(entries if everything else [entries[index] for index in unmatched], rejected))
+        staging.close(stored.unmatched())
+        return columns
+
     def contacts(self) -> dict[str, dict[str, Any]]:
         """Give all contacts of the folder by display name."""
         rows = self.query("SELECT * FROM contactsync.contacts WHERE folder_id = %s", self.definition.folder_id)
         return {row["display_name"]: row for row in rows}
 
     def query(self, statement: Any, *values: Any) -> list[dict[str, Any]]:
-        """Run a statement of a person's and give its rows."""
+        """Execute a statement of a person, and give its rows."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
@@ -136,29 +143,24 @@ def counts(plan: Plan) -> tuple[int, int, int, int]:
 
 
 def test_new_entries_become_contacts(folder: Folder) -> None:
-    """Every field arrives as it was mapped: text, lists, photo and extra."""
+    """With all their fields: text, lists, photo and extra. Another run finds nothing to do."""
     emails, photo = ['a"b\\c@x', "{,}", "NULL"], b"\xff\xd8\x00"
     anna = person("1", "Anna ☕ \\ \t\n", emails=emails, notes="x\r\ny", photo=photo, badge='7"')
-    assert counts(folder.run([anna, person("2", "Bo")])) == (2, 0, 0, 0)
+    people = [anna, person("2", "Bo", badge="x")]
+    assert counts(folder.run(people)) == (2, 0, 0, 0)
     contact = folder.contacts()["Anna ☕ \\ \t\n"]
     assert contact["emails"] == emails
     assert contact["notes"] == "x\r\ny"
     assert contact["extra"] == {"badge": '7"'}
-    assert folder.contacts()["Bo"]["extra"] == {}
+    assert folder.contacts()["Bo"]["extra"] == {"badge": "x"}
     assert folder.query("SELECT contact_id, photo FROM contactsync.contact_photos") == [
         {"contact_id": contact["contact_id"], "photo": photo}
     ]
-
-
-def test_the_second_run_finds_nothing_to_do(folder: Folder) -> None:
-    """Run twice: the second plan is empty."""
-    people = [person("1", "Anna", photo=b"1"), person("2", "Bo", badge="x")]
-    folder.run(people)
     assert counts(folder.run(people)) == (0, 0, 0, 0)
 
 
 def test_an_edit_updates_only_its_contact_and_is_recorded(folder: Folder) -> None:
-    """The history has the field before and after, and the others keep their time."""
+    """The history has the field before and after; the other contacts keep their time."""
     folder.run([person("1", "Anna", notes="old"), person("2", "Bo")])
     before = folder.contacts()
     assert counts(folder.run([person("1", "Anna", notes="new"), person("2", "Bo")])) == (0, 1, 0, 0)
@@ -170,7 +172,7 @@ def test_an_edit_updates_only_its_contact_and_is_recorded(folder: Folder) -> Non
 
 
 def test_a_rename_and_a_move_keep_the_id(folder: Folder) -> None:
-    """The key finds the row again, whatever became of the name and the DN."""
+    """The key identifies the contact, not its name or DN."""
     folder.run([person("1", "Anna", dn="cn=Anna,ou=a")])
     contact_id = folder.contacts()["Anna"]["contact_id"]
     assert counts(folder.run([person("1", "Anna B", dn="cn=Anna B,ou=b")])) == (0, 1, 0, 0)
@@ -181,8 +183,8 @@ def test_a_rename_and_a_move_keep_the_id(folder: Folder) -> None:
     }
 
 
-def test_who_returns_gets_the_old_id_back(folder: Folder) -> None:
-    """A deleted contact's id is kept for its key, also over several runs."""
+def test_a_returning_contact_gets_its_old_id(folder: Folder) -> None:
+    """The id is kept by key, over several runs."""
     folder.run([person("1", "Anna"), person("2", "Bo")])
     contact_id = folder.contacts()["Anna"]["contact_id"]
     assert counts(folder.run([person("2", "Bo")])) == (0, 0, 0, 1)
@@ -192,8 +194,8 @@ def test_who_returns_gets_the_old_id_back(folder: Folder) -> None:
     assert folder.contacts()["Anna"]["contact_id"] == contact_id
 
 
-def test_a_deletion_records_what_was_there(folder: Folder) -> None:
-    """The history of a deletion holds every field that had a value."""
+def test_a_deletion_records_all_values(folder: Folder) -> None:
+    """The history of a deletion has every field with a value."""
     folder.run([person("1", "Anna", emails=["a@x"], badge="7")])
     folder.run([])
     assert folder.changes()[-1] == (
@@ -208,7 +210,7 @@ def test_a_deletion_records_what_was_there(folder: Folder) -> None:
 
 
 def test_other_octets_with_equal_values_are_no_update(folder: Folder) -> None:
-    """Only the fingerprint is refreshed: updated_at stays, and there is no history."""
+    """The plan refreshes the fingerprint only: updated_at stays, and the history is empty."""
     anna = person("1", "Anna")
     folder.run([anna])
     before = folder.contacts()["Anna"]
@@ -220,8 +222,8 @@ def test_other_octets_with_equal_values_are_no_update(folder: Folder) -> None:
     assert len(folder.changes()) == 1
 
 
-def test_another_mapping_writes_only_what_it_changes(folder: Folder) -> None:
-    """All entries come again with their old fingerprints: what differs is updated, and no other row is written."""
+def test_a_changed_mapping_writes_changed_contacts_only(folder: Folder) -> None:
+    """All entries are staged with their old fingerprints; contacts without a change are not written."""
     anna, bo = person("1", "Anna"), person("2", "Bo")
     folder.run([anna, bo])
     before = folder.query("SELECT xmin::text, * FROM contactsync.contacts WHERE display_name = 'Anna'")
@@ -231,8 +233,8 @@ def test_another_mapping_writes_only_what_it_changes(folder: Folder) -> None:
     assert set(folder.contacts()) == {"Anna", "Bob"}
 
 
-def test_another_mapping_deletes_who_is_gone_and_rejects_who_comes_twice(folder: Folder) -> None:
-    """What holds for a run under the old mapping holds under a new one."""
+def test_a_changed_mapping_deletes_and_rejects_as_well(folder: Folder) -> None:
+    """Contacts without an entry are deleted, duplicates rejected."""
     anna, bo, cy = person("1", "Anna"), person("2", "Bo"), person("3", "Cy")
     folder.run([anna, bo, cy])
     plan = folder.run([anna, person("1", "Impostor"), bo], everything=True)
@@ -241,8 +243,8 @@ def test_another_mapping_deletes_who_is_gone_and_rejects_who_comes_twice(folder:
     assert set(folder.contacts()) == {"Anna", "Bo"}
 
 
-def test_two_entries_with_one_key_are_rejected_by_name_and_delete_nobody(folder: Folder) -> None:
-    """Neither of the two can be told to be right; the contact stays as it was."""
+def test_two_entries_with_one_key_are_rejected(folder: Folder) -> None:
+    """None can be identified as the right one. Both are listed, and the contact stays unchanged."""
     folder.run([person("1", "Anna"), person("2", "Bo")])
     before = folder.contacts()
     twins = [person("1", "Anna X", dn="cn=x"), person("1", "Anna Y", dn="cn=y"), person("2", "Bo")]
@@ -254,8 +256,8 @@ def test_two_entries_with_one_key_are_rejected_by_name_and_delete_nobody(folder:
 
 
 @pytest.mark.parametrize("name", ["Impostor", "Anna"])
-def test_a_second_entry_with_the_key_of_a_recognised_one_is_rejected(folder: Folder, name: str) -> None:
-    """The twin of an unchanged entry is not taken for its edit, and the same entry twice is worth a word."""
+def test_a_second_entry_with_the_key_of_an_unchanged_one_is_rejected(folder: Folder, name: str) -> None:
+    """It is not an edit of the contact, and the same entry twice is reported."""
     anna = person("1", "Anna")
     folder.run([anna])
     plan = folder.run([anna, person("1", name)])
@@ -265,8 +267,8 @@ def test_a_second_entry_with_the_key_of_a_recognised_one_is_rejected(folder: Fol
 
 
 @pytest.mark.parametrize("key", ["1", None])
-def test_what_a_rejected_entry_stands_for_stays(folder: Folder, key: str | None) -> None:
-    """An entry that became unreadable, with its key or only its DN, deletes nobody."""
+def test_the_contact_of_a_rejected_entry_stays(folder: Folder, key: str | None) -> None:
+    """It is found by the key, or by the DN if the entry has no valid key."""
     anna = person("1", "Anna")
     folder.run([anna, person("2", "Bo")])
     plan = folder.run([person("2", "Bo")], [RejectedEntry(anna.dn, key, "bad")])
@@ -274,8 +276,8 @@ def test_what_a_rejected_entry_stands_for_stays(folder: Folder, key: str | None)
     assert set(folder.contacts()) == {"Anna", "Bo"}
 
 
-def test_a_persons_own_contacts_are_never_touched(folder: Folder) -> None:
-    """Neither an update nor an emptied directory reaches a row without a definition."""
+def test_peoples_own_contacts_are_never_written(folder: Folder) -> None:
+    """Neither an entry of the same name nor an empty directory changes a row without a definition."""
     folder.query(
         "INSERT INTO contactsync.contacts (folder_id, display_name, notes) VALUES (%s, 'Mum', 'call')",
         folder.definition.folder_id,
@@ -287,7 +289,7 @@ def test_a_persons_own_contacts_are_never_touched(folder: Folder) -> None:
 
 
 def test_two_definitions_fill_one_folder_with_the_same_people(folder: Folder, connection: Connection) -> None:
-    """Each has contacts of its own, and what one deletes stays with the other."""
+    """Each has its own contacts; a deletion by one definition does not affect the other."""
     second_id = add_definition(connection, folder.definition.folder_id, {"query": "other.example", "name": "second"})
     (second,) = read_definitions(connection, [second_id])
     folder.run([person("1", "Anna")])
@@ -298,8 +300,8 @@ def test_two_definitions_fill_one_folder_with_the_same_people(folder: Folder, co
     assert [row["definition_id"] for row in rows] == [first.definition_id]
 
 
-def test_a_persons_edit_is_undone_where_the_directory_wins(folder: Folder) -> None:
-    """The edit is noticed although the entry's octets are the same."""
+def test_an_edit_by_a_person_is_overwritten(folder: Folder) -> None:
+    """The run detects the edit although the entry has not changed."""
     anna = person("1", "Anna", notes="from the directory")
     folder.run([anna])
     folder.query("UPDATE contactsync.contacts SET notes = 'mine'")
@@ -308,8 +310,8 @@ def test_a_persons_edit_is_undone_where_the_directory_wins(folder: Folder) -> No
     assert counts(folder.run([anna])) == (0, 0, 0, 0)
 
 
-def test_a_persons_edit_while_the_run_reads_deletes_nobody(folder: Folder) -> None:
-    """A contact that was recognised and edited before the plan was made stays, and the next run looks at it."""
+def test_an_edit_during_the_read_does_not_delete_the_contact(folder: Folder) -> None:
+    """A matched contact that is edited before the plan stays, and the next run overwrites the edit."""
     anna = person("1", "Anna", notes="directory")
     folder.run([anna])
     edit = "UPDATE contactsync.contacts SET notes = 'mine'"
@@ -318,8 +320,8 @@ def test_a_persons_edit_while_the_run_reads_deletes_nobody(folder: Folder) -> No
     assert counts(folder.run([anna])) == (0, 1, 0, 0)
 
 
-def test_fill_writes_only_what_is_blank(folder: Folder) -> None:
-    """Under the policy `fill` a person's value stays, and a blank is filled."""
+def test_fill_writes_blank_fields_only(folder: Folder) -> None:
+    """A person's value stays."""
     folder.policies |= {"notes": Policy.FILL, "emails": Policy.FILL, "extra.badge": Policy.FILL}
     folder.run([person("1", "Anna", notes=None, badge="1")])
     folder.query("UPDATE contactsync.contacts SET emails = '{mine@x}'")
@@ -328,8 +330,8 @@ def test_fill_writes_only_what_is_blank(folder: Folder) -> None:
     assert (anna["notes"], anna["emails"], anna["extra"]) == ("n", ["mine@x"], {"badge": "1"})
 
 
-def test_insert_writes_only_once(folder: Folder) -> None:
-    """Under the policy `insert` the first value stays, whatever the directory says later."""
+def test_insert_writes_new_contacts_only(folder: Folder) -> None:
+    """The first value stays."""
     folder.policies |= {"notes": Policy.INSERT, "extra.badge": Policy.INSERT}
     folder.run([person("1", "Anna", notes="first", badge="1")])
     assert counts(folder.run([person("1", "Anna", notes="second", badge="2")])) == (0, 0, 1, 0)
@@ -338,7 +340,7 @@ def test_insert_writes_only_once(folder: Folder) -> None:
 
 
 def test_a_persons_extra_keys_stay(folder: Folder) -> None:
-    """Keys of `extra` that are not mapped belong to people; a mapped one that is gone goes. History has them all."""
+    """Unmapped keys of `extra` belong to people; a mapped key without a value is removed. The history has all keys."""
     folder.run([person("1", "Anna", badge="7")])
     folder.query("""UPDATE contactsync.contacts SET extra = extra || '{"own": "x", "empty": null}'""")
     folder.run([person("1", "Anna")])
@@ -348,7 +350,7 @@ def test_a_persons_extra_keys_stay(folder: Folder) -> None:
 
 
 def test_a_photo_is_replaced_and_removed(folder: Folder) -> None:
-    """The photo's table follows the digest in contacts."""
+    """With the digest in contacts."""
     folder.run([person("1", "Anna", photo=b"one")])
     folder.run([person("1", "Anna", photo=b"two")])
     assert [row["photo"] for row in folder.query("SELECT photo FROM contactsync.contact_photos")] == [b"two"]
@@ -357,20 +359,17 @@ def test_a_photo_is_replaced_and_removed(folder: Folder) -> None:
 
 
 def test_an_edited_definition_stops_the_run(folder: Folder, connection: Connection) -> None:
-    """What was read under the old definition is not applied under the new one."""
-    edit = lambda: edit_definition(connection, folder.definition, {"filter": "(cn=x)"})  # noqa: E731
+    """Entries of the old definition are not applied."""
+    edit = partial(edit_definition, connection, folder.definition, {"filter": "(cn=x)"})
     with pytest.raises(RunCancelled):
         folder.run([person("1", "Anna")], during=edit)
     assert folder.contacts() == {}
 
 
-def test_a_concurrent_edit_of_a_planned_contact_fails_the_run_whole(folder: Folder, database: str) -> None:
-    """Somebody who writes a contact between plan and apply is not overwritten unseen."""
+def test_an_edit_between_plan_and_apply_fails_the_run(folder: Folder, database: str) -> None:
+    """The edit is not overwritten."""
     folder.run([person("1", "Anna", notes="old")])
-    columns = columns_of(FIELDS, POLICIES)
-    staging = Staging(folder.connection, columns)
-    staging.add(batch([person("1", "Anna", notes="new")]))
-    staging.close(read_stored_contacts(folder.connection, folder.definition).unmatched())
+    columns = folder.stage([person("1", "Anna", notes="new")])
 
     def apply_after_an_edit() -> None:
         with applying(folder.connection, folder.definition):
@@ -385,12 +384,9 @@ def test_a_concurrent_edit_of_a_planned_contact_fails_the_run_whole(folder: Fold
 
 
 def test_readers_see_the_old_folder_or_the_new_one(folder: Folder, database: str) -> None:
-    """Between the first and the last statement of the apply another session sees nothing of it."""
+    """Another session sees no part of the changes before the commit."""
     folder.run([person("1", "Anna"), person("2", "Bo")])
-    columns = columns_of(FIELDS, POLICIES)
-    staging = Staging(folder.connection, columns)
-    staging.add(batch([person("1", "Anna B"), person("3", "Cy")]))
-    staging.close(read_stored_contacts(folder.connection, folder.definition).unmatched())
+    columns = folder.stage([person("1", "Anna B"), person("3", "Cy")])
     names = "SELECT array_agg(display_name ORDER BY display_name) FROM contactsync.contacts"
     with psycopg.connect(database, autocommit=True) as reader:
         with applying(folder.connection, folder.definition):
@@ -400,8 +396,8 @@ def test_readers_see_the_old_folder_or_the_new_one(folder: Folder, database: str
         assert reader.execute(names).fetchone() == (["Anna B", "Cy"],)
 
 
-def test_a_removed_folder_takes_everything_with_it(folder: Folder, connection: Connection) -> None:
-    """Contacts, photos, history and kept ids go with the folder."""
+def test_a_removed_folder_leaves_no_rows(folder: Folder, connection: Connection) -> None:
+    """In any table."""
     folder.run([person("1", "Anna", photo=b"1"), person("2", "Bo")])
     folder.run([person("1", "Anna", photo=b"1")])
     connection.execute("DELETE FROM contactsync.folders")
@@ -410,24 +406,15 @@ def test_a_removed_folder_takes_everything_with_it(folder: Folder, connection: C
         assert row["n"] == 0, table
 
 
-def definition_of(folder: Folder) -> Definition:
-    """Read the folder's definition again."""
-    (definition,) = read_definitions(folder.connection, [folder.definition.definition_id])
-    return definition
-
-
-def test_runs_write_nothing_that_looks_like_an_edit(folder: Folder) -> None:
-    """The definition's revision is the people's alone."""
+def test_a_run_is_not_an_edit(folder: Folder, connection: Connection) -> None:
+    """The definition keeps its revision."""
     folder.run([person("1", "Anna")])
-    assert definition_of(folder).revision == folder.definition.revision
+    assert read_definitions(connection) == [folder.definition]
 
 
-def test_an_applied_run_is_no_interrupted_one(folder: Folder) -> None:
-    """A process that dies between the commit and the end of the record has done its work, and the row says so."""
-    columns = columns_of(FIELDS, POLICIES)
-    staging = Staging(folder.connection, columns)
-    staging.add(batch([person("1", "Anna")]))
-    staging.close()
+def test_an_applied_run_is_not_interrupted(folder: Folder) -> None:
+    """The record is right if the process ends between the commit and the end of the record."""
+    columns = folder.stage([person("1", "Anna")])
     report, _ = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
     with applying(folder.connection, folder.definition):
         plan = make_plan(folder.connection, folder.definition, columns)
@@ -437,17 +424,17 @@ def test_an_applied_run_is_no_interrupted_one(folder: Folder) -> None:
     begin_run(folder.connection, folder.definition, Trigger.MANUAL)
     (row, _) = folder.query("SELECT outcome, inserted, error FROM contactsync.sync_runs ORDER BY run_id")
     assert row == {"outcome": "changed", "inserted": 1, "error": None}
-    (known,) = folder.query("SELECT source_digest, mapping_digest FROM contactsync.sync_status")
-    assert known == {"source_digest": b"s", "mapping_digest": b"m"}
+    (status,) = folder.query("SELECT source_digest, mapping_digest FROM contactsync.sync_status")
+    assert status == {"source_digest": b"s", "mapping_digest": b"m"}
 
 
-def test_a_run_that_lost_its_connection_after_the_commit_learns_that_it_succeeded(folder: Folder) -> None:
-    """The row's outcome stands, and the report follows it."""
+def test_a_report_follows_the_record_of_its_run(folder: Folder) -> None:
+    """If the connection breaks after the commit, the run has succeeded."""
     report, _ = begin_run(folder.connection, folder.definition, Trigger.MANUAL)
     report.counts.inserted = 3
     note_applied(folder.connection, report, Outcome.CHANGED, source_digest=b"s", mapping_digest=b"m")
-    believed = replace(report, outcome=Outcome.FAILED, error="The connection broke.", counts=Counts())
-    finish_run(folder.connection, believed)
-    assert (believed.outcome.value, believed.error, believed.counts.inserted) == ("changed", None, 3)
+    report = replace(report, outcome=Outcome.FAILED, error="The connection broke.", counts=Counts())
+    finish_run(folder.connection, report)
+    assert (report.outcome.value, report.error, report.counts.inserted) == ("changed", None, 3)
     (row,) = folder.query("SELECT outcome, inserted, error FROM contactsync.sync_runs")
     assert row == {"outcome": "changed", "inserted": 3, "error": None}
