@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, for what happens to servers: crashes, lost connections, full disks."""
+"""A private PostgreSQL for crashes, lost connections and full disks."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _numbers = count(1)
 
 
 class FragilePostgres:
-    """An embedded server in `state_dir` that can be crashed and started again, always at the same conninfo.
+    """An embedded server in `state_dir` that can be crashed and restarted with the same conninfo.
 
-    `newest` is the name of the database that was made last. After one of its `crashes` PostgreSQL lists temporary
-    tables of processes that are no more, until its autovacuum comes by.
+    `newest` is the name of the last created database. After one of the `crashes` PostgreSQL lists temporary tables of
+    ended processes until autovacuum drops them.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -55,7 +55,7 @@ class FragilePostgres:
             self.conninfo = self._uses.enter_context(embedded_server(self._state_dir, options={"fsync": "off"}))
 
     def crash(self, number: int = signal.SIGQUIT) -> None:
-        """End it at once, as `pg_ctl stop -m immediate` does: without a word to clients, and without a checkpoint."""
+        """Stop it as `pg_ctl stop -m immediate`: without a message to clients and without a checkpoint."""
         if self.pid is not None:
             self.crashes += 1
             os.kill(self.pid, number)
@@ -63,12 +63,12 @@ class FragilePostgres:
                 time.sleep(0.01)
 
     def kill_backends(self, *pids: int) -> None:
-        """End some of its processes at once (SIGKILL), and wait until it has recovered from that by itself."""
+        """Kill some of its processes (SIGKILL), and wait until it has recovered."""
         self.crashes += 1
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        # Until it has noticed it lets people in, and throws them out again.
+        # Until the server notices, it accepts connections and then closes them.
         while any(Path(f"/proc/{pid}").exists() for pid in pids):
             time.sleep(0.01)
         while True:
@@ -77,7 +77,7 @@ class FragilePostgres:
             time.sleep(0.01)
 
     def new_database(self, tablespace: str = "pg_default") -> str:
-        """Make and migrate a database, and give its conninfo."""
+        """Create and migrate a database; give its conninfo."""
         self.newest = f"trial_{next(_numbers)}"
         create = sql.SQL("CREATE DATABASE {} OWNER {} TABLESPACE {}")
         self.as_superuser(create.format(*map(sql.Identifier, (self.newest, ROLE, tablespace))))
@@ -86,12 +86,12 @@ class FragilePostgres:
         return conninfo
 
     def as_superuser(self, statement: sql.SQL | sql.Composed) -> None:
-        """Carry out a statement that the role of contactsync may not."""
+        """Execute a statement as superuser."""
         with psycopg.connect(self.conninfo, user=SUPERUSER, dbname="postgres", autocommit=True) as connection:
             connection.execute(statement)
 
     def limit_files(self, pid: int, octets: int | None = None) -> None:
-        """Let no file that the backend `pid` writes grow beyond so many octets; None takes the limit away."""
+        """Limit the size of files that the backend `pid` writes, in octets; None removes the limit."""
         limit = "unlimited" if octets is None else octets
         # As the server's own account: root of a container may not set the limits of others.
         done = run_as(self.account, ["prlimit", f"--pid={pid}", f"--fsize={limit}:"], reaching=[])
@@ -99,11 +99,11 @@ class FragilePostgres:
 
     @property
     def account(self) -> Account:
-        """The account of the system that it runs as."""
+        """The operating-system account of the server."""
         return layout_of(self._state_dir).account
 
     @property
     def pid(self) -> int | None:
-        """The process that all others of the server come from, while it runs."""
+        """The process id of the postmaster, while it runs."""
         running = running_postmaster(self._state_dir.resolve() / "postgresql" / "data")
         return running.pid if running else None

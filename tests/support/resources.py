@@ -1,4 +1,4 @@
-"""What tests borrow and give back: databases, and directories with a short path."""
+"""Databases and short-named directories that live as long as a test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _numbers = count(1)
 
 @contextmanager
 def database_of(server: str, *, template: str = "template1") -> Iterator[str]:
-    """Make a database and give its conninfo; it is dropped afterwards, whoever is still in it."""
+    """Make a database and give its conninfo; at the end it is dropped, with all its sessions."""
     name = f"test_{next(_numbers)}"
     _execute(server, "CREATE DATABASE {} TEMPLATE {} OWNER contactsync", name, template)
     try:
@@ -30,7 +30,7 @@ def database_of(server: str, *, template: str = "template1") -> Iterator[str]:
 
 @contextmanager
 def short_directory() -> Iterator[Path]:
-    """Make an empty directory that leaves room for the name of a socket, whose path may have 107 bytes."""
+    """Make an empty directory with a short path: the path of a socket may have 107 bytes."""
     path = Path(tempfile.mkdtemp(prefix="contactsync-test-"))
     try:
         yield path
@@ -39,6 +39,6 @@ def short_directory() -> Iterator[Path]:
 
 
 def _execute(server: str, statement: LiteralString, *names: str) -> None:
-    # As the superuser, who may end what PostgreSQL does in a database by itself, such as a vacuum.
+    # As superuser, who can end background work of PostgreSQL, such as a vacuum.
     with psycopg.connect(server, user="postgres", autocommit=True) as connection:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

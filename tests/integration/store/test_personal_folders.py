@@ -1,4 +1,4 @@
-"""deploy/postgresql/personal-folders.sql: who sees and writes what, and that the daemon notices nothing of it."""
+"""deploy/postgresql/personal-folders.sql: who can read and write what, without an effect on the daemon."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TABLES = ("folders", "sync_definitions", "sync_status", "sync_runs", "contacts",
 
 @pytest.fixture(scope="module")
 def roles(postgres_server: str, migrated_template: str, shared_directory: PrivateSlapd) -> Iterator[dict[str, str]]:
-    """Fill a folder of anna's, one of ben's and a shared one, close them, and give everybody's conninfo."""
+    """Fill a folder of anna, one of ben and a shared one, run the script, and give the conninfo of each role."""
     with database_of(postgres_server, template=migrated_template) as owner:
         carry_out(owner, "roles.sql")
         daemon = role_with(owner, "trial_daemon", "contactsync_daemon")
@@ -53,7 +53,7 @@ def _in(table: str, statement: LiteralString) -> sql.Composed:
 
 
 def folders_in(person: Person, table: str) -> set[str | None]:
-    """Give the owners of the folders that somebody sees rows of in a table."""
+    """Give the owners of the folders whose rows of a table a person sees."""
     seen = {folder_id for (folder_id,) in person.execute(_in(table, "SELECT folder_id FROM {}"))}
     owners = dict(person.execute("SELECT folder_id, owner FROM contactsync.folders").fetchall())
     assert seen <= owners.keys()
@@ -63,13 +63,13 @@ def folders_in(person: Person, table: str) -> set[str | None]:
 @pytest.mark.parametrize("table", [*TABLES, "definition_overview"])
 @pytest.mark.parametrize("who", ["anna", "ben"])
 def test_people_see_their_own_folders_and_shared_ones(roles: dict[str, str], who: str, table: str) -> None:
-    """In every table that they may read, and in the view."""
+    """In all tables and in the view."""
     with connected(roles[who]) as person:
         assert folders_in(person, table) == {who, None}
 
 
-def test_a_reader_without_folders_sees_shared_ones(roles: dict[str, str]) -> None:
-    """And photos of nobody else."""
+def test_a_reader_sees_shared_folders_only(roles: dict[str, str]) -> None:
+    """With their photos."""
     with connected(roles["reader"]) as reader:
         for table in ("folders", "contacts", "contact_photos"):
             assert folders_in(reader, table) == {None}
@@ -78,13 +78,13 @@ def test_a_reader_without_folders_sees_shared_ones(roles: dict[str, str]) -> Non
 @pytest.mark.parametrize("who", ["daemon", "owner"])
 @pytest.mark.parametrize("table", TABLES)
 def test_the_daemon_sees_everything(roles: dict[str, str], who: str, table: str) -> None:
-    """Whether it owns the tables or was granted them."""
+    """As the owner of the tables and as a member of contactsync_daemon."""
     with connected(roles[who]) as connection:
         assert folders_in(connection, table) == {"anna", "ben", None}
 
 
-def test_the_planner_leaves_the_daemons_policies_out(roles: dict[str, str]) -> None:
-    """Its statements are carried out as without any policy, which the owner's are; those of people are not."""
+def test_the_policies_do_not_change_the_plans_of_the_daemon(roles: dict[str, str]) -> None:
+    """They equal those of the owner, to whom no policy applies; the plans of people do not."""
     statement = """
         EXPLAIN (COSTS OFF)
         DELETE FROM contactsync.contacts AS c USING contactsync.contact_photos AS p
@@ -97,26 +97,26 @@ def test_the_planner_leaves_the_daemons_policies_out(roles: dict[str, str]) -> N
     assert plans["daemon"] == plans["owner"] != plans["anna"]
 
 
-def test_nobody_writes_into_folders_of_others(roles: dict[str, str], anna: Person) -> None:
-    """Nor into shared ones, nor makes one in somebody else's name, nor gives one away."""
+@pytest.mark.parametrize("of", ["ben", None])
+def test_people_do_not_write_other_folders(roles: dict[str, str], anna: Person, of: str | None) -> None:
+    """They cannot write shared folders, add folders for others, or give folders away."""
     with connected(roles["owner"]) as owner:
         ids = dict(owner.execute("SELECT owner, folder_id FROM contactsync.folders").fetchall())
     for table in ("contacts", "sync_definitions"):
-        for of in ("ben", None):
-            assert anna.execute(_in(table, "DELETE FROM {} WHERE folder_id = %s"), [ids[of]]).rowcount == 0
-    for of in ("ben", None):
+        assert anna.execute(_in(table, "DELETE FROM {} WHERE folder_id = %s"), [ids[of]]).rowcount == 0
+    statements: list[tuple[LiteralString, Any]] = [
+        ("INSERT INTO contactsync.contacts (folder_id, display_name) VALUES (%s, 'x')", ids[of]),
+        ("INSERT INTO contactsync.sync_definitions (folder_id, query) VALUES (%s, 'x')", ids[of]),
+        ("INSERT INTO contactsync.folders (name, owner) VALUES ('New', %s)", of),
+        ("UPDATE contactsync.folders SET owner = %s WHERE owner = 'anna'", of),
+    ]
+    for statement, value in statements:
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
-            anna.execute("INSERT INTO contactsync.contacts (folder_id, display_name) VALUES (%s, 'x')", [ids[of]])
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
-            anna.execute("INSERT INTO contactsync.sync_definitions (folder_id, query) VALUES (%s, 'x')", [ids[of]])
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
-            anna.execute("INSERT INTO contactsync.folders (name, owner) VALUES ('New', %s)", [of])
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
-            anna.execute("UPDATE contactsync.folders SET owner = %s WHERE owner = 'anna'", [of])
+            anna.execute(statement, [value])
 
 
-def test_people_do_as_they_like_in_their_own(anna: Person) -> None:
-    """Contacts, definitions, folders."""
+def test_people_write_their_own_folders(anna: Person) -> None:
+    """Contacts, definitions and the folders themselves."""
     row = anna.execute(
         "INSERT INTO contactsync.folders (name, owner) VALUES ('New', 'anna') RETURNING folder_id"
     ).fetchone()
@@ -127,8 +127,8 @@ def test_people_do_as_they_like_in_their_own(anna: Person) -> None:
     assert anna.execute("DELETE FROM contactsync.folders WHERE name = 'New'").rowcount == 1
 
 
-def test_a_run_may_be_asked_for_of_what_one_sees(roles: dict[str, str], anna: Person) -> None:
-    """Of a shared folder as well; those of others do not exist for her."""
+def test_people_request_runs_of_visible_folders(roles: dict[str, str], anna: Person) -> None:
+    """Of shared folders, too; other personal folders do not exist for them."""
     with connected(roles["owner"]) as owner:
         names = dict(owner.execute("SELECT owner, name FROM contactsync.folders WHERE name ~ '^Staff'").fetchall())
     assert anna.execute("SELECT contactsync.request_sync(%s)", [names[None]]).fetchone() == (1,)
@@ -136,10 +136,10 @@ def test_a_run_may_be_asked_for_of_what_one_sees(roles: dict[str, str], anna: Pe
         anna.execute("SELECT contactsync.request_sync(%s, 'ben')", [names["ben"]])
 
 
-def test_one_login_may_serve_many_people(roles: dict[str, str]) -> None:
-    """A server of an application becomes each of them in turn, for one transaction."""
-    serving = role_with(roles["owner"], "trial_server", "anna", "ben")
-    with psycopg.connect(serving) as connection:
+def test_one_login_role_serves_many_people(roles: dict[str, str]) -> None:
+    """A server sets the role of each person for one transaction."""
+    server = role_with(roles["owner"], "trial_server", "anna", "ben")
+    with psycopg.connect(server) as connection:
         for who in ("anna", "ben"):
             with connection.transaction():
                 connection.execute(f"SET LOCAL ROLE {who}".encode())

