@@ -1,4 +1,4 @@
-"""Escapes untrusted text for terminals and logs. Pure.
+"""Text for people: numbers and times, and escapes for untrusted text in terminals and logs. Pure.
 
 Escaped are control characters, which begin escape sequences (ECMA-48), and characters that reorder or hide letters
 (Unicode category Cf).
@@ -8,6 +8,11 @@ from __future__ import annotations
 
 MOMENT = "%Y-%m-%d %H:%M %Z"
 """The format of a time for people: `2026-11-23 17:20 CET`."""
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: `1 entry`, `2,000 entries`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def printable(text: str) -> str:

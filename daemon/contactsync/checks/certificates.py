@@ -11,8 +11,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from contactsync.checks.result import counted
 from contactsync.model import CERTIFICATE_WARNING
+from contactsync.text import counted
 
 
 @dataclass(frozen=True, slots=True)

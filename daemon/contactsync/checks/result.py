@@ -69,8 +69,3 @@ def reachable(total: int, errors: int) -> Status:
     if not errors:
         return Status.OK
     return Status.FAILED if errors == total else Status.WARNING
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: `1 entry`, `2,000 entries`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

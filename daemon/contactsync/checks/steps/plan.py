@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contactsync.checks.context import CheckContext
-from contactsync.checks.result import StepResult, counted, ok, skipped, warning
+from contactsync.checks.result import StepResult, ok, skipped, warning
 from contactsync.errors import AlreadyRunning
 from contactsync.model import Outcome, RunReport
+from contactsync.text import counted
 
 
 def check_plan(context: CheckContext) -> StepResult:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from contactsync.checks.context import CheckContext, Sample
-from contactsync.checks.result import Status, StepResult, counted, failed, ok, skipped, warning
+from contactsync.checks.result import Status, StepResult, failed, ok, skipped, warning
 from contactsync.checks.searches import Answer, Search, ask_by_pages
 from contactsync.mapping.identity import BY_DN
 from contactsync.mapping.mapping import Mapping
 from contactsync.model import MappedEntry, RejectedEntry
+from contactsync.text import counted
 
 _PAGES = 2
 _REASONS_SHOWN = 3

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from contactsync.checks.context import CheckContext, Counted
-from contactsync.checks.result import StepResult, counted, ok, warning
+from contactsync.checks.result import StepResult, ok, warning
 from contactsync.checks.searches import Search, ask, ask_by_pages
 from contactsync.ldap.query.query import Scope
 from contactsync.sync.definition import choose_source
+from contactsync.text import counted
 
 _SCOPES = {
     Scope.BASE: "this entry only",

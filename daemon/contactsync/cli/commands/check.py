@@ -16,8 +16,8 @@ from contactsync.checks.result import Status, StepResult
 from contactsync.cli.changes import draft_of
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.tables import show_table
-from contactsync.cli.output.text import NOTHING, counted, show_json, show_text
-from contactsync.text import printable
+from contactsync.cli.output.text import NOTHING, show_json, show_text
+from contactsync.text import counted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from contactsync.cli.commands.sync import exit_code_of_run, run_each
 from contactsync.cli.errors import ExitCode
-from contactsync.cli.output.text import counted, show_text
+from contactsync.cli.output.text import show_text
 from contactsync.cli.prompts import confirm
 from contactsync.operations.decisions import approve, open_plan, reject
 from contactsync.operations.runs import require_definition, require_run
@@ -16,6 +16,7 @@ from contactsync.store.health import daemon_listens
 from contactsync.store.pool import connection_of
 from contactsync.store.record.holds import held_changes
 from contactsync.store.record.runs import request_run
+from contactsync.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from contactsync.bootstrap import bind_passwords
 from contactsync.cli.changes import FILES, changes_of
 from contactsync.cli.commands.folders_list import NO_DAEMON
-from contactsync.cli.output.text import counted, show_text
+from contactsync.cli.output.text import show_text
 from contactsync.cli.prompts import confirm, read_password
 from contactsync.errors import UsageError
 from contactsync.operations import definitions
 from contactsync.operations.names import find_all, find_one
 from contactsync.store.definitions import read_overview, remove_definition
 from contactsync.store.health import daemon_listens
+from contactsync.text import counted
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.cli.commands.folders_list import state_words
 from contactsync.cli.output.summary import show_rejected
 from contactsync.cli.output.tables import show_runs
-from contactsync.cli.output.text import ago, counted, show_json, show_pairs, show_text, until
+from contactsync.cli.output.text import ago, show_json, show_pairs, show_text, until
 from contactsync.errors import QueryError
 from contactsync.ldap.query.query import Scope, parse_query
 from contactsync.model import DEFAULT_TLS_MINIMUM, Auth, Tls
@@ -17,6 +17,7 @@ from contactsync.operations.names import find_one
 from contactsync.operations.runs import list_runs, rejected_entries
 from contactsync.store.definitions import read_overview
 from contactsync.store.health import daemon_listens
+from contactsync.text import counted
 
 if TYPE_CHECKING:
     from psycopg import Connection

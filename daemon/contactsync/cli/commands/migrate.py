@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import database_of
-from contactsync.cli.output.text import counted, show_json, show_pairs, show_text
+from contactsync.cli.output.text import show_json, show_pairs, show_text
 from contactsync.store.migration import migrate, migration_names
+from contactsync.text import counted
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation

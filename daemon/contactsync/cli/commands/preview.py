@@ -11,11 +11,12 @@ from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.differences import show_changes
 from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import show_rejected
-from contactsync.cli.output.text import counted, show_json, show_text
+from contactsync.cli.output.text import show_json, show_text
 from contactsync.model import Outcome
 from contactsync.operations.names import find_one
 from contactsync.operations.preview import PreviewDocument
 from contactsync.store.pool import connection_of
+from contactsync.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from contactsync.cli.output.differences import show_changes
 from contactsync.cli.output.summary import show_rejected
 from contactsync.cli.output.tables import show_runs
-from contactsync.cli.output.text import NOTHING, counted, show_json, show_pairs, show_text
+from contactsync.cli.output.text import NOTHING, show_json, show_pairs, show_text
 from contactsync.model import Mode, Outcome
 from contactsync.operations.decisions import state_sentence
 from contactsync.operations.names import find_all
 from contactsync.operations.preview import ChangeDocument
 from contactsync.operations.runs import list_runs, run_details
-from contactsync.text import MOMENT
+from contactsync.text import MOMENT, counted
 
 if TYPE_CHECKING:
     from rich.console import Console

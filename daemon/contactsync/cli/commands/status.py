@@ -13,13 +13,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from contactsync.cli.client import live_daemon
 from contactsync.cli.commands.folders_list import state_words
 from contactsync.cli.output.tables import show_runs
-from contactsync.cli.output.text import NOTHING, counted, show_json, show_pairs, show_text, until
+from contactsync.cli.output.text import NOTHING, show_json, show_pairs, show_text, until
 from contactsync.errors import ControlError, DatabaseError
 from contactsync.operations.runs import list_runs
 from contactsync.settings import find_settings_file
 from contactsync.store.definitions import read_overview
 from contactsync.store.embedded import psql_command
 from contactsync.store.health import daemon_listens, server_version
+from contactsync.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

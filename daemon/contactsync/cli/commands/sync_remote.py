@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import show_result
-from contactsync.cli.output.text import counted, show_json, show_text
+from contactsync.cli.output.text import show_json, show_text
 from contactsync.errors import ControlError
 from contactsync.sync.document import RunResult
+from contactsync.text import counted
 
 if TYPE_CHECKING:
     from contactsync.cli.client import Daemon

@@ -6,11 +6,12 @@ import shlex
 from typing import TYPE_CHECKING
 
 from contactsync.cli.client import ControlForbidden, live_daemon
-from contactsync.cli.output.text import counted, show_json, show_text
+from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.prompts import confirm
 from contactsync.operations.runs import require_definition, require_run
 from contactsync.operations.undo import Undone, require_undoable, undo
 from contactsync.store.pool import connection_of
+from contactsync.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from contactsync.cli.output.text import counted, show_text
+from contactsync.cli.output.text import show_text
 from contactsync.model import Mode, Outcome
+from contactsync.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

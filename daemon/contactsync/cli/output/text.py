@@ -63,11 +63,6 @@ def until(moment: datetime | None) -> str:
     return f"in {_rounded(left)}" if left > timedelta(0) else "due"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: `1 contact`, `2,000 contacts`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def _rounded(span: timedelta) -> str:
     seconds = max(int(span.total_seconds()), 0)
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), _UNITS[-1])

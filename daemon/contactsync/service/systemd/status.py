@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from contactsync.text import counted
+
 _REASONS = {
     "directory.access": "access refused",
     "directory.base": "search base not found",
@@ -45,10 +47,10 @@ def status_line(health: Sequence[FolderHealth], *, running: int) -> str:
     if not health:
         return "No folder is defined yet"
     first, *others = health
-    clauses = [f"{first.folders:,} {'folder' if first.folders == 1 else 'folders'} {_state(first)}"]
+    clauses = [f"{counted(first.folders, 'folder')} {_state(first)}"]
     clauses += [f"{row.folders:,} {_state(row)}" for row in others]
     if running:
-        clauses.append(f"{running:,} {'run' if running == 1 else 'runs'} in progress")
+        clauses.append(f"{counted(running, 'run')} in progress")
     if first.next_run_at:
         clauses.append(f"next run {_clock(first.next_run_at)}")
     return ", ".join(clauses)
