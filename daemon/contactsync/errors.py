@@ -207,7 +207,7 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class DatabaseConflict(DatabaseError):
-    """Another session wrote the same rows at the same time (SQLSTATE 40001, 40P01)."""
+    """Another session wrote the same rows at the same time, or holds a lock on them (SQLSTATE 40001, 40P01, 55P03)."""
 
     code = "database.conflict"
     retryable = True

@@ -20,6 +20,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from contactsync.dispatch.clock import WallClock
 from contactsync.errors import ContactsyncError
 from contactsync.ldap.connection.options import missing_password
 from contactsync.model import Trigger
@@ -91,6 +92,8 @@ class Schedule:
         self._lock = Lock()
         self._followed: dict[int, Followed] = {}
         self._fired: set[int] = set()
+        self._unmarked: set[int] = set()
+        self._clock = WallClock()
         self._pinged_at: float | None = None
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -178,6 +181,7 @@ class Schedule:
             revisions = read_revisions(connection)
         before = {key: followed.definition.revision for key, followed in self._followed.items()}
         stale = {key for key in revisions.keys() | before.keys() if revisions.get(key) != before.get(key)}
+        stale |= self._unmarked
         if stale:
             self.follow(stale)
 
@@ -188,8 +192,10 @@ class Schedule:
             definitions = read_definitions(connection, definition_ids)
             last_starts = read_last_starts(connection, definition_ids)
             checked = [_checked(definition) for definition in definitions]
-            changed_states = set_states(connection, {each.definition.definition_id: each.reason for each in checked})
+            reasons = {each.definition.definition_id: each.reason for each in checked}
+            changed_states, unmarked = set_states(connection, reasons)
             locks = read_locks(connection, definition_ids)
+        self._unmarked = (self._unmarked - definition_ids) | unmarked
         current = {each.definition.definition_id: each for each in checked}
         current = {key: replace(each, locked=locks.get(key)) for key, each in current.items()}
         for definition_id in definition_ids - current.keys():
@@ -200,7 +206,10 @@ class Schedule:
         self._on_followed()
         with self._waking_once():
             for definition_id, followed in current.items():
-                self._follow(before[definition_id], followed, last_starts.get(definition_id))
+                try:
+                    self._follow(before[definition_id], followed, last_starts.get(definition_id))
+                except Exception:
+                    log.exception("definition.crashed", folder=followed.definition.label, definition=definition_id)
                 if followed.reason and definition_id in changed_states:
                     _log_of(followed).error("definition.invalid", reason=followed.reason)
         with self._lock:
@@ -217,6 +226,19 @@ class Schedule:
             with suppress(SchedulerNotRunningError):  # it was stopped meanwhile
                 self._scheduler.resume()
 
+    def follow_clock(self) -> float:
+        """Schedule everything anew if the clock was set since the last call; returns the seconds of that jump."""
+        jump = self._clock.jump()
+        if jump:
+            log.warning("clock.set", seconds=round(jump))
+            with self._waking_once():
+                for followed in self.followed:
+                    if followed.timetable is not None:
+                        self._add_job(followed)
+            with self._lock:
+                self._fired.update(self._followed)
+        return jump
+
     def note_next_runs(self) -> None:
         """Store the next run of each definition that was followed or has fired since. Raises DatabaseError."""
         with self._lock:
@@ -225,7 +247,9 @@ class Schedule:
             return
         times = {key: self._next_run(key) for key in fired}
         with connection_of(self._pool) as connection:
-            set_next_runs(connection, times)
+            waiting = set_next_runs(connection, times)
+        with self._lock:
+            self._fired |= waiting
 
     def _follow(self, before: Followed | None, current: Followed, last_start: datetime | None) -> None:
         definition_id = current.definition.definition_id
@@ -245,10 +269,13 @@ class Schedule:
                 self._catch_up(current, last_start)
 
     def _schedule(self, followed: Followed) -> None:
+        self._add_job(followed)
+        _log_of(followed).info("definition.scheduled", schedule=followed.definition.schedule)
+
+    def _add_job(self, followed: Followed) -> None:
         definition_id = followed.definition.definition_id
         trigger = followed.resolved.trigger if followed.resolved else None
         self._scheduler.add_job(self._fire, trigger, args=[definition_id], id=str(definition_id), replace_existing=True)
-        _log_of(followed).info("definition.scheduled", schedule=followed.definition.schedule)
 
     def _catch_up(self, followed: Followed, last_start: datetime | None) -> None:
         """Run a definition that never ran, or that was due while no daemon was running."""
@@ -286,11 +313,14 @@ class Schedule:
 def _checked(definition: Definition) -> Followed:
     try:
         resolved = resolve(definition)
-        if definition.lacks_password:
-            raise missing_password(resolved.user)
-        return Followed(definition, resolved)
+        reason = str(missing_password(resolved.user)) if definition.lacks_password else None
+        return Followed(definition, None if reason else resolved, reason)
     except ContactsyncError as error:
         return Followed(definition, None, str(error))
+    except Exception as error:
+        # A value that nobody thought of makes this definition invalid, and no other.
+        log.exception("definition.crashed", folder=definition.label, definition=definition.definition_id)
+        return Followed(definition, None, f"An unexpected {type(error).__name__}: the log has the details.")
 
 
 def _log_of(followed: Followed) -> Any:

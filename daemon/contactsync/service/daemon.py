@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,7 +23,14 @@ from contactsync.control.server import ControlServer
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.scheduler import Schedule
-from contactsync.errors import AlreadyRunning, ContactsyncError, DatabaseError, DefinitionLocked, SettingsError
+from contactsync.errors import (
+    AlreadyRunning,
+    ContactsyncError,
+    DatabaseConflict,
+    DatabaseError,
+    DefinitionLocked,
+    SettingsError,
+)
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.metrics.exporter import Metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, SnapshotReader
@@ -117,7 +125,8 @@ class Daemon:
 
     def start(self) -> None:
         """Mark the runs of killed processes as interrupted, then follow the definitions. Raises DatabaseError."""
-        with connection_of(self._pool) as connection:
+        # A lock of another session must not keep the daemon from starting: the next run of a definition marks it too.
+        with suppress(DatabaseConflict), connection_of(self._pool) as connection:
             for run_id, definition in interrupt_abandoned(connection):
                 log.warning("run.interrupted", folder=definition, run=run_id)
         self._dispatcher.start()
@@ -277,6 +286,9 @@ class Daemon:
             self._forget_old()
 
     def _tick(self) -> None:
+        if self._schedule.follow_clock():
+            # What is old by the new time may not be: nothing is deleted before the time has proved to be right.
+            self._housekeeping_due = time.monotonic() + HOUSEKEEPING_SECONDS
         self._schedule.note_next_runs()
         if time.monotonic() >= self._status_due:
             started = time.monotonic()

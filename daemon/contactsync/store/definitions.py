@@ -51,10 +51,13 @@ def read_overview(connection: Connection[Any], ids: Iterable[int] | None = None)
     return read_rows(connection, dict_row, "overview", ids=None if ids is None else list(ids))
 
 
-def set_states(connection: Connection[Any], reasons: Mapping[int, str | None]) -> set[int]:
-    """Mark definitions as valid (reason None) or invalid; returns the ids whose mark changed. Raises DatabaseError."""
-    changed = execute(connection, "set_states", ids=list(reasons), reasons=list(reasons.values()))
-    return {definition_id for (definition_id,) in changed}
+def set_states(connection: Connection[Any], reasons: Mapping[int, str | None]) -> tuple[set[int], set[int]]:
+    """Mark definitions as valid (reason None) or invalid. Raises DatabaseError.
+
+    Returns the ids whose mark changed, and those whose mark could not be changed because another session has a lock.
+    """
+    rows = execute(connection, "set_states", ids=list(reasons), reasons=list(reasons.values())).fetchall()
+    return {key for key, written in rows if written}, {key for key, written in rows if not written}
 
 
 def read_locks(connection: Connection[Any], ids: Iterable[int]) -> dict[int, str]:
@@ -62,9 +65,12 @@ def read_locks(connection: Connection[Any], ids: Iterable[int]) -> dict[int, str
     return dict(execute(connection, "locks", ids=list(ids)).fetchall())
 
 
-def set_next_runs(connection: Connection[Any], times: Mapping[int, datetime | None]) -> None:
-    """Store the next run of the given definitions, for readers of the table. Raises DatabaseError."""
-    execute(connection, "set_next_runs", ids=list(times), times=list(times.values()))
+def set_next_runs(connection: Connection[Any], times: Mapping[int, datetime | None]) -> set[int]:
+    """Store the next run of the given definitions, for readers of the table. Raises DatabaseError.
+
+    Returns the ids that have to wait because another session has locked their row.
+    """
+    return {key for (key,) in execute(connection, "set_next_runs", ids=list(times), times=list(times.values()))}
 
 
 def add_folder(connection: Connection[Any], name: str, owner: str | None) -> int:

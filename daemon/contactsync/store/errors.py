@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 from contactsync.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
 
 _CLOSED = (pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleInTransactionSessionTimeout)
-_CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected)
+_CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
 _NO_RESOURCES = "53"
 """The class "insufficient resources" (PostgreSQL manual, appendix A): disk, memory, connections."""
 _SYSTEM_ERRORS = ("58", "XX")
@@ -34,10 +34,7 @@ def translated() -> Iterator[None]:
 def _translation(error: psycopg.Error) -> DatabaseError:
     state = error.sqlstate or ""
     if isinstance(error, _CONFLICTS):
-        return DatabaseConflict(
-            "Another session wrote the same contacts at the same time.",
-            hint="Nothing was changed; the next run tries again.",
-        )
+        return _conflict(error)
     if isinstance(error, _CLOSED) or (isinstance(error, psycopg.OperationalError) and state[:2] in {"", "08"}):
         return _lost(error) if error.pgconn is None else _unreachable(error)
     if isinstance(error, pg.ReadOnlySqlTransaction):
@@ -55,6 +52,18 @@ def _translation(error: psycopg.Error) -> DatabaseError:
             hint="Nothing was changed. See the server's log; the next run tries again.",
         )
     return DatabaseError(f"PostgreSQL refused a statement: {_first_line(error)}.")
+
+
+def _conflict(error: psycopg.Error) -> DatabaseConflict:
+    if isinstance(error, pg.LockNotAvailable):
+        return DatabaseConflict(
+            "Another session holds a lock on the same rows.",
+            hint="Nothing was changed. End its open transaction: pg_locks and pg_stat_activity show which one it is.",
+        )
+    return DatabaseConflict(
+        "Another session wrote the same contacts at the same time.",
+        hint="Nothing was changed; the next run tries again.",
+    )
 
 
 def _lost(error: psycopg.Error) -> DatabaseUnavailable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ EDITS = "contactsync_definitions"
 """The channel for edits; the payload is the id of the definition."""
 REQUESTS = "contactsync_requests"
 """The channel for requests; the payload is the name of a folder or definition to run now, or empty for all."""
+_BIGINT = re.compile(r"[0-9]{1,18}", re.ASCII)
 TICK_SECONDS = 0.5
 """The interval of `on_tick`, and the longest delay of a stop."""
 
@@ -99,11 +101,20 @@ class DefinitionWatch:
                     self._callbacks.on_lost()
                 self._listen()
             except DatabaseError as error:
-                pause = self._FIRST_PAUSE if self._caught_up.is_set() else min(pause * 2, self._max_pause)
-                self._caught_up.clear()
-                self.losses += 1
+                pause = self._next_pause(pause)
                 log.warning("database.lost", error=str(error), retry_in_seconds=round(pause, 1))
                 self._stopping.wait(pause)
+            except Exception:
+                # Without this thread no edit and no request of any folder is seen.
+                pause = self._next_pause(pause)
+                log.exception("database.watch_crashed", retry_in_seconds=round(pause, 1))
+                self._stopping.wait(pause)
+
+    def _next_pause(self, pause: float) -> float:
+        pause = self._FIRST_PAUSE if self._caught_up.is_set() else min(pause * 2, self._max_pause)
+        self._caught_up.clear()
+        self.losses += 1
+        return pause
 
     def _listen(self) -> None:
         with (
@@ -123,7 +134,8 @@ class DefinitionWatch:
         due = time.monotonic() + self._rescan_seconds
         while not (self._stopping.is_set() or self._rescan_now.is_set()) and time.monotonic() < due:
             payloads = _payloads(connection)
-            edited = {int(payload) for payload in payloads.get(EDITS, ()) if payload.isdecimal()}
+            # Every role that may connect can send a notification with any payload.
+            edited = {int(payload) for payload in payloads.get(EDITS, ()) if _BIGINT.fullmatch(payload)}
             # Edits first, so that a request for a definition that was just added finds it.
             if edited:
                 self._callbacks.on_edit(edited)

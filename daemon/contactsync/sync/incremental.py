@@ -144,7 +144,7 @@ class Increments:
         if stored.touched:
             return "A contact was changed here since the last run."
         self.trusted = True
-        if stored.seconds >= full_seconds:
+        if not 0 <= stored.seconds < full_seconds:
             return f"The last full run was {stored.seconds / 3600:.1f} hours ago."
         return None
 

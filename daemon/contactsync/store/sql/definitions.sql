@@ -25,22 +25,55 @@ WHERE last_started_at IS NOT NULL AND definition_id = ANY (%(ids)s)
 -- name: set_states
 -- Writes and returns changed states only. A locked definition that is valid stays locked: only an edit or a run that
 -- authenticates unlocks it.
-INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, state, reason)
-SELECT d.folder_id, d.definition_id, CASE WHEN n.reason IS NULL THEN 'valid' ELSE 'invalid' END, n.reason
-FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS n (definition_id, reason)
-JOIN contactsync.sync_definitions AS d USING (definition_id)
-ON CONFLICT (folder_id, definition_id) DO UPDATE SET state = excluded.state, reason = excluded.reason
-WHERE (s.state <> excluded.state OR s.reason IS DISTINCT FROM excluded.reason)
-  AND NOT (s.state = 'locked' AND excluded.state = 'valid')
-RETURNING s.definition_id
+-- Rows that another session has locked are not waited for; they are returned with false.
+WITH checked AS (
+    SELECT d.folder_id, d.definition_id, CASE WHEN n.reason IS NULL THEN 'valid' ELSE 'invalid' END AS state, n.reason
+    FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS n (definition_id, reason)
+    JOIN contactsync.sync_definitions AS d USING (definition_id)
+), different AS MATERIALIZED (
+    SELECT c.* FROM checked AS c JOIN contactsync.sync_status AS s USING (folder_id, definition_id)
+    WHERE (s.state <> c.state OR s.reason IS DISTINCT FROM c.reason) AND NOT (s.state = 'locked' AND c.state = 'valid')
+), free AS MATERIALIZED (
+    SELECT s.folder_id, s.definition_id FROM contactsync.sync_status AS s
+    JOIN different AS f ON f.folder_id = s.folder_id AND f.definition_id = s.definition_id
+    FOR UPDATE OF s SKIP LOCKED
+), changed AS (
+    UPDATE contactsync.sync_status AS s SET state = f.state, reason = f.reason
+    FROM different AS f JOIN free USING (folder_id, definition_id)
+    WHERE s.folder_id = f.folder_id AND s.definition_id = f.definition_id
+    RETURNING s.definition_id
+), added AS (
+    INSERT INTO contactsync.sync_status (folder_id, definition_id, state, reason)
+    SELECT c.* FROM checked AS c
+    WHERE NOT EXISTS (SELECT FROM contactsync.sync_status AS s
+                      WHERE s.folder_id = c.folder_id AND s.definition_id = c.definition_id)
+    ON CONFLICT (folder_id, definition_id) DO NOTHING
+    RETURNING definition_id
+)
+SELECT definition_id, true FROM changed
+UNION ALL SELECT definition_id, true FROM added
+UNION ALL SELECT definition_id, false FROM different WHERE definition_id NOT IN (SELECT definition_id FROM free)
 
 -- name: locks
 SELECT definition_id, reason FROM contactsync.sync_status WHERE state = 'locked' AND definition_id = ANY (%(ids)s)
 
 -- name: set_next_runs
-UPDATE contactsync.sync_status AS s SET next_run_at = n.next_run_at
-FROM unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS n (definition_id, next_run_at)
-WHERE s.definition_id = n.definition_id AND s.next_run_at IS DISTINCT FROM n.next_run_at
+-- Rows that another session has locked are not waited for; their definitions are returned.
+WITH different AS MATERIALIZED (
+    SELECT s.folder_id, s.definition_id, n.next_run_at
+    FROM unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS n (definition_id, next_run_at)
+    JOIN contactsync.sync_status AS s USING (definition_id)
+    WHERE s.next_run_at IS DISTINCT FROM n.next_run_at
+), free AS MATERIALIZED (
+    SELECT s.folder_id, s.definition_id FROM contactsync.sync_status AS s
+    JOIN different AS f ON f.folder_id = s.folder_id AND f.definition_id = s.definition_id
+    FOR UPDATE OF s SKIP LOCKED
+), written AS (
+    UPDATE contactsync.sync_status AS s SET next_run_at = f.next_run_at
+    FROM different AS f JOIN free USING (folder_id, definition_id)
+    WHERE s.folder_id = f.folder_id AND s.definition_id = f.definition_id
+)
+SELECT definition_id FROM different WHERE definition_id NOT IN (SELECT definition_id FROM free)
 
 -- name: overview
 SELECT * FROM contactsync.definition_overview

@@ -172,7 +172,9 @@ LIMIT %(limit)s
 SELECT s.definition_id
 FROM contactsync.sync_status AS s
 JOIN contactsync.sync_definitions AS d ON d.folder_id = s.folder_id AND d.definition_id = s.definition_id
-WHERE d.enabled AND s.requested_at > coalesce(s.last_started_at, '-infinity')
+WHERE d.enabled AND s.requested_at IS NOT NULL
+  -- A start in the future was noted before the clock was set back.
+  AND (s.requested_at > coalesce(s.last_started_at, '-infinity') OR s.last_started_at > clock_timestamp())
 ORDER BY s.requested_at
 
 -- name: request_run

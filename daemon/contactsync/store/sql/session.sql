@@ -1,6 +1,7 @@
 -- name: prepare_session
 -- Settings that a role, a database or the environment may bring, and on which statements or psycopg depend. A setting that
 -- this version of PostgreSQL does not know is left out. Returns session_replication_role, which only a superuser may set.
+-- lock_timeout: an open transaction of another session must not stop more than what it has locked.
 -- temp_buffers: the staged rows of 100,000 people take 45 MB, and with the default of 8 MB they go to a file and back.
 SELECT current_setting('session_replication_role'), count(set_config(w.name, w.value, false))
 FROM (VALUES
@@ -8,7 +9,7 @@ FROM (VALUES
     ('default_transaction_isolation', 'read committed'),
     ('default_transaction_deferrable', 'off'),
     ('statement_timeout', '0'),
-    ('lock_timeout', '0'),
+    ('lock_timeout', '2s'),
     ('idle_in_transaction_session_timeout', '0'),
     ('idle_session_timeout', '0'),
     ('transaction_timeout', '0'),
