@@ -227,12 +227,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change of one contact, planned or recorded. `fields` is {field: (before, after)}."""
+    """The change of one contact: `fields` is {field: [before, after]}, empty for a recorded insert."""
 
     contact_id: int
     action: str
     display_name: str | None
-    fields: dict[str, tuple[Any, Any]]
+    fields: dict[str, list[Any]]
 
 
 @dataclass(slots=True)

@@ -128,6 +128,28 @@ def test_an_approval_has_the_daemon_run(
     wait_until(lambda: count(person) == PEOPLE - DELETED, "the approved deletions")
 
 
+def test_an_approval_runs_no_other_definition_of_the_folder(
+    cli: CommandLine, database: str, person: Person, directory: PrivateSlapd, make_daemon: Any
+) -> None:
+    """A locked one would offer its password again."""
+    delete(directory, person)
+    cli("sync", "Staff")
+    person.execute(
+        """
+        WITH branch AS (
+            INSERT INTO contactsync.sync_definitions (folder_id, name, query, schedule)
+            SELECT folder_id, 'branch', 'ldap://127.0.0.1:1/dc=example', 'manual' FROM contactsync.sync_definitions
+            RETURNING folder_id, definition_id)
+        INSERT INTO contactsync.sync_status (folder_id, definition_id, state, reason)
+        SELECT folder_id, definition_id, 'locked', 'refused' FROM branch
+        """
+    )
+    make_daemon(database, READER=directory.reader_password).start()
+    cli.ok("approve", "2", "--yes")
+    wait_until(lambda: count(person) == PEOPLE - DELETED, "the approved deletions")
+    assert {run["label"] for run in cli.json("runs")} == {"Staff"}
+
+
 def test_a_rejected_run_is_discarded(cli: CommandLine, person: Person, directory: PrivateSlapd) -> None:
     """A later approval is refused, with the name of the user who rejected the run."""
     delete(directory, person)

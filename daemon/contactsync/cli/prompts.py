@@ -58,10 +58,8 @@ def _line_of_stdin() -> str:
         raise UsageError("The password is not text in UTF-8.", hint="LDAP takes passwords in UTF-8.") from None
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask the user, unless `yes`. Raises UsageError without a terminal, ContactsyncError if the answer is no."""
-    if yes:
-        return
+def confirm(question: str) -> None:
+    """Ask the user. Raises UsageError without a terminal, ContactsyncError if the answer is no."""
     if not sys.stdin.isatty():
         raise UsageError(f"{question} There is no terminal to ask in.", hint="Add --yes if that is what you want.")
     if not typer.confirm(printable(question), err=True):

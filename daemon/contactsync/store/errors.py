@@ -28,10 +28,11 @@ def translated() -> Iterator[None]:
         raise _unreachable(error) from None
     except psycopg.Error as error:
         # Not `from error`: its details may contain a row or a connection string.
-        raise _translation(error) from None
+        raise translation(error) from None
 
 
-def _translation(error: psycopg.Error) -> DatabaseError:
+def translation(error: psycopg.Error) -> DatabaseError:
+    """The error of contactsync's for one of psycopg's. Raise it `from None`: details may contain a row."""
     state = error.sqlstate or ""
     if isinstance(error, _CONFLICTS):
         return _conflict(error)

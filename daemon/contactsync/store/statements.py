@@ -11,9 +11,10 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, cast
 
+import psycopg
 from psycopg import sql
 
-from contactsync.store.errors import translated
+from contactsync.store.errors import translation
 
 if TYPE_CHECKING:
     from psycopg import Connection, Cursor
@@ -50,11 +51,16 @@ def composed(name: str, **parts: sql.Composable) -> sql.Composed:
 
 def execute(connection: Connection[Any], name: str, /, **values: Any) -> Cursor[tuple[Any, ...]]:
     """Execute a statement; the cursor has all its rows. Raises DatabaseError."""
-    with translated():
+    try:
         return connection.execute(statement(name), values)
+    except psycopg.Error as error:
+        raise translation(error) from None
 
 
 def read_rows(connection: Connection[Any], row_factory: RowFactory[Row], name: str, /, **values: Any) -> list[Row]:
     """Execute a statement and return all its rows. Raises DatabaseError."""
-    with translated(), connection.cursor(row_factory=row_factory) as cursor:
-        return cursor.execute(statement(name), values).fetchall()
+    try:
+        with connection.cursor(row_factory=row_factory) as cursor:
+            return cursor.execute(statement(name), values).fetchall()
+    except psycopg.Error as error:
+        raise translation(error) from None

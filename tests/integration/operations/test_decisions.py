@@ -93,9 +93,9 @@ def test_a_held_run_keeps_its_plan(folder: SyncedFolder) -> None:
     kept = changes(folder, held.run_id)
     assert [action for action, _, _ in kept] == ["delete"] * 4 + ["insert", "update"]
     deleted = {name: fields["emails"] for action, name, fields in kept if action == "delete"}
-    assert {name: deleted[name] for name in dismissed} == {name: (emails, None) for name, emails in dismissed.items()}
+    assert {name: deleted[name] for name in dismissed} == {name: [emails, None] for name, emails in dismissed.items()}
     (_, name, brought) = kept[4]
-    assert brought["display_name"] == (None, name)
+    assert brought["display_name"] == [None, name]
     assert brought["source_dn"][1] in {dn for dn, _, _ in people(folder.slapd)}
     assert all(before is None and after for before, after in brought.values())
     assert kept[5][2]["notes"][1].startswith("Changed")

@@ -84,9 +84,10 @@ def remove_folder(invocation: Invocation, name: str, *, keep_contacts: bool, yes
     """Remove a definition after a confirmation. Raises UsageError if that is not possible, DatabaseError."""
     with invocation.connection() as connection:
         definition = find_one(connection, name)
-        [row] = [row for row in read_overview(connection) if row["definition_id"] == definition.definition_id]
+        (row,) = read_overview(connection, [definition.definition_id])
         contacts = f"{counted(row['contacts'], 'contact')} {'kept' if keep_contacts else 'deleted'}"
-        confirm(f"Remove {definition.label}, with {contacts}?", yes=yes)
+        if not yes:
+            confirm(f"Remove {definition.label}, with {contacts}?")
         remove_definition(connection, definition, keep_contacts=keep_contacts)
     show_text(invocation.out, f"Removed {definition.label}; {contacts}.")
 

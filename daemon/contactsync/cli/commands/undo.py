@@ -32,7 +32,8 @@ def undo_run(invocation: Invocation, run_id: int, *, yes: bool, as_json: bool) -
             label = require_definition(connection, run).label
         numbers = {"added": run.inserted, "changed": run.updated, "deleted": run.deleted}
         changes = ", ".join(f"{number:,} {verb}" for verb, number in numbers.items() if number)
-        confirm(f"Undo run {run_id} of {label} ({changes}) and pause it?", yes=yes)
+        if not yes:
+            confirm(f"Undo run {run_id} of {label} ({changes}) and pause it?")
         undone = _undo(invocation, pool, run_id)
     if as_json:
         show_json(invocation.out, undone.model_dump())

@@ -31,7 +31,7 @@ def show_changes(console: Console, changes: Sequence[Change], *, left_out: int) 
         console.print(Text(f"... and {left_out:,} more; --limit 0 shows all."), soft_wrap=not console.is_terminal)
 
 
-def show_fields(console: Console, fields: Mapping[str, tuple[Any, Any]], *, action: str) -> None:
+def show_fields(console: Console, fields: Mapping[str, Sequence[Any]], *, action: str) -> None:
     """Print the value that an insert added or a delete removed; before and after for other actions.
 
     Two values that exceed the width of a terminal take two lines.
@@ -50,7 +50,7 @@ def show_fields(console: Console, fields: Mapping[str, tuple[Any, Any]], *, acti
             show_value(console, Text(f"{'->':>{head.cell_len - 1}} "), after)
 
 
-def _flat(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, Any, Any]]:
+def _flat(fields: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, Any, Any]]:
     """Field, value before and value after; the keys of `extra` one by one, a photo in words."""
     for name, (before, after) in sorted(fields.items()):
         if name == "extra":

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import class_row
 
 from contactsync.model import Change
-from contactsync.store.errors import translated
-from contactsync.store.record.runs import changes_from
+from contactsync.store.health import WATCH_NAME
+from contactsync.store.record.runs import CHECK_REQUESTS
 from contactsync.store.statements import composed, execute, read_rows, statement
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class HeldPlan:
     run_id: int
     definition_id: int
     label: str
+    enabled: bool
     created_at: datetime
     expires_at: datetime
     decided_at: datetime | None
@@ -57,7 +58,8 @@ class Approval:
 def planned_changes(connection: Connection[Any], columns: Columns, *, limit: int | None) -> tuple[Change, ...]:
     """The first changes of the plan (None: all), in the transaction of the plan. Raises psycopg.Error."""
     query = composed("planned_changes", staged_object=columns.staged_object)
-    return changes_from(connection.execute(query, {"limit": limit}))
+    with connection.cursor(row_factory=class_row(Change)) as cursor:
+        return tuple(cursor.execute(query, {"limit": limit}))
 
 
 def keep_plan(connection: Connection[Any], definition: Definition, columns: Columns, *, run_id: int, days: int) -> None:
@@ -95,14 +97,17 @@ def held_changes(
 ) -> tuple[Change, ...]:
     """The first changes of a held plan (None: all), of one action or all; none if it is overtaken. DatabaseError."""
     values = {"folder_id": plan.folder_id, "run_id": plan.run_id, "action": action, "limit": limit}
-    return changes_from(execute(connection, "held_changes", **values))
+    return tuple(read_rows(connection, class_row(Change), "held_changes", **values))
 
 
 def decide(connection: Connection[Any], plan: HeldPlan, decision: str, *, by: str) -> bool:
     """Approve or reject a plan; False if a run or another user was faster. Raises DatabaseError."""
-    key = {"folder_id": plan.folder_id, "definition_id": plan.definition_id, "run_id": plan.run_id}
-    with translated(), connection.transaction():
-        decided = connection.execute(statement("decide"), {**key, "decision": decision, "by": by}).rowcount == 1
-        if decided and decision == "approved":
-            connection.execute(statement("withdraw_approvals"), key)
-    return decided
+    key = {"folder_id": plan.folder_id, "run_id": plan.run_id}
+    return execute(connection, "decide", **key, decision=decision, by=by).fetchone() is not None
+
+
+def request_approved_run(connection: Connection[Any], plan: HeldPlan) -> bool:
+    """Request a run of the plan's definition; False if it is paused or no daemon is connected. Raises DatabaseError."""
+    key = {"folder_id": plan.folder_id, "definition_id": plan.definition_id}
+    names = {"application_name": WATCH_NAME, "payload": CHECK_REQUESTS}
+    return execute(connection, "request_approved_run", **key, **names).fetchone() is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import dict_row, tuple_row
+from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from contactsync.errors import AlreadyRunning, DefinitionError, DefinitionLocked
@@ -13,7 +13,7 @@ from contactsync.model import Change, Definition, Outcome, RunReport, Trigger
 from contactsync.store.statements import execute, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from psycopg import Connection
@@ -131,22 +131,15 @@ def read_changes(
 ) -> tuple[Change, ...]:
     """The changes of a run by contact id, from the first id above `after`. Raises DatabaseError."""
     values = {"folder_id": folder_id, "run_id": run_id, "after": after, "limit": limit}
-    return changes_from(read_rows(connection, tuple_row, "changes_page", **values))
+    return tuple(read_rows(connection, class_row(Change), "changes_page", **values))
 
 
 def changes_of_run(
     connection: Connection[Any], *, folder_id: int, run_id: int, limit: int | None = None
 ) -> tuple[Change, ...]:
     """The first changes of a run by action and name (None: all). Raises DatabaseError."""
-    return changes_from(execute(connection, "changes_of_run", folder_id=folder_id, run_id=run_id, limit=limit))
-
-
-def changes_from(rows: Iterable[tuple[Any, ...]]) -> tuple[Change, ...]:
-    """Rows of contact_id, action, display_name and changes as Change objects."""
-    return tuple(
-        Change(contact_id, action, name, {field: (before, after) for field, (before, after) in (changes or {}).items()})
-        for contact_id, action, name, changes in rows
-    )
+    values = {"folder_id": folder_id, "run_id": run_id, "limit": limit}
+    return tuple(read_rows(connection, class_row(Change), "changes_of_run", **values))
 
 
 def rejected_of_run(
@@ -159,11 +152,6 @@ def rejected_of_run(
 def open_requests(connection: Connection[Any]) -> list[int]:
     """Definitions whose request (`request_sync`) no run has answered yet, oldest request first. DatabaseError."""
     return [definition_id for (definition_id,) in execute(connection, "open_requests")]
-
-
-def request_run(connection: Connection[Any], definition: Definition) -> None:
-    """Request a run of the definition's folder by `contactsync.request_sync`. Raises DatabaseError."""
-    execute(connection, "request_run", folder=definition.folder, owner=definition.owner)
 
 
 def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_days: int) -> int:

@@ -1,6 +1,6 @@
 -- name: planned_changes
 -- The plan for users, deletions first; an insert with all its values.
-SELECT p.contact_id, p.action, p.display_name, coalesce(p.changes, contactsync.filled_fields({staged_object}), '{{}}') AS changes
+SELECT p.contact_id, p.action, p.display_name, coalesce(p.changes, contactsync.filled_fields({staged_object}), '{{}}') AS fields
 FROM pg_temp.planned AS p
 LEFT JOIN pg_temp.staged AS s ON p.action = 'insert' AND s.source_key = p.source_key
 WHERE p.action <> 'refresh'
@@ -71,26 +71,40 @@ SELECT h.folder_id, h.run_id, h.definition_id, h.created_at, h.expires_at, h.dec
         WHERE n.folder_id = h.folder_id AND n.definition_id = h.definition_id AND n.run_id > h.run_id
           AND n.deletions = h.deletions AND n.revision = h.revision AND h.decision = 'overtaken'
           AND coalesce(n.decision, '') <> 'overtaken') AS stands_for,
-       r.definition AS label, r.inserted, r.updated, r.deleted, r.held_reason
+       r.definition AS label, d.enabled, r.inserted, r.updated, r.deleted, r.held_reason
 FROM contactsync.held_plans AS h
 JOIN contactsync.sync_runs AS r USING (folder_id, run_id)
 JOIN contactsync.sync_definitions AS d ON d.folder_id = h.folder_id AND d.definition_id = h.definition_id
 WHERE h.run_id = %(run_id)s
 
 -- name: held_changes
-SELECT contact_id, action, display_name, changes
+SELECT contact_id, action, display_name, changes AS fields
 FROM contactsync.held_changes
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (%(action)s::text IS NULL OR action = %(action)s)
 ORDER BY action, display_name, contact_id
 LIMIT %(limit)s
 
 -- name: decide
--- Only open plans can be decided; an approval can be withdrawn until it is used.
-UPDATE contactsync.held_plans
-SET decision = %(decision)s, decided_at = now(), decided_by = %(by)s
-WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (decision IS NULL OR decision = 'approved')
+-- Only open plans can be decided; an approval can be withdrawn until it is used, and only the last one is valid.
+WITH decided AS (
+    UPDATE contactsync.held_plans
+    SET decision = %(decision)s, decided_at = now(), decided_by = %(by)s
+    WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (decision IS NULL OR decision = 'approved')
+    RETURNING folder_id, definition_id, run_id, decision
+), withdrawn AS (
+    UPDATE contactsync.held_plans AS h SET decision = 'overtaken', settled_by = d.run_id
+    FROM decided AS d
+    WHERE d.decision = 'approved' AND h.folder_id = d.folder_id AND h.definition_id = d.definition_id
+      AND h.run_id <> d.run_id AND h.decision = 'approved'
+)
+SELECT run_id FROM decided
 
--- name: withdraw_approvals
--- At most one approval of a definition is valid: the last one.
-UPDATE contactsync.held_plans SET decision = 'overtaken', settled_by = %(run_id)s
-WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND run_id <> %(run_id)s AND decision = 'approved'
+-- name: request_approved_run
+-- Requests a run of one definition, unless it is paused or no daemon is connected.
+INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, requested_at)
+SELECT d.folder_id, d.definition_id, clock_timestamp()
+FROM contactsync.sync_definitions AS d
+WHERE d.folder_id = %(folder_id)s AND d.definition_id = %(definition_id)s AND d.enabled AND EXISTS (
+    SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(application_name)s)
+ON CONFLICT (folder_id, definition_id) DO UPDATE SET requested_at = excluded.requested_at
+RETURNING pg_notify('contactsync_requests', %(payload)s)

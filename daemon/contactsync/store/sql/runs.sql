@@ -148,14 +148,14 @@ WHERE r.folder_id = %(folder_id)s AND r.definition_id = %(definition_id)s AND r.
   AND contactsync.undone_by(r.folder_id, r.run_id) IS NULL
 
 -- name: changes_of_run
-SELECT contact_id, action, display_name, changes
+SELECT contact_id, action, display_name, coalesce(changes, '{}') AS fields
 FROM contactsync.contact_changes
 WHERE run_id = %(run_id)s AND folder_id = %(folder_id)s
 ORDER BY action, display_name, contact_id
 LIMIT %(limit)s
 
 -- name: changes_page
-SELECT contact_id, action, display_name, changes
+SELECT contact_id, action, display_name, coalesce(changes, '{}') AS fields
 FROM contactsync.contact_changes
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND contact_id > %(after)s
 ORDER BY contact_id
@@ -176,9 +176,6 @@ WHERE d.enabled AND s.requested_at IS NOT NULL
   -- A start in the future was noted before the clock was set back.
   AND (s.requested_at > coalesce(s.last_started_at, '-infinity') OR s.last_started_at > clock_timestamp())
 ORDER BY s.requested_at
-
--- name: request_run
-SELECT contactsync.request_sync(%(folder)s, %(owner)s)
 
 -- name: forget_runs
 -- The last run of each definition stays, whatever its age.
