@@ -1,4 +1,4 @@
-"""Fixtures of whole runs: a directory for the session, and a folder that was once in step with it."""
+"""Fixtures of whole runs: a directory for the session, and a folder that was in sync with it once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import ldap3
 import pytest
 
 from contactsync.model import Outcome
 from contactsync.store.pool import Pool, open_pool
 from contactsync.testing.people import people_ldif
+from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change
 from tests.support.resources import database_of
@@ -60,6 +62,15 @@ def folder(make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd) ->
     assert folder.run().outcome is Outcome.CHANGED
     change(directory)
     return folder
+
+
+@pytest.fixture
+def admin(server: PrivateServer) -> Iterator[ldap3.Connection]:
+    """Change the directory of a module's `server`, which is started if necessary."""
+    server.start()
+    connection = server.connection()
+    yield connection
+    connection.unbind()
 
 
 @pytest.fixture(scope="session")

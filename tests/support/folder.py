@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -24,16 +25,19 @@ from contactsync.credentials.references import References
 from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import DefinitionError
 from contactsync.ldap.connection.cache import SessionCache
-from contactsync.model import Definition, Outcome, RunReport, Trigger
+from contactsync.ldap.query.query import parse_query
+from contactsync.model import Definition, Mode, Outcome, RunReport, Trigger
 from contactsync.settings import Settings
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.pool import Pool
 from contactsync.sync.runner import Runner
-from contactsync.testing.people import make_people
+from contactsync.testing.people import Person, make_people
 from contactsync.testing.private_server import PrivateServer
 from tests.support.observers import Progress, Watcher
 
 PEOPLE_FILTER = "(objectClass=inetOrgPerson)"
+_KINDS = {"objectGUID": ("(&(objectCategory=person)(|(objectClass=user)(objectClass=contact)))", "info")}
+"""How to find people by the server's identity attribute, and the attribute of their notes."""
 BRISK = replace(
     run_options(Settings()),
     connect_timeout=3,
@@ -196,11 +200,35 @@ class SyncedFolder:
         for password in (slapd.reader_password, slapd.limited_password, slapd.admin_password):
             assert not [text for text in texts if password in text]
 
-    def expect_in_step(self) -> None:
-        """One more run brings the folder in step with the directory, and another finds nothing to do."""
+    def people(self) -> set[tuple[str, str, str | None]]:
+        """The people in the directory, as `contacts` should return them."""
+        return people(self.slapd, parse_query(self.definition.query).base)
+
+    def expect_in_sync(self) -> None:
+        """A run gets the folder in sync, and another run finds no changes."""
         assert self.run().outcome is Outcome.CHANGED
-        assert self.contacts() == people(self.slapd)
+        assert self.contacts() == self.people()
         assert self.run().outcome is Outcome.UNCHANGED
+
+    def expect_increment(self, **counts: int) -> RunReport:
+        """An incremental run makes so many changes and gets the folder in sync."""
+        report = self.run()
+        assert (report.mode, report.full_reason) == (Mode.INCREMENTAL, None), report.error
+        done = {name: getattr(report.counts, name) for name in ("inserted", "updated", "deleted")}
+        assert done == {"inserted": 0, "updated": 0, "deleted": 0} | counts
+        assert self.contacts() == self.people()
+        assert self.row(report.run_id)["mode"] == "incremental"
+        return report
+
+    def expect_full(self, *words: str) -> RunReport:
+        """A run reads all entries, for a reason with these words, and gets the folder in sync."""
+        report = self.run()
+        assert report.mode is Mode.FULL, report.error
+        for word in words:
+            assert word in (report.full_reason or "")
+        assert self.row(report.run_id)["full_reason"] == report.full_reason
+        assert self.contacts() == self.people()
+        return report
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Every row of the folder that a run may change, whole."""
@@ -238,13 +266,21 @@ class SyncedFolder:
         return definition
 
 
-def people(slapd: PrivateServer) -> set[tuple[str, str, str | None]]:
-    """DN, identity and description of everybody in the directory."""
-    admin = slapd.connection()
-    admin.search(slapd.suffix, PEOPLE_FILTER, attributes=["entryUUID", "description"])
-    entries = admin.response
+def people(server: PrivateServer, base: str | None = None) -> set[tuple[str, str, str | None]]:
+    """DN, identity and notes of all people in the directory, or below a base."""
+    identity = getattr(server, "identity", "entryUUID")
+    people_filter, notes = _KINDS.get(identity, (PEOPLE_FILTER, "description"))
+    admin = server.connection()
+    admin.search(base or server.suffix, people_filter, attributes=[identity, notes])
+    entries = [entry for entry in admin.response if entry["type"] == "searchResEntry"]
     admin.unbind()
-    return {(entry["dn"], _text(entry, "entryUUID") or "", _text(entry, "description")) for entry in entries}
+    return {(entry["dn"], _text(entry, identity) or "", _text(entry, notes)) for entry in entries}
+
+
+def someone(**attributes: str | bytes) -> Person:
+    """A person who is in no directory yet."""
+    (person,) = make_people(1, start=next(_numbers))
+    return Person(person.dn, person.attributes | {name: [value] for name, value in attributes.items()})
 
 
 def parent_of(dn: str) -> str:
@@ -266,5 +302,6 @@ def change(slapd: PrivateServer) -> None:
 
 
 def _text(entry: dict[str, Any], attribute: str) -> str | None:
-    values = entry["raw_attributes"].get(attribute)
-    return values[0].decode() if values else None
+    for value in entry["raw_attributes"].get(attribute) or ():
+        return str(uuid.UUID(bytes_le=value)) if attribute == "objectGUID" else value.decode()
+    return None

@@ -60,6 +60,8 @@ class NsSlapd(PrivateServer):
     each change one (USN plugin). `settings` are more lines of its configuration's head.
     """
 
+    identity = "nsUniqueId"
+
     program = "ns-slapd"
     start_seconds = 30.0
 

@@ -47,6 +47,8 @@ class PrivateSamba(PrivateServer):
     as Microsoft's server does, Samba's own ("yes") does not.
     """
 
+    identity = "objectGUID"
+
     program = "samba"
     start_seconds = 30.0
 

@@ -20,9 +20,9 @@ from contactsync.model import Mode, Outcome, RunReport, Trigger
 from contactsync.store.record.cursors import KeptCursor
 from contactsync.sync.definition import Resolved, resolve
 from contactsync.sync.runner import Runner
-from contactsync.testing.people import Person, make_people, people_ldif
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import BRISK, SyncedFolder, captured_log, parent_of, people
+from tests.support.folder import BRISK, SyncedFolder, captured_log, parent_of, someone
 from tests.support.proxy import Proxy
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -41,15 +41,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     directory = tmp_path_factory.mktemp("live") / "slapd"
     with PrivateSlapd(directory, ldif=people_ldif(PEOPLE), session_log=1000) as slapd:
         yield slapd
-
-
-@pytest.fixture
-def admin(server: PrivateSlapd) -> Iterator[ldap3.Connection]:
-    """Change the directory."""
-    server.start()
-    connection = server.connection()
-    yield connection
-    connection.unbind()
 
 
 class Following:
@@ -78,7 +69,7 @@ class Following:
 
     def expect_in_sync(self, folder: SyncedFolder) -> None:
         """The folder gets in sync."""
-        wait_until(lambda: folder.contacts() == people(folder.slapd))
+        wait_until(lambda: folder.contacts() == folder.people())
 
     def expect_listening(self) -> None:
         """Every folder is listened for, and no change is pending."""
@@ -94,12 +85,6 @@ class Following:
         self.live.stop()
         self.dispatcher.stop()
         assert self.dispatcher.join(PATIENCE)
-
-
-def someone() -> Person:
-    """A person whom no directory has yet."""
-    (person,) = make_people(1, start=next(_numbers))
-    return person
 
 
 @pytest.fixture

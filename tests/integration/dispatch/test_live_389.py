@@ -10,9 +10,8 @@ import ldap3
 import pytest
 
 from contactsync.model import Mode, Trigger
-from contactsync.testing.people import Person, make_people
 from tests.integration.dispatch.test_live import Following
-from tests.support.folder import PEOPLE_FILTER, SyncedFolder
+from tests.support.folder import PEOPLE_FILTER, SyncedFolder, someone
 from tests.support.ns_slapd import NsSlapd, running, why_not
 from tests.support.waiting import wait_until
 
@@ -30,14 +29,6 @@ def server() -> Iterator[NsSlapd]:
 
 
 @pytest.fixture
-def admin(server: NsSlapd) -> Iterator[ldap3.Connection]:
-    """Change the directory."""
-    connection = server.connection()
-    yield connection
-    connection.unbind()
-
-
-@pytest.fixture
 def following(make_folder: Callable[..., SyncedFolder], server: NsSlapd) -> Iterator[Callable[..., Following]]:
     """Follow folders with these filters, of the whole directory or of a base."""
     made: list[Following] = []
@@ -52,12 +43,6 @@ def following(make_folder: Callable[..., SyncedFolder], server: NsSlapd) -> Iter
     yield follow
     for one in made:
         one.stop()
-
-
-def someone(**attributes: str | bytes) -> Person:
-    """A person whom no directory has yet."""
-    (person,) = make_people(1, start=next(_numbers))
-    return Person(person.dn, {**person.attributes, **{name: [value] for name, value in attributes.items()}})
 
 
 def names(folder: SyncedFolder) -> set[str]:

@@ -96,7 +96,7 @@ def test_an_undo_pauses_the_definition_and_a_run_does_it_again(folder: SyncedFol
     """Once it is resumed, the directory's state comes back, to the contacts that the undo restored as well."""
     take_back(folder, changed.run_id)
     assert not folder.definition.enabled
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 def test_an_undo_is_recorded_as_a_run(folder: SyncedFolder, changed: RunReport) -> None:

@@ -40,7 +40,7 @@ def test_each_state_has_its_reason(make_folder: Callable[..., SyncedFolder], dir
     wrong = folder.run()
     assert overview(folder) == ("invalid", wrong.error)
     folder.edit(filter=None, enabled=False)
-    folder.expect_in_step()
+    folder.expect_in_sync()
     assert overview(folder) == ("paused", None)
     folder.edit(enabled=True)
     folder.set_password("wrong")

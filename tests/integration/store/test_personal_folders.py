@@ -37,7 +37,7 @@ def roles(postgres_server: str, migrated_template: str, shared_directory: Privat
             for _ in range(2):
                 carry_out(owner, "personal-folders.sql")
             change(shared_directory)
-            folders[-1].expect_in_step()
+            folders[-1].expect_in_sync()
         yield {"owner": owner, "daemon": daemon, "anna": anna, "ben": ben, "reader": reader}
 
 

@@ -43,4 +43,4 @@ def test_a_folder_is_kept_in_sync(programs: Path, short_path: Path, directory: P
             folder = SyncedFolder(conninfo, pool, directory)
             assert folder.run().outcome is Outcome.CHANGED
             change(directory)
-            folder.expect_in_step()
+            folder.expect_in_sync()

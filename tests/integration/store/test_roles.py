@@ -116,7 +116,7 @@ def application(place: Conninfo) -> Iterator[Connection]:
 def test_the_daemon_runs_holds_and_undoes(folder: SyncedFolder) -> None:
     """A first load, changes, no changes, a held run that is approved, and an undo."""
     change(folder.slapd)
-    folder.expect_in_step()
+    folder.expect_in_sync()
     change(folder.slapd)
     held = folder.run(guard=Guard(delete_count=0, always_allow=0))
     assert held.outcome is Outcome.HELD

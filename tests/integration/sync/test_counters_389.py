@@ -17,8 +17,7 @@ from contactsync.checks.context import CheckLimits
 from contactsync.checks.result import Status, StepResult
 from contactsync.ldap.changes import counters_389 as counters
 from contactsync.model import Mode, Outcome, RunReport
-from contactsync.testing.people import Person, make_people
-from tests.support.folder import BRISK, PEOPLE_FILTER, SyncedFolder, parent_of
+from tests.support.folder import BRISK, PEOPLE_FILTER, SyncedFolder, parent_of, someone
 from tests.support.ns_slapd import NsSlapd, running, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
@@ -56,15 +55,9 @@ def folder(make_folder: Folders, server: NsSlapd, admin: ldap3.Connection) -> Sy
     """Fill a folder, after enough changes of the directory."""
     assert admin.bound
     folder = make_folder(server, mode="incremental", max_delete_share=1)
-    full(folder)
+    folder.expect_full()
     unread(folder)
     return folder
-
-
-def someone() -> Person:
-    """A person whom no directory has yet."""
-    (person,) = make_people(1, start=next(_numbers))
-    return person
 
 
 def change(admin: ldap3.Connection, dn: str, description: str) -> None:
@@ -72,37 +65,13 @@ def change(admin: ldap3.Connection, dn: str, description: str) -> None:
     admin.modify(dn, {"description": [(ldap3.MODIFY_REPLACE, [description])]})
 
 
-def people(server: NsSlapd) -> set[tuple[str, str, str | None]]:
-    """DN, identity and description of all people in the directory."""
-    admin = server.connection()
-    admin.search(server.suffix, PEOPLE_FILTER, attributes=["nsUniqueId", "description"])
-    found = {(entry["dn"], _text(entry, "nsUniqueId") or "", _text(entry, "description")) for entry in admin.response}
-    admin.unbind()
-    return found
-
-
-def _text(entry: dict[str, Any], attribute: str) -> str | None:
-    values = entry["raw_attributes"].get(attribute)
-    return values[0].decode() if values else None
-
-
 def unread(folder: SyncedFolder) -> RunReport:
     """Make a run that correctly reads nothing."""
     report = folder.run()
     assert (report.mode, report.full_reason, report.outcome) == (Mode.COUNTERS, None, Outcome.UNCHANGED)
     assert report.counts.entries == 0
-    assert folder.contacts() == people(folder.slapd)  # type: ignore[arg-type]
+    assert folder.contacts() == folder.people()
     assert folder.row(report.run_id)["mode"] == "counters"
-    return report
-
-
-def full(folder: SyncedFolder, *words: str) -> RunReport:
-    """Make a full run, for a reason with these words, after which the folder is in sync."""
-    report = folder.run()
-    assert report.mode is Mode.FULL, report.error
-    for word in words:
-        assert word in (report.full_reason or "")
-    assert folder.contacts() == people(folder.slapd)  # type: ignore[arg-type]
     return report
 
 
@@ -130,7 +99,7 @@ def test_a_run_reads_all_entries_after_a_change_and_nothing_otherwise(
         (lambda: admin.delete(f"ou=moved,{server.people_base}"), (0, 0, 0)),
     ):
         step()
-        counts = full(folder, "counted writes since the last run").counts
+        counts = folder.expect_full("counted writes since the last run").counts
         assert (counts.inserted, counts.updated, counts.deleted) == (inserted, updated, deleted)
         unread(folder)
     unread(folder)
@@ -143,7 +112,7 @@ def test_a_number_that_is_taken_back_hides_no_change(
     nobody = ldap3.Connection(admin.server, server.nobody_dn, server.nobody_password, auto_bind=True)
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    full(folder)
+    folder.expect_full()
 
     def denied() -> None:
         assert not nobody.modify(person.dn, {"description": [(ldap3.MODIFY_REPLACE, ["denied"])]})
@@ -158,13 +127,13 @@ def test_a_number_that_is_taken_back_hides_no_change(
         assert newest(admin) == before - 1
         change(admin, person.dn, f"Changed {next(_numbers)} times")
         assert newest(admin) == before
-        assert full(folder, "counted writes").counts.updated == 1
+        assert folder.expect_full("counted writes").counts.updated == 1
         unread(folder)
     before = newest(admin)
     double()
     admin.delete(person.dn)
     assert newest(admin) == before
-    assert full(folder, "counted writes").counts.deleted == 1
+    assert folder.expect_full("counted writes").counts.deleted == 1
     nobody.unbind()
 
 
@@ -177,13 +146,13 @@ def newest(admin: ldap3.Connection) -> int:
 def test_a_change_by_a_bind_is_counted(folder: SyncedFolder, server: NsSlapd, admin: ldap3.Connection) -> None:
     """The server stores a wrong password at the entry, although no client has written it."""
     admin.modify("cn=config", {"passwordLockout": [(ldap3.MODIFY_REPLACE, ["on"])]})
-    full(folder)
+    folder.expect_full()
     unread(folder)
     try:
         wrong = ldap3.Connection(admin.server, server.nobody_dn, "wrong")
         assert not wrong.bind()
         wrong.unbind()
-        full(folder, "counted writes")
+        folder.expect_full("counted writes")
     finally:
         admin.modify("cn=config", {"passwordLockout": [(ldap3.MODIFY_REPLACE, ["off"])]})
 
@@ -193,11 +162,11 @@ def test_a_restarted_server_is_read(folder: SyncedFolder, server: NsSlapd, admin
     """It counts from the beginning; a person who was deleted before the restart leaves."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    full(folder)
+    folder.expect_full()
     admin.delete(person.dn)
     getattr(server, how)()
     server.start()
-    assert full(folder, "was restarted").counts.deleted == 1
+    assert folder.expect_full("was restarted").counts.deleted == 1
     unread(folder)
 
 
@@ -209,23 +178,23 @@ def test_an_import_and_a_restored_backup_are_detected(
     server.task("export", nsInstance="userRoot", nsFilename=export)
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    full(folder)
+    folder.expect_full()
     server.task("import", nsInstance="userRoot", nsFilename=export)
-    assert full(folder, "no write was counted since an import").counts.deleted == 1
+    assert folder.expect_full("no write was counted since an import").counts.deleted == 1
     change(admin, server.reader_dn, "after the import")
-    full(folder)
+    folder.expect_full()
     unread(folder)
     server.task("backup", nsArchiveDir=backup, nsDatabaseType="ldbm database")
     admin.add(person.dn, attributes=person.attributes)
-    assert full(folder).counts.inserted == 1
+    assert folder.expect_full().counts.inserted == 1
     unread(folder)
     before = newest(admin)
     server.task("restore", nsArchiveDir=backup, nsDatabaseType="ldbm database")
     assert newest(admin) == before
-    assert full(folder, "counted writes").counts.deleted == 1
+    assert folder.expect_full("counted writes").counts.deleted == 1
     admin.modify("cn=config", {"nsslapd-entryusn-import-initval": [(ldap3.MODIFY_REPLACE, ["7"])]})
     server.task("import", nsInstance="userRoot", nsFilename=export)
-    full(folder, "more entries have its newest number")
+    folder.expect_full("more entries have its newest number")
     admin.modify("cn=config", {"nsslapd-entryusn-import-initval": [(ldap3.MODIFY_REPLACE, ["0"])]})
 
 
@@ -248,7 +217,7 @@ def test_a_cursor_that_cannot_be_true_is_not_used(folder: SyncedFolder, value: b
     """All entries are read."""
     spoil = "UPDATE contactsync.sync_cursors SET value = %s WHERE definition_id = %s"
     folder.query(spoil, value, folder.definition_id)
-    full(folder, words)
+    folder.expect_full(words)
     unread(folder)
 
 
@@ -260,7 +229,7 @@ def test_a_cursor_from_the_future_is_not_used(folder: SyncedFolder) -> None:
         " WHERE definition_id = %s",
         folder.definition_id,
     )
-    full(folder, "older than the cursor")
+    folder.expect_full("older than the cursor")
     unread(folder)
 
 
@@ -270,19 +239,19 @@ def test_a_server_that_has_stopped_counting_is_not_trusted(
     """It reports old numbers: then not even our own searches are counted."""
     admin.modify("cn=config", {"nsslapd-counters": [(ldap3.MODIFY_REPLACE, ["off"])]})
     try:
-        full(folder)
+        folder.expect_full()
         change(admin, server.reader_dn, f"{next(_numbers)}")
-        full(folder)
+        folder.expect_full()
     finally:
         admin.modify("cn=config", {"nsslapd-counters": [(ldap3.MODIFY_REPLACE, ["on"])]})
     reads = (
         "UPDATE contactsync.sync_cursors SET value = convert_to(regexp_replace(convert_from(value, 'UTF8'),"
         " 'reads=[0-9]+', 'reads=' || %s), 'UTF8') WHERE definition_id = %s"
     )
-    full(folder)
+    folder.expect_full()
     unread(folder)
     folder.query(reads, "999999", folder.definition_id)
-    full(folder, "did not count our own searches")
+    folder.expect_full("did not count our own searches")
     unread(folder)
 
 
@@ -290,7 +259,7 @@ def test_another_server_of_the_same_name_is_read(folder: SyncedFolder) -> None:
     """Whatever it has counted."""
     other = "UPDATE contactsync.sync_cursors SET server = 'another' WHERE definition_id = %s"
     folder.query(other, folder.definition_id)
-    full(folder, "another server")
+    folder.expect_full("another server")
     unread(folder)
 
 
@@ -300,9 +269,9 @@ def test_a_number_is_trusted_only_after_some_time(
     """A write in progress is counted, but a search may not find it yet."""
     monkeypatch.setattr(counters, "SETTLED", timedelta(hours=1))
     change(admin, server.reader_dn, f"{next(_numbers)}")
-    full(folder, "counted writes")
+    folder.expect_full("counted writes")
     time.sleep(2)  # the server's clock shows seconds
-    full(folder, "in the middle of a write")
+    folder.expect_full("in the middle of a write")
     monkeypatch.setattr(counters, "SETTLED", timedelta(seconds=1))
     unread(folder)
 
@@ -313,19 +282,19 @@ def test_a_contact_that_a_user_edited_or_deleted_is_corrected(folder: SyncedFold
         "SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s", folder.definition_id
     )
     folder.query("UPDATE contactsync.contacts SET notes = 'mine' WHERE contact_id = %s", first["min"])
-    assert full(folder, "A contact was changed here").counts.updated == 1
+    assert folder.expect_full("A contact was changed here").counts.updated == 1
     folder.query("DELETE FROM contactsync.contacts WHERE contact_id = %s", first["min"])
-    assert full(folder).counts.inserted == 1
+    assert folder.expect_full().counts.inserted == 1
     unread(folder)
 
 
 def test_an_edit_and_the_interval_of_full_runs_lead_to_a_full_run(folder: SyncedFolder) -> None:
     """Whatever is counted."""
     folder.edit(filter="(objectClass=person)")
-    full(folder, "has changed since the last run")
+    folder.expect_full("has changed since the last run")
     unread(folder)
     folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
-    full(folder, "48.0 hours")
+    folder.expect_full("48.0 hours")
     assert not folder.events("run.missed")
     unread(folder)
 
@@ -341,7 +310,7 @@ def test_a_full_run_reports_the_changes_that_the_counters_missed(folder: SyncedF
         )
     unread(folder)
     folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
-    full(folder, "48.0 hours")
+    folder.expect_full("48.0 hours")
     assert [event["count"] for event in folder.events("run.missed")] == [1]
 
 
@@ -358,7 +327,7 @@ def test_check_says_what_the_counters_allow_and_what_is_missing(
     hidden = rule.replace('targetattr="*"', 'targetattr!="entryusn"')
     admin.modify(server.suffix, {"aci": [(ldap3.MODIFY_REPLACE, [hidden])]})
     try:
-        full(folder, "does not show this user nsUniqueId and entryusn")
+        folder.expect_full("does not show this user nsUniqueId and entryusn")
         step = checked(folder)
         assert step.status is Status.WARNING
         assert "entryusn" in step.text
@@ -381,12 +350,12 @@ def test_a_server_that_does_not_count_is_read(make_folder: Folders, options: dic
     """The run says why, and deletions arrive."""
     with running(5, **options) as server:
         folder = make_folder(server, mode="incremental", max_delete_share=1)
-        full(folder, words)
+        folder.expect_full(words)
         admin = server.connection()
         admin.search(server.suffix, PEOPLE_FILTER, attributes=["1.1"])
         admin.delete(admin.response[0]["dn"])
         admin.unbind()
-        assert full(folder, words).counts.deleted == 1
+        assert folder.expect_full(words).counts.deleted == 1
 
 
 def test_one_number_for_all_databases_is_enough(make_folder: Folders) -> None:
@@ -395,10 +364,10 @@ def test_one_number_for_all_databases_is_enough(make_folder: Folders) -> None:
         admin = server.connection()
         change(admin, server.reader_dn, "first")
         folder = make_folder(server, mode="incremental", max_delete_share=1)
-        full(folder)
+        folder.expect_full()
         unread(folder)
         change(admin, server.reader_dn, "second")
-        full(folder, "counted writes")
+        folder.expect_full("counted writes")
         unread(folder)
         admin.unbind()
 

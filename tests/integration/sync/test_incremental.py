@@ -19,9 +19,9 @@ from contactsync.ldap.changes.position import Position, csns_of
 from contactsync.model import Counts, Mode, Outcome, RunReport
 from contactsync.operations.undo import undo
 from contactsync.store.record.holds import decide, read_held_plan
-from contactsync.testing.people import Person, make_people, people_ldif
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import DEBIAN_PROGRAMS, PrivateSlapd
-from tests.support.folder import BRISK, SyncedFolder, parent_of, people
+from tests.support.folder import BRISK, SyncedFolder, parent_of, someone
 
 PEOPLE = 40
 _numbers = count(1000)
@@ -40,15 +40,6 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def admin(server: PrivateSlapd) -> Iterator[ldap3.Connection]:
-    """Change the directory."""
-    server.start()
-    connection = server.connection()
-    yield connection
-    connection.unbind()
-
-
-@pytest.fixture
 def folder(make_folder: Callable[..., SyncedFolder], server: PrivateSlapd) -> SyncedFolder:
     """Fill a folder; the next run can be an incremental one."""
     folder = make_folder(server, mode="incremental", max_delete_share=1)
@@ -56,54 +47,26 @@ def folder(make_folder: Callable[..., SyncedFolder], server: PrivateSlapd) -> Sy
     return folder
 
 
-def someone() -> Person:
-    """A person whom no directory has yet."""
-    (person,) = make_people(1, start=next(_numbers))
-    return person
-
-
-def increment(folder: SyncedFolder, **counts: int) -> RunReport:
-    """Make an incremental run with so many changes, after which the folder is in sync."""
-    report = folder.run()
-    assert (report.mode, report.full_reason) == (Mode.INCREMENTAL, None)
-    done = {name: getattr(report.counts, name) for name in ("inserted", "updated", "deleted")}
-    assert done == {"inserted": 0, "updated": 0, "deleted": 0} | counts
-    assert folder.contacts() == people(folder.slapd)
-    assert folder.row(report.run_id)["mode"] == "incremental"
-    return report
-
-
-def full(folder: SyncedFolder, *words: str) -> RunReport:
-    """Make a full run, for a reason with these words, after which the folder is in sync."""
-    report = folder.run()
-    assert report.mode is Mode.FULL
-    for word in words:
-        assert word in (report.full_reason or "")
-    assert folder.row(report.run_id)["full_reason"] == report.full_reason
-    assert folder.contacts() == people(folder.slapd)
-    return report
-
-
 def test_adds_edits_renames_moves_and_deletes_come_as_increments(folder: SyncedFolder, admin: ldap3.Connection) -> None:
     """Each alone and all together; no other entry is read."""
-    assert increment(folder).outcome is Outcome.UNCHANGED
+    assert folder.expect_increment().outcome is Outcome.UNCHANGED
     first, second = someone(), someone()
     admin.add(first.dn, attributes=first.attributes)
-    assert increment(folder, inserted=1).counts.entries == 1
+    assert folder.expect_increment(inserted=1).counts.entries == 1
     ids = {row["source_key"]: row["contact_id"] for row in folder.rows()["contacts"]}
     admin.modify(first.dn, {"description": [(ldap3.MODIFY_REPLACE, ["Changed"])]})
-    assert increment(folder, updated=1).counts.entries == 1
+    assert folder.expect_increment(updated=1).counts.entries == 1
     admin.modify_dn(first.dn, "uid=renamed")
-    increment(folder, updated=1)
+    folder.expect_increment(updated=1)
     renamed = f"uid=renamed,{parent_of(first.dn)}"
     admin.modify_dn(renamed, "uid=renamed", new_superior=folder.slapd.people_base)
-    increment(folder, updated=1)
+    folder.expect_increment(updated=1)
     admin.add(second.dn, attributes=second.attributes)
     admin.delete(f"uid=renamed,{folder.slapd.people_base}")
-    increment(folder, inserted=1, deleted=1)
+    folder.expect_increment(inserted=1, deleted=1)
     admin.delete(second.dn)
-    increment(folder, deleted=1)
-    assert increment(folder).outcome is Outcome.UNCHANGED
+    folder.expect_increment(deleted=1)
+    assert folder.expect_increment().outcome is Outcome.UNCHANGED
     left = {row["source_key"]: row["contact_id"] for row in folder.rows()["contacts"]}
     assert left.items() <= ids.items()
     mum = [row for row in folder.rows()["contacts"] if row["display_name"] == "Mum"]
@@ -158,19 +121,19 @@ def test_a_restarted_server_and_a_log_that_is_too_short_lose_nothing(
     admin = server.connection()
     for person in staff:
         admin.add(person.dn, attributes=person.attributes)
-    increment(folder, inserted=60)
+    folder.expect_increment(inserted=60)
     for person in staff[:55]:
         admin.delete(person.dn)
-    increment(folder, deleted=55)
+    folder.expect_increment(deleted=55)
     admin.delete(staff[55].dn)
     admin.unbind()
     start_anew(server, server.stop)
-    assert full(folder, "was restarted").counts.deleted == 1
+    assert folder.expect_full("was restarted").counts.deleted == 1
     admin = server.connection()
     for person in staff[56:]:
         admin.delete(person.dn)
     admin.unbind()
-    increment(folder, deleted=4)
+    folder.expect_increment(deleted=4)
 
 
 def test_a_deletion_just_before_the_server_is_killed(folder: SyncedFolder, server: PrivateSlapd) -> None:
@@ -180,13 +143,13 @@ def test_a_deletion_just_before_the_server_is_killed(folder: SyncedFolder, serve
     admin.add(person.dn, attributes=person.attributes)
     admin.unbind()
     start_anew(server, server.stop)
-    assert full(folder).counts.inserted == 1
+    assert folder.expect_full().counts.inserted == 1
     admin = server.connection()
     admin.delete(person.dn)
     admin.unbind()
     start_anew(server, server.kill)
-    assert full(folder, "was restarted").counts.deleted == 1
-    increment(folder)
+    assert folder.expect_full("was restarted").counts.deleted == 1
+    folder.expect_increment()
 
 
 def start_anew(server: PrivateSlapd, end: Callable[[], None]) -> None:
@@ -218,12 +181,12 @@ def test_a_cursor_that_cannot_be_true_is_not_used(folder: SyncedFolder, admin: l
     """All entries are read, and deleted people leave the folder."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    increment(folder, inserted=1)
+    folder.expect_increment(inserted=1)
     admin.delete(person.dn)
     spoil = "UPDATE contactsync.sync_cursors SET value = %s WHERE definition_id = %s"
     folder.query(spoil, cookie, folder.definition_id)
-    assert full(folder, folder.definition.query.split("/")[2]).counts.deleted == 1
-    increment(folder)
+    assert folder.expect_full(folder.definition.query.split("/")[2]).counts.deleted == 1
+    folder.expect_increment()
 
 
 def test_an_edit_of_the_request_leads_to_a_full_run(folder: SyncedFolder, server: PrivateSlapd) -> None:
@@ -237,8 +200,8 @@ def test_an_edit_of_the_request_leads_to_a_full_run(folder: SyncedFolder, server
         folder.edit(**columns)
         if "bind_user" in columns:
             folder.set_password(server.admin_password)
-        full(folder, "has changed since the last run")
-        increment(folder)
+        folder.expect_full("has changed since the last run")
+        folder.expect_increment()
 
 
 def test_a_contact_that_a_user_edited_is_corrected(folder: SyncedFolder) -> None:
@@ -248,8 +211,8 @@ def test_a_contact_that_a_user_edited_is_corrected(folder: SyncedFolder) -> None
         " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)",
         folder.definition_id,
     )
-    assert full(folder, "A contact was changed here").counts.updated == 1
-    increment(folder)
+    assert folder.expect_full("A contact was changed here").counts.updated == 1
+    folder.expect_increment()
 
 
 def test_a_contact_that_a_user_deleted_comes_back(folder: SyncedFolder) -> None:
@@ -259,8 +222,8 @@ def test_a_contact_that_a_user_deleted_comes_back(folder: SyncedFolder) -> None:
         " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)",
         folder.definition_id,
     )
-    assert full(folder).counts.inserted == 1
-    increment(folder)
+    assert folder.expect_full().counts.inserted == 1
+    folder.expect_increment()
 
 
 def test_a_contact_that_is_deleted_during_an_increment_comes_back(
@@ -276,8 +239,8 @@ def test_a_contact_that_is_deleted_during_an_increment_comes_back(
             folder.query(statement, folder.definition_id)
 
     assert folder.run(delete).mode is Mode.INCREMENTAL
-    assert full(folder, "No earlier run").counts.inserted > 1
-    increment(folder)
+    assert folder.expect_full("No earlier run").counts.inserted > 1
+    folder.expect_increment()
 
 
 @pytest.mark.parametrize("changes", [0, 1], ids=["unchanged", "changed"])
@@ -297,8 +260,8 @@ def test_a_contact_that_is_deleted_during_a_full_run_comes_back(
             folder.query(statement, folder.definition_id)
 
     assert folder.run(delete).mode is Mode.FULL
-    assert full(folder, "No earlier run").counts.inserted > 1
-    increment(folder)
+    assert folder.expect_full("No earlier run").counts.inserted > 1
+    folder.expect_increment()
 
 
 def test_a_contact_whose_deletion_is_committed_during_a_full_run_comes_back(folder: SyncedFolder) -> None:
@@ -317,8 +280,8 @@ def test_a_contact_whose_deletion_is_committed_during_a_full_run_comes_back(fold
                 person.commit()
 
         assert folder.run(commit).mode is Mode.FULL
-    assert full(folder, "No earlier run").counts.inserted == 1
-    increment(folder)
+    assert folder.expect_full("No earlier run").counts.inserted == 1
+    folder.expect_increment()
 
 
 def test_a_table_of_contacts_that_was_emptied_is_filled_again(
@@ -327,10 +290,10 @@ def test_a_table_of_contacts_that_was_emptied_is_filled_again(
     """TRUNCATE fires no trigger for each row."""
     folder = make_folder(server, mode="incremental")
     folder.run()
-    increment(folder)
+    folder.expect_increment()
     folder.query("TRUNCATE contactsync.contacts CASCADE")
-    assert full(folder, "No earlier run").counts.inserted == len(folder.contacts())
-    increment(folder)
+    assert folder.expect_full("No earlier run").counts.inserted == len(folder.contacts())
+    folder.expect_increment()
 
 
 def overdue(folder: SyncedFolder) -> None:
@@ -343,13 +306,13 @@ def overdue(folder: SyncedFolder) -> None:
 
 def test_a_full_run_follows_at_its_own_interval(folder: SyncedFolder) -> None:
     """Also if all incremental runs succeed."""
-    increment(folder)
+    folder.expect_increment()
     folder.query(
         "UPDATE contactsync.sync_cursors SET full_at = now() - interval '25 hours' WHERE definition_id = %s",
         folder.definition_id,
     )
-    full(folder, "25.0 hours")
-    increment(folder)
+    folder.expect_full("25.0 hours")
+    folder.expect_increment()
 
 
 def test_a_mass_deletion_is_held_and_decided_after_a_full_run(
@@ -369,7 +332,7 @@ def test_a_mass_deletion_is_held_and_decided_after_a_full_run(
     again = folder.run()
     assert (again.mode, again.outcome, again.counts.deleted) == (Mode.FULL, Outcome.HELD, 30)
     folder.edit(max_delete_share=1)
-    assert full(folder).counts.deleted == 30
+    assert folder.expect_full().counts.deleted == 30
 
 
 def test_an_increment_counts_the_contacts_only_to_say_why_it_is_held(
@@ -394,7 +357,7 @@ def test_an_increment_counts_the_contacts_only_to_say_why_it_is_held(
     folder.expect_held(report, f"11 of {before - 1} contacts", "the limit is 10")
     assert contacts == before - 1
     folder.edit(max_delete_count=500)
-    full(folder)
+    folder.expect_full()
 
 
 def test_a_mass_deletion_in_small_parts_is_held(
@@ -426,7 +389,7 @@ def test_a_mass_deletion_in_small_parts_is_held(
         assert decide(connection, plan, "approved", by="test")
     assert folder.run().counts.deleted == 4
     assert leave(4).outcome is Outcome.CHANGED
-    assert folder.contacts() == people(server)
+    assert folder.contacts() == folder.people()
 
 
 def test_undone_deletions_do_not_count_unless_the_undo_is_undone(
@@ -440,7 +403,7 @@ def test_undone_deletions_do_not_count_unless_the_undo_is_undone(
     folder.run()
     for person in staff[:4]:
         admin.delete(person.dn)
-    last = increment(folder, deleted=4).run_id
+    last = folder.expect_increment(deleted=4).run_id
     for person in staff[4:]:
         admin.delete(person.dn)
     for deletions in ("8 of", "12 of", "8 of", "12 of"):
@@ -461,7 +424,7 @@ def test_deletions_of_the_day_before_do_not_count(
     folder.run()
     for person in staff[:9]:
         admin.delete(person.dn)
-    increment(folder, deleted=9)
+    folder.expect_increment(deleted=9)
     for person in staff[9:]:
         admin.delete(person.dn)
     folder.expect_held(folder.run(), "3 of", "after 9", "the limit is 10")
@@ -470,7 +433,7 @@ def test_deletions_of_the_day_before_do_not_count(
     )
     folder.query(yesterday, folder.definition_id)
     assert folder.run().counts.deleted == 3
-    assert folder.contacts() == people(server)
+    assert folder.contacts() == folder.people()
 
 
 def test_small_folders_are_read_completely_in_mode_auto(
@@ -481,11 +444,11 @@ def test_small_folders_are_read_completely_in_mode_auto(
     for _ in range(2):
         assert (folder.run().mode, folder.run().full_reason) == (Mode.FULL, None)
     large = make_folder(server, page_size=10)
-    full(large, "No earlier run")
-    increment(large)
+    large.expect_full("No earlier run")
+    large.expect_increment()
     never = make_folder(server, page_size=10, mode="full")
-    full(never)
-    full(never, "mode is full")
+    never.expect_full()
+    never.expect_full("mode is full")
 
 
 def test_a_directory_without_content_synchronization_is_read_completely(
@@ -493,8 +456,8 @@ def test_a_directory_without_content_synchronization_is_read_completely(
 ) -> None:
     """The run says why."""
     folder = make_folder(directory, mode="incremental")
-    full(folder)
-    full(folder, "does not offer content synchronization")
+    folder.expect_full()
+    folder.expect_full("does not offer content synchronization")
 
 
 def test_a_full_run_reports_the_changes_that_increments_missed(
@@ -507,7 +470,7 @@ def test_a_full_run_reports_the_changes_that_increments_missed(
     lost, left, changed, leaves, comes = (someone() for _ in range(5))
     for person in (left, changed, leaves):
         admin.add(person.dn, attributes=person.attributes)
-    increment(folder, inserted=3)
+    folder.expect_increment(inserted=3)
     # As if the server had told nothing of these two: the cursor is moved past them by hand.
     admin.delete(left.dn)
     admin.add(lost.dn, attributes=lost.attributes)
@@ -520,13 +483,13 @@ def test_a_full_run_reports_the_changes_that_increments_missed(
     admin.modify(changed.dn, {"description": [(ldap3.MODIFY_REPLACE, ["Changed"])]})
     admin.delete(leaves.dn)
     admin.add(comes.dn, attributes=comes.attributes)
-    report = full(folder, "48.0 hours")
+    report = folder.expect_full("48.0 hours")
     assert (report.counts.inserted, report.counts.updated, report.counts.deleted) == (2, 1, 2)
     missed = {"insert"} if "present" in request.node.name else {"insert", "delete"}
     (event,) = folder.events("run.missed")
     assert (event["level"], event["count"]) == ("error", len(missed))
     assert {what.partition(" ")[0] for what in event["contacts"]} == missed
-    increment(folder)
+    folder.expect_increment()
 
 
 def test_check_says_how_runs_read_changes(
@@ -572,21 +535,21 @@ def test_a_rename_or_move_of_a_unit_takes_its_people_along(
     admin.add(team, "organizationalUnit")
     person = someone()
     admin.add(f"uid=member,{team}", attributes=person.attributes | {"uid": ["member"]})
-    full(folder, "may have moved with it")
+    folder.expect_full("may have moved with it")
     part = make_folder(server, mode="incremental", base=base, allow_empty=True, max_delete_share=1)
     assert part.run().counts.inserted == 1
-    increment(folder)
+    folder.expect_increment()
 
     admin.modify_dn(team, "ou=crew")
-    assert full(folder, "may have moved with it").counts.updated == 1
+    assert folder.expect_full("may have moved with it").counts.updated == 1
     part.run()
     admin.modify_dn(f"ou=crew,{base}", "ou=crew", new_superior=away)
     assert part.run().counts.deleted == 1
-    full(folder, "may have moved with it")
+    folder.expect_full("may have moved with it")
     admin.modify_dn(f"ou=crew,{away}", "ou=crew", new_superior=base)
     assert part.run().counts.inserted == 1
-    full(folder, "may have moved with it")
-    increment(folder)
+    folder.expect_full("may have moved with it")
+    folder.expect_increment()
     for dn in (f"uid=member,ou=crew,{base}", f"ou=crew,{base}", base, away):
         admin.delete(dn)
 
@@ -601,12 +564,12 @@ def test_a_server_that_was_restored_from_a_backup_is_read_completely(
     admin = server.connection()
     admin.add(lost.dn, attributes=lost.attributes)
     admin.unbind()
-    increment(folder, inserted=1)
+    folder.expect_increment(inserted=1)
     load(server, backup)
-    assert full(folder, "may have been restored").counts.deleted == 1
+    assert folder.expect_full("may have been restored").counts.deleted == 1
     admin = server.connection()
     admin.add(stays.dn, attributes=stays.attributes)
-    increment(folder, inserted=1)
+    folder.expect_increment(inserted=1)
     admin.unbind()
 
 
@@ -617,10 +580,10 @@ def test_another_server_at_the_same_address_is_read_completely(folder: SyncedFol
         rb"^(entryUUID|entryCSN|contextCSN|structuralObjectClass|creat|modif)\w*:.*\n", re.MULTILINE
     )
     load(server, made_by_servers.sub(b"", backup))
-    full(folder, "other data")
+    folder.expect_full("other data")
     load(server, backup)
-    full(folder)
-    increment(folder)
+    folder.expect_full()
+    folder.expect_increment()
 
 
 def test_a_user_without_a_right_to_the_context_csn_reads_all_entries(
@@ -629,7 +592,7 @@ def test_a_user_without_a_right_to_the_context_csn_reads_all_entries(
     """Until the server grants the right again."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    increment(folder, inserted=1)
+    folder.expect_increment(inserted=1)
     config = server.directory / "slapd.conf"
     text = config.read_text()
     server.stop()
@@ -639,7 +602,7 @@ def test_a_user_without_a_right_to_the_context_csn_reads_all_entries(
         )
     )
     server.start()
-    full(folder, "does not show this user all of", "contextCSN")
+    folder.expect_full("does not show this user all of", "contextCSN")
     again = server.connection()
     again.delete(person.dn)
     again.unbind()
@@ -649,25 +612,25 @@ def test_a_user_without_a_right_to_the_context_csn_reads_all_entries(
         config.write_text(text)
 
     start_anew(server, give_back)
-    assert full(folder).counts.deleted == 1
+    assert folder.expect_full().counts.deleted == 1
 
 
 def test_a_killed_server_hides_no_change(folder: SyncedFolder, server: PrivateSlapd) -> None:
     """Its contextCSN is then older than its entries, and it does not report these entries."""
     start_anew(server, server.stop)
-    full(folder)
+    folder.expect_full()
     admin = server.connection()
     staff = [someone() for _ in range(5)]
     for person in staff[:4]:
         admin.add(person.dn, attributes=person.attributes)
     admin.unbind()
     start_anew(server, server.kill)
-    assert full(folder, "was restarted").counts.inserted == 4
-    full(folder, "newer than its contextCSN")
+    assert folder.expect_full("was restarted").counts.inserted == 4
+    folder.expect_full("newer than its contextCSN")
     admin = server.connection()
     admin.add(staff[4].dn, attributes=staff[4].attributes)
     admin.unbind()
-    increment(folder, inserted=1)
+    folder.expect_increment(inserted=1)
 
 
 def dump(server: PrivateSlapd) -> bytes:

@@ -14,8 +14,7 @@ import ldap3
 import pytest
 
 from contactsync.ldap.changes import usn as usnchanges
-from contactsync.model import Mode, Outcome, RunReport, Trigger
-from contactsync.testing.private_server import PrivateServer
+from contactsync.model import Mode, Outcome, Trigger
 from tests.integration.dispatch.test_live import Following
 from tests.support.folder import SyncedFolder
 from tests.support.samba import DISABLED, NORMAL, SUFFIX, PrivateSamba
@@ -55,69 +54,35 @@ def folder_of(make_folder: Folders) -> Folders:
 def folder(samba: PrivateSamba, unit: str, folder_of: Folders) -> SyncedFolder:
     """Fill a folder; the next run can be an incremental one."""
     folder = folder_of(samba, unit)
-    full(folder, unit)
+    folder.expect_full()
     return folder
-
-
-def people(server: PrivateServer, base: str) -> set[tuple[str, str]]:
-    """DN and identity of all people below a base."""
-    connection = server.connection()
-    connection.search(base, _PEOPLE, attributes=["objectGUID"])
-    found = [entry for entry in connection.response if entry["type"] == "searchResEntry"]
-    connection.unbind()
-    return {(entry["dn"], str(uuid.UUID(bytes_le=entry["raw_attributes"]["objectGUID"][0]))) for entry in found}
-
-
-def expect_as_in(folder: SyncedFolder, base: str) -> None:
-    """The folder has the people of the directory with their DNs."""
-    assert {(dn, key) for dn, key, _ in folder.contacts()} == people(folder.slapd, base)
-
-
-def increment(folder: SyncedFolder, base: str, **counts: int) -> RunReport:
-    """Make an incremental run with so many changes, after which the folder is in sync."""
-    report = folder.run()
-    assert (report.mode, report.full_reason) == (Mode.INCREMENTAL, None), report.error
-    done = {name: getattr(report.counts, name) for name in ("inserted", "updated", "deleted")}
-    assert done == {"inserted": 0, "updated": 0, "deleted": 0} | counts
-    expect_as_in(folder, base)
-    return report
-
-
-def full(folder: SyncedFolder, base: str, *words: str) -> RunReport:
-    """Make a full run, for a reason with these words, after which the folder is in sync."""
-    report = folder.run()
-    assert report.mode is Mode.FULL, report.error
-    for word in words:
-        assert word in (report.full_reason or "")
-    expect_as_in(folder, base)
-    return report
 
 
 def test_adds_edits_renames_moves_deletes_and_restores_come_as_increments(
     samba: PrivateSamba, unit: str, folder: SyncedFolder
 ) -> None:
     """A restored person is the same contact, and the octets are those of a full search."""
-    assert increment(folder, unit).outcome is Outcome.UNCHANGED
+    assert folder.expect_increment().outcome is Outcome.UNCHANGED
     dn = samba.add("Dora", under=unit)
-    assert increment(folder, unit, inserted=1).counts.entries == 1
+    assert folder.expect_increment(inserted=1).counts.entries == 1
     (before,) = folder.query("SELECT contact_id FROM contactsync.contacts WHERE source_dn = %s", dn)
     samba.set(dn, info="Changed")
-    assert increment(folder, unit, updated=1).counts.entries == 1
+    assert folder.expect_increment(updated=1).counts.entries == 1
     samba.move(dn, rdn="CN=Dorothea")
-    increment(folder, unit, updated=1)
+    folder.expect_increment(updated=1)
     renamed = f"CN=Dorothea,{unit}"
     samba.move(renamed, under=samba.people_base)
-    increment(folder, unit, deleted=1)
+    folder.expect_increment(deleted=1)
     samba.move(f"CN=Dorothea,{samba.people_base}", under=unit)
-    increment(folder, unit, inserted=1)
+    folder.expect_increment(inserted=1)
     samba.delete(renamed)
-    increment(folder, unit, deleted=1)
+    folder.expect_increment(deleted=1)
     samba.restore(renamed, sAMAccountName="dorothea", userAccountControl=NORMAL | 0x20)
-    increment(folder, unit, inserted=1)
+    folder.expect_increment(inserted=1)
     (after,) = folder.query("SELECT contact_id FROM contactsync.contacts WHERE source_dn = %s", renamed)
     assert after == before
     folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
-    report = full(folder, unit, "48.0 hours")
+    report = folder.expect_full("48.0 hours")
     assert (report.outcome, report.counts.unchanged) == (Outcome.UNCHANGED, 4)
 
 
@@ -129,13 +94,13 @@ def test_a_rename_or_move_of_a_unit_takes_its_people_along(
     deep = samba.unit("Deep", under=inner)
     for name in ("Emil", "Fritz"):
         samba.add(name, under=deep)
-    increment(folder, unit, inserted=2)
+    folder.expect_increment(inserted=2)
     samba.move(inner, rdn="OU=Renamed")
-    increment(folder, unit, updated=2)
+    folder.expect_increment(updated=2)
     samba.move(f"OU=Renamed,{unit}", under=samba.people_base)
-    increment(folder, unit, deleted=2)
+    folder.expect_increment(deleted=2)
     samba.move(f"OU=Renamed,{samba.people_base}", under=unit)
-    increment(folder, unit, inserted=2)
+    folder.expect_increment(inserted=2)
 
 
 def test_an_entry_that_enters_or_leaves_the_filter(
@@ -160,12 +125,12 @@ def test_an_entry_that_enters_or_leaves_the_filter(
 def test_a_deleted_manager_is_corrected_by_the_full_run(samba: PrivateSamba, unit: str, folder: SyncedFolder) -> None:
     """The directory changes the entries of the employees without a report, so this is no error of the increments."""
     samba.set(f"CN=Bert,{unit}", manager=f"CN=Anna,{unit}")
-    increment(folder, unit, updated=1)
+    folder.expect_increment(updated=1)
     samba.delete(f"CN=Anna,{unit}")
-    increment(folder, unit, deleted=1)
+    folder.expect_increment(deleted=1)
     folder.query("UPDATE contactsync.sync_cursors SET full_at = now() - interval '2 days'")
     samba.set(f"CN=Carl,{unit}", info="Changed")
-    report = full(folder, unit, "48.0 hours")
+    report = folder.expect_full("48.0 hours")
     assert report.counts.updated == 2
     assert not folder.events("run.missed")
 
@@ -175,11 +140,11 @@ def test_more_changes_than_fit_into_one_search_arrive(samba: PrivateSamba, unit:
     with samba.changes() as connection:
         for number in range(110):
             connection.add(f"CN=Many {number},{unit}", "contact")
-    increment(folder, unit, inserted=110)
+    folder.expect_increment(inserted=110)
     with samba.changes() as connection:
         for number in range(105):
             connection.delete(f"CN=Many {number},{unit}")
-    increment(folder, unit, deleted=105)
+    folder.expect_increment(deleted=105)
 
 
 @pytest.mark.parametrize(
@@ -203,19 +168,19 @@ def test_a_cursor_that_cannot_be_true_is_not_used(
     samba.delete(f"CN=Anna,{unit}")
     spoil = "UPDATE contactsync.sync_cursors SET value = %s WHERE definition_id = %s"
     folder.query(spoil, cookie, folder.definition_id)
-    assert full(folder, unit, words).counts.deleted == 1
-    increment(folder, unit)
+    assert folder.expect_full(words).counts.deleted == 1
+    folder.expect_increment()
 
 
-def test_another_domain_controller_is_not_asked_with_the_cursor_of_the_first(unit: str, folder: SyncedFolder) -> None:
+def test_another_domain_controller_is_not_asked_with_the_cursor_of_the_first(folder: SyncedFolder) -> None:
     """Its USNs count other changes, also if it has the same name."""
     folder.query(
         "UPDATE contactsync.sync_cursors SET server = %s WHERE definition_id = %s",
         uuid.uuid4().bytes,
         folder.definition_id,
     )
-    full(folder, unit, "another domain controller")
-    increment(folder, unit)
+    folder.expect_full("another domain controller")
+    folder.expect_increment()
 
 
 def test_a_user_who_may_not_read_deleted_objects_reads_all_entries(
@@ -224,16 +189,16 @@ def test_a_user_who_may_not_read_deleted_objects_reads_all_entries(
     """The run says why; a live folder gets deletions with the next change that the user may read."""
     query = f"{samba.tls_url}/{unit}"
     folder = make_folder(samba, query=query, bind_user=samba.reader_user, mode="incremental", max_delete_share=1)
-    full(folder, unit, "shows this user no deleted objects")
+    folder.expect_full("shows this user no deleted objects")
     samba.delete(f"CN=Anna,{unit}")
-    assert full(folder, unit, "shows this user no deleted objects").counts.deleted == 1
+    assert folder.expect_full("shows this user no deleted objects").counts.deleted == 1
     folder.edit(mode="live")
     live = Following(folder.runner(), [folder])
     try:
         live.expect_listening()
         samba.delete(f"CN=Bert,{unit}")  # of which this user hears nothing
         samba.add("Dora", under=unit)
-        wait_until(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))
+        wait_until(lambda: folder.contacts() == folder.people())
     finally:
         live.stop()
 
@@ -248,11 +213,11 @@ def test_a_user_who_may_not_read_usn_changed_reads_all_entries(
     with samba.changes() as connection:
         connection.modify(administrators, {"member": [(ldap3.MODIFY_ADD, [samba.reader_dn])]})
     try:
-        full(folder, unit)
-        increment(folder, unit)
+        folder.expect_full()
+        folder.expect_increment()
         samba.hide(unit, _USN_CHANGED)
         samba.set(f"CN=Anna,{unit}", info="Changed")
-        assert full(folder, unit, "does not show this user uSNChanged of people").counts.updated == 1
+        assert folder.expect_full("does not show this user uSNChanged of people").counts.updated == 1
     finally:
         with samba.changes() as connection:
             connection.modify(administrators, {"member": [(ldap3.MODIFY_DELETE, [samba.reader_dn])]})
@@ -265,12 +230,12 @@ def test_a_user_who_loses_a_right_reads_all_entries_again(samba: PrivateSamba, u
     folder.set_password(samba.reader_password)
     with samba.changes() as connection:
         connection.modify(administrators, {"member": [(ldap3.MODIFY_ADD, [samba.reader_dn])]})
-    full(folder, unit)
-    increment(folder, unit)
+    folder.expect_full()
+    folder.expect_increment()
     with samba.changes() as connection:
         connection.modify(administrators, {"member": [(ldap3.MODIFY_DELETE, [samba.reader_dn])]})
     samba.delete(f"CN=Anna,{unit}")
-    assert full(folder, unit, "shows this user no deleted objects").counts.deleted == 1
+    assert folder.expect_full("shows this user no deleted objects").counts.deleted == 1
 
 
 @pytest.mark.parametrize(
@@ -296,8 +261,8 @@ def test_a_mapping_that_usns_cannot_follow_reads_all_entries(
 def test_a_global_catalogue_is_read_completely(samba: PrivateSamba, unit: str, folder_of: Folders) -> None:
     """It has only a part of the attributes."""
     folder = folder_of(samba, unit, query=f"GC://{samba.address}/{unit}")
-    full(folder, unit, "global catalogue")
-    full(folder, unit, "global catalogue")
+    folder.expect_full("global catalogue")
+    folder.expect_full("global catalogue")
 
 
 @pytest.fixture
@@ -317,23 +282,23 @@ def test_restarts_lose_nothing_and_a_restored_backup_is_detected(
         private.add(name, under=unit)
     private.delete(f"CN=Gone,{unit}")
     folder = folder_of(private, unit)
-    full(folder, unit)
+    folder.expect_full()
     private.restart()
     private.add("Carl", under=unit)
-    increment(folder, unit, inserted=1)
+    folder.expect_increment(inserted=1)
     private.restart(before=lambda: copy(private.directory / "private", tmp_path / "backup"))
     for name in ("Dora", "Emil"):
         private.add(name, under=unit)
-    increment(folder, unit, inserted=2)
+    folder.expect_increment(inserted=2)
 
     def restore() -> None:
         shutil.rmtree(private.directory / "private")
         copy(tmp_path / "backup", private.directory / "private")
 
     private.restart(before=restore)
-    assert full(folder, unit, "restored from a backup").counts.deleted == 2
+    assert folder.expect_full("restored from a backup").counts.deleted == 2
     private.add("Fritz", under=unit)
-    increment(folder, unit, inserted=1)
+    folder.expect_increment(inserted=1)
     live = Following(folder.runner(), [folder])
     try:
         folder.edit(mode="live")
@@ -341,7 +306,7 @@ def test_restarts_lose_nothing_and_a_restored_backup_is_detected(
         live.expect_listening()
         private.restart()
         private.add("Gerd", under=unit)
-        wait_until(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(private, unit))
+        wait_until(lambda: folder.contacts() == folder.people())
     finally:
         live.stop()
 
@@ -353,7 +318,7 @@ def test_twelve_live_folders_share_one_notification(samba: PrivateSamba, unit: s
 
     def arrives() -> None:
         for folder in folders:
-            wait_until(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))  # noqa: B023
+            wait_until(lambda: folder.contacts() == folder.people())  # noqa: B023
 
     try:
         live.expect_listening()
@@ -390,7 +355,7 @@ def test_auto_is_live_for_a_user_with_the_rights(
             1,
         )
         samba.add("Dora", under=unit)
-        wait_until(lambda: {(dn, key) for dn, key, _ in folder.contacts()} == people(samba, unit))
+        wait_until(lambda: folder.contacts() == folder.people())
         assert live.reports[-1].mode is Mode.INCREMENTAL
     finally:
         live.stop()
@@ -404,5 +369,5 @@ def test_too_many_changes_lead_to_a_full_run(
     monkeypatch.setattr(usnchanges, "PAGE_SIZE", 2)
     for number in range(8):
         samba.add(f"One of many {number}", under=unit)
-    report = full(folder, unit, "more than 3 changed objects")
+    report = folder.expect_full("more than 3 changed objects")
     assert (report.counts.inserted, report.attempts) == (8, 1)

@@ -94,7 +94,7 @@ def test_the_password_opens_again_when_the_edit_is_undone(folder: SyncedFolder) 
     edit_by_sql(folder, tls="none")
     expect_kept(folder)
     edit_by_sql(folder, tls="auto")
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("reference", ["file:/etc/shadow", "env:PATH", "credential:secret.key"])

@@ -111,7 +111,7 @@ def test_a_crash_of_postgresql_and_its_return(
 
     expect_lost(folder, folder.run(once(stage, crash)))
     assert folder.rows() == before
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("stage", ["stage", "apply"])
@@ -131,7 +131,7 @@ def test_a_crash_of_postgresql_that_stays_away(
     folder.pool.timeout = 10
     assert folder.rows() == before
     assert folder.row(report.run_id)["outcome"] is None
-    folder.expect_in_step()
+    folder.expect_in_sync()
     row = folder.row(report.run_id)
     assert (row["outcome"], row["error_code"]) == ("interrupted", "run.interrupted")
     folder.expect_sentences(row["error"], "ended before")
@@ -159,7 +159,7 @@ def test_a_crash_of_postgresql_while_a_statement_of_the_apply_runs(
     expect_lost(folder, report)
     folder.query("DROP FUNCTION slow CASCADE")
     assert folder.rows() == before
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("stage", ["connect", "search", "stage", "plan", "apply"])
@@ -173,7 +173,7 @@ def test_a_terminated_backend(fragile_folder: SyncedFolder, stage: str) -> None:
 
     expect_lost(folder, folder.run(once(stage, terminate)))
     assert folder.rows() == before
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("when", ["AFTER DELETE", "AFTER UPDATE", "AFTER INSERT", "at the commit"])
@@ -191,7 +191,7 @@ def test_a_backend_terminated_inside_the_apply(fragile_folder: SyncedFolder, whe
     folder.query("DROP FUNCTION hang_up CASCADE")
     expect_lost(folder, report)
     assert folder.rows() == before
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("stage", ["connect", "fingerprints", "stage", "plan", "apply"])
@@ -215,7 +215,7 @@ def test_a_silent_postgresql(fragile_folder: SyncedFolder, fragile_database: str
     expect_lost(folder, report)
     folder.expect_sentences(report.error, "it did not answer within 0.3 seconds")
     assert folder.rows() == before
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 def test_a_cancelled_statement(fragile_folder: SyncedFolder) -> None:
@@ -230,7 +230,7 @@ def test_a_cancelled_statement(fragile_folder: SyncedFolder) -> None:
     folder.query("DROP FUNCTION stop CASCADE")
     folder.expect_failure(report, "database", "PostgreSQL refused a statement: canceling statement")
     assert folder.rows() == before
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 def test_a_user_edits_a_contact_during_the_apply(fragile_folder: SyncedFolder) -> None:
@@ -240,7 +240,7 @@ def test_a_user_edits_a_contact_during_the_apply(fragile_folder: SyncedFolder) -
     report = folder.run(once("apply", lambda: folder.query(edit, folder.definition_id)))
     assert (report.outcome, report.error) == (Outcome.CHANGED, None)
     assert [notes for _, _, notes in folder.contacts() if str(notes).startswith("Changed")]
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 def test_a_user_edits_a_contact_at_every_attempt(fragile_folder: SyncedFolder) -> None:
@@ -256,7 +256,7 @@ def test_a_user_edits_a_contact_at_every_attempt(fragile_folder: SyncedFolder) -
     report = folder.run(edit)
     folder.expect_failure(report, "database.conflict", "at the same time", "the next run tries again")
     assert {notes for _, _, notes in folder.contacts()} == {"mine"}
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("stage", ["stage", "apply"])

@@ -66,7 +66,7 @@ def test_a_limit_of_500_entries_fills_no_empty_folder(
     assert folder.rows() == before
     folder.edit(bind_user=crowd.reader_dn)
     folder.set_password(crowd.reader_password)
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("page_size", [100, 0])
@@ -85,7 +85,7 @@ def test_a_limit_of_500_entries_deletes_nobody_of_700(
     assert folder.rows() == before
     folder.edit(bind_user=crowd.reader_dn)
     folder.set_password(crowd.reader_password)
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("first_load", [True, False])
@@ -135,7 +135,7 @@ def test_a_server_gone_between_two_pages_for_good(
     assert report.attempts == 2
     assert far_folder.rows() == before
     proxy.heal()
-    far_folder.expect_in_step()
+    far_folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("answered", [[], [bind_answer, root_dse_answer]], ids=["at once", "in the search"])
@@ -162,7 +162,7 @@ def test_a_server_that_breaks_off_or_talks_nonsense(
         proxy.target = real
     far_folder.expect_failure(report, code, *words)
     assert far_folder.rows() == before
-    far_folder.expect_in_step()
+    far_folder.expect_in_sync()
 
 
 def test_a_server_that_sends_entries_without_end_meets_the_deadline(far_folder: SyncedFolder, proxy: Proxy) -> None:
@@ -175,7 +175,7 @@ def test_a_server_that_sends_entries_without_end_meets_the_deadline(far_folder: 
         proxy.target = real
     far_folder.expect_failure(report, "run.deadline", "deadline of 1 s")
     assert far_folder.rows() == before
-    far_folder.expect_in_step()
+    far_folder.expect_in_sync()
 
 
 def test_a_slow_server_meets_the_deadline(far_folder: SyncedFolder, proxy: Proxy) -> None:
@@ -186,7 +186,7 @@ def test_a_slow_server_meets_the_deadline(far_folder: SyncedFolder, proxy: Proxy
     assert 0 < report.counts.entries < 60
     assert far_folder.rows() == before
     proxy.pace = 0
-    far_folder.expect_in_step()
+    far_folder.expect_in_sync()
 
 
 def test_the_deadline_of_the_definition_precedes_the_settings(far_folder: SyncedFolder, proxy: Proxy) -> None:
@@ -206,7 +206,7 @@ def test_a_wrong_password_is_tried_once(folder: SyncedFolder) -> None:
     assert "wrong battery staple" not in "".join([*folder.log, repr(folder.row(report.run_id)), repr(report)])
     assert folder.rows() == before
     folder.set_password(folder.slapd.reader_password)
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 def test_a_password_sealed_for_another_definition_does_not_open(folder: SyncedFolder) -> None:
@@ -219,7 +219,7 @@ def test_a_password_sealed_for_another_definition_does_not_open(folder: SyncedFo
     folder.expect_failure(report, "secret", "another definition", "Set the password of this definition again")
     assert folder.rows() == before
     folder.set_password(folder.slapd.reader_password)
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 def test_a_base_that_does_not_exist(folder: SyncedFolder) -> None:
@@ -232,7 +232,7 @@ def test_a_base_that_does_not_exist(folder: SyncedFolder) -> None:
     )
     assert folder.rows() == before
     folder.edit(base=None)
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_an_invalid_definition_is_marked_until_it_is_valid(
     assert folder.rows() == before
     folder.edit(**(right or {"tls_ca_file": str(folder.slapd.ca_file)}))
     folder.set_password(folder.slapd.reader_password)
-    folder.expect_in_step()
+    folder.expect_in_sync()
     assert (folder.status()["state"], folder.status()["reason"]) == ("valid", None)
 
 
@@ -298,7 +298,7 @@ def test_a_certificate_that_is_not_valid(
         file.write_bytes(octets)
     directory.stop()
     directory.start()
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 @pytest.mark.parametrize("stage", ["connect", "search", "map", "stage", "plan", "apply"])
@@ -312,4 +312,4 @@ def test_a_cancelled_run_changes_nothing(folder: SyncedFolder, stage: str) -> No
     folder.expect_row(report)
     assert folder.run(runner=runner).outcome is Outcome.CANCELLED
     assert folder.rows() == before
-    folder.expect_in_step()
+    folder.expect_in_sync()

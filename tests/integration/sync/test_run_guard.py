@@ -53,7 +53,7 @@ def test_an_emptied_directory_is_held(team_folder: SyncedFolder) -> None:
     assert (report.counts.entries, report.counts.deleted) == (0, 8)
     assert team_folder.rows() == before
     team_folder.edit(allow_empty=True)
-    team_folder.expect_in_step()
+    team_folder.expect_in_sync()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_an_edited_query_that_deletes_is_held_until_the_edit_is_undone(folder: S
     folder.expect_held(report, "The query was edited", "contacts would be deleted", "Undo the edit")
     assert folder.rows() == before
     folder.edit(filter=None)
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 def test_a_held_run_is_one_line_in_the_log(team_folder: SyncedFolder) -> None:
@@ -104,10 +104,10 @@ def test_a_held_run_is_one_line_in_the_log(team_folder: SyncedFolder) -> None:
 
 def test_two_definitions_fill_one_folder_with_the_same_people(folder: SyncedFolder, directory: PrivateSlapd) -> None:
     """Each keeps its own contacts; removing one definition leaves the others' contacts and users' own."""
-    folder.expect_in_step()
+    folder.expect_in_sync()
     first = folder.definition
     folder.define(directory.port, name="again")
-    folder.expect_in_step()
+    folder.expect_in_sync()
     assert folder.definition_id != first.definition_id
     rows = folder.rows()["contacts"]
     kept = [row for row in rows if row["definition_id"] != first.definition_id]
@@ -116,7 +116,7 @@ def test_two_definitions_fill_one_folder_with_the_same_people(folder: SyncedFold
         remove_definition(connection, first, keep_contacts=False)
     assert folder.rows()["contacts"] == kept
     change(directory)
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 def test_a_concurrent_run_of_the_same_definition_is_refused(folder: SyncedFolder) -> None:
@@ -158,7 +158,7 @@ def test_an_edit_of_a_definition_cancels_its_run(folder: SyncedFolder) -> None:
     folder.expect_sentences(report.error, f"{folder.name} was edited or removed", "Nothing was changed")
     folder.expect_row(report)
     assert folder.rows() == before
-    folder.expect_in_step()
+    folder.expect_in_sync()
 
 
 def test_a_refused_password_is_in_no_traceback(directory: PrivateSlapd) -> None:
