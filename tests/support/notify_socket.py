@@ -1,15 +1,14 @@
-"""A stand-in for the service manager: the socket that $NOTIFY_SOCKET names, and what came in."""
+"""The service manager's side of $NOTIFY_SOCKET."""
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 
 class NotifySocket:
-    """Receives datagrams at a path, or with `abstract` at a name in the abstract namespace, in the order sent."""
+    """Receives datagrams at a path, or with `abstract` at a name in the abstract namespace."""
 
     def __init__(self, directory: Path, *, abstract: bool = False) -> None:
         path = str(directory / "notify")
@@ -22,13 +21,11 @@ class NotifySocket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._socket.close()
 
     def messages(self) -> list[list[str]]:
-        """Every datagram so far, as its lines."""
+        """The lines of each datagram so far."""
         while True:
             try:
                 self._received.append(self._socket.recv(65536).decode().split("\n"))
@@ -40,9 +37,9 @@ class NotifySocket:
         return [line for message in self.messages() for line in message]
 
     def count(self, line: str) -> int:
-        """How often an assignment came."""
+        """How often an assignment was received."""
         return self.lines().count(line)
 
     def status(self) -> str:
-        """The newest STATUS, or nothing."""
+        """The newest STATUS, or an empty text."""
         return next((line[7:] for line in reversed(self.lines()) if line.startswith("STATUS=")), "")

@@ -27,7 +27,7 @@ from tests.support.resources import short_directory
 
 LIMIT = 20
 ACCOUNT = "dirsrv"
-"""Whom the server becomes after its start as root."""
+"""The account that the server runs as after its start by root."""
 
 _PROGRAM = Path("/usr/sbin/ns-slapd")
 _TEMPLATES = Path("/usr/share/dirsrv/data")
@@ -42,19 +42,19 @@ _NUMBERS_PLUGIN = {"USN": ""}
 
 
 def why_not() -> str:
-    """Why there can be no such server here; empty when there can."""
+    """Why such a server cannot run here; empty if it can."""
     if not _PROGRAM.exists():
         return "389 Directory Server is not installed: sudo apt-get install 389-ds-base"
     return "389 Directory Server has to be started by root" if os.geteuid() else ""
 
 
 class NsSlapd(PrivateServer):
-    """One ns-slapd in `directory`, which others have to be able to traverse, and which must be empty until it starts.
+    """One ns-slapd in `directory`, which must be empty before the first start and which all accounts can traverse.
 
-    `ldif` is imported below `people_base` before the first start, offline: such entries have no entryUUID.
+    `ldif` is imported before the first start, offline: such entries have no entryUUID.
 
-    `admin_dn` may do everything. An ACI lets `reader_dn` and `limited_dn` read everything; `limited_dn` gets no more
-    than LIMIT entries out of one search or page. `nobody_dn` may bind, and no ACI is about it.
+    `admin_dn` may do everything. An ACI allows `reader_dn` and `limited_dn` to read everything; `limited_dn` gets at
+    most LIMIT entries from one search or page. `nobody_dn` may bind, and no ACI mentions it.
 
     With `changelog` it keeps a Retro Changelog and offers content synchronization (RFC 4533). With `numbers` it gives
     each change one (USN plugin). `settings` are more lines of its configuration's head.
@@ -63,7 +63,7 @@ class NsSlapd(PrivateServer):
     identity = "nsUniqueId"
 
     program = "ns-slapd"
-    start_seconds = 30.0
+    start_seconds = 100.0
 
     def __init__(
         self,

@@ -8,7 +8,6 @@ import time
 from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psycopg
@@ -43,9 +42,7 @@ class FragilePostgres:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.start()
         self._uses.close()
 
@@ -56,9 +53,9 @@ class FragilePostgres:
 
     def crash(self, number: int = signal.SIGQUIT) -> None:
         """Stop it as `pg_ctl stop -m immediate`: without a message to clients and without a checkpoint."""
-        if self.pid is not None:
+        if (pid := self.pid) is not None:
             self.crashes += 1
-            os.kill(self.pid, number)
+            os.kill(pid, number)
             while self.pid is not None:
                 time.sleep(0.01)
 

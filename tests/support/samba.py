@@ -1,7 +1,7 @@
-"""A private Active Directory: the real domain controller of Debian's Samba, on a loopback address of its own.
+"""A private Active Directory: the domain controller of Debian's Samba, on a loopback address of its own.
 
-Samba's ports are fixed (389, 636, 3268, 3269, and 88 for Kerberos), so each server takes an address instead, and only
-root may run one.
+Samba's ports are fixed (389, 636, 3268, 3269, and 88 for Kerberos), so each server has its own address, and only root
+can run one.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ _ADDRESSES = [f"127.0.0.{number}" for number in range(80, 100)]
 
 
 def reason_to_skip() -> str | None:
-    """Why no such server can run here; None when one can."""
+    """Why such a server cannot run here; None if it can."""
     return None if os.geteuid() == 0 else "Samba's ports are below 1024, so that only root can run it"
 
 
 class PrivateSamba(PrivateServer):
-    """A domain controller in `directory`, which becomes a copy of the domain in `provisioned`; started once.
+    """A domain controller in `directory`, on a copy of the domain in `provisioned`.
 
-    Users: `admin_dn` may change everything; `reader_name`, `reader_user` and `reader_dn` are three names of one that
-    may read, as everybody in a domain may. `strong_auth` is smb.conf's: the usual value here takes Kerberos over TLS
-    as Microsoft's server does, Samba's own ("yes") does not.
+    `admin_dn` may change everything; `reader_name`, `reader_user` and `reader_dn` are names of a user who may read, as
+    all users of a domain may. `strong_auth` is smb.conf's: its default here accepts Kerberos over TLS, as Microsoft's
+    server does, Samba's own default ("yes") does not.
     """
 
     identity = "objectGUID"
 
     program = "samba"
-    start_seconds = 30.0
+    start_seconds = 100.0
 
     def __init__(self, directory: Path, provisioned: Path, *, strong_auth: str = "allow_sasl_over_tls") -> None:
         super().__init__(directory, suffix=SUFFIX)
@@ -68,12 +68,12 @@ class PrivateSamba(PrivateServer):
 
     @property
     def tls_url(self) -> str:
-        """The LDAPS address."""
+        """The URL for LDAPS."""
         return f"ldaps://{self.address}"
 
     @property
     def krb5_conf(self) -> Path:
-        """Where Kerberos finds its realm."""
+        """Kerberos' configuration of the realm."""
         return self.directory / "krb5.conf"
 
     def start(self) -> None:
@@ -101,12 +101,12 @@ class PrivateSamba(PrivateServer):
         return ["/usr/sbin/samba", "-i", "-M", "single", "-s", f"{self.directory}/smb.conf", "--debug-stdout"]
 
     def certificate_files(self) -> CertificateFiles:
-        """Those that were made for the address."""
+        """Those for its address."""
         tls = self.directory / "tls"
         return CertificateFiles(tls / "ca.crt", tls / "server.crt", tls / "server.key")
 
     def unbound_connection(self) -> ldap3.Connection:
-        """A connection over TLS: Samba takes no password without."""
+        """A connection over TLS: Samba accepts no password without it."""
         tls = ldap3.Tls(validate=ssl.CERT_NONE)  # its own private server, on loopback
         server = ldap3.Server(
             self.address, port=self.tls_port, use_ssl=True, tls=tls, get_info=ldap3.NONE, connect_timeout=5
@@ -132,7 +132,7 @@ class PrivateSamba(PrivateServer):
         return dn
 
     def add(self, name: str, *, under: str | None = None, kind: str = "user", **attributes: Any) -> str:
-        """Add `CN=name` of that class, an enabled account where it is one; give its DN."""
+        """Add `CN=name` of the class `kind`, enabled if it is an account; give its DN."""
         dn = f"CN={name},{under or self.people_base}"
         if kind in {"user", "computer"}:
             account = COMPUTER if kind == "computer" else NORMAL | 0x20  # no password is needed
@@ -142,17 +142,17 @@ class PrivateSamba(PrivateServer):
         return dn
 
     def move(self, dn: str, *, rdn: str | None = None, under: str | None = None) -> None:
-        """Give an entry another name, another place, or both."""
+        """Give an entry another name, another parent, or both."""
         with self.changes() as connection:
             connection.modify_dn(dn, rdn or dn.partition(",")[0], new_superior=under)
 
     def delete(self, dn: str) -> None:
-        """Delete an entry; its tombstone stays."""
+        """Delete an entry, which leaves a tombstone."""
         with self.changes() as connection:
             connection.delete(dn)
 
     def restore(self, dn: str, **attributes: Any) -> None:
-        """Give the only tombstone of an entry with that name back its place ([MS-ADTS], section 3.1.1.5.3.7)."""
+        """Restore the only tombstone of an entry with that name ([MS-ADTS], section 3.1.1.5.3.7)."""
         name = dn.partition(",")[0].partition("=")[2]
         with self.changes() as connection:
             deleted = f"CN=Deleted Objects,{SUFFIX}"
@@ -163,7 +163,7 @@ class PrivateSamba(PrivateServer):
         self.set(dn, **attributes)
 
     def learn_from_exchange(self) -> None:
-        """Let the schema know the attribute by which Exchange hides people from the address lists."""
+        """Add to the schema the attribute by which Exchange hides people from the address lists."""
         schema = f"CN=Schema,CN=Configuration,{SUFFIX}"
         attribute = {
             "lDAPDisplayName": "msExchHideFromAddressLists",
@@ -183,7 +183,7 @@ class PrivateSamba(PrivateServer):
             connection.modify("", now)
 
     def set(self, dn: str, **attributes: Sequence[Any] | Any) -> None:
-        """Replace attributes; an empty list takes one away."""
+        """Replace attributes; an empty list removes one."""
         changes = {
             name: [(ldap3.MODIFY_REPLACE, value if isinstance(value, list) else [value])]
             for name, value in attributes.items()
@@ -196,7 +196,7 @@ class PrivateSamba(PrivateServer):
         _run("samba-tool", *words, f"--configfile={self.directory}/smb.conf")
 
     def hide(self, base: str, attribute: str) -> None:
-        """Let nobody read an attribute, named by its schemaIDGUID, of what is below a base."""
+        """Make an attribute, given by its schemaIDGUID, unreadable below a base."""
         database = f"{self.directory}/private/sam.ldb"
         self.tool("dsacl", "set", f"-H{database}", f"--objectdn={base}", f"--sddl=(OD;CI;RP;{attribute};;WD)")
 
@@ -209,7 +209,7 @@ class PrivateSamba(PrivateServer):
         self.know_as(self.address)
 
     def know_as(self, host: str, *, no_more: bool = False) -> None:
-        """Let the domain know the server by a name, for which Kerberos gives tickets then; or no more."""
+        """Add a name of the server, for which Kerberos then gives tickets; with `no_more` remove it."""
         change = ldap3.MODIFY_DELETE if no_more else ldap3.MODIFY_ADD
         with self.changes() as connection:
             controller = f"CN=DC1,OU=Domain Controllers,{SUFFIX}"
@@ -217,7 +217,7 @@ class PrivateSamba(PrivateServer):
 
 
 def provisioned_domain(shared: Path) -> Path:
-    """An empty domain to be copied, made once for all processes that share this directory."""
+    """An empty domain to copy, made once by the processes that share this directory."""
     domain = shared / "samba-domain"
     with (shared / "samba-domain.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

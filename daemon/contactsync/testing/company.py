@@ -1,4 +1,4 @@
-"""The demo's directory as its administrator sees it: who is in it, and changes made to it over LDAP."""
+"""The people of a private server, as its administrator reads and changes them over LDAP."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _RDN = re.compile(r"(?:[^,\\]|\\.)*")
 """Up to the first comma that is not escaped (RFC 4514)."""
 
 _RELAX_RULES = ("1.3.6.1.4.1.4203.666.5.12", True, None)
-"""OpenLDAP's control that lets an administrator write an entryUUID, as restoring a backup does."""
+"""OpenLDAP's control that allows an administrator to write an entryUUID, as when restoring a backup."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A person as the server has it now."""
+    """A person's entry on the server."""
 
     dn: str
     uuid: str
@@ -32,60 +32,60 @@ class Entry:
 
     @classmethod
     def of(cls, response: Mapping[str, Any]) -> Self:
-        """The entry out of one of ldap3's search responses."""
+        """The entry from one of ldap3's search responses."""
         attributes = dict(response["raw_attributes"])
         return cls(response["dn"], attributes.pop("entryUUID")[0].decode(), attributes)
 
     def has(self, *names: str) -> bool:
-        """Whether none of these attributes is missing."""
+        """Whether it has all these attributes."""
         return all(self.attributes.get(name) for name in names)
 
     def texts(self, name: str) -> list[str]:
-        """The values of an attribute as text."""
+        """The values of an attribute."""
         return [value.decode() for value in self.attributes.get(name, [])]
 
     def text(self, name: str) -> str:
-        """The first value of an attribute, or nothing."""
+        """The first value of an attribute, or an empty text."""
         return next(iter(self.texts(name)), "")
 
     @property
     def name(self) -> str:
-        """What people call this person."""
+        """The person's name for display."""
         return self.text("displayName") or self.text("cn")
 
     @property
     def rdn(self) -> str:
         """The first part of the DN."""
-        matched = _RDN.match(self.dn)  # which it does whatever there is
+        matched = _RDN.match(self.dn)  # it always matches
         return matched[0] if matched else ""
 
     @property
     def parent(self) -> str:
-        """The DN of the unit that this person is in."""
+        """The DN of the person's unit."""
         return self.dn[len(self.rdn) + 1 :]
 
 
 class Company:
-    """The people of a private server. Every change is one LDAP operation and is done when the method returns."""
+    """The people of a private server. Each change is one LDAP operation."""
 
     def __init__(self, slapd: PrivateSlapd, connection: ldap3.Connection) -> None:
         self._slapd = slapd
         self._connection = connection
 
     def people(self) -> list[Entry]:
-        """Everyone, in the order of their DNs."""
+        """Everyone, sorted by DN."""
         self._connection.search(
             self._slapd.people_base, "(objectClass=inetOrgPerson)", attributes=[ldap3.ALL_ATTRIBUTES, "entryUUID"]
         )
         return sorted(map(Entry.of, self._connection.response), key=lambda entry: entry.dn)
 
     def entry(self, dn: str) -> Entry:
-        """One person by DN."""
+        """The entry with this DN."""
         self._connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=[ldap3.ALL_ATTRIBUTES, "entryUUID"])
         return Entry.of(self._connection.response[0])
 
     def add(self, person: Person) -> Entry:
-        """Somebody joins."""
+        """Add an entry."""
         self._connection.add(person.dn, attributes=person.attributes)
         return self.entry(person.dn)
 
@@ -95,7 +95,7 @@ class Company:
         return self.entry(entry.dn)
 
     def rename(self, entry: Entry, rdn: str) -> Entry:
-        """Give an entry another name in its unit (modrdn)."""
+        """Rename an entry in its unit (modrdn)."""
         self._connection.modify_dn(entry.dn, rdn)
         return self.entry(f"{rdn},{entry.parent}")
 
@@ -106,11 +106,11 @@ class Company:
         return self.entry(f"{entry.rdn},{unit}")
 
     def delete(self, entry: Entry) -> None:
-        """Somebody leaves."""
+        """Delete an entry."""
         self._connection.delete(entry.dn)
 
     def restore(self, entry: Entry) -> Entry:
-        """Put a deleted entry back with the entryUUID that it had."""
+        """Add a deleted entry again, with its former entryUUID."""
         attributes = {**entry.attributes, "entryUUID": [entry.uuid]}
         self._connection.add(entry.dn, attributes=attributes, controls=[_RELAX_RULES])
         return self.entry(entry.dn)
@@ -118,7 +118,7 @@ class Company:
 
 @contextmanager
 def administered(slapd: PrivateSlapd) -> Iterator[Company]:
-    """The people of a running server, over a connection of its administrator's."""
+    """The people of a running server, over a connection of its administrator."""
     connection = slapd.connection()
     try:
         yield Company(slapd, connection)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Culture:
-    """Where some of the people come from: names as written, and as mail addresses spell them when given."""
+    """Names of one language, as written; after a bar the spelling for mail addresses."""
 
     language: str
     given: tuple[str, ...]
@@ -22,7 +22,7 @@ class Culture:
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """A place of work: `dial` is the prefix of its telephone numbers, `postcode` a template with digits for #."""
+    """A place of work: `dial` is the prefix of its telephone numbers, `postcode` has # for digits."""
 
     city: str
     region: str

@@ -19,8 +19,8 @@ _TRANSLITERATION = str.maketrans(
     {"ß": "ss", "ł": "l", "đ": "d", "ø": "oe", "æ": "ae", "å": "aa", "þ": "th", "ð": "d", "ı": "i"}  # noqa: RUF001 -- Turkish
 )
 
-# The smallest grey square that decoders take: JFIF header, flat quantisation table, 8 by 8 pixels in one component,
-# a DC and an AC code table of one code each, and two bits of picture.
+# The smallest valid grey picture: JFIF header, flat quantisation table, 8 by 8 pixels in one component, a DC and an AC
+# code table of one code each, and two bits of image data.
 _JPEG_START = bytes.fromhex("ffd8ffe000104a46494600010100000100010000")
 _JPEG_REST = (
     bytes.fromhex("ffdb004300")
@@ -42,7 +42,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class _Identity:
-    """What decides the DN of a person, so that others can name that person as their manager."""
+    """What determines a person's DN, by which others can name the person as their manager."""
 
     language: str
     given: str
@@ -71,12 +71,12 @@ def ldif_record(dn: str, attributes: Mapping[str, Iterable[str | bytes]]) -> str
 def make_people(
     count: int, *, start: int = 0, seed: int = DEFAULT_SEED, suffix: str = "dc=example,dc=test"
 ) -> Iterator[Person]:
-    """People number `start` and following; the units that they belong to are not among them."""
+    """`count` people from number `start` on, without their units."""
     return (make_person(index, seed=seed, suffix=suffix) for index in range(start, start + count))
 
 
 def make_person(index: int, *, seed: int = DEFAULT_SEED, suffix: str = "dc=example,dc=test") -> Person:
-    """Person number `index` (from 0): the same for the same seed, whoever else is made."""
+    """Person number `index` (from 0), who depends on the seed and the number only."""
     who = _identity(index, seed, suffix)
     attributes: dict[str, list[str | bytes]] = {
         "objectClass": ["inetOrgPerson"],
@@ -85,7 +85,7 @@ def make_person(index: int, *, seed: int = DEFAULT_SEED, suffix: str = "dc=examp
         "uid": [_uid(index)],
     }
     random = Random(f"{seed}/{index}/attributes")  # noqa: S311 -- repeatable, not secret
-    # One in twenty is an entry that somebody began and never finished: just what the schema demands.
+    # One in twenty is an incomplete entry, with just what the schema requires.
     if random.random() >= 0.05:  # noqa: PLR2004 -- the share just named
         attributes |= _name_attributes(who, random)
         attributes |= _contact_attributes(index, who, suffix, random)
@@ -100,7 +100,7 @@ def department_dn(department: str, *, suffix: str = "dc=example,dc=test") -> str
 
 
 def make_photo(text: str) -> bytes:
-    """A valid JPEG of 8 by 8 grey pixels; `text` is in its comment, so that different texts give different photos."""
+    """A valid JPEG of 8 by 8 grey pixels with `text` as its comment: different texts give different photos."""
     comment = text.encode()
     return _JPEG_START + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + _JPEG_REST
 
@@ -131,7 +131,7 @@ def _identity(index: int, seed: int, suffix: str) -> _Identity:
 
 
 def _unusual_name(index: int, given: str, family: str) -> str | None:
-    """A name that a DN must escape, for four people in fifty; the number keeps it unique in its unit."""
+    """For four people in fifty, a name that a DN must escape; the number makes it unique."""
     unusual = {
         7: f"{family}, {given} ({index})",
         17: f'{given} "{given[0]}+{index}" {family}',
@@ -213,7 +213,7 @@ def _digits(template: str, random: Random) -> str:
 
 
 def _sometimes(random: Random, share: float, value: str) -> list[str | bytes]:
-    """The value for this share of the people, else a gap; the random numbers used are the same either way."""
+    """The value for this share of the people; the random numbers used are the same in both cases."""
     return [value] if random.random() < share and value else []
 
 

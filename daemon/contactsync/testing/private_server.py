@@ -1,4 +1,4 @@
-"""A private directory server on loopback: started, stopped, and asked whether it answers."""
+"""A private directory server on loopback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, ClassVar, Self
 
 import ldap3
@@ -19,7 +18,7 @@ from contactsync.ldap.dn import domain_of
 from contactsync.testing.certificates import LOCAL_NAMES, CertificateFiles, make_certificates
 from contactsync.testing.ports import LOOPBACK, ReservedPort
 
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 60.0
 _REASON_LINES = 3
 
 
@@ -54,12 +53,12 @@ class PrivateServer(ABC):
 
     @property
     def url(self) -> str:
-        """The plain address, which offers StartTLS."""
+        """The URL for plain LDAP and StartTLS."""
         return f"ldap://{self.address}:{self.port}"
 
     @property
     def tls_url(self) -> str:
-        """The LDAPS address, by the name that the certificate is made out to."""
+        """The URL for LDAPS, with the name of the certificate."""
         return f"ldaps://localhost:{self.tls_port}"
 
     @property
@@ -69,22 +68,20 @@ class PrivateServer(ABC):
 
     @property
     def pid(self) -> int | None:
-        """The process while it runs."""
+        """The process id while it runs."""
         return self._process.pid if self._process else None
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Start the server and wait until it answers; the first time after loading the people.
+        """Start the server and wait until it responds; the first time it loads its LDIF.
 
-        Raises ContactsyncError when it is not installed, refuses the LDIF or does not come up.
+        Raises ContactsyncError if it is not installed, refuses the LDIF or does not start.
         """
         if self._process and self._process.poll() is None:
             return
@@ -95,7 +92,7 @@ class PrivateServer(ABC):
             raise self.failure(f"{self.program} did not start")
 
     def stop(self) -> None:
-        """End the server in an orderly way; its data is kept for the next `start`."""
+        """End the server in order; its data is kept."""
         if self._process:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -103,14 +100,14 @@ class PrivateServer(ABC):
             self.kill()
 
     def kill(self) -> None:
-        """End the server at once (SIGKILL), as a crash would; its data is kept."""
+        """End the server by SIGKILL; its data is kept."""
         if self._process:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def connection(self) -> ldap3.Connection:
-        """A connection bound as the admin, for changes; the caller unbinds it. Failed operations raise."""
+        """A connection bound as the admin, which the caller unbinds. Failed operations raise."""
         connection = self.unbound_connection()
         connection.raise_exceptions = True
         connection.bind()
@@ -123,44 +120,44 @@ class PrivateServer(ABC):
 
     @abstractmethod
     def fill(self) -> None:
-        """Write the configuration and load the people; raises ContactsyncError."""
+        """Write the configuration and load the LDIF; raises ContactsyncError."""
 
     @abstractmethod
     def command(self) -> list[str]:
-        """What starts the server as a child process that stays in the foreground, at the ports of now."""
+        """The command of the server as a process in the foreground."""
 
     @property
     def name_in_domain(self) -> str:
-        """A host name in the domain of the suffix, which its own certificates are made out to as well."""
+        """A host name in the domain of the suffix, which its own certificates contain."""
         return f"here.{domain_of(self.suffix)}"
 
     def certificate_files(self) -> CertificateFiles:
-        """The given ones, or new ones."""
+        """The given certificates, or new ones."""
         if self._certificates is None:
             names = (*LOCAL_NAMES, self.name_in_domain)
             self._certificates = make_certificates(self.directory / "tls", names=names)
         return self._certificates
 
     def log(self, mode: str) -> IO[bytes]:
-        """The file that the server's output goes to."""
+        """The file of the server's output."""
         return (self.directory / f"{self.program}.log").open(mode)
 
     def failure(self, what: str) -> ContactsyncError:
-        """An error with the last words of the log."""
+        """An error with the last lines of the log."""
         log = self.directory / f"{self.program}.log"
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         said = " | ".join(lines[-_REASON_LINES:]) or "it gave no reason"
         return ContactsyncError(f"{what}: {said.rstrip('.')}.", hint=f"The whole output is in {log}.")
 
     def unbound_connection(self) -> ldap3.Connection:
-        """A connection that is to be bound as the admin."""
+        """A connection for the admin, not yet bound."""
         server = ldap3.Server(self.address, port=self.port, get_info=ldap3.NONE, connect_timeout=5)
         return ldap3.Connection(
             server, self.admin_dn, self.admin_password, auto_referrals=False, check_names=False, receive_timeout=30
         )
 
     def _launch(self) -> bool:
-        # A process group of its own, because Ctrl-C at the terminal is for the program that owns this server.
+        # In a process group of its own: Ctrl-C in the terminal is for the program that owns this server.
         with self.log("ab") as log:
             self._process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
@@ -174,14 +171,14 @@ class PrivateServer(ABC):
         return False
 
     def _answers(self) -> bool:
-        # The knock comes first because ldap3 leaves a socket open for every refused connection.
+        # A plain connection first, because ldap3 leaves a socket open for every refused one.
         try:
             socket.create_connection((self.address, self.port), timeout=1).close()
         except OSError:
             return False
         connection = self.unbound_connection()
         try:
-            # Only our own server takes the password; something else on the port would not.
+            # Only our own server accepts the password.
             return bool(connection.bind())
         except LDAPException:
             return False

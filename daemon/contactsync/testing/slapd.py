@@ -26,24 +26,23 @@ _APPARMOR_ENABLED = Path("/sys/module/apparmor/parameters/enabled")
 
 
 class PrivateSlapd(PrivateServer):
-    """One slapd in `directory`, which it fills on the first `start` and which must be empty until then.
+    """One slapd in `directory`, which must be empty before the first `start`.
 
-    `suffix` is made of DC components. `ldif` (text, or the path of a file) is loaded below it when the server is
-    first started. `size_limit` (entries, 500 unless given: OpenLDAP's own default) holds for everyone but the admin
-    and the reader. Anonymous clients may bind and read the root DSE, no more. An account is locked after `lock_after`
-    refused passwords (0: never). With `client_certificates` nobody gets in over TLS without one that the server's
-    authority has issued, and SASL EXTERNAL takes CN=reader for the reader. With `session_log` it offers content
-    synchronization (RFC 4533), and remembers so many deletions for it (0: none), or with `access_log`
-    all of them, in a database of their own. `overlays` are further overlays, with their defaults.
+    `suffix` consists of DC components. `ldif` (text, or the path of a file) is loaded at the first start. `size_limit`
+    (entries, 500 by default as in OpenLDAP) applies to everyone except the admin and the reader. Anonymous clients may
+    bind and read the root DSE only. An account is locked after `lock_after` refused passwords (0: never). With
+    `client_certificates` TLS requires a certificate of the server's authority, and SASL EXTERNAL maps CN=reader to the
+    reader. With `session_log` it offers content synchronization (RFC 4533) and remembers that many deletions (0: none),
+    or with `access_log` all of them, in a database of their own. `overlays` are further overlays, with their defaults.
 
-    Three users, each with a password made anew: `admin_dn` may change everything; `reader_dn` may read everything
-    without limits; `limited_dn` gets no more than `size_limit` entries out of one search, paged or not.
+    Its three users have new passwords: `admin_dn` may change everything; `reader_dn` may read everything without
+    limits; `limited_dn` gets at most `size_limit` entries from one search, paged or not.
     """
 
     program = "slapd"
-    start_seconds = 10.0
+    start_seconds = 60.0
 
-    def __init__(  # noqa: PLR0913 -- all of it has a default; a test names the one thing that it is about
+    def __init__(  # noqa: PLR0913 -- each has a default; a test gives the one that it needs
         self,
         directory: Path,
         *,
@@ -92,12 +91,12 @@ class PrivateSlapd(PrivateServer):
         if self._access_log:
             (self.directory / "log").mkdir(mode=0o700)
         config = self.directory / "slapd.conf"
-        config.touch(mode=0o600)  # before the password goes in
+        config.touch(mode=0o600)  # before it contains the password
         config.write_text(self._config(), encoding="utf-8")
         command = [loader, "-q", "-f", str(config), "-b", self.suffix]
         with self.log("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
-            # A loader that stops at a bad entry closes the pipe; its exit code tells below.
+            # A loader that stops at a bad entry closes the pipe, and has an exit code.
             with process, suppress(BrokenPipeError):
                 self._write_ldif(process.stdin)
         if process.returncode:
@@ -127,7 +126,7 @@ class PrivateSlapd(PrivateServer):
         )
 
     def _password_policy(self) -> str:
-        """The entry that slapo-ppolicy(5) goes by."""
+        """The entry for slapo-ppolicy(5)."""
         if not self._lock_after:
             return ""
         return (
@@ -138,8 +137,7 @@ class PrivateSlapd(PrivateServer):
     def _config(self) -> str:
         files = self.certificate_files()
         schemas = "\n".join(f"include {_SCHEMAS}/{name}.schema" for name in ("core", "cosine", "nis", "inetorgperson"))
-        # `dbnosync` trades safety against a power cut for speed: this data can be made again. `maxsize` (octets) is
-        # the size of a sparse file, not of the disk space taken.
+        # `dbnosync` is faster, and unsafe only in a power cut. `maxsize` (octets) is the size of a sparse file.
         return f"""\
 modulepath {_MODULES}
 moduleload back_mdb.so
@@ -181,7 +179,7 @@ access to * by users read by * none
             return ""
         log = f"syncprov-sessionlog {self._session_log}" if self._session_log else ""
         if self._access_log:
-            # Before the overlay that writes it, so that a change is in the log when it is told of.
+            # Before the overlay that writes the log, so that the log has a change before it is reported.
             log = f"syncprov-sessionlog-source {_ACCESS_LOG}"
         overlay = f"overlay syncprov\nsyncprov-checkpoint 100 10\n{log}"
         return f"{overlay}\n{_OVERLAY_ACCESSLOG}" if self._access_log else overlay
@@ -189,7 +187,7 @@ access to * by users read by * none
     def _log_database(self) -> str:
         if not self._access_log:
             return ""
-        # syncprov searches it as the user who synchronizes; where that user may not, it tells who is still there.
+        # syncprov searches it as the synchronizing user; without access it lists all entries that are present.
         return (
             f'database mdb\nsuffix "{_ACCESS_LOG}"\nrootdn "{self.admin_dn}"\ndirectory "{self.directory}/log"\n'
             "dbnosync\nindex objectClass,reqStart,reqDN,reqEntryUUID,entryCSN eq\n"
@@ -198,7 +196,7 @@ access to * by users read by * none
 
     def command(self) -> list[str]:
         """See PrivateServer."""
-        # `-d` keeps slapd in the foreground, as our child; `none` leaves just starts, stops and failures in its log.
+        # `-d` keeps slapd in the foreground; with `none` its log has starts, stops and failures only.
         listeners = f"ldap://{LOOPBACK}:{self.port} ldaps://{LOOPBACK}:{self.tls_port}"
         return [self._program("slapd"), "-d", "none", "-f", f"{self.directory}/slapd.conf", "-h", listeners]
 
