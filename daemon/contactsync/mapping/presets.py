@@ -19,6 +19,22 @@ class Preset(NamedTuple):
     fields: dict[str, Any]
 
 
+_COMMON: dict[str, Any] = {
+    "name_prefix": "personalTitle",
+    "given_name": "givenName",
+    "family_name": "sn",
+    "name_suffix": "generationQualifier",
+    "initials": "initials",
+    "title": "title",
+    "manager": {"attribute": "manager", "as": "rdn"},
+    "po_box": "postOfficeBox",
+    "city": "l",
+    "region": "st",
+    "postal_code": "postalCode",
+    "languages": "preferredLanguage",
+}
+"""The fields with the same source in both presets."""
+
 INET_ORG_PERSON = Preset(
     # Samba's machine accounts are persons; their uid ends with a dollar sign. A negation may contain only attributes
     # and classes that every server knows: with an unknown one the whole filter is Undefined and finds nothing.
@@ -27,12 +43,8 @@ INET_ORG_PERSON = Preset(
     identity=("nsUniqueId", "entryUUID", "ipaUniqueID", "GUID"),
     # RFC 2798, RFC 4519, RFC 4524, and RFC 2079 for labeledURI.
     fields={
+        **_COMMON,
         "display_name": ["displayName", "cn"],
-        "name_prefix": "personalTitle",
-        "given_name": "givenName",
-        "family_name": "sn",
-        "name_suffix": "generationQualifier",
-        "initials": "initials",
         "emails": "mail",
         "work_phones": "telephoneNumber",
         "mobile_phones": "mobile",
@@ -41,20 +53,13 @@ INET_ORG_PERSON = Preset(
         "pagers": "pager",
         "organization": "o",
         "department": ["ou", "departmentNumber"],
-        "title": "title",
         "employee_number": "employeeNumber",
-        "manager": {"attribute": "manager", "as": "rdn"},
         "assistant": {"attribute": "secretary", "as": "rdn"},
         "office": ["roomNumber", "physicalDeliveryOfficeName"],
         "street": ["street", {"attribute": "postalAddress", "as": "address"}],
-        "po_box": "postOfficeBox",
-        "city": "l",
-        "region": "st",
-        "postal_code": "postalCode",
         "country": ["co", "c"],
         "home_address": {"attribute": "homePostalAddress", "as": "address"},
         "websites": {"attribute": "labeledURI", "as": "uri"},
-        "languages": "preferredLanguage",
         "notes": "description",
         "photo": "jpegPhoto",
     },
@@ -64,13 +69,9 @@ ACTIVE_DIRECTORY = Preset(
     filter=active_directory_filter({}),
     identity=("objectGUID",),
     fields={
+        **_COMMON,
         "display_name": ["displayName", "cn", "name"],
-        "name_prefix": "personalTitle",
-        "given_name": "givenName",
         "additional_names": "middleName",
-        "family_name": "sn",
-        "name_suffix": "generationQualifier",
-        "initials": "initials",
         "emails": [{"attribute": "proxyAddresses", "as": "smtp"}, "mail"],
         "work_phones": ["telephoneNumber", "otherTelephone"],
         "mobile_phones": ["mobile", "otherMobile"],
@@ -80,20 +81,13 @@ ACTIVE_DIRECTORY = Preset(
         "ip_phones": ["ipPhone", "otherIpPhone"],
         "organization": "company",
         "department": "department",
-        "title": "title",
         "employee_number": ["employeeID", "employeeNumber"],
-        "manager": {"attribute": "manager", "as": "rdn"},
         "assistant": {"attribute": "assistant", "as": "rdn"},
         "office": "physicalDeliveryOfficeName",
         "street": "streetAddress",
-        "po_box": "postOfficeBox",
-        "city": "l",
-        "region": "st",
-        "postal_code": "postalCode",
         "country": "co",
         "home_address": "homePostalAddress",
         "websites": ["wWWHomePage", "url"],
-        "languages": "preferredLanguage",
         "notes": "info",
         "photo": "thumbnailPhoto",
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -97,11 +97,9 @@ def _schedule(resolved: Resolved) -> str:
 def _next_runs(trigger: Timetable | None) -> list[datetime]:
     """The next fire times, in UTC."""
     times: list[datetime] = []
-    after = datetime.now(UTC)
-    while trigger is not None and len(times) < _RUNS_SHOWN:
-        time = trigger.get_next_fire_time(None, after)
-        if time is None:
-            break
+    now = datetime.now(UTC)
+    time = trigger.get_next_fire_time(None, now) if trigger else None
+    while trigger and time and len(times) < _RUNS_SHOWN:
         times.append(time)
-        after = time + timedelta(microseconds=1)
+        time = trigger.get_next_fire_time(time, now)
     return times

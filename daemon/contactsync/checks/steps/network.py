@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Any
 
 from contactsync.checks.context import CheckContext
 from contactsync.checks.result import StepResult, reachable
 from contactsync.errors import DirectoryError
+from contactsync.ldap.connection.dns import is_address
 from contactsync.ldap.connection.target import Target, open_protected, targets_of
 from contactsync.sync.definition import servers_of
 
@@ -52,17 +52,9 @@ def _servers_text(context: CheckContext, *, found_by_srv: bool) -> str:
     if len(context.servers) > 1:
         return f"{len(context.targets)} of {len(context.servers)} servers have an address."
     (server,) = context.servers
-    if _is_address(server.host):
+    if is_address(server.host):
         return f"{server.host} is an IP address; DNS is not needed."
     return f"{server.host} has the address {' and '.join(target.address for target in context.targets[0])}."
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)

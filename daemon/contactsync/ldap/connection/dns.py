@@ -20,7 +20,7 @@ def parse_name_servers(text: str) -> tuple[ServerAddress, ...]:
     """Parse IP addresses separated by spaces, each with or without a port; raises QueryError."""
     servers = tuple(parse_address(word, default_port=DNS_PORT) for word in text.split())
     for server in servers:
-        if not _is_address(server.host):
+        if not is_address(server.host):
             raise QueryError(f"{server.host} is not an IP address.")
     return servers
 
@@ -30,7 +30,7 @@ def addresses_of(host: str, port: int, name_servers: tuple[ServerAddress, ...], 
 
     Raises ServerNotFound, ServerUnavailable.
     """
-    if name_servers and not _is_address(host) and (addresses := _ask(host, name_servers, timeout)):
+    if name_servers and not is_address(host) and (addresses := _ask(host, name_servers, timeout)):
         return addresses
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -64,7 +64,8 @@ def _ask(host: str, name_servers: Iterable[ServerAddress], timeout: float) -> li
         return []
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address."""
     try:
         ip_address(host)
     except ValueError:
