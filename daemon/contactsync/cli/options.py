@@ -41,8 +41,7 @@ class DefinitionOptions:
         ),
     ] = None
     base: Annotated[
-        str | None,
-        typer.Option(metavar="DN", help="Search below this entry; overrides the query's base."),
+        str | None, typer.Option(metavar="DN", help="Search below this entry; overrides the query's base.")
     ] = None
     scope: Annotated[
         Literal["base", "one", "sub"] | None,
@@ -73,8 +72,7 @@ class DefinitionOptions:
         ),
     ] = None
     tls_verify: Annotated[
-        bool | None,
-        typer.Option(help="Whether to verify the server's certificate; verified by default."),
+        bool | None, typer.Option(help="Whether to verify the server's certificate; verified by default.")
     ] = None
     tls_minimum: Annotated[
         Literal["1.2", "1.3"] | None,
@@ -95,9 +93,7 @@ class DefinitionOptions:
     tls_client_cert: Annotated[
         str | None,
         typer.Option(
-            "--client-cert",
-            metavar="FILE",
-            help="PEM file of a client certificate, the user with --auth external.",
+            "--client-cert", metavar="FILE", help="PEM file of a client certificate, the user with --auth external."
         ),
     ] = None
     tls_client_key: Annotated[
@@ -109,8 +105,7 @@ class DefinitionOptions:
         typer.Option("--password-stdin", help="Read the user's password from standard input. It is stored encrypted."),
     ] = False
     password_prompt: Annotated[
-        bool,
-        typer.Option("--password-prompt", help="Ask for the user's password in the terminal."),
+        bool, typer.Option("--password-prompt", help="Ask for the user's password in the terminal.")
     ] = False
     password_ref: Annotated[
         str | None,
@@ -169,8 +164,7 @@ class DefinitionOptions:
         ),
     ] = None
     allow_empty: Annotated[
-        bool | None,
-        typer.Option(help="Whether a directory without entries may empty the folder; not by default."),
+        bool | None, typer.Option(help="Whether a directory without entries may empty the folder; not by default.")
     ] = None
     deadline_seconds: Annotated[
         int | None,

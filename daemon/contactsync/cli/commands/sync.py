@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import build_runner
 from contactsync.cli.client import live_daemon
-from contactsync.cli.commands.sync_remote import request_runs, run_by
 from contactsync.cli.errors import ExitCode, exit_code_of
 from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import show_result
 from contactsync.cli.output.text import show_json, show_text
-from contactsync.errors import DefinitionLocked, UsageError
+from contactsync.errors import ControlError, DefinitionLocked, UsageError
 from contactsync.model import Outcome, Trigger
 from contactsync.operations.names import find_all
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import connection_of
 from contactsync.sync.document import RunDocument, RunResult, not_started
+from contactsync.text import counted
 
 if TYPE_CHECKING:
+    from contactsync.cli.client import Daemon
     from contactsync.cli.context import Invocation
     from contactsync.model import Definition
     from contactsync.store.pool import Pool
     from contactsync.sync.runner import Runner
+
+_LABELS_SHOWN = 10
 
 
 def sync(invocation: Invocation, name: str | None, *, wait: bool, as_json: bool, quiet: bool) -> int:
@@ -37,7 +41,7 @@ def sync(invocation: Invocation, name: str | None, *, wait: bool, as_json: bool,
     silent = quiet or as_json
     with live_daemon(invocation.settings.control.socket) as daemon:
         if daemon and not wait:
-            request_runs(daemon, name, invocation, as_json=as_json, quiet=quiet)
+            _request_runs(daemon, name, invocation, as_json=as_json, quiet=quiet)
             return ExitCode.DONE
         if not wait:
             raise UsageError(
@@ -45,7 +49,7 @@ def sync(invocation: Invocation, name: str | None, *, wait: bool, as_json: bool,
                 hint="Start it (contactsync daemon), or leave out --no-wait.",
             )
         if daemon:
-            results = run_by(daemon, name, invocation, silent=silent)
+            results = _run_by_daemon(daemon, name, invocation, silent=silent)
         else:
             results = _run_here(invocation, name, silent=silent)
     if as_json:
@@ -56,6 +60,55 @@ def sync(invocation: Invocation, name: str | None, *, wait: bool, as_json: bool,
     elif not results:
         show_text(invocation.out, "There is nothing to run: no definition, or all are paused.")
     return max(map(exit_code_of_run, results), default=ExitCode.DONE)
+
+
+def _request_runs(daemon: Daemon, name: str | None, invocation: Invocation, *, as_json: bool, quiet: bool) -> None:
+    """Request runs of the definitions with a name, or of all, without waiting for them. Raises ControlError."""
+    answer = daemon.post("/v1/sync", name=name)
+    if as_json:
+        show_json(invocation.out, answer)
+    elif not quiet:
+        labels = [ref["label"] for ref in answer["requested"]]
+        what = ", ".join(labels) if len(labels) <= _LABELS_SHOWN else counted(len(labels), "definition")
+        show_text(invocation.out, f"The daemon will run {what}. `contactsync status` shows the progress.")
+
+
+def _run_by_daemon(daemon: Daemon, name: str | None, invocation: Invocation, *, silent: bool) -> list[RunResult]:
+    """Request runs, wait for their results and print them, unless `silent`.
+
+    Raises ControlError, also if the only run could not start.
+    """
+    ids = None if name is None else {row["definition_id"] for row in daemon.get("/v1/definitions", name=name)}
+    with _progress(daemon, invocation, "all folders" if name is None else name, ids, quiet=silent):
+        answer = daemon.post("/v1/sync", timeout=None, wait=True, name=name)
+    results = [RunResult.model_validate(document) for document in answer["runs"]]
+    for result in () if silent else results:
+        show_result(invocation.out, result)
+    return results
+
+
+@contextmanager
+def _progress(
+    daemon: Daemon, invocation: Invocation, label: str, ids: set[int] | None, *, quiet: bool
+) -> Iterator[None]:
+    """Show the progress of the runs by the daemon's events; an error of the event stream is ignored."""
+    with run_progress(invocation.err, label, quiet=quiet) as progress:
+        ended = threading.Event()
+
+        def follow() -> None:
+            with suppress(ControlError):
+                for kind, run in daemon.events():
+                    if ended.is_set():
+                        return
+                    if kind == "run.progress" and (ids is None or run["definition_id"] in ids):
+                        progress.show(run["stage"], run["entries"])
+
+        if not quiet and invocation.err.is_terminal:
+            threading.Thread(target=follow, daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
 
 
 def _run_here(invocation: Invocation, name: str | None, *, silent: bool) -> list[RunResult]:
