@@ -65,6 +65,14 @@ def folder(make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd) ->
 
 
 @pytest.fixture
+def team_folder(make_folder: Callable[..., SyncedFolder], make_slapd: Callable[..., PrivateSlapd]) -> SyncedFolder:
+    """Fill a folder from a directory of eight people."""
+    folder = make_folder(make_slapd(ldif=people_ldif(8)))
+    assert folder.run().counts.inserted == 8
+    return folder
+
+
+@pytest.fixture
 def admin(server: PrivateServer) -> Iterator[ldap3.Connection]:
     """Change the directory of a module's `server`, which is started if necessary."""
     server.start()

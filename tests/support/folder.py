@@ -283,6 +283,14 @@ def someone(**attributes: str | bytes) -> Person:
     return Person(person.dn, person.attributes | {name: [value] for name, value in attributes.items()})
 
 
+def dismiss(server: PrivateServer, number: int) -> None:
+    """Delete so many people from the directory."""
+    admin = server.connection()
+    for dn, _, _ in sorted(people(server))[:number]:
+        admin.delete(dn)
+    admin.unbind()
+
+
 def parent_of(dn: str) -> str:
     """What is above an entry, whose own name may hold a comma."""
     return re.split(r"(?<!\\),", dn, maxsplit=1)[1]

@@ -13,35 +13,16 @@ from contactsync.operations.decisions import approve, open_plan, reject
 from contactsync.settings.schema import Guard
 from contactsync.store.record.holds import HeldPlan, held_changes, read_held_plan
 from contactsync.store.record.runs import forget_old
-from contactsync.testing.people import people_ldif
-from contactsync.testing.private_server import PrivateServer
-from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import SyncedFolder, change, people
+from tests.support.folder import SyncedFolder, change, dismiss, people
 
 STRICT = Guard(delete_count=1)
 
 
 @pytest.fixture
-def team(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
-    """Run a directory of eight people."""
-    return make_slapd(ldif=people_ldif(8))
-
-
-@pytest.fixture
-def folder(make_folder: Callable[..., SyncedFolder], team: PrivateSlapd) -> SyncedFolder:
-    """Fill a folder with them; then three of them leave."""
-    folder = make_folder(team)
-    assert folder.run().counts.inserted == 8
-    dismiss(team, 3)
-    return folder
-
-
-def dismiss(slapd: PrivateServer, number: int) -> None:
-    """Delete so many people from the directory."""
-    admin = slapd.connection()
-    for dn, _, _ in sorted(people(slapd))[:number]:
-        admin.delete(dn)
-    admin.unbind()
+def folder(team_folder: SyncedFolder) -> SyncedFolder:
+    """Give a folder of eight people, three of whom have left the directory since."""
+    dismiss(team_folder.slapd, 3)
+    return team_folder
 
 
 def run(folder: SyncedFolder, outcome: Outcome) -> RunReport:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable
 
 import pytest
 
@@ -16,32 +15,8 @@ from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Counts, Outcome, Tls, Trigger
 from contactsync.settings.schema import Guard
 from contactsync.store.definitions import remove_definition
-from contactsync.testing.people import people_ldif
-from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import SyncedFolder, change, people
-
-
-@pytest.fixture
-def team(make_slapd: Callable[..., PrivateSlapd]) -> PrivateSlapd:
-    """Run a directory of eight people."""
-    return make_slapd(ldif=people_ldif(8))
-
-
-@pytest.fixture
-def team_folder(make_folder: Callable[..., SyncedFolder], team: PrivateSlapd) -> SyncedFolder:
-    """Fill a folder with them."""
-    folder = make_folder(team)
-    assert folder.run().counts.inserted == 8
-    return folder
-
-
-def dismiss(slapd: PrivateServer, number: int) -> None:
-    """Delete so many people from the directory."""
-    admin = slapd.connection()
-    for dn, _, _ in sorted(people(slapd))[:number]:
-        admin.delete(dn)
-    admin.unbind()
+from tests.support.folder import SyncedFolder, change, dismiss, people
 
 
 def test_an_emptied_directory_is_held(team_folder: SyncedFolder) -> None:
