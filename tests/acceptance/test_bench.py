@@ -1,4 +1,4 @@
-"""`make bench` at the size of a toy: everything is measured, checked and written, however long it takes."""
+"""`make bench` with very few entries: everything is measured, checked and written."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ VALUES (gen_random_uuid(), 'uid=v', '{}', '{}', '{}')
 
 
 def versions(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Which transaction wrote each row."""
+    """The transaction that wrote each row."""
     return dict(connection.execute("SELECT source_dn, xmin::text FROM people").fetchall())
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Carry out the command once and give the folder that it wrote into."""
+    """Run the command once, and give its output folder."""
     folder = tmp_path_factory.mktemp("bench")
     options = ["--entries", str(ENTRIES), "--sizes", str(FEWER), "--pairs", "1", "--folders", str(FOLDERS)]
     command = [
@@ -69,13 +69,13 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def results(output: Path) -> dict[str, Any]:
-    """What results.json says."""
+    """Give the contents of results.json."""
     document: dict[str, Any] = json.loads((output / "results.json").read_text(encoding="utf-8"))
     return document
 
 
 def test_every_kind_of_run_is_measured_at_every_size(results: dict[str, Any]) -> None:
-    """With ldapsearch beside it, its stages, the memory, and contacts that are those of the directory."""
+    """With ldapsearch, the stages, the memory, and contacts that equal the directory."""
     assert [size["entries"] for size in results["sizes"]] == [FEWER, ENTRIES]
     for size in results["sizes"]:
         assert tuple(size["kinds"]) == KINDS
@@ -91,8 +91,8 @@ def test_every_kind_of_run_is_measured_at_every_size(results: dict[str, Any]) ->
     assert searched["1% changed"]["turns"][0]["unchanged"] > 0
 
 
-def test_the_others_hold_exactly_the_people_of_the_directory(results: dict[str, Any]) -> None:
-    """Each is measured twice over, but for python-ldap where Debian has none for this Python."""
+def test_the_others_have_exactly_the_people_of_the_directory(results: dict[str, Any]) -> None:
+    """Each is measured twice, except python-ldap where Debian has none for this Python."""
     version = "".join(map(str, sys.version_info[:2]))
     has_python_ldap = bool(list(DEBIAN_PACKAGES.glob(f"_ldap.cpython-{version}-*.so")))
     rivals = {rival["name"]: rival for rival in results["rivals"]}
@@ -105,7 +105,7 @@ def test_the_others_hold_exactly_the_people_of_the_directory(results: dict[str, 
 
 
 def test_many_folders_all_run(results: dict[str, Any]) -> None:
-    """At the first start and when asked for, each once; and the edits were followed."""
+    """Each once at the first start and once on request; and edits take effect."""
     folders = results["folders"]
     assert (folders["folders"], folders["people"]) == (FOLDERS, FOLDERS * 20)
     for name in ("first_round", "full_round"):
@@ -119,7 +119,7 @@ def test_many_folders_all_run(results: dict[str, Any]) -> None:
 
 
 def test_increments_and_a_live_folder_are_measured(results: dict[str, Any]) -> None:
-    """Increments at both sizes, each beside a full run; every change of the live folder arrived."""
+    """Increments at both sizes, each with a full run; every change of the live folder arrives."""
     fewer, main = results["following"]
     assert (fewer["entries"], main["entries"]) == (FEWER, ENTRIES)
     for made in (fewer, main):
@@ -129,7 +129,7 @@ def test_increments_and_a_live_folder_are_measured(results: dict[str, Any]) -> N
 
 
 def test_every_table_is_in_the_report(output: Path, results: dict[str, Any]) -> None:
-    """With a row for each promise, met or not; what these options did not measure says so."""
+    """With a row for each target, met or not, or not measured."""
     page = (output / "results.md").read_text(encoding="utf-8")
     for target in results["targets"]:
         met = {True: "met", False: "not met", None: "-"}[target["met"]]
@@ -164,14 +164,14 @@ def test_every_table_is_in_the_report(output: Path, results: dict[str, Any]) -> 
     ],
 )
 def test_the_plots_are_drawn(output: Path, plot: str, labels: set[str]) -> None:
-    """Each is SVG whose words stand in it as text."""
+    """Each is SVG with its words as text."""
     root = ET.parse(output / f"{plot}.svg").getroot()  # noqa: S314  (written by our own program)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert labels <= {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
 
 
 def test_the_same_numbers_give_the_same_plots(tmp_path: Path) -> None:
-    """No date and nothing random: what git shows as changed has changed."""
+    """They contain no date and nothing random."""
     kind = Kind([Turn(2.0, 1.0, peak=100, stages={"search": 1.0})])
     made = Round(seconds=1, runs=1, definitions=1, longest_wait=1, stages={})
     size = Size(10, dict.fromkeys(KINDS, kind), [1], [1], 10)
@@ -185,10 +185,10 @@ def test_the_same_numbers_give_the_same_plots(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_the_others_do_the_whole_work(
+def test_the_others_do_the_same_work(
     program: Program, make_slapd: Callable[..., PrivateSlapd], database: str, tmp_path: Path
 ) -> None:
-    """They follow edits, adds and deletes, and write no row that did not change."""
+    """They apply edits, adds and deletes, and write no other row."""
     if reason := reason_to_leave_out(program):
         pytest.skip(reason)
     staff = Staff(1200, BASE)  # more than a page
@@ -215,7 +215,7 @@ def test_the_others_do_the_whole_work(
     ],
 )
 def test_a_table_that_is_not_the_directory_ends_the_benchmark(database: str, mistake: LiteralString) -> None:
-    """A value that differs, a person too few in the middle or at the end, or one too many."""
+    """By one value, one person in the middle or at the end, or one person more."""
     staff = Staff(3, BASE)
     make_table(database)
     with psycopg.connect(database, autocommit=True) as connection:

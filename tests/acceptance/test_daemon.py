@@ -1,4 +1,4 @@
-"""The daemon from outside: the real process, a real slapd, a real PostgreSQL, definitions edited by plain SQL."""
+"""The daemon as a process, with a slapd and a PostgreSQL; definitions are edited by SQL."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def daemon(database: str, make_daemon: Callable[..., Any], directory: PrivateSlapd) -> Any:
-    """Start a daemon that knows the reader's password by reference."""
+    """Start a daemon with the reader's password in its environment."""
     daemon = make_daemon(database, READER=directory.reader_password)
     daemon.start()
     return daemon
 
 
 def test_a_definition_that_is_added_fills_its_folder(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
-    """No restart and no command: an INSERT is enough, and its run is one line in the log."""
+    """An INSERT is enough, and the run is one line in the log."""
     definition_id = define(person, directory)
     wait_until(lambda: count(person) == 40, "forty contacts")
     (line,) = wait_until(lambda: daemon.events("run.finished", definition=definition_id), "the run's line")
@@ -38,7 +38,7 @@ def test_a_definition_that_is_added_fills_its_folder(daemon: Any, person: Person
 
 
 def test_a_schedule_brings_changes(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
-    """With a schedule of a second, a deletion in the directory arrives by itself."""
+    """With a schedule of a second, a deletion in the directory arrives."""
     assert daemon
     define(person, directory, schedule="every 1s")
     wait_until(lambda: count(person) == 40, "forty contacts")
@@ -49,7 +49,7 @@ def test_a_schedule_brings_changes(daemon: Any, person: Person, directory: Priva
     wait_until(lambda: count(person) == 39, "the deletion to arrive")
 
 
-def test_an_edited_schedule_holds_at_once(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
+def test_an_edited_schedule_takes_effect_at_once(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """From hourly to every second, and back to manual, by UPDATE."""
     assert daemon
     definition_id = define(person, directory)
@@ -81,7 +81,7 @@ def test_a_definition_that_is_not_valid_does_not_run_and_the_others_do(
     """The view and the log give the reason; it runs once it is corrected."""
     bad = define(person, directory, "Bad", **wrong)
     good = define(person, directory, "Good")
-    wait_until(lambda: outcomes(person, good) == ["changed"], "the good one")
+    wait_until(lambda: outcomes(person, good) == ["changed"], "the good definition")
     wait_until(lambda: state(person, bad)[0] == "invalid", "its state")
     assert word in state(person, bad)[1]
     assert daemon.events("definition.invalid", folder="Bad", reason=state(person, bad)[1])
@@ -94,10 +94,8 @@ def test_a_definition_that_is_not_valid_does_not_run_and_the_others_do(
     wait_until(lambda: state(person, bad) == ("ok", None), "its state")
 
 
-def test_a_removed_definition_takes_its_contacts_and_runs_no_more(
-    daemon: Any, person: Person, directory: PrivateSlapd
-) -> None:
-    """DELETE is enough."""
+def test_a_deleted_definition_is_gone_with_its_contacts(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
+    """A DELETE is enough."""
     definition_id = define(person, directory, schedule="every 1s")
     wait_until(lambda: count(person) == 40, "forty contacts")
     person.execute("DELETE FROM contactsync.sync_definitions")
@@ -119,7 +117,7 @@ def test_a_paused_definition_does_not_run(daemon: Any, person: Person, directory
 def test_edits_are_followed_after_the_listening_connection_was_lost(
     daemon: Any, person: Person, directory: PrivateSlapd
 ) -> None:
-    """A notification that nobody heard is made up for by looking."""
+    """After a lost notification the daemon reads the definitions again."""
     listening = len(daemon.events("database.listening"))
     person.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -133,7 +131,7 @@ def test_edits_are_followed_after_the_listening_connection_was_lost(
 def test_edits_are_followed_after_postgresql_was_restarted(
     make_daemon: Callable[..., Any], directory: PrivateSlapd, short_path: Path
 ) -> None:
-    """Killed and started again under the daemon, the database is followed as before."""
+    """After the server was killed and started again."""
     with embedded_server(short_path) as conninfo:
         daemon = make_daemon(conninfo, READER=directory.reader_password)
         daemon.start()
@@ -147,8 +145,8 @@ def test_edits_are_followed_after_postgresql_was_restarted(
         assert daemon.stop() == 0
 
 
-def test_a_run_that_was_missed_is_made_up_once(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
-    """However often it was due while the daemon was down; one that was not due waits."""
+def test_a_missed_run_is_made_up_once(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
+    """However often it was due while the daemon was down; a definition that was not due does not run."""
     missed = define(person, directory, "Missed", schedule="every 1h")
     waits = define(person, directory, "Waits", schedule="every 1h")
     wait_until(lambda: outcomes(person, missed) == outcomes(person, waits) == ["changed"], "the first runs")
@@ -174,10 +172,10 @@ def test_a_run_that_was_missed_is_made_up_once(daemon: Any, person: Person, dire
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_daemon_and_gives_up_what_was_not_applied(
+def test_a_signal_ends_the_daemon_and_cancels_its_runs(
     daemon: Any, person: Person, directory: PrivateSlapd, number: int
 ) -> None:
-    """Exit code 0, and a run that waits for a silent directory is recorded as cancelled."""
+    """With exit code 0; a run that waits for a silent directory is recorded as cancelled."""
     with silent_server() as port:
         definition_id = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x")
         wait_until(lambda: outcomes(person, definition_id) == [None], "the run to begin")
@@ -188,14 +186,14 @@ def test_a_signal_ends_the_daemon_and_gives_up_what_was_not_applied(
 
 
 def test_a_killed_daemon_leaves_nothing_half_done(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
-    """After kill -9 the next start marks the run interrupted and runs anew."""
+    """After SIGKILL the next start marks the run as interrupted and runs again."""
     with silent_server() as port:
         definition_id = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x")
         wait_until(lambda: outcomes(person, definition_id) == [None], "the run to begin")
         daemon.stop(signal.SIGKILL)
     assert outcomes(person, definition_id) == [None]
-    mended = f"{directory.url}/{directory.suffix}"
-    person.execute("UPDATE contactsync.sync_definitions SET base = NULL, query = %s", [mended])
+    query = f"{directory.url}/{directory.suffix}"
+    person.execute("UPDATE contactsync.sync_definitions SET base = NULL, query = %s", [query])
     daemon.start()
     wait_until(lambda: outcomes(person, definition_id) == ["interrupted", "changed"], "the mark and a new run")
     assert daemon.events("run.interrupted", folder="Staff")
@@ -203,7 +201,7 @@ def test_a_killed_daemon_leaves_nothing_half_done(daemon: Any, person: Person, d
 
 
 def test_two_daemons_may_start_at_once(postgres_server: str, make_daemon: Callable[..., Any]) -> None:
-    """Both apply the migrations to an empty database, one after the other, and both live."""
+    """Only one of them migrates the empty database, and both run."""
     with database_of(postgres_server) as empty:
         daemons = [make_daemon(empty), make_daemon(empty)]
         threads = [threading.Thread(target=daemon.start) for daemon in daemons]
@@ -216,7 +214,7 @@ def test_two_daemons_may_start_at_once(postgres_server: str, make_daemon: Callab
 
 
 def test_the_password_is_in_no_log(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
-    """Not in a good run, not in a refused one."""
+    """Neither after a successful run nor after a refused bind."""
     define(person, directory)
     define(person, directory, "Wrong", bind_user="cn=nobody,dc=example,dc=test")
     wait_until(lambda: len(daemon.events("run.finished")) == 2, "both runs")
@@ -226,7 +224,7 @@ def test_the_password_is_in_no_log(daemon: Any, person: Person, directory: Priva
 def test_an_embedded_postgresql_that_died_is_started_again(
     make_daemon: Callable[..., Any], directory: PrivateSlapd, short_path: Path
 ) -> None:
-    """Nobody has to log in at night because the system ran out of memory: the daemon starts it and goes on."""
+    """The daemon starts it, without an administrator, and goes on."""
     embedded = {"CONTACTSYNC_DATABASE__URL": "", "CONTACTSYNC_STATE__DIRECTORY": str(short_path)}
     daemon = make_daemon("", READER=directory.reader_password, **embedded)
     daemon.start()

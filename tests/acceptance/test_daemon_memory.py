@@ -1,4 +1,4 @@
-"""The daemon has no library in memory that the folders it keeps have no use for."""
+"""The daemon loads no library that its folders do not need."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.support.definitions import PEOPLE
 from tests.support.resources import short_directory
 
 KEPT_OUT = {
-    "cryptography": "some eight megabytes, for sealed passwords, client certificates and Kerberos",
-    "dns": "two, for queries without a server and settings with name servers",
-    "httpx": "for the command line's questions to the daemon",
+    "cryptography": "about 8 MB, for sealed passwords, client certificates and Kerberos",
+    "dns": "2 MB, for queries without a server and settings with name servers",
+    "httpx": "for the command line as a client of the daemon",
     "contactsync.demo": "for `contactsync demo`",
     "contactsync.checks": "for `contactsync check`",
 }
@@ -25,10 +25,10 @@ sys.exit(main(["daemon"]))
 """
 
 
-def test_what_an_ordinary_folder_does_not_need_is_not_loaded(database: str) -> None:
-    """A password by reference, a server by its address: a first load, a run without changes, questions over the socket.
+def test_an_ordinary_folder_loads_no_optional_library(database: str) -> None:
+    """With a password by reference and a server by its address, through two runs and requests over the socket.
 
-    `database` is migrated already, as that of a daemon that starts again.
+    `database` is already migrated, as at a later start.
     """
     with short_directory() as place, PrivateSlapd(place / "slapd", ldif=people_ldif(PEOPLE, seed=7)) as directory:
         loaded = place / "loaded"

@@ -1,4 +1,4 @@
-"""The real daemon as a role that has the rights of deploy/postgresql/roles.sql, and an application beside it."""
+"""The daemon with the rights of deploy/postgresql/roles.sql, and an application."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.roles import carry_out, connected, role_with
 from tests.support.waiting import wait_until
 
 
-def test_a_daemon_of_few_rights_does_its_work(
+def test_a_daemon_with_few_rights_does_its_work(
     database: str,
     person: Person,
     cli: CommandLine,
     directory: PrivateSlapd,
     make_daemon: Callable[..., Any],
 ) -> None:
-    """It starts, follows an edit, answers a request by SQL, and the command line looks at it with the same rights."""
+    """It starts, notices an edit and runs a request by SQL; the command line works with the same rights."""
     carry_out(database, "roles.sql")
     rights = role_with(database, "trial_daemon", "contactsync_daemon")
     daemon = make_daemon(rights, READER=directory.reader_password)

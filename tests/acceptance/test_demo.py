@@ -1,4 +1,4 @@
-"""`contactsync demo` as a newcomer starts it: real processes, with and without a terminal, ended in every way."""
+"""`contactsync demo` as a process, with and without a terminal, and every way to end it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import pytest
 
 CONTACTSYNC = Path(sys.executable).with_name("contactsync")
 PATIENCE = 150.0
-"""Seconds after which a test gives up; the whole demo takes about half a minute."""
+"""Seconds after which a test gives up; the whole demo takes about 20."""
 
 STORY = (
     "1. A directory",
@@ -43,11 +43,11 @@ STORY = (
     "is still the row that she wrote",
     "The daemon, PostgreSQL and slapd have ended.",
 )
-"""What has to be said, in this order."""
+"""Texts of the output, in their order."""
 
 
 class Demo:
-    """One `contactsync demo` in a directory; without a terminal unless it is given one of 80 columns."""
+    """One `contactsync demo` in a directory, with or without a terminal of 80 columns."""
 
     def __init__(self, directory: Path, *, in_terminal: bool = False, **environ: str) -> None:
         self.shown = ""
@@ -55,7 +55,7 @@ class Demo:
         if in_terminal:
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
         self.process = subprocess.Popen(
-            # As from a shell: in a session of its own, whose terminal sends Ctrl-C to whatever runs in it.
+            # As in a shell: in a session of its own, whose terminal sends Ctrl-C to all its processes.
             ["setsid", *(["--ctty"] if in_terminal else []), CONTACTSYNC, "demo"],
             cwd=directory,
             env={**os.environ, "TERM": "dumb", **environ},
@@ -66,20 +66,20 @@ class Demo:
         os.close(theirs)
 
     def read_until(self, text: str) -> None:
-        """Wait until the demo has said this."""
+        """Wait until the demo has printed this."""
         deadline = time.monotonic() + PATIENCE
         while text not in self.shown:
             assert time.monotonic() < deadline, f"no {text!r} in:\n{self.shown}"
             assert self._read(), f"the demo ended without {text!r}:\n{self.shown}"
 
     def wait(self) -> int:
-        """Wait for the end, and give the exit code."""
+        """Wait for its end, and give the exit code."""
         while self._read():
             pass
         return self.process.wait(PATIENCE)
 
     def press_ctrl_c(self) -> None:
-        """What the key does in the demo's terminal."""
+        """Press Ctrl-C in the demo's terminal."""
         os.write(self._ours, b"\x03")
 
     def send(self, number: int) -> None:
@@ -87,19 +87,19 @@ class Demo:
         self.process.send_signal(number)
 
     def close(self) -> None:
-        """Leave nothing running when a test has failed."""
+        """End it after a failed test."""
         if self.process.poll() is None:
             self.process.terminate()
             self.wait()
         os.close(self._ours)
 
     def _read(self) -> bool:
-        """Take what there is; False at the end."""
+        """Read what there is; False at the end."""
         if not select.select([self._ours], [], [], 1)[0]:
             return True
         try:
             octets = os.read(self._ours, 65_536)
-        except OSError:  # how Linux says that the other side of a terminal is gone
+        except OSError:  # the other side of the terminal is closed
             return False
         self.shown += octets.decode(errors="replace").replace("\r\n", "\n")
         return bool(octets)
@@ -119,7 +119,7 @@ def start_demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
 
 
 def processes_of(directory: Path) -> list[str]:
-    """The command lines of all processes that were started with a path below this directory."""
+    """The command lines of all processes with a path below this directory."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -132,8 +132,8 @@ def processes_of(directory: Path) -> list[str]:
 
 
 def test_without_a_terminal_the_demo_tells_its_story_and_ends(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
-    """It ends with exit code 0, has said everything in its order, on 80 columns, and leaves nothing running."""
-    # FORCE_COLOR is about colours; a database of the caller's own is none of the demo's business.
+    """It prints everything in order, in 80 columns, ends with exit code 0 and leaves no process."""
+    # FORCE_COLOR makes no terminal; the demo does not use the settings of the environment.
     demo = start_demo(COLUMNS="80", CONTACTSYNC_DATABASE__URL="postgresql://nobody.invalid/", FORCE_COLOR="")
     assert demo.wait() == 0, demo.shown
     position = 0
@@ -146,7 +146,7 @@ def test_without_a_terminal_the_demo_tells_its_story_and_ends(start_demo: Callab
 
 
 def test_in_a_terminal_it_goes_on_until_ctrl_c(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
-    """It goes on; the commands that it names work; a second demo is refused; Ctrl-C ends it with exit code 0."""
+    """Its commands work; a second demo is refused; Ctrl-C ends it with exit code 0."""
     demo = start_demo(in_terminal=True)
     demo.read_until("Ctrl-C ends the demo")
     demo.read_until("~ ")
@@ -175,7 +175,7 @@ def test_in_a_terminal_it_goes_on_until_ctrl_c(start_demo: Callable[..., Demo], 
 
 @pytest.mark.parametrize("moment", ["1. A directory", "2. The daemon", "4. The first load"])
 def test_a_signal_in_the_middle_ends_it_cleanly(start_demo: Callable[..., Demo], tmp_path: Path, moment: str) -> None:
-    """Ctrl-C, also more than once, ends everything that runs by then; the exit code says that the story was cut."""
+    """SIGINT, also twice, ends all its processes, with the exit code of the signal."""
     demo = start_demo()
     demo.read_until(moment)
     demo.send(signal.SIGINT)
@@ -186,7 +186,7 @@ def test_a_signal_in_the_middle_ends_it_cleanly(start_demo: Callable[..., Demo],
 
 
 def test_what_a_killed_demo_left_running_is_ended_by_the_next(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
-    """After kill -9 of the demo alone the next one ends the daemon, slapd and PostgreSQL of the first, and works."""
+    """After SIGKILL of the demo alone, the next demo ends the daemon, slapd and PostgreSQL of the first."""
     killed = start_demo()
     killed.read_until("3. Two folders")
     left = processes_of(tmp_path)
@@ -203,7 +203,7 @@ def test_what_a_killed_demo_left_running_is_ended_by_the_next(start_demo: Callab
 
 
 def test_it_deletes_nothing_that_is_not_its_own(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
-    """A directory .demo with something else in it is left alone, and the demo says so."""
+    """It refuses a directory .demo that contains something else."""
     precious = tmp_path / ".demo" / "thesis.txt"
     precious.parent.mkdir()
     precious.write_text("years of work")

@@ -1,4 +1,4 @@
-"""Metrics as Prometheus gets them from the real daemon: over the control socket and over TCP."""
+"""Metrics that Prometheus reads from the daemon, over the control socket and over TCP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_prometheus_gets_what_runs_did(
     tmp_path: Path,
     closed_port: int,
 ) -> None:
-    """Runs, states, the next one's time and the certificate's end are there, over TCP as over the socket."""
+    """Runs, states, the time of the next run and the end of the certificate, both over TCP and over the socket."""
     listen = f"127.0.0.1:{closed_port}"
     control = tmp_path / "control"
     daemon = make_daemon(

@@ -1,4 +1,4 @@
-"""The daemon under a service manager: a real socket in place of systemd's around the real process."""
+"""The daemon under a service manager, whose socket the test provides."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def told(short_path: Path) -> Iterator[NotifySocket]:
 
 @pytest.fixture
 def make_service(make_daemon: Callable[..., Any], told: NotifySocket, slapd: PrivateSlapd) -> Callable[..., Any]:
-    """Make daemons that know the service manager and the directory's password."""
+    """Make daemons with the service manager's socket and the directory's password."""
 
     def make(database: str, **environ: str) -> Any:
         return make_daemon(database, NOTIFY_SOCKET=told.name, READER=slapd.reader_password, **environ)
@@ -40,7 +40,7 @@ def make_service(make_daemon: Callable[..., Any], told: NotifySocket, slapd: Pri
 def test_ready_comes_only_when_the_daemon_can_work(
     make_service: Callable[..., Any], told: NotifySocket, short_path: Path
 ) -> None:
-    """Not while PostgreSQL is away, for as long as it likes: time is asked for. And then with edits listened for."""
+    """Not while PostgreSQL is down: then it asks for more time. When it is ready, it listens for edits."""
     with FragilePostgres(short_path / "state") as postgres:
         postgres.crash()
         daemon = make_service(postgres.conninfo, **WATCHDOG)
@@ -66,7 +66,7 @@ def test_what_is_defined_already_is_scheduled_when_ready_comes(
     person: Person,
     slapd: PrivateSlapd,
 ) -> None:
-    """The first status counts the folder and says when it runs."""
+    """The first status counts the folder and has the time of the next run."""
     define(person, slapd)
     make_service(database).launch()
     (ready,) = wait_until(lambda: [message for message in told.messages() if "READY=1" in message], "the daemon")
@@ -81,7 +81,7 @@ def test_the_status_says_how_the_folders_do(
     person: Person,
     slapd: PrivateSlapd,
 ) -> None:
-    """It follows what happens without being asked."""
+    """It changes with the state of the folders."""
     make_service(database, CONTACTSYNC_DIRECTORY__RETRY_ATTEMPTS="1").start()
     define(person, slapd, allow_empty=True)
     define(person, slapd, "Gone", query="127.0.0.1:1")
@@ -94,14 +94,14 @@ def test_the_status_says_how_the_folders_do(
 def test_a_database_that_goes_away_shows_in_the_status(
     make_service: Callable[..., Any], told: NotifySocket, short_path: Path
 ) -> None:
-    """And shows again when it is back; the daemon stays up and is fed all the while."""
+    """And its return shows too; meanwhile the daemon runs on and feeds the watchdog."""
     with FragilePostgres(short_path / "state") as postgres:
         daemon = make_service(postgres.conninfo, **WATCHDOG)
         daemon.start()
         postgres.crash()
         wait_until(lambda: told.status() == "Waiting for the database", "the loss to show")
         fed = told.count("WATCHDOG=1")
-        wait_until(lambda: told.count("WATCHDOG=1") > fed + 2, "food meanwhile")
+        wait_until(lambda: told.count("WATCHDOG=1") > fed + 2, "watchdog messages meanwhile")
         postgres.start()
         wait_until(lambda: told.status() == "No folder is defined yet", "the return to show")
         assert daemon.stop() == 0
@@ -114,14 +114,14 @@ def test_the_watchdog_is_fed_through_a_run_that_waits_for_a_frozen_directory(
     person: Person,
     slapd: PrivateSlapd,
 ) -> None:
-    """However long a run takes within its deadline, the daemon is sound."""
+    """However long a run takes within its deadline."""
     daemon = make_service(database, **WATCHDOG)
     daemon.start()
     with silent_server() as port:
         frozen = define(person, slapd, query=f"127.0.0.1:{port}", base="dc=x")
         wait_until(lambda: outcomes(person, frozen) == [None], "the run to begin")
         fed = told.count("WATCHDOG=1")
-        wait_until(lambda: told.count("WATCHDOG=1") > fed + 5, "food during the run")
+        wait_until(lambda: told.count("WATCHDOG=1") > fed + 5, "watchdog messages during the run")
         assert outcomes(person, frozen) == [None]
         wait_until(lambda: "1 run in progress" in told.status(), "the run in the status")
         assert daemon.stop() == 0
@@ -131,7 +131,7 @@ def test_the_watchdog_is_fed_through_a_run_that_waits_for_a_frozen_directory(
 def test_a_stop_is_announced_and_asks_for_the_time_it_takes(
     make_service: Callable[..., Any], told: NotifySocket, database: str, number: int
 ) -> None:
-    """STOPPING comes after READY, with more time than TimeoutStopSec= gives; then the process ends well."""
+    """STOPPING comes after READY and asks for more time than TimeoutStopSec= gives; the exit code is 0."""
     daemon = make_service(database)
     daemon.start()
     assert daemon.stop(number) == 0
@@ -144,7 +144,7 @@ def test_a_stop_is_announced_and_asks_for_the_time_it_takes(
 def test_a_daemon_that_is_stopped_before_it_was_ready_never_says_that_it_is(
     make_service: Callable[..., Any], told: NotifySocket
 ) -> None:
-    """Without a database there is nothing to stop either; it ends at once and well."""
+    """Without a database it has nothing to stop, and ends at once with exit code 0."""
     daemon = make_service("host=127.0.0.1 port=1 dbname=nothing")
     daemon.launch()
     wait_until(lambda: daemon.events("database.unavailable"), "the daemon to try")

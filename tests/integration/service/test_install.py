@@ -1,4 +1,4 @@
-"""tools/install.sh as far as it goes without the network: what it refuses, what it removes and what it keeps."""
+"""tools/install.sh without the network: what it refuses, removes and keeps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHERS = ("usr/local/bin/other", "usr/local/lib/other/file", "etc/systemd/system
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Path:
-    """Make a tree that has everything an installation has, and something of others."""
+    """Make the files of an installation, and files of other programs."""
     for name in (*INSTALLED, *KEPT, *OTHERS):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -33,7 +33,7 @@ def stage(tmp_path: Path) -> Path:
 
 
 def install_script(action: str, stage: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run it on a stage; it cannot do without one here, so that no test can reach the machine."""
+    """Run it, always with a stage, so no test can change the machine."""
     environ = {"PATH": os.environ["PATH"], "DESTDIR": str(stage), **variables}
     command = [str(ROOT / "tools" / "install.sh"), action]
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -45,7 +45,7 @@ def files_in(stage: Path) -> set[str]:
 
 
 def test_uninstall_keeps_settings_and_data(stage: Path) -> None:
-    """And says where they are; what others put beside is not touched."""
+    """It prints where they are; files of other programs stay."""
     done = install_script("uninstall", stage)
     assert done.returncode == 0, done.stderr
     assert files_in(stage) == {*KEPT, *OTHERS}
@@ -53,14 +53,14 @@ def test_uninstall_keeps_settings_and_data(stage: Path) -> None:
 
 
 def test_a_purge_removes_settings_and_data_as_well(stage: Path) -> None:
-    """Only when it is asked for."""
+    """Only on request."""
     done = install_script("uninstall", stage, PURGE="1")
     assert done.returncode == 0, done.stderr
     assert files_in(stage) == set(OTHERS)
 
 
 def test_a_relative_prefix_is_refused_before_anything_is_done(stage: Path) -> None:
-    """It would mean another place for each directory that one is in."""
+    """It would depend on the current directory."""
     before = files_in(stage)
     done = install_script("uninstall", stage, PREFIX="usr/local")
     assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""tools/setup.sh: which packages are downloaded for what, once. A program that notes its calls stands in for Python."""
+"""tools/setup.sh downloads the packages for each purpose once. A program that records its calls replaces Python."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Setup = Callable[..., list[str]]
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """Make a clone as far as the script needs one."""
+    """Copy the files that the script needs."""
     shutil.copytree(ROOT / "tools", tmp_path / "clone" / "tools")
     for name in ("requirements.lock", "requirements-run.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / "clone")
@@ -33,7 +33,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def setup(clone: Path, tmp_path: Path) -> Setup:
-    """Run the script, and give what it had installed."""
+    """Run the script, and give what it installs."""
     fake, calls = tmp_path / "python", tmp_path / "calls"
     fake.write_text(FAKE)
     fake.chmod(0o755)
@@ -49,7 +49,7 @@ def setup(clone: Path, tmp_path: Path) -> Setup:
 
 
 def test_a_demo_downloads_no_tools_and_a_test_adds_them(setup: Setup) -> None:
-    """Whoever looks at the demo waits for what it needs, and each thing is installed once."""
+    """The demo installs only what it needs, and everything is installed once."""
     assert setup() == [".venv", "requirements-run.lock", "."]
     assert setup() == []
     assert setup("test") == ["requirements.lock"]
@@ -64,7 +64,7 @@ def test_a_demo_after_a_test_has_all_it_needs(setup: Setup) -> None:
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-run.lock"])
 def test_a_changed_lock_makes_the_environment_anew(setup: Setup, clone: Path, lock: str) -> None:
-    """So that nothing of the old one stays in it."""
+    """So nothing of the old one stays."""
     setup("test")
     with (clone / lock).open("a") as file:
         file.write("# changed\n")
@@ -72,8 +72,8 @@ def test_a_changed_lock_makes_the_environment_anew(setup: Setup, clone: Path, lo
     assert setup("test") == ["requirements.lock"]
 
 
-def test_a_demo_does_not_care_for_the_lock_of_the_tools(setup: Setup, clone: Path) -> None:
-    """As long as it has none of them."""
+def test_a_demo_ignores_the_lock_of_the_tools(setup: Setup, clone: Path) -> None:
+    """As long as no tool is installed."""
     setup()
     (clone / "requirements.lock").write_text("# changed\n")
     assert setup() == []

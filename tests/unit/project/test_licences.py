@@ -1,4 +1,4 @@
-"""docs/licences.md and tools/audit.py: what is said of the packages of others is true, or said to be unknown."""
+"""docs/licences.md lists the licences of all packages, and tools/audit.py reports unknown packages as unknown."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ BAD = {"name": "h11", "version": "0.15", "vulns": [{"id": "PYSEC-2026-1", "fix_v
 
 
 def test_every_package_that_is_installed_is_listed_with_its_licence() -> None:
-    """The page has the packages of requirements-run.lock in their order, each with what it says of itself."""
+    """The page has the packages of requirements-run.lock in their order, each with the licence that it states."""
     listed = dict(re.findall(r"^\| (\S+) \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)[2:])
     assert list(listed) == packages()
     assert listed == {name: licence_of(name) for name in listed}
 
 
 def test_no_licence_asks_for_more_than_ours_gives() -> None:
-    """Weak copyleft is used as a library, which it allows; the GPL itself would not do."""
+    """A library may be under weak copyleft, but not under the GPL."""
     assert not [name for name in packages() if re.search(r"(?<!L)(?<!Lesser )\bA?GPL|Affero", licence_of(name))]
     assert find_spec("ldap3") is not None
     assert "Lesser" in licence_of("ldap3")
@@ -40,8 +40,8 @@ def test_no_licence_asks_for_more_than_ours_gives() -> None:
         ([], UNKNOWN, "No package was looked up, so nothing is known."),
     ],
 )
-def test_silence_is_no_good_news(found: list[dict[str, Any]], code: int, said: str) -> None:
-    """A service that cannot be reached, or says nothing of a package, does not pass for one that found nothing."""
+def test_a_package_that_is_not_found_is_unknown(found: list[dict[str, Any]], code: int, said: str) -> None:
+    """A service that does not know a package, or cannot be reached, has not found it free of vulnerabilities."""
     given, lines = verdict({"dependencies": found, "fixes": []})
     assert given == code
     assert said in lines

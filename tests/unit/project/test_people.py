@@ -1,4 +1,4 @@
-"""Made-up people: repeatable, and with everything in them that a mapping has to cope with."""
+"""Made-up people: always the same, and with everything that a mapping must handle."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ PEOPLE = list(make_people(1000))
 
 
 def test_the_same_seed_gives_the_same_people() -> None:
-    """Two writings with one seed are equal to the octet; another seed gives others."""
+    """The LDIF of one seed is always the same; another seed gives another one."""
     assert people_ldif(100, seed=1) == people_ldif(100, seed=1)
     assert people_ldif(100, seed=1) != people_ldif(100, seed=2)
 
 
 def test_a_person_does_not_depend_on_the_others() -> None:
-    """Number 500 is the same alone as in a crowd, so that a directory can grow."""
+    """Number 500 is the same alone, so a directory can grow."""
     assert make_person(500) == PEOPLE[500]
 
 
@@ -30,7 +30,7 @@ def test_distinguished_names_are_unique_and_escaped() -> None:
 
 
 def test_an_entry_holds_the_value_of_its_own_name() -> None:
-    """The naming attribute is among the attributes, as X.501 demands."""
+    """The naming attribute is among the attributes, as X.501 requires."""
     for person in PEOPLE:
         attribute = person.dn.partition("=")[0]
         value = person.dn.partition("=")[2]
@@ -38,7 +38,7 @@ def test_an_entry_holds_the_value_of_its_own_name() -> None:
 
 
 def test_managers_exist() -> None:
-    """Whoever has a manager names a person of the directory."""
+    """Each manager is a person of the directory."""
     everyone = {person.dn for person in PEOPLE}
     managers = {manager for person in PEOPLE for manager in person.attributes.get("manager", [])}
     assert len(managers) > 50
