@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from psycopg import sql
+from psycopg import Connection, sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from contactsync.model import Auth, Definition, Tls
 from contactsync.store.errors import translated
 from contactsync.store.statements import composed, execute, read_rows, statement
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 EDITABLE = frozenset(
     {

@@ -103,27 +103,19 @@ def connection_of(pool: Pool) -> Iterator[Connection[Any]]:
 
     Raises DatabaseUnavailable if no connection is free in time, and DatabaseError for what its block does.
     """
-    with translated(), _checked(pool) as connection:
+    with translated():
+        connection = _take(pool)
         try:
             yield connection
         finally:
-            _reset(connection)
-
-
-@contextmanager
-def _checked(pool: Pool) -> Iterator[_BoundedConnection]:
-    connection = _take(pool)
-    try:
-        yield connection
-    finally:
-        pool.putconn(connection)
+            _give_back(pool, connection)
 
 
 def _take(pool: Pool) -> _BoundedConnection:
-    """A connection that works, can write and has its session still. Others are closed, and the pool replaces them.
+    """A connection with its own session that can write. Others are closed, and the pool replaces them.
 
-    So a restarted server costs a reconnect and not an error. A connection that was opened while the server was
-    read-only stays so for good. The last reason is raised when every connection was tried.
+    Therefore a restarted server costs a reconnect and not an error. A connection that was opened while the server was
+    read-only stays read-only. If all connections fail, the last error is raised.
     """
     left = pool.max_size
     while True:
@@ -140,7 +132,7 @@ def _take(pool: Pool) -> _BoundedConnection:
         return connection
 
 
-def _reset(connection: Connection[Any]) -> None:
+def _give_back(pool: Pool, connection: _BoundedConnection) -> None:
     # Not the pool's own `reset`: it runs later in another thread, and the next run must find the lock free.
     try:
         row = connection.execute(statement("unlock_everything")).fetchone()
@@ -149,3 +141,5 @@ def _reset(connection: Connection[Any]) -> None:
     except psycopg.Error:
         # The server frees everything of a closed connection, and the pool opens another.
         connection.close()
+    finally:
+        pool.putconn(connection)

@@ -19,8 +19,8 @@ import structlog
 from psycopg import Rollback
 
 from contactsync.model import Change, Mode, Outcome, Plan
-from contactsync.store.plan.apply import apply_plan
 from contactsync.store.plan.plan import (
+    apply_plan,
     applying,
     count_contacts,
     knows_source,

@@ -25,9 +25,8 @@ from contactsync.model import (
 )
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.fingerprints import read_stored_contacts
-from contactsync.store.plan.apply import apply_plan
 from contactsync.store.plan.columns import Columns, columns_of
-from contactsync.store.plan.plan import applying, make_plan
+from contactsync.store.plan.plan import apply_plan, applying, make_plan
 from contactsync.store.plan.staging import Staging
 from contactsync.store.record.runs import begin_run, finish_run, note_applied
 

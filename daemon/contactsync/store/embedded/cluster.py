@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from contactsync.errors import EmbeddedServerError
 from contactsync.store.embedded.account import run_as
-from contactsync.store.embedded.config import hba_conf, ident_conf, server_conf
 from contactsync.store.embedded.layout import SOCKET_NAME
 from contactsync.store.embedded.postmaster import Postmaster, remove_misleading_lock, running_postmaster
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from contactsync.store.embedded.layout import Layout
@@ -33,6 +32,9 @@ _FIRST_STATEMENTS = f"CREATE ROLE {ROLE} LOGIN CREATEDB;\nCREATE DATABASE {ROLE}
 _FIRST_WITH_BUILTIN_LOCALE = 17
 _POLL_SECONDS = 0.1
 _LOG_LINES = 8
+_PEER_MAP = "contactsync"
+
+_CONF_HEADER = "# Written by contactsync at every start. Put your own settings into local.conf beside this file.\n"
 
 
 @dataclass
@@ -153,9 +155,9 @@ class Cluster:
         layout = self.layout
         administrators = {"root", layout.owner.name}
         roles = {ROLE: sorted({*administrators, layout.account.name}), SUPERUSER: sorted(administrators)}
-        layout.write("hba.conf", hba_conf())
-        layout.write("ident.conf", ident_conf(roles))
-        layout.write("server.conf", server_conf(layout.home, socket_dir, layout.log, self.options))
+        layout.write("hba.conf", _hba_conf())
+        layout.write("ident.conf", _ident_conf(roles))
+        layout.write("server.conf", _server_conf(layout.home, socket_dir, layout.log, self.options))
 
     def _pg_ctl(self, action: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         wait = ("--wait", "--timeout", str(self.timeout))
@@ -174,3 +176,44 @@ class Cluster:
 
 def _last_lines(text: str) -> str:
     return "\n  ".join(["", *text.strip().splitlines()[-_LOG_LINES:]]) + "\n"
+
+
+def _server_conf(folder: Path, socket_dir: Path, log_dir: Path, options: Mapping[str, str]) -> str:
+    """server.conf: a Unix socket, no port, a week of logs, memory for a laptop. `options` override these."""
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": '"' + str(socket_dir).replace('"', '""') + '"',
+        "hba_file": str(folder / "hba.conf"),
+        "ident_file": str(folder / "ident.conf"),
+        "max_connections": "100",
+        "shared_buffers": "256MB",  # with less, the backend of a first load of 100,000 contacts writes pages itself
+        "wal_buffers": "16MB",  # so that the WAL writer writes during a run
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "logging_collector": "on",
+        "log_directory": str(log_dir),
+        "log_filename": "server-%a.log",  # one for each day of the week, truncated after a week
+        "log_rotation_age": "1d",
+        "log_rotation_size": "0",
+        "log_truncate_on_rotation": "on",
+        "log_line_prefix": "%m [%p] %q%a ",
+        "log_checkpoints": "off",
+        **options,
+    }
+    lines = [f"{name} = {_quoted(value)}\n" for name, value in settings.items()]
+    return "".join([_CONF_HEADER, *lines, "include_if_exists = 'local.conf'\n"])
+
+
+def _hba_conf() -> str:
+    """hba.conf: authentication by the kernel (peer) over the Unix socket, and no other."""
+    return f"{_CONF_HEADER.partition('.')[0]}.\nlocal all all peer map={_PEER_MAP}\n"
+
+
+def _ident_conf(accounts_by_role: Mapping[str, Iterable[str]]) -> str:
+    """ident.conf: for each database role, the system accounts that may connect as that role."""
+    lines = [f'{_PEER_MAP} "{account}" {role}\n' for role, accounts in accounts_by_role.items() for account in accounts]
+    return "".join([f"{_CONF_HEADER.partition('.')[0]}.\n", *lines])
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""The plan of a run: the contacts to insert, update, refresh and delete, with the values before and after.
+"""The plan of a run and its apply: which contacts to insert, update, refresh and delete, with values before and after.
 
 It is a temporary table (`planned`), made from the staged rows. The guard, the apply and the history use the same rows.
 """
@@ -9,18 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
+from psycopg import Connection, sql
 
 from contactsync.errors import RunCancelled
-from contactsync.model import Absence, Plan
+from contactsync.model import Absence, Definition, Plan
 from contactsync.store.errors import translated
 from contactsync.store.session import require_usable
 from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from contactsync.model import Definition
     from contactsync.store.plan.columns import Columns
 
 INTERNAL = ["folder_id", "contact_id", "definition_id", "source_key", "fingerprint", "created_at", "updated_at"]
@@ -126,6 +123,40 @@ def knows_source(connection: Connection[Any], definition: Definition, digest: by
 def record_rejected(connection: Connection[Any], definition: Definition, *, run_id: int, limit: int = 1000) -> None:
     """Record up to `limit` rejected entries of the run. Raises psycopg.Error."""
     connection.execute(statement("record_rejected"), {**definition.key, "run_id": run_id, "limit": limit})
+
+
+def apply_plan(
+    connection: Connection[Any],
+    definition: Definition,
+    columns: Columns,
+    plan: Plan,
+    *,
+    run_id: int,
+    photos: bool = True,
+) -> None:
+    """Delete, refresh, update and insert the planned contacts and their photos, and record the history.
+
+    `photos` says whether a staged entry has a photo. The plan contains contacts of the definition only, so no other
+    row is written. Raises psycopg.Error.
+    """
+    key = {**definition.key, "run_id": run_id}
+    connection.execute(statement("apply_setting"))
+    if plan.deletes:
+        connection.execute(statement("apply_deletes"), key)
+    if plan.refreshes:
+        connection.execute(statement("apply_refreshes"), key)
+    if plan.updates:
+        connection.execute(composed("apply_updates", columns=columns.names, after=columns.after), key)
+    if plan.inserts:
+        connection.execute(composed("apply_inserts", columns=columns.names, staged=columns.staged), key)
+    if plan.returned:
+        connection.execute(statement("forget_returned"), key)
+    if columns.has_photo and photos and (plan.inserts or plan.updates):
+        connection.execute(statement("apply_photos"), key)
+    if columns.has_photo and plan.updates:
+        connection.execute(statement("drop_photos"), key)
+    if plan.changes:
+        connection.execute(statement("record_changes"), key)
 
 
 def _row(connection: Connection[Any], name: str, parameters: dict[str, Any] | None = None) -> tuple[Any, ...]:

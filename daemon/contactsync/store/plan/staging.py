@@ -10,7 +10,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
+from psycopg import Connection, sql
 
 from contactsync.fields import EXTRA_PREFIX, PHOTO, Kind, kind_of
 from contactsync.store.errors import translated
@@ -19,8 +19,6 @@ from contactsync.store.plan.columns import PHOTO_DIGEST
 from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from contactsync.model import MappedBatch, RejectedEntry
     from contactsync.store.plan.columns import Columns
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from psycopg import sql
+from psycopg import Connection, sql
 from psycopg.rows import class_row
 
 from contactsync.fields import FIELDS, Kind
-from contactsync.model import Counts, Mode, Outcome, RunReport, Trigger
+from contactsync.model import Counts, Definition, Mode, Outcome, RunReport, Trigger
 from contactsync.store.plan.columns import PHOTO_DIGEST
 from contactsync.store.plan.plan import INTERNAL
 from contactsync.store.statements import composed, statement
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from contactsync.model import Definition
 
 _EMPTY = {"extra": sql.SQL("'{}'::jsonb")} | {
     name: sql.SQL("'{}'::text[]") for name, kind in FIELDS.items() if kind is Kind.LIST
