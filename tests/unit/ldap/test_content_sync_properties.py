@@ -1,4 +1,4 @@
-"""What a server says of changes, beside pyasn1's reading of RFC 4533: the same, or an error of ours and no other."""
+"""Controls and messages of RFC 4533 are read as by pyasn1, or refused with our own error."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ INFO = univ.Choice(
 
 
 def boolean(form: Encoder, flag: bool | None) -> bytes:  # noqa: FBT001 -- None leaves it out
-    """A BOOLEAN, or nothing."""
+    """A BOOLEAN, empty for None."""
     return b"" if flag is None else form.tlv(0x01, b"\xff" if flag else b"\0")
 
 
 def optional(form: Encoder, cookie: bytes | None) -> bytes:
-    """A cookie, or nothing."""
+    """A cookie, empty for None."""
     return b"" if cookie is None else form.string(cookie)
 
 
@@ -127,7 +127,7 @@ def ends(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def infos(draw: st.DrawFn) -> bytes:
-    """A Sync Info Message's value."""
+    """The value of a Sync Info Message."""
     form, kind = Encoder(draw(FORMS)), draw(st.integers(0, 3))
     if kind == 0:
         return form.tlv(0x80, draw(st.binary(max_size=200)))
@@ -138,18 +138,18 @@ def infos(draw: st.DrawFn) -> bytes:
 
 
 def intermediate(value: bytes) -> bytes:
-    """The protocolOp around a Sync Info Message."""
+    """The protocolOp of a Sync Info Message."""
     form = Encoder()
     return form.tlv(INTERMEDIATE, form.tlv(0x80, SYNC_INFO), form.tlv(0x81, value))
 
 
 def of(component: Any) -> bytes | None:
-    """An optional OCTET STRING of pyasn1's."""
+    """An optional OCTET STRING of pyasn1."""
     return bytes(component) if component.hasValue() else None
 
 
 def decoded(value: bytes, spec: Any) -> Any:
-    """By pyasn1; raises PyAsn1Error."""
+    """Decode by pyasn1; raises PyAsn1Error."""
     found, rest = decoder.decode(value, asn1Spec=spec)
     if rest:
         raise PyAsn1Error
@@ -157,7 +157,7 @@ def decoded(value: bytes, spec: Any) -> Any:
 
 
 def state_agrees(value: bytes) -> None:
-    """What we make of a Sync State Control is what pyasn1 makes of it."""
+    """Compare both readings of a Sync State Control."""
     ours, theirs = read_state(value), decoded(value, STATE)
     assert (ours.state, ours.uuid, ours.cookie) == (
         int(theirs["state"]),
@@ -167,17 +167,17 @@ def state_agrees(value: bytes) -> None:
 
 
 def done_agrees(value: bytes) -> None:
-    """The same for a Sync Done Control."""
+    """Compare both readings of a Sync Done Control."""
     ours, theirs = read_done(value), decoded(value, DONE)
     assert (ours.cookie, ours.deletes) == (of(theirs["cookie"]), bool(theirs["refreshDeletes"]))
 
 
 def info_agrees(value: bytes) -> None:
-    """The same for a Sync Info Message."""
+    """Compare both readings of a Sync Info Message."""
     ours, choice = read_info(intermediate(value)), decoded(value, INFO)
     kind, theirs = choice.getName(), choice.getComponent()
     if ours is None:
-        raise ProtocolViolation("it is another message")
+        raise ProtocolViolation("another message")
     if kind == "newcookie":
         assert ours.cookie == bytes(theirs)
         return
@@ -192,7 +192,7 @@ def info_agrees(value: bytes) -> None:
 
 @PROPERTY
 @given(st.sampled_from([REFRESH_ONLY, REFRESH_AND_PERSIST]), cookies)
-def test_a_request_is_what_pyasn1_encodes(mode: int, cookie: bytes | None) -> None:
+def test_a_request_is_encoded_as_by_pyasn1(mode: int, cookie: bytes | None) -> None:
     """Octet for octet."""
     request = REQUEST.clone()
     request["mode"] = mode
@@ -203,8 +203,8 @@ def test_a_request_is_what_pyasn1_encodes(mode: int, cookie: bytes | None) -> No
 
 @PROPERTY
 @given(states(), ends(), infos())
-def test_what_is_well_formed_is_understood_as_pyasn1_does(state: bytes, end: bytes, info: bytes) -> None:
-    """Each control, and each kind of message, with lengths in every form."""
+def test_sound_values_are_read_as_by_pyasn1(state: bytes, end: bytes, info: bytes) -> None:
+    """Each control and each kind of message, with lengths in every form."""
     state_agrees(state)
     done_agrees(end)
     info_agrees(info)
@@ -212,10 +212,10 @@ def test_what_is_well_formed_is_understood_as_pyasn1_does(state: bytes, end: byt
 
 @DEEPER
 @given(states(), ends(), infos(), damages())
-def test_damage_is_refused_or_understood_as_pyasn1_does(
+def test_damaged_values_are_refused_or_read_as_by_pyasn1(
     state: bytes, end: bytes, info: bytes, changes: list[tuple[str, int, int, bytes]]
 ) -> None:
-    """Nothing but our own error is raised, and what both accept they understand alike."""
+    """Only our own error is raised, and both agree about what they accept."""
     for agrees, value in ((state_agrees, state), (done_agrees, end), (info_agrees, info)):
         with suppress(ProtocolViolation, PyAsn1Error):
             agrees(damaged(value, changes))
@@ -224,7 +224,7 @@ def test_damage_is_refused_or_understood_as_pyasn1_does(
 @PROPERTY
 @given(st.binary(max_size=100), st.sampled_from(["", "30", "a3", "80", "3020", "a380"]))
 def test_random_octets_raise_nothing_but_our_own_error(octets: bytes, start: str) -> None:
-    """Also with the start of what they should be, as controls, as a message's value, and as the message itself."""
+    """As controls, as the value of a message, and as the message itself, also with a correct start."""
     value = bytes.fromhex(start) + octets
     for read in (read_state, read_done, lambda value: read_info(intermediate(value))):
         with suppress(ProtocolViolation):
@@ -234,7 +234,7 @@ def test_random_octets_raise_nothing_but_our_own_error(octets: bytes, start: str
 
 
 def test_a_state_of_thousands_of_digits_is_refused() -> None:
-    """Which Python would not even print."""
+    """Python refuses to print such a number."""
     form = Encoder()
     with pytest.raises(ProtocolViolation):
         read_state(form.tlv(0x30, form.tlv(0x0A, b"\x7f" * 5000), form.string(b"u" * 16)))
@@ -248,7 +248,7 @@ def test_a_string_in_pieces_is_refused() -> None:
 
 
 def test_a_set_names_as_many_entries_as_a_message_holds() -> None:
-    """Servers may name thousands at once."""
+    """A server may name thousands of entries at once."""
     form = Encoder()
     names = [number.to_bytes(16, "big") for number in range(50_000)]
     info = read_info(intermediate(form.tlv(0xA3, boolean(form, True), form.tlv(0x31, form.string(*names)))))  # noqa: FBT003
@@ -256,8 +256,8 @@ def test_a_set_names_as_many_entries_as_a_message_holds() -> None:
     assert (info.uuids, info.deletes) == (tuple(names), True)
 
 
-def heard(octets: bytes, cuts: list[int]) -> list[tuple[int, bytes]] | str:
-    """The messages that come of octets which come in pieces, or the sentence of the error."""
+def split(octets: bytes, cuts: list[int]) -> list[tuple[int, bytes]] | str:
+    """The messages in octets that arrive in pieces, or the error's message."""
     cutter, found, position, turn = MessageSplitter(MEBIBYTE), list[tuple[int, bytes]](), 0, 0
     try:
         while position < len(octets):
@@ -274,9 +274,9 @@ CUTS = st.lists(st.integers(1, 300), min_size=1, max_size=8)
 
 @PROPERTY
 @given(streams(), CUTS)
-def test_messages_are_cut_as_ldap3_cuts_them(octets: bytes, cuts: list[int]) -> None:
+def test_messages_are_split_as_by_ldap3(octets: bytes, cuts: list[int]) -> None:
     """Wherever the octets are cut."""
-    found = heard(octets, cuts)
+    found = split(octets, cuts)
     assert not isinstance(found, str)
     assert [op for _, op in found] == [
         op for message in messages(octets) for _, op in MessageSplitter(MEBIBYTE).add(message)
@@ -286,33 +286,33 @@ def test_messages_are_cut_as_ldap3_cuts_them(octets: bytes, cuts: list[int]) -> 
 
 @PROPERTY
 @given(streams(), damages(), CUTS)
-def test_damaged_messages_are_refused_or_cut_alike(
+def test_damaged_messages_are_refused_or_split_alike(
     octets: bytes, changes: list[tuple[str, int, int, bytes]], cuts: list[int]
 ) -> None:
-    """The pieces make no difference, and nothing but our own error is raised."""
+    """The pieces make no difference, and only our own error is raised."""
     harmed = damaged(octets, changes)
-    assert heard(harmed, cuts) == heard(harmed, [len(harmed) + 1])
+    assert split(harmed, cuts) == split(harmed, [len(harmed) + 1])
 
 
 @PROPERTY
 @given(st.binary(max_size=200), CUTS)
-def test_random_octets_are_no_messages_or_cut_alike(octets: bytes, cuts: list[int]) -> None:
+def test_random_octets_are_refused_or_split_alike(octets: bytes, cuts: list[int]) -> None:
     """Also with the start of a message."""
     for start in ("", "3020020105", "308400000010"):
         harmed = bytes.fromhex(start) + octets
-        assert heard(harmed, cuts) == heard(harmed, [len(harmed) + 1])
+        assert split(harmed, cuts) == split(harmed, [len(harmed) + 1])
 
 
 @pytest.mark.parametrize(
     "length", ["84 00 10 00 00", "84 7f ff ff ff", "88 7f ff ff ff ff ff ff ff", "ff" + "ff" * 127]
 )
 def test_a_message_beyond_a_mebibyte_is_refused_when_it_is_announced(length: str) -> None:
-    """Nothing is kept for it: those that are listened for have no need of so many octets."""
+    """Before memory is allocated for it: notifications are short."""
     with pytest.raises(ProtocolViolation):
         MessageSplitter(MEBIBYTE).add(b"\x30" + bytes.fromhex(length))
 
 
-def test_octets_that_come_one_by_one_are_not_copied_each_time() -> None:
+def test_single_octets_are_not_copied_each_time() -> None:
     """A mebibyte in single octets would otherwise move half a million mebibytes."""
     cutter = MessageSplitter(MEBIBYTE)
     message = Encoder().entry(b"cn=a", [(b"a", [bytes(MEBIBYTE - 100)])])

@@ -1,4 +1,4 @@
-"""The query field: every form that people type, and a clear error for everything else."""
+"""The query of a definition: each form, and a clear error for everything else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THOROUGH = settings(PROPERTY, max_examples=1000)
 
 
 def server(host: str, port: int | None = None, *, ldaps: bool = False) -> ServerAddress:
-    """Make the address that a test expects."""
+    """An address."""
     return ServerAddress(host, port, ldaps)
 
 
@@ -84,14 +84,14 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("text", "query"), FORMS)
-def test_each_form_is_understood(text: str, query: DirectoryQuery | None) -> None:
-    """Every form of the query field gives its servers, base and the rest; None stands for the text as base."""
+def test_each_form_is_accepted(text: str, query: DirectoryQuery | None) -> None:
+    """Each form gives its servers, base and the rest; None means the text itself as base."""
     assert parse_query(text) == (query or DirectoryQuery((), text))
 
 
 @pytest.mark.parametrize("text", [text for text, _ in FORMS])
 def test_the_canonical_form_means_the_same(text: str) -> None:
-    """What `str()` makes of a query is URLs that parse to an equal query."""
+    """`str()` of a query is a list of URLs that parse to an equal query."""
     query = parse_query(text)
     assert re.fullmatch(r"(ldaps?://\S* ?)+", str(query))
     assert parse_query(str(query)) == query
@@ -168,8 +168,8 @@ def test_the_canonical_form_is_a_url(text: str, canonical: str) -> None:
         ("a" * 9000, "9000 characters"),
     ],
 )
-def test_what_is_not_understood_is_named(text: str, said: str) -> None:
-    """An error says what was not understood, and its hint shows the forms."""
+def test_an_error_names_what_is_not_valid(text: str, said: str) -> None:
+    """Its hint shows the forms."""
     with pytest.raises(QueryError) as caught:
         parse_query(text)
     assert said in caught.value.message
@@ -186,8 +186,8 @@ def test_what_is_not_understood_is_named(text: str, said: str) -> None:
         "ftp://anna:hunter2@dc1",
     ],
 )
-def test_a_password_in_the_query_is_refused_and_not_repeated(text: str) -> None:
-    """A user and password before the server are refused, and no part of the error shows the password."""
+def test_a_password_in_the_query_is_refused_and_not_shown(text: str) -> None:
+    """A user and a password before the server."""
     with pytest.raises(QueryError, match="user or a password does not belong") as caught:
         parse_query(text)
     assert "hunter2" not in repr(caught.value) + str(caught.value)
@@ -211,12 +211,12 @@ def test_a_password_in_the_query_is_refused_and_not_repeated(text: str) -> None:
     ],
 )
 def test_the_domain_comes_from_the_last_dc_components(base: str, domain: str | None) -> None:
-    """`domain` joins the DC components at the end of the base; anything else gives None."""
+    """They are joined; without them there is no domain."""
     assert DirectoryQuery((), base).domain == domain
 
 
 def test_a_query_without_a_base_has_no_domain() -> None:
-    """Without a base there is no domain to ask DNS about."""
+    """There is nothing to ask DNS for."""
     assert parse_query("dc1").domain is None
 
 
@@ -229,7 +229,7 @@ def test_a_query_without_a_base_has_no_domain() -> None:
     ],
 )
 def test_an_address_knows_its_port(address: ServerAddress, port: int, netloc: str) -> None:
-    """A server's port is the one given, else the usual one; `netloc` puts IPv6 in brackets."""
+    """The port that was given, or the default; `netloc` has an IPv6 address in brackets."""
     assert (address.port_or_default, address.netloc) == (port, netloc)
 
 
@@ -258,8 +258,8 @@ def test_an_address_knows_its_port(address: ServerAddress, port: int, netloc: st
         "(!" * MAX_DEPTH + "(a=b)" + ")" * MAX_DEPTH,
     ],
 )
-def test_filters_of_rfc_4515_pass_and_ldap3_builds_them(text: str) -> None:
-    """A filter of RFC 4515 is returned as it is, and ldap3 turns it into octets."""
+def test_filters_of_rfc_4515_are_accepted(text: str) -> None:
+    """They are returned unchanged, and ldap3 can encode them."""
     assert check_filter(text) == text
     assert octets_by_ldap3(text)
 
@@ -294,13 +294,13 @@ def test_filters_of_rfc_4515_pass_and_ldap3_builds_them(text: str) -> None:
     ],
 )
 def test_broken_filters_are_refused(text: str) -> None:
-    """A filter that is not one of RFC 4515 gives a QueryError, however deep it is nested."""
+    """However deep they are nested."""
     with pytest.raises(QueryError):
         check_filter(text)
 
 
 def octets_by_ldap3(text: str) -> bytes:
-    """Build a filter as ldap3 does for a search."""
+    """Encode a filter as ldap3 does for a search."""
     root = parse_filter(text, None, auto_escape=False, auto_encode=False, validator=None, check_names=False)
     return bytes(encoder.encode(compile_filter(root.elements[0])))
 
@@ -321,24 +321,24 @@ ANY_TEXT = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=25).map("".
 @example("ldap://s/???(cn=" + "a*" * 4000)
 @example("," * 8000)
 @example("(" * 8000)
-def test_no_input_raises_anything_but_a_query_error(text: str) -> None:
-    """Whatever is typed is either refused with a QueryError or has a canonical form that means the same."""
+def test_any_text_is_a_query_or_a_query_error(text: str) -> None:
+    """A query has a canonical form that means the same."""
     try:
         query = parse_query(text)
     except QueryError as error:
-        assert error.message  # noqa: PT017  # either outcome is right
+        assert error.message  # noqa: PT017
         return
     assert parse_query(str(query)) == query
 
 
 @given(ANY_TEXT)
 @THOROUGH
-def test_every_filter_that_passes_can_be_built(text: str) -> None:
-    """ldap3 turns every filter that the check lets through into octets."""
+def test_every_accepted_filter_can_be_encoded(text: str) -> None:
+    """By ldap3."""
     try:
         checked = check_filter(text)
     except QueryError as error:
-        assert error.message  # noqa: PT017  # either outcome is right
+        assert error.message  # noqa: PT017
         return
     assert octets_by_ldap3(checked)
     assert check_filter(checked) == checked
@@ -383,15 +383,15 @@ QUERIES = st.builds(
 
 @given(QUERIES)
 @PROPERTY
-def test_every_query_comes_back_from_its_canonical_form(query: DirectoryQuery) -> None:
-    """Any query, written as URLs, is read back with every part as it was."""
+def test_every_query_parses_from_its_canonical_form(query: DirectoryQuery) -> None:
+    """With every part."""
     assert parse_query(str(query)) == query
 
 
 @given(SERVERS, BASES)
 @PROPERTY
-def test_an_adsi_path_gives_its_server_and_name(address: ServerAddress, base: str) -> None:
-    """`LDAP://server:port/name`, without percent-encoding, gives that server and that name."""
+def test_an_adsi_path_has_a_server_and_a_name(address: ServerAddress, base: str) -> None:
+    """`LDAP://server:port/name`, without percent-encoding."""
     name = base.replace("%", "").replace("?", "").replace("/", r"\/")
     query = parse_query(f"LDAP://{address.netloc}/{name}")
     assert query.base == name.replace(r"\/", "/")
@@ -404,6 +404,6 @@ DIFFERENT_SERVERS = st.lists(SERVERS, min_size=1, max_size=4, unique_by=lambda a
 @given(DIFFERENT_SERVERS, st.sampled_from([" ", ", "]))
 @PROPERTY
 def test_servers_keep_their_order(servers: list[ServerAddress], separator: str) -> None:
-    """Several servers are tried in the order that they were typed in."""
+    """They are tried in the order of the query."""
     query = parse_query(separator.join(address.netloc for address in servers))
     assert [address.netloc for address in query.servers] == [address.netloc for address in servers]

@@ -1,4 +1,4 @@
-"""Pages that come before the fingerprints are there are read already, within bounds, and keep what was in them."""
+"""Pages that come before something else is ready are read in advance, within bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGES = [b"first", b"second", b"third", b"fourth"]
 
 
 class Reader:
-    """Batches of one entry out of one buffer, as the wire gives them, and how many were asked for."""
+    """Batches of one entry from one buffer, and how many were requested."""
 
     def __init__(self) -> None:
         self.read = 0
@@ -28,29 +28,29 @@ class Reader:
 
 
 def octets(batches: Iterator[EntryBatch]) -> list[bytes]:
-    """The entries, looked at one batch after the other."""
+    """The entries of one batch after the other."""
     return [bytes(entry) for batch in batches for entry in batch.entries]
 
 
 @pytest.mark.parametrize("ready_after", [1, 2, 3, 4, 99])
 def test_nothing_is_lost_or_overwritten(ready_after: int) -> None:
-    """All entries come in their order with what else their batches held, whenever the other thing is ready."""
+    """All entries come in their order, with the references of their batches."""
     reader = Reader()
     batches = list(read_ahead(reader.batches(), lambda: reader.read >= ready_after))
     assert [batch.references for batch in batches] == [0, 1, 2, 3]
     assert [bytes(batch.entries[0]) for batch in batches[:ready_after]] == PAGES[:ready_after]
 
 
-def test_no_more_is_read_than_has_to_be_waited_for() -> None:
-    """As soon as the other thing is ready, reading goes on only as the caller asks."""
+def test_reading_ahead_ends_when_the_other_thing_is_ready() -> None:
+    """From then on a page is read when the caller requests it."""
     reader = Reader()
     batches = read_ahead(reader.batches(), lambda: reader.read >= 2)
     assert reader.read == 2
     assert octets(batches) == PAGES
 
 
-def test_what_is_kept_is_bounded() -> None:
-    """Something that never gets ready does not fill the memory."""
+def test_reading_ahead_is_bounded() -> None:
+    """Something that never becomes ready does not fill the memory."""
     reader = Reader()
     batches = read_ahead(reader.batches(), lambda: False, octets=len(PAGES[0] + PAGES[1]))
     assert reader.read == 2

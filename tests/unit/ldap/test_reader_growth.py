@@ -1,6 +1,6 @@
-"""What reading costs grows with the octets that came and no faster, and nothing is kept for octets that did not come.
+"""The cost of reading grows no faster than the octets received, and announced octets take no memory.
 
-Steps of the interpreter are counted, not seconds, so that the outcome is the same on every machine.
+The tests count steps of the interpreter and not seconds, so that the outcome is the same on every machine.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LIMIT = 1 << 24
 
 
 class Steps:
-    """Counts what the interpreter carries out: one step is one instruction of its bytecode."""
+    """Counts the instructions of bytecode that the interpreter executes."""
 
     count = 0
 
     def trace(self, frame: FrameType, event: str, _argument: Any) -> Callable[..., Any]:
-        """Called by the interpreter for every frame and every instruction."""
+        """The interpreter calls this for every frame and every instruction."""
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         self.count += event == "opcode"
         return self.trace
@@ -38,7 +38,7 @@ class Steps:
 
 @contextmanager
 def counted() -> Iterator[Steps]:
-    """The steps of a block; whoever traced before, such as coverage, goes on afterwards."""
+    """Count the steps of a block; a tracer such as coverage is restored afterwards."""
     steps, before = Steps(), sys.gettrace()
     sys.settrace(steps.trace)
     try:
@@ -48,31 +48,31 @@ def counted() -> Iterator[Steps]:
 
 
 def steps_of(work: Callable[[bytes], Any], octets: bytes) -> int:
-    """How many steps the work takes, whether it ends well or in an error of ours."""
+    """The steps of some work, whether it succeeds or raises one of our errors."""
     with counted() as steps, suppress(*REFUSED):
         work(octets)
     return steps.count
 
 
 def in_one_piece(octets: bytes) -> None:
-    """Read messages that are all there at once."""
+    """Read messages that arrive at once."""
     read(octets, [len(octets)], capacity=1 << 16, limit=LIMIT)
 
 
 def in_one_read(octets: bytes) -> None:
-    """The same into a buffer that is large enough from the start, and the cookie with it."""
+    """The same, into a buffer that is large enough from the start; parse the cookie as well."""
     found = read(octets, [len(octets)], capacity=1 << 20, limit=LIMIT)
     if found.result and found.result.controls:
         paging_cookie(found.result.controls[PAGED_RESULTS])
 
 
 def octet_by_octet(octets: bytes) -> None:
-    """Read messages that dribble in."""
+    """Read messages that arrive octet by octet."""
     read(octets, [1], capacity=64, limit=LIMIT)
 
 
 def decode(message: bytes) -> None:
-    """Decode the entry in a message."""
+    """Decode the entry of a message."""
     decode_entry(read(message, [len(message)], capacity=1 << 16, limit=LIMIT).entries[0])
 
 
@@ -88,7 +88,7 @@ def attributes(count: int, *values: bytes) -> bytes:
 
 GROWING: dict[str, tuple[Callable[[bytes], None], Callable[[int], bytes]]] = {
     "a message in one piece": (in_one_piece, lambda n: entry(bytes(n)) + BER.done()),
-    "a message that dribbles in": (octet_by_octet, lambda n: entry(bytes(n)) + BER.done()),
+    "a message octet by octet": (octet_by_octet, lambda n: entry(bytes(n)) + BER.done()),
     "an announced length that does not come": (octet_by_octet, lambda n: entry(bytes(4 * n))[:n]),
     "small entries": (in_one_piece, lambda n: attributes(1, b"v") * n + BER.done()),
     "entries of an odd form": (in_one_piece, lambda n: Encoder([2]).entry(b"cn=a", []) * n + BER.done()),
@@ -112,9 +112,9 @@ GROWING: dict[str, tuple[Callable[[bytes], None], Callable[[int], bytes]]] = {
 
 @pytest.mark.parametrize("case", GROWING)
 def test_four_times_as_much_takes_at_most_four_times_the_steps(case: str) -> None:
-    """Of octets, of messages, of attributes, of values: whatever a server may send more of."""
+    """Octets, messages, attributes, values."""
     work, make = GROWING[case]
-    work(make(8))  # what is familiar from the first time on
+    work(make(8))  # fill the caches
 
     few, many = steps_of(work, make(400)), steps_of(work, make(1600))
 
@@ -123,8 +123,8 @@ def test_four_times_as_much_takes_at_most_four_times_the_steps(case: str) -> Non
 
 
 def test_steps_are_counted() -> None:
-    """The measure of these tests sees work that grows with the square."""
-    quadratic = lambda octets: [octet for _ in octets for octet in octets]  # noqa: E731 -- as short as what it shows
+    """The count shows work that grows with the square."""
+    quadratic = lambda octets: [octet for _ in octets for octet in octets]  # noqa: E731
 
     assert steps_of(quadratic, bytes(40)) > 12 * steps_of(quadratic, bytes(10))
 
@@ -149,23 +149,23 @@ BOUNDED: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("case", BOUNDED)
-def test_what_is_no_entry_takes_a_bounded_number_of_steps(case: str) -> None:
-    """However long its parts are, and however many."""
+def test_other_messages_take_a_bounded_number_of_steps(case: str) -> None:
+    """However many parts they have, and however long those are."""
     few, many = (steps_of(in_one_read, BOUNDED[case](count)) for count in (20_000, 80_000))
 
     assert many == few
 
 
 @pytest.mark.parametrize("case", BOUNDED)
-def test_what_is_no_entry_takes_little_memory(case: str) -> None:
-    """The message, the buffer that doubles, and a copy of the message and of its part; no object for each octet."""
+def test_other_messages_take_little_memory(case: str) -> None:
+    """The buffer that doubles, a copy of the message and one of its part, but no object for each octet."""
     octets = BOUNDED[case](100_000)
 
     assert peak(in_one_piece, octets) < 8 * len(octets) + (1 << 20)
 
 
-def test_a_message_that_is_no_entry_is_limited_to_a_mebibyte() -> None:
-    """A cookie of that size would have to be sent back with every page."""
+def test_other_messages_are_limited_to_a_mebibyte() -> None:
+    """A cookie of that size would be sent back with every page."""
     octets = BER.done(controls=[BER.page(bytes(1 << 20))])
 
     with pytest.raises(REFUSED, match="not an entry has 1048"):
@@ -174,7 +174,7 @@ def test_a_message_that_is_no_entry_is_limited_to_a_mebibyte() -> None:
 
 @pytest.mark.parametrize("number", [b"", b"\0" * 9])
 def test_numbers_of_no_size_are_refused(number: bytes) -> None:
-    """An empty result code is no success, and a long one has no text: Python refuses to write it out."""
+    """An empty result code is not a success, and Python refuses to print a very long one."""
     result = BER.tlv(0x0A, number) + BER.string(b"", b"")
 
     with pytest.raises(REFUSED, match=f"a number has {len(number)} octets"):
@@ -184,7 +184,7 @@ def test_numbers_of_no_size_are_refused(number: bytes) -> None:
 
 
 def test_ten_referrals_of_a_server_are_kept() -> None:
-    """They are for people, and go on one line."""
+    """They are shown on one line."""
     found = read(BER.done(BER.ldap_result(10, uris=[b"ldap://%d/" % number for number in range(900)])), limit=LIMIT)
 
     assert found.result is not None
@@ -204,7 +204,7 @@ def peak(work: Callable[[bytes], Any], octets: bytes) -> int:
 
 @pytest.mark.parametrize("case", GROWING)
 def test_four_times_as_much_takes_no_more_than_its_share_of_memory(case: str) -> None:
-    """A buffer that doubles may take twice of that; the square would be sixteen times as much."""
+    """A buffer that doubles may take twice as much; the square would be sixteen times as much."""
     work, make = GROWING[case]
     work(make(8))
 
@@ -213,8 +213,8 @@ def test_four_times_as_much_takes_no_more_than_its_share_of_memory(case: str) ->
     assert many <= 8 * few
 
 
-def test_names_without_end_are_not_all_remembered() -> None:
-    """What makes the decoder fast for usual attributes does not keep a list of a server's inventions."""
+def test_the_cache_of_names_is_bounded() -> None:
+    """A server that invents attribute names does not fill the memory."""
 
     def invent(entries: bytes) -> None:
         for number, _ in enumerate(entries):
@@ -225,14 +225,14 @@ def test_names_without_end_are_not_all_remembered() -> None:
 
 @pytest.mark.parametrize("announced", [1 << 20, LIMIT - 100])
 def test_an_announced_length_allocates_nothing(announced: int) -> None:
-    """A mebibyte and fifteen take the same: what came, and the buffer."""
+    """Only the octets received and the buffer take memory."""
     octets = entry(bytes(announced))[:1000]
 
     assert peak(in_one_piece, octets) < (1 << 16) + 20_000
 
 
-def test_a_long_message_leaves_no_large_buffer_behind() -> None:
-    """No small entries are gathered in its room, which is given back when it was taken."""
+def test_a_buffer_shrinks_after_a_long_message() -> None:
+    """It collects no small entries, and shrinks when the long one was taken."""
     buffer = MessageBuffer(LIMIT, capacity=1024)
     fill(buffer, entry(bytes(100_000)))
     assert buffer.full
@@ -244,7 +244,7 @@ def test_a_long_message_leaves_no_large_buffer_behind() -> None:
 
 
 def fill(buffer: MessageBuffer, octets: bytes) -> None:
-    """Hand over octets and have them parsed, as long as there are any."""
+    """Fill the buffer with octets and parse them."""
     while octets:
         room = buffer.room()
         piece, octets = octets[: len(room)], octets[len(room) :]
@@ -254,8 +254,8 @@ def fill(buffer: MessageBuffer, octets: bytes) -> None:
 
 
 @pytest.mark.parametrize("answers", [1000, 4000])
-def test_answers_in_one_buffer_do_not_move_each_other_again_and_again(answers: int) -> None:
-    """A server knows our next ids and may answer them all at once; on the average no octet is moved more than once."""
+def test_responses_in_one_buffer_are_moved_once_on_average(answers: int) -> None:
+    """A server can guess the next message ids and answer them all at once."""
     octets = BER.done() * answers
     buffer = MessageBuffer(LIMIT, capacity=len(octets) + 1)
     fill(buffer, octets)

@@ -1,4 +1,4 @@
-"""The reader beside ldap3's decoders: the same of what is well formed, and of damaged octets nothing else."""
+"""The reader agrees with ldap3's decoders about sound messages, and never contradicts them about damaged ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMS = st.lists(st.sampled_from([SHORTEST, SHORTEST, 1, 2, 3, 4, 8]), min_size=
 CUTS = st.lists(st.integers(1, 300), max_size=8).map(lambda cuts: [*cuts, 1 << 13])
 CAPACITIES = st.integers(16, 4000) | st.just(1 << 20)
 EDGES = [0x7F, 0x80, 0xFF, 0x100, 0xFFFF, 0x10000]
-"""Where the length of a value takes an octet more."""
+"""Lengths around which one more octet is needed."""
 
 values = st.binary(max_size=40) | st.sampled_from(EDGES).map(lambda size: (b"0123456789abcdef" * size)[:size])
 names = st.from_regex(rb"[A-Za-z][A-Za-z0-9-]{0,30}(;lang-[a-z]{2})?|[0-2](\.[0-9]{1,5}){1,6}", fullmatch=True)
@@ -43,7 +43,7 @@ codes = st.sampled_from([0, 1, 3, 4, 10, 11, 32, 49, 51, 52, 80])
 
 
 class Stream(bytes):
-    """Octets that are not shown at full length when a test fails."""
+    """Octets whose representation is short when a test fails."""
 
     __slots__ = ()
 
@@ -53,7 +53,7 @@ class Stream(bytes):
 
 @st.composite
 def streams(draw: st.DrawFn) -> Stream:
-    """The answer to a search: entries, and whatever else may come between them, and the end."""
+    """The responses to a search: entries, other messages between them, and the result."""
     encoder = Encoder(draw(FORMS))
     kinds = {
         "entry": lambda: encoder.entry(draw(dns), draw(attributes), draw(controls)),
@@ -69,8 +69,8 @@ def streams(draw: st.DrawFn) -> Stream:
 
 @PROPERTY
 @given(streams(), CUTS, CAPACITIES)
-def test_a_whole_answer_is_what_ldap3_makes_of_it(octets: bytes, cuts: list[int], capacity: int) -> None:
-    """Entry by entry, with the result, the cookie and the references, wherever the octets are cut."""
+def test_the_responses_to_a_search_are_read_as_by_ldap3(octets: bytes, cuts: list[int], capacity: int) -> None:
+    """Entries, references, result and cookie, wherever the octets are cut."""
     whole = read(octets, cuts, capacity=capacity)
     said = [said_to_us(message) for message in messages(octets)]
 
@@ -86,10 +86,10 @@ def test_a_whole_answer_is_what_ldap3_makes_of_it(octets: bytes, cuts: list[int]
 @pytest.mark.parametrize("tag", [BIND_RESPONSE, EXTENDED_RESPONSE])
 @PROPERTY
 @given(FORMS, codes, words, words, controls)
-def test_the_answer_to_another_operation_is_what_ldap3_makes_of_it(
+def test_other_responses_are_read_as_by_ldap3(
     tag: int, forms: list[int], code: int, matched_dn: bytes, said: bytes, others: list[tuple[bytes, bytes | None]]
 ) -> None:
-    """A bind and an extended operation end with the same components as a search."""
+    """Those to a bind and to an extended operation."""
     encoder = Encoder(forms)
     octets = encoder.done(encoder.ldap_result(code, matched_dn, said), others, tag=tag)
 
@@ -101,7 +101,7 @@ def test_the_answer_to_another_operation_is_what_ldap3_makes_of_it(
 
 
 def test_a_value_whose_length_takes_four_octets() -> None:
-    """Sixteen mebibytes, whole, and with the limit at the last octet of the message."""
+    """Sixteen mebibytes, with the limit at the last octet of the message."""
     photo = bytes(range(256)) * 0x10000
     octets = Encoder().entry(b"cn=a", [(b"jpegPhoto", [photo])])
     assert octets[1] == 0x84
@@ -114,14 +114,14 @@ def test_a_value_whose_length_takes_four_octets() -> None:
 
 @st.composite
 def damages(draw: st.DrawFn) -> list[tuple[str, int, int, bytes]]:
-    """Some changes to octets: of what kind, where, how far, and what comes instead."""
+    """Some changes to octets: kind, place, length, new octets."""
     kind = st.sampled_from(["flip", "flip", "flip", "write", "cut", "insert", "repeat"])
     change = st.tuples(kind, st.integers(0, 5000), st.integers(1, 60), st.binary(min_size=1, max_size=4))
     return draw(st.lists(change, min_size=1, max_size=3))
 
 
 def damaged(octets: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
-    """The octets with these changes, one after the other."""
+    """The octets after these changes."""
     found = bytearray(octets)
     for kind, place, reach, written in changes:
         start = place % (len(found) + 1)
@@ -144,14 +144,14 @@ small_attributes = st.lists(st.tuples(names, st.lists(st.binary(max_size=20), ma
 
 @PROPERTY
 @given(st.lists(small_attributes, max_size=3), FORMS, damages(), CUTS, CAPACITIES)
-def test_damaged_octets_are_refused_or_understood_as_ldap3_does(
+def test_damaged_octets_are_refused_or_read_as_by_ldap3(
     entries: list[Attributes],
     forms: list[int],
     changes: list[tuple[str, int, int, bytes]],
     cuts: list[int],
     capacity: int,
 ) -> None:
-    """Nothing but our own errors is raised, the pieces make no difference, and ldap3 contradicts in no message."""
+    """Only our own errors are raised, the pieces make no difference, and ldap3 agrees about each message."""
     encoder = Encoder(forms)
     end = encoder.done(encoder.ldap_result(0, b"o=a", b"well", [b"ldap://a/"]), [encoder.page(b"more")])
     sound = [*(encoder.entry(b"cn=anna", attributes) for attributes in entries), encoder.reference(b"ldap://a/"), end]
@@ -159,50 +159,50 @@ def test_damaged_octets_are_refused_or_understood_as_ldap3_does(
 
     assert outcome(octets, cuts, capacity) == outcome(octets, [1 << 16], 1 << 16)
     for message in messages(octets):
-        assert_nobody_contradicts(message)
+        assert_agreement(message)
 
 
 @DEEPER
 @given(small_attributes, FORMS, damages())
-def test_damage_inside_of_an_entry_is_refused_or_understood_as_ldap3_does(
+def test_a_damaged_entry_is_refused_or_read_as_by_ldap3(
     listed: Attributes, forms: list[int], changes: list[tuple[str, int, int, bytes]]
 ) -> None:
-    """The same where all lengths around the damage are right."""
+    """The lengths around the damage are correct."""
     encoder = Encoder(forms)
     contents = b"".join(encoder.attribute(name, values) for name, values in listed)
     parts = encoder.string(b"cn=anna"), encoder.tlv(0x30, damaged(contents, changes))
 
-    assert_nobody_contradicts(encoder.message(encoder.tlv(ENTRY, *parts)))
+    assert_agreement(encoder.message(encoder.tlv(ENTRY, *parts)))
 
 
 @DEEPER
 @given(FORMS, damages(), damages())
-def test_damage_inside_of_a_result_is_refused_or_understood_as_ldap3_does(
+def test_a_damaged_result_is_refused_or_read_as_by_ldap3(
     forms: list[int],
     changes: list[tuple[str, int, int, bytes]],
     changes_of_controls: list[tuple[str, int, int, bytes]],
 ) -> None:
-    """The same for the result or for the controls that come with it."""
+    """The result, or its controls."""
     encoder = Encoder(forms)
     result = encoder.ldap_result(10, b"o=a", b"elsewhere", [b"ldap://a/", b"ldap://b/"])
     page = encoder.control(*encoder.page(b"more"))
 
-    assert_nobody_contradicts(encoder.message(encoder.tlv(DONE, damaged(result, changes)), encoder.tlv(0xA0, page)))
+    assert_agreement(encoder.message(encoder.tlv(DONE, damaged(result, changes)), encoder.tlv(0xA0, page)))
     harmed = encoder.tlv(0xA0, damaged(page, changes_of_controls))
-    assert_nobody_contradicts(encoder.message(encoder.tlv(DONE, result), harmed))
+    assert_agreement(encoder.message(encoder.tlv(DONE, result), harmed))
 
 
 @PROPERTY
 @given(st.binary(max_size=200), CUTS)
 def test_random_octets_are_refused_or_read(octets: bytes, cuts: list[int]) -> None:
-    """Also with a start that makes a message of them."""
+    """Also with a start that makes them a message."""
     for start in ("", "3020 020105 64", "3020 020105 65", "3084 00000010 020100"):
         message = bytes.fromhex(start) + octets
         assert outcome(message, cuts, 64) == outcome(message, [1 << 16], 1 << 16)
 
 
-def assert_nobody_contradicts(message: bytes) -> None:
-    """Either decoder may refuse a message; what both accept they understand alike, and we also a second time."""
+def assert_agreement(message: bytes) -> None:
+    """Either decoder may refuse a message, but they must agree if both accept it, also the second time."""
     with suppress(*REFUSED, PyAsn1Error):
         ours = said_to_us(message)
         assert said_to_us(message) == ours
@@ -210,7 +210,7 @@ def assert_nobody_contradicts(message: bytes) -> None:
 
 
 def outcome(octets: bytes, cuts: list[int], capacity: int) -> Answer | str:
-    """What came of reading: an answer, or the sentence of the error."""
+    """The answer, or the error's message."""
     try:
         return read(octets, cuts, capacity=capacity)
     except REFUSED as error:

@@ -1,4 +1,4 @@
-"""The user field: three forms, nothing for anonymous, and an error that shows them."""
+"""The user of a definition: three forms, empty for anonymous, and an error that shows the forms."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from contactsync.ldap.query.user import USER_FORMS, parse_user
         ("Jürgen.o'neil@bücher.example", "Jürgen.o'neil@bücher.example"),
     ],
 )
-def test_each_form_is_understood(text: str, user: str) -> None:
-    r"""A DN, `DOMAIN\user` and `user@domain` are told apart and kept as a simple bind sends them."""
+def test_each_form_is_accepted(text: str, user: str) -> None:
+    r"""A DN, `DOMAIN\user` and `user@domain` are sent in a simple bind as they are."""
     assert parse_user(text) == user
 
 
@@ -51,6 +51,6 @@ def test_no_input_raises_anything_but_a_definition_error(text: str) -> None:
     try:
         user = parse_user(text)
     except DefinitionError as error:
-        assert error.hint == USER_FORMS  # noqa: PT017  # either outcome is right
+        assert error.hint == USER_FORMS  # noqa: PT017
         return
     assert parse_user(user) == user

@@ -14,7 +14,7 @@ from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.mapping.mapping import Mapping
 from contactsync.model import MappedEntry, RejectedEntry
 from contactsync.settings.schema import MappingLimits
-from tests.unit.ldap.test_entry import encode
+from tests.support.messages import Encoder
 from tests.unit.mapping.mappings import DEFAULTS, JPEG, KEY, SMALL, mapping_of
 
 ADDRESS, RDN = {"attribute": "a", "as": "address"}, {"attribute": "b", "as": "rdn"}
@@ -40,17 +40,17 @@ dns = st.one_of(st.text("abc,=\\+ü\n\0", max_size=12).map(str.encode), st.binar
 def people_with(values: st.SearchStrategy[bytes]) -> st.SearchStrategy[Any]:
     """Some people with these values."""
     one_or_more = st.one_of(values.map(lambda value: [value]), st.lists(values, max_size=3))
-    attributes = st.tuples(st.sampled_from(["a", "b", "c", "C", "d;lang-de"]), one_or_more)
+    attributes = st.tuples(st.sampled_from([b"a", b"b", b"c", b"C", b"d;lang-de"]), one_or_more)
     return st.lists(st.tuples(dns, st.lists(attributes, max_size=5)), max_size=8)
 
 
 people = st.one_of(people_with(values), people_with(nearly_clean))
 
 
-def batch_of(people: list[tuple[bytes, list[tuple[str, list[bytes]]]]]) -> Batch:
+def batch_of(people: list[tuple[bytes, list[tuple[bytes, list[bytes]]]]]) -> Batch:
     """Fingerprints and encoded entries, each with an entryUUID."""
     return [
-        (b"%016d" % row, encode(dn, [("entryUUID", [b"%s%02d" % (KEY[:-2].encode(), row)]), *attributes]))
+        (b"%016d" % row, Encoder().entry_op(dn, [(b"entryUUID", [b"%s%02d" % (KEY[:-2].encode(), row)]), *attributes]))
         for row, (dn, attributes) in enumerate(people)
     ]
 
