@@ -130,6 +130,23 @@ def test_sql_asks_for_a_run_by_the_name_of_a_folder(
     assert person.execute("SELECT contactsync.request_sync('Staff')").fetchone() == (0,)
 
 
+def test_sql_names_a_folder_as_the_command_line_does(
+    daemon: DaemonProcess, person: Person, directory: PrivateSlapd
+) -> None:
+    """A name that two folders have runs neither; their ids do, and a personal folder needs no owner if it is unique."""
+    shared = define(person, directory, "anna/Private", schedule="manual")
+    personal = define(person, directory, "Private", schedule="manual")
+    person.execute("UPDATE contactsync.folders SET owner = 'anna' WHERE name = 'Private'")
+    diary = define(person, directory, "Diary", schedule="manual")
+    person.execute("UPDATE contactsync.folders SET owner = 'anna' WHERE name = 'Diary'")
+    person.execute("NOTIFY contactsync_requests, 'anna/Private'")
+    wait_until(lambda: daemon.events("request.ambiguous", requested="anna/Private"), "a warning about the name")
+    person.execute(f"NOTIFY contactsync_requests, 'id:{personal}'")
+    person.execute("NOTIFY contactsync_requests, 'Diary'")
+    wait_until(lambda: [outcomes(person, each) for each in (personal, diary)] == [["changed"]] * 2, "the runs")
+    assert outcomes(person, shared) == []
+
+
 def test_what_sql_asks_for_while_no_daemon_is_there_is_done_later(
     daemon: DaemonProcess, person: Person, directory: PrivateSlapd
 ) -> None:

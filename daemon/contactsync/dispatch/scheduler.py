@@ -34,7 +34,6 @@ from contactsync.store.definitions import (
     set_states,
 )
 from contactsync.store.pool import Pool, connection_of
-from contactsync.store.record.runs import CHECK_REQUESTS, open_requests
 from contactsync.sync.definition import Resolved, resolve
 
 if TYPE_CHECKING:
@@ -149,31 +148,6 @@ class Schedule:
             return None
         at, job_id = min(due)
         return by_job[job_id], at
-
-    def requested(self, names: set[str]) -> None:
-        """Run what applications request by the name of a folder or definition; an empty name requests all.
-
-        Raises DatabaseError.
-        """
-        if CHECK_REQUESTS in names:
-            self.catch_up_requests()
-        followed = self.followed
-        for name in names - {CHECK_REQUESTS}:
-            matches = [each for each in followed if name in {"", each.definition.label, each.definition.folder_label}]
-            if not matches:
-                log.warning("request.unknown", requested=name)
-            for match in matches:
-                if match.may_run:
-                    self._dispatcher.request(match.definition.definition_id, Trigger.REQUEST, individual=name != "")
-
-    def catch_up_requests(self) -> None:
-        """Run the requests of request_sync that no run has answered yet. Raises DatabaseError."""
-        with connection_of(self._pool) as connection:
-            requested = open_requests(connection)
-        may_run = set(self.enabled())
-        for definition_id in requested:
-            if definition_id in may_run:
-                self._dispatcher.request(definition_id, Trigger.REQUEST, individual=True)
 
     def rescan(self) -> None:
         """Compare the revisions of all definitions; follow those that are new, edited or gone. Raises DatabaseError."""

@@ -35,6 +35,7 @@ from contactsync.ldap.connection.cache import SessionCache
 from contactsync.metrics.exporter import Metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, SnapshotReader
 from contactsync.model import RunReport, Trigger
+from contactsync.operations.requests import SqlRequests
 from contactsync.service.systemd import FolderHealth, Part, ServiceManager, status_line, troubles
 from contactsync.settings.reload import differing, with_live
 from contactsync.store.health import count_by_state
@@ -99,11 +100,12 @@ class Daemon:
         )
         self._schedule = Schedule(pool, self._dispatcher, self._follow_live)
         self._live = LiveFolders(self._runner, self._dispatcher)
+        self._requests = SqlRequests(pool, self._schedule, self._dispatcher)
         self._watch = DefinitionWatch(
             conninfo,
             Callbacks(
                 on_edit=self._follow,
-                on_request=self._schedule.requested,
+                on_request=self._requests.notified,
                 on_rescan=self._rescan,
                 on_tick=self._tick,
                 on_lost=database_of(settings).revive,
@@ -278,7 +280,7 @@ class Daemon:
     def _rescan(self) -> None:
         self._schedule.rescan()
         self._follow_live()
-        self._schedule.catch_up_requests()
+        self._requests.catch_up()
         self._status_due = 0.0
         self._tick()
         if time.monotonic() >= self._housekeeping_due:

@@ -1,0 +1,62 @@
+"""Runs that applications request from SQL: by `contactsync.request_sync`, or by a notification with a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from contactsync.errors import UsageError
+from contactsync.model import Trigger
+from contactsync.operations.names import match
+from contactsync.store.pool import connection_of
+from contactsync.store.record.runs import CHECK_REQUESTS, open_requests
+
+if TYPE_CHECKING:
+    from contactsync.dispatch.dispatcher import Dispatcher
+    from contactsync.dispatch.scheduler import Schedule
+    from contactsync.store.pool import Pool
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class SqlRequests:
+    """Hands the requests to the dispatcher, except for definitions that are paused or not valid."""
+
+    pool: Pool
+    schedule: Schedule
+    dispatcher: Dispatcher
+
+    def notified(self, payloads: set[str]) -> None:
+        """Run the definitions with these names; an empty name requests all. Raises DatabaseError."""
+        if CHECK_REQUESTS in payloads:
+            self.catch_up()
+        for name in payloads - {CHECK_REQUESTS}:
+            if name:
+                self._request(self._named(name), individual=True)
+            else:
+                self._request(self.schedule.enabled(), individual=False)
+
+    def catch_up(self) -> None:
+        """Run the requests of request_sync that no run has answered yet. Raises DatabaseError."""
+        with connection_of(self.pool) as connection:
+            requested = open_requests(connection)
+        self._request(requested, individual=True)
+
+    def _named(self, name: str) -> list[int]:
+        try:
+            definitions = match([followed.definition for followed in self.schedule.followed], name)
+        except UsageError as error:
+            log.warning("request.ambiguous", requested=name, error=str(error))
+            return []
+        if not definitions:
+            log.warning("request.unknown", requested=name)
+        return [definition.definition_id for definition in definitions]
+
+    def _request(self, definition_ids: list[int], *, individual: bool) -> None:
+        enabled = set(self.schedule.enabled())
+        for definition_id in definition_ids:
+            if definition_id in enabled:
+                self.dispatcher.request(definition_id, Trigger.REQUEST, individual=individual)
