@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,7 +19,7 @@ from contactsync.errors import SecretError
 from contactsync.settings import Settings
 
 ANY = References(("file:*", "credential:*", "env:*"))
-THERE = b"ldaps://dc1.example.com"
+ROW: dict[str, Any] = {"folder_id": 1, "definition_id": 2, "destination": b"ldaps://dc1.example.com"}
 PASSWORD = "Pä55wörd \N{FOX FACE}"
 
 
@@ -34,58 +35,59 @@ def box(key_file: Path) -> SecretBox:
     return SecretBox.from_file(key_file)
 
 
-def test_a_sealed_password_opens_again(box: SecretBox, key_file: Path) -> None:
+@pytest.fixture
+def sealed(box: SecretBox) -> bytes:
+    """A password, sealed with the box for ROW."""
+    return box.seal(PASSWORD, **ROW)
+
+
+def test_a_sealed_password_opens_again(sealed: bytes, key_file: Path) -> None:
     """Also by another box with the same key file."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     assert PASSWORD.encode() not in sealed
-    assert SecretBox.from_file(key_file).open(sealed, folder_id=1, definition_id=2, destination=THERE) == PASSWORD
+    assert SecretBox.from_file(key_file).open(sealed, **ROW) == PASSWORD
 
 
-def test_sealing_twice_gives_different_octets(box: SecretBox) -> None:
+def test_sealing_twice_gives_different_octets(box: SecretBox, sealed: bytes) -> None:
     """Two rows do not reveal that they have the same password."""
-    assert box.seal(PASSWORD, folder_id=1, definition_id=1, destination=THERE) != box.seal(
-        PASSWORD, folder_id=1, definition_id=1, destination=THERE
-    )
+    assert box.seal(PASSWORD, **ROW) != sealed
 
 
-@pytest.mark.parametrize(("folder_id", "definition_id"), [(1, 3), (3, 2), (2, 1)])
-def test_a_sealed_password_does_not_open_in_another_row(box: SecretBox, folder_id: int, definition_id: int) -> None:
-    """A copy in another folder or definition does not open."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
-    with pytest.raises(SecretError, match="or to another definition"):
-        box.open(sealed, folder_id=folder_id, definition_id=definition_id, destination=THERE)
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"definition_id": 3},
+        {"folder_id": 3},
+        {"folder_id": 2, "definition_id": 1},
+        {"destination": b"ldaps://evil.example.com"},
+    ],
+)
+def test_a_sealed_password_does_not_open_elsewhere(box: SecretBox, sealed: bytes, other: dict[str, Any]) -> None:
+    """In another folder or definition, or for another destination; the error names what may have been edited."""
+    words = "other servers, another user or other TLS settings .* or to another definition"
+    with pytest.raises(SecretError, match=words):
+        box.open(sealed, **ROW | other)
 
 
-def test_a_sealed_password_does_not_open_for_another_destination(box: SecretBox) -> None:
-    """The error names the fields that may have been edited."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
-    with pytest.raises(SecretError, match="other servers, another user or other TLS settings"):
-        box.open(sealed, folder_id=1, definition_id=2, destination=b"ldaps://evil.example.com")
-
-
-def test_every_changed_octet_is_detected(box: SecretBox) -> None:
+def test_every_changed_octet_is_detected(box: SecretBox, sealed: bytes) -> None:
     """The value does not open."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     for index in range(len(sealed)):
         changed = bytearray(sealed)
         changed[index] ^= 1
         with pytest.raises(SecretError):
-            box.open(bytes(changed), folder_id=1, definition_id=2, destination=THERE)
+            box.open(bytes(changed), **ROW)
 
 
 @pytest.mark.parametrize("length", [0, 1, 5, 17, 32])
-def test_a_truncated_value_is_refused(box: SecretBox, length: int) -> None:
+def test_a_truncated_value_is_refused(box: SecretBox, sealed: bytes, length: int) -> None:
     """Its error is not one of the cipher."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     with pytest.raises(SecretError, match="was not sealed by contactsync"):
-        box.open(sealed[:length], folder_id=1, definition_id=2, destination=THERE)
+        box.open(sealed[:length], **ROW)
 
 
-def test_another_key_is_named_as_the_reason(box: SecretBox, tmp_path: Path) -> None:
+def test_another_key_is_named_as_the_reason(sealed: bytes, tmp_path: Path) -> None:
     """With both key ids."""
-    sealed = box.seal(PASSWORD, folder_id=1, definition_id=2, destination=THERE)
     with pytest.raises(SecretError, match="sealed with another key") as caught:
-        SecretBox.from_file(tmp_path / "other.key").open(sealed, folder_id=1, definition_id=2, destination=THERE)
+        SecretBox.from_file(tmp_path / "other.key").open(sealed, **ROW)
     assert sealed[1:5].hex() in caught.value.message
 
 
@@ -164,7 +166,7 @@ def test_a_key_made_by_root_belongs_to_the_owner_of_the_directory(tmp_path: Path
 def test_unusable_passwords_are_not_sealed(box: SecretBox, password: str) -> None:
     """An empty password, which would be an unauthenticated bind, and one that is not UTF-8."""
     with pytest.raises(SecretError) as caught:
-        box.seal(password, folder_id=1, definition_id=2, destination=THERE)
+        box.seal(password, **ROW)
     assert "broken" not in str(caught.value)
 
 
@@ -285,20 +287,8 @@ def test_references_in_the_known_forms_are_accepted(reference: str) -> None:
 @pytest.mark.parametrize(
     "reference",
     [
-        *(
-            "",
-            "sekret",
-            "vault:x",
-            "ENV:A",
-            "env:",
-            "env:A-B",
-            "env:1A",
-            "env:Ä",
-            "file:",
-            "file:relative",
-            "file:/a\0b",
-        ),
-        *("credential:", "credential:..", "credential:../../etc/shadow", "credential:a/b"),
+        *("", "sekret", "vault:x", "ENV:A", "env:", "env:A-B", "env:1A", "env:Ä", "file:", "file:relative"),
+        *("file:/a\0b", "credential:", "credential:..", "credential:../../etc/shadow", "credential:a/b"),
     ],
 )
 def test_references_in_other_forms_are_refused_unquoted(reference: str) -> None:

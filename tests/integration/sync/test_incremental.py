@@ -22,8 +22,14 @@ from contactsync.store.record.holds import decide, read_held_plan
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import DEBIAN_PROGRAMS, PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder, parent_of, someone
+from tests.support.observers import once
 
 PEOPLE = 40
+DELETE_ONE = (
+    "DELETE FROM contactsync.contacts WHERE contact_id ="
+    " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)"
+)
+DELETE_ALL = "DELETE FROM contactsync.contacts WHERE source_dn LIKE 'uid=%%' AND definition_id = %s"
 _numbers = count(1000)
 
 
@@ -217,11 +223,7 @@ def test_a_contact_that_a_user_edited_is_corrected(folder: SyncedFolder) -> None
 
 def test_a_contact_that_a_user_deleted_comes_back(folder: SyncedFolder) -> None:
     """By a full run, since the directory has not changed."""
-    folder.query(
-        "DELETE FROM contactsync.contacts WHERE contact_id ="
-        " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)",
-        folder.definition_id,
-    )
+    folder.query(DELETE_ONE, folder.definition_id)
     assert folder.expect_full().counts.inserted == 1
     folder.expect_increment()
 
@@ -232,13 +234,7 @@ def test_a_contact_that_is_deleted_during_an_increment_comes_back(
     """The run does not store a cursor in place of the one that the deletion has removed."""
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
-    deletions = iter(["DELETE FROM contactsync.contacts WHERE source_dn LIKE 'uid=%%' AND definition_id = %s"])
-
-    def delete(stage: str, _counts: Counts) -> None:
-        for statement in deletions if stage == "search" else ():
-            folder.query(statement, folder.definition_id)
-
-    assert folder.run(delete).mode is Mode.INCREMENTAL
+    assert folder.run(once("search", lambda: folder.query(DELETE_ALL, folder.definition_id))).mode is Mode.INCREMENTAL
     assert folder.expect_full("No earlier run").counts.inserted > 1
     folder.expect_increment()
 
@@ -251,13 +247,13 @@ def test_a_contact_that_is_deleted_during_a_full_run_comes_back(
     overdue(folder)
     for person in [someone() for _ in range(changes)]:
         admin.add(person.dn, attributes=person.attributes)
-    deletions = iter(["DELETE FROM contactsync.contacts WHERE source_dn LIKE 'uid=%%' AND definition_id = %s"])
+    deletion = once("search", lambda: folder.query(DELETE_ALL, folder.definition_id))
     stages: list[str] = []
 
-    def delete(stage: str, _counts: Counts) -> None:
+    def delete(stage: str, counts: Counts) -> None:
         stages.append(stage)
-        for statement in deletions if stage == "search" and "fingerprints" in stages else ():
-            folder.query(statement, folder.definition_id)
+        if "fingerprints" in stages:
+            deletion(stage, counts)
 
     assert folder.run(delete).mode is Mode.FULL
     assert folder.expect_full("No earlier run").counts.inserted > 1
@@ -266,14 +262,10 @@ def test_a_contact_that_is_deleted_during_a_full_run_comes_back(
 
 def test_a_contact_whose_deletion_is_committed_during_a_full_run_comes_back(folder: SyncedFolder) -> None:
     """Neither waits for the other, and there is no cursor yet that the deletion could remove."""
-    delete = (
-        "DELETE FROM contactsync.contacts WHERE contact_id ="
-        " (SELECT min(contact_id) FROM contactsync.contacts WHERE definition_id = %s)"
-    )
-    folder.query(delete, folder.definition_id)
+    folder.query(DELETE_ONE, folder.definition_id)
     with folder.connection() as person:
         person.autocommit = False
-        person.execute(delete, [folder.definition_id])
+        person.execute(DELETE_ONE, [folder.definition_id])
 
         def commit(stage: str, _counts: Counts) -> None:
             if stage == "map":
@@ -307,11 +299,8 @@ def overdue(folder: SyncedFolder) -> None:
 def test_a_full_run_follows_at_its_own_interval(folder: SyncedFolder) -> None:
     """Also if all incremental runs succeed."""
     folder.expect_increment()
-    folder.query(
-        "UPDATE contactsync.sync_cursors SET full_at = now() - interval '25 hours' WHERE definition_id = %s",
-        folder.definition_id,
-    )
-    folder.expect_full("25.0 hours")
+    overdue(folder)
+    folder.expect_full("48.0 hours")
     folder.expect_increment()
 
 
