@@ -26,8 +26,8 @@ def open_plan(connection: Connection[Any], run_id: int) -> HeldPlan:
     Raises NotFound, UsageError if there is nothing to decide, DatabaseError.
     """
     plan = read_held_plan(connection, run_id) if run_id <= LARGEST_ID else None
-    if plan is not None and plan.stands_for is not None:
-        plan = read_held_plan(connection, plan.stands_for) or plan
+    if plan is not None and plan.replaced_by is not None:
+        plan = read_held_plan(connection, plan.replaced_by) or plan
     if plan is None:
         outcome = require_run(connection, run_id).outcome or "still running"
         raise UsageError(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contactsync.store.record.holds import HeldPlan
     from contactsync.sync.document import RunDocument
 
-_HELD = ("state", "expires_at", "decided_by", "decided_at", "settled_by", "stands_for")
+_HELD = ("state", "expires_at", "decided_by", "decided_at", "settled_by", "replaced_by")
 COLUMNS = ("Run", "Folder", "Started", "Trigger", "Outcome", "Entries", "New", "Changed", "Gone")
 
 
@@ -65,10 +65,10 @@ def show_run(invocation: Invocation, run_id: int, *, limit: int, as_json: bool) 
 
 def _show_plan(console: Console, plan: HeldPlan) -> None:
     show_text(console, state_sentence(plan))
-    if plan.stands_for:
-        show_text(console, f"Run {plan.stands_for} would delete the same contacts.")
-    decided_as = plan.stands_for or plan.run_id
-    if plan.state == "waiting" or plan.stands_for:
+    if plan.replaced_by:
+        show_text(console, f"Run {plan.replaced_by} would delete the same contacts.")
+    decided_as = plan.replaced_by or plan.run_id
+    if plan.state == "waiting" or plan.replaced_by:
         show_text(
             console,
             f"To allow the deletions: contactsync approve {decided_as}. To discard the plan: contactsync reject "

@@ -25,7 +25,7 @@ class HeldPlan:
     """The plan of a held run, and its state.
 
     `state` is waiting, approved, rejected, used, overtaken (by the run `settled_by`), void (the definition was edited
-    since) or expired. `stands_for` is the newer plan with the same deletions that replaced it, if there is one.
+    since) or expired. `replaced_by` is the newer plan with the same deletions that replaced it, if there is one.
     """
 
     folder_id: int
@@ -39,7 +39,7 @@ class HeldPlan:
     decided_by: str | None
     settled_by: int | None
     state: str
-    stands_for: int | None
+    replaced_by: int | None
     inserted: int
     updated: int
     deleted: int

@@ -61,7 +61,7 @@ WHERE p.action = 'delete' AND NOT EXISTS (
     WHERE c.folder_id = %(folder_id)s AND c.run_id = %(approved)s AND c.contact_id = p.contact_id AND c.action = 'delete')
 
 -- name: held_plan
--- A plan and its state. `stands_for`: the newer plan with the same deletions that has overtaken it.
+-- A plan and its state. `replaced_by`: the newer plan with the same deletions that has overtaken it.
 SELECT h.folder_id, h.run_id, h.definition_id, h.created_at, h.expires_at, h.decided_at, h.decided_by, h.settled_by,
        CASE WHEN h.decision IN ('rejected', 'used', 'overtaken') THEN h.decision
             WHEN h.revision <> d.revision THEN 'void'
@@ -70,7 +70,7 @@ SELECT h.folder_id, h.run_id, h.definition_id, h.created_at, h.expires_at, h.dec
        (SELECT max(n.run_id) FROM contactsync.held_plans AS n
         WHERE n.folder_id = h.folder_id AND n.definition_id = h.definition_id AND n.run_id > h.run_id
           AND n.deletions = h.deletions AND n.revision = h.revision AND h.decision = 'overtaken'
-          AND coalesce(n.decision, '') <> 'overtaken') AS stands_for,
+          AND coalesce(n.decision, '') <> 'overtaken') AS replaced_by,
        r.definition AS label, d.enabled, r.inserted, r.updated, r.deleted, r.held_reason
 FROM contactsync.held_plans AS h
 JOIN contactsync.sync_runs AS r USING (folder_id, run_id)
