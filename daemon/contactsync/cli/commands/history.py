@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.differences import show_fields
@@ -14,7 +16,7 @@ from contactsync.text import MOMENT
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
 
-_DONE = {"insert": "added", "update": "changed", "delete": "deleted"}
+_VERBS = {"insert": "added", "update": "changed", "delete": "deleted"}
 
 
 def show_history(invocation: Invocation, name: str, text: str, *, as_json: bool) -> None:
@@ -42,7 +44,7 @@ def _title(event: Event) -> str:
         return f"changed by a person or a program, {when}"
     how = run_named(event.run_id, event.trigger or "", event.at) if event.at else f"run {event.run_id}"
     undoes = f", which undid run {event.undoes}" if event.undoes else ""
-    return f"{_DONE[event.action]} by {how}{undoes}"
+    return f"{_VERBS[event.action]} by {how}{undoes}"
 
 
 def _document(history: History) -> dict[str, Any]:
@@ -53,15 +55,9 @@ def _document(history: History) -> dict[str, Any]:
         "email": contact.email,
         "definition_id": contact.definition_id,
         "present": contact.present,
-        "events": [
-            {
-                "action": event.action,
-                "run_id": event.run_id,
-                "trigger": event.trigger,
-                "at": event.at,
-                "undoes": event.undoes,
-                "fields": {name: {"before": before, "after": after} for name, (before, after) in event.fields.items()},
-            }
-            for event in history.events
-        ],
+        "events": [{**asdict(event), "fields": _before_and_after(event.fields)} for event in history.events],
     }
+
+
+def _before_and_after(fields: Mapping[str, tuple[Any, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {"before": before, "after": after} for name, (before, after) in fields.items()}
