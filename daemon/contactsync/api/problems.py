@@ -40,10 +40,10 @@ class Stopping(ContactsyncError):
     code = "stopping"
 
 
-class TakenBack(ContactsyncError):
+class Withdrawn(ContactsyncError):
     """The request was withdrawn before the run started."""
 
-    code = "run.taken_back"
+    code = "run.withdrawn"
 
 
 class TooMany(ContactsyncError):
@@ -66,7 +66,7 @@ _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
     (NotReady, HTTPStatus.SERVICE_UNAVAILABLE),
     (Stopping, HTTPStatus.SERVICE_UNAVAILABLE),
     (TooMany, HTTPStatus.SERVICE_UNAVAILABLE),
-    (TakenBack, HTTPStatus.CONFLICT),
+    (Withdrawn, HTTPStatus.CONFLICT),
 )
 """The first match counts. 409 means: well-formed, but not possible in the present state."""
 

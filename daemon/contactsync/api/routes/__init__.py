@@ -1,4 +1,4 @@
-"""The paths of the API, grouped by what a caller wants: read, run, decide, follow events.
+"""The paths of the API, in groups: read, control runs, decide, follow events.
 
 A route calls one function and converts its result; it makes no decision of its own.
 """

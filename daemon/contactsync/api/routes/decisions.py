@@ -1,7 +1,8 @@
-"""What people decide: preview, approve, reject, undo."""
+"""Previews, decisions about held runs, and undo."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
@@ -18,26 +19,26 @@ from contactsync.operations.preview import PreviewDocument
 from contactsync.operations.undo import Undone, undo
 from contactsync.store.pool import connection_of
 
-router = APIRouter(tags=["deciding"])
+router = APIRouter(tags=["decide"])
 
 
 @router.post("/definitions/{definition_id}/preview")
 async def preview_definition(
     definition_id: DefinitionId,
     context: Context,
-    limit: Annotated[int, Query(description="Most changes to show.", ge=0, le=10_000)] = 100,
+    limit: Annotated[int, Query(description="Limit of the changes in the answer.", ge=0, le=10_000)] = 100,
 ) -> PreviewDocument:
-    """What a run would change now, and whether it would be held; nothing is changed."""
-    found = await to_thread.run_sync(context.definition, definition_id)
+    """What a run would change now, and whether it would be held. Nothing is changed."""
+    definition = await to_thread.run_sync(context.definition, definition_id)
     if context.previews.borrowed_tokens >= MOST_PREVIEWS:
-        raise TooMany(f"{MOST_PREVIEWS} previews are being made already.", hint="Try again when one has ended.")
-    preview = await to_thread.run_sync(lambda: context.runner.preview(found, limit=limit), limiter=context.previews)
-    return PreviewDocument.of_preview(preview)
+        raise TooMany(f"{MOST_PREVIEWS} previews are being made already.", hint="Try again later.")
+    preview = partial(context.runner.preview, definition, limit=limit)
+    return PreviewDocument.of_preview(await to_thread.run_sync(preview, limiter=context.previews))
 
 
 @router.post("/runs/{run_id}/approve")
 def approve_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
-    """Allow exactly the deletions that the held run showed, and run its definition."""
+    """Allow exactly the deletions of a held run, and run its definition."""
     with connection_of(context.pool) as connection:
         plan = open_plan(connection, run_id)
         approve(connection, plan, by=actor.name)
@@ -47,7 +48,7 @@ def approve_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided
 
 @router.post("/runs/{run_id}/reject")
 def reject_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
-    """Discard what the held run showed."""
+    """Discard the plan of a held run, or withdraw its approval."""
     with connection_of(context.pool) as connection:
         plan = open_plan(connection, run_id)
         reject(connection, plan, by=actor.name)
@@ -56,5 +57,5 @@ def reject_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
 
 @router.post("/runs/{run_id}/undo")
 def undo_run(run_id: RunId, context: Context) -> Undone:
-    """Take a run's changes back, as a run of its own, and pause its definition."""
+    """Undo the changes of a run, and pause its definition. The undo is a run itself."""
     return undo(context.pool, run_id, context.runner)

@@ -1,4 +1,4 @@
-"""Events as they happen, and metrics."""
+"""The event stream and the metrics."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-router = APIRouter(tags=["watching"])
+router = APIRouter(tags=["follow"])
 
 METRICS_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus's exposition formats, text format."""
 
 HEARTBEAT_SECONDS = 5.0
 HEARTBEAT = b": contactsync is here\n\n"
-"""A comment, which also tells a client at once that it is listened to from now on."""
+"""A comment; the first one confirms to the client that it gets events from now on."""
 
 
 class EventStream(Response):
-    """Server-sent events (WHATWG HTML, section 9.2) until the client goes, lags too far behind, or the daemon ends."""
+    """Server-sent events (WHATWG HTML, section 9.2) until the client leaves or lags behind, or the daemon stops."""
 
     media_type = "text/event-stream"
 
@@ -40,11 +40,11 @@ class EventStream(Response):
         self._hub = hub
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events as they come. Raises TooMany, Stopping before anything is sent."""
+        """Send the events. Raises TooMany, Stopping before the response starts."""
         with self._hub.listening() as listener:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             sending = asyncio.ensure_future(_send_all(listener, send))
-            ends = [asyncio.ensure_future(_gone(receive)), asyncio.ensure_future(listener.dropped.wait())]
+            ends = [asyncio.ensure_future(disconnected(receive)), asyncio.ensure_future(listener.dropped.wait())]
             await asyncio.wait([sending, *ends], return_when=asyncio.FIRST_COMPLETED)
             if listener.dropped.is_set():
                 log.warning("control.listener_dropped", pid=scope["state"]["actor"].pid)
@@ -53,9 +53,9 @@ class EventStream(Response):
             with suppress(asyncio.CancelledError):
                 await sending
                 return
-            # Cut off, not closed: what is unsent would wait for ever for a client that does not read.
+            # Not closed: a client that does not read would never get the rest.
             scope["state"]["abort"]()
-            await _gone(receive)
+            await disconnected(receive)
 
 
 @router.get("/events", response_class=EventStream, status_code=HTTPStatus.OK)
@@ -82,6 +82,7 @@ async def _send_all(listener: Listener, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _gone(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""What can be looked at: status, folders, definitions, runs, health, metrics."""
+"""Read status, folders, definitions, runs and health."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID, read_changes
 from contactsync.sync.document import RunDocument
 
-router = APIRouter()
+router = APIRouter(tags=["read"])
 
 DefinitionId = Annotated[
     int, Path(description="A definition's id; GET /v1/definitions finds it by name.", ge=1, le=LARGEST_ID, examples=[1])
@@ -47,12 +47,12 @@ Name = Annotated[
     ),
 ]
 RunId = Annotated[int, Path(description="A run's id.", ge=1, le=LARGEST_ID, examples=[1])]
-Limit = Annotated[int, Query(description="Most items on the page.", ge=1, le=1000)]
+Limit = Annotated[int, Query(description="Limit of the items on the page.", ge=1, le=1000)]
 
 
-@router.get("/status", tags=["looking"])
+@router.get("/status")
 def status(context: Context) -> Status:
-    """The daemon at a glance."""
+    """The state of the daemon."""
     followed = context.schedule.followed
     problems = context.problems()
     return Status(
@@ -62,8 +62,8 @@ def status(context: Context) -> Status:
         ready=not problems,
         problems=problems,
         definitions=len(followed),
-        paused=sum(not known.definition.enabled for known in followed),
-        invalid=sum(known.resolved is None for known in followed),
+        paused=sum(not each.definition.enabled for each in followed),
+        invalid=sum(each.resolved is None for each in followed),
         workers=context.workers,
         running=[RunDocument.of(report, running=True) for report in context.runner.active()],
         waiting=context.dispatcher.waiting,
@@ -72,28 +72,28 @@ def status(context: Context) -> Status:
     )
 
 
-@router.get("/folders", tags=["looking"])
+@router.get("/folders")
 def folders(context: Context) -> list[Folder]:
     """All folders."""
     with connection_of(context.pool) as connection:
         return [Folder(**row) for row in read_folders(connection)]
 
 
-@router.get("/definitions", tags=["looking"])
+@router.get("/definitions")
 def definitions(context: Context, name: Name = None) -> list[Definition]:
     """All definitions, or those with a name."""
-    return _definitions(context, None if name is None else [found.definition_id for found in context.named(name)])
+    return _definitions(context, None if name is None else [each.definition_id for each in context.named(name)])
 
 
-@router.get("/definitions/{definition_id}", tags=["looking"])
+@router.get("/definitions/{definition_id}")
 def definition(definition_id: DefinitionId, context: Context) -> Definition:
     """One definition."""
-    for found in _definitions(context, [definition_id]):
-        return found
+    for document in _definitions(context, [definition_id]):
+        return document
     raise no_definition(definition_id)
 
 
-@router.get("/runs", tags=["looking"])
+@router.get("/runs")
 def runs(
     context: Context,
     definition_id: Annotated[int | None, Query(description="Only of this definition.", ge=1, le=LARGEST_ID)] = None,
@@ -106,14 +106,14 @@ def runs(
     return Runs(runs=page, next_before=page[-1].run_id if len(page) == limit else None)
 
 
-@router.get("/runs/{run_id}", tags=["looking"])
+@router.get("/runs/{run_id}")
 def one_run(
     run_id: RunId,
     context: Context,
     after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=LARGEST_ID)] = 0,
     limit: Limit = 100,
 ) -> RunWithChanges:
-    """One run with what it changed, a page at a time."""
+    """One run with its changes, a page at a time."""
     with connection_of(context.pool) as connection:
         run = require_run(connection, run_id)
         changes = read_changes(connection, folder_id=run.folder_id, run_id=run_id, after=after, limit=limit)
@@ -124,15 +124,15 @@ def one_run(
     )
 
 
-@router.get("/health/live", tags=["health"])
-def live() -> Health:
-    """Whether the daemon answers at all."""
+@router.get("/health/live")
+def alive() -> Health:
+    """Whether the daemon answers."""
     return Health(status="ok")
 
 
-@router.get("/health/ready", tags=["health"])
+@router.get("/health/ready")
 def ready(context: Context) -> Health:
-    """Whether it can do its work; 503 with the reasons when it cannot."""
+    """Whether the daemon is ready; else 503 with the reasons."""
     problems = context.problems()
     if problems:
         raise NotReady(" ".join(problems), hint="The log says more.")
@@ -140,17 +140,16 @@ def ready(context: Context) -> Health:
 
 
 def _definitions(context: ApiContext, ids: Iterable[int] | None) -> list[Definition]:
-    active = context.dispatcher.running
+    running, live = context.dispatcher.running, context.live.states
     with connection_of(context.pool) as connection:
         rows = read_overview(connection, ids)
-    states = context.live.states
     return [
-        Definition(**row, running=row["definition_id"] in active, **_following(states.get(row["definition_id"])))
+        Definition(**row, running=row["definition_id"] in running, **_live(live.get(row["definition_id"])))
         for row in rows
     ]
 
 
-def _following(state: LiveState | None) -> dict[str, Any]:
+def _live(state: LiveState | None) -> dict[str, Any]:
     since = state.listening_since if state else None
     return {
         "live_since": None if since is None else datetime.fromtimestamp(since, UTC),
@@ -159,8 +158,8 @@ def _following(state: LiveState | None) -> dict[str, Any]:
 
 
 def _next_run(context: ApiContext) -> NextRun | None:
-    found = context.schedule.first_due()
-    if found is None:
+    due = context.schedule.first_due()
+    if due is None:
         return None
-    known, at = found
-    return NextRun(definition_id=known.definition.definition_id, label=known.definition.label, at=at)
+    definition = due[0].definition
+    return NextRun(definition_id=definition.definition_id, label=definition.label, at=due[1])

@@ -1,4 +1,4 @@
-"""What can be set going, stopped and changed: runs, definitions, the settings."""
+"""Start and cancel runs, pause and resume definitions, reload the settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from contactsync.api.context import ApiContext, Context
-from contactsync.api.problems import Stopping, TakenBack
+from contactsync.api.problems import Stopping, Withdrawn
+from contactsync.api.routes.events import disconnected
 from contactsync.api.routes.read import DefinitionId, Name, RunId
 from contactsync.api.schemas import Cancelled, Ref, Reloaded, Requested, Synchronized
 from contactsync.errors import ContactsyncError, NotFound
@@ -22,65 +23,60 @@ from contactsync.operations.definitions import set_enabled
 from contactsync.store.pool import connection_of
 from contactsync.sync.document import RunResult, not_started
 
-router = APIRouter(tags=["doing"])
+router = APIRouter(tags=["control"])
 
-Wait = Annotated[bool, Query(description="Answer when the runs have ended, with what they did.")]
+Wait = Annotated[bool, Query(description="Answer after the runs have ended, with their results.")]
 
 
 @router.post("/definitions/{definition_id}/sync", responses={202: {"model": Requested}})
 async def sync_definition(
     definition_id: DefinitionId, context: Context, request: Request, response: Response, *, wait: Wait = False
 ) -> Synchronized | Requested:
-    """Run a definition now, also a paused one; after the run that goes on, if one does."""
-    found = await run_in_threadpool(context.definition, definition_id)
-    return await _sync([found], context, request, response, wait=wait, individual=True)
+    """Run a definition now, also a paused one; after its current run, if there is one."""
+    definition = await run_in_threadpool(context.definition, definition_id)
+    return await _sync([definition], context, request, response, wait=wait, individual=True)
 
 
 @router.post("/sync", responses={202: {"model": Requested}})
 async def sync_all(
-    context: Context,
-    request: Request,
-    response: Response,
-    *,
-    name: Name = None,
-    wait: Wait = False,
+    context: Context, request: Request, response: Response, *, name: Name = None, wait: Wait = False
 ) -> Synchronized | Requested:
-    """Run every definition now that is not paused; or those with a name, also paused ones."""
+    """Run all definitions now that are not paused; with a name, run those, also paused ones."""
     if name is None:
-        wanted = [known.definition for known in context.schedule.followed if known.may_run]
+        definitions = [followed.definition for followed in context.schedule.followed if followed.may_run]
     else:
-        wanted = await run_in_threadpool(context.named, name)
-    return await _sync(wanted, context, request, response, wait=wait, individual=name is not None)
+        definitions = await run_in_threadpool(context.named, name)
+    return await _sync(definitions, context, request, response, wait=wait, individual=name is not None)
 
 
 @router.post("/definitions/{definition_id}/cancel")
 def cancel_definition(definition_id: DefinitionId, context: Context) -> Cancelled:
-    """Give up the run of a definition that goes on, unless it is applying already."""
-    found = context.definition(definition_id)
-    ours = [run for run in context.runner.active() if run.definition.definition_id == found.definition_id]
-    cancelled = [run.run_id for run in ours if context.runner.cancel(run.run_id)]
+    """Cancel the current run of a definition, unless it has started to apply its plan."""
+    definition = context.definition(definition_id)
+    runs = [run.run_id for run in context.runner.active() if run.definition.definition_id == definition_id]
+    cancelled = [run_id for run_id in runs if context.runner.cancel(run_id)]
     if not cancelled:
-        raise NotFound(f"{found.label} is not running.", hint="GET /v1/status shows what runs.")
+        raise NotFound(f"{definition.label} is not running.", hint="GET /v1/status lists the current runs.")
     return Cancelled(cancelled=cancelled)
 
 
 @router.post("/runs/{run_id}/cancel")
 def cancel_run(run_id: RunId, context: Context) -> Cancelled:
-    """Give up a run that goes on, unless it is applying already."""
+    """Cancel a run, unless it has started to apply its plan."""
     if not context.runner.cancel(run_id):
-        raise NotFound(f"Run {run_id} does not go on here.", hint="GET /v1/status shows what runs.")
+        raise NotFound(f"Run {run_id} is not running here.", hint="GET /v1/status lists the current runs.")
     return Cancelled(cancelled=[run_id])
 
 
 @router.post("/definitions/{definition_id}/pause")
 def pause_definition(definition_id: DefinitionId, context: Context) -> Ref:
-    """Run it no more by itself."""
+    """Stop scheduled and live runs of a definition."""
     return _set_enabled(context, definition_id, enabled=False)
 
 
 @router.post("/definitions/{definition_id}/resume")
 def resume_definition(definition_id: DefinitionId, context: Context) -> Ref:
-    """Run it by its schedule again."""
+    """Start scheduled and live runs again."""
     return _set_enabled(context, definition_id, enabled=True)
 
 
@@ -91,7 +87,7 @@ def reload_settings(context: Context) -> Reloaded:
 
 
 async def _sync(
-    wanted: list[Definition],
+    definitions: list[Definition],
     context: ApiContext,
     request: Request,
     response: Response,
@@ -100,40 +96,37 @@ async def _sync(
     individual: bool,
 ) -> Synchronized | Requested:
     dispatch = partial(context.dispatcher.request, trigger=Trigger.MANUAL, individual=individual)
-    answers = [dispatch(known.definition_id) for known in wanted]
+    answers = [dispatch(definition.definition_id) for definition in definitions]
     if not wait:
         response.status_code = HTTPStatus.ACCEPTED
-        return Requested(requested=[_ref(known) for known in wanted])
-    await _ended(answers, context, request)
-    ended = list(zip(wanted, answers, strict=True))
-    if len(ended) == 1 and (reason := _reason(*ended[0])):
-        raise reason
+        return Requested(requested=[_ref(definition) for definition in definitions])
+    await _wait_for(answers, context, request)
+    errors = [_error(definition, answer) for definition, answer in zip(definitions, answers, strict=True)]
+    if len(errors) == 1 and errors[0]:
+        raise errors[0]
     return Synchronized(
         runs=[
-            not_started(definition, Trigger.MANUAL, reason)
-            if (reason := _reason(definition, answer))
-            else RunResult.of(answer.result())
-            for definition, answer in ended
+            not_started(definition, Trigger.MANUAL, error) if error else RunResult.of(answer.result())
+            for definition, answer, error in zip(definitions, answers, errors, strict=True)
         ]
     )
 
 
-async def _ended(answers: list[Future[RunReport]], context: ApiContext, request: Request) -> None:
-    """Wait for all answers, the client's leaving or the daemon's end, whichever is first. Raises Stopping."""
-    ends = (_all_of(answers), _gone(request), context.hub.closing.wait())
-    waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(end) for end in ends]
+async def _wait_for(answers: list[Future[RunReport]], context: ApiContext, request: Request) -> None:
+    """Wait for all answers, until the client disconnects or the daemon stops. Raises Stopping."""
+    events = (_all_done(answers), disconnected(request.receive), context.hub.closing.wait())
+    waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(event) for event in events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()
     if not all(answer.done() for answer in answers):
-        # To a client that has gone, nobody says so.
-        raise Stopping("The daemon is stopping, so the end of the run is not waited for.")
+        raise Stopping("The daemon is stopping and does not wait for the end of the run.")
 
 
-async def _all_of(answers: list[Future[RunReport]]) -> None:
-    """Wait without being able to take back what others wait for as well."""
+async def _all_done(answers: list[Future[RunReport]]) -> None:
+    """Wait; a cancellation does not cancel the answers, which other clients share."""
     loop = asyncio.get_running_loop()
     for answer in answers:
         done = asyncio.Event()
@@ -146,19 +139,14 @@ async def _all_of(answers: list[Future[RunReport]]) -> None:
         await done.wait()
 
 
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _reason(known: Definition, answer: Future[RunReport]) -> ContactsyncError | None:
-    """What kept a definition from running; anything that is not contactsync's own error is raised."""
+def _error(definition: Definition, answer: Future[RunReport]) -> ContactsyncError | None:
+    """Why a run could not start; None if there is a result. An unexpected exception is raised."""
     try:
         answer.result(0)
     except CancelledError:
-        return TakenBack(
-            f"The run of {known.label} was called off before it began.",
-            hint="It was paused or removed meanwhile, or the daemon stops.",
+        return Withdrawn(
+            f"The request to run {definition.label} was withdrawn before the run started.",
+            hint="The definition was paused or removed, or the daemon is stopping.",
         )
     except ContactsyncError as error:
         return error
@@ -166,11 +154,11 @@ def _reason(known: Definition, answer: Future[RunReport]) -> ContactsyncError | 
 
 
 def _set_enabled(context: ApiContext, definition_id: int, *, enabled: bool) -> Ref:
-    found = context.definition(definition_id)
+    definition = context.definition(definition_id)
     with connection_of(context.pool) as connection:
-        set_enabled(connection, [found], enabled=enabled)
-    return _ref(found)
+        set_enabled(connection, [definition], enabled=enabled)
+    return _ref(definition)
 
 
-def _ref(known: Definition) -> Ref:
-    return Ref(definition_id=known.definition_id, label=known.label)
+def _ref(definition: Definition) -> Ref:
+    return Ref(definition_id=definition.definition_id, label=definition.label)
