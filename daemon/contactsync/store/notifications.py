@@ -100,27 +100,18 @@ class DefinitionWatch:
                 if self.losses:
                     self._callbacks.on_lost()
                 self._listen()
-            except DatabaseError as error:
-                pause = self._next_pause(pause)
-                log.warning("database.lost", error=str(error), retry_in_seconds=round(pause, 1))
+            except Exception as error:  # without this thread the daemon sees no edits and requests
+                pause = self._FIRST_PAUSE if self._caught_up.is_set() else min(pause * 2, self._max_pause)
+                self._caught_up.clear()
+                self.losses += 1
+                if isinstance(error, DatabaseError):
+                    log.warning("database.lost", error=str(error), retry_in_seconds=round(pause, 1))
+                else:
+                    log.exception("database.watch_crashed", retry_in_seconds=round(pause, 1))
                 self._stopping.wait(pause)
-            except Exception:
-                # Without this thread no edit and no request of any folder is seen.
-                pause = self._next_pause(pause)
-                log.exception("database.watch_crashed", retry_in_seconds=round(pause, 1))
-                self._stopping.wait(pause)
-
-    def _next_pause(self, pause: float) -> float:
-        pause = self._FIRST_PAUSE if self._caught_up.is_set() else min(pause * 2, self._max_pause)
-        self._caught_up.clear()
-        self.losses += 1
-        return pause
 
     def _listen(self) -> None:
-        with (
-            translated(),
-            connect(self._conninfo, application_name=WATCH_NAME) as connection,
-        ):
+        with translated(), connect(self._conninfo, application_name=WATCH_NAME) as connection:
             for channel in (EDITS, REQUESTS):
                 connection.execute(f"LISTEN {channel}")
             log.info("database.listening")

@@ -49,16 +49,10 @@ class Column:
         """Whether the run changes it."""
         return sql.SQL("{} IS DISTINCT FROM {}").format(self.before, self.after)
 
-    @property
-    def change(self) -> sql.Composed:
-        """Its name and [before, after], as arguments of jsonb_build_object."""
-        return sql.SQL("{}, jsonb_build_array({}, {})").format(sql.Literal(self.name), self.before, self.after)
-
-    @property
-    def change_or_null(self) -> sql.Composed:
-        """As `change`, with null if the run does not change the column."""
-        change = sql.SQL("{}, CASE WHEN {} THEN jsonb_build_array({}, {}) END")
-        return change.format(sql.Literal(self.name), self.differs, self.before, self.after)
+    def change(self, template: LiteralString) -> sql.Composed:
+        """A template with `name`, `differs` and `pair`, which is [before, after] as jsonb."""
+        pair = sql.SQL("jsonb_build_array({}, {})").format(self.before, self.after)
+        return sql.SQL(template).format(name=sql.Literal(self.name), differs=self.differs, pair=pair)
 
 
 _SOURCE_DN = Column("source_dn", "text", sql.Identifier("s", "source_dn"))
@@ -112,12 +106,10 @@ class Columns:
         Column by column: to compare two objects of all columns takes PostgreSQL four times as long.
         """
         # jsonb_strip_nulls also removes nulls inside of jsonb values, which belong to people.
-        plain = _comma(column.change_or_null for column in (*self.columns, _SOURCE_DN) if column.type != _JSONB)
-        objects = (
-            sql.SQL("CASE WHEN {} THEN jsonb_build_object({}) ELSE '{{}}' END").format(column.differs, column.change)
-            for column in self.columns
-            if column.type == _JSONB
-        )
+        columns = (*self.columns, _SOURCE_DN)
+        plain = _comma(c.change("{name}, CASE WHEN {differs} THEN {pair} END") for c in columns if c.type != _JSONB)
+        whole = "CASE WHEN {differs} THEN jsonb_build_object({name}, {pair}) ELSE '{{}}' END"
+        objects = (column.change(whole) for column in columns if column.type == _JSONB)
         return sql.SQL(" || ").join([sql.SQL("jsonb_strip_nulls(jsonb_build_object({}))").format(plain), *objects])
 
     @property

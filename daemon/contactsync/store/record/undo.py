@@ -12,13 +12,20 @@ from contactsync.fields import FIELDS, Kind
 from contactsync.model import Counts, Definition, Mode, Outcome, RunReport, Trigger
 from contactsync.store.plan.columns import PHOTO_DIGEST
 from contactsync.store.plan.plan import INTERNAL
-from contactsync.store.statements import composed, statement
+from contactsync.store.statements import composed, read_rows, statement
 
 _EMPTY = {"extra": sql.SQL("'{}'::jsonb")} | {
     name: sql.SQL("'{}'::text[]") for name, kind in FIELDS.items() if kind is Kind.LIST
 }
 """The values of columns that may not be null if the history has none."""
 _NAMES = [*(name for name, kind in FIELDS.items() if kind is not Kind.PHOTO), "source_dn", "extra", PHOTO_DIGEST]
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _NAMES))
+_VALUES = sql.SQL(", ").join(
+    sql.SQL("coalesce({}, {})").format(sql.Identifier("r", name), _EMPTY[name])
+    if name in _EMPTY
+    else sql.Identifier("r", name)
+    for name in _NAMES
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +47,8 @@ class Conflict:
 def undo_conflicts(
     connection: Connection[Any], definition: Definition, run_id: int, *, limit: int = 10
 ) -> list[Conflict]:
-    """The first contacts that prevent the undo of a run. Raises psycopg.Error."""
-    with connection.cursor(row_factory=class_row(Conflict)) as cursor:
-        return cursor.execute(
-            statement("undo_conflicts"), {**definition.key, "run_id": run_id, "limit": limit}
-        ).fetchall()
+    """The first contacts that prevent the undo of a run. Raises DatabaseError."""
+    return read_rows(connection, class_row(Conflict), "undo_conflicts", **definition.key, run_id=run_id, limit=limit)
 
 
 def undo_changes(connection: Connection[Any], definition: Definition, run_id: int) -> tuple[RunReport, int]:
@@ -57,8 +61,8 @@ def undo_changes(connection: Connection[Any], definition: Definition, run_id: in
     connection.execute(statement("plan_undo"), {**key, "internal": INTERNAL})
     connection.execute(statement("apply_setting"))
     connection.execute(statement("apply_deletes"), key)
-    connection.execute(composed("undo_updates", columns=_columns(), values=_values()), key)
-    connection.execute(composed("undo_deletes", columns=_columns(), values=_values()), key)
+    connection.execute(composed("undo_updates", columns=_COLUMNS, values=_VALUES), key)
+    connection.execute(composed("undo_deletes", columns=_COLUMNS, values=_VALUES), key)
     connection.execute(statement("forget_returned"), key)
     connection.execute(statement("drop_photos"), key)
     report = _record(connection, definition, key)
@@ -75,19 +79,6 @@ def _record(connection: Connection[Any], definition: Definition, key: dict[str, 
     report = RunReport(run_id, definition, Trigger.UNDO, started_at, finished_at, undoes=key["run_id"])
     report.mode, report.outcome, report.counts = Mode.UNDO, Outcome.CHANGED, Counts(**counts)
     return report
-
-
-def _columns() -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, _NAMES))
-
-
-def _values() -> sql.Composed:
-    return sql.SQL(", ").join(
-        sql.SQL("coalesce({}, {})").format(sql.Identifier("r", name), _EMPTY[name])
-        if name in _EMPTY
-        else sql.Identifier("r", name)
-        for name in _NAMES
-    )
 
 
 def _row(connection: Connection[Any], name: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
