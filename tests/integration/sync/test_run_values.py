@@ -117,7 +117,8 @@ def test_an_entry_larger_than_the_longest_message_fails_the_run(unit: Unit, odd_
     before = odd_folder.rows()
     dn = unit.add("cn=Portrait", jpegPhoto=[b"\xff\xd8\xff" + bytes(MIB)])
     report = odd_folder.run(max_message_bytes=65_536, retry_attempts=1)
-    odd_folder.expect_failure(report, "directory.protocol", "at most 65536 are accepted", "raise directory.max_message_bytes")
+    words = ("at most 65536 are accepted", "raise directory.max_message_bytes")
+    odd_folder.expect_failure(report, "directory.protocol", *words)
     assert odd_folder.rows() == before
     unit.replace(dn, jpegPhoto=[])
     assert odd_folder.run(max_message_bytes=65_536).counts.inserted == 1
