@@ -181,7 +181,7 @@ class Schedule:
         with self._waking_once():
             for definition_id, followed in current.items():
                 try:
-                    self._follow(before[definition_id], followed, last_starts.get(definition_id))
+                    self._follow(before[definition_id], followed, last_starts.get(definition_id, (None, None)))
                 except Exception:
                     log.exception("definition.crashed", folder=followed.definition.label, definition=definition_id)
                 if followed.reason and definition_id in changed_states:
@@ -225,15 +225,20 @@ class Schedule:
         with self._lock:
             self._fired |= waiting
 
-    def _follow(self, before: Followed | None, current: Followed, last_start: datetime | None) -> None:
+    def _follow(self, before: Followed | None, current: Followed, last: tuple[datetime | None, int | None]) -> None:
+        """`last` is the start of the last run, and the revision that it used."""
         definition_id = current.definition.definition_id
+        last_start, last_revision = last
         if before and before.may_run and not current.may_run:
             self._dispatcher.forget(definition_id)
         _log_lock(before, current)
         if current.timetable is None:
             self._unschedule(definition_id)
             return
-        edited = before is not None and before.content != current.content
+        if before is None:
+            edited = last_revision not in {None, current.definition.revision}  # while no daemon was running
+        else:
+            edited = before.content != current.content
         if edited:
             # Before the schedule's request: the run after an edit may offer a refused password again.
             self._dispatcher.request(definition_id, Trigger.EDIT, individual=True)

@@ -137,6 +137,13 @@ class _Search:
                 entries=self._entries,
                 anonymous=self._session.anonymous,
             )
+        if result.diagnostic:
+            _log.warning("search.message", server=self._session.server, text=result.diagnostic)
+        if result.diagnostic and not self._entries and not (self._paged and PAGED_RESULTS not in result.controls):
+            raise IncompleteSnapshot(
+                f'{self._session.server} found nothing and said: "{result.diagnostic}".',
+                hint="Nothing was changed, since the answer may be incomplete. Ask the directory's administrator.",
+            )
         if not self._paged:
             return b""
         if PAGED_RESULTS not in result.controls:

@@ -38,9 +38,10 @@ def read_revisions(connection: Connection[Any]) -> dict[int, int]:
     return dict(execute(connection, "revisions").fetchall())
 
 
-def read_last_starts(connection: Connection[Any], ids: Iterable[int]) -> dict[int, datetime]:
-    """The start of each definition's last run by id, except for interrupted runs. Raises DatabaseError."""
-    return dict(execute(connection, "last_starts", ids=list(ids)).fetchall())
+def read_last_starts(connection: Connection[Any], ids: Iterable[int]) -> dict[int, tuple[datetime | None, int | None]]:
+    """When the last run of each definition started, and the revision that it used, by id. Raises DatabaseError."""
+    rows = execute(connection, "last_starts", ids=list(ids)).fetchall()
+    return {key: (started_at, revision) for key, started_at, revision in rows}
 
 
 def read_overview(connection: Connection[Any], ids: Iterable[int] | None = None) -> list[dict[str, Any]]:

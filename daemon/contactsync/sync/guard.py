@@ -31,9 +31,9 @@ def reason_to_hold(
     """Why the plan is held and what to do about it, as sentences; None if it may be applied.
 
     `plan.contacts` is needed if the plan has deletions; the number from `enough_contacts` is sufficient. `entries` is
-    the number of entries that a full search found; None if only changes were read. `source_edited` says whether the
-    query has changed since it last filled the folder. `lately` is the number of contacts that incremental runs have
-    deleted in the last HOURS; they count too, because a mass deletion may arrive in small parts.
+    the number of entries that a full search found, for the words; None if only changes were read. `source_edited` says
+    whether the query has changed since it last filled the folder. `lately` is the number of contacts that incremental
+    runs have deleted in the last HOURS; they count too, because a mass deletion may arrive in small parts.
     """
     if plan.deletes == 0:
         return None
@@ -44,8 +44,9 @@ def reason_to_hold(
             f"The query was edited since it last filled the folder, and {what}. "
             "Undo the edit; or approve this run if the edit is right."
         )
-    if (contacts - plan.deletes + plan.inserts if entries is None else entries) == 0:
-        why = f"The directory returned no entries at all, and {what}. {_ALTERNATIVE} allow_empty."
+    if contacts - plan.deletes + plan.inserts == 0:
+        found = "no entries at all" if entries in {0, None} else f"{entries:,} entries, none of which can be a contact"
+        why = f"The directory returned {found}, and {what}. {_ALTERNATIVE} allow_empty."
         return None if allow_empty else why
     deletes = plan.deletes + lately
     if lately:

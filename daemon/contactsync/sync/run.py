@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 from psycopg import Rollback
 
+from contactsync.errors import MappingError
 from contactsync.model import Change, Mode, Outcome, Plan
 from contactsync.store.plan.plan import (
     apply_plan,
@@ -107,6 +108,7 @@ class Run:
         """One transaction: other sessions see all of it or nothing."""
         missed: tuple[int, tuple[str, ...]] = (0, ())
         with self._planned(snapshot) as plan:
+            useless = self._nothing_usable(plan)
             if reported := snapshot.reported:
                 missed = read_unreported(
                     self._connection,
@@ -115,13 +117,25 @@ class Run:
                 )
             if self._report.held_reason:
                 self._hold(snapshot)
-            else:
+            elif not useless:
                 self._apply(plan, snapshot)
             record_rejected(self._connection, self._definition, run_id=self._report.run_id)
+        if useless and not self._report.held_reason:
+            raise useless
         count, contacts = missed
         if count:
             _log.error("run.missed", server=self._report.server, count=count, contacts=contacts)
         return Outcome.HELD if self._report.held_reason else _outcome(plan)
+
+    def _nothing_usable(self, plan: Plan) -> MappingError | None:
+        """The error for a full search whose entries are all rejected: a folder that stays as it is would look fine."""
+        if self._report.mode is not Mode.FULL or not plan.rejected or plan.rejected < self._report.counts.entries:
+            return None
+        reason = plan.rejected_sample[0][1] if plan.rejected_sample else ""
+        return MappingError(
+            f"None of the {plan.rejected:,} entries that the directory returned can be a contact: {reason.rstrip('.')}.",
+            hint='Set "identity" in the mapping to an attribute that each entry has for good, such as "uid".',
+        )
 
     def _plan_only(self, snapshot: Snapshot, limit: int | None) -> tuple[Change, ...]:
         changes: tuple[Change, ...] = ()
@@ -212,6 +226,8 @@ class Run:
         self._context.enter("plan")
         with load.committed() as plan:
             self._note_plan(plan, remapped=False)
+            if useless := self._nothing_usable(plan):
+                raise useless
             self._context.enter("apply")
             self._context.deadline.remaining()
             self._note_applied(plan, snapshot)

@@ -427,3 +427,14 @@ def test_a_server_without_a_root_dse_can_be_read(code: int) -> None:
     everything: Answer = lambda number: iter([entry(number, "a"), done(number, cookie=None)])  # noqa: E731
     with peer(bind_answer, refused, everything) as server:
         assert synchronise(server) == 1
+
+
+def test_nothing_beside_a_message_is_no_complete_answer() -> None:
+    """A directory that is being rebuilt says success, nothing, and that the results are incomplete."""
+    error = error_of(lambda number: iter([done(number, result(0, "results are incomplete"))]))
+    assert isinstance(error, IncompleteSnapshot)
+    assert '"results are incomplete"' in error.message
+    with peer(
+        bind_answer, root_dse_answer, lambda number: iter([entry(number, "a"), done(number, result(0, "hm"))])
+    ) as server:
+        assert synchronise(server) == 1

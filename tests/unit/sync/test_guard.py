@@ -29,6 +29,8 @@ def test_a_plan_without_deletions_is_applied() -> None:
 def test_an_empty_directory_holds_the_plan() -> None:
     """It is more likely to be an outage, also for a small folder."""
     assert "no entries at all" in held(Plan(deletes=3, contacts=3), entries=0)
+    assert "none of which can be a contact" in held(Plan(deletes=3, contacts=3, rejected=1), entries=1)
+    assert not held(Plan(deletes=3, contacts=3, inserts=1), entries=1)
 
 
 def test_an_empty_directory_may_be_allowed() -> None:

@@ -42,7 +42,13 @@ def begin_run(
     Raises AlreadyRunning, DefinitionLocked (unless `retry_locked`), DatabaseError.
     """
     lock_definition(connection, definition)
-    values = {**definition.key, "definition": definition.label, "trigger": trigger.value, "retry_locked": retry_locked}
+    values = {
+        **definition.key,
+        "definition": definition.label,
+        "revision": definition.revision,
+        "trigger": trigger.value,
+        "retry_locked": retry_locked,
+    }
     # Checked here too: the run may have been queued before the directory refused the password.
     row = execute(connection, "begin_run", **values).fetchone()
     if row is None:

@@ -102,24 +102,32 @@ WHERE c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s
 ANALYZE pg_temp.unconfirmed
 
 -- name: reject_duplicates
--- Entries with the same key are all rejected, since none can be identified as the right one.
+-- Entries with the same key and different DNs are all rejected, since none can be identified as the right one. An entry that
+-- came twice, on two pages of a directory that changed meanwhile, is one entry: the later one counts.
+WITH repeated AS MATERIALIZED (
+    SELECT source_key, count(DISTINCT lower(source_dn)) AS entries
+    FROM pg_temp.staged GROUP BY source_key HAVING count(*) > 1
+), dropped AS (
+    DELETE FROM pg_temp.staged AS s USING pg_temp.staged AS later, repeated AS r
+    WHERE r.source_key = s.source_key AND r.entries = 1 AND later.source_key = s.source_key AND later.ctid > s.ctid
+)
 INSERT INTO pg_temp.rejected (source_key, source_dn, reason)
 SELECT s.source_key, s.source_dn, 'another entry has the same identity'
-FROM pg_temp.staged AS s
-WHERE s.source_key IN (SELECT source_key FROM pg_temp.staged GROUP BY source_key HAVING count(*) > 1)
+FROM pg_temp.staged AS s JOIN repeated AS r ON r.source_key = s.source_key AND r.entries > 1
 
 -- name: drop_rejected
 DELETE FROM pg_temp.staged AS s USING pg_temp.rejected AS r WHERE r.source_key = s.source_key
 
 -- name: plan_staged
 -- Joins each staged entry with its contact, in one pass. No contact: an insert, with the old id if the contact has left
--- before. A contact: an update if a field differs, otherwise a refresh of the fingerprint, or nothing. If another entry has
--- matched the contact, the staged entry is its twin; with `everything` the matching entry is staged, too. Sorted by key:
+-- before. A contact: an update if a field differs, otherwise a refresh of the fingerprint, or nothing. If an entry of another
+-- DN has matched the contact, the staged entry is its twin; with `everything` the matching entry is staged, too. Sorted by key:
 -- the index over keys then takes new contacts in half of the time and space.
 INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name, changes, returned)
 SELECT CASE WHEN c.contact_id IS NULL THEN 'insert'
             WHEN l.contact_id IS NULL AND octet_length(c.fingerprint) = 16
-                 AND NOT (%(everything)s AND c.fingerprint = s.fingerprint) THEN 'twin'
+                 AND NOT (%(everything)s AND c.fingerprint = s.fingerprint)
+                 AND lower(c.source_dn) <> lower(s.source_dn) THEN 'twin'
             WHEN ({before}) IS DISTINCT FROM ({after}) THEN 'update'
             ELSE 'refresh' END,
        coalesce(c.contact_id, d.contact_id, nextval('contactsync.contact_ids')), s.source_key, {display_name},
@@ -132,7 +140,7 @@ LEFT JOIN pg_temp.unconfirmed AS l ON l.contact_id = c.contact_id
 LEFT JOIN contactsync.departed_contacts AS d
   ON d.folder_id = %(folder_id)s AND d.definition_id = %(definition_id)s AND d.source_key = s.source_key
 WHERE c.contact_id IS NULL OR c.fingerprint <> s.fingerprint OR ({before}) IS DISTINCT FROM ({after})
-   OR (l.contact_id IS NULL AND NOT %(everything)s)
+   OR (l.contact_id IS NULL AND NOT %(everything)s AND lower(c.source_dn) <> lower(s.source_dn))
 ORDER BY s.source_key
 
 -- name: reject_twins
@@ -221,7 +229,7 @@ JOIN pg_temp.staged AS s USING (source_key)
 JOIN contactsync.contacts AS c ON c.folder_id = %(folder_id)s AND c.contact_id = p.contact_id
 WHERE p.action IN ('insert', 'update') AND s.photo IS NOT NULL AND c.photo_digest = s.photo_digest
 ON CONFLICT (folder_id, contact_id) DO UPDATE SET digest = excluded.digest, photo = excluded.photo
-WHERE old.digest <> excluded.digest
+WHERE old.digest <> excluded.digest OR old.photo <> excluded.photo
 
 -- name: drop_photos
 DELETE FROM contactsync.contact_photos AS old USING pg_temp.planned AS p, contactsync.contacts AS c

@@ -18,7 +18,7 @@ SELECT definition_id, revision FROM contactsync.sync_definitions
 
 -- name: last_starts
 -- An interrupted run does not count: it is still due.
-SELECT definition_id, last_started_at FROM contactsync.sync_status
+SELECT definition_id, last_started_at, last_revision FROM contactsync.sync_status
 WHERE last_started_at IS NOT NULL AND definition_id = ANY (%(ids)s)
   AND coalesce(last_outcome, '') NOT IN ('interrupted', 'cancelled')
 

@@ -58,10 +58,10 @@ WITH may_run AS MATERIALIZED (
 ), applied AS (
     SELECT source_digest, mapping_digest FROM interrupted WHERE mapping_digest IS NOT NULL ORDER BY run_id DESC LIMIT 1
 ), noted AS (
-    INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, last_started_at)
-    SELECT %(folder_id)s, %(definition_id)s, now() FROM may_run
+    INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, last_started_at, last_revision)
+    SELECT %(folder_id)s, %(definition_id)s, now(), %(revision)s FROM may_run
     ON CONFLICT (folder_id, definition_id) DO UPDATE
-    SET last_started_at = excluded.last_started_at,
+    SET last_started_at = excluded.last_started_at, last_revision = excluded.last_revision,
         source_digest = coalesce((SELECT source_digest FROM applied), s.source_digest),
         mapping_digest = coalesce((SELECT mapping_digest FROM applied), s.mapping_digest)
 )
