@@ -131,9 +131,9 @@ class Run:
         """The error for a full search whose entries are all rejected: a folder that stays as it is would look fine."""
         if self._report.mode is not Mode.FULL or not plan.rejected or plan.rejected < self._report.counts.entries:
             return None
-        reason = plan.rejected_sample[0][1] if plan.rejected_sample else ""
+        reason = plan.rejected_sample[0][1].rstrip(".") if plan.rejected_sample else "the run's record says why"
         return MappingError(
-            f"None of the {plan.rejected:,} entries that the directory returned can be a contact: {reason.rstrip('.')}.",
+            f"The directory returned {plan.rejected:,} entries, none of which can be a contact: {reason}.",
             hint='Set "identity" in the mapping to an attribute that each entry has for good, such as "uid".',
         )
 
