@@ -104,6 +104,12 @@ class ServerBusy(DirectoryError):
     retryable = True
 
 
+class NoUsableEntries(DirectoryError):
+    """The search found entries, and no contact can be made of any."""
+
+    code = "directory.unusable"
+
+
 class ProtocolViolation(DirectoryError):
     """The server sent octets that are not LDAP (RFC 4511), or more than the limit."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 from psycopg import Rollback
 
-from contactsync.errors import MappingError
+from contactsync.errors import NoUsableEntries
 from contactsync.model import Change, Mode, Outcome, Plan
 from contactsync.store.plan.plan import (
     apply_plan,
@@ -127,12 +127,12 @@ class Run:
             _log.error("run.missed", server=self._report.server, count=count, contacts=contacts)
         return Outcome.HELD if self._report.held_reason else _outcome(plan)
 
-    def _nothing_usable(self, plan: Plan) -> MappingError | None:
+    def _nothing_usable(self, plan: Plan) -> NoUsableEntries | None:
         """The error for a full search whose entries are all rejected: a folder that stays as it is would look fine."""
         if self._report.mode is not Mode.FULL or not plan.rejected or plan.rejected < self._report.counts.entries:
             return None
         reason = plan.rejected_sample[0][1].rstrip(".") if plan.rejected_sample else "the run's record says why"
-        return MappingError(
+        return NoUsableEntries(
             f"The directory returned {plan.rejected:,} entries, none of which can be a contact: {reason}.",
             hint='Set "identity" in the mapping to an attribute that each entry has for good, such as "uid".',
         )

@@ -50,7 +50,7 @@ def test_a_run_whose_entries_are_all_rejected_fails(
     folder = make_folder(slapd, mapping=BADGE, mode=mode)
     for _ in range(2):
         report = folder.run()
-        folder.expect_failure(report, "definition.mapping", "3 entries, none of which can be a contact", "identity", "uid")
+        folder.expect_failure(report, "directory.unusable", "none of which can be a contact", "identity", "uid")
         rejected = "SELECT dn FROM contactsync.rejected_entries WHERE folder_id = %s AND run_id = %s"
         assert len(folder.query(rejected, folder.folder_id, report.run_id)) in {0, 3}
     assert folder.query("SELECT state FROM contactsync.definition_overview WHERE folder_id = %s", folder.folder_id) == [
