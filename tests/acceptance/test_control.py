@@ -241,6 +241,19 @@ def test_a_held_run_is_previewed_approved_and_undone(client: DaemonClient) -> No
     assert (found["contacts"], found["enabled"]) == (PEOPLE, False)
 
 
+def test_an_undo_that_is_refused_is_a_conflict(client: DaemonClient) -> None:
+    """The contact that a user has changed is named."""
+    run_id = client.run(client.define("Edited"))["run_id"]
+    client.person.execute(
+        "UPDATE contactsync.contacts SET notes = 'mine' WHERE contact_id ="
+        " (SELECT max(contact_id) FROM contactsync.contact_changes WHERE run_id = %s)",
+        [run_id],
+    )
+    problem = client.problem("POST", f"/v1/runs/{run_id}/undo", 409)
+    assert problem["code"] == "undo.refused"
+    assert "a user changed" in problem["detail"]
+
+
 def test_a_rejected_run_cannot_be_approved_any_more(client: DaemonClient) -> None:
     """409 with the reason."""
     held = client.define("Rejected")

@@ -8,23 +8,15 @@ from fastapi import Depends, Request
 
 
 class Actor(Protocol):
-    """A user or a program; decisions and the log record it."""
+    """A user by a program. `kind` is how it was identified: `local` by the kernel, over a Unix socket."""
 
-    @property
-    def kind(self) -> str:
-        """How the actor was identified: `local` by the kernel, over a Unix socket."""
+    kind: str
+    uid: int
+    pid: int
 
     @property
     def name(self) -> str:
-        """The name for people and for `decided_by`. It may have to be looked up: not for the event loop."""
-
-    @property
-    def uid(self) -> int:
-        """The user id of the process."""
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
+        """The name for `decided_by` and the log. It may have to be looked up: not for the event loop."""
 
 
 async def _actor_of(request: Request) -> Actor:

@@ -11,19 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from contactsync.errors import (
-    AlreadyRunning,
-    ContactsyncError,
-    DatabaseConflict,
-    DatabaseError,
-    DefinitionError,
-    DirectoryError,
-    NotFound,
-    RunCancelled,
-    SecretError,
-    SettingsError,
-    UsageError,
-)
+from contactsync.errors import ContactsyncError, DatabaseConflict, DatabaseError, DirectoryError, NotFound
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -54,19 +42,13 @@ class TooMany(ContactsyncError):
 
 _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
-    (AlreadyRunning, HTTPStatus.CONFLICT),
-    (RunCancelled, HTTPStatus.CONFLICT),
-    (DatabaseConflict, HTTPStatus.CONFLICT),
-    (UsageError, HTTPStatus.CONFLICT),
-    (DefinitionError, HTTPStatus.CONFLICT),
-    (SecretError, HTTPStatus.CONFLICT),
-    (SettingsError, HTTPStatus.CONFLICT),
     (DirectoryError, HTTPStatus.BAD_GATEWAY),
+    (DatabaseConflict, HTTPStatus.CONFLICT),
     (DatabaseError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotReady, HTTPStatus.SERVICE_UNAVAILABLE),
     (Stopping, HTTPStatus.SERVICE_UNAVAILABLE),
     (TooMany, HTTPStatus.SERVICE_UNAVAILABLE),
-    (Withdrawn, HTTPStatus.CONFLICT),
+    (ContactsyncError, HTTPStatus.CONFLICT),
 )
 """The first match counts. 409 means: well-formed, but not possible in the present state."""
 
@@ -93,11 +75,10 @@ class Problem(BaseModel):
 
 def problem_of_error(error: ContactsyncError, instance: str | None = None) -> Problem:
     """The problem of an error of contactsync's."""
-    kind = type(error)
     return Problem(
         type=f"urn:contactsync:problem:{error.code}",
-        title=(kind.__doc__ or kind.__name__).strip().splitlines()[0],
-        status=next((status for known, status in _STATUS if isinstance(error, known)), 500),
+        title=(type(error).__doc__ or type(error).__name__).strip().splitlines()[0],
+        status=next(status for kind, status in _STATUS if isinstance(error, kind)),
         detail=error.message,
         instance=instance,
         code=error.code,
@@ -130,9 +111,22 @@ def respond(problem: Problem, headers: dict[str, str] | None = None) -> Response
 
 def add_handlers(app: FastAPI) -> None:
     """Answer every error of the application with a problem."""
-    app.add_exception_handler(ContactsyncError, _on_error)
-    app.add_exception_handler(HTTPException, _on_status)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
+
+    @app.exception_handler(ContactsyncError)
+    async def on_error(request: Request, error: ContactsyncError) -> Response:
+        return respond(problem_of_error(error, request.url.path))
+
+    @app.exception_handler(HTTPException)
+    async def on_status(request: Request, error: HTTPException) -> Response:
+        detail = None if error.detail == HTTPStatus(error.status_code).phrase else error.detail
+        headers = dict(error.headers) if error.headers else None
+        return respond(problem_of_status(error.status_code, detail, request.url.path), headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        invalid = [Invalid(location=".".join(map(str, item["loc"])), message=item["msg"]) for item in error.errors()]
+        detail = "; ".join(f"{item.location}: {item.message}" for item in invalid)
+        return respond(problem_of_status(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, invalid))
 
 
 def problem_responses() -> dict[int | str, dict[str, Any]]:
@@ -142,24 +136,3 @@ def problem_responses() -> dict[int | str, dict[str, Any]]:
         "4XX": {"description": "The request is not valid, or not possible in the present state.", "content": content},
         "5XX": {"description": "The daemon, its database or a directory fails.", "content": content},
     }
-
-
-async def _on_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ContactsyncError)  # noqa: S101  (registered for these only)
-    return respond(problem_of_error(error, request.url.path))
-
-
-async def _on_status(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  (registered for these only)
-    named = None if error.detail == HTTPStatus(error.status_code).phrase else error.detail
-    headers = dict(error.headers) if error.headers else None
-    return respond(problem_of_status(error.status_code, named, request.url.path), headers)
-
-
-async def _on_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101  (registered for these only)
-    invalid = [
-        Invalid(location=".".join(str(part) for part in item["loc"]), message=item["msg"]) for item in error.errors()
-    ]
-    detail = "; ".join(f"{item.location}: {item.message}" for item in invalid)
-    return respond(problem_of_status(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, invalid))

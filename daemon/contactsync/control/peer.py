@@ -20,7 +20,7 @@ class HasOptions(Protocol):
         """See socket.socket."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Peer:
     """A process, as the kernel recorded it when it connected; see contactsync.api.actor.Actor."""
 

@@ -14,7 +14,6 @@ from contactsync.control.peer import peer_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
-    from uvicorn import Config
     from uvicorn.server import ServerState
 
 REQUEST_SECONDS = 10.0
@@ -30,16 +29,10 @@ class ControlProtocol(H11Protocol):
     however many others are silent.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
+    def __init__(self, *, server_state: ServerState, app_state: dict[str, Any], **more: Any) -> None:
         self._request_state = {**app_state, "connection": self}
-        super().__init__(config, server_state, self._request_state, _loop)
-        self._others = server_state.connections
+        super().__init__(server_state=server_state, app_state=self._request_state, **more)
+        self._all = server_state.connections
         self._requests = 0
         self._timer: asyncio.TimerHandle | None = None
         self.waiting_since: float | None = None
@@ -47,10 +40,12 @@ class ControlProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Identify the peer, and close another connection if there are too many."""
         super().connection_made(transport)
-        peer = peer_of(transport.get_extra_info("socket"))
-        self._request_state |= {"actor": peer, "abort": transport.abort}
+        self._request_state |= {"actor": peer_of(transport.get_extra_info("socket")), "abort": transport.abort}
         self._wait_for_request()
-        self._make_room()
+        connections = [each for each in self._all if isinstance(each, ControlProtocol)]
+        waiting = [each for each in connections if each.waiting_since is not None and not each.transport.is_closing()]
+        if sum(not each.transport.is_closing() for each in connections) > MOST_CONNECTIONS:
+            min(waiting, key=lambda each: each.waiting_since or 0.0).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
@@ -58,21 +53,18 @@ class ControlProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def request_started(self) -> None:
-        """A request is here, at least its headers."""
+        """The headers of a request are here."""
         self._requests += 1
         self._stop_waiting()
 
     def request_ended(self) -> None:
-        """The request is answered. The next one, if it was pipelined, may have started before."""
+        """A request is answered; the next one, if it was pipelined, has started already."""
         self._requests -= 1
         if not self._requests and not self.transport.is_closing():
             self._wait_for_request()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP with a problem document.
-
-        A method of uvicorn's that is not documented: no public hook sees octets that are not HTTP.
-        """
+        """Answer what is not HTTP with a problem. It is internal to uvicorn, which has no public hook for this."""
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             self.transport.abort()
             return
@@ -94,23 +86,15 @@ class ControlProtocol(H11Protocol):
             self._timer.cancel()
         self._timer = self.waiting_since = None
 
-    def _make_room(self) -> None:
-        protocols = [other for other in self._others if isinstance(other, ControlProtocol)]
-        open_ones = [other for other in protocols if not other.transport.is_closing()]
-        if len(open_ones) > MOST_CONNECTIONS:
-            # There always is one: the new connection has no request yet.
-            waiting = [other for other in open_ones if other.waiting_since is not None]
-            min(waiting, key=lambda other: other.waiting_since or 0.0).transport.abort()
-
 
 def timed(app: ASGIApp) -> ASGIApp:
     """The ASGI application, whose requests stop and restart the timers of their connections."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        connection = scope["state"].pop("connection", None)
+        if connection is None:  # the lifespan
             await app(scope, receive, send)
             return
-        connection: ControlProtocol = scope["state"].pop("connection")
         connection.request_started()
         try:
             await app(scope, receive, send)
