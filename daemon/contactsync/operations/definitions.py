@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.credentials.bind import destination_of
 from contactsync.errors import DefinitionError, SecretError, UsageError
 from contactsync.model import Definition
-from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
+from contactsync.store.definitions import EDITABLE, add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.errors import translated
 from contactsync.sync.definition import resolve
 
@@ -19,22 +19,19 @@ if TYPE_CHECKING:
     from contactsync.credentials.bind import BindPasswords
 
 _NAME_CHARACTERS = {"folder": 200, "owner": 200, "definition": 100}
-_NOT_COLUMNS = frozenset({"folder_id", "definition_id", "folder", "owner", "revision"})
 _EXCLUDES = {"password_ref": "password_sealed", "tls_ca_file": "tls_ca_pem", "tls_ca_pem": "tls_ca_file"}
 """A value for the first field clears the second."""
-_BELONGS_TO = {
-    "password_sealed": "user",
-    "password_ref": "user",
-    "tls_client_key": "tls_client_cert",
-    "tls_ca_pem": "tls_ca_file",
+_DEPENDENTS = {
+    "user": {"password_sealed", "password_ref"},
+    "tls_client_cert": {"tls_client_key"},
+    "tls_ca_file": {"tls_ca_pem"},
 }
-"""Clearing the second field clears the first, which is of no use without it."""
+"""Fields that are cleared together with another."""
 
 
 def defaults_of(names: Iterable[str]) -> dict[str, Any]:
     """The changes that clear these fields of a definition, and those that depend on them."""
-    cleared = set(names)
-    cleared |= {dependent for dependent, name in _BELONGS_TO.items() if name in cleared}
+    cleared = {field for name in names for field in {name, *_DEPENDENTS.get(name, ())}}
     return {field.name: field.default for field in fields(Definition) if field.name in cleared}
 
 
@@ -173,5 +170,5 @@ def _check_reference(passwords: BindPasswords, definition: Definition) -> None:
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of Definition as columns of sync_definitions."""
-    kept = {name: value for name, value in values.items() if name not in _NOT_COLUMNS}
-    return {"bind_user" if name == "user" else name: value for name, value in kept.items()}
+    columns = {"bind_user" if name == "user" else name: value for name, value in values.items()}
+    return {name: value for name, value in columns.items() if name in EDITABLE}
