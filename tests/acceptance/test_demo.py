@@ -31,7 +31,7 @@ STORY = (
     "3. Two folders",
     "4. The first load",
     "佐藤 ミドリ",
-    '"run.finished", "outcome": "changed"',
+    '"run.finished"',
     "5. A contact of anna's own",
     "+ anna/Sales",
     "work_phones   +1 514 555-6377 -> +49 30 5550 4711",
