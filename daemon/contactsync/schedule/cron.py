@@ -44,16 +44,15 @@ def parse_cron(text: str, zone: ZoneInfo) -> Cron:
     words = text.split()
     if len(words) != len(_FIELDS):
         raise ScheduleError(f"cron has five fields, not {len(words)}.")
-    minutes, hours, days, months, weekdays = (_numbers(field, word) for field, word in zip(_FIELDS, words, strict=True))
+    minutes, hours, days, months, weekdays = (
+        frozenset(number for part in word.split(",") for number in _part_numbers(field, part))
+        for field, word in zip(_FIELDS, words, strict=True)
+    )
     either_day = not words[2].startswith("*") and not words[4].startswith("*")
     cron = Cron(minutes, hours, days, months, weekdays, either_day, zone)
     if cron.after(EPOCH) is None:
         raise ScheduleError("that day does not exist.")
     return cron
-
-
-def _numbers(field: _Field, word: str) -> frozenset[int]:
-    return frozenset(number for part in word.split(",") for number in _part_numbers(field, part))
 
 
 def _part_numbers(field: _Field, part: str) -> list[int]:

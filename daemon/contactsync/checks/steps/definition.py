@@ -95,7 +95,6 @@ def _schedule(resolved: Resolved) -> str:
 
 
 def _next_runs(trigger: Timetable | None) -> list[datetime]:
-    """The next fire times, in UTC."""
     times: list[datetime] = []
     now = datetime.now(UTC)
     time = trigger.get_next_fire_time(None, now) if trigger else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from contactsync.checks.context import CheckContext, Sample
 from contactsync.checks.result import Status, StepResult, failed, ok, skipped, warning
-from contactsync.checks.searches import Answer, Search, ask_by_pages
+from contactsync.checks.searches import Search, ask_by_pages
 from contactsync.mapping.identity import BY_DN
 from contactsync.mapping.mapping import Mapping
 from contactsync.model import MappedEntry, RejectedEntry
@@ -105,21 +105,17 @@ def check_sample(context: CheckContext) -> StepResult:
 def _sample(context: CheckContext) -> Sample:
     """The sample, read at the first call. Raises DirectoryError."""
     if context.sample is None:
-        pages = tuple(_first_pages(context))
-        results = [context.source.mapping.map(b"", entry) for page in pages for entry in page.entries]
+        source, size = context.source, context.limits.page_entries
+        search = Search(source.base, source.scope, source.filter, source.attributes)
+        answers = ask_by_pages(context.session, search, context.read_limits(), page_size=size, most=_PAGES * size)
+        pages = tuple(islice(answers, _PAGES))
+        results = [source.mapping.map(b"", entry) for page in pages for entry in page.entries]
         context.sample = Sample(
             pages,
             tuple(result for result in results if isinstance(result, MappedEntry)),
             tuple(result for result in results if isinstance(result, RejectedEntry)),
         )
     return context.sample
-
-
-def _first_pages(context: CheckContext) -> Iterator[Answer]:
-    source, size = context.source, context.limits.page_entries
-    search = Search(source.base, source.scope, source.filter, source.attributes)
-    pages = ask_by_pages(context.session, search, context.read_limits(), page_size=size, most=_PAGES * size)
-    return (page for page, _ in zip(pages, range(_PAGES), strict=False))
 
 
 def _present(sample: Sample, identity: tuple[str, ...]) -> tuple[str, ...]:
