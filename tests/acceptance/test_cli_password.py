@@ -41,7 +41,7 @@ def test_an_edit_by_sql_is_not_made_valid_by_the_next_edit(
     edit(cli, "--schedule", "@daily")
     done = cli("sync", "Staff")
     assert done.returncode == 1
-    assert "it is not sent" in done.stdout + done.stderr
+    assert "is not sent" in done.stdout + done.stderr
     query = ("--query", f"ldap://localhost:{slapd.port}/{slapd.suffix}")
     assert_refused(cli("folders", "edit", "Staff", *query), 64, "has to be given again", "--password-prompt")
     edit(cli, *query, "--password-stdin", typed=f"{slapd.reader_password}\n")
