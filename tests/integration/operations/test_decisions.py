@@ -1,4 +1,4 @@
-"""Held runs and what people decide about them: whole runs over a real directory, decided over the real tables."""
+"""Held runs and decisions about them, with real runs and a real directory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ STRICT = Guard(delete_count=1)
 
 @pytest.fixture
 def folder(team_folder: SyncedFolder) -> SyncedFolder:
-    """Give a folder of eight people, three of whom have left the directory since."""
+    """Give a folder of eight people; the directory has only five of them now."""
     dismiss(team_folder.slapd, 3)
     return team_folder
 
 
 def run(folder: SyncedFolder, outcome: Outcome) -> RunReport:
-    """Make a run that may delete one contact, and see how it ends."""
+    """Make a run that may delete one contact, with this outcome."""
     report = folder.run(guard=STRICT)
     assert report.outcome is outcome, report.held_reason
     return report
@@ -39,7 +39,7 @@ def decide(folder: SyncedFolder, run_id: int, decision: Callable[..., None]) -> 
 
 
 def plan_of(folder: SyncedFolder, run_id: int) -> HeldPlan:
-    """Give the plan that a held run left."""
+    """The plan of a held run."""
     with folder.connection() as connection:
         plan = read_held_plan(connection, run_id)
     assert plan is not None
@@ -47,7 +47,7 @@ def plan_of(folder: SyncedFolder, run_id: int) -> HeldPlan:
 
 
 def changes(folder: SyncedFolder, run_id: int) -> list[tuple[str, str | None, dict[str, Any]]]:
-    """Give what a held run would change."""
+    """The changes of a held run."""
     with folder.connection() as connection:
         return [
             (change.action, change.display_name, change.fields)
@@ -56,14 +56,14 @@ def changes(folder: SyncedFolder, run_id: int) -> list[tuple[str, str | None, di
 
 
 def refuses(folder: SyncedFolder, run_id: int, words: str) -> None:
-    """There is nothing to decide about this run, and the sentence says why."""
+    """The run cannot be decided, and the error says why."""
     with folder.connection() as connection, pytest.raises(UsageError) as caught:
         open_plan(connection, run_id)
     folder.expect_sentences(str(caught.value), words)
 
 
 def test_a_held_run_keeps_its_plan(folder: SyncedFolder) -> None:
-    """With each contact and its fields before and after; an insert with all that it would bring."""
+    """The plan has the fields of each contact before and after; an insert has all its values."""
     dismissed = {
         row["display_name"]: row["emails"]
         for row in folder.rows()["contacts"]
@@ -84,7 +84,7 @@ def test_a_held_run_keeps_its_plan(folder: SyncedFolder) -> None:
 
 
 def test_an_approval_lets_the_same_deletions_pass_once(folder: SyncedFolder) -> None:
-    """The next run does what was shown, and the approval is used up by it."""
+    """The next run applies the plan and uses the approval up."""
     held = run(folder, Outcome.HELD)
     decide(folder, held.run_id, approve)
     done = run(folder, Outcome.CHANGED)
@@ -97,7 +97,7 @@ def test_an_approval_lets_the_same_deletions_pass_once(folder: SyncedFolder) -> 
 
 
 def test_more_deletions_than_approved_are_held_again(folder: SyncedFolder) -> None:
-    """The reason names the contact that nobody has seen; the approval of the new plan covers all of them."""
+    """The reason names the new contact; an approval of the new plan covers all of them."""
     first = run(folder, Outcome.HELD)
     decide(folder, first.run_id, approve)
     dismiss(folder.slapd, 1)
@@ -112,7 +112,7 @@ def test_more_deletions_than_approved_are_held_again(folder: SyncedFolder) -> No
 
 
 def test_fewer_deletions_than_approved_pass(folder: SyncedFolder) -> None:
-    """Who needs not be deleted any more does not keep the others."""
+    """A contact that is deleted already does not stop the others."""
     held = run(folder, Outcome.HELD)
     decide(folder, held.run_id, approve)
     approved = "SELECT max(contact_id) FROM contactsync.held_changes WHERE run_id = %s"
@@ -135,7 +135,7 @@ def test_fewer_deletions_than_approved_pass(folder: SyncedFolder) -> None:
 def test_an_approval_does_not_outlive_a_run_that_needed_none(
     folder: SyncedFolder, meanwhile: str, outcome: Outcome
 ) -> None:
-    """Once a run found nothing to hold, the same loss later is held anew."""
+    """After a run that was not held, the same deletions later are held again."""
     held = run(folder, Outcome.HELD)
     decide(folder, held.run_id, approve)
     folder.query(f"DELETE FROM contactsync.contacts AS c WHERE folder_id = %s AND {meanwhile}", folder.folder_id)  # noqa: S608
@@ -146,7 +146,7 @@ def test_an_approval_does_not_outlive_a_run_that_needed_none(
 
 
 def test_an_edit_makes_plan_and_approval_void(folder: SyncedFolder) -> None:
-    """What was shown was shown for another definition."""
+    """The plan was made for the definition as it was."""
     held = run(folder, Outcome.HELD)
     decide(folder, held.run_id, approve)
     folder.edit(schedule="@daily")
@@ -156,7 +156,7 @@ def test_an_edit_makes_plan_and_approval_void(folder: SyncedFolder) -> None:
 
 
 def test_a_plan_and_its_approval_expire(folder: SyncedFolder) -> None:
-    """After approval_days, which are kept with the plan, neither may be decided nor used."""
+    """After approval_days, which are stored with the plan, neither can be decided or used."""
     held = folder.run(guard=Guard(delete_count=1, approval_days=3))
     plan = plan_of(folder, held.run_id)
     assert (plan.expires_at - plan.created_at).days == 3
@@ -167,15 +167,15 @@ def test_a_plan_and_its_approval_expire(folder: SyncedFolder) -> None:
 
 
 def test_a_rejected_plan_is_discarded(folder: SyncedFolder) -> None:
-    """It cannot be approved any more, and the next run is held by itself."""
+    """It cannot be approved any more, and the next run is held on its own."""
     held = run(folder, Outcome.HELD)
     decide(folder, held.run_id, reject)
     refuses(folder, held.run_id, "It was rejected by anna")
     assert run(folder, Outcome.HELD).run_id != held.run_id
 
 
-def test_an_approval_can_be_taken_back(folder: SyncedFolder) -> None:
-    """By a rejection, as long as no run has used it."""
+def test_an_approval_can_be_withdrawn(folder: SyncedFolder) -> None:
+    """A rejection withdraws it, as long as no run has used it."""
     held = run(folder, Outcome.HELD)
     decide(folder, held.run_id, approve)
     decide(folder, held.run_id, reject)
@@ -184,7 +184,7 @@ def test_an_approval_can_be_taken_back(folder: SyncedFolder) -> None:
 
 
 def test_a_newer_plan_with_the_same_deletions_takes_the_decision(folder: SyncedFolder) -> None:
-    """Who looked at run 2 and approves it while run 3 was held for the same approves just that."""
+    """An approval of the older run approves the newer one, which deletes the same contacts."""
     first = run(folder, Outcome.HELD)
     second = run(folder, Outcome.HELD)
     assert plan_of(folder, first.run_id).state == "overtaken"
@@ -196,7 +196,7 @@ def test_a_newer_plan_with_the_same_deletions_takes_the_decision(folder: SyncedF
 
 
 def test_a_newer_plan_with_other_deletions_replaces_the_older(folder: SyncedFolder) -> None:
-    """The older one cannot be approved, and the sentence names the newer run."""
+    """The older one cannot be approved, and the error names the newer run."""
     first = run(folder, Outcome.HELD)
     dismiss(folder.slapd, 1)
     second = run(folder, Outcome.HELD)
@@ -204,14 +204,14 @@ def test_a_newer_plan_with_other_deletions_replaces_the_older(folder: SyncedFold
 
 
 def test_only_held_runs_are_decided(folder: SyncedFolder) -> None:
-    """Any other number is answered with a sentence."""
+    """The error for another run has its outcome."""
     refuses(folder, folder.status()["last_run_id"], "is not held, it is changed")
     refuses(folder, 10**9, "There is no run 1000000000")
     refuses(folder, 10**30, "There is no run")
 
 
 def test_an_edited_query_can_be_approved(folder: SyncedFolder) -> None:
-    """Nobody has to remove the definition and add it again for a filter that is meant."""
+    """An intended edit of the filter needs an approval, and not a new definition."""
     folder.edit(filter="(uid=u00000*)")
     folder.edit(filter="(sn=nobody)", allow_empty=True)
     held = run(folder, Outcome.HELD)
@@ -222,7 +222,7 @@ def test_an_edited_query_can_be_approved(folder: SyncedFolder) -> None:
 
 
 def test_two_people_who_decide_at_once_do_not_both_win(folder: SyncedFolder) -> None:
-    """Who comes second hears what the first decided."""
+    """The second decision is refused with the first one."""
     held = run(folder, Outcome.HELD)
     with folder.connection() as connection:
         plan = open_plan(connection, held.run_id)
@@ -233,7 +233,7 @@ def test_two_people_who_decide_at_once_do_not_both_win(folder: SyncedFolder) -> 
 
 
 def test_held_plans_go_with_the_history(folder: SyncedFolder) -> None:
-    """Forgetting a run forgets its plan with every change in it."""
+    """The plan is deleted with its run."""
     held = run(folder, Outcome.HELD)
     decide(folder, held.run_id, approve)
     run(folder, Outcome.CHANGED)

@@ -1,4 +1,4 @@
-"""Why somebody is in a folder, or is not: real runs, a real directory, and every answer there is."""
+"""Every explanation why a person is in a folder or not, with real runs and a real directory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from contactsync.settings.schema import Guard
 from tests.support.folder import SyncedFolder, people
 
 
-def ask(folder: SyncedFolder, text: str) -> Explanation:
-    """Ask why somebody is in the folder or not, and see that every answer is whole sentences."""
+def explanation_of(folder: SyncedFolder, text: str) -> Explanation:
+    """The explanation, whose reasons must be whole sentences without a password."""
     definition, runner = folder.definition, folder.runner()
     with folder.connection() as connection:
         explanation = explain(
@@ -27,40 +27,40 @@ def ask(folder: SyncedFolder, text: str) -> Explanation:
 
 
 def expect(folder: SyncedFolder, text: str, verdict: Verdict, *words: str) -> None:
-    """The answer has this verdict, and its first reason holds these words."""
-    explanation = ask(folder, text)
+    """The explanation has this verdict, and its first reason has these words."""
+    explanation = explanation_of(folder, text)
     assert explanation.verdict is verdict, explanation.reasons
     for word in words:
         assert word in explanation.reasons[0].text
 
 
 def contact(folder: SyncedFolder, number: int) -> dict[str, Any]:
-    """Give one of the contacts that the definition brought."""
+    """One of the contacts of the definition."""
     query = "SELECT * FROM contactsync.contacts WHERE definition_id = %s ORDER BY source_dn"
     return folder.query(query, folder.definition_id)[number]
 
 
 def empty(folder: SyncedFolder) -> None:
-    """Delete all contacts of the folder behind the runs' back."""
+    """Delete all contacts of the folder, outside a run."""
     folder.query("DELETE FROM contactsync.contacts WHERE folder_id = %s", folder.folder_id)
 
 
 def leaver(folder: SyncedFolder) -> dict[str, Any]:
-    """Give the contact of the one who left the directory."""
+    """The contact whose entry was deleted from the directory."""
     there = {dn for dn, _, _ in people(folder.slapd)}
     (row,) = [row for row in folder.rows()["contacts"] if row["source_dn"] and row["source_dn"] not in there]
     return row
 
 
-def somebody_gone(folder: SyncedFolder) -> dict[str, Any]:
-    """Make the run that deletes one contact, and give that contact as it was."""
+def deleted_contact(folder: SyncedFolder) -> dict[str, Any]:
+    """Make the run that deletes one contact; returns the contact as it was."""
     before = leaver(folder)
     assert folder.run().counts.deleted == 1
     return before
 
 
-def test_somebody_who_is_there(folder: SyncedFolder) -> None:
-    """Which run brought the contact, and which changed it last; by email, id, DN and uid."""
+def test_a_person_in_the_folder(folder: SyncedFolder) -> None:
+    """The runs that added and last changed the contact; found by email, id, DN and uid."""
     first, run = folder.status()["last_run_id"], folder.run().run_id
     changes = "SELECT contact_id FROM contactsync.contact_changes WHERE run_id = %s AND action = 'update'"
     (row,) = folder.query(changes, run)
@@ -76,29 +76,29 @@ def test_somebody_who_is_there(folder: SyncedFolder) -> None:
 
 
 def test_a_persons_own_contact(folder: SyncedFolder) -> None:
-    """It was not brought, and is never changed."""
+    """A definition did not add it, and never changes it."""
     expect(folder, "mum", Verdict.OWN, "is a person's own")
 
 
-def test_somebody_who_was_deleted(folder: SyncedFolder) -> None:
-    """Which run did it; and the directory has nobody like that any more."""
-    gone = somebody_gone(folder)
-    explanation = ask(folder, str(gone["contact_id"]))
+def test_a_deleted_contact(folder: SyncedFolder) -> None:
+    """The run that deleted it; the directory has no such entry any more."""
+    gone = deleted_contact(folder)
+    explanation = explanation_of(folder, str(gone["contact_id"]))
     assert [reason.verdict for reason in explanation.reasons] == [Verdict.DELETED, Verdict.NEVER_SEEN]
     assert f"was deleted by run {folder.status()['last_run_id']} (by hand" in explanation.reasons[0].text
 
 
-def test_somebody_whom_a_held_run_would_delete(folder: SyncedFolder) -> None:
-    """Still there, with the run that waits for a decision."""
+def test_a_person_that_a_held_run_would_delete(folder: SyncedFolder) -> None:
+    """In the folder, with the run that waits for a decision."""
     leaves = leaver(folder)
     held = folder.run(guard=Guard(delete_count=0))
-    explanation = ask(folder, leaves["source_dn"])
+    explanation = explanation_of(folder, leaves["source_dn"])
     assert [reason.verdict for reason in explanation.reasons] == [Verdict.IN_FOLDER, Verdict.HELD]
     assert f"Run {held.run_id}, which is held, would delete" in explanation.reasons[1].text
 
 
-def test_somebody_whom_a_held_run_would_add(folder: SyncedFolder) -> None:
-    """In the directory, not in the folder, because the run is held as a whole."""
+def test_a_person_that_a_held_run_would_add(folder: SyncedFolder) -> None:
+    """In the directory, and due before the run is held."""
     known = {dn for dn, _, _ in folder.contacts()}
     (joins,) = {dn for dn, _, _ in people(folder.slapd)} - known
     expect(folder, joins, Verdict.DUE, f"The directory has {joins}", "the next run adds it")
@@ -106,15 +106,15 @@ def test_somebody_whom_a_held_run_would_add(folder: SyncedFolder) -> None:
     expect(folder, joins, Verdict.HELD, f"Run {held.run_id}, which is held, would add")
 
 
-def test_somebody_who_is_due_in_a_paused_folder(folder: SyncedFolder) -> None:
-    """No run comes, and the sentence says so."""
+def test_a_person_who_is_due_in_a_paused_folder(folder: SyncedFolder) -> None:
+    """The reason says that no run adds them."""
     (joins,) = {dn for dn, _, _ in people(folder.slapd)} - {dn for dn, _, _ in folder.contacts()}
     folder.edit(enabled=False)
     expect(folder, joins, Verdict.DUE, f"{folder.name} is paused")
 
 
-def test_somebody_whom_the_filter_leaves_out(folder: SyncedFolder) -> None:
-    """In the directory, with the filter that has to let them in."""
+def test_a_person_excluded_by_the_filter(folder: SyncedFolder) -> None:
+    """The reason has the filter."""
     stays, left_out = contact(folder, 10)["source_dn"], contact(folder, 20)["source_dn"]
     folder.edit(filter=f"({stays.partition(',')[0]})")
     empty(folder)
@@ -122,8 +122,8 @@ def test_somebody_whom_the_filter_leaves_out(folder: SyncedFolder) -> None:
     expect(folder, left_out, Verdict.EXCLUDED, f"has {left_out}, but the filter", "excludes it")
 
 
-def test_somebody_outside_the_base_or_the_scope(folder: SyncedFolder) -> None:
-    """Which of the two keeps them away."""
+def test_a_person_outside_the_base_or_the_scope(folder: SyncedFolder) -> None:
+    """The reason says which of the two."""
     dn = contact(folder, 20)["source_dn"]
     parent = dn.partition(",")[2]
     empty(folder)
@@ -135,8 +135,8 @@ def test_somebody_outside_the_base_or_the_scope(folder: SyncedFolder) -> None:
     expect(folder, dn, Verdict.DUE)
 
 
-def test_somebody_of_whom_no_contact_can_be_made(folder: SyncedFolder) -> None:
-    """With the reason, from the last run and from the directory as it is now."""
+def test_a_person_whose_entry_is_rejected(folder: SyncedFolder) -> None:
+    """The reason comes from the last run, and from the entry as it is now."""
     dn = contact(folder, 20)["source_dn"]
     empty(folder)
     folder.edit(mapping={"identity": "carLicense", "fields": {"display_name": "cn"}})
@@ -146,22 +146,22 @@ def test_somebody_of_whom_no_contact_can_be_made(folder: SyncedFolder) -> None:
     expect(folder, dn, Verdict.REJECTED, f"Run {report.run_id} could not make a contact of {dn}")
 
 
-def test_nobody(folder: SyncedFolder) -> None:
-    """The directory was asked, and what was typed means nothing to its filters."""
-    for text in ("nobody of this name", "*", "x)(uid=*", "\\2a", "uid=*,dc=example"):
+def test_an_unknown_person(folder: SyncedFolder) -> None:
+    """The directory was searched, and the text is escaped in the filter."""
+    for text in ("no such person", "*", "x)(uid=*", "\\2a", "uid=*,dc=example"):
         expect(folder, text, Verdict.NEVER_SEEN, "no entry like", folder.slapd.reader_dn)
 
 
-def test_a_directory_that_cannot_be_asked(folder: SyncedFolder) -> None:
-    """What is known without it is said, and why it could not be asked."""
-    gone = somebody_gone(folder)
+def test_a_directory_that_is_not_available(folder: SyncedFolder) -> None:
+    """The reasons from the database come first, then the error."""
+    gone = deleted_contact(folder)
     folder.set_password("wrong")
-    explanation = ask(folder, gone["source_dn"])
+    explanation = explanation_of(folder, gone["source_dn"])
     assert [reason.verdict for reason in explanation.reasons] == [Verdict.DELETED, Verdict.UNKNOWN]
     assert "The directory could not be searched" in explanation.reasons[1].text
 
 
 @pytest.mark.parametrize("text", ["0", "9" * 40, "²", "-1", "1.5"])
 def test_numbers_that_are_no_ids(folder: SyncedFolder, text: str) -> None:
-    """What is no id is a name like any other."""
-    assert ask(folder, text).verdict in {Verdict.NEVER_SEEN, Verdict.DUE, Verdict.IN_FOLDER}
+    """A text that is no id is a name."""
+    assert explanation_of(folder, text).verdict in {Verdict.NEVER_SEEN, Verdict.DUE, Verdict.IN_FOLDER}

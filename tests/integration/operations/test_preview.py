@@ -1,4 +1,4 @@
-"""A preview is the run that would be made, without the run."""
+"""Previews: the plan of a run, without any trace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.folder import SyncedFolder, people
 
 
 def preview(folder: SyncedFolder, *, limit: int | None = None, guard: Guard | None = None) -> Preview:
-    """Make a preview, and see that it left no trace in any table that a run writes to."""
+    """Make a preview, which must not write to any table of a run."""
     before = folder.rows(), records(folder)
     made = folder.runner(guard=guard or Guard()).preview(folder.definition, limit=limit)
     assert (folder.rows(), records(folder)) == before
@@ -23,14 +23,14 @@ def preview(folder: SyncedFolder, *, limit: int | None = None, guard: Guard | No
 
 
 def records(folder: SyncedFolder) -> list[dict[str, Any]]:
-    """Give every row that tells of the folder's runs."""
+    """Every row about the folder's runs."""
     tables = ("sync_runs", "sync_status", "held_plans", "held_changes", "rejected_entries")
     queries = [f"SELECT xmin::text, * FROM contactsync.{table} WHERE folder_id = %s" for table in tables]  # noqa: S608
     return [row for query in queries for row in folder.query(query, folder.folder_id)]
 
 
 def test_a_preview_shows_what_the_run_then_does(folder: SyncedFolder) -> None:
-    """The same contacts and the same fields before and after; an insert with its values."""
+    """The same contacts with the same fields before and after; an insert has its values."""
     previewed = preview(folder)
     assert previewed.report.outcome is Outcome.CHANGED
     run = folder.run()
@@ -56,8 +56,8 @@ def test_a_preview_shows_what_the_run_then_does(folder: SyncedFolder) -> None:
     )
 
 
-def test_a_preview_of_a_folder_in_step_is_empty(folder: SyncedFolder) -> None:
-    """Neither the first preview nor the second, which needs no plan at all, finds anything."""
+def test_a_preview_of_a_folder_in_sync_is_empty(folder: SyncedFolder) -> None:
+    """Neither the first preview has changes, nor the second, which needs no plan."""
     folder.run()
     for _ in range(2):
         previewed = preview(folder)
@@ -66,15 +66,15 @@ def test_a_preview_of_a_folder_in_step_is_empty(folder: SyncedFolder) -> None:
 
 
 def test_a_preview_says_why_it_would_be_held(folder: SyncedFolder) -> None:
-    """By the same guard, with the contacts that would be deleted."""
+    """The same guard decides, and the preview has the deletions."""
     previewed = preview(folder, guard=Guard(delete_count=0))
     assert previewed.report.outcome is Outcome.HELD
     folder.expect_sentences(previewed.report.held_reason, "contacts would be deleted; the limit is 0")
     assert previewed.changes[0].action == "delete"
 
 
-def test_a_preview_shows_no_more_than_asked_for(folder: SyncedFolder) -> None:
-    """The document counts what was left out; deletions come first."""
+def test_a_preview_has_no_more_changes_than_its_limit(folder: SyncedFolder) -> None:
+    """Deletions come first, and the document counts the changes that are left out."""
     previewed = preview(folder, limit=1)
     document = PreviewDocument.of_preview(previewed)
     assert [change.action for change in document.changes] == ["delete"]
@@ -83,7 +83,7 @@ def test_a_preview_shows_no_more_than_asked_for(folder: SyncedFolder) -> None:
 
 
 def test_a_preview_raises_what_a_run_would_fail_with(folder: SyncedFolder) -> None:
-    """A wrong password is an error and not an empty preview; a cancelled runner makes none."""
+    """A wrong password and a cancelled runner are errors, not an empty preview."""
     folder.set_password("wrong")
     with pytest.raises(DirectoryError, match="refused"):
         preview(folder)
@@ -93,8 +93,8 @@ def test_a_preview_raises_what_a_run_would_fail_with(folder: SyncedFolder) -> No
         runner.preview(folder.definition)
 
 
-def test_a_preview_waits_for_no_run(folder: SyncedFolder) -> None:
-    """While a run of the definition goes on, there is nothing stable to be shown."""
+def test_a_preview_does_not_wait_for_a_run(folder: SyncedFolder) -> None:
+    """While the definition is running, a preview is refused."""
     with folder.connection() as connection:
         lock_definition(connection, folder.definition)
         with pytest.raises(AlreadyRunning):
