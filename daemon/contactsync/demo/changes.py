@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from contactsync.demo.comparison import Identities, changes_between, check_changes, check_content
+from contactsync.demo.database import Contact, Folder, Run
+from contactsync.demo.environment import Environment
 from contactsync.demo.errors import expect
+from contactsync.demo.printer import Printer
 from contactsync.demo.scenarios import SALES, People, Scenario
-
-if TYPE_CHECKING:
-    from contactsync.demo.database import Contact, Folder, Run
-    from contactsync.demo.environment import Environment
-    from contactsync.demo.printer import Printer
 
 _OWN_CONTACT = {
     "display_name": "Dr. Ayşe Öz",

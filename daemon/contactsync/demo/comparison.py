@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from contactsync.demo.database import Contact, Database, Folder, Recorded
 from contactsync.demo.errors import DemoError, expect
-from contactsync.demo.scenarios import STAFF, is_in_sales
-
-if TYPE_CHECKING:
-    from contactsync.demo.database import Contact, Database, Folder, Recorded
-    from contactsync.demo.scenarios import Expected
-    from contactsync.testing.company import Entry
+from contactsync.demo.scenarios import STAFF, Expected, is_in_sales
+from contactsync.testing.company import Entry
 
 _LISTS = {"emails": "mail", "mobile_phones": "mobile", "work_phones": "telephoneNumber"}
 _SAMPLE_LANGUAGES = ("de", "pl", "el", "uk", "ja", "ko")

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
+from typing import Any, LiteralString, TypeVar
 
+from psycopg import Connection
 from psycopg.rows import class_row
 
 from contactsync.demo.errors import DemoError
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-    from contactsync.demo.interrupt import Stopper
+from contactsync.demo.interrupt import Stopper
 
 WAIT_SECONDS = 45
 """Much longer than any schedule of the demo."""

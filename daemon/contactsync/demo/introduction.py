@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from contactsync.demo.comparison import check_content, sample
-from contactsync.demo.database import EVER
+from contactsync.demo.database import EVER, Folder, Run
+from contactsync.demo.environment import Environment
 from contactsync.demo.errors import expect
+from contactsync.demo.printer import Printer
 from contactsync.demo.scenarios import SALES, SALES_FILTER, SALES_MAPPING, SALES_UNIT, STAFF
-
-if TYPE_CHECKING:
-    from contactsync.demo.database import Folder, Run
-    from contactsync.demo.environment import Environment
-    from contactsync.demo.printer import Printer
-    from contactsync.testing.company import Entry
+from contactsync.testing.company import Entry
 
 PEOPLE = 1200
 STAFF_SCHEDULE = "every 1s"

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from itertools import count
 from random import Random
-from typing import TYPE_CHECKING
 
+from contactsync.demo.environment import Environment
 from contactsync.demo.introduction import PEOPLE
+from contactsync.demo.printer import Printer
 from contactsync.demo.scenarios import is_in_sales
 from contactsync.store.embedded import psql_command
 from contactsync.testing.names import DEPARTMENTS, TITLES
 from contactsync.testing.people import department_dn, make_person, make_photo
-
-if TYPE_CHECKING:
-    from contactsync.demo.environment import Environment
-    from contactsync.demo.printer import Printer
 
 _POLL_SECONDS = 0.25
 _POLLS_PER_CHANGE = 16

@@ -7,20 +7,17 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.cells import cell_len
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from contactsync.demo.comparison import Change
+from contactsync.demo.database import Recorded
 from contactsync.text import printable
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from contactsync.demo.comparison import Change
-    from contactsync.demo.database import Recorded
 
 WIDTH = 80
 _SIGNS = {"insert": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ldap3.core.exceptions import LDAPException
+from rich.console import Console
 
 from contactsync.demo.changes import Changes
 from contactsync.demo.environment import Environment
@@ -21,9 +21,6 @@ from contactsync.demo.printer import Printer
 from contactsync.demo.workspace import Workspace, open_workspace
 from contactsync.errors import ContactsyncError
 from contactsync.store.errors import translated
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _SIGNAL_EXIT = 128
 
