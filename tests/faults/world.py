@@ -117,5 +117,5 @@ def world(place: Path, ldif: str = "") -> Iterator[World]:
         plain = stack.enter_context(closing(Proxy(slapd.port, lengths=LDAP_LENGTHS)))
         tls = stack.enter_context(closing(Proxy(slapd.tls_port)))
         through = make_conninfo(conninfo, host=str(ours))
-        pool = stack.enter_context(open_pool(through, max_size=3, timeout=5))
+        pool = stack.enter_context(open_pool(through, max_size=3, timeout=30))
         yield World(slapd, postgres, conninfo, through, plain, tls, database, pool)

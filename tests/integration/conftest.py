@@ -30,7 +30,7 @@ def shared_database(postgres_server: str, migrated_template: str) -> Iterator[st
 @pytest.fixture(scope="session")
 def pool(shared_database: str) -> Iterator[Pool]:
     """Open a pool on it."""
-    with open_pool(shared_database, max_size=4, timeout=5) as pool:
+    with open_pool(shared_database, max_size=4, timeout=30) as pool:
         yield pool
 
 

@@ -40,9 +40,9 @@ _KINDS = {"objectGUID": ("(&(objectCategory=person)(|(objectClass=user)(objectCl
 """How to find people by the server's identity attribute, and the attribute of their notes."""
 BRISK = replace(
     run_options(Settings()),
-    connect_timeout=3,
-    receive_timeout=3,
-    deadline=30,
+    connect_timeout=15,
+    receive_timeout=15,
+    deadline=100,
     page_size=10,
     retry_attempts=2,
     retry_base=0.01,

@@ -52,11 +52,12 @@ def results(
     password: str | None = None,
     preview: Preview | None = None,
     limits: CheckLimits | None = None,
+    connect_timeout: float = BRISK.connect_timeout,
     **fields: Any,
 ) -> dict[str, StepResult]:
     """The results of all steps, none of which may contain the password."""
-    used = password or server.reader_password
-    steps = check(definition(server, **fields), lambda: used, BRISK, preview=preview, limits=limits or CheckLimits())
+    used, options = password or server.reader_password, replace(BRISK, connect_timeout=connect_timeout)
+    steps = check(definition(server, **fields), lambda: used, options, preview=preview, limits=limits or CheckLimits())
     found = {step.name: step for step in steps}
     assert list(found) == NAMES
     assert used not in repr(found)
@@ -152,9 +153,9 @@ def test_a_wrong_port_fails_at_tcp(server: PrivateSlapd, closed_port: int) -> No
 def test_a_silent_server_fails_after_the_time_out(server: PrivateSlapd) -> None:
     """It accepts the connection and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        found = results(server, query=f"ldaps://localhost:{silent.getsockname()[1]}")
+        found = results(server, query=f"ldaps://localhost:{silent.getsockname()[1]}", connect_timeout=1)
 
-    expect_end(found, "tls", "did not finish the TLS handshake within 3 seconds")
+    expect_end(found, "tls", "did not finish the TLS handshake within 1 second")
 
 
 def test_a_server_that_is_down_is_a_warning_while_another_answers(server: PrivateSlapd, closed_port: int) -> None:

@@ -69,7 +69,7 @@ def fragile_folder(
 ) -> Iterator[SyncedFolder]:
     """Fill a folder there and change the directory. No library logs a traceback meanwhile."""
     postgres.start()
-    with open_pool(fragile_database, max_size=4, timeout=3) as pool:
+    with open_pool(fragile_database, max_size=4, timeout=15) as pool:
         folder = SyncedFolder(fragile_database, pool, directory)
         assert folder.run().outcome is Outcome.CHANGED
         change(directory)
@@ -205,7 +205,7 @@ def test_a_silent_postgresql(fragile_folder: SyncedFolder, fragile_database: str
             os.kill(pid, signal.SIGSTOP)
             frozen.append(pid)
 
-    with open_pool(fragile_database, max_size=2, timeout=3, silence=0.3, application_name="frozen") as pool:
+    with open_pool(fragile_database, max_size=2, timeout=15, silence=0.3, application_name="frozen") as pool:
         runner = Runner(pool, folder.passwords, BRISK)
         try:
             report = folder.run(once(stage, freeze), runner=runner)
@@ -264,7 +264,7 @@ def test_files_that_may_not_grow(
     fragile_database: str, postgres: FragilePostgres, photo_directory: PrivateSlapd, stage: str
 ) -> None:
     """As with a quota: the run fails with PostgreSQL's message, and succeeds when there is room."""
-    with open_pool(fragile_database, max_size=4, timeout=3) as pool:
+    with open_pool(fragile_database, max_size=4, timeout=15) as pool:
         folder = SyncedFolder(fragile_database, pool, photo_directory)
         leave_for(stage, folder)
         before = folder.rows()
@@ -284,7 +284,7 @@ def test_files_that_may_not_grow(
 @pytest.mark.parametrize(("mebibytes", "stage"), [(24, "stage"), (44, "apply")])
 def test_a_full_disk(postgres: FragilePostgres, photo_directory: PrivateSlapd, mebibytes: int, stage: str) -> None:
     """During staging and during the apply: nothing is lost, and the run succeeds when there is room."""
-    with small_disk(postgres, mebibytes) as (conninfo, enlarge), open_pool(conninfo, max_size=4, timeout=3) as pool:
+    with small_disk(postgres, mebibytes) as (conninfo, enlarge), open_pool(conninfo, max_size=4, timeout=15) as pool:
         folder = SyncedFolder(conninfo, pool, photo_directory)
         leave_for(stage, folder)
         before = folder.rows()
