@@ -1,4 +1,4 @@
-"""The control socket of the real daemon: what can be client, what can be done, and what clients cannot break."""
+"""The control socket of the real daemon: what clients can read and do, and what they cannot break."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def client(postgres_server: str, migrated_template: str) -> Iterator[DaemonClien
 
 @pytest.fixture(scope="module", autouse=True)
 def unfinished_requests(client: DaemonClient) -> Iterator[list[socket.socket]]:
-    """Connect before all other tests, and send nothing, or half a request."""
+    """Connect before all other tests, and send nothing or half a request."""
     with client.raw() as silent, client.raw() as slow:
         slow.sendall(b"GET /v1/status HT")
         yield [silent, slow]
 
 
 def test_curl_gets_the_status(client: DaemonClient) -> None:
-    """No more than curl is needed to see how the daemon does."""
+    """Curl is enough to read the status."""
     done = subprocess.run(
         ["curl", "--silent", "--fail", "--unix-socket", client.path, "http://localhost/v1/status"],
         capture_output=True,
@@ -109,13 +109,13 @@ def test_a_locked_definition_is_shown_and_others_run(client: DaemonClient) -> No
 
 
 def test_folders_are_listed_with_their_definitions(client: DaemonClient) -> None:
-    """A folder knows how many contacts are in it, people's own included."""
+    """The number of contacts includes people's own ones."""
     (staff,) = [folder for folder in client.get("/v1/folders") if folder["label"] == "Staff"]
     assert (staff["definitions"], staff["contacts"], staff["owner"]) == ([client.staff], PEOPLE, None)
 
 
 def test_waiting_for_a_run_gives_its_report(client: DaemonClient) -> None:
-    """The answer comes when the run has ended, with what it did."""
+    """The answer comes after the end of the run, with its result."""
     run = client.run(client.staff)
     assert (run["label"], run["outcome"], run["trigger"]) == ("Staff", "unchanged", "manual")
     assert run["entries"] == run["unchanged"] == PEOPLE
@@ -140,7 +140,7 @@ def test_a_run_has_one_document(client: DaemonClient) -> None:
 
 
 def test_not_waiting_for_a_run_is_answered_at_once(client: DaemonClient) -> None:
-    """202 says that it will be done; the runs say when it was."""
+    """The status is 202, and the run follows."""
     before = client.outcomes(client.staff)
     requested = client.post(f"/v1/definitions/{client.staff}/sync", 202)["requested"]
     assert requested == [{"definition_id": client.staff, "label": "Staff"}]
@@ -170,7 +170,7 @@ def test_runs_and_their_changes_come_in_pages(client: DaemonClient) -> None:
 
 
 def test_waiting_during_a_run_is_answered_by_the_run_after_it(client: DaemonClient) -> None:
-    """The run that goes on has read the directory before somebody client, so it is no answer; a cancelled one is."""
+    """The current run has read the directory before the request, so it is no answer; a cancelled one is."""
     with silent_server() as port:
         slow = client.define("Slow", query=f"127.0.0.1:{port}", base="dc=x")
         wait_until(lambda: client.post(f"/v1/definitions/{slow}/sync", 202), "the first request")
@@ -195,14 +195,14 @@ def test_waiting_during_a_run_is_answered_by_the_run_after_it(client: DaemonClie
     client.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = %s", [slow])
 
 
-def test_what_does_not_run_cannot_be_cancelled(client: DaemonClient) -> None:
-    """It is said so."""
+def test_only_current_runs_can_be_cancelled(client: DaemonClient) -> None:
+    """The answer is 404."""
     assert "not running" in client.problem("POST", f"/v1/definitions/{client.staff}/cancel", 404)["detail"]
     client.problem("POST", "/v1/runs/999999/cancel", 404)
 
 
 def test_a_paused_definition_is_left_out_of_all_and_runs_when_it_is_named(client: DaemonClient) -> None:
-    """Pausing is about what happens by itself."""
+    """A pause stops automatic runs only."""
     rests = client.define("Rests")
     client.post(f"/v1/definitions/{rests}/pause")
     wait_until(lambda: client.get("/v1/status")["paused"] == 1, "the daemon to follow")
@@ -217,7 +217,7 @@ def test_a_paused_definition_is_left_out_of_all_and_runs_when_it_is_named(client
 
 
 def test_a_held_run_is_previewed_approved_and_undone(client: DaemonClient) -> None:
-    """The whole way of an accident that was none: shown, held, approved, and taken back after all."""
+    """From the preview of an intended deletion to its approval, and to the undo."""
     held = client.define("Held")
     client.run(held)
     client.person.execute(
@@ -255,7 +255,7 @@ def test_an_undo_that_is_refused_is_a_conflict(client: DaemonClient) -> None:
 
 
 def test_a_rejected_run_cannot_be_approved_any_more(client: DaemonClient) -> None:
-    """409 with the reason."""
+    """The answer is 409 with the reason."""
     held = client.define("Rejected")
     client.run(held)
     client.person.execute(
@@ -290,20 +290,20 @@ def test_what_cannot_be_answered_is_a_problem_document(
     assert (response.status_code, problem["status"], problem["code"]) == (status, status, code)
 
 
-def test_a_wrong_name_is_answered_by_names_like_it(client: DaemonClient) -> None:
-    """The hint is enough to go on."""
+def test_a_wrong_name_is_answered_with_similar_names(client: DaemonClient) -> None:
+    """The hint has them."""
     problem = client.problem("POST", "/v1/sync", 404, name="Stuff")
     assert problem["hint"] == "Did you mean Staff?"
 
 
 def test_an_invalid_request_names_what_is_wrong(client: DaemonClient) -> None:
-    """Every parameter at once."""
+    """It names every parameter."""
     problem = client.problem("GET", "/v1/runs", 422, limit=0, before="x")
     assert {item["location"] for item in problem["invalid"]} == {"query.limit", "query.before"}
 
 
-def test_what_is_not_http_is_a_problem_as_well(client: DaemonClient) -> None:
-    """The HTTP library's own answer would be plain text."""
+def test_what_is_not_http_is_answered_with_a_problem(client: DaemonClient) -> None:
+    """The answer of the HTTP library would be plain text."""
     with client.raw() as connection:
         connection.sendall(b"HELO daemon\r\n\r\n")
         answer = connection.makefile("rb").read()
@@ -312,7 +312,7 @@ def test_what_is_not_http_is_a_problem_as_well(client: DaemonClient) -> None:
 
 
 def test_a_body_that_is_too_long_is_refused(client: DaemonClient) -> None:
-    """Before it fills the memory."""
+    """It is refused before it fills the memory."""
     with client.raw() as connection, connection.makefile("rb") as answer:
         connection.sendall(b"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
         connection.sendall(bytes(32 * 1024))
@@ -320,13 +320,13 @@ def test_a_body_that_is_too_long_is_refused(client: DaemonClient) -> None:
     assert client.get("/v1/health/live") == {"status": "ok"}
 
 
-def test_it_lives_and_is_ready(client: DaemonClient) -> None:
-    """What a watchdog and a load balancer ask."""
+def test_it_is_alive_and_ready(client: DaemonClient) -> None:
+    """A watchdog and a load balancer can ask for both."""
     assert client.get("/v1/health/live") == client.get("/v1/health/ready") == {"status": "ok"}
 
 
 def test_every_changing_call_is_logged_with_who_made_it(client: DaemonClient) -> None:
-    """By the kernel's word for it; looking is not logged."""
+    """The kernel identifies the user; a request that only reads is not logged."""
     client.run(client.staff)
     client.problem("POST", "/v1/definitions/987654/pause", 404)
     who = {"uid": os.getuid(), "pid": os.getpid(), "method": "POST"}
@@ -353,7 +353,7 @@ def test_events_report_a_run_from_its_start_to_its_end(client: DaemonClient) -> 
 
 
 def test_an_undo_is_an_event_and_is_in_the_metrics(client: DaemonClient) -> None:
-    """As for any other run."""
+    """An undo is reported as any other run."""
     definition_id = client.define("Undone")
     run_id = client.run(definition_id)["run_id"]
     _, data = events_during(client, lambda: client.post(f"/v1/runs/{run_id}/undo"))[-1]
@@ -381,7 +381,7 @@ def events_during(client: DaemonClient, action: Callable[[], Any]) -> list[tuple
 
 
 def test_only_so_many_may_listen_at_once(client: DaemonClient) -> None:
-    """The next one is told so; a place that becomes free can be taken."""
+    """The next one gets a problem, until another one leaves."""
     listeners = []
     with ExitStack() as stack:
         for _ in range(MOST_LISTENERS):
@@ -390,15 +390,15 @@ def test_only_so_many_may_listen_at_once(client: DaemonClient) -> None:
             assert next(listeners[-1]).startswith(b":")
         assert client.problem("GET", "/v1/events", 503)["code"] == "too_many"
 
-    def listens() -> bool:
+    def has_room() -> bool:
         with client.http.stream("GET", "/v1/events") as again:
             return again.status_code == 200
 
-    wait_until(listens, "a free place")
+    wait_until(has_room, "a free place")
 
 
 def test_a_listener_that_does_not_read_is_dropped(client: DaemonClient) -> None:
-    """It costs neither memory nor anybody else's events."""
+    """It costs no memory, and the other listeners get their events."""
     client.person.execute(
         """
         WITH f AS (INSERT INTO contactsync.folders (name)
@@ -420,17 +420,17 @@ def test_a_listener_that_does_not_read_is_dropped(client: DaemonClient) -> None:
 
         wait_until(dropped, "the listener to be dropped")
     client.person.execute("DELETE FROM contactsync.folders WHERE name LIKE 'Crowd %'")
-    wait_until(lambda: client.get("/v1/status")["definitions"] < 1500, "the crowd to leave")
+    wait_until(lambda: client.get("/v1/status")["definitions"] < 1500, "the crowd to be removed")
 
 
-def test_half_a_request_is_not_waited_for_any_longer_than_agreed(unfinished_requests: list[socket.socket]) -> None:
-    """The daemon hangs up on those who never client, or not to the end; nobody else needed the room."""
+def test_a_request_has_to_be_complete_in_time(unfinished_requests: list[socket.socket]) -> None:
+    """The daemon closes the connections of clients that do not send a request in time."""
     for connection in unfinished_requests:
         assert connection.recv(1) == b""
 
 
 def test_a_thousand_silent_clients_disturb_nothing(client: DaemonClient) -> None:
-    """A run ends as ever, somebody who asks is answered, and the daemon keeps file descriptors for its work."""
+    """A run ends, another client is served, and the daemon keeps file descriptors for its work."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     try:
@@ -474,7 +474,7 @@ def test_the_command_line_connects_again_while_the_backlog_is_full(client: Daemo
 
 
 def fill_backlog(client: DaemonClient, stack: ExitStack) -> None:
-    """Connect until nobody else can, while the daemon does not let anybody in."""
+    """Connect until the backlog is full, while the daemon accepts no connection."""
     while True:
         connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         connection.settimeout(0)
@@ -485,7 +485,7 @@ def fill_backlog(client: DaemonClient, stack: ExitStack) -> None:
 
 
 def test_the_openapi_document_describes_every_answer(client: DaemonClient) -> None:
-    """Each operation has its own name, and problems for its failures."""
+    """Each operation has a name of its own, and problems for its errors."""
     document = client.get("/v1/openapi.json")
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     names = [operation["operationId"] for operation in operations]

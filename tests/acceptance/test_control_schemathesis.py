@@ -1,4 +1,4 @@
-"""The control socket against its own OpenAPI document: what is allowed works, what is not is refused as a problem."""
+"""The control socket and its OpenAPI document: valid requests work, invalid ones are answered with a problem."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class UnixPool(HTTPConnectionPool):
 
 
 class UnixAdapter(HTTPAdapter):
-    """Has requests use one pool for everything."""
+    """One pool for all requests."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.pool = UnixPool(path)
 
     def get_connection_with_tls_context(self, *_arguments: Any, **_options: Any) -> Any:
-        """Give the pool."""
+        """The pool."""
         return self.pool
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class UnixAdapter(HTTPAdapter):
 
 @pytest.fixture(scope="module")
 def client(postgres_server: str, migrated_template: str) -> Iterator[DaemonClient]:
-    """Run a daemon with a database of its own, in which anything may happen."""
+    """Run a daemon with a database of its own."""
     with (
         short_directory() as place,
         database_of(postgres_server, template=migrated_template) as database,
@@ -88,7 +88,7 @@ def session(client: DaemonClient) -> Iterator[requests.Session]:
 def test_every_operation_keeps_to_the_document(
     client: DaemonClient, session: requests.Session, mode: GenerationMode
 ) -> None:
-    """No 5xx, and no status, header or body that the document does not describe, for requests good and bad."""
+    """No request, valid or not, gets a 5xx, or a status, header or body that the document does not describe."""
     document = schemathesis.openapi.from_dict(client.get("/v1/openapi.json")).exclude(path=ENDLESS)
     results = list(document.get_all_operations())
     assert len(results) >= 20
@@ -96,7 +96,7 @@ def test_every_operation_keeps_to_the_document(
         assert isinstance(result, Ok)
         operation = result.ok()
         if mode is GenerationMode.NEGATIVE and not list(operation.iter_parameters()):
-            continue  # there is nothing in it to be wrong
+            continue  # nothing in it can be invalid
         _try(operation.as_strategy(generation_mode=mode), session)
     assert not client.daemon.events("control.crashed")
 
@@ -110,7 +110,7 @@ def _try(cases: SearchStrategy[schemathesis.Case[Any]], session: requests.Sessio
         case.call_and_validate(
             base_url="http://daemon",
             session=session,
-            # A name that could be a folder's is none here, and a run may not be what can be approved.
+            # A valid name or id need not exist, and a run need not be one that can be approved.
             excluded_checks=[positive_data_acceptance],
         )
 

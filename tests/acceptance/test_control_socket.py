@@ -1,4 +1,4 @@
-"""The socket's file: who may connect, what is replaced, what is left alone, and systemd's in its place."""
+"""The file of the control socket: its permissions, what it replaces, and the socket of systemd."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 @pytest.fixture
 def place(short_path: Path) -> Path:
-    """Give the path of a socket that is not there yet."""
+    """Give the path of a socket that does not exist yet."""
     return short_path / "control.sock"
 
 
 def pid_of(path: Path) -> int:
-    """Ask whoever serves a socket for its process id."""
+    """The process id of the daemon that serves a socket."""
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=20) as http:
         return int(http.get("http://daemon/v1/status").json()["pid"])
 
 
 def refusal(daemon: DaemonProcess, code: int) -> str:
-    """What a daemon says that must end at once with this exit code."""
+    """The output of a daemon that must end at once with this exit code."""
     daemon.launch()
     assert daemon.wait() == code
     return daemon.text()
 
 
 def hand_over(daemon: DaemonProcess, number: int) -> None:
-    """Start a daemon as a service manager would that has this file descriptor for it."""
+    """Start a daemon as a service manager that passes this file descriptor."""
     daemon.launch(sys.executable, "-c", HAND_OVER, str(number), str(CONTACTSYNC), "daemon", pass_fds=[number])
 
 
 def test_the_file_has_the_mode_and_group_that_are_set_and_goes_at_the_end(
     database: str, make_daemon: MakeDaemon, place: Path
 ) -> None:
-    """Nothing is left behind by a daemon that stops."""
+    """A daemon that stops removes it."""
     group = grp.getgrgid(os.getgid()).gr_name
     settings = {"CONTACTSYNC_CONTROL__MODE": "0620", "CONTACTSYNC_CONTROL__GROUP": group}
     daemon = make_daemon(database, CONTACTSYNC_CONTROL__SOCKET=str(place), **settings)
@@ -68,7 +68,7 @@ def test_the_file_has_the_mode_and_group_that_are_set_and_goes_at_the_end(
 
 
 def test_a_live_socket_is_never_stolen(database: str, make_daemon: MakeDaemon, place: Path) -> None:
-    """The second daemon names the process that has it, and ends; the first is served as before."""
+    """The second daemon names the process that serves it, and ends."""
     first, second = (make_daemon(database, CONTACTSYNC_CONTROL__SOCKET=str(place)) for _ in range(2))
     first.start()
     assert f"Process {first.pid} serves the control socket" in refusal(second, 1)
@@ -76,7 +76,7 @@ def test_a_live_socket_is_never_stolen(database: str, make_daemon: MakeDaemon, p
 
 
 def test_the_socket_of_a_killed_daemon_is_replaced(database: str, make_daemon: MakeDaemon, place: Path) -> None:
-    """Nobody has to remove a file by hand."""
+    """The user does not have to remove the file."""
     daemon = make_daemon(database, CONTACTSYNC_CONTROL__SOCKET=str(place))
     daemon.start()
     daemon.stop(signal.SIGKILL)
@@ -86,7 +86,7 @@ def test_the_socket_of_a_killed_daemon_is_replaced(database: str, make_daemon: M
 
 
 def test_a_file_that_is_no_socket_is_left_alone(database: str, make_daemon: MakeDaemon, place: Path) -> None:
-    """It may be somebody's."""
+    """It may be a user's file."""
     place.write_text("mine")
     assert "is no socket" in refusal(make_daemon(database, CONTACTSYNC_CONTROL__SOCKET=str(place)), 78)
     assert place.read_text() == "mine"
@@ -103,7 +103,7 @@ def test_a_file_that_is_no_socket_is_left_alone(database: str, make_daemon: Make
 def test_settings_that_cannot_be_met_are_refused(
     database: str, make_daemon: MakeDaemon, place: Path, settings: dict[str, str], words: str
 ) -> None:
-    """With a sentence, exit code 78, and nothing left behind."""
+    """The exit code is 78, and no file is left behind."""
     daemon = make_daemon(database, **{"CONTACTSYNC_CONTROL__SOCKET": str(place), **settings})
     assert words in refusal(daemon, 78)
     assert not place.exists()
@@ -112,7 +112,7 @@ def test_settings_that_cannot_be_met_are_refused(
 def test_a_socket_of_the_service_manager_is_served_and_not_removed(
     database: str, make_daemon: MakeDaemon, place: Path
 ) -> None:
-    """By the protocol of sd_listen_fds(3); the file is systemd's."""
+    """The protocol is that of sd_listen_fds(3); the file belongs to systemd."""
     daemon = make_daemon(database)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         listening.bind(str(place))
@@ -126,7 +126,7 @@ def test_a_socket_of_the_service_manager_is_served_and_not_removed(
 
 
 def test_a_file_descriptor_that_is_no_socket_is_refused(database: str, make_daemon: MakeDaemon) -> None:
-    """A mistake in a unit is said to be one."""
+    """The error names the mistake in the unit."""
     daemon = make_daemon(database)
     with Path(os.devnull).open() as nothing:
         hand_over(daemon, nothing.fileno())
@@ -137,11 +137,11 @@ def test_a_file_descriptor_that_is_no_socket_is_refused(database: str, make_daem
 def test_somebody_without_rights_on_the_socket_is_told_what_to_do(
     database: str, make_daemon: MakeDaemon, place: Path
 ) -> None:
-    """Exit code 77 and a sentence."""
+    """The exit code is 77, and the error says what to do."""
     daemon = make_daemon(database, CONTACTSYNC_CONTROL__SOCKET=str(place))
     daemon.start()
     place.chmod(0)
-    # Root is stopped by no mode, unless it gives that right up.
+    # Root ignores file modes unless it drops that capability.
     powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
     done = subprocess.run(
         [*powerless, CONTACTSYNC, "sync", "Staff"], env=daemon.environ, capture_output=True, text=True, check=False

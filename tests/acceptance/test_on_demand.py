@@ -1,4 +1,4 @@
-"""Runs on demand: by signals, from SQL, by the command line; and settings that are read again."""
+"""Runs on request by signals, SQL and the command line; and settings that are read again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
-    """Give a settings file of the daemon's, which may be changed."""
+    """Give the daemon's settings file."""
     file = tmp_path / "settings.toml"
     file.write_text("")
     return file
@@ -52,7 +52,7 @@ def beside(daemon: DaemonProcess, cli: CommandLine) -> CommandLine:
 
 
 def trigger(person: Person, definition_id: int) -> str:
-    """What the newest run of a definition was started by."""
+    """The trigger of the newest run of a definition."""
     row = person.execute(
         "SELECT trigger FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id DESC LIMIT 1",
         [definition_id],
@@ -61,7 +61,7 @@ def trigger(person: Person, definition_id: int) -> str:
 
 
 def test_sigusr1_runs_all_but_what_is_paused(daemon: DaemonProcess, person: Person, directory: PrivateSlapd) -> None:
-    """Definitions without a schedule as well."""
+    """Also definitions without a schedule."""
     manual = define(person, directory, "Manual", schedule="manual")
     hourly = define(person, directory, "Hourly")
     paused = define(person, directory, "Paused", enabled=False)
@@ -75,7 +75,7 @@ def test_sigusr1_runs_all_but_what_is_paused(daemon: DaemonProcess, person: Pers
 def test_sighup_changes_what_can_change_and_names_what_needs_a_restart(
     daemon: DaemonProcess, person: Person, directory: PrivateSlapd, settings: Path
 ) -> None:
-    """A run's deadline and the log's level change at once; the number of workers has to wait for a restart."""
+    """A run's deadline and the log level change at once; the number of workers needs a restart."""
     settings.write_text("[directory]\ndeadline_seconds = 1\n[scheduler]\nworkers = 2\n[log]\nlevel = 'warning'\n")
     daemon.send(signal.SIGHUP)
     (line,) = wait_until(lambda: daemon.events("settings.need_restart"), "the warning")
@@ -95,7 +95,7 @@ def test_sighup_changes_what_can_change_and_names_what_needs_a_restart(
 def test_sighup_with_a_broken_file_changes_nothing(
     daemon: DaemonProcess, person: Person, directory: PrivateSlapd, settings: Path
 ) -> None:
-    """The sentence is in the log, and the daemon goes on as before."""
+    """The log has the error, and the old settings stay."""
     settings.write_text("[scheduler]\nworkers = 0\n")
     daemon.send(signal.SIGHUP)
     (line,) = wait_until(lambda: daemon.events("settings.refused"), "the refusal")
@@ -105,7 +105,7 @@ def test_sighup_with_a_broken_file_changes_nothing(
 
 
 def test_sigusr2_writes_the_status_into_the_log(daemon: DaemonProcess) -> None:
-    """One line that says how it does."""
+    """The log has one line."""
     daemon.send(signal.SIGUSR2)
     (line,) = wait_until(lambda: daemon.events("daemon.status"), "the line")
     assert (line["ready"], line["definitions"], line["running"], line["waiting"]) == (True, 0, [], 0)
@@ -114,7 +114,7 @@ def test_sigusr2_writes_the_status_into_the_log(daemon: DaemonProcess) -> None:
 def test_sql_asks_for_a_run_by_the_name_of_a_folder(
     daemon: DaemonProcess, person: Person, directory: PrivateSlapd
 ) -> None:
-    """By the function, which says how many will run, and by a bare NOTIFY; a wrong name is an error."""
+    """The function returns how many will run; NOTIFY works too; a wrong name is an error."""
     assert daemon.pid
     staff = define(person, directory, schedule="manual")
     assert person.execute("SELECT contactsync.request_sync('Staff')").fetchone() == (1,)
@@ -150,7 +150,7 @@ def test_sql_names_a_folder_as_the_command_line_does(
 def test_what_sql_asks_for_while_no_daemon_is_there_is_done_later(
     daemon: DaemonProcess, person: Person, directory: PrivateSlapd
 ) -> None:
-    """Nobody listened, yet the request is not lost; it is done once."""
+    """The request is stored, and a run answers it once."""
     staff = define(person, directory, schedule="manual")
     other = define(person, directory, "Other", schedule="manual")
     assert daemon.stop() == 0
@@ -160,7 +160,7 @@ def test_what_sql_asks_for_while_no_daemon_is_there_is_done_later(
     daemon.send(signal.SIGHUP)
     wait_until(lambda: daemon.events("settings.reloaded"), "another look at everything")
     person.execute("SELECT contactsync.request_sync('Other')")
-    # Heard of and found at the same moment, it may be done twice.
+    # Notified and found by the rescan at the same moment, it may run twice.
     wait_until(lambda: outcomes(person, other)[:1] == ["changed"], "a later request")
     assert outcomes(person, staff) == ["changed"]
 
@@ -168,7 +168,7 @@ def test_what_sql_asks_for_while_no_daemon_is_there_is_done_later(
 def test_a_hundred_requests_during_a_run_are_one_run_after_it(
     daemon: DaemonProcess, person: Person, directory: PrivateSlapd
 ) -> None:
-    """The run that goes on cannot know of what changed since; one more is enough for all who asked."""
+    """The current run has read the directory before the requests; one more run is enough for all of them."""
     assert daemon.pid
     with silent_server() as port:
         staff = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x", deadline_seconds=2, schedule="manual")
@@ -185,7 +185,7 @@ def test_a_hundred_requests_during_a_run_are_one_run_after_it(
 def test_the_command_line_leaves_a_run_to_the_daemon(
     daemon: DaemonProcess, cli: CommandLine, person: Person, directory: PrivateSlapd
 ) -> None:
-    """With or without waiting, one or all; what it says is what the daemon did."""
+    """With or without waiting, one or all; the output is the daemon's result."""
     command = beside(daemon, cli)
     staff = define(person, directory, schedule="manual")
     wait_until(
@@ -239,7 +239,7 @@ def test_all_of_more_than_a_thousand_folders_run_by_one_request(
 def test_without_a_daemon_the_command_line_runs_all_by_itself(
     cli: CommandLine, person: Person, directory: PrivateSlapd
 ) -> None:
-    """One after the other; what needs a daemon says so."""
+    """The runs follow one another; a command that needs a daemon says so."""
     cli.environ["READER"] = directory.reader_password
     define(person, directory)
     define(person, directory, "Paused", enabled=False)
@@ -251,7 +251,7 @@ def test_without_a_daemon_the_command_line_runs_all_by_itself(
 
 
 def test_status_shows_what_the_daemon_says_of_itself(daemon: DaemonProcess, cli: CommandLine) -> None:
-    """Which process it is."""
+    """The status has its process."""
     command = beside(daemon, cli)
     assert f"running, process {daemon.pid}" in command("status").stdout
     assert command.json("status")["daemon"]["pid"] == daemon.pid

@@ -137,7 +137,10 @@ def test_a_person_outside_the_base_or_the_scope(folder: SyncedFolder) -> None:
 
 def test_a_person_whose_entry_is_rejected(folder: SyncedFolder) -> None:
     """The reason comes from the last run, and from the entry as it is now."""
-    dn = contact(folder, 20)["source_dn"]
+    dn, accepted = contact(folder, 20)["source_dn"], contact(folder, 10)["source_dn"]
+    admin = folder.slapd.connection()
+    admin.modify(accepted, {"carLicense": [("MODIFY_REPLACE", ["HH A 1"])]})
+    admin.unbind()
     empty(folder)
     folder.edit(mapping={"identity": "carLicense", "fields": {"display_name": "cn"}})
     expect(folder, dn, Verdict.REJECTED, f"No contact can be made of {dn}", "carLicense")
