@@ -12,7 +12,7 @@ from contactsync.fields import FIELDS, Kind
 from contactsync.model import Counts, Definition, Mode, Outcome, RunReport, Trigger
 from contactsync.store.plan.columns import PHOTO_DIGEST
 from contactsync.store.plan.plan import INTERNAL
-from contactsync.store.statements import composed, read_rows, statement
+from contactsync.store.statements import composed, execute, read_rows, statement
 
 _EMPTY = {"extra": sql.SQL("'{}'::jsonb")} | {
     name: sql.SQL("'{}'::text[]") for name, kind in FIELDS.items() if kind is Kind.LIST
@@ -47,7 +47,8 @@ class Conflict:
 def undo_conflicts(
     connection: Connection[Any], definition: Definition, run_id: int, *, limit: int = 10
 ) -> list[Conflict]:
-    """The first contacts that prevent the undo of a run. Raises DatabaseError."""
+    """The first contacts that prevent the undo of a run, in the caller's transaction. Raises DatabaseError."""
+    execute(connection, "undo_memory", **definition.key, run_id=run_id)
     return read_rows(connection, class_row(Conflict), "undo_conflicts", **definition.key, run_id=run_id, limit=limit)
 
 

@@ -1,6 +1,12 @@
 -- name: create_undo
 CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb) ON COMMIT DROP
 
+-- name: undo_memory
+-- The planner has no statistics of what a large run has just written, and would join it row by row in quadratic time.
+SELECT set_config('enable_nestloop', 'off', true)
+FROM (SELECT FROM contactsync.contact_changes WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s LIMIT 500) AS changes
+HAVING count(*) = 500
+
 -- name: undo_conflicts
 -- Contacts that a later run or a person has changed since the run. A later run that was undone does not count, nor does
 -- its undo.
