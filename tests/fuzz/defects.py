@@ -1,4 +1,4 @@
-"""The fuzzer on a reader with a defect, to see that it is found: `python -m tests.fuzz.defects DEFECT` and options."""
+"""Runs the fuzzer on a reader with a defect: `python -m tests.fuzz.defects DEFECT` and options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unittest.mock import patch
 from tests.fuzz import reader
 
 # isort: split
-# Only what the target is the first to import is rewritten for the fuzzer.
+# The target must import these first, so that atheris can instrument them.
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.entry import Entry, decode_entry
 from contactsync.ldap.protocol.messages import MessageBuffer
@@ -17,7 +17,7 @@ from contactsync.mapping.entry_parser import EntryParser, ParsedBatch
 
 
 def believes_lengths() -> None:
-    """An element may end behind what holds it."""
+    """An element may end behind the one that contains it."""
 
     def element_at(octets: bytes, position: int, _end: int) -> ber.Element:
         start, length = position + 2, octets[position + 1]
@@ -31,7 +31,7 @@ def believes_lengths() -> None:
 
 
 def keeps_one_value() -> None:
-    """Of an attribute's values only the last is there."""
+    """Only the last value of an attribute is kept."""
 
     def decode(op: bytes) -> Entry:
         entry = decode_entry(op)
@@ -54,7 +54,7 @@ def parses_one_value() -> None:
 
 
 def makes_too_much_room() -> None:
-    """The buffer is larger than what was asked for and than what came."""
+    """The buffer is larger than requested."""
 
     class Roomy(MessageBuffer):
         def __init__(self, max_message_bytes: int, *, capacity: int) -> None:
@@ -64,7 +64,7 @@ def makes_too_much_room() -> None:
 
 
 def loses_an_octet() -> None:
-    """A read that brings one octet is not counted."""
+    """A read of one octet is not counted."""
 
     class Forgetful(MessageBuffer):
         def filled(self, octets: int) -> None:

@@ -1,12 +1,12 @@
-"""Feeds the reader what atheris makes up, led by the branches that it reaches: libFuzzer's options are the arguments.
+"""The fuzz target: atheris makes inputs that reach new branches of the reader. The arguments are libFuzzer's options.
 
     python -m tests.fuzz.seeds .fuzz
     python -m tests.fuzz.reader .fuzz/corpus .fuzz/seeds -dict=.fuzz/dictionary -max_total_time=600
-    python -m tests.fuzz.reader FILE      # what came of one input again, with its traceback
+    python -m tests.fuzz.reader FILE      # one input again, with its traceback
 
-The first three octets of an input say what was asked, and in which pieces into how large a buffer the others go. An
-input is a find when anything but an error of ours is raised, when the pieces make a difference, when a message read
-again is another, when more is kept than came, and when ldap3 understands something else.
+The first three octets of an input choose the operation, the size of the pieces and the buffer. An input is a find if
+anything but our own error is raised, if the pieces make a difference, if the second reading differs, if the buffer is
+larger than the input, or if ldap3 reads something else.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ HEAD = 3
 LONGEST_INPUT = 2048
 _ANSWERS = (DONE, DONE, BIND_RESPONSE, EXTENDED_RESPONSE)
 _LIMIT = 800
-"""Octets of a message: fewer than some of the first inputs have, so that the limit is met."""
+"""Octets of a message: fewer than some seeds have, so that the limit is reached."""
 
 
 def one_input(octets: bytes) -> None:
-    """Read one input in every way that has to come to the same; AssertionError where it does not."""
+    """Read one input in several ways; raises AssertionError if the results differ."""
     if len(octets) < HEAD:
         return
     answer, piece, capacity = _ANSWERS[octets[0] % len(_ANSWERS)], 1 + octets[1], 16 + octets[2]
@@ -51,7 +51,7 @@ def one_input(octets: bytes) -> None:
 
 
 def _outcome(stream: bytes, piece: int, capacity: int, answer: int) -> Answer | str:
-    """What came of reading: an answer, or the sentence of the error."""
+    """The answer, or the error's message."""
     try:
         return read(stream, [piece], capacity=capacity, limit=_LIMIT, answer=answer)
     except REFUSED as error:
@@ -59,15 +59,15 @@ def _outcome(stream: bytes, piece: int, capacity: int, answer: int) -> Answer | 
 
 
 def _compare(message: bytes, answer: int) -> None:
-    """Either decoder may refuse a message; what both accept they understand alike."""
+    """Either decoder may refuse a message, but they must agree if both accept it."""
     with suppress(*REFUSED, PyAsn1Error):
         ours = said_to_us(message, answer)
-        assert said_to_us(message, answer) == ours, "the same octets are read in another way the second time"
-        assert agree(ours, said_by_strict_decoder(message)), "ldap3 understands something else"
+        assert said_to_us(message, answer) == ours, "the second reading differs"
+        assert agree(ours, said_by_strict_decoder(message)), "ldap3 reads something else"
 
 
 def main() -> None:
-    """Go on until the time is over or something is found; libFuzzer ends the process."""
+    """Run until the limit or a find; libFuzzer ends the process."""
     program, *options = sys.argv
     atheris.Setup([program, f"-max_len={LONGEST_INPUT}", *options], one_input)
     atheris.Fuzz()

@@ -1,4 +1,4 @@
-"""Writes what the fuzzer starts from: sound messages in many forms, and the octets that LDAP's messages are made of."""
+"""Writes the fuzzer's seeds, sound messages in many forms, and a dictionary of octets in LDAP messages."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _TOKENS = (
 
 
 def write(folder: Path) -> None:
-    """Make `seeds/` with a file for each message stream, and `dictionary`; the same at every time."""
-    chance = random.Random(SEED)  # noqa: S311 -- to be made again, no secret
+    """Write `seeds/`, a file for each message stream, and `dictionary`; they are always the same."""
+    chance = random.Random(SEED)  # noqa: S311 -- repeatable
     (folder / "seeds").mkdir(parents=True, exist_ok=True)
     for number in range(_STREAMS):
         (folder / "seeds" / f"{number:02}").write_bytes(_input(chance))
@@ -37,7 +37,7 @@ def write(folder: Path) -> None:
 
 
 def _input(chance: random.Random) -> bytes:
-    """The three octets that say how to read, and a stream."""
+    """The three octets of options, and a stream."""
     encoder = Encoder(chance.choices([SHORTEST, SHORTEST, SHORTEST, 1, 2, 4], k=5))
     asked = chance.randrange(4)  # as in the target: half of them are searches, then a bind and an extended operation
     stream = _of_a_search(chance, encoder) if asked < 2 else _result(chance, encoder, asked)
@@ -58,7 +58,7 @@ def _of_a_search(chance: random.Random, encoder: Encoder) -> bytes:
 
 
 def _result(chance: random.Random, encoder: Encoder, asked: int) -> bytes:
-    """The answer to a bind or to an extended operation."""
+    """The response to a bind or to an extended operation."""
     tag = BIND_RESPONSE if asked == 2 else EXTENDED_RESPONSE
     return encoder.done(_components(chance, encoder) + encoder.tlv(0x8B, chance.choice(_WORDS)), tag=tag)
 

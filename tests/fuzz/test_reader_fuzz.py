@@ -1,4 +1,4 @@
-"""The fuzz target finds nothing in the reader, and finds the defect of a reader that has one."""
+"""The fuzzer finds nothing in the reader, and finds the defect of a broken one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 ROOT = Path(__file__).parents[2]
 DEFECTS = ("believes_lengths", "keeps_one_value", "parses_one_value", "makes_too_much_room", "loses_an_octet")
 RUNS = 20_000
-"""Inputs that a test tries: the same ones each time, and after a tenth of them few reach new branches."""
+"""Inputs of a test, always the same; after a tenth of them few reach new branches."""
 EARLIER_FINDS = {
     "a length of 64 bits": "001c20 3025 0284 00000001 05 731c 0488 e6879e928f93cb78 0200 0410"
     "616e6e6140a06578616d706c652e636f6d",
@@ -34,14 +34,14 @@ WARNINGS = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a folder with what the fuzzer starts from, and one for what it finds."""
+    """Make a folder with the seeds and one for the finds."""
     seeds.write(tmp_path)
     (tmp_path / "finds").mkdir()
     return tmp_path
 
 
 def fuzz(*words: str, limits: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    """Run a target as a process of its own; its coverage is not measured, since atheris rewrites the same code."""
+    """Run a target as a process, without measuring coverage: atheris instruments the same code."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     environment["PYTHONHASHSEED"] = "0"
     command = [sys.executable, *WARNINGS, "-m", *words, "-seed=4", "-timeout=100", "-rss_limit_mb=1024", *limits]
@@ -49,20 +49,20 @@ def fuzz(*words: str, limits: tuple[str, ...]) -> subprocess.CompletedProcess[st
 
 
 def finds(folder: Path) -> list[Path]:
-    """The inputs that were found to be wrong."""
+    """The inputs of the finds."""
     return list((folder / "finds").iterdir())
 
 
 def options(folder: Path) -> tuple[str, ...]:
-    """The seeds, and where things are."""
+    """The options for seeds, dictionary and finds."""
     return str(folder / "seeds"), f"-dict={folder / 'dictionary'}", f"-artifact_prefix={folder / 'finds'}/"
 
 
 def test_nothing_is_found_in_the_reader(folder: Path) -> None:
-    """After thousands of inputs, each made from those that reached new branches."""
+    """In thousands of inputs."""
     ended = fuzz("tests.fuzz.reader", *options(folder), limits=(f"-runs={RUNS}", "-print_final_stats=1"))
 
-    # The octets too: what is found once in a hundred times is not found again by its reason alone.
+    # With the octets, because a rare find is not found again by its reason alone.
     assert [find.read_bytes().hex() for find in finds(folder)] == [], ended.stderr[-4000:]
     assert ended.returncode == 0, ended.stderr[-4000:]
     assert f"stat::number_of_executed_units: {RUNS}" in ended.stderr
@@ -70,7 +70,7 @@ def test_nothing_is_found_in_the_reader(folder: Path) -> None:
 
 @pytest.mark.parametrize("octets", EARLIER_FINDS.values(), ids=EARLIER_FINDS)
 def test_earlier_finds_are_read_or_refused(folder: Path, octets: str) -> None:
-    """By the reader and by the decoders that it is compared with."""
+    """By the reader and by the other decoders."""
     find = folder / "find"
     find.write_bytes(bytes.fromhex(octets))
     ended = fuzz("tests.fuzz.reader", str(find), limits=())
@@ -79,7 +79,7 @@ def test_earlier_finds_are_read_or_refused(folder: Path, octets: str) -> None:
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_defect_is_found_and_can_be_replayed(folder: Path, defect: str) -> None:
-    """The input is kept; it is found wrong again by itself, and the sound reader has nothing against it."""
+    """Its input is kept, fails again alone, and does not fail with the sound reader."""
     ended = fuzz("tests.fuzz.defects", defect, *options(folder), limits=(f"-runs={RUNS}",))
 
     assert ended.returncode != 0

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import ldap3
 import pytest
 
+from contactsync.ldap.connection.cache import SessionCache
 from contactsync.model import Outcome
 from contactsync.store.pool import Pool, open_pool
 from contactsync.testing.people import people_ldif
 from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change
+from tests.support.proxy import Proxy
 from tests.support.resources import database_of
 from tests.support.samba import PrivateSamba, provisioned_domain, reason_to_skip
 
@@ -79,6 +82,20 @@ def admin(server: PrivateServer) -> Iterator[ldap3.Connection]:
     connection = server.connection()
     yield connection
     connection.unbind()
+
+
+@pytest.fixture
+def proxy(directory: PrivateSlapd) -> Iterator[Proxy]:
+    """Put a proxy between the runs and the directory."""
+    with closing(Proxy(directory.port)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def cache() -> Iterator[SessionCache]:
+    """Give a cache of sessions like the daemon's."""
+    with closing(SessionCache(per_server=2, most=8)) as cache:
+        yield cache
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,15 @@
-"""Octets read by contactsync and by ldap3, message by message, in a form that can be compared.
+"""Messages decoded by contactsync and by ldap3, in a form that can be compared.
 
-ldap3 has two decoders. The fast one believes every length, so that it is asked about well-formed messages only. The
-strict one, pyasn1's with ldap3's specification, is asked about damaged ones too; it knows lengths of any size.
+ldap3 has two decoders. The fast one trusts every length, so it is used for sound messages only. The strict one is
+pyasn1's with ldap3's specification, and is used for damaged ones too.
 
-These differences are meant, and are no part of what is compared:
+These differences are intended and not compared:
 
-- contactsync refuses what LDAP forbids and BER allows: indefinite lengths, strings in pieces, numbers of nine octets.
-- It passes over components behind the known ones, as RFC 4511 section 4 asks; ldap3 refuses them.
-- Of an attribute that comes twice it has the values of both, and ldap3 those of the second.
-- It leaves out the option `range`, and has octets of a name that are not UTF-8 as escapes.
-- A server's own words are cut off and brought to one line; ldap3 has them as they came.
+- contactsync refuses what LDAP forbids and BER allows: indefinite lengths, constructed strings, numbers of nine octets.
+- It ignores additional components, as RFC 4511, section 4, demands; ldap3 refuses them.
+- An attribute that comes twice has the values of both; ldap3 has those of the second.
+- The option `range` is removed, and octets of a DN that are not UTF-8 are escaped.
+- A server's text is shortened to one line.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from tests.support.messages import BIND_RESPONSE, DONE, EXTENDED_RESPONSE, MESSA
 
 LIMIT = 1 << 20
 REFUSED = (ProtocolViolation, ServerUnavailable)
-"""All that the reader may raise, whatever comes."""
+"""All that the reader may raise."""
 
 PARSED = ("cn", "mail", "objectclass", "member", "cn;lang-de", "2.5.4.3", "jpegphoto")
-"""What `parsed_alike` looks at: the names of the fuzzer's first inputs."""
+"""The attributes that `parsed_alike` compares: the names of the fuzzer's seeds."""
 
 _LONGEST_TEXT = 300
 _ENTRY, _REFERENCE, _INTERMEDIATE, _EXTENDED = 4, 19, 25, 24
@@ -54,7 +54,7 @@ _NUMBERS = {
 
 @dataclass
 class Answer:
-    """What came until the operation ended or the octets did; entries are the octets of their protocolOps."""
+    """The messages until the end of the operation or of the octets; entries are protocolOps."""
 
     entries: list[bytes] = field(default_factory=list)
     references: int = 0
@@ -64,7 +64,7 @@ class Answer:
 def read(
     octets: bytes, cuts: Sequence[int] = (1 << 16,), *, capacity: int = 64, limit: int = LIMIT, answer: int = DONE
 ) -> Answer:
-    """Feed the octets in pieces of the sizes in `cuts`, in turn. Raises what the reader does."""
+    """Feed the octets in pieces of the sizes in `cuts`, in turn. Raises the reader's errors."""
     buffer, found = MessageBuffer(limit, capacity=capacity), Answer()
     position, sizes = 0, cycle(cuts)
     while True:
@@ -88,7 +88,7 @@ def read(
 
 @dataclass(frozen=True)
 class Said:
-    """What one message says: an entry, the result of the operation, a reference, or nothing that counts."""
+    """The content of one message: an entry, a result, a reference, or nothing."""
 
     kind: str
     dn: str = ""
@@ -102,18 +102,18 @@ NOTHING, A_REFERENCE = Said("nothing"), Said("reference")
 
 
 def messages(octets: bytes) -> Iterator[bytes]:
-    """The whole messages at the start of the octets, cut as ldap3 does it."""
+    """The complete messages at the start of the octets, split by ldap3."""
     while 0 < (size := BaseStrategy.compute_ldap_message_size(octets)) <= len(octets):
         yield octets[:size]
         octets = octets[size:]
 
 
 def said_to_us(message: bytes, answer: int = DONE) -> Said:
-    """One whole message by our own reader. Raises what that does."""
+    """Decode a message by our own reader. Raises the reader's errors."""
     found = read(message, capacity=max(64, len(message)), answer=answer)
     if found.entries:
         entry = decode_entry(found.entries[0])
-        assert parsed_alike(found.entries[0]), "an entry is parsed for a batch in another way than it is decoded"
+        assert parsed_alike(found.entries[0]), "an entry is parsed for a batch differently than it is decoded"
         return Said("entry", entry.dn, entry.attributes)
     if found.result:
         control = found.result.controls.get(PAGED_RESULTS)
@@ -124,7 +124,7 @@ def said_to_us(message: bytes, answer: int = DONE) -> Said:
 
 
 def parsed_alike(octets: bytes) -> bool:
-    """Whether the parser of batches finds the values of `decode_entry`, without known headers and with them."""
+    """Whether the parser of batches finds the values of `decode_entry`, with and without known headers."""
     entry, parser = decode_entry(octets), EntryParser(PARSED)
     return all(
         sorted(parsed.values(0, column)) == sorted(entry.attributes.get(name, ()))
@@ -134,7 +134,7 @@ def parsed_alike(octets: bytes) -> bool:
 
 
 def said_by_fast_decoder(message: bytes) -> Said:
-    """The same by ldap3's fast decoder, which has an element as a tuple that ends in its value."""
+    """Decode a message by ldap3's fast decoder, whose elements are tuples that end in the value."""
     decoded = decode_message_fast(message)
     op, parts = decoded["protocolOp"], [part[3] for part in decoded["payload"]]
     if op == _ENTRY:
@@ -145,7 +145,7 @@ def said_by_fast_decoder(message: bytes) -> Said:
 
 
 def said_by_strict_decoder(message: bytes) -> Said:
-    """The same by pyasn1 with ldap3's specification; raises PyAsn1Error for octets that are not BER."""
+    """Decode a message by pyasn1 with ldap3's specification; raises PyAsn1Error."""
     decoded, rest = _decoded(message, asn1Spec=LDAPMessage())
     assert not rest
     name, op = decoded["protocolOp"].getName(), decoded["protocolOp"].getComponent()
@@ -197,7 +197,7 @@ def _other(op: int, message_id: int, parts: list[Any], controls: dict[bytes, byt
 
 
 def agree(ours: Said, theirs: Said) -> bool:
-    """Whether two decoders understood the same."""
+    """Whether two decoders agree."""
     words = len(ours.words) == len(theirs.words) and all(map(_same_words, ours.words, theirs.words))
     return words and _without_words(ours) == _without_words(theirs)
 

@@ -1,4 +1,4 @@
-"""A peer over TLS that takes Kerberos tickets (RFC 4752) as servers that insist on channel binding do (RFC 5929)."""
+"""A peer with TLS that accepts Kerberos tickets (RFC 4752) and requires channel binding (RFC 5929)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from contactsync.testing.certificates import CertificateFiles
 from tests.support.peers import done, message, result
 
 BOUND = 2048
-"""GSS_C_CHANNEL_BOUND_FLAG: the ticket came with a channel binding, and it was ours."""
+"""GSS_C_CHANNEL_BOUND_FLAG: the ticket was bound to this connection."""
 _IN_PROGRESS, _SUCCESS, _ALL_LAYERS = 14, 0, bytes((7, 0, 0xFF, 0xFF))
 
 
 class KerberosPeer:
-    """Serves one connection. `flags` are those of the accepted context, `layer` what was chosen in the end."""
+    """Serves one connection. `flags` are those of the accepted context, `layer` is the chosen security layer."""
 
     def __init__(self, files: CertificateFiles, keytab: Path) -> None:
         self.flags: int | None = None
@@ -40,7 +40,7 @@ class KerberosPeer:
         self._listener.close()
 
     def _serve(self) -> None:
-        import gssapi  # noqa: PLC0415 -- not everybody has it
+        import gssapi  # noqa: PLC0415 -- an extra
 
         with suppress(OSError, gssapi.exceptions.GSSError):
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -1,4 +1,4 @@
-"""A name server on loopback that answers from a small zone, over UDP, as a real one would."""
+"""A name server on loopback that answers from a small zone over UDP."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Zone = Mapping[str, Sequence[str]]
 
 
 class NameServer:
-    """Answers from `zone`; names in `failing` with SERVFAIL, those that it does not have with NXDOMAIN.
+    """Answers from `zone`; with SERVFAIL for names in `failing`, with NXDOMAIN for unknown ones, or never if `silent`.
 
-    `questions` are the names and types that were asked for. A `silent` one answers nothing.
+    `questions` are the names and types of the requests.
     """
 
     def __init__(self, zone: Zone, *, failing: Collection[str] = (), silent: bool = False) -> None:
@@ -34,7 +34,7 @@ class NameServer:
 
     @property
     def address(self) -> ServerAddress:
-        """Where to ask it."""
+        """Its address."""
         return ServerAddress("127.0.0.1", self._socket.getsockname()[1])
 
     def __enter__(self) -> Self:

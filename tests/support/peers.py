@@ -1,25 +1,27 @@
-"""A peer that answers LDAP requests by a script: as a server would, or as none should."""
+"""A peer that answers LDAP requests by a script, as a server or as an attacker."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_control
+from tests.support.messages import Encoder
 
 SUCCESS = bytes.fromhex("0a0100 0400 0400")
 CLOSE = b""
-"""Stands for the end of the connection in what a peer sends."""
+"""What a peer sends to close the connection."""
 
+Attributes = Mapping[str, Sequence[str]]
 Answer = Callable[[int], Iterator[bytes]]
 """The octets that answer the message of that id, in pieces; CLOSE ends the connection."""
 
 
 def result(code: int, said: str = "") -> bytes:
-    """The contents of an LDAPResult."""
+    """The components of an LDAPResult."""
     return ber.encode_integer(code, ber.ENUMERATED) + ber.encode(0x04) + ber.encode(0x04, said.encode())
 
 
@@ -29,38 +31,47 @@ def message(message_id: int, *parts: bytes) -> bytes:
 
 
 def entry(message_id: int, *values: str) -> bytes:
-    """An entry that lists the paging control, as a root DSE does, or anything else."""
-    control = ber.encode(0x31, *(ber.encode(0x04, value.encode()) for value in values))
-    attribute = ber.encode(0x30, ber.encode(0x04, b"supportedControl"), control)
-    return message(message_id, ber.encode(0x64, ber.encode(0x04), ber.encode(0x30, attribute)))
+    """An entry without a name that has the attribute supportedControl."""
+    return entry_of(message_id, {"supportedControl": values}, dn="")
+
+
+def entry_of(message_id: int, attributes: Attributes, dn: str) -> bytes:
+    """An entry."""
+    encoded = [(name.encode(), [value.encode() for value in values]) for name, values in attributes.items()]
+    return message(message_id, Encoder().entry_op(dn.encode(), encoded))
 
 
 def done(message_id: int, contents: bytes = SUCCESS, cookie: bytes | None = b"") -> bytes:
-    """The end of a page; None leaves the paging control out."""
+    """The end of a page; without the paging control if the cookie is None."""
     controls = b"" if cookie is None else paging_control(0, cookie)
     return message(message_id, ber.encode(0x65, contents), controls)
 
 
+def answers(*entries: Attributes, contents: bytes = SUCCESS, dn: str = "cn=Anna,dc=example,dc=test") -> Answer:
+    """These entries, all of this name, and the end of the search."""
+    return lambda number: iter([*(entry_of(number, each, dn) for each in entries), done(number, contents, cookie=None)])
+
+
 def bind_answer(message_id: int) -> Iterator[bytes]:
-    """Let everyone in."""
+    """Accept every bind."""
     yield message(message_id, ber.encode(0x61, SUCCESS))
 
 
 def root_dse_answer(message_id: int) -> Iterator[bytes]:
-    """Offer paging."""
+    """List the paging control."""
     yield entry(message_id, PAGED_RESULTS)
     yield done(message_id, cookie=None)
 
 
 _RECEIVE_SECONDS = 0.02
 _SEND_SECONDS = 20.0
-"""A reader on a busy machine takes its time; one that has given up closes the connection."""
+"""A reader may be slow on a busy machine; one that gives up closes the connection."""
 
 
 class Peer:
-    """A TCP server on loopback that answers the requests of one connection by a script, then says nothing more.
+    """A TCP server on loopback that answers the requests of one connection by a script, and then no more.
 
-    `received` holds all octets that came. Without a script for it, a request is not answered.
+    `received` has all octets that came.
     """
 
     def __init__(self, *answers: Answer) -> None:
@@ -96,7 +107,7 @@ class Peer:
                     self._receive(connection)
 
     def _wait_for(self, connection: socket.socket, number: int) -> None:
-        """Our requests number their messages from 1, and each goes out in one piece."""
+        """Our messages are numbered from 1, and each is sent in one piece."""
         ident = ber.encode_integer(number)
         while ident not in self.received and not self._over.is_set():
             self._receive(connection)

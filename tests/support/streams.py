@@ -1,4 +1,4 @@
-"""One direction of a connection, and where in it messages begin."""
+"""One direction of a connection, and where its messages begin."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import socket
 from collections.abc import Callable, Sequence
 
 LengthOf = Callable[[bytes], int | None]
-"""How many octets the message that begins with these has; None while that cannot be told."""
+"""The length of the message that begins with these octets; None while it is unknown."""
 
 
 class Stream:
-    """What goes from `source` to `sink`; without `length_of` a message may begin anywhere."""
+    """The octets from `source` to `sink`; without `length_of` a message may begin anywhere."""
 
     def __init__(self, source: socket.socket, sink: socket.socket, length_of: LengthOf | None) -> None:
         self.source, self.sink = source, sink
@@ -19,7 +19,7 @@ class Stream:
         self._left = 0
 
     def message_starts(self, octets: bytes) -> Sequence[int]:
-        """The places in `octets`, which are the next of the stream, where messages begin; all where nobody can tell."""
+        """The positions in the next `octets` where messages begin; all positions without `length_of`."""
         if self._length_of is None:
             return range(len(octets))
         places = []
@@ -41,14 +41,14 @@ class Stream:
 
 
 def ldap_length(head: bytes) -> int | None:
-    """Of an LDAPMessage: tag, length of BER (X.690, section 8.1.3), contents."""
+    """The length of an LDAPMessage: tag, length (X.690, section 8.1.3), contents."""
     if len(head) < 2 or len(head) < 2 + (head[1] & 0x7F if head[1] >= 0x80 else 0):
         return None
     return len(head) + (int.from_bytes(head[2:]) if head[1] >= 0x80 else head[1])
 
 
 def postgresql_length(head: bytes) -> int | None:
-    """Of a message of PostgreSQL's protocol (manual, section 54.7): type, length without it; no type in the first."""
+    """The length of a message of PostgreSQL's protocol (section 54.7 of the manual). The first has no type."""
     typed = head[:1] != b"\0"
     return int.from_bytes(head[typed : typed + 4]) + typed if len(head) >= 4 + typed else None
 

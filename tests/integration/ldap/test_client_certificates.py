@@ -1,4 +1,4 @@
-"""Who asks is shown by a certificate: SASL EXTERNAL (RFC 4513, section 5.2.3) against a server that demands one."""
+"""Authentication by a client certificate: SASL EXTERNAL (RFC 4513, section 5.2.3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,15 +23,13 @@ from contactsync.checks.context import CheckLimits
 from contactsync.checks.result import Status, StepResult
 from contactsync.errors import AccessRefused, CredentialsRefused, DefinitionError, DirectoryError
 from contactsync.ldap.connection.cache import SessionCache
-from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
-from contactsync.ldap.connection.session import Session, connect
-from contactsync.ldap.query.query import ServerAddress
-from contactsync.model import Auth, Outcome, Tls
+from contactsync.model import Auth, Outcome
 from contactsync.testing.certificates import Authority, CertificateFiles, make_certificates
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder, captured_log, people
 from tests.support.proxy import Proxy
+from tests.support.sessions import options_at, options_of, tried
 
 PERSON = (
     "dn: uid=anna,ou=people,dc=example,dc=test\nobjectClass: inetOrgPerson\nuid: anna\ncn: Anna\nsn: Berger\n"
@@ -41,13 +39,13 @@ PERSON = (
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    """Make the authority that server and clients have in common."""
+    """Make the authority of the server and the clients."""
     return Authority()
 
 
 @pytest.fixture(scope="module")
 def server(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
-    """Run a server that lets nobody in over TLS without a certificate."""
+    """Run a server that requires client certificates over TLS."""
     path = tmp_path_factory.mktemp("external")
     files = authority.issue_to_server(path / "tls")
     with PrivateSlapd(path / "slapd", certificates=files, client_certificates=True, ldif=PERSON) as slapd:
@@ -56,56 +54,25 @@ def server(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def reader(authority: Authority, tmp_path: Path) -> CertificateFiles:
-    """Issue a certificate that the server takes for the reader's."""
+    """Issue the reader's certificate."""
     return authority.issue_to_client(tmp_path / "client", "reader")
 
 
 @pytest.fixture
 def proxy(server: PrivateSlapd) -> Iterator[Proxy]:
-    """Stand before the server's LDAPS, and count."""
-    proxy = Proxy(server.tls_port)
-    yield proxy
-    proxy.close()
+    """Put a proxy before the server's LDAPS port."""
+    with closing(Proxy(server.tls_port)) as proxy:
+        yield proxy
 
 
-@pytest.fixture
-def cache() -> Iterator[SessionCache]:
-    """Give a cache as the daemon has it."""
-    cache = SessionCache(per_server=2, most=8)
-    yield cache
-    cache.close()
-
-
-def options(server: PrivateSlapd, client: CertificateFiles | None, *, ldaps: bool = False) -> ConnectOptions:
-    """Connect as whom the certificate names."""
-    trust = TlsOptions(ca_file=str(server.ca_file))
-    if client:
-        trust = replace(trust, client_cert=str(client.certificate), client_key=str(client.key))
-    address = ServerAddress("localhost", server.tls_port if ldaps else server.port, ldaps=ldaps)
-    return replace(options_at(address), trust=trust)
-
-
-def options_at(address: ServerAddress) -> ConnectOptions:
-    """Connect to there, as whom a certificate names."""
-    return ConnectOptions(
-        servers=(address,),
-        user=None,
-        password=None,
-        auth=Auth.EXTERNAL,
-        tls=Tls.AUTO,
-        connect_timeout=5,
-        receive_timeout=10,
-    )
-
-
-def tried(wanted: ConnectOptions) -> Session:
-    """Connect and close."""
-    with connect(wanted, Deadline(30)) as session:
-        return session
+def external_at(port: int, authority: Path, client: CertificateFiles, *, ldaps: bool = False) -> ConnectOptions:
+    """Connect to a port as the user of a certificate."""
+    trust = TlsOptions(ca_file=str(authority), client_cert=str(client.certificate), client_key=str(client.key))
+    return options_at(port, ldaps=ldaps, auth=Auth.EXTERNAL, trust=trust)
 
 
 def external(server: PrivateSlapd, client: CertificateFiles, **columns: Any) -> dict[str, Any]:
-    """The columns of a definition that asks by a certificate."""
+    """The columns of a definition with a client certificate."""
     return {
         "query": f"ldaps://localhost:{server.tls_port}/{server.suffix}",
         "bind_user": None,
@@ -118,10 +85,10 @@ def external(server: PrivateSlapd, client: CertificateFiles, **columns: Any) -> 
 
 
 @pytest.mark.parametrize("ldaps", [False, True])
-def test_the_certificate_says_who_asks(
+def test_the_certificate_identifies_the_user(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, reader: CertificateFiles, *, ldaps: bool
 ) -> None:
-    """By LDAPS and by StartTLS, which is used by itself: nobody else may read what is behind a certificate."""
+    """By LDAPS and by StartTLS, which is the default."""
     folder = make_folder(server)
     port = server.tls_port if ldaps else server.port
     folder.edit(**external(server, reader, query=f"ldap{'s' * ldaps}://localhost:{port}/{server.suffix}"))
@@ -131,26 +98,25 @@ def test_the_certificate_says_who_asks(
 
 
 @pytest.mark.parametrize("ldaps", [False, True])
-def test_without_a_certificate_nobody_gets_in(server: PrivateSlapd, reader: CertificateFiles, *, ldaps: bool) -> None:
-    """The server demands one of everybody, with a password or not; the hint says where to set it."""
-    simple = replace(options(server, None, ldaps=ldaps), auth=Auth.SIMPLE, user=server.reader_dn)
-    simple = replace(simple, password=server.reader_password)
+def test_a_missing_certificate_is_reported(server: PrivateSlapd, reader: CertificateFiles, *, ldaps: bool) -> None:
+    """The server requires one beside the password too; the hint names the option."""
+    simple = options_of(server, ldaps=ldaps)
     with pytest.raises(DirectoryError) as caught:
         tried(simple)
     assert "--client-cert" in caught.value.hint
-    assert tried(replace(simple, trust=options(server, reader).trust)).user == server.reader_dn
+    assert tried(replace(simple, trust=external_at(0, server.ca_file, reader).trust)).user == server.reader_dn
 
 
-def test_a_certificate_of_a_stranger_is_refused(server: PrivateSlapd, tmp_path: Path) -> None:
-    """Its authority is not the server's."""
+def test_a_certificate_of_another_authority_is_refused(server: PrivateSlapd, tmp_path: Path) -> None:
+    """The hint names the option."""
     stranger = Authority().issue_to_client(tmp_path / "stranger", "reader")
     with pytest.raises(DirectoryError) as caught:
-        tried(options(server, stranger))
+        tried(external_at(server.port, server.ca_file, stranger))
     assert "--client-cert" in caught.value.hint
 
 
-def test_a_server_that_says_why_is_understood(authority: Authority, reader: CertificateFiles, tmp_path: Path) -> None:
-    """Those with OpenSSL send an alert, with TLS 1.3 after the handshake; nobody needs to try that again."""
+def test_an_alert_of_the_server_is_reported(authority: Authority, reader: CertificateFiles, tmp_path: Path) -> None:
+    """Servers with OpenSSL send one, with TLS 1.3 after the handshake. It is not retried."""
     files = authority.issue_to_server(tmp_path / "tls")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
@@ -171,36 +137,34 @@ def test_a_server_that_says_why_is_understood(authority: Authority, reader: Cert
         with socket.create_server(("127.0.0.1", 0)) as listener:
             thread = threading.Thread(target=serve, args=[listener])
             thread.start()
-            trust = TlsOptions(ca_file=str(reader.authority))
-            if shown:
-                trust = replace(trust, client_cert=str(shown.certificate), client_key=str(shown.key))
-            address = ServerAddress("localhost", listener.getsockname()[1], ldaps=True)
+            port = listener.getsockname()[1]
+            anonymous = options_at(port, ldaps=True, trust=TlsOptions(ca_file=str(reader.authority)))
             with pytest.raises(AccessRefused, match="client certificate, or requires one") as caught:
-                tried(replace(options_at(address), trust=trust, auth=Auth.EXTERNAL if shown else Auth.SIMPLE))
+                tried(external_at(port, reader.authority, shown, ldaps=True) if shown else anonymous)
             thread.join()
         assert "--client-cert" in caught.value.hint
 
 
-def test_a_server_that_takes_no_certificates_says_so(directory: PrivateSlapd, reader: CertificateFiles) -> None:
-    """Nothing was shown to it, so it knows nobody; the schedule must not go on."""
+def test_a_server_without_client_certificates_refuses(directory: PrivateSlapd, reader: CertificateFiles) -> None:
+    """It is not retried."""
     with pytest.raises((CredentialsRefused, AccessRefused)) as caught:
-        tried(options(directory, reader))
+        tried(external_at(directory.port, directory.ca_file, reader))
     assert str(reader.certificate) in caught.value.message
     assert "StartTLS" in caught.value.hint
     assert not caught.value.retryable
 
 
-def test_one_file_may_hold_both(server: PrivateSlapd, reader: CertificateFiles, tmp_path: Path) -> None:
-    """The certificate and its key."""
+def test_one_file_may_have_certificate_and_key(server: PrivateSlapd, reader: CertificateFiles, tmp_path: Path) -> None:
+    """Without `client_key`."""
     both = tmp_path / "both.pem"
     both.touch(mode=0o600)
     both.write_bytes(reader.certificate.read_bytes() + reader.key.read_bytes())
     trust = TlsOptions(ca_file=str(server.ca_file), client_cert=str(both))
-    assert tried(replace(options(server, reader), trust=trust)).server == f"ldap://localhost:{server.port}"
+    assert tried(options_at(server.port, auth=Auth.EXTERNAL, trust=trust)).server == f"ldap://localhost:{server.port}"
 
 
 def encrypted(files: CertificateFiles) -> None:
-    """Put a password on the key."""
+    """Encrypt the key."""
     key = serialization.load_pem_private_key(files.key.read_bytes(), None)
     lock = serialization.BestAvailableEncryption(b"secret")
     form = serialization.PrivateFormat.PKCS8
@@ -208,7 +172,7 @@ def encrypted(files: CertificateFiles) -> None:
 
 
 def other_key(files: CertificateFiles) -> None:
-    """Put somebody else's key in its place."""
+    """Replace the key by another one."""
     shutil.copy(make_certificates(files.key.parent / "other").key, files.key)
 
 
@@ -222,17 +186,17 @@ def other_key(files: CertificateFiles) -> None:
     ],
     ids=["no key", "no certificate", "another key", "encrypted"],
 )
-def test_files_that_cannot_be_used_are_told(
+def test_files_that_cannot_be_used_are_reported(
     server: PrivateSlapd, reader: CertificateFiles, spoil: Callable[[CertificateFiles], Any], word: str
 ) -> None:
-    """It is the definition that is wrong; nobody is asked for a password in a terminal."""
+    """The definition is not valid. OpenSSL does not prompt for a password."""
     spoil(reader)
     with pytest.raises(DefinitionError, match=word) as caught:
-        tried(options(server, reader))
+        tried(external_at(server.port, server.ca_file, reader))
     assert "client" in caught.value.hint
 
 
-def test_a_new_certificate_is_shown_at_once(
+def test_a_new_certificate_is_used_at_once(
     make_folder: Callable[..., SyncedFolder],
     authority: Authority,
     server: PrivateSlapd,
@@ -240,7 +204,7 @@ def test_a_new_certificate_is_shown_at_once(
     proxy: Proxy,
     cache: SessionCache,
 ) -> None:
-    """The old one's connection is open still; it is no proof of the new one, which has the same name."""
+    """The connection of the old certificate, which has the same name, is not used again."""
     folder = make_folder(server)
     folder.edit(**external(server, reader, query=f"ldaps://localhost:{proxy.port}/{server.suffix}"))
     for _ in range(2):
@@ -253,18 +217,18 @@ def test_a_new_certificate_is_shown_at_once(
 
 
 def warnings(folder: SyncedFolder) -> list[tuple[str, Any]]:
-    """The events of the log that warn, with whose certificate they are about or which file."""
+    """The warnings in the log: event, and whose certificate or which file."""
     records = [record for record in map(json.loads, folder.log) if record["level"] == "warning"]
     return [(record["event"], record.get("whose") or record.get("path")) for record in records]
 
 
-def test_runs_warn_of_a_certificate_that_expires_and_of_an_open_key(
+def test_runs_warn_of_expiring_certificates_and_a_readable_key(
     make_folder: Callable[..., SyncedFolder],
     authority: Authority,
     make_slapd: Callable[..., PrivateSlapd],
     tmp_path: Path,
 ) -> None:
-    """The server's and our own; not before the last thirty days."""
+    """The certificates of both sides, in their last thirty days."""
     soon = timedelta(days=29)
     server = make_slapd(
         certificates=authority.issue_to_server(tmp_path / "tls", expires=soon), client_certificates=True, ldif=PERSON
@@ -281,10 +245,10 @@ def test_runs_warn_of_a_certificate_that_expires_and_of_an_open_key(
     ]
 
 
-def test_runs_warn_of_nothing_else(
+def test_runs_do_not_warn_without_a_reason(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, reader: CertificateFiles
 ) -> None:
-    """A year is enough, and a key for its owner and a group is no other's."""
+    """A certificate of a year, and a key that owner and group may read."""
     reader.key.chmod(0o640)
     folder = make_folder(server)
     folder.edit(**external(server, reader))
@@ -292,24 +256,23 @@ def test_runs_warn_of_nothing_else(
     assert warnings(folder) == []
 
 
-def checked(server: PrivateSlapd, folder: SyncedFolder) -> dict[str, StepResult]:
+def checked(folder: SyncedFolder) -> dict[str, StepResult]:
     """The steps of a check by their names."""
-    del server
     limits = CheckLimits(step_seconds=10)
     return {step.name: step for step in check(folder.definition, lambda: None, BRISK, limits=limits)}
 
 
-def test_a_check_shows_our_certificate_and_its_open_key(
+def test_a_check_shows_the_client_certificate(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, reader: CertificateFiles
 ) -> None:
-    """A warning while everything works."""
+    """With a warning if other users can read its key."""
     folder = make_folder(server)
     folder.edit(**external(server, reader))
-    tls = checked(server, folder)["tls"]
+    tls = checked(folder)["tls"]
     assert tls.status is Status.OK
     assert any("client certificate: CN=reader" in line for line in tls.details)
     reader.key.chmod(0o644)
-    steps = checked(server, folder)
+    steps = checked(folder)
     assert steps["tls"].status is Status.WARNING
     assert f"chmod o= {reader.key}" in steps["tls"].hint
     assert steps["bind"].status is Status.OK
@@ -319,7 +282,7 @@ def test_a_check_shows_our_certificate_and_its_open_key(
 def test_a_definition_that_contradicts_itself_is_invalid(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, reader: CertificateFiles
 ) -> None:
-    """Before anybody is asked."""
+    """No server is contacted."""
     folder = make_folder(server)
     good = external(server, reader)
     for wrong, word in (
@@ -333,10 +296,10 @@ def test_a_definition_that_contradicts_itself_is_invalid(
         assert folder.status()["state"] == "invalid"
 
 
-def test_unchecked_certificates_are_told_once_by_each_run(
+def test_each_run_warns_of_an_unchecked_certificate(
     make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
 ) -> None:
-    """Neither by runs that check them, nor by those without TLS."""
+    """Once, and not if it is checked or without TLS."""
     folder = make_folder(directory, tls_verify=False)
     for number in (1, 2):
         folder.run()

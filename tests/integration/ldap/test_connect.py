@@ -1,4 +1,4 @@
-"""Connecting to real servers: names, certificates, users, and several servers in turn."""
+"""Connections to real servers: TLS, certificates, users, and several servers in turn."""
 
 from __future__ import annotations
 
@@ -28,45 +28,25 @@ from contactsync.errors import (
 )
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions, TlsOptions
-from contactsync.ldap.connection.session import Session, connect
+from contactsync.ldap.connection.session import connect
 from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Tls
 from contactsync.testing.certificates import CertificateFiles, make_certificates
 from contactsync.testing.slapd import PrivateSlapd
+from tests.support.sessions import options_at, options_of, session_with, tried
 
 WRONG_PASSWORD = "correct horse battery staple"
 
 
-def options(
-    server: PrivateSlapd, *, tls: Tls = Tls.AUTO, ldaps: bool = False, host: str = "localhost"
-) -> ConnectOptions:
-    """Connect as the reader, trusting the server's own authority."""
-    return ConnectOptions(
-        servers=(ServerAddress(host, server.tls_port if ldaps else server.port, ldaps=ldaps),),
-        user=server.reader_dn,
-        password=server.reader_password,
-        tls=tls,
-        trust=TlsOptions(ca_file=str(server.ca_file)),
-        connect_timeout=5,
-        receive_timeout=10,
-    )
-
-
-def tried(wanted: ConnectOptions) -> Session:
-    """Connect and close; the session for what it says about itself."""
-    with connect(wanted, Deadline(30)) as session:
-        return session
-
-
 def protected(wanted: ConnectOptions) -> bool:
-    """True when the session's socket speaks TLS."""
-    with connect(wanted, Deadline(30)) as session:
+    """Whether the session uses TLS."""
+    with session_with(wanted) as session:
         return isinstance(session.wire.socket, ssl.SSLSocket)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
-    """One server for the tests that leave it as it is."""
+    """Run one server for the tests that do not change it."""
     with PrivateSlapd(tmp_path_factory.mktemp("connect") / "slapd") as slapd:
         yield slapd
 
@@ -82,11 +62,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
         (Tls.NONE, False, True, "ldap", False),
     ],
 )
-def test_a_connection_is_protected_as_the_setting_says(
+def test_the_setting_decides_about_tls(
     server: PrivateSlapd, tls: Tls, *, ldaps: bool, with_user: bool, url: str, safe: bool
 ) -> None:
-    """AUTO protects every password: by LDAPS where the query says so, else by StartTLS."""
-    wanted = options(server, tls=tls, ldaps=ldaps)
+    """AUTO protects every password: by LDAPS if the query asks for it, else by StartTLS."""
+    wanted = options_of(server, tls=tls, ldaps=ldaps)
     if not with_user:
         wanted = replace(wanted, user=None, password=None)
 
@@ -96,37 +76,37 @@ def test_a_connection_is_protected_as_the_setting_says(
 
 @pytest.mark.parametrize("ldaps", [False, True])
 def test_a_bind_does_not_wait_for_an_acknowledgement(server: PrivateSlapd, *, ldaps: bool) -> None:
-    """Small requests leave at once: 40 ms of every connection were the kernel's waiting for something to add."""
-    with connect(options(server, ldaps=ldaps), Deadline(30)) as session:
+    """Nagle's algorithm would hold small requests back for 40 ms."""
+    with session_with(options_of(server, ldaps=ldaps)) as session:
         assert session.wire.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_ldaps_setting_protects_a_bare_host_and_port(server: PrivateSlapd) -> None:
-    """It does not need ldaps:// in the query as well."""
-    bare = replace(options(server), servers=(ServerAddress("localhost", server.tls_port),), tls=Tls.LDAPS)
+    """Without ldaps:// in the query."""
+    bare = replace(options_of(server), servers=(ServerAddress("localhost", server.tls_port),), tls=Tls.LDAPS)
 
     assert protected(bare)
 
 
 @pytest.mark.parametrize("tls", [Tls.NONE, Tls.STARTTLS])
 def test_a_setting_that_contradicts_the_query_is_refused(server: PrivateSlapd, tls: Tls) -> None:
-    """ldaps:// is not silently dropped."""
+    """ldaps:// is not ignored."""
     with pytest.raises(DefinitionError, match=tls.value):
-        tried(options(server, tls=tls, ldaps=True))
+        tried(options_of(server, tls=tls, ldaps=True))
 
 
-def test_the_root_dse_says_where_to_search_and_whether_by_pages(server: PrivateSlapd) -> None:
-    """OpenLDAP lists one naming context and the paging control, and is not Active Directory."""
-    root_dse = tried(options(server)).root_dse
+def test_the_root_dse_has_the_base_and_the_controls(server: PrivateSlapd) -> None:
+    """OpenLDAP lists one naming context and the paging control."""
+    root_dse = tried(options_of(server)).root_dse
 
     assert root_dse.default_base() == server.suffix
     assert root_dse.supports_paging
     assert not root_dse.is_active_directory
 
 
-def test_several_naming_contexts_are_offered_for_a_choice(server: PrivateSlapd) -> None:
-    """Without a default one, nobody guesses; without any, that is said."""
-    root_dse = tried(options(server)).root_dse
+def test_several_naming_contexts_need_a_choice(server: PrivateSlapd) -> None:
+    """Unless one of them is the default; the error lists them."""
+    root_dse = tried(options_of(server)).root_dse
 
     with pytest.raises(BaseNotFound, match="'o=a' and 'o=b'"):
         replace(root_dse, naming_contexts=("o=a", "o=b")).default_base()
@@ -135,10 +115,10 @@ def test_several_naming_contexts_are_offered_for_a_choice(server: PrivateSlapd) 
     assert replace(root_dse, naming_contexts=("o=a", "o=b"), default_naming_context="o=b").default_base() == "o=b"
 
 
-def test_an_ip_address_in_the_certificate_is_good(server: PrivateSlapd) -> None:
-    """The name that counts is the one in the query, be it an address."""
-    assert protected(options(server, ldaps=True, host="127.0.0.1"))
-    assert protected(options(server, tls=Tls.STARTTLS, host="127.0.0.1"))
+def test_an_ip_address_in_the_certificate_is_accepted(server: PrivateSlapd) -> None:
+    """The certificate is checked against the query's name or address."""
+    assert protected(options_of(server, ldaps=True, host="127.0.0.1"))
+    assert protected(options_of(server, tls=Tls.STARTTLS, host="127.0.0.1"))
 
 
 @pytest.mark.parametrize("ldaps", [True, False])
@@ -150,7 +130,7 @@ def test_an_ip_address_in_the_certificate_is_good(server: PrivateSlapd) -> None:
         (["localhost"], timedelta(days=-1), "localhost", "has expired"),
     ],
 )
-def test_a_certificate_that_does_not_hold_is_refused_with_its_reason(
+def test_an_invalid_certificate_is_refused_with_the_reason(
     make_slapd: Callable[..., PrivateSlapd],
     tmp_path: Path,
     *,
@@ -160,9 +140,9 @@ def test_a_certificate_that_does_not_hold_is_refused_with_its_reason(
     host: str,
     reason: str,
 ) -> None:
-    """For LDAPS and for StartTLS; without the check the same server is used."""
+    """By LDAPS and by StartTLS, unless the check is off."""
     server = make_slapd(certificates=make_certificates(tmp_path / "tls", names=names, expires=expires))
-    wanted = options(server, ldaps=ldaps, host=host)
+    wanted = options_of(server, ldaps=ldaps, host=host)
 
     with pytest.raises(CertificateRefused, match=reason) as caught:
         tried(wanted)
@@ -172,44 +152,42 @@ def test_a_certificate_that_does_not_hold_is_refused_with_its_reason(
     assert protected(replace(wanted, trust=TlsOptions(verify=False)))
 
 
-def test_an_unknown_issuer_is_refused_with_what_to_do(server: PrivateSlapd, tmp_path: Path) -> None:
-    """Neither this machine's authorities nor another one vouch for the server."""
+def test_an_unknown_issuer_is_refused_with_a_hint(server: PrivateSlapd, tmp_path: Path) -> None:
+    """Neither this machine's authorities nor another one issued the certificate."""
     for ca_file in (None, str(make_certificates(tmp_path).authority)):
         with pytest.raises(CertificateRefused, match="issuer that is not trusted") as caught:
-            tried(replace(options(server, ldaps=True), trust=TlsOptions(ca_file=ca_file)))
+            tried(replace(options_of(server, ldaps=True), trust=TlsOptions(ca_file=ca_file)))
         assert "tls_ca_file" in caught.value.hint
 
 
-def test_a_self_signed_certificate_is_refused_unless_it_is_the_trusted_one(
-    make_slapd: Callable[..., PrivateSlapd], tmp_path: Path
-) -> None:
-    """The server presents its authority's certificate, which nobody here has heard of."""
+def test_a_self_signed_certificate_is_refused(make_slapd: Callable[..., PrivateSlapd], tmp_path: Path) -> None:
+    """Unless its own certificate is the trusted authority."""
     files = make_certificates(tmp_path / "tls")
     server = make_slapd(certificates=files)
 
     with pytest.raises(CertificateRefused, match="certificate of"):
-        tried(replace(options(server, ldaps=True), trust=TlsOptions()))
-    assert protected(options(server, ldaps=True))
+        tried(replace(options_of(server, ldaps=True), trust=TlsOptions()))
+    assert protected(options_of(server, ldaps=True))
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "There is no file"), ("not a certificate", "no certificates")])
-def test_a_ca_file_that_is_none_is_named(
+def test_a_ca_file_that_cannot_be_used_is_named(
     server: PrivateSlapd, tmp_path: Path, content: str | None, message: str
 ) -> None:
-    """It is the definition that is wrong, not the server."""
+    """The definition is not valid."""
     ca_file = tmp_path / "ca.pem"
     if content:
         ca_file.write_text(content)
 
     with pytest.raises(DefinitionError, match=message) as caught:
-        tried(replace(options(server, ldaps=True), trust=TlsOptions(ca_file=str(ca_file))))
+        tried(replace(options_of(server, ldaps=True), trust=TlsOptions(ca_file=str(ca_file))))
     assert "tls_ca_file" in caught.value.hint
 
 
-def test_a_wrong_password_is_refused_and_shown_nowhere(server: PrivateSlapd) -> None:
-    """Not in the error, nor in the variables of any frame of its traceback; and it is not tried again."""
+def test_a_wrong_password_is_refused_and_not_shown(server: PrivateSlapd) -> None:
+    """Not even in a traceback with the variables of every frame. It is not retried."""
     with pytest.raises(CredentialsRefused, match=rf"{server.reader_dn}.*invalidCredentials \(49\)") as caught:
-        tried(replace(options(server), password=WRONG_PASSWORD))
+        tried(replace(options_of(server), password=WRONG_PASSWORD))
 
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert "options = ConnectOptions(" in shown
@@ -235,132 +213,124 @@ def test_a_wrong_password_is_refused_and_shown_nowhere(server: PrivateSlapd) -> 
     ],
 )
 def test_a_password_is_sent_as_it_was_typed(server: PrivateSlapd, password: str) -> None:
-    """The server compares its octets: letters that SASLprep would replace or remove are sent as they are."""
+    """Characters that SASLprep would replace or remove are sent unchanged."""
     admin = server.connection()
     admin.modify(server.limited_dn, {"userPassword": [(ldap3.MODIFY_REPLACE, [password.encode()])]})
     admin.unbind()
-    wanted = replace(options(server), user=server.limited_dn, password=password)
+    wanted = replace(options_of(server), user=server.limited_dn, password=password)
     assert tried(wanted).root_dse.naming_contexts
 
 
-def test_a_weak_certificate_is_refused_with_what_to_do(make_slapd: Callable[..., PrivateSlapd], tmp_path: Path) -> None:
-    """Another authority would not help."""
+def test_a_weak_certificate_is_refused_with_a_hint(make_slapd: Callable[..., PrivateSlapd], tmp_path: Path) -> None:
+    """The hint does not name authorities."""
     key, certificate = tmp_path / "weak.key", tmp_path / "weak.crt"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=localhost", "-days", "9"]
     made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(made, check=True, capture_output=True)
     server = make_slapd(certificates=CertificateFiles(certificate, certificate, key))
     with pytest.raises(CertificateRefused, match="too weak") as caught:
-        tried(options(server, ldaps=True))
+        tried(options_of(server, ldaps=True))
     assert "2,048 bits" in caught.value.hint
 
 
 @pytest.mark.parametrize("user", ["EXAMPLE\\reader", "reader@example.test"])
-def test_a_user_in_a_form_that_the_server_does_not_take_is_refused(server: PrivateSlapd, user: str) -> None:
-    """OpenLDAP takes a DN only; the hint says so."""
+def test_a_user_in_a_form_that_the_server_does_not_accept_is_refused(server: PrivateSlapd, user: str) -> None:
+    """OpenLDAP accepts only a DN."""
     with pytest.raises(CredentialsRefused) as caught:
-        tried(replace(options(server), user=user))
+        tried(replace(options_of(server), user=user))
     assert "a DN for all servers" in caught.value.hint
 
 
 @pytest.mark.parametrize("password", [None, ""])
 def test_a_user_without_a_password_is_refused_before_anything_is_sent(password: str | None, closed_port: int) -> None:
-    """A server would take it for an anonymous bind and call that success (RFC 4513, section 5.1.2)."""
-    wanted = ConnectOptions(
-        servers=(ServerAddress("localhost", closed_port),),
-        user="cn=reader,dc=example,dc=test",
-        password=password,
-        tls=Tls.NONE,
-        connect_timeout=1,
-        receive_timeout=1,
-    )
+    """A server would treat it as an anonymous bind and answer with success (RFC 4513, section 5.1.2)."""
     with pytest.raises(DefinitionError, match="has no password"):
-        tried(wanted)
+        tried(options_at(closed_port, user="cn=reader,dc=example,dc=test", password=password, tls=Tls.NONE))
 
 
-def test_the_password_is_no_part_of_the_options_shown(server: PrivateSlapd) -> None:
-    """Nor is it kept with the session."""
-    assert server.reader_password not in repr(options(server))
-    with connect(options(server), Deadline(30)) as session:
+def test_the_password_is_not_shown(server: PrivateSlapd) -> None:
+    """Neither by the options nor by the session."""
+    assert server.reader_password not in repr(options_of(server))
+    with session_with(options_of(server)) as session:
         assert server.reader_password not in repr([session, vars(session.wire)])
 
 
 def test_a_port_that_refuses_is_unavailable(server: PrivateSlapd, closed_port: int) -> None:
-    """It may be back in a minute."""
+    """It may come back."""
     with pytest.raises(ServerUnavailable, match="refused the connection") as caught:
-        tried(replace(options(server), servers=(ServerAddress("127.0.0.1", closed_port),)))
+        tried(replace(options_of(server), servers=(ServerAddress("127.0.0.1", closed_port),)))
     assert caught.value.retryable
 
 
-def test_a_name_that_cannot_be_one_is_not_found(server: PrivateSlapd) -> None:
-    """Nobody needs to try that again."""
+def test_an_impossible_name_is_not_found(server: PrivateSlapd) -> None:
+    """It is not retried."""
     with pytest.raises(ServerNotFound) as caught:
-        tried(replace(options(server), servers=(ServerAddress("a" * 64 + ".example.test", 389),)))
+        tried(replace(options_of(server), servers=(ServerAddress("a" * 64 + ".example.test", 389),)))
     assert not caught.value.retryable
 
 
 def test_ldaps_to_a_port_that_speaks_plain_ldap_is_explained(server: PrivateSlapd) -> None:
-    """The hint sends people to the other port."""
+    """The error mentions TLS."""
     with pytest.raises((ProtocolViolation, ServerUnavailable), match="TLS"):
-        tried(replace(options(server), servers=(ServerAddress("localhost", server.port, ldaps=True),)))
+        tried(replace(options_of(server), servers=(ServerAddress("localhost", server.port, ldaps=True),)))
 
 
 def test_plain_ldap_to_a_port_that_expects_tls_is_explained(server: PrivateSlapd) -> None:
-    """The server closes or sends an alert; neither is an answer."""
-    plain = replace(options(server, tls=Tls.NONE), servers=(ServerAddress("localhost", server.tls_port),))
+    """The server closes the connection or sends an alert."""
+    plain = replace(options_of(server, tls=Tls.NONE), servers=(ServerAddress("localhost", server.tls_port),))
     with pytest.raises((ProtocolViolation, ServerUnavailable)):
         tried(plain)
 
 
 def test_servers_are_tried_in_turn(server: PrivateSlapd, closed_port: int) -> None:
-    """The first that can be used is, whatever was wrong with those before it."""
+    """The first one that works is used."""
     dead = ServerAddress("127.0.0.1", closed_port)
     unknown = ServerAddress("a" * 64, 389)
-    [alive] = options(server).servers
+    [alive] = options_of(server).servers
 
-    session = tried(replace(options(server), servers=(unknown, dead, alive, dead)))
+    session = tried(replace(options_of(server), servers=(unknown, dead, alive, dead)))
 
     assert session.server == f"ldap://localhost:{server.port}"
 
 
 def test_one_error_names_every_server_that_failed(server: PrivateSlapd, closed_port: int) -> None:
-    """It can be tried again because one of them may come back."""
+    """It is retryable if one of theirs is."""
     dead, unknown = ServerAddress("127.0.0.1", closed_port), ServerAddress("a" * 64, 389)
 
     with pytest.raises(ServerUnavailable, match="None of 2 servers can be used") as caught:
-        tried(replace(options(server), servers=(unknown, dead)))
+        tried(replace(options_of(server), servers=(unknown, dead)))
     assert unknown.netloc in caught.value.message
     assert dead.netloc in caught.value.message
 
 
-def test_a_refused_password_is_not_offered_to_the_next_server(server: PrivateSlapd) -> None:
-    """Accounts are locked after a few wrong passwords, and servers of one list share their accounts."""
+def test_a_refused_password_is_not_sent_to_the_next_server(server: PrivateSlapd) -> None:
+    """The servers share their accounts, which are locked after a few wrong passwords."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)
         bystander = ServerAddress("127.0.0.1", listener.getsockname()[1])
-        wanted = replace(options(server), password=WRONG_PASSWORD)
+        wanted = replace(options_of(server), password=WRONG_PASSWORD)
         with pytest.raises(CredentialsRefused):
             tried(replace(wanted, servers=(*wanted.servers, bystander)))
         with pytest.raises(TimeoutError):
             listener.accept()
 
 
-def test_a_run_that_is_over_connects_to_nobody(server: PrivateSlapd) -> None:
-    """The deadline and its cancellation come first."""
+def test_nothing_is_connected_after_the_deadline(server: PrivateSlapd) -> None:
+    """Or when the run was cancelled."""
     cancelled = Deadline(30)
     cancelled.cancel()
 
     for deadline, error in ((Deadline(0), DeadlineExceeded), (cancelled, RunCancelled)):
-        with pytest.raises(error), connect(options(server), deadline):
+        with pytest.raises(error), connect(options_of(server), deadline):
             pytest.fail("connected")
 
 
-def test_the_socket_is_closed_when_the_work_fails(server: PrivateSlapd) -> None:
-    """Whatever is raised inside."""
+def test_the_socket_is_closed_after_an_error(server: PrivateSlapd) -> None:
+    """Whatever the block raises."""
     sockets = []
 
     def work() -> None:
-        with connect(options(server), Deadline(30)) as session:
+        with session_with(options_of(server)) as session:
             sockets.append(session.wire.socket)
             raise ContactsyncError("The work failed.")
 

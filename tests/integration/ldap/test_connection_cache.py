@@ -1,9 +1,9 @@
-"""Connections to a directory that several runs use, one after the other: counted between here and the server."""
+"""Connections that several runs use one after the other, counted by a proxy."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +26,6 @@ MakeFolder = Callable[..., SyncedFolder]
 
 
 @pytest.fixture
-def proxy(directory: PrivateSlapd) -> Iterator[Proxy]:
-    """Stand between the runs and the directory, and count."""
-    proxy = Proxy(directory.port)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
-def cache() -> Iterator[SessionCache]:
-    """Give a cache as the daemon has it."""
-    cache = SessionCache(per_server=PER_SERVER, most=8)
-    yield cache
-    cache.close()
-
-
-@pytest.fixture
 def make_folder(make_folder: MakeFolder, directory: PrivateSlapd, proxy: Proxy) -> MakeFolder:
     """Make folders that read the directory through the proxy: `make_folder(filter=...)`."""
 
@@ -53,26 +37,26 @@ def make_folder(make_folder: MakeFolder, directory: PrivateSlapd, proxy: Proxy) 
 
 
 def run(folder: SyncedFolder, cache: SessionCache) -> RunReport:
-    """Make a run that is to succeed at the first attempt, by a connection of the cache's."""
+    """Make a run that succeeds at the first attempt."""
     report = folder.run(runner=runner(folder, cache))
     assert (report.error, report.attempts) == (None, 1)
     return report
 
 
 def runner(folder: SyncedFolder, cache: SessionCache, **options: Any) -> Runner:
-    """What makes runs as in the daemon."""
+    """A runner with this cache."""
     return folder.runner(sessions=cache, **options)
 
 
 def wait_until_closed(proxy: Proxy, *, but: int = 0) -> None:
-    """Wait until the proxy has heard the end of all connections but so many."""
+    """Wait until only `but` connections are open."""
     wait_until(lambda: proxy.open <= but, lambda: f"{proxy.open} connections are open")
 
 
 def test_folders_of_one_server_and_user_share_a_connection(
     make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, directory: PrivateSlapd
 ) -> None:
-    """What is read for each of them is its own, whatever was read before."""
+    """Each reads its own entries."""
     whole, part = make_folder(), make_folder(filter="(employeeType=Nobody)", allow_empty=True)
     for outcome in (Outcome.CHANGED, Outcome.UNCHANGED):
         assert run(whole, cache).outcome is outcome
@@ -81,10 +65,10 @@ def test_folders_of_one_server_and_user_share_a_connection(
     assert proxy.accepted == 1
 
 
-def test_runs_at_once_have_a_connection_each(
+def test_simultaneous_runs_have_a_connection_each(
     make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, directory: PrivateSlapd
 ) -> None:
-    """And leave no more behind than may be open to one server."""
+    """No more remain open than the limit of one server."""
     folders = [make_folder() for _ in range(3)]
     inside = threading.Barrier(3)
 
@@ -105,8 +89,8 @@ def test_runs_at_once_have_a_connection_each(
     wait_until_closed(proxy, but=PER_SERVER)
 
 
-def test_users_never_share(make_folder: MakeFolder, proxy: Proxy) -> None:
-    """With room for one connection to the server, each of two users takes it from the other."""
+def test_users_do_not_share_a_connection(make_folder: MakeFolder, proxy: Proxy) -> None:
+    """With a limit of one connection, each of two users closes the other's."""
     cache = SessionCache(per_server=1, most=8)
     reader, limited = make_folder(), make_folder()
     limited.edit(bind_user=limited.slapd.limited_dn)
@@ -119,10 +103,10 @@ def test_users_never_share(make_folder: MakeFolder, proxy: Proxy) -> None:
     wait_until_closed(proxy)
 
 
-def test_another_tls_policy_means_another_connection(
+def test_another_tls_policy_needs_another_connection(
     make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, tmp_path: Path
 ) -> None:
-    """What counts of the file of authorities is what is in it: one that was replaced is asked anew."""
+    """Of the file of authorities the contents count."""
     folder = make_folder()
     authorities = tmp_path / "authorities.pem"
     authorities.write_bytes(folder.slapd.ca_file.read_bytes())
@@ -137,8 +121,8 @@ def test_another_tls_policy_means_another_connection(
     folder.expect_failure(folder.run(runner=runner(folder, cache)), "directory.certificate")
 
 
-def test_a_changed_password_is_tried(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
-    """A connection that the old one opened is no proof of the new one."""
+def test_a_new_password_is_tried(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
+    """A connection of the old password is not used."""
     folder, other = make_folder(), make_folder()
     run(folder, cache)
     run(other, cache)
@@ -150,7 +134,7 @@ def test_a_changed_password_is_tried(make_folder: MakeFolder, proxy: Proxy, cach
     assert proxy.accepted == 2
 
 
-def test_a_changed_user_is_tried(make_folder: MakeFolder, cache: SessionCache) -> None:
+def test_a_new_user_is_tried(make_folder: MakeFolder, cache: SessionCache) -> None:
     """Also with the same password."""
     folder = make_folder()
     run(folder, cache)
@@ -161,7 +145,7 @@ def test_a_changed_user_is_tried(make_folder: MakeFolder, cache: SessionCache) -
 def test_a_restart_of_the_server_costs_no_attempt(
     make_folder: MakeFolder, proxy: Proxy, directory: PrivateSlapd, cache: SessionCache
 ) -> None:
-    """A connection that ended while nobody used it is replaced without a word."""
+    """A connection that ended while it was idle is replaced."""
     folder = make_folder()
     run(folder, cache)
     directory.stop()
@@ -172,10 +156,10 @@ def test_a_restart_of_the_server_costs_no_attempt(
     assert not [line for line in folder.log if "run.attempt_failed" in line]
 
 
-def test_a_connection_that_was_forgotten_on_the_way_costs_no_attempt(
+def test_a_connection_that_a_firewall_dropped_costs_no_attempt(
     make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A firewall says nothing: whoever lay idle for long is asked before the run relies on it."""
+    """A connection that was idle for long is tested first."""
     monkeypatch.setattr(sessions, "_TRUSTED_SECONDS", 0)
     folder = make_folder()
     run(folder, cache)
@@ -186,17 +170,17 @@ def test_a_connection_that_was_forgotten_on_the_way_costs_no_attempt(
     assert (report.error, report.attempts, proxy.accepted) == (None, 1, 2)
 
 
-def test_a_failed_search_leaves_no_connection(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
-    """Who knows what else would come over it."""
+def test_a_failed_search_closes_its_connection(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
+    """Responses may still be outstanding."""
     folder = make_folder(base="ou=nowhere,dc=example,dc=test")
     folder.expect_failure(folder.run(runner=runner(folder, cache)), "directory.base")
     wait_until_closed(proxy)
 
 
-def test_a_connection_that_nobody_uses_is_closed(
+def test_an_idle_connection_is_closed(
     make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not before its time, then also by those who do not need it."""
+    """After its time."""
     run(make_folder(), cache)
     cache.close_idle()
     assert proxy.open == 1
@@ -205,10 +189,10 @@ def test_a_connection_that_nobody_uses_is_closed(
     wait_until_closed(proxy)
 
 
-def test_a_connection_grows_old(
+def test_an_old_connection_is_closed(
     make_folder: MakeFolder, proxy: Proxy, cache: SessionCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often it is used: the directory has to be asked now and then whether it still knows the password."""
+    """However often it is used, so that the directory checks the password now and then."""
     folder = make_folder()
     run(folder, cache)
     monkeypatch.setattr(sessions, "LONGEST_SECONDS", 0)
@@ -217,8 +201,8 @@ def test_a_connection_grows_old(
     wait_until_closed(proxy)
 
 
-def test_nothing_stays_open_after_the_end(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
-    """Neither what lay idle nor what a run used that ended later."""
+def test_everything_is_closed_at_the_end(make_folder: MakeFolder, proxy: Proxy, cache: SessionCache) -> None:
+    """Idle connections, and those of runs that end later."""
     folder = make_folder()
     run(folder, cache)
     cache.close()
@@ -227,8 +211,8 @@ def test_nothing_stays_open_after_the_end(make_folder: MakeFolder, proxy: Proxy,
     wait_until_closed(proxy)
 
 
-def test_no_password_is_shown(make_folder: MakeFolder, cache: SessionCache) -> None:
-    """Not by what is kept either."""
+def test_the_cache_shows_no_password(make_folder: MakeFolder, cache: SessionCache) -> None:
+    """In none of its attributes."""
     folder = make_folder()
     run(folder, cache)
     folder.expect_no_password(repr(vars(cache)))

@@ -1,4 +1,4 @@
-"""A refresh (RFC 4533, section 3.3) that says two things at once: nobody is taken for gone because of it."""
+"""A refresh (RFC 4533, section 3.3) with both phases: no entry counts as deleted because of it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from contactsync.ldap.protocol.content_sync import SYNC_DONE, SYNC_INFO, SYNC_RE
 from contactsync.ldap.protocol.requests import controls_of
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest
-from tests.integration.ldap.test_ranges import answers, session_of
-from tests.support.peers import SUCCESS, Answer, bind_answer, message, peer
+from tests.support.peers import SUCCESS, Answer, answers, bind_answer, message, peer
+from tests.support.sessions import options_at, session_with
 
 BASE = "dc=example,dc=test"
 ANNA, BERT = UUID(int=1), UUID(int=2)
@@ -25,22 +25,22 @@ CONTEXT = {"entryUUID": [str(UUID(int=9))], "contextCSN": [NOW], "entryCSN": [NO
 INTERMEDIATE, SEARCH_DONE, ID_SET, SET = 0x79, 0x65, 0xA3, 0x31
 
 
-def named(who: UUID, *, deletes: bool) -> bytes:
-    """The contents of a Sync Info Message that says that somebody is gone, or is there as before."""
+def named(entry: UUID, *, deletes: bool) -> bytes:
+    """A Sync Info Message that names an entry as deleted or as present."""
     flag = ber.encode(ber.BOOLEAN, ber.TRUE if deletes else b"\0")
-    value = ber.encode(ID_SET, flag, ber.encode(SET, ber.encode(ber.OCTET_STRING, who.bytes)))
+    value = ber.encode(ID_SET, flag, ber.encode(SET, ber.encode(ber.OCTET_STRING, entry.bytes)))
     return ber.encode(INTERMEDIATE, ber.encode(0x80, SYNC_INFO), ber.encode(0x81, value))
 
 
 def refreshed(*messages: bytes, deletes: bool) -> Answer:
-    """These messages, and the end of a refresh that named whoever is gone, or whoever is there."""
+    """These messages, and the end of a refresh that named all deleted or all present entries."""
     value = ber.encode(ber.SEQUENCE, ber.encode(ber.BOOLEAN, ber.TRUE if deletes else b"\0"))
     end = ber.encode(SEARCH_DONE, SUCCESS), controls_of((SYNC_DONE, value))
     return lambda number: iter([*(message(number, each) for each in messages), message(number, *end)])
 
 
 def since_before(refresh: Answer) -> tuple[list[Changed], bool]:
-    """What a server that refreshes like this tells of what changed, and whether it named all who are there."""
+    """The changes of a server with this refresh, and whether it named all present entries."""
     script = [
         bind_answer,
         answers({"supportedControl": [SYNC_REQUEST], "namingContexts": [BASE], "subschemaSubentry": ["cn=Subschema"]}),
@@ -49,7 +49,7 @@ def since_before(refresh: Answer) -> tuple[list[Changed], bool]:
         refresh,
         answers(),
     ]
-    with peer(*script) as server, session_of("127.0.0.1", server.port) as session:
+    with peer(*script) as server, session_with(options_at(server.port)) as session:
         sync = ContentSync(session, SearchRequest(BASE, Scope.SUB, "(cn=*)", ("cn",), 0), ["entryUUID"])
         assert sync.obstacle() is None
         mark = sync.current_cursor()
@@ -58,17 +58,17 @@ def since_before(refresh: Answer) -> tuple[list[Changed], bool]:
         return list(sync.since(cursor)), sync.all_listed
 
 
-def keys(told: Iterator[list[str]]) -> list[str]:
-    """All keys of some lists."""
-    return [key for some in told for key in some]
+def keys(lists: Iterator[list[str]]) -> list[str]:
+    """The keys of all lists."""
+    return [key for some in lists for key in some]
 
 
-def test_each_phase_alone_is_believed() -> None:
-    """Who was named gone is gone; or whoever was not named."""
-    told, all_listed = since_before(refreshed(named(ANNA, deletes=True), deletes=True))
-    assert (keys(each.gone for each in told), all_listed) == ([str(ANNA)], False)
-    told, all_listed = since_before(refreshed(named(ANNA, deletes=False), deletes=False))
-    assert (keys(each.present for each in told), all_listed) == ([str(ANNA)], True)
+def test_each_phase_alone_is_accepted() -> None:
+    """The entries named as deleted are gone, or those that were not named as present."""
+    changes, all_listed = since_before(refreshed(named(ANNA, deletes=True), deletes=True))
+    assert (keys(each.gone for each in changes), all_listed) == ([str(ANNA)], False)
+    changes, all_listed = since_before(refreshed(named(ANNA, deletes=False), deletes=False))
+    assert (keys(each.present for each in changes), all_listed) == ([str(ANNA)], True)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_each_phase_alone_is_believed() -> None:
     ],
     ids=["present, all gone named", "gone, all present named", "both, all gone named", "both, all present named"],
 )
-def test_two_phases_have_everything_read(messages: list[bytes], deletes: bool) -> None:  # noqa: FBT001 -- a parameter
-    """It can no longer be told by who was not named who is gone."""
+def test_both_phases_need_a_full_search(messages: list[bytes], deletes: bool) -> None:  # noqa: FBT001 -- a parameter
+    """An entry that was not named may be present."""
     with pytest.raises(CursorVoid, match="named both deleted and present"):
         since_before(refreshed(*messages, deletes=deletes))

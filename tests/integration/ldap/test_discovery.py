@@ -1,4 +1,4 @@
-"""Servers from DNS SRV records, asked of a real name server on the loopback interface."""
+"""Servers from DNS SRV records of a real name server on loopback."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def name_server() -> Iterator[Start]:
 
 
 def found(server: NameServer, domain: str = DOMAIN, *, seed: int = 7, ldaps: bool = False) -> tuple[ServerAddress, ...]:
-    """What the name server's records come to."""
+    """The servers that the name server's records give."""
     return find_servers(domain, (server.address,), ldaps=ldaps, rng=random.Random(seed))  # noqa: S311 -- repeatable
 
 
-def test_servers_come_in_the_order_of_their_priority(name_server: Start) -> None:
-    """The record of the domain is asked for, and the lowest priority is tried first, whatever its weight."""
+def test_servers_are_ordered_by_priority(name_server: Start) -> None:
+    """The lowest priority comes first, whatever its weight."""
     records = [
         "20 100 389 dc3.workgroup.example.",
         "0 0 389 DC1.workgroup.example.",
@@ -51,7 +51,7 @@ def test_servers_come_in_the_order_of_their_priority(name_server: Start) -> None
 
 
 def test_domain_controllers_come_before_other_servers(name_server: Start) -> None:
-    """Where Active Directory lists its own, nobody else is asked: the common record may hold any server."""
+    """If Active Directory's record exists, the common one is not looked up."""
     server = name_server(
         {f"{CONTROLLERS} SRV": [f"0 100 389 dc1.{DOMAIN}."], f"{RECORD} SRV": [f"0 100 389 other.{DOMAIN}."]}
     )
@@ -59,8 +59,8 @@ def test_domain_controllers_come_before_other_servers(name_server: Start) -> Non
     assert server.questions == [f"{CONTROLLERS} SRV"]
 
 
-def test_a_record_of_controllers_that_fails_leaves_the_common_one(name_server: Start) -> None:
-    """The zone of _msdcs is often another server's; only when neither is there it may be worth another try."""
+def test_the_common_record_is_used_if_that_of_controllers_fails(name_server: Start) -> None:
+    """The zone _msdcs is often on another name server. Without either record the error is retryable."""
     failing = [CONTROLLERS]
     assert found(name_server({f"{RECORD} SRV": [f"0 0 389 dc1.{DOMAIN}."]}, failing=failing)) == (
         ServerAddress(f"dc1.{DOMAIN}", 389),
@@ -71,13 +71,13 @@ def test_a_record_of_controllers_that_fails_leaves_the_common_one(name_server: S
 
 
 def test_a_port_of_ldaps_means_ldaps(name_server: Start) -> None:
-    """Targets at 636 and 3269 are spoken to with TLS from the start, others not."""
+    """636 and 3269."""
     server = name_server({f"{RECORD} SRV": [f"0 0 636 a.{DOMAIN}.", f"1 0 3269 b.{DOMAIN}.", f"2 0 389 c.{DOMAIN}."]})
     assert [address.ldaps for address in found(server)] == [True, True, False]
 
 
-def test_ldaps_is_not_tried_at_the_port_of_plain_ldap(name_server: Start) -> None:
-    """Active Directory's records have no other, and its LDAPS is at 636; another port is taken as it is."""
+def test_ldaps_ignores_the_port_of_plain_ldap(name_server: Start) -> None:
+    """Active Directory's records have no other. Another port is used as it is."""
     server = name_server({f"{CONTROLLERS} SRV": [f"0 0 389 dc1.{DOMAIN}.", f"1 0 1636 dc2.{DOMAIN}."]})
     assert [(address.port_or_default, address.ldaps) for address in found(server, ldaps=True)] == [
         (636, True),
@@ -86,7 +86,7 @@ def test_ldaps_is_not_tried_at_the_port_of_plain_ldap(name_server: Start) -> Non
 
 
 def test_equal_priorities_are_drawn_by_weight(name_server: Start) -> None:
-    """Among equals the first is drawn in proportion to its weight, and a weight of 0 hardly ever."""
+    """In proportion to the weight; a weight of 0 is hardly ever first."""
     server = name_server(
         {f"{CONTROLLERS} SRV": [f"0 0 389 zero.{DOMAIN}.", f"0 25 389 seldom.{DOMAIN}.", f"0 75 389 often.{DOMAIN}."]}
     )
@@ -99,7 +99,7 @@ def test_equal_priorities_are_drawn_by_weight(name_server: Start) -> None:
 
 
 def test_the_same_seed_draws_the_same_order(name_server: Start) -> None:
-    """The order follows from the given source of randomness alone, not from the order of the answer."""
+    """Whatever the order of the answer."""
     server = name_server({f"{RECORD} SRV": [f"0 10 389 dc{number}.{DOMAIN}." for number in range(8)]})
     orders = [found(server, seed=seed) for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
@@ -107,7 +107,7 @@ def test_the_same_seed_draws_the_same_order(name_server: Start) -> None:
 
 
 def test_an_unknown_domain_names_the_record(name_server: Start) -> None:
-    """A domain that does not exist is ServerNotFound, which names the record and says what to do."""
+    """The domain does not exist; it is not retried."""
     with pytest.raises(ServerNotFound, match=r"no record _ldap\._tcp\.workgroup\.example") as caught:
         found(name_server({}))
     assert "Name a server in the query" in caught.value.hint
@@ -115,19 +115,19 @@ def test_an_unknown_domain_names_the_record(name_server: Start) -> None:
 
 
 def test_a_domain_without_the_record_names_the_record(name_server: Start) -> None:
-    """A domain that exists and has no such record is ServerNotFound as well."""
+    """The domain exists without the record."""
     with pytest.raises(ServerNotFound, match=r"no record _ldap\._tcp\.workgroup\.example"):
         found(name_server({f"{RECORD} TXT": ["hello"]}))
 
 
 def test_a_target_of_the_root_means_no_service(name_server: Start) -> None:
-    """A single record with the target "." says that there is no service (RFC 2782)."""
+    """RFC 2782."""
     with pytest.raises(ServerNotFound, match="offers no LDAP"):
         found(name_server({f"{RECORD} SRV": ["0 0 0 ."]}))
 
 
-def test_a_server_outside_of_the_domain_is_not_asked(name_server: Start) -> None:
-    """Or a forged answer could have the password sent to whoever has a certificate for a name of his own."""
+def test_a_server_outside_the_domain_is_not_used(name_server: Start) -> None:
+    """A forged answer could name an attacker's server with a valid certificate."""
     records = ["0 0 389 evil.example.", f"9 0 389 dc1.{DOMAIN}.", f"0 0 389 {DOMAIN}.evil.example."]
     assert found(name_server({f"{RECORD} SRV": records})) == (ServerAddress(f"dc1.{DOMAIN}", 389),)
     for record in (RECORD, CONTROLLERS):
@@ -137,7 +137,7 @@ def test_a_server_outside_of_the_domain_is_not_asked(name_server: Start) -> None
 
 
 def test_a_silent_name_server_is_a_timeout(name_server: Start) -> None:
-    """No answer within the time is ServerTimeout, which may be tried again."""
+    """It is retryable."""
     server = name_server({}, silent=True)
     with pytest.raises(ServerTimeout, match=r"within 0\.2 s") as caught:
         find_servers(DOMAIN, (server.address,), timeout=0.2)
@@ -145,8 +145,8 @@ def test_a_silent_name_server_is_a_timeout(name_server: Start) -> None:
     assert server.questions
 
 
-def test_a_failing_name_server_may_be_tried_again(name_server: Start) -> None:
-    """A name server that answers SERVFAIL is ServerUnavailable, which may be tried again."""
+def test_a_failing_name_server_is_retryable(name_server: Start) -> None:
+    """One that answers SERVFAIL."""
     with pytest.raises(ServerUnavailable, match="could not answer") as caught:
         found(name_server({}, failing=[RECORD, CONTROLLERS]))
     assert caught.value.retryable
@@ -162,7 +162,7 @@ def test_a_second_name_server_is_asked_when_the_first_fails(name_server: Start) 
 
 
 def test_a_domain_that_dns_cannot_hold_is_not_found(name_server: Start) -> None:
-    """A label over 63 octets is ServerNotFound without a question being asked."""
+    """A label over 63 octets is not looked up."""
     server = name_server({})
     with pytest.raises(ServerNotFound, match="cannot be looked up"):
         found(server, f"{'x' * 64}.example")
@@ -170,7 +170,7 @@ def test_a_domain_that_dns_cannot_hold_is_not_found(name_server: Start) -> None:
 
 
 def test_addresses_come_from_the_name_servers_of_the_setting(name_server: Start) -> None:
-    """Both kinds; what they do not know is looked up as this machine does, and an address not at all."""
+    """IPv4 and IPv6. Names that they do not know are looked up by this machine, addresses not at all."""
     server = name_server({"dc1.example A": ["127.0.0.2", "127.0.0.3"], "dc1.example AAAA": ["::1"]})
     addresses = addresses_of("dc1.example", 389, (server.address,), timeout=5)
     assert set(addresses) == {"127.0.0.2", "127.0.0.3", "::1"}
@@ -181,7 +181,7 @@ def test_addresses_come_from_the_name_servers_of_the_setting(name_server: Start)
 
 
 def test_name_servers_are_addresses() -> None:
-    """With a port or without."""
+    """With or without a port."""
     assert parse_name_servers("192.0.2.53  [2001:db8::53]:5353 2001:db8::54") == (
         ServerAddress("192.0.2.53", 53),
         ServerAddress("2001:db8::53", 5353),

@@ -1,9 +1,10 @@
-"""Several servers for one directory: who is asked, who is passed over, and who is told about it."""
+"""Several servers for one directory: which is used, which are skipped, and what is reported."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 from contactsync.ldap.connection import failover
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.model import Counts, Outcome
-from contactsync.sync.runner import Runner
 from contactsync.testing.certificates import make_certificates
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, people
@@ -25,18 +25,16 @@ CONTROLLERS = "_ldap._tcp.dc._msdcs.example.test SRV"
 
 @pytest.fixture
 def first(closed_port: int) -> Iterator[Proxy]:
-    """Stand before a server that is down, and can be put before the directory."""
-    proxy = Proxy(closed_port)
-    yield proxy
-    proxy.close()
+    """Put a proxy before a server that is down; a test may point it to the directory."""
+    with closing(Proxy(closed_port)) as proxy:
+        yield proxy
 
 
 @pytest.fixture
 def second(directory: PrivateSlapd) -> Iterator[Proxy]:
-    """Stand before the directory."""
-    proxy = Proxy(directory.port)
-    yield proxy
-    proxy.close()
+    """Put a proxy before the directory."""
+    with closing(Proxy(directory.port)) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -45,48 +43,38 @@ def folder(make_folder: MakeFolder, directory: PrivateSlapd, first: Proxy, secon
     return make_folder(directory, query=query_of(directory, first, second))
 
 
-@pytest.fixture
-def cache() -> Iterator[SessionCache]:
-    """Give a cache as the daemon has it."""
-    cache = SessionCache(per_server=2, most=8)
-    yield cache
-    cache.close()
-
-
 def query_of(directory: PrivateSlapd, *proxies: Proxy) -> str:
-    """A query that names servers in this order."""
+    """A query with servers in this order."""
     return " ".join(f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}" for proxy in proxies)
 
 
 def url_of(proxy: Proxy) -> str:
-    """How a server is shown."""
+    """The URL of a server."""
     return f"ldap://127.0.0.1:{proxy.port}"
 
 
-def said(folder: SyncedFolder, event: str) -> list[dict[str, Any]]:
-    """The log's records of that event."""
+def logged(folder: SyncedFolder, event: str) -> list[dict[str, Any]]:
+    """The records of an event in the log."""
     return [record for record in map(json.loads, folder.log) if record["event"] == event]
 
 
-def test_the_row_and_the_log_say_who_answered_and_who_did_not(
-    folder: SyncedFolder, first: Proxy, second: Proxy
-) -> None:
-    """A server that is down costs no attempt, and nobody has to guess where a run has read."""
+def test_the_row_and_the_log_name_the_servers(folder: SyncedFolder, first: Proxy, second: Proxy) -> None:
+    """The one that was used and those that were skipped; a server that is down costs no attempt."""
     report = folder.run()
     assert (report.outcome, report.attempts, report.server) == (Outcome.CHANGED, 1, url_of(second))
     folder.expect_row(report)
     dead = f"127.0.0.1:{first.port}"
     assert folder.row(report.run_id)["skipped_servers"] == [dead]
-    (skipped,) = said(folder, "server.skipped")
+    (skipped,) = logged(folder, "server.skipped")
     assert (skipped["server"], skipped["error_code"]) == (dead, "directory.unavailable")
-    (finished,) = said(folder, "run.finished")
+    (finished,) = logged(folder, "run.finished")
     assert (finished["server"], finished["skipped_servers"]) == (url_of(second), [dead])
 
 
 def test_a_dead_server_is_tried_last_for_a_while(
     folder: SyncedFolder, directory: PrivateSlapd, first: Proxy, second: Proxy
 ) -> None:
-    """Last, and not never: it is what is left when the others are down as well."""
+    """It is used when the others are down as well."""
     runner = folder.runner()
     folder.run(runner=runner)
     assert first.accepted == 1
@@ -101,7 +89,7 @@ def test_a_dead_server_is_tried_last_for_a_while(
 def test_a_dead_server_is_tried_first_again_after_a_while(
     folder: SyncedFolder, directory: PrivateSlapd, first: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be the better one."""
+    """It may be preferred."""
     monkeypatch.setattr(failover, "REMEMBER_SECONDS", 0)
     runner = folder.runner()
     folder.run(runner=runner)
@@ -109,7 +97,7 @@ def test_a_dead_server_is_tried_first_again_after_a_while(
     assert folder.run(runner=runner).server == url_of(first)
 
 
-def test_other_folders_know_of_a_dead_server(
+def test_other_folders_skip_a_dead_server(
     make_folder: MakeFolder,
     folder: SyncedFolder,
     directory: PrivateSlapd,
@@ -117,7 +105,7 @@ def test_other_folders_know_of_a_dead_server(
     second: Proxy,
     cache: SessionCache,
 ) -> None:
-    """In the daemon all runs share what one of them has learned, whoever they ask as."""
+    """The runs of a daemon share this knowledge, also between users."""
     other = make_folder(directory, query=query_of(directory, first, second), bind_user=directory.limited_dn)
     other.set_password(directory.limited_password)
     reports = [each.run(sessions=cache) for each in (folder, other)]
@@ -126,10 +114,10 @@ def test_other_folders_know_of_a_dead_server(
     assert first.accepted == 1
 
 
-def test_a_server_that_breaks_off_is_left_for_the_other_one(
+def test_a_server_that_breaks_the_connection_is_replaced(
     folder: SyncedFolder, directory: PrivateSlapd, first: Proxy, second: Proxy
 ) -> None:
-    """It answered, so only the second attempt can know better; it is the same run."""
+    """By the second attempt of the same run."""
     first.target = directory.port
 
     def fail(stage: str, _counts: Counts) -> None:
@@ -141,10 +129,10 @@ def test_a_server_that_breaks_off_is_left_for_the_other_one(
     assert folder.contacts() == people(directory)
 
 
-def test_servers_of_a_domain_are_found_and_checked_by_their_own_names(
+def test_servers_of_a_domain_are_checked_by_their_own_names(
     make_folder: MakeFolder, make_slapd: Callable[..., PrivateSlapd], directory: PrivateSlapd, tmp_path: Path
 ) -> None:
-    """DNS says dc1 before dc2: dc1's certificate is made out to the domain, and so it is passed over."""
+    """The certificate of the first server is issued for the domain, so that server is skipped."""
     other = make_slapd(certificates=make_certificates(tmp_path / "tls", names=["example.test"]))
     authorities = tmp_path / "both.pem"
     authorities.write_text(other.ca_file.read_text() + directory.ca_file.read_text())
@@ -158,30 +146,27 @@ def test_servers_of_a_domain_are_found_and_checked_by_their_own_names(
         report = folder.run(name_servers=(server.address,))
     assert (report.error, report.server) == (None, f"ldap://{directory.name_in_domain}:{directory.port}")
     assert report.skipped_servers == (f"dc1.example.test:{other.port}",)
-    (skipped,) = said(folder, "server.skipped")
+    (skipped,) = logged(folder, "server.skipped")
     assert skipped["error_code"] == "directory.certificate"
     assert folder.contacts() == people(directory)
 
 
-def test_a_connection_is_shared_in_whatever_order_dns_gave_the_servers(
+def test_a_connection_is_shared_in_any_order_of_the_servers(
     make_folder: MakeFolder, directory: PrivateSlapd, second: Proxy, cache: SessionCache
 ) -> None:
-    """Twenty runs draw by weight twenty times, and need one connection."""
+    """Twenty runs draw the order twenty times, and need one connection."""
     folder = make_folder(directory, query=f"LDAP://{directory.suffix}", tls="none", page_size=1000)
     zone = {CONTROLLERS: [f"0 1 {second.port} b.example.test.", f"0 1 {second.port} a.example.test."]}
     zone |= {f"{host} A": ["127.0.0.1"] for host in ("b.example.test", "a.example.test")}
     with NameServer(zone) as server:
-        runner = folder.runner(name_servers=(server.address,))
-        runner = Runner(folder.pool, folder.passwords, runner.options, sessions=cache)
+        runner = folder.runner(sessions=cache, name_servers=(server.address,))
         for _ in range(20):
             assert not folder.run(runner=runner).error
     assert second.accepted == 1
 
 
-def test_a_domain_that_dns_does_not_know_fails_without_another_attempt(
-    make_folder: MakeFolder, directory: PrivateSlapd
-) -> None:
-    """Somebody has to correct it; the sentence names the record."""
+def test_an_unknown_domain_is_not_retried(make_folder: MakeFolder, directory: PrivateSlapd) -> None:
+    """The error names the record."""
     folder = make_folder(directory, query=f"LDAP://{directory.suffix}")
     with NameServer({}) as server:
         report = folder.run(name_servers=(server.address,))

@@ -1,4 +1,4 @@
-"""Searching a real OpenLDAP: all of it, or an error that says why not."""
+"""Searches in a real OpenLDAP: complete, or an error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +20,10 @@ from contactsync.errors import (
     ProtocolViolation,
     ServerUnavailable,
 )
-from contactsync.ldap.connection.deadline import Deadline
-from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.options import ConnectOptions
-from contactsync.ldap.connection.session import Session, connect
+from contactsync.ldap.connection.session import Session
 from contactsync.ldap.protocol.entry import decode_entry
-from contactsync.ldap.query.query import Scope, ServerAddress
+from contactsync.ldap.query.query import Scope
 from contactsync.ldap.rootdse import RootDse
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_entries
 from contactsync.model import Tls
@@ -34,6 +31,7 @@ from contactsync.store.fingerprints import StoredContacts
 from contactsync.sync.recogniser import Recogniser
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
+from tests.support.sessions import batches_of, entries_of, options_of, session_with
 
 PEOPLE = 1200
 SIZE_LIMIT = 500
@@ -49,49 +47,33 @@ ref: ldap://elsewhere.example/{ELSEWHERE}
 """
 MAPPING = b"m" * 16
 ATTRIBUTES = ("cn", "mail", "telephoneNumber", "entryUUID")
-Open = Callable[[], AbstractContextManager[Session]]
 
 
-def options(server: PrivateSlapd, user: str | None = None, password: str | None = None) -> ConnectOptions:
-    """Connect plainly as the reader unless told otherwise."""
-    return ConnectOptions(
-        servers=(ServerAddress("127.0.0.1", server.port),),
-        user=user or server.reader_dn,
-        password=password or server.reader_password,
-        tls=Tls.NONE,
-        connect_timeout=5,
-        receive_timeout=10,
-    )
+def limited_options(server: PrivateSlapd) -> ConnectOptions:
+    """Connect as the user with a size limit."""
+    return options_of(server, user=server.limited_dn, password=server.limited_password, tls=Tls.NONE)
 
 
 def request(
     base: str = SUFFIX, search_filter: str = "(objectClass=inetOrgPerson)", *, page_size: int = 100
 ) -> SearchRequest:
-    """Search the whole suffix for people."""
+    """A search for people below the suffix."""
     return SearchRequest(base, Scope.SUB, search_filter, ATTRIBUTES, page_size)
-
-
-def batches(session: Session, search: SearchRequest, *, max_message_bytes: int = 16 << 20) -> Iterator[list[bytes]]:
-    """Copies of the entries, batch by batch."""
-    found = read_entries(session, search, ReadLimits(Deadline(30), 10, max_message_bytes))
-    for batch in found:
-        yield [bytes(entry) for entry in batch.entries]
 
 
 def names(session: Session, search: SearchRequest) -> list[str]:
     """The DNs that a search finds."""
-    return [decode_entry(entry).dn for batch in batches(session, search) for entry in batch]
+    return [decode_entry(entry).dn for entry in entries_of(session, search)]
 
 
-def sifted(session: Session, search: SearchRequest, recogniser: Recogniser) -> list[tuple[bytes, bytes]]:
-    """What a search finds and the recogniser does not know."""
-    found = read_entries(session, search, ReadLimits(Deadline(30), 10, 16 << 20))
-    return [unknown for batch in found for unknown in recogniser.changed(batch.entries)]
+def changed(session: Session, search: SearchRequest, recogniser: Recogniser) -> list[tuple[bytes, bytes]]:
+    """The entries that the recogniser does not know, with their fingerprints."""
+    return recogniser.changed(entries_of(session, search))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
-    """One server for the tests that leave it as it is."""
+    """Run one server for the tests that do not change it."""
     directory = tmp_path_factory.mktemp("search") / "slapd"
     with PrivateSlapd(directory, size_limit=SIZE_LIMIT, ldif=people_ldif(PEOPLE) + REFERRAL) as slapd:
         yield slapd
@@ -99,14 +81,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
 
 @pytest.fixture
 def session(server: PrivateSlapd) -> Iterator[Session]:
-    """One connection as the reader."""
-    with connect(options(server), Deadline(30)) as opened:
+    """Connect as the reader."""
+    with session_with(options_of(server, tls=Tls.NONE)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("page_size", [1200, 0, 7, 999, 5000])
 def test_every_entry_comes_once_whatever_the_page_size(server: PrivateSlapd, session: Session, page_size: int) -> None:
-    """DNs and values are those that ldap3 itself reads."""
+    """With the DNs and values that ldap3 reads."""
     search = request(page_size=page_size)
     admin = server.connection()
     expected = admin.extend.standard.paged_search(SUFFIX, search.filter, attributes=list(ATTRIBUTES), paged_size=500)
@@ -117,15 +99,15 @@ def test_every_entry_comes_once_whatever_the_page_size(server: PrivateSlapd, ses
     }
     admin.unbind()
 
-    found = [decode_entry(entry) for batch in batches(session, search) for entry in batch]
+    found = list(map(decode_entry, entries_of(session, search)))
 
     assert len(found) == len(wanted) > 0
     assert {entry.dn: {name: sorted(values) for name, values in entry.attributes.items()} for entry in found} == wanted
 
 
 @pytest.mark.parametrize("page_size", [PEOPLE, PEOPLE + 1])
-def test_what_fits_into_one_page_comes_without_paging(session: Session, page_size: int) -> None:
-    """It is the same as page by page, also when it fills the page."""
+def test_one_page_is_read_without_paging(session: Session, page_size: int) -> None:
+    """With the same entries, also if they fill the page."""
     whole = names(session, request(page_size=100))
     with capture_logs() as lines:
         assert names(session, replace(request(page_size=page_size), one_page=True)) == whole
@@ -135,18 +117,18 @@ def test_what_fits_into_one_page_comes_without_paging(session: Session, page_siz
 
 
 @pytest.mark.parametrize("page_size", [1, 100, PEOPLE - 1])
-def test_more_than_one_page_is_said_and_can_be_read_page_by_page(session: Session, page_size: int) -> None:
-    """No part of a folder is taken for the whole, and the connection is good for the second search."""
+def test_more_than_one_page_is_reported_and_can_be_read_page_by_page(session: Session, page_size: int) -> None:
+    """Over the same connection."""
     search = request(page_size=page_size)
     with pytest.raises(MoreThanOnePage):
         names(session, replace(search, one_page=True))
     assert len(names(session, search)) == PEOPLE
 
 
-def test_a_server_that_gives_less_than_a_page_at_once_is_asked_page_by_page(server: PrivateSlapd) -> None:
-    """Its own limit is met before ours, and says the same; that it holds for pages too is an error of its own."""
+def test_a_limit_below_one_page_is_reported_too(server: PrivateSlapd) -> None:
+    """The server's limit is met before ours. That it applies to paged searches too is another error."""
     search = request(page_size=SIZE_LIMIT + 100)
-    with connect(options(server, server.limited_dn, server.limited_password), Deadline(30)) as limited:
+    with session_with(limited_options(server)) as limited:
         with pytest.raises(MoreThanOnePage):
             names(limited, replace(search, one_page=True))
         with pytest.raises(IncompleteSnapshot) as caught:
@@ -154,8 +136,8 @@ def test_a_server_that_gives_less_than_a_page_at_once_is_asked_page_by_page(serv
     assert not isinstance(caught.value, MoreThanOnePage)
 
 
-def test_scopes_reach_as_far_as_they_say(server: PrivateSlapd, session: Session) -> None:
-    """The base alone, what lies one level below it, and all of it."""
+def test_each_scope(server: PrivateSlapd, session: Session) -> None:
+    """The base alone, one level below it, and everything."""
     search = request(base=server.people_base, search_filter="(objectClass=*)")
 
     assert names(session, replace(search, scope=Scope.BASE)) == [server.people_base]
@@ -166,38 +148,38 @@ def test_scopes_reach_as_far_as_they_say(server: PrivateSlapd, session: Session)
 
 
 def test_a_second_search_recognises_every_entry(session: Session) -> None:
-    """The octets of an unchanged entry are the same on another connection's pages of another size."""
-    first = sifted(session, request(), Recogniser(StoredContacts(), MAPPING))
+    """The octets of an unchanged entry do not depend on the pages."""
+    first = changed(session, request(), Recogniser(StoredContacts(), MAPPING))
     second = Recogniser(StoredContacts(sorted(fingerprint for fingerprint, _ in first)), MAPPING)
 
-    unknown = sifted(session, request(page_size=333), second)
+    unknown = changed(session, request(page_size=333), second)
 
     assert (len(first), unknown, second.unchanged, len(second.stored)) == (PEOPLE, [], PEOPLE, 0)
 
 
 def test_a_changed_entry_is_the_only_one_not_recognised(make_slapd: Callable[..., PrivateSlapd]) -> None:
-    """What was edited comes out with its new octets, and its old fingerprint is left over."""
+    """It has its new octets, and its old fingerprint remains."""
     server = make_slapd(ldif=people_ldif(20))
-    with connect(options(server), Deadline(30)) as session:
-        before = sifted(session, request(), Recogniser(StoredContacts(), MAPPING))
-        changed = names(session, request())[7]
+    with session_with(options_of(server, tls=Tls.NONE)) as session:
+        before = changed(session, request(), Recogniser(StoredContacts(), MAPPING))
+        edited = names(session, request())[7]
         admin = server.connection()
-        admin.modify(changed, {"telephoneNumber": [("MODIFY_REPLACE", ["+49 221 1234567"])]})
+        admin.modify(edited, {"telephoneNumber": [("MODIFY_REPLACE", ["+49 221 1234567"])]})
         admin.unbind()
 
         recogniser = Recogniser(StoredContacts(sorted(fingerprint for fingerprint, _ in before)), MAPPING)
-        [(_, octets)] = sifted(session, request(), recogniser)
+        [(_, octets)] = changed(session, request(), recogniser)
 
-    assert decode_entry(octets).dn == changed
+    assert decode_entry(octets).dn == edited
     assert decode_entry(octets).attributes["telephonenumber"] == [b"+49 221 1234567"]
     assert (len(recogniser.stored), recogniser.unchanged) == (1, 19)
 
 
 @pytest.mark.parametrize("page_size", [100, 499, 500, 1000, 0])
-def test_a_size_limit_at_the_server_is_no_complete_snapshot(server: PrivateSlapd, page_size: int) -> None:
-    """After 500 entries the server ends with code 4, which ldap3 passes over; here nothing is concluded from them."""
+def test_a_size_limit_of_the_server_is_an_error(server: PrivateSlapd, page_size: int) -> None:
+    """ldap3 ignores the result code 4."""
     with (
-        connect(options(server, server.limited_dn, server.limited_password), Deadline(30)) as session,
+        session_with(limited_options(server)) as session,
         pytest.raises(IncompleteSnapshot, match=r"after 500 entries with sizeLimitExceeded \(4\)") as caught,
     ):
         names(session, request(page_size=page_size))
@@ -205,21 +187,21 @@ def test_a_size_limit_at_the_server_is_no_complete_snapshot(server: PrivateSlapd
     assert not caught.value.retryable
 
 
-def test_a_server_without_paging_is_asked_for_everything_at_once(session: Session) -> None:
-    """The control is sent to servers that list it, and the answer is whole without it."""
+def test_a_server_without_paging_is_searched_at_once(session: Session) -> None:
+    """The control is sent only to servers that list it."""
     found = names(replace(session, root_dse=RootDse()), request(page_size=10))
 
     assert len(found) == PEOPLE
 
 
-def test_a_base_that_does_not_exist_is_named_with_its_nearest_ancestor(session: Session) -> None:
-    """Whoever mistyped it sees where the path ends."""
+def test_a_missing_base_is_named_with_its_nearest_ancestor(session: Session) -> None:
+    """As the server reports it."""
     with pytest.raises(BaseNotFound, match=rf"'ou=nowhere,{SUFFIX}'.*noSuchObject \(32\).*exists is '{SUFFIX}'"):
         names(session, request(base=f"ou=nowhere,{SUFFIX}"))
 
 
-def test_a_base_that_is_no_dn_is_refused(session: Session) -> None:
-    """The server's invalidDNSyntax says the same as a base that does not exist."""
+def test_a_base_that_is_not_a_dn_is_refused(session: Session) -> None:
+    """The server answers invalidDNSyntax."""
     with pytest.raises(BaseNotFound, match="'people'"):
         names(session, request(base="people"))
 
@@ -236,8 +218,8 @@ def test_a_base_that_is_no_dn_is_refused(session: Session) -> None:
         "(&" * 5000 + ")" * 5000,
     ],
 )
-def test_a_filter_that_does_not_parse_is_refused_before_it_is_sent(session: Session, search_filter: str) -> None:
-    """It is quoted, and the connection can still be used."""
+def test_an_invalid_filter_is_not_sent(session: Session, search_filter: str) -> None:
+    """The error quotes it, and the connection can still be used."""
     with pytest.raises(FilterRefused) as caught:
         names(session, request(search_filter=search_filter))
     assert search_filter[:40] in caught.value.message
@@ -253,44 +235,44 @@ def test_a_filter_that_does_not_parse_is_refused_before_it_is_sent(session: Sess
         ("(& (objectClass=organizationalUnit) (|(ou=peo*e)(ou~=nothing)) )", 1),
     ],
 )
-def test_filters_of_every_kind_mean_what_they_say(session: Session, search_filter: str, found: int) -> None:
-    """An empty result is a complete one."""
+def test_filters_of_every_kind(session: Session, search_filter: str, found: int) -> None:
+    """An empty result is complete."""
     assert len(names(session, request(search_filter=search_filter))) == found
 
 
 def test_references_are_counted_and_not_followed(session: Session) -> None:
-    """The search of the suffix meets one that leads elsewhere, and is complete without it."""
-    found = list(read_entries(session, request(), ReadLimits(Deadline(30), 10)))
+    """The search is complete without them."""
+    found = list(read_entries(session, request()))
 
     assert sum(batch.references for batch in found) == 1
     assert sum(len(batch.entries) for batch in found) == PEOPLE
 
 
 def test_a_referred_base_is_an_error_that_names_the_other_server(session: Session) -> None:
-    """Nobody sends it the password."""
+    """The password is not sent to it."""
     with pytest.raises(AccessRefused, match=r"refers to ldap://elsewhere\.example/") as caught:
         names(session, request(base=f"cn=anyone,{ELSEWHERE}"))
     assert "credentials are never sent" in caught.value.hint
 
 
-def test_an_entry_larger_than_the_buffer_comes_whole(make_slapd: Callable[..., PrivateSlapd]) -> None:
-    """Up to the limit for one message; beyond it, it is refused."""
+def test_an_entry_may_be_larger_than_the_buffer(make_slapd: Callable[..., PrivateSlapd]) -> None:
+    """Up to the limit of one message."""
     photo = base64.b64encode(bytes(range(256)) * 12_000).decode()
     person = f"dn: uid=large,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: large\ncn: L\nsn: L\njpegPhoto:: {photo}\n\n"
     server = make_slapd(ldif=person)
     search = replace(request(), attributes=("jpegPhoto",))
-    with connect(options(server), Deadline(30)) as session:
-        [[entry]] = [batch for batch in batches(session, search) if batch]
+    with session_with(options_of(server, tls=Tls.NONE)) as session:
+        [entry] = entries_of(session, search)
         assert decode_entry(entry).attributes["jpegphoto"] == [bytes(range(256)) * 12_000]
         with pytest.raises(ProtocolViolation, match="at most 3000000 are accepted"):
-            list(batches(session, search, max_message_bytes=3_000_000))
+            list(batches_of(session, search, 3_000_000))
 
 
 def test_a_server_killed_between_two_pages_is_unavailable(make_slapd: Callable[..., PrivateSlapd]) -> None:
-    """The snapshot does not end as if it were complete."""
+    """The search does not end as if it were complete."""
     server = make_slapd(ldif=people_ldif(60))
-    with connect(options(server), Deadline(30)) as session:
-        pages = batches(session, request(page_size=10))
+    with session_with(options_of(server, tls=Tls.NONE)) as session:
+        pages = batches_of(session, request(page_size=10))
         came = len(next(pages))
         server.kill()
         with pytest.raises(ServerUnavailable) as caught:
@@ -302,7 +284,7 @@ def test_a_server_killed_between_two_pages_is_unavailable(make_slapd: Callable[.
 def test_the_search_is_logged_as_a_command_that_finds_the_same(
     server: PrivateSlapd, session: Session, tmp_path: Path
 ) -> None:
-    """It can be pasted; just the password has to be typed."""
+    """The command prompts for the password."""
     with capture_logs() as logs:
         found = names(session, request(search_filter="(&(objectClass=inetOrgPerson)(cn=*a*))"))
     [command] = [log["command"] for log in logs if log["event"] == "search.started"]

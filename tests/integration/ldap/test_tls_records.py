@@ -1,4 +1,4 @@
-"""What lies in the socket is read without waiting for more, however many TLS records it came in."""
+"""Received TLS records are read without a pause, however many there are."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from contactsync.testing.certificates import CertificateFiles, make_certificates
 from tests.support.messages import MESSAGE_ID, Encoder
 
 ENTRIES = 150
-"""They fit into a socket's buffer."""
+"""They fit into the socket's buffer."""
 FEW = 2
-"""Lulls; there would be one for each of most entries."""
+"""Pauses; without the test for records there would be one for most entries."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
 
 
 def send_all(ours: socket.socket, files: CertificateFiles, sent: threading.Event) -> None:
-    """Send each message in a TLS record of its own, as slapd does, and say when the last has gone."""
+    """Send each message in its own TLS record, as slapd does, and set `sent` after the last."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
     encoder = Encoder()
@@ -38,17 +38,17 @@ def send_all(ours: socket.socket, files: CertificateFiles, sent: threading.Event
             tls.sendall(encoder.entry(b"cn=%d" % number, []))
         tls.sendall(encoder.done())
         sent.set()
-        tls.recv(1)  # until the reader has gone
+        tls.recv(1)  # until the reader closes
 
 
-def test_records_that_are_there_are_read_at_once(
+def test_received_records_are_read_without_pauses(
     certificates: CertificateFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page of many small records does not take as many lulls."""
+    """A page of many small records."""
     theirs, ours = socket.socketpair()
     for end in (theirs, ours):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    sent, lulls = threading.Event(), 0
+    sent, pauses = threading.Event(), 0
     thread = threading.Thread(target=send_all, args=[ours, certificates, sent])
     thread.start()
     context = ssl.create_default_context(cafile=str(certificates.authority))
@@ -56,14 +56,14 @@ def test_records_that_are_there_are_read_at_once(
         assert sent.wait(10)
         wire = Wire(tls, "ldaps://localhost", ReadLimits(Deadline(10), 5))
 
-        def lull(_seconds: float) -> None:
-            nonlocal lulls
-            lulls += 1
+        def pause(_seconds: float) -> None:
+            nonlocal pauses
+            pauses += 1
 
-        monkeypatch.setattr(time, "sleep", lull)
+        monkeypatch.setattr(time, "sleep", pause)
         batch = wire.read(MESSAGE_ID, SEARCH_DONE, expected=2 * ENTRIES)
         monkeypatch.undo()
     thread.join()
     assert len(batch.entries) == ENTRIES
     assert batch.result
-    assert lulls <= FEW
+    assert pauses <= FEW

@@ -12,20 +12,17 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from contactsync.ldap.connection.deadline import Deadline
-from contactsync.ldap.connection.options import ConnectOptions
-from contactsync.ldap.connection.session import connect
-from contactsync.ldap.query.address import parse_address
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest
 from contactsync.mapping.presets import INET_ORG_PERSON
-from contactsync.model import Outcome, Tls
+from contactsync.model import Outcome
 from contactsync.sync.attributes import existing_attributes
 from contactsync.testing.people import people_ldif
 from contactsync.testing.private_server import PrivateServer
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support import ns_slapd
 from tests.support.folder import PEOPLE_FILTER, SyncedFolder, people
+from tests.support.sessions import options_of, session_with
 
 PEOPLE = 25
 """More than half a page: the search goes in pages."""
@@ -90,16 +87,8 @@ def test_openldap_is_asked_for_the_identity_that_it_has(
 def test_a_server_that_hides_its_schema_is_asked_for_all(make_slapd: Callable[..., PrivateSlapd]) -> None:
     """If there is a problem, the search itself reports it."""
     slapd = make_slapd(ldif=people_ldif(PEOPLE))
-    options = ConnectOptions(
-        servers=(parse_address(f"127.0.0.1:{slapd.port}"),),
-        user=slapd.reader_dn,
-        password=slapd.reader_password,
-        tls=Tls.NONE,
-        connect_timeout=5,
-        receive_timeout=5,
-    )
     identity = INET_ORG_PERSON.identity
-    with connect(options, Deadline(30)) as session:
+    with session_with(options_of(slapd)) as session:
         request = SearchRequest(slapd.people_base, Scope.SUB, PEOPLE_FILTER, identity, 0)
         assert existing_attributes(session, request, identity) == ("entryUUID",)
         request = replace(request, base="no name of an entry")

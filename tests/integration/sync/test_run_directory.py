@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain, repeat
@@ -31,13 +30,6 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
     directory = tmp_path_factory.mktemp("crowd") / "slapd"
     with PrivateSlapd(directory, ldif=people_ldif(MANY), size_limit=SIZE_LIMIT) as server:
         yield server
-
-
-@pytest.fixture
-def proxy(directory: PrivateSlapd) -> Iterator[Proxy]:
-    """Put a proxy between the runs and the directory that can switch to another server."""
-    with closing(Proxy(directory.port)) as proxy:
-        yield proxy
 
 
 @pytest.fixture
