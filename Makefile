@@ -1,4 +1,4 @@
-# Everything that make does here is listed by `make help`.
+# `make help` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage lint fuzz faults soak bench audit licences lock clean install uninstall setup setup-tools \
 	setup-test setup-bench
@@ -13,16 +13,16 @@ PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 export PYTHON ?= python3
 export DESTDIR PREFIX SYSCONFDIR UNITDIR PURGE
 
-help: ## Say what can be made
+help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
-demo: setup ## Show the main job on a real directory and a real database
+demo: setup ## Show contactsync at work on a real directory and a real database
 	@$(BIN)/contactsync demo
 
 test: setup-test lint ## Check the code and run every test
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-coverage: setup-test ## Run every test and show what none of them runs (takes longer)
+coverage: setup-test ## Run every test and show the code that none of them runs (takes longer)
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest $(PARALLEL); status=$$?; $(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
 
@@ -32,31 +32,31 @@ lint: setup-tools ## Check the code without running it
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-fuzz: setup-test ## Feed the reader of LDAP messages hostile octets (SECONDS=600); finds are kept in .fuzz/finds
+fuzz: setup-test ## Fuzz the reader of LDAP messages (SECONDS=600); finds are kept in .fuzz/finds
 	@mkdir -p .fuzz/corpus .fuzz/finds
 	$(BIN)/python -m tests.fuzz.seeds .fuzz
 	$(BIN)/python -m tests.fuzz.reader .fuzz/corpus .fuzz/seeds -dict=.fuzz/dictionary -artifact_prefix=.fuzz/finds/ \
 		-timeout=20 -rss_limit_mb=1024 -max_total_time=$(SECONDS)
 
-faults: setup-test ## Try TIMES=20 times as many faults, kills and steps as make test does, others with each SEED=2
+faults: setup-test ## Run the tests with faults with TIMES=20 times as many faults as make test, by SEED=2
 	$(BIN)/python -m pytest tests/faults --numprocesses 0 --faults $(TIMES) --fault-seed $(SEED) -o timeout=0
 
-soak: setup-test ## Let the daemon work while everything around it breaks, and see that nothing grows (MINUTES=60, OPTIONS=--help)
+soak: setup-test ## Run the daemon while everything around it fails; nothing may grow (MINUTES=60, OPTIONS=--help)
 	@$(BIN)/python -m tests.endurance.soak --minutes $(MINUTES) $(OPTIONS)
 
-bench: setup-bench ## Measure beside ldapsearch and the others into docs/performance, in ten minutes (OPTIONS=--help)
+bench: setup-bench ## Measure the speed and write docs/performance, in ten minutes (OPTIONS=--help)
 	@$(BIN)/python -m bench $(OPTIONS)
 
-audit: setup-tools ## Ask for known vulnerabilities of all locked packages (needs the network; OPTIONS= of pip-audit)
+audit: setup-tools ## Look up known vulnerabilities of all locked packages (needs the network; OPTIONS= of pip-audit)
 	@$(BIN)/python -m tools.audit $(OPTIONS)
 
 licences: setup-tools ## Write docs/licences.md from the installed packages
 	@$(BIN)/python -m tools.licences
 
-install: ## Put contactsync on this machine, as root (PREFIX=/usr/local, DESTDIR= to stage)
+install: ## Install contactsync on this machine, as root (PREFIX=/usr/local, DESTDIR= to stage)
 	@tools/install.sh install
 
-uninstall: ## Take it off again; settings and data stay (PURGE=1: those too)
+uninstall: ## Uninstall it; settings and data stay (PURGE=1 removes them too)
 	@tools/install.sh uninstall
 
 lock: setup-tools ## Renew requirements.lock and requirements-run.lock from pyproject.toml (needs the network)
@@ -66,9 +66,9 @@ lock: setup-tools ## Renew requirements.lock and requirements-run.lock from pypr
 		--python-version 3.11 --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--no-emit-find-links --quiet -o requirements-run.lock
 
-clean: ## Remove what make has made here: the environment, the demo's data, caches
+clean: ## Remove the virtual environment, the demo's data and caches
 	rm -rf .venv .setup .demo .fuzz .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
-	find daemon tests bench -name __pycache__ -type d -exec rm -rf {} +
+	find daemon tests bench tools -name __pycache__ -type d -exec rm -rf {} +
 
 setup:
 	@tools/setup.sh

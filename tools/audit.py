@@ -1,7 +1,7 @@
-"""Asks for known vulnerabilities of all locked packages (make audit), and does not take silence for good news.
+"""Looks up known vulnerabilities of all locked packages with pip-audit, which uv downloads (make audit).
 
-pip-audit, which uv fetches for the moment, is content with packages that its service could not say anything about.
-Ends with 0 when every package was looked up and none is vulnerable, 1 when one is, 2 when not all could be looked up.
+pip-audit accepts packages that its service does not know; this does not. Exit code 0: all packages were looked up, and
+none is vulnerable. 1: one is vulnerable. 2: not all could be looked up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CLEAN, VULNERABLE, UNKNOWN = range(3)
 
 
 def verdict(document: dict[str, Any]) -> tuple[int, list[str]]:
-    """The exit code and what to say for a JSON document of pip-audit."""
+    """The exit code and the messages for a JSON document of pip-audit."""
     packages = document["dependencies"]
     unknown = sorted(package["name"] for package in packages if "skip_reason" in package)
     found = [
@@ -43,7 +43,7 @@ def verdict(document: dict[str, Any]) -> tuple[int, list[str]]:
 
 
 def ask(lock: str, options: list[str]) -> tuple[int, list[str]]:
-    """The verdict on one lock; options go to pip-audit, such as `--vulnerability-service osv`."""
+    """The verdict on one lock; `options` are pip-audit's, such as `--vulnerability-service osv`."""
     uv = Path(sys.executable).with_name("uv")
     command = [str(uv), "tool", "run", "--quiet", "--from", AUDIT, "pip-audit", "--progress-spinner", "off"]
     command += ["--disable-pip", "--require-hashes", "--format", "json", "--requirement", str(ROOT / lock), *options]
@@ -56,7 +56,7 @@ def ask(lock: str, options: list[str]) -> tuple[int, list[str]]:
 
 
 def main() -> int:
-    """Ask about both locks, say what was found, and return the worst exit code."""
+    """Look up both locks, print the results, and return the worst exit code."""
     codes = []
     for lock in LOCKS:
         code, lines = ask(lock, sys.argv[1:])

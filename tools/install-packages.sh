@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the named Debian packages, as root, with no service started by it. Called by tools/setup.sh; without a name
-# it only puts back what an installation that was killed has left behind.
+# Installs Debian packages, as root, without starting their services. Called by tools/setup.sh; without packages it only
+# restores /usr/sbin/policy-rc.d after an installation that was killed.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 policy=/usr/sbin/policy-rc.d # asked by Debian's packages before they start a service; 101 means no
@@ -17,7 +17,7 @@ forbid_starts() {
 
 finish() {
     for service in $new_services; do
-        # Or it would listen on all addresses after the next boot. Without systemd its half of this command complains.
+        # It would listen on all addresses after the next boot. Without systemd, update-rc.d prints a warning.
         [ ! -e "/etc/init.d/$service" ] || update-rc.d "$service" disable 2>/dev/null
     done
     ! was_killed || rm "$policy"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts contactsync on this machine, or takes it off: tools/install.sh install|uninstall. Called by make, which gives
-# DESTDIR (a place to stage in; then nothing outside of it is touched), PREFIX, UNITDIR, SYSCONFDIR, PYTHON and PURGE.
+# Installs contactsync on this machine, or uninstalls it: tools/install.sh install|uninstall. Called by make, with
+# DESTDIR (a staging directory; nothing outside of it is changed), PREFIX, UNITDIR, SYSCONFDIR, PYTHON and PURGE.
 set -eu
 cd "$(dirname "$0")/.."
 umask 022
@@ -11,7 +11,7 @@ sysconf=${SYSCONFDIR:-/etc}
 units=${UNITDIR:-/etc/systemd/system}
 stage=${DESTDIR:-}
 python=${PYTHON:-python3}
-home=$prefix/lib/contactsync # where the virtual environment will be in the end
+home=$prefix/lib/contactsync # the final place of the virtual environment
 state=/var/lib/contactsync
 
 say() { printf 'contactsync: %s\n' "$*"; }
@@ -43,19 +43,19 @@ install_all() {
     ! is_live || settle
 }
 
-# The unit has ProtectHome=: a Python that somebody built at home would not be there for the daemon.
+# The unit has ProtectHome=: the daemon cannot use a Python in a home directory.
 check_place_of_python() {
     base=$("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))')
     case $base/ in
     /home/* | /root/* | /run/user/*)
         [ -n "$stage" ] ||
-            fail "$python lies in $base, where the daemon cannot reach it; name another: make install PYTHON=/usr/bin/python3"
-        say "Warning: $python lies in $base, where the daemon could not reach it."
+            fail "$python is in $base, where the daemon cannot read it; name another: make install PYTHON=/usr/bin/python3"
+        say "Warning: $python is in $base, where the daemon cannot read it."
         ;;
     esac
 }
 
-# Made beside the old one and moved into its place whole: a daemon that runs keeps its files until it is restarted.
+# Built beside the old one and then moved: a running daemon keeps its files until it is restarted.
 make_environment() {
     new=$stage$home.new
     rm -rf "$new"
@@ -66,14 +66,14 @@ make_environment() {
     pip_install --require-hashes --only-binary :all: --requirement requirements-run.lock
     pip_install --no-index --no-deps --no-build-isolation .
     borrow_gssapi
-    # What is written there about its place must be true of the place where it will be.
+    # Its scripts must name its final place.
     grep -lIrF "$new" "$new/bin" "$new/pyvenv.cfg" | while read -r file; do
         sed -i "s|$new|$home|g" "$file"
     done
     "$new/bin/python" -m compileall -q -j 0 -s "$new" -p "$home" "$new/lib" || fail "The Python files do not compile."
 }
 
-# For Kerberos, if somebody wants it: python-gssapi has no wheel, but Debian's does for the Python that Debian has.
+# For Kerberos: python-gssapi has no wheel, but Debian's package works with Debian's Python.
 borrow_gssapi() {
     [ -d "$debian_python/gssapi" ] || return 0
     site=$("$new/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
@@ -101,7 +101,7 @@ install_files() {
     sed "s|/etc/contactsync|$sysconf/contactsync|" \
         deploy/systemd/contactsync.tmpfiles.conf >"$stage/usr/lib/tmpfiles.d/contactsync.conf"
     if [ -e "$stage$sysconf/contactsync/settings.toml" ]; then
-        say "$sysconf/contactsync/settings.toml is there already and stays as it is."
+        say "$sysconf/contactsync/settings.toml exists already and is not changed."
     else
         cp settings.toml "$stage$sysconf/contactsync/settings.toml"
     fi
@@ -123,7 +123,7 @@ uninstall_all() {
     fi
 }
 
-# An installation for this machine, which systemd runs on now.
+# An installation on this machine, with systemd running.
 is_live() { [ -z "$stage" ] && [ -d /run/systemd/system ]; }
 
 settle() {
@@ -131,7 +131,7 @@ settle() {
     systemd-tmpfiles --create contactsync.conf
     systemctl daemon-reload
     if systemctl --quiet is-active contactsync.service; then
-        say "The daemon still runs as it was; next: systemctl restart contactsync.service"
+        say "The daemon still runs the old version; next: systemctl restart contactsync.service"
     else
         say "Next: systemctl enable --now contactsync.service"
     fi

@@ -1,4 +1,4 @@
-"""Writes docs/licences.md: under which licence each package is that contactsync is installed with (make licences)."""
+"""Writes docs/licences.md, the licences of the packages that contactsync is installed with (make licences)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOCK = ROOT / "requirements-run.lock"
 PAGE = ROOT / "docs" / "licences.md"
 
 ELSEWHERE = {"colorama": "BSD-3-Clause", "tzdata": "Apache-2.0"}
-"""Of packages that are not installed on every system."""
+"""The licences of packages that are not installed on every system."""
 
 _HEAD = """# Licences
 
@@ -31,7 +31,7 @@ def packages() -> list[str]:
 
 
 def licence_of(name: str) -> str:
-    """What a package says of itself, as an SPDX expression where it has one (PEP 639). Raises LookupError."""
+    """The licence that a package states, as an SPDX expression if it has one (PEP 639). Raises LookupError."""
     try:
         metadata = distribution(name).metadata
     except PackageNotFoundError:

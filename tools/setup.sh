@@ -1,12 +1,12 @@
 #!/bin/sh
-# Sets up what `make demo`, `make lint`, `make test` and `make bench` need. What is there already is left alone: a second
-# run changes nothing and needs no network, and one for more adds to it. PYTHON names the interpreter to use (default: python3).
+# Installs what `make demo`, `make lint`, `make test` and `make bench` need, once: a second run changes nothing and needs
+# no network. PYTHON is the interpreter to use (default: python3).
 set -eu
 cd "$(dirname "$0")/.."
-PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps slapd and useradd, out of most people's PATH
+PATH="$PATH:/usr/sbin:/sbin" # Debian has slapd and useradd there, outside of most users' PATH
 python=${PYTHON:-python3}
-purpose=${1:-} # "tools", "test", "bench": also what only the checks, the tests or the benchmark need
-debian_python=/usr/lib/python3/dist-packages # has what has no wheel: python-ldap and python-gssapi
+purpose=${1:-} # empty for the demo; "tools", "test" or "bench" for the checks, the tests or the benchmark
+debian_python=/usr/lib/python3/dist-packages # has packages without a wheel: python-ldap and python-gssapi
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -19,7 +19,7 @@ main() {
     make_environment
 }
 
-# Two makes at once would write the same virtual environment.
+# Two makes at once must not write the same virtual environment.
 take_turns() {
     mkdir -p .setup
     exec 9>.setup/lock
@@ -67,7 +67,7 @@ missing_packages() {
     command -v ldapsearch >/dev/null || printf ' ldap-utils'
     if [ "$purpose" = test ]; then
         command -v curl >/dev/null || printf ' curl'
-        command -v ns-slapd >/dev/null || printf ' 389-ds-base' # the tests start a private one when root runs them
+        command -v ns-slapd >/dev/null || printf ' 389-ds-base' # the tests start a private one if root runs them
         command -v promtool >/dev/null || printf ' prometheus' # for promtool, which checks the alert rules
         command -v pgbouncer >/dev/null || printf ' pgbouncer'
         missing_samba
@@ -77,7 +77,7 @@ missing_packages() {
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
 }
 
-# An Active Directory for the tests. The packages are named that Debian only recommends, or splits off in some releases.
+# An Active Directory for the tests, with packages that Debian only recommends, or splits off in some releases.
 missing_samba() {
     command -v samba >/dev/null || printf ' samba samba-ad-dc'
     command -v samba-tool >/dev/null || printf ' samba-common-bin'
@@ -86,7 +86,7 @@ missing_samba() {
     [ -n "$(find /usr/lib -path '*/samba/vfs/acl_xattr.so' 2>/dev/null)" ] || printf ' samba-vfs-modules'
 }
 
-# Debian splits venv off: python3-venv for its python3, python3.X-venv for any other of its interpreters.
+# In Debian venv is a package: python3-venv for its python3, python3.X-venv for its other interpreters.
 venv_package() {
     if [ "$("$python" -c 'import sys; print(sys.executable)')" = /usr/bin/python3 ]; then
         printf ' python3-venv'
@@ -102,7 +102,7 @@ add_account() {
     useradd --system --no-create-home --shell /usr/sbin/nologin contactsync
 }
 
-# The stamps lie in the environment, so that they go with it.
+# The stamps are in the environment, and are deleted with it.
 make_environment() {
     packages="$(checksum requirements-run.lock) $(pwd -P) $version"
     tools=$(checksum requirements.lock)
@@ -112,7 +112,7 @@ make_environment() {
         pip_install --require-hashes --only-binary :all: --requirement requirements-run.lock
         stamp packages "$packages"
     fi
-    # The same versions of the same packages, and those that only developers need.
+    # The same versions of the same packages, and the packages for developers.
     if [ -n "$purpose" ] && ! is_stamped tools "$tools"; then
         say "Adding the packages of requirements.lock, checked by their hashes."
         pip_install --require-hashes --only-binary :all: --requirement requirements.lock

@@ -67,7 +67,7 @@ def main() -> None:
     """Start a directory, fill folders from it, change two people, and draw the output of the commands."""
     with tempfile.TemporaryDirectory(prefix="contactsync-picture-", ignore_cleanup_errors=True) as name:
         home = Path(name)
-        home.chmod(0o711)  # root's PostgreSQL runs as another account, which must be able to pass
+        home.chmod(0o711)  # root's PostgreSQL runs as another account, which must be able to traverse it
         os.environ |= {"CONTACTSYNC_STATE__DIRECTORY": str(home / "state"), "CONTACTSYNC_SETTINGS": os.devnull}
         os.environ["TERM"] = "dumb"  # no progress display
         with PrivateSlapd(home / "slapd", ldif=people_ldif(PEOPLE)) as slapd, administered(slapd) as company:

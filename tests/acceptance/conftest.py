@@ -54,6 +54,6 @@ def staff(cli: CommandLine, person: Person, directory: PrivateSlapd) -> int:
 
 @pytest.fixture
 def person(database: str) -> Iterator[psycopg.Connection[Any]]:
-    """Connect as somebody who uses the database with plain SQL."""
+    """Connect as a user of the database."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection

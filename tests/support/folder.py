@@ -1,4 +1,4 @@
-"""A folder that is kept in step with a real directory, seen from outside: its rows, its runs, its log lines."""
+"""A folder that is filled from a real directory: its rows, its runs and its log lines."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BRISK = replace(
     retry_base=0.01,
     retry_max=0.02,
 )
-"""As settings.toml's, for people who wait for a test."""
+"""The default options, but quick to retry, and patient with a busy machine."""
 
 _ROWS = {
     "contacts": "SELECT xmin::text, * FROM contactsync.contacts WHERE folder_id = %s ORDER BY contact_id",
@@ -56,7 +56,7 @@ _ROWS = {
     "departed": "SELECT xmin::text, * FROM contactsync.departed_contacts WHERE folder_id = %s ORDER BY contact_id",
     "history": "SELECT xmin::text, * FROM contactsync.contact_changes WHERE folder_id = %s ORDER BY run_id, contact_id",
 }
-"""Everything that a run changes. `xmin` is the transaction that wrote a row: equal, it was not even written again."""
+"""Everything that a run changes. `xmin` is the transaction that wrote a row: every write changes it."""
 _BOX = SecretBox(b"k" * 32)
 _numbers = count(10_000)
 
@@ -70,7 +70,7 @@ def captured_log() -> Iterator[list[str]]:
         lines.append(line)
         raise structlog.DropEvent
 
-    # In place, as structlog's own capture_logs does, so that loggers that are bound already follow.
+    # In place, as structlog's capture_logs does, for loggers that are already bound.
     processors = structlog.get_config()["processors"]
     before = list(processors)
     processors[:] = [merge_contextvars, add_log_level, format_exc_info, JSONRenderer(default=repr), keep]
@@ -81,14 +81,14 @@ def captured_log() -> Iterator[list[str]]:
 
 
 def moved(before: Definition, after: Definition) -> bool:
-    """Whether the password goes elsewhere; what makes no sense goes nowhere."""
+    """Whether the password has another destination; a definition that is not valid has none."""
     with suppress(DefinitionError):
         return destination_of(before) != destination_of(after)
     return False
 
 
 class SyncedFolder:
-    """A folder with one definition for the people of `slapd`, and a contact `Mum` that a person made."""
+    """A folder with one definition for the people of `slapd`, and a contact `Mum` of no definition."""
 
     def __init__(self, conninfo: str, pool: Pool, slapd: PrivateServer, **definition: Any) -> None:
         self.conninfo = conninfo
@@ -124,7 +124,7 @@ class SyncedFolder:
         self.edit(password_sealed=self.passwords.seal(self.definition, password))
 
     def edit(self, **columns: Any) -> None:
-        """Change the definition as the command line does: the sealed password goes along."""
+        """Change the definition as the command line does, which seals the password again."""
         with self.connection() as connection:
             definition = self._definition(connection)
             edit_definition(connection, definition, columns)
@@ -147,7 +147,7 @@ class SyncedFolder:
         return Runner(self.pool, passwords, replace(BRISK, **options), sessions=sessions)
 
     def run(self, progress: Progress | None = None, *, runner: Runner | None = None, **options: Any) -> RunReport:
-        """Make one run, and see that what it said was said once, the same everywhere, and without a password."""
+        """Run once; check that the end is logged once, and that no password and no traceback is."""
         runner = runner or self.runner(**options)
         watcher = Watcher(progress) if progress else None
         with captured_log() as lines:
@@ -163,20 +163,20 @@ class SyncedFolder:
         return [event for event in map(json.loads, self.log) if event["event"] == name]
 
     def expect_failure(self, report: RunReport, code: str, *words: str) -> None:
-        """The run failed with this code and a sentence that holds these words, and its row says the same."""
+        """The run failed with this code and a message with these words, and its row says the same."""
         assert (report.outcome, report.error_code) == (Outcome.FAILED, code), report.error
         self.expect_sentences(report.error, *words)
         self.expect_row(report)
 
     def expect_held(self, report: RunReport, *words: str) -> None:
-        """The run was held for a reason that holds these words; row and log say the same."""
+        """The run is on hold for a reason with these words; its row and the log say the same."""
         assert (report.outcome, report.error) == (Outcome.HELD, None)
         self.expect_sentences(report.held_reason, *words)
         self.expect_row(report)
         assert (report.held_reason or "") in self.log[-1]
 
     def expect_sentences(self, text: str | None, *words: str) -> None:
-        """Whole sentences in one line, without what only a programmer understands, and with these words."""
+        """The text is whole sentences in one line, without terms of Python, and with these words."""
         assert text is not None
         assert re.fullmatch(r"\S[^\n]*[^.][.)]", text), text
         assert not re.search(r"\bNone\b|Error\b|Exception|Traceback|  ", text), text
@@ -195,7 +195,7 @@ class SyncedFolder:
         assert self.status()["last_outcome"] == report.outcome
 
     def expect_no_password(self, *texts: str) -> None:
-        """None of the passwords that these trials know is in any of the texts."""
+        """No text contains a password of the directory."""
         slapd = self.slapd
         for password in (slapd.reader_password, slapd.limited_password, slapd.admin_password):
             assert not [text for text in texts if password in text]
@@ -231,7 +231,7 @@ class SyncedFolder:
         return report
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """Every row of the folder that a run may change, whole."""
+        """Every row of the folder that a run may change, with all columns."""
         return {name: self.query(query, self.folder_id) for name, query in _ROWS.items()}
 
     def row(self, run_id: int) -> dict[str, Any]:
@@ -245,20 +245,20 @@ class SyncedFolder:
         return row
 
     def contacts(self) -> set[tuple[str, str, str | None]]:
-        """DN, identity and notes of the contacts that the definition brought."""
+        """DN, identity and notes of the contacts of the definition."""
         rows = self.query(
             "SELECT source_dn, source_key, notes FROM contactsync.contacts WHERE definition_id = %s", self.definition_id
         )
         return {(row["source_dn"], row["source_key"], row["notes"]) for row in rows}
 
     def query(self, query: Any, *values: Any) -> list[dict[str, Any]]:
-        """The rows of a query of a person's."""
+        """The rows of a query."""
         with self.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(query, values)
             return cursor.fetchall() if cursor.description else []
 
     def connection(self) -> psycopg.Connection[Any]:
-        """A connection of a person's own."""
+        """A new connection to the database."""
         return psycopg.connect(self.conninfo, autocommit=True)
 
     def _definition(self, connection: psycopg.Connection[Any]) -> Definition:
@@ -292,20 +292,20 @@ def dismiss(server: PrivateServer, number: int) -> None:
 
 
 def parent_of(dn: str) -> str:
-    """What is above an entry, whose own name may hold a comma."""
+    """The DN of an entry's parent; the entry's own name may contain a comma."""
     return re.split(r"(?<!\\),", dn, maxsplit=1)[1]
 
 
 def change(slapd: PrivateServer) -> None:
-    """Somebody joins, who joined last leaves, and the description of the one before changes; the others stay."""
-    (joins,) = make_people(1, start=next(_numbers), suffix=slapd.suffix)
+    """Add a person, delete the last one, and change the description of the one before."""
+    (new,) = make_people(1, start=next(_numbers), suffix=slapd.suffix)
     admin = slapd.connection()
     admin.search(slapd.suffix, PEOPLE_FILTER, attributes=["uid"])
     by_uid = {entry["raw_attributes"]["uid"][0]: entry["dn"] for entry in admin.response}
-    changes, leaves = (by_uid[uid] for uid in sorted(by_uid)[-2:])
-    admin.delete(leaves)
-    admin.modify(changes, {"description": [("MODIFY_REPLACE", [f"Changed {next(_numbers)} times"])]})
-    admin.add(joins.dn, attributes=joins.attributes)
+    changed, deleted = (by_uid[uid] for uid in sorted(by_uid)[-2:])
+    admin.delete(deleted)
+    admin.modify(changed, {"description": [("MODIFY_REPLACE", [f"Changed {next(_numbers)} times"])]})
+    admin.add(new.dn, attributes=new.attributes)
     admin.unbind()
 
 

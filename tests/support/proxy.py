@@ -1,6 +1,6 @@
-"""A proxy on loopback between a client and a real server, for what networks do to people.
+"""A proxy on loopback between a client and a real server, for the faults of networks.
 
-A fault strikes at an octet, counted from the moment at which it was armed: the same run meets it again there.
+A fault strikes at an octet, counted from the moment when it was armed, so the same run meets it at the same place.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _TICK = 0.02
 _DELAY_SECONDS = 0.1
 _TRICKLE_OCTETS, _TRICKLE_PIECE, _TRICKLE_PAUSE = 1500, 50, 0.004
 _RESETTING = struct.pack("ii", 1, 0)
-"""SO_LINGER, on, for no seconds: closing the socket sends a reset."""
+"""SO_LINGER for 0 seconds: closing the socket sends a reset."""
 
 Address = int | Path
 """A port of loopback, or the path of a Unix socket."""
 
 
 class Harm(StrEnum):
-    """What is done to a connection when the octet's turn comes."""
+    """What happens to a connection at the octet."""
 
     DELAY = "delay"
     STALL = "stall"
@@ -44,12 +44,12 @@ class Harm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One harm, once: to the connection that passes octet number `after` (from 0) to the server, or to the client.
+    """One harm, once, to the connection that passes octet number `after` (from 0) to the server or to the client.
 
-    With `at`, it strikes just behind the start of these octets, on the connection that passes them. A connection that
-    stalls passes nothing on any more and stays open. One that is refused is reset, and so is every other; no new ones
-    are accepted until the proxy is healed. One octet is corrupted: that very one, or where the proxy can tell messages
-    apart, the first of the connection's next message. To kill is to call what the proxy was armed with.
+    With `at`, it strikes just behind the start of these octets, on the connection that passes them. A stalled
+    connection stays open and passes nothing. REFUSE resets all connections and accepts none until the proxy is healed.
+    CORRUPT changes one octet: that one, or if the proxy knows messages, the first of the connection's next message.
+    KILL calls what the proxy was armed with.
     """
 
     harm: Harm
@@ -63,12 +63,11 @@ class Fault:
 
 
 class Proxy:
-    """Passes connections on to `target`, which may be changed at any time.
+    """Connects its clients to `target`, which may be changed at any time.
 
-    `pace` (seconds, 0 unless set) is a pause after every 64 octets that the server sends. `silenced` connections
-    stay open and pass nothing on. `tamper` changes what clients send. `accepted` counts all connections, `most` those
-    that were open at once. `listen` is the path of a Unix socket to listen on in place of a port. `lengths` tell
-    messages to the server, and to the client, apart.
+    `pace` (seconds) is a pause after every 64 octets from the server. `tamper` changes what clients send. `accepted`
+    counts all connections, `most` those that were open at once. `listen` is the path of a Unix socket to listen on in
+    place of a port. `lengths` find the messages to the server and to the client.
     """
 
     def __init__(
@@ -81,12 +80,12 @@ class Proxy:
         self.passed = {True: 0, False: 0}
         """Octets since the last fault was armed, to the server and to the client."""
         self.struck: Fault | None = None
-        """The fault that was armed last, once it has happened."""
+        """The last armed fault, once it has struck."""
         self._path = listen
         self._lengths = lengths
         self._fault: Fault | None = None
         self._target: Stream | None = None
-        """The only stream that the fault may strike, once its octets passed there."""
+        """The only stream that the fault may strike, once its octet has passed there."""
         self._kill: Callable[[], object] = lambda: None
         self._guard = threading.Lock()
         self._clients: list[socket.socket] = []
@@ -113,15 +112,15 @@ class Proxy:
 
     @property
     def open(self) -> int:
-        """How many connections there are now."""
+        """The number of open connections."""
         return len(self._clients)
 
     def silence(self) -> None:
-        """Pass on nothing more of the connections that are open now, as a firewall that has forgotten them."""
+        """Pass nothing more on the open connections, like a firewall that has forgotten them."""
         self._silenced = list(self._clients)
 
     def arm(self, fault: Fault | None, kill: Callable[[], object] = lambda: None) -> None:
-        """Let a fault happen, counted from here; None: only count."""
+        """Arm a fault and start counting octets; None only counts."""
         with self._guard:
             self._fault, self._target, self.struck, self._kill = fault, None, None, kill
             self.passed = {True: 0, False: 0}
@@ -133,7 +132,7 @@ class Proxy:
         return dict(self.passed)
 
     def heal(self) -> None:
-        """Pass everything on again; connections that were stalled or corrupted end."""
+        """Pass everything again; stalled and corrupted connections end."""
         self.arm(None)
         self._ended, self._doomed = self._doomed, []
         self._refusing.clear()
@@ -194,7 +193,7 @@ class Proxy:
         return server
 
     def _pass(self, stream: Stream, client: socket.socket) -> bool:
-        """Pass on what there is one way; False when the connection is to end."""
+        """Pass what has come in one direction; False if the connection must end."""
         downwards = stream.sink is client
         slowly = bool(self.pace) and downwards
         octets = stream.source.recv(64 if slowly else _TRICKLE_PIECE if client in self._slow else 65536)
@@ -218,7 +217,7 @@ class Proxy:
         return True
 
     def _struck_in(self, stream: Stream, octets: bytes, *, to_server: bool) -> tuple[bytes, Fault | None, bytes]:
-        """What of these octets is before the fault, the fault if its turn has come, and the rest."""
+        """The octets before the fault, the fault if it strikes in these octets, and the rest."""
         starts = stream.message_starts(octets)
         with self._guard:
             first, fault = self.passed[to_server], self._fault
@@ -234,7 +233,7 @@ class Proxy:
         return octets[:place], fault, octets[place:]
 
     def _place(self, fault: Fault, stream: Stream, octets: bytes, first: int) -> int:
-        """Where in these octets the fault strikes at the earliest; their length if its turn has not come."""
+        """The first place in these octets where the fault may strike; their length if there is none."""
         if self._target is stream:
             return 0
         place = octets.find(fault.at) + 1 if fault.at else fault.after - first
@@ -244,7 +243,7 @@ class Proxy:
         return place
 
     def _strike(self, fault: Fault, stream: Stream, client: socket.socket, rest: bytes) -> bool:
-        """Do the harm; False when the connection is to end."""
+        """Do the harm; False if the connection must end."""
         if fault.harm is Harm.DELAY:
             time.sleep(_DELAY_SECONDS)
             stream.sink.sendall(rest)
@@ -274,13 +273,13 @@ class Proxy:
 
 
 def _undelayed(side: socket.socket) -> socket.socket:
-    """Not held back by Nagle's algorithm, which the real connection is not either."""
+    """Without Nagle's algorithm, as contactsync's own connections."""
     if side.family != socket.AF_UNIX:
         side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return side
 
 
 def _reset(side: socket.socket) -> None:
-    """Have a socket of TCP send a reset when it is closed."""
+    """Make a TCP socket send a reset when it is closed."""
     if side.family != socket.AF_UNIX:
         side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESETTING)
