@@ -205,6 +205,18 @@ def test_the_command_line_leaves_a_run_to_the_daemon(
     assert daemon.events("control.call", path="/v1/sync", outcome="done")
 
 
+def test_the_command_line_leaves_an_undo_to_the_daemon(
+    daemon: DaemonProcess, cli: CommandLine, person: Person, directory: PrivateSlapd
+) -> None:
+    """So that the daemon's events and metrics have it."""
+    command = beside(daemon, cli)
+    define(person, directory, schedule="manual")
+    run_id = command.json("sync", "Staff")["runs"][0]["run_id"]
+    undone = command.json("undo", str(run_id), "--yes")
+    assert (undone["run"]["undoes"], undone["run"]["deleted"], undone["paused"]) == (run_id, 40, True)
+    assert daemon.events("control.call", path=f"/v1/runs/{run_id}/undo", outcome="done")
+
+
 def test_a_folder_with_a_number_for_a_name_is_no_id(
     daemon: DaemonProcess, cli: CommandLine, person: Person, directory: PrivateSlapd
 ) -> None:

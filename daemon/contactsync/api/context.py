@@ -15,10 +15,8 @@ from contactsync.api.schemas import Reloaded
 from contactsync.dispatch.dispatcher import Dispatcher
 from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.scheduler import Schedule
-from contactsync.errors import NotFound
 from contactsync.model import Definition
-from contactsync.operations.names import find_all
-from contactsync.store.definitions import read_definitions
+from contactsync.operations.names import find_all, find_by_id
 from contactsync.store.pool import Pool, connection_of
 from contactsync.sync.runner import Runner
 
@@ -46,19 +44,12 @@ class ApiContext:
     def definition(self, definition_id: int) -> Definition:
         """The definition with this id. Raises NotFound, DatabaseError."""
         with connection_of(self.pool) as connection:
-            for definition in read_definitions(connection, [definition_id]):
-                return definition
-        raise no_definition(definition_id)
+            return find_by_id(connection, definition_id)
 
     def named(self, name: str) -> list[Definition]:
         """The definition with this name, or all of the folder with this name; raises as operations.names.find_all."""
         with connection_of(self.pool) as connection:
             return find_all(connection, name)
-
-
-def no_definition(definition_id: int) -> NotFound:
-    """The error for an id that no definition has."""
-    return NotFound(f"There is no definition {definition_id}.", hint="GET /v1/definitions lists all there are.")
 
 
 def _context_of(request: Request) -> ApiContext:

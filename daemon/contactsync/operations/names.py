@@ -51,6 +51,13 @@ def find_all(connection: Connection[Any], name: str) -> list[Definition]:
     return definitions
 
 
+def find_by_id(connection: Connection[Any], definition_id: int) -> Definition:
+    """The definition with this id. Raises NotFound, DatabaseError."""
+    for definition in read_definitions(connection, [definition_id]):
+        return definition
+    raise NotFound(f"There is no definition {definition_id}.", hint="`contactsync folders list` shows all there are.")
+
+
 def match(definitions: Sequence[Definition], name: str) -> list[Definition]:
     """Those of the definitions that have this name, all of one folder. Raises UsageError if they are of several."""
     if number := _ID.fullmatch(name):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from contactsync.api.context import ApiContext, Context, no_definition
+from contactsync.api.context import ApiContext, Context
 from contactsync.api.problems import NotReady
 from contactsync.api.schemas import (
     Definition,
@@ -24,6 +24,7 @@ from contactsync.api.schemas import (
     Status,
 )
 from contactsync.dispatch.live import LiveState
+from contactsync.errors import NotFound
 from contactsync.operations.preview import ChangeDocument
 from contactsync.operations.runs import list_runs, require_run
 from contactsync.store.definitions import read_overview
@@ -90,7 +91,7 @@ def definition(definition_id: DefinitionId, context: Context) -> Definition:
     """One definition."""
     for document in _definitions(context, [definition_id]):
         return document
-    raise no_definition(definition_id)
+    raise NotFound(f"There is no definition {definition_id}.", hint="GET /v1/definitions lists all there are.")
 
 
 @router.get("/runs")

@@ -11,7 +11,7 @@ from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.text import show_text
 from contactsync.cli.prompts import confirm
 from contactsync.operations.decisions import approve, open_plan, reject
-from contactsync.operations.names import find_one
+from contactsync.operations.names import find_by_id
 from contactsync.store.record.holds import held_changes, request_approved_run
 from contactsync.text import counted
 
@@ -40,7 +40,7 @@ def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -
         approve(connection, plan, by=getpass.getuser())
         show_text(invocation.out, f"Approved run {plan.run_id}.")
         if not request_approved_run(connection, plan):
-            definition = find_one(connection, f"id:{plan.definition_id}")
+            definition = find_by_id(connection, plan.definition_id)
             with invocation.pool() as pool:
                 (run,) = run_each(invocation, pool, [definition], named=True)
             return exit_code_of_run(run)
