@@ -20,10 +20,6 @@ from contactsync.testing.ports import ReservedPort
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.resources import database_of, short_directory
 
-# Nothing in the tests depends on how fast a machine is at the moment, so neither does this.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
-
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
     # A child inherits that a signal is ignored, as under nohup, but not that it is handled. Pytest goes on ignoring it.
     if signal.getsignal(number) is signal.SIG_IGN:
@@ -31,10 +27,21 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the trials of tests/faults be longer, and be repeated."""
+    """Add the options for more faults, and for others."""
     group = parser.getgroup("contactsync")
-    group.addoption("--faults", type=int, default=1, metavar="TIMES", help="try so many times as many faults")
-    group.addoption("--fault-seed", default="1", metavar="SEED", help="what everything left to chance goes by")
+    group.addoption("--faults", type=int, default=1, metavar="TIMES", help="try TIMES as many faults, and new examples")
+    group.addoption("--fault-seed", default="1", metavar="SEED", help="the seed of everything that is random")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Hypothesis try the same examples each time, however slow the machine is; new ones with --faults."""
+    settings.register_profile(
+        "contactsync",
+        deadline=None,
+        derandomize=config.getoption("--faults") == 1,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("contactsync")
 
 
 @pytest.fixture
