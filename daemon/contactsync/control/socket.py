@@ -10,13 +10,13 @@ import stat
 import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from contactsync.control.peer import peer_of
 from contactsync.errors import ControlSocketTaken, SettingsError
+from contactsync.settings.schema import Control
 
 log = structlog.get_logger()
 
@@ -28,17 +28,8 @@ BACKLOG = 64
 LOCK_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The path of the socket and who may connect: `mode` has its permissions, `group` is a name or empty."""
-
-    path: Path
-    mode: int = 0o660
-    group: str = ""
-
-
 @contextmanager
-def control_socket(place: Place, environ: MutableMapping[str, str]) -> Iterator[socket.socket]:
+def control_socket(settings: Control, environ: MutableMapping[str, str]) -> Iterator[socket.socket]:
     """A listening socket; the file of one that is created here is removed at the end.
 
     Raises ControlSocketTaken if another process serves it, SettingsError if it cannot be created.
@@ -49,20 +40,20 @@ def control_socket(place: Place, environ: MutableMapping[str, str]) -> Iterator[
             log.info("control.listening", socket=_name(inherited), given_by_systemd=True)
             yield inherited
         return
-    listening, file_id = _create(place)
+    listening, file_id = _create(settings)
     try:
         with listening:
-            log.info("control.listening", socket=str(place.path), given_by_systemd=False)
+            log.info("control.listening", socket=str(settings.socket), given_by_systemd=False)
             yield listening
     finally:
-        _remove(place.path, file_id)
+        _remove(settings.socket, file_id)
 
 
-def check_place(place: Place, environ: MutableMapping[str, str]) -> None:
-    """Raise what `control_socket` would raise for this place, before anything else is started."""
+def check_socket(path: Path, environ: MutableMapping[str, str]) -> None:
+    """Raise what `control_socket` would raise for this path, before anything else is started."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
-        _check_length(place.path)
-        _check_free(place.path)
+        _check_length(path)
+        _check_free(path)
 
 
 def _inherited(environ: MutableMapping[str, str]) -> socket.socket | None:
@@ -93,25 +84,26 @@ def _inherited(environ: MutableMapping[str, str]) -> socket.socket | None:
     return inherited
 
 
-def _create(place: Place) -> tuple[socket.socket, tuple[int, int]]:
+def _create(settings: Control) -> tuple[socket.socket, tuple[int, int]]:
     """Bind and listen; also returns device and inode of the socket's file."""
-    _check_length(place.path)
+    path = settings.socket
+    _check_length(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        place.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(place.path.parent):
-            _check_free(place.path)
-            place.path.unlink(missing_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(path.parent):
+            _check_free(path)
+            path.unlink(missing_ok=True)
             # Linux gives the new file the mode of the socket, so its permissions are never wider than the final ones.
             os.fchmod(listening.fileno(), 0o600)
-            listening.bind(os.fspath(place.path))
-            _set_permissions(place)
+            listening.bind(os.fspath(path))
+            _set_permissions(settings)
             listening.listen(BACKLOG)
-            status = place.path.stat()
+            status = path.stat()
     except OSError as error:
         listening.close()
         raise SettingsError(
-            f"The control socket {place.path} cannot be created: {error.strerror}.",
+            f"The control socket {path} cannot be created: {error.strerror}.",
             hint="Check its directory, or choose another path in settings.toml: [control] socket.",
         ) from None
     except BaseException:
@@ -120,18 +112,18 @@ def _create(place: Place) -> tuple[socket.socket, tuple[int, int]]:
     return listening, (status.st_dev, status.st_ino)
 
 
-def _set_permissions(place: Place) -> None:
-    if place.group:
+def _set_permissions(settings: Control) -> None:
+    if settings.group:
         try:
-            group = grp.getgrnam(place.group).gr_gid
+            group = grp.getgrnam(settings.group).gr_gid
         except KeyError:
-            place.path.unlink()
+            settings.socket.unlink()
             raise SettingsError(
-                f'There is no group "{place.group}", which [control] group in settings.toml names.',
-                hint=f"Create it (groupadd --system {place.group}) or name another.",
+                f'There is no group "{settings.group}", which [control] group in settings.toml names.',
+                hint=f"Create it (groupadd --system {settings.group}) or name another.",
             ) from None
-        os.chown(place.path, -1, group)
-    place.path.chmod(place.mode)
+        os.chown(settings.socket, -1, group)
+    settings.socket.chmod(int(settings.mode, 8))
 
 
 def _check_length(path: Path) -> None:

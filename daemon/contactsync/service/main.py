@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from contactsync.bootstrap import database_of
-from contactsync.control.socket import Place, check_place, control_socket
+from contactsync.control.socket import check_socket, control_socket
 from contactsync.errors import ContactsyncError, DatabaseUnavailable
 from contactsync.service.daemon import Daemon
 from contactsync.service.signals import Signals
@@ -49,9 +49,7 @@ def run_daemon(settings: Settings, reread: Callable[[], Settings]) -> int:
     faulthandler.enable()  # the watchdog ends a stuck process by SIGABRT; this prints its stacks
     signals = Signals()
     signals.install()
-    control = settings.control
-    place = Place(control.socket, int(control.mode, 8), control.group)
-    check_place(place, os.environ)
+    check_socket(settings.control.socket, os.environ)
     manager = ServiceManager(os.environ)
     log.info("daemon.starting", version=version("contactsync"))
     # The inner stack stops the embedded PostgreSQL; systemd gets messages until then.
@@ -59,7 +57,7 @@ def run_daemon(settings: Settings, reread: Callable[[], Settings]) -> int:
         with manager.taking_time("Opening the database"):
             opened = _open_database(stack, settings, signals)
         if opened is not None:
-            listening = stack.enter_context(control_socket(place, os.environ))
+            listening = stack.enter_context(control_socket(settings.control, os.environ))
             daemon = Daemon(settings, *opened, listening=listening, reread=reread, manager=manager)
             with manager.taking_time("Reading the definitions"):
                 stack.enter_context(daemon.metrics.served(settings.metrics.listen))
