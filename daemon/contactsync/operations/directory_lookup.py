@@ -16,7 +16,7 @@ from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.protocol.requests import NO_ATTRIBUTES
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest, read_entries
-from contactsync.sync.definition import Source, choose_source, open_directory, resolve
+from contactsync.sync.definition import Source, open_directory, resolve, source_of
 
 if TYPE_CHECKING:
     from contactsync.credentials.bind import BindPasswords
@@ -63,7 +63,7 @@ def look_up(definition: Definition, text: str, passwords: BindPasswords, options
     resolved = resolve(definition)
     limits = options.read_limits(Deadline(definition.deadline_seconds or options.deadline))
     with open_directory(resolved, options, passwords.read(definition), limits.deadline) as session:
-        source = choose_source(resolved, session.root_dse, options.map_limits)
+        source = source_of(session, resolved, options.map_limits)
         person = person_filter(text, active_directory=session.root_dse.is_active_directory)
         return Lookup(_Search(session, source, limits).find(person), source, session.server)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import Auth, Tls
 from contactsync.schedule import Timetable, parse_schedule
 from contactsync.settings.schema import MappingLimits
+from contactsync.sync.aliases import with_first_names
 
 if TYPE_CHECKING:
     from contactsync.ldap.connection.deadline import Deadline
@@ -156,6 +157,13 @@ def _trust(definition: Definition) -> TlsOptions:
         client_cert=definition.tls_client_cert,
         client_key=definition.tls_client_key,
     )
+
+
+def source_of(session: Session, resolved: Resolved, limits: MappingLimits) -> Source:
+    """The source for the server of a session, with the attribute names that it uses. Raises as `choose_source`."""
+    mapping = with_first_names(session, resolved.definition.mapping)
+    definition = replace(resolved.definition, mapping=mapping)
+    return choose_source(replace(resolved, definition=definition), session.root_dse, limits)
 
 
 def choose_source(resolved: Resolved, root_dse: RootDse, limits: MappingLimits) -> Source:

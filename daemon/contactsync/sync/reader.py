@@ -17,7 +17,7 @@ from contactsync.store.plan.columns import Columns, columns_of
 from contactsync.store.plan.staging import Staging
 from contactsync.store.record.cursors import KeptCursor
 from contactsync.sync.attributes import existing_attributes
-from contactsync.sync.definition import Resolved, Source, choose_source, connect_options, servers_of, source_digest
+from contactsync.sync.definition import Resolved, Source, connect_options, servers_of, source_digest, source_of
 from contactsync.sync.early_load import EarlyLoad
 from contactsync.sync.incremental import INCREMENTAL_MODES, Increments, SearchScope
 from contactsync.sync.recogniser import Batch, Recogniser
@@ -116,7 +116,7 @@ class Reader:
 
     def _scope(self, session: Session, resolved: Resolved) -> SearchScope:
         options = self._context.options
-        source = choose_source(resolved, session.root_dse, options.map_limits)
+        source = source_of(session, resolved, options.map_limits)
         if source.lacking:
             _log.info("catalogue.lacking", server=session.server, attributes=list(source.lacking))
         page_size = resolved.definition.page_size or options.page_size

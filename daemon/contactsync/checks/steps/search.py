@@ -8,7 +8,7 @@ from contactsync.checks.context import CheckContext, Counted
 from contactsync.checks.result import StepResult, ok, warning
 from contactsync.checks.searches import Search, ask, ask_by_pages
 from contactsync.ldap.query.query import Scope
-from contactsync.sync.definition import choose_source
+from contactsync.sync.definition import source_of
 from contactsync.text import counted
 
 _SCOPES = {
@@ -20,7 +20,7 @@ _SCOPES = {
 
 def check_base(context: CheckContext) -> StepResult:
     """Choose the base as a run does, and read its entry. Raises BaseNotFound."""
-    context.source = source = choose_source(context.resolved, context.root_dse, context.options.map_limits)
+    context.source = source = source_of(context.session, context.resolved, context.options.map_limits)
     answer = ask(context.session, Search(source.base, Scope.BASE), context.read_limits())
     origin = "the server's default"
     if context.resolved.base:

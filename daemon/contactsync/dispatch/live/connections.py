@@ -12,7 +12,7 @@ from contactsync.ldap.changes.base import Cursor
 from contactsync.ldap.changes.notifications import Stream, protocol_of, wait_for
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.search import SearchRequest
-from contactsync.sync.definition import Resolved, choose_source, source_digest
+from contactsync.sync.definition import Resolved, source_digest, source_of
 from contactsync.sync.incremental import SearchScope, changes_for
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Connections:
         self.server = session.server
         if protocol_of(session.root_dse) is None:
             raise NothingReported(f"{session.server} does not report changes.")
-        source = choose_source(resolved, session.root_dse, self._runner.options.map_limits)
+        source = source_of(session, resolved, self._runner.options.map_limits)
         request = SearchRequest(source.base, source.scope, source.filter, source.attributes, 0)
         changes = changes_for(session, request, source.mapping.identity)
         obstacle = changes.obstacle()
