@@ -33,13 +33,13 @@ _MOST_PAGES = 100
 class Schema:
     """The attributes in lower case. `catalogue` has those of the global catalogue; None for a domain controller."""
 
-    known: frozenset[str]
+    attributes: frozenset[str]
     catalogue: frozenset[str] | None = None
 
     def can_ask(self, attribute: str) -> bool:
         """Whether a filter may use an attribute, one of those that were looked up."""
         name = attribute.lower()
-        return name in self.known and (self.catalogue is None or name in self.catalogue)
+        return name in self.attributes and (self.catalogue is None or name in self.catalogue)
 
     def lacking(self, attributes: Iterable[str]) -> tuple[str, ...]:
         """The attributes that the global catalogue does not have."""
@@ -52,16 +52,16 @@ def read_schema(wire: Wire, naming_context: str, *, global_catalogue: bool) -> S
     """Read the schema; None if it is hidden from this user. The catalogue's attributes are read only there."""
     names = "".join(f"({_NAME}={name})" for name in _LOOKED_UP)
     catalogued = f"({_IN_CATALOGUE}=TRUE)" if global_catalogue else ""
-    known, catalogue = set(), set()
+    attributes, catalogue = set(), set()
     for entry in _entries(wire, naming_context, f"(|{names}{catalogued})"):
         for value in entry.attributes.get(_NAME.lower(), ()):
             name = value.decode("utf-8", "replace").lower()
-            known.add(name)
+            attributes.add(name)
             if entry.attributes.get(_IN_CATALOGUE.lower()) == [b"TRUE"]:
                 catalogue.add(name)
-    if _PRESENT_IN_ALL.lower() not in known:
+    if _PRESENT_IN_ALL.lower() not in attributes:
         return None
-    return Schema(frozenset(known), frozenset(catalogue) if global_catalogue else None)
+    return Schema(frozenset(attributes), frozenset(catalogue) if global_catalogue else None)
 
 
 def _entries(wire: Wire, base: str, search_filter: str) -> list[Entry]:

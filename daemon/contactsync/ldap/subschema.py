@@ -49,7 +49,7 @@ class AttributeType:
 
     @property
     def is_derived(self) -> bool:
-        """Whether its values can change although the entry is not written."""
+        """Whether its values can change without a write of the entry."""
         names = {name.lower() for name in self.names}
         if names & _DERIVED:
             return True
@@ -88,9 +88,9 @@ def read_attribute_types(session: Session, descriptions: Iterable[str]) -> dict[
 
 
 def derived_attribute(session: Session, descriptions: Iterable[str]) -> str | None:
-    """The first of these attributes whose values can change although the entry is not written; None without one.
+    """The first of these attributes that can change without a write of the entry; None if there is none.
 
-    The subschema is read only for names that are not in the standards. Raises DirectoryError.
+    The subschema is read only for names that are not standard. Raises DirectoryError.
     """
     names = sorted({description.partition(";")[0] for description in descriptions}, key=str.lower)
     if derived := next((name for name in names if name.lower() in _DERIVED), None):

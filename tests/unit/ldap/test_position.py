@@ -1,4 +1,4 @@
-"""Positions: each question overlaps with what an earlier one may not have been told."""
+"""Positions: each request overlaps with what an earlier response may have lacked."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def at(second: int, *, sid: str = "001") -> Csns:
     return csns_of([f"202611300000{second:02}.500000Z#000000#{sid}#000000"])
 
 
-def test_a_change_after_a_quiet_time_is_asked_for_from_the_last_certain_position() -> None:
-    """Before and after SETTLE_SECONDS; only the second question makes it certain."""
+def test_a_change_after_a_quiet_time_is_requested_from_the_last_certain_position() -> None:
+    """Before and after SETTLE_SECONDS; only the second request makes it certain."""
     start = Position.certain_at(at(0))
     assert start.is_certain
     assert start.origin(NOW) == at(0)
@@ -36,15 +36,15 @@ def test_a_change_after_a_quiet_time_is_asked_for_from_the_last_certain_position
     assert second.origin(NOW) == at(40)
 
 
-def test_questions_in_quick_succession_overlap_by_two_seconds() -> None:
-    """No more than that is read twice; nor is what was certain before."""
+def test_requests_in_quick_succession_overlap_by_two_seconds() -> None:
+    """No more is read twice, and nothing before the certain position."""
     position = Position.certain_at(at(0)).after(at(40), asked_at=NOW)
     assert position.origin(NOW + 1) == csns_of(["20261130000038.500000Z#000000#001#000000"])
     assert Position.certain_at(at(39)).after(at(40), asked_at=NOW).origin(NOW + 1) == at(39)
 
 
-def test_an_endless_stream_of_changes_becomes_certain_behind_the_newest() -> None:
-    """Every SETTLE_SECONDS the newest position of the time before."""
+def test_a_stream_of_changes_becomes_certain_with_a_delay() -> None:
+    """Every SETTLE_SECONDS."""
     position, certain = Position.certain_at(at(0)), []
     for second in range(1, 60):
         position = position.after(at(second), asked_at=NOW + second)
@@ -54,27 +54,27 @@ def test_an_endless_stream_of_changes_becomes_certain_behind_the_newest() -> Non
     assert len({cookie_of(csns) for csns in certain}) == 4
 
 
-def test_a_clock_that_is_set_back_only_delays() -> None:
-    """The wait starts anew; no time of the future is kept."""
+def test_a_clock_that_is_set_back_causes_a_delay() -> None:
+    """The wait starts again."""
     position = Position.certain_at(at(0)).after(at(1), asked_at=NOW)
     assert position.settles_in(NOW - 7200) == SETTLE_SECONDS
     again = position.after(at(2), asked_at=NOW - 7200)
     assert again.settles_in(NOW - 7200 + SETTLE_SECONDS) == 0
 
 
-def test_a_position_comes_out_of_its_octets_as_it_was() -> None:
-    """With several servers too; and nothing else is taken for one."""
+def test_a_position_is_parsed_from_its_octets() -> None:
+    """With several servers too."""
     position = Position.certain_at(at(1) | at(2, sid="002")).after(at(3) | at(2, sid="002"), asked_at=NOW)
     assert Position.parse(position.encode()) == position
 
 
 @pytest.mark.parametrize("octets", [b"", b"\xff", b"csn=x certain=x pending=x at=0", b"rid=000,csn=x"])
-def test_other_octets_are_no_position(octets: bytes) -> None:
-    """Nothing is guessed."""
+def test_other_octets_are_not_a_position(octets: bytes) -> None:
+    """They are refused."""
     assert Position.parse(octets) is None
 
 
-def test_a_cookie_is_taken_only_in_the_form_that_slapd_makes() -> None:
+def test_a_cookie_must_have_the_form_of_slapd() -> None:
     """With or without the id of the server."""
     csn = at(1)["001"]
     assert csns_of_cookie(cookie_of(at(1))) == csns_of_cookie(f"rid=000,sid=001,csn={csn}".encode()) == at(1)

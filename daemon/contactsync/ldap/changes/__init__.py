@@ -1,4 +1,4 @@
-"""How a directory reports what changed since a cursor, one file for each protocol, behind the interface in base.py.
+"""How a directory reports what changed since a cursor: one file for each method, behind the interface in base.py.
 
-Whether a run may rely on it is decided in sync/.
+sync/ decides whether a run may rely on it.
 """

@@ -1,9 +1,9 @@
 """How far a definition is in sync with an OpenLDAP server, and how much of that is certain.
 
-slapd moves its contextCSN before its session log or access log has the change. A question asked at that moment brings
-the new cookie and not the deletion, and a later question from that cookie never brings it. (Seen with OpenLDAP 2.5: 31
-of 3,000 deletions with an access log.) So each question goes back to a position that was asked for again SETTLE_SECONDS
-after it was first seen. Asking twice for the same change does no harm.
+slapd moves its contextCSN before its session log or access log has the change. A request at that moment gets the new
+cookie without the deletion, and a later request from that cookie never gets it. (Seen with OpenLDAP 2.5: 31 of 3,000
+deletions with an access log.) So each request starts from a position that was requested again SETTLE_SECONDS after it
+was first seen. To get the same change twice does no harm.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 SETTLE_SECONDS = 15.0
 """How long after a contextCSN was seen the logs may still lack a change that it covers."""
 OVERLAP_SECONDS = 2.0
-"""How much of the time before the newest CSN a question covers that comes sooner than SETTLE_SECONDS."""
+"""The seconds before the newest CSN that an earlier request covers again."""
 
 _CSN = re.compile(r"(?P<time>\d{14}\.\d{6})Z#[0-9a-f]{6}#(?P<sid>[0-9a-f]{3})#[0-9a-f]{6}")
 _TIME = "%Y%m%d%H%M%S.%f"
@@ -42,7 +42,7 @@ def csns_of_cookie(cookie: bytes) -> Csns:
 
 
 def cookie_of(csns: Csns) -> bytes:
-    """A cookie that asks slapd for everything after these CSNs."""
+    """A cookie that requests everything after these CSNs."""
     return f"rid=000,csn={_joined(csns)}".encode()
 
 
@@ -53,9 +53,9 @@ def any_newer(csns: Csns, than: Csns) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """`newest` came with the last answer. Everything up to `certain` was asked for after the logs were complete.
+    """`newest` came with the last response. Everything up to `certain` was requested after the logs were complete.
 
-    `pending` was the newest at `pending_at` (seconds since 1970). A question SETTLE_SECONDS later makes it certain.
+    `pending` was the newest at `pending_at` (seconds since 1970). A request SETTLE_SECONDS later makes it certain.
     """
 
     newest: Csns
@@ -86,17 +86,17 @@ class Position:
         return self.certain == self.newest
 
     def settles_in(self, now: float) -> float:
-        """Seconds until a question can make `pending` certain. A clock that was set back starts the wait anew."""
+        """Seconds until a request can make `pending` certain. A clock that was set back restarts the wait."""
         return max(0.0, SETTLE_SECONDS - max(0.0, now - self.pending_at)) if self.pending_at else 0.0
 
     def origin(self, now: float) -> Csns:
-        """From where to ask: all that is uncertain when `pending` can be settled, else a short overlap of it."""
+        """The start of the next request: `certain` if `pending` can be settled now, else a short overlap."""
         if not self.settles_in(now):
             return self.certain
         return {sid: max(self.certain.get(sid, ""), _earlier(csn)) for sid, csn in self.newest.items()}
 
     def after(self, csns: Csns, *, asked_at: float) -> Position:
-        """The position after an answer up to `csns` to a question asked at `asked_at` (seconds since 1970)."""
+        """The position after a response up to `csns` to a request at `asked_at` (seconds since 1970)."""
         if self.settles_in(asked_at):
             return Position(csns, self.certain, self.pending, min(self.pending_at, int(asked_at)))
         certain = self.pending

@@ -1,4 +1,4 @@
-"""Connections to directory servers: addresses found, TLS, bind, reuse, octets in and out.
+"""Connections to directory servers: addresses, TLS, bind, reuse, and octets in both directions.
 
-What is asked over them is in ldap/search.py and its neighbours.
+Searches are in ldap/search.py and its neighbours.
 """

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 import structlog
 
@@ -67,13 +66,6 @@ class Session:
     def anonymous(self) -> bool:
         """Whether the bind was anonymous."""
         return self.auth is Auth.SIMPLE and not self.user
-
-
-class Connect(Protocol):
-    """The function below, or SessionCache.connect."""
-
-    def __call__(self, options: ConnectOptions, deadline: Deadline) -> AbstractContextManager[Session]:
-        """A session for the block that follows. Raises DirectoryError, RunCancelled."""
 
 
 @contextmanager

@@ -89,7 +89,7 @@ class Wire:
         self.socket.close()
 
     def only_send(self) -> None:
-        """Free the buffer: from here on somebody else reads the socket, and requests may be sent at any time."""
+        """Free the buffer: another object reads the socket from now on. Requests have no deadline."""
         self._limits = replace(self._limits, deadline=Deadline(_NO_DEADLINE_SECONDS))
         self._buffer = MessageBuffer(GREETING_BYTES, capacity=_SMALLEST_BUFFER)
 
