@@ -278,8 +278,9 @@ def people(server: PrivateServer, base: str | None = None) -> set[tuple[str, str
 
 
 def someone(**attributes: str | bytes) -> Person:
-    """A person who is in no directory yet."""
-    (person,) = make_people(1, start=next(_numbers))
+    """A person who is in no directory yet, with a DN that needs no escapes: servers write those in different ways."""
+    people = (person for number in _numbers for person in make_people(1, start=number))
+    person = next(person for person in people if "\\" not in person.dn)
     return Person(person.dn, person.attributes | {name: [value] for name, value in attributes.items()})
 
 

@@ -143,7 +143,6 @@ def test_a_change_is_confirmed_when_the_log_is_complete(
         return stored is not None and stored.is_certain
 
     wait_until(certain)
-    assert (live.reports[-1].trigger, live.reports[-1].outcome) == (Trigger.LIVE, Outcome.UNCHANGED)
     admin.delete(person.dn)
 
 
