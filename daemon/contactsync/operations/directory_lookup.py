@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ldap3.utils.conv import escape_filter_chars
 
-from contactsync.errors import DirectoryError, QueryError
+from contactsync.errors import BaseNotFound, DirectoryError, QueryError
 from contactsync.ldap import dn
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.protocol.entry import decode_entry
-from contactsync.ldap.protocol.requests import NO_ATTRIBUTES
+from contactsync.ldap.protocol.requests import ANY_ENTRY, NO_ATTRIBUTES
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest, read_entries
 from contactsync.sync.definition import Source, open_directory, resolve, source_of
@@ -64,27 +64,25 @@ def look_up(definition: Definition, text: str, passwords: BindPasswords, options
     limits = options.read_limits(Deadline(definition.deadline_seconds or options.deadline))
     with open_directory(resolved, options, passwords.read(definition), limits.deadline) as session:
         source = source_of(session, resolved, options.map_limits)
-        person = person_filter(text, active_directory=session.root_dse.is_active_directory)
-        return Lookup(_Search(session, source, limits).find(person), source, session.server)
+        search = _Search(session, source, limits)
+        name = _dn(text)
+        hits = search.find_entry(name) if name else search.find(person_filter(text))
+        return Lookup(hits, source, session.server)
 
 
-def person_filter(text: str, *, active_directory: bool) -> str:
-    """The filter for what a user typed, escaped by RFC 4515, section 3."""
+def person_filter(text: str) -> str:
+    """The filter for a name, uid or email that a user typed, escaped by RFC 4515, section 3."""
     value = escape_filter_chars(text.strip())
-    if _is_dn(text):
-        # OpenLDAP takes (distinguishedName=...) for every attribute that holds a DN, such as manager.
-        return f"({'distinguishedName' if active_directory else 'entryDN'}={value})"
     exact = "".join(f"({name}={value})" for name in _EXACT)
     parts = "".join(f"({name}=*{value}*)" for name in _PARTS)
     return f"(|{exact}{parts})"
 
 
-def _is_dn(text: str) -> bool:
+def _dn(text: str) -> str | None:
     try:
-        dn.comparison_key(text)
+        return dn.canonical_dn(text.strip())
     except QueryError:
-        return False
-    return True
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,40 @@ class _Search:
         if source.scope is not Scope.SUB and (hits := self._hits(Where.SCOPE, source.base, Scope.SUB, person)):
             return hits
         return self._outside_base(person)
+
+    def find_entry(self, name: str) -> list[Hit]:
+        """The entry with this DN, read by a search of scope base; gateways do not know (entryDN=...)."""
+        try:
+            found = self._hits(Where.BASE, name, Scope.BASE, ANY_ENTRY)
+        except BaseNotFound:
+            return []
+        except DirectoryError:  # a DN outside the base may have a referral as its answer
+            if dn.is_within(name, self.source.base):
+                raise
+            return []
+        return [self._judged(hit) for hit in found]
+
+    def _judged(self, hit: Hit) -> Hit:
+        """The entry with the first reason that excludes it, or with its mapping."""
+        source = self.source
+        depth = self._depth(hit.dn)
+        if depth is None:
+            return hit
+        if source.scope is not Scope.SUB and depth != (source.scope is Scope.ONE):
+            return replace(hit, where=Where.SCOPE)
+        for octets in self._entries(hit.dn, Scope.BASE, source.filter, source.attributes):
+            return Hit(hit.dn, Where.SOURCE, source.mapping.map(b"", decode_entry(octets)))
+        return replace(hit, where=Where.FILTER)
+
+    def _depth(self, name: str) -> int | None:
+        """How many levels the entry is below the base; None if it is elsewhere."""
+        base = self.source.base
+        if base.startswith("<"):  # Active Directory's <GUID=...>
+            base = self._hits(Where.BASE, base, Scope.BASE, ANY_ENTRY)[0].dn
+        rdns = dn.comparison_key(name).split(",")
+        if not base:
+            return len(rdns)
+        return len(rdns) - len(dn.comparison_key(base).split(",")) if dn.is_within(name, base) else None
 
     def _selected(self, search_filter: str) -> Iterator[Hit]:
         source = self.source
