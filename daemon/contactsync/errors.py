@@ -77,6 +77,12 @@ class ScheduleError(DefinitionError):
     code = "definition.schedule"
 
 
+class OutputError(ContactsyncError):
+    """The output of a command cannot be written."""
+
+    code = "output"
+
+
 class DirectoryError(ContactsyncError):
     """A request to the directory failed."""
 

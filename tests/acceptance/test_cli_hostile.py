@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -54,3 +56,24 @@ def test_standard_input_that_is_not_utf_8_is_refused(cli: CommandLine, option: s
     _, errors = process.communicate(timeout=20)
     assert (process.returncode, "not text in UTF-8" in errors) == (64, True)
     assert "hunter" not in errors
+
+
+def test_output_that_cannot_be_written_is_an_error(cli: CommandLine) -> None:
+    """A full disk gives a sentence, for printed tables, JSON and help."""
+    for arguments in (("folders", "list"), ("status", "--json"), ("--help",)):
+        with Path("/dev/full").open("w", encoding="utf-8") as full:
+            process = cli.start(*arguments, stdout=full, stderr=subprocess.PIPE)
+            _, errors = process.communicate(timeout=30)
+        assert (process.returncode, "The output cannot be written: No space left on device." in errors) == (1, True)
+        assert "Traceback" not in errors
+
+
+def test_closed_standard_streams_do_not_matter(cli: CommandLine) -> None:
+    """Some service managers start programs so; a socket must not take the descriptor of standard error."""
+    cli("migrate")
+    words = [sys.executable, "-m", "contactsync", "folders", "list"]
+    for closing in ("2>&-", "<&- 2>&-", "<&- >&- 2>&-"):
+        process = subprocess.run(
+            ["sh", "-c", f'"$@" {closing}', "sh", *words], env=cli.environ, timeout=30, check=False
+        )
+        assert process.returncode == 0

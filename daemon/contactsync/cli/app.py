@@ -15,6 +15,7 @@ from contactsync.cli.errors import EXIT_CODES, ExitCode, show_error, show_usage_
 from contactsync.cli.folders_app import folders
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
 from contactsync.cli.runs_app import runs_app
+from contactsync.cli.streams import check_output, flush_output, open_missing_streams
 from contactsync.errors import ContactsyncError, UsageError
 
 app = typer.Typer(
@@ -31,10 +32,10 @@ app.add_typer(folders, name="folders", short_help="List, show and edit folders a
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (by default sys.argv) and return its exit code; the console script `contactsync`."""
+    open_missing_streams()
     invocation = Invocation()
     try:
-        _check_encoding(sys.argv[1:] if arguments is None else arguments)
-        code = app(arguments, prog_name="contactsync", standalone_mode=False, obj=invocation)
+        return _run(sys.argv[1:] if arguments is None else arguments, invocation)
     except ContactsyncError as error:
         return show_error(error, invocation.err)
     except typer.TyperException as error:
@@ -42,6 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         invocation.err.print("Interrupted.")
         return ExitCode.INTERRUPTED
+
+
+def _run(arguments: Sequence[str], invocation: Invocation) -> int:
+    _check_encoding(arguments)
+    try:
+        code = app(arguments, prog_name="contactsync", standalone_mode=False, obj=invocation)
+    except OSError as error:
+        check_output(error)
+        raise
+    try:
+        flush_output()
+    except BrokenPipeError:
+        return ExitCode.PIPE_CLOSED
     return int(code or ExitCode.DONE)
 
 
