@@ -51,6 +51,7 @@ class SecretBox:
         try:
             return cls(_read_key(path))
         except FileNotFoundError:
+            _refuse_dangling_link(path)
             _make_key(path)
             return cls(_read_key(path))
 
@@ -141,6 +142,15 @@ def _read_key(path: Path) -> bytes:
             hint="Restore it from a backup; a new key cannot open the passwords that the old key sealed.",
         )
     return key
+
+
+def _refuse_dangling_link(path: Path) -> None:
+    """Raise SecretError for a link to a file that is away: a new key could not open what the old key sealed."""
+    if path.is_symlink():
+        raise SecretError(
+            f"The key file {path} is a link to {path.readlink()}, which does not exist.",
+            hint="Mount or restore the file that it names. For a new key, remove the link.",
+        )
 
 
 def _make_key(path: Path) -> None:

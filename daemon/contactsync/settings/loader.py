@@ -69,7 +69,7 @@ def find_settings_file(
         return Path(named)
     found = next((candidate for candidate in search if _exists(candidate)), None)
     if found and not found.is_absolute():
-        _refuse_writable_by_all(found)
+        _refuse_foreign(found)
     return found
 
 
@@ -85,13 +85,30 @@ def _exists(file: Path) -> bool:
     return True
 
 
-def _refuse_writable_by_all(file: Path) -> None:
-    """Raise SettingsError for a file in a directory such as /tmp: any user may have created it."""
-    if (file.stat().st_mode | file.absolute().parent.stat().st_mode) & stat.S_IWOTH:
+def _refuse_foreign(file: Path) -> None:
+    """Raise SettingsError for a file of the current directory that another user may have written."""
+    places = (file.absolute(), file.absolute().parent)
+    try:
+        found = [status for place in places for status in (place.lstat(), place.stat())]
+    except OSError:
+        return  # reading it fails with the reason
+    hint = f"Name it with --settings or {FILE_VARIABLE}, or work in another directory."
+    # The mode of a symbolic link has no meaning.
+    if any(status.st_mode & stat.S_IWOTH and not stat.S_ISLNK(status.st_mode) for status in found):
+        raise SettingsError(f"{places[0]} is not used because every user may change it or its directory.", hint=hint)
+    others = {status.st_uid for status in found} - {0, os.geteuid()}
+    if others:
         raise SettingsError(
-            f"{file.absolute()} is not used because every user may change it or its directory.",
-            hint=f"Name it with --settings or {FILE_VARIABLE}, or work in another directory.",
+            f"{places[0]} is not used because it or its directory belongs to {_user_name(min(others))}, not to you.",
+            hint=hint,
         )
+
+
+def _user_name(user: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(user).pw_name}"
+    except KeyError:  # a container's user without an account
+        return f"the user with the id {user}"
 
 
 def _read(file: Path) -> str:

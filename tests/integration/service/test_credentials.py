@@ -147,6 +147,15 @@ def test_a_damaged_key_file_is_not_overwritten(tmp_path: Path, content: bytes) -
     assert path.read_bytes() == content
 
 
+def test_a_link_to_a_missing_key_is_refused(tmp_path: Path) -> None:
+    """Its target may be a store that is not mounted; nothing is created."""
+    link = tmp_path / "secret.key"
+    link.symlink_to(tmp_path / "vault" / "key")
+    with pytest.raises(SecretError, match=f"is a link to {tmp_path}/vault/key, which does not exist"):
+        SecretBox.from_file(link)
+    assert list(tmp_path.iterdir()) == [link]
+
+
 def test_a_key_that_cannot_be_created(tmp_path: Path) -> None:
     """The error has the path and the system's reason."""
     (tmp_path / "file").touch()

@@ -261,6 +261,20 @@ def test_a_file_that_anyone_could_have_put_there_is_refused(tmp_path: Path, monk
         load_settings(None, {}, search=(Path("settings.toml"),))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.parametrize("foreign", ["settings.toml", "."])
+def test_a_file_of_another_user_is_refused(foreign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise that user would choose the database and the key of a command that root starts there."""
+    monkeypatch.chdir(tmp_path)
+    Path("settings.toml").touch()
+    load_settings(None, {}, search=(Path("settings.toml"),))
+    os.chown(foreign, 65534, 65534)
+    with pytest.raises(SettingsError, match=r"belongs to the user nobody, not to you\.") as caught:
+        load_settings(None, {}, search=(Path("settings.toml"),))
+    assert "--settings" in caught.value.hint
+    load_settings(Path("settings.toml"), {})
+
+
 def test_an_unreadable_system_file_is_an_error(tmp_path: Path) -> None:
     """Without it, another database would be used."""
     (tmp_path / "etc.toml").symlink_to("etc.toml")
