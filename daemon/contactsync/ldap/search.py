@@ -10,7 +10,7 @@ from itertools import chain
 
 import structlog
 
-from contactsync.errors import IncompleteSnapshot
+from contactsync.errors import DirectoryError, IncompleteSnapshot
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.protocol.messages import SEARCH_DONE, EntryBatch
@@ -85,6 +85,18 @@ def read_ahead(
     return chain(kept, batches)
 
 
+def failed_search(session: Session, request: SearchRequest, result: Result, entries: int) -> DirectoryError:
+    """The error for a search that did not succeed, after `entries` entries."""
+    return search_error(
+        result,
+        server=session.server,
+        base=request.base,
+        search_filter=request.filter,
+        entries=entries,
+        anonymous=session.anonymous,
+    )
+
+
 class _Search:
     """A search in progress."""
 
@@ -129,14 +141,7 @@ class _Search:
         if result.code in LIMITS and self._pages and not self._paged:
             raise MoreThanOnePage(f"{self._session.server} has more than a page of entries.")
         if result.code != SUCCESS:
-            raise search_error(
-                result,
-                server=self._session.server,
-                base=self._request.base,
-                search_filter=self._request.filter,
-                entries=self._entries,
-                anonymous=self._session.anonymous,
-            )
+            raise failed_search(self._session, self._request, result, self._entries)
         if result.diagnostic:
             _log.warning("search.message", server=self._session.server, text=result.diagnostic)
         if result.diagnostic and not self._entries and not (self._paged and PAGED_RESULTS not in result.controls):

@@ -40,10 +40,10 @@ from contactsync.ldap.protocol.content_sync import (
 from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.protocol.messages import SEARCH_DONE, SEARCH_ENTRY, Detail, EntryBatch
 from contactsync.ldap.protocol.requests import controls_of, search_op
-from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error
+from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result
 from contactsync.ldap.query.filter import attributes_of
 from contactsync.ldap.query.query import Scope
-from contactsync.ldap.search import SearchRequest
+from contactsync.ldap.search import SearchRequest, failed_search
 from contactsync.ldap.subschema import derived_attribute
 
 KIND = "content-sync"
@@ -186,13 +186,7 @@ class ContentSync(Changes):
         if result.code in LIMITS:
             raise self._void(f"ended the search after {entries} entries with {result}")
         if result.code != SUCCESS:
-            raise search_error(
-                result,
-                server=self._session.server,
-                base=self._request.base,
-                search_filter=self._request.filter,
-                entries=entries,
-            )
+            raise failed_search(self._session, self._request, result, entries)
         if SYNC_DONE not in result.controls:
             raise self._void("ended the synchronization without a Sync Done Control")
         done = read_done(result.controls[SYNC_DONE])

@@ -29,10 +29,10 @@ from contactsync.ldap.protocol.messages import (
     MessageSplitter,
 )
 from contactsync.ldap.protocol.requests import ANY_ENTRY, NO_ATTRIBUTES, SHOW_DELETED, controls_of, search_op
-from contactsync.ldap.protocol.results import parse_result, search_error
+from contactsync.ldap.protocol.results import parse_result
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.rootdse import RootDse
-from contactsync.ldap.search import SearchRequest
+from contactsync.ldap.search import SearchRequest, failed_search
 
 PERSISTENT_SEARCH = "2.16.840.1.113730.3.4.3"
 CHANGE_NOTIFICATION = "1.2.840.113556.1.4.528"
@@ -225,13 +225,7 @@ class Stream:
     def _end(self, message_id: int, op: bytes) -> None:
         """Record that a search has ended; raises DirectoryError if the others cannot go on either."""
         search = self._searches.pop(message_id)
-        error = search_error(
-            parse_result(op),
-            server=self._session.server,
-            base=search.request.base,
-            search_filter=search.request.filter,
-            entries=0,
-        )
+        error = failed_search(self._session, search.request, parse_result(op), 0)
         if error.retryable:
             raise error
         self._ended |= dict.fromkeys(search.definition_ids, error)
