@@ -27,7 +27,7 @@ from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import Auth, Tls
 from contactsync.schedule import Timetable, parse_schedule
 from contactsync.settings.schema import MappingLimits
-from contactsync.sync.aliases import with_first_names
+from contactsync.sync.attributes import with_first_names
 
 if TYPE_CHECKING:
     from contactsync.ldap.connection.deadline import Deadline
