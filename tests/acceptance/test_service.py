@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ def make_service(make_daemon: Callable[..., Any], told: NotifySocket, slapd: Pri
     return make
 
 
+@pytest.fixture
+def add(person: Person, slapd: PrivateSlapd) -> Callable[..., int]:
+    """Add a folder and its definition, and give the definition's id."""
+    return partial(define, person, slapd)
+
+
 def test_ready_comes_only_when_the_daemon_can_work(
     make_service: Callable[..., Any], told: NotifySocket, short_path: Path
 ) -> None:
@@ -60,14 +67,10 @@ def test_ready_comes_only_when_the_daemon_can_work(
 
 
 def test_what_is_defined_already_is_scheduled_when_ready_comes(
-    make_service: Callable[..., Any],
-    told: NotifySocket,
-    database: str,
-    person: Person,
-    slapd: PrivateSlapd,
+    make_service: Callable[..., Any], told: NotifySocket, database: str, add: Callable[..., int]
 ) -> None:
     """The first status counts the folder and has the time of the next run."""
-    define(person, slapd)
+    add()
     make_service(database).launch()
     (ready,) = wait_until(lambda: [message for message in told.messages() if "READY=1" in message], "the daemon")
     assert ready[1].startswith("STATUS=1 folder ")
@@ -75,17 +78,13 @@ def test_what_is_defined_already_is_scheduled_when_ready_comes(
 
 
 def test_the_status_says_how_the_folders_do(
-    make_service: Callable[..., Any],
-    told: NotifySocket,
-    database: str,
-    person: Person,
-    slapd: PrivateSlapd,
+    make_service: Callable[..., Any], told: NotifySocket, database: str, add: Callable[..., int]
 ) -> None:
     """It changes with the state of the folders."""
     make_service(database, CONTACTSYNC_DIRECTORY__RETRY_ATTEMPTS="1").start()
-    define(person, slapd, allow_empty=True)
-    define(person, slapd, "Gone", query="127.0.0.1:1")
-    define(person, slapd, "Wrong", bind_user="cn=nobody,dc=example,dc=test")
+    add(allow_empty=True)
+    add("Gone", query="127.0.0.1:1")
+    add("Wrong", bind_user="cn=nobody,dc=example,dc=test")
     expected = "1 folder ok, 1 locked (Wrong: user or password refused), 1 failing (Gone: server unavailable)"
     wait_until(lambda: told.status().startswith(expected), f"a status like {expected}")
     assert ", next run " in told.status()
@@ -108,17 +107,13 @@ def test_a_database_that_goes_away_shows_in_the_status(
 
 
 def test_the_watchdog_is_fed_through_a_run_that_waits_for_a_frozen_directory(
-    make_service: Callable[..., Any],
-    told: NotifySocket,
-    database: str,
-    person: Person,
-    slapd: PrivateSlapd,
+    make_service: Callable[..., Any], told: NotifySocket, database: str, add: Callable[..., int], person: Person
 ) -> None:
     """However long a run takes within its deadline."""
     daemon = make_service(database, **WATCHDOG)
     daemon.start()
     with silent_server() as port:
-        frozen = define(person, slapd, query=f"127.0.0.1:{port}", base="dc=x")
+        frozen = add(query=f"127.0.0.1:{port}", base="dc=x")
         wait_until(lambda: outcomes(person, frozen) == [None], "the run to begin")
         fed = told.count("WATCHDOG=1")
         wait_until(lambda: told.count("WATCHDOG=1") > fed + 5, "watchdog messages during the run")
