@@ -1,1 +1,1 @@
-"""What people would use otherwise, each a program of its own that fills the table of `people.sql` from a directory."""
+"""Other programs that fill the table of `people.sql` from a directory."""

@@ -1,4 +1,4 @@
-"""What a rival is told on its command line, and what it asks the directory for."""
+"""The command line of a rival, and the attributes that it requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ATTRIBUTES = (KEY, *TEXTS, *LISTS)
 
 @dataclass(frozen=True)
 class Job:
-    """The directory, and how to get in."""
+    """The directory, and the user to bind as."""
 
     url: str
     user: str
@@ -26,7 +26,7 @@ class Job:
 
     @classmethod
     def of_command_line(cls) -> Self:
-        """The job that this process was started for."""
+        """The job of this process."""
         return cls(*sys.argv[1 : 1 + len(fields(cls))])
 
     @property

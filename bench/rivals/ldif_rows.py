@@ -1,4 +1,4 @@
-"""Runs `ldapsearch` and writes its people as CSV, for psql to copy; fails when ldapsearch does."""
+"""Runs `ldapsearch` and writes its people as CSV, for psql to copy; fails if ldapsearch does."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def row(entry: Entry) -> list[str | None]:
 
 
 def _array(values: Iterable[str]) -> str:
-    """An array as PostgreSQL reads it."""
+    """An array in the syntax of PostgreSQL."""
     quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 

@@ -1,4 +1,4 @@
-"""Makes the table like the directory with psycopg: `executemany` upserts, and a delete of what is missing."""
+"""Fills the table with psycopg: upserts by `executemany`, and a delete of the other rows."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Row = Sequence[Any]
 
 
 def fill(pages: Iterable[list[Row]]) -> None:
-    """Carry it out in one transaction on the database that the environment names."""
-    # As UUIDs, so that PostgreSQL knows how many there are before it plans: texts, cast there, made it a nested loop.
+    """Fill it in one transaction, in the database that the environment names."""
+    # As UUIDs, whose number PostgreSQL knows when it plans: with a cast of texts it planned a nested loop.
     seen: list[UUID] = []
     with psycopg.connect(os.environ["DATABASE"]) as connection, connection.cursor() as cursor:
         upsert = _upsert()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from bench.rivals.job import ATTRIBUTES, FILTER, KEY, LISTS, TEXTS, Job
 from bench.rivals.upsert import Row, fill
 
-# There is no wheel of it. Debian's package is made for Debian's Python and fits another one of the same minor version.
+# It has no wheel. Debian's package is for Debian's Python, and works with another one of the same minor version.
 sys.path.append("/usr/lib/python3/dist-packages")
 import ldap
 from ldap.controls import SimplePagedResultsControl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from contactsync.demo.comparison import Identities, changes_between, check_changes, check_content
+from contactsync.demo.comparison import changes_between, check_changes, check_content
 from contactsync.demo.database import Contact, Folder, Run
 from contactsync.demo.environment import Environment
 from contactsync.demo.errors import expect
@@ -31,7 +31,8 @@ class Changes:
         self._database = environment.database
         self._printer = printer
         self._folders = folders
-        self._identities = Identities()
+        self._ids: dict[tuple[str, str], int] = {}
+        """The contact of each entry of a folder: once given, an id belongs to its entry for ever."""
 
     def show(self) -> None:
         """All of them. Raises DemoError, Stopped."""
@@ -117,8 +118,14 @@ class Changes:
     def _contents(self) -> Contents:
         """All contacts now; raises DemoError if an entry has another id than before."""
         contents = {folder.label: self._database.contacts(folder) for folder in self._folders}
-        for label, contacts in contents.items():
-            self._identities.check(label, contacts)
+        keyed = [(label, c.key, c) for label, contacts in contents.items() for c in contacts.values() if c.key]
+        for label, key, contact in keyed:
+            known = self._ids.setdefault((label, key), contact.contact_id)
+            expect(
+                that=known == contact.contact_id,
+                expected=f"{contact.fields['display_name']} in {label} to keep the id {known}",
+                found=f"the id {contact.contact_id}",
+            )
         return contents
 
     def _next_runs(self, moment: datetime) -> list[Run]:

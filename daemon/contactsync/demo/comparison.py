@@ -87,24 +87,6 @@ def sample(people: Iterable[Entry], contacts: Iterable[Contact]) -> list[tuple[s
     return [chosen[language] for language in _SAMPLE_LANGUAGES if language in chosen]
 
 
-class Identities:
-    """The contact of each entry: once given, an id belongs to its entry for ever."""
-
-    def __init__(self) -> None:
-        self._ids: dict[tuple[str, str], int] = {}
-
-    def check(self, label: str, contacts: Contacts) -> None:
-        """Check that every entry has the id that it had before, also if it was gone in between."""
-        for contact in contacts.values():
-            if contact.key is not None:
-                known = self._ids.setdefault((label, contact.key), contact.contact_id)
-                expect(
-                    that=known == contact.contact_id,
-                    expected=f"{contact.fields['display_name']} in {label} to keep the id {known}",
-                    found=f"the id {contact.contact_id}",
-                )
-
-
 def changes_between(label: str, before: Contacts, after: Contacts, history: Iterable[Recorded]) -> list[Change]:
     """The changes of a folder from one state to another.
 
