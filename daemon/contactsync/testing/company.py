@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +9,11 @@ from typing import Any, Self
 
 import ldap3
 
+from contactsync.ldap.dn import first_rdn
 from contactsync.testing.people import Person, department_dn
 from contactsync.testing.slapd import PrivateSlapd
 
 Values = Sequence[str | bytes]
-
-_RDN = re.compile(r"(?:[^,\\]|\\.)*")
-"""Up to the first comma that is not escaped (RFC 4514)."""
 
 _RELAX_RULES = ("1.3.6.1.4.1.4203.666.5.12", True, None)
 """OpenLDAP's control that allows an administrator to write an entryUUID, as when restoring a backup."""
@@ -56,8 +53,7 @@ class Entry:
     @property
     def rdn(self) -> str:
         """The first part of the DN."""
-        matched = _RDN.match(self.dn)  # it always matches
-        return matched[0] if matched else ""
+        return first_rdn(self.dn)
 
     @property
     def parent(self) -> str:
