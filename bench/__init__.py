@@ -1,1 +1,1 @@
-"""Whole runs of the daemon beside `ldapsearch` and what people would use otherwise; see docs/performance.md."""
+"""Measures runs of the daemon, `ldapsearch` and other programs; see docs/performance.md."""
