@@ -98,6 +98,7 @@ def test_a_locked_definition_stays_locked_over_a_restart(daemon: Any, person: Pe
 def test_an_edit_unlocks_and_is_tried_once(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
     """Another wrong password costs one attempt; the right one starts the schedule again."""
     definition_id = lock(person, directory)
+    wait_until(lambda: daemon.events("definition.locked"), "the daemon to follow the lock")
     person.execute("UPDATE contactsync.sync_definitions SET filter = '(uid=*)'")
     wait_until(lambda: len(runs(person, definition_id)) == 2, "the attempt after the edit")
     wait_until(lambda: (state(person, definition_id) or ("",))[0] == "locked", "the definition to be locked again")
