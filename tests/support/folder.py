@@ -154,7 +154,8 @@ class SyncedFolder:
             report = runner.run(self.definition_id, Trigger.MANUAL, watcher, asked_at=time.monotonic())
         self.log += lines
         self.expect_no_password(repr(report), *lines)
-        assert not [line for line in lines if "Traceback" in line]
+        tracebacks = [line for line in lines if "Traceback" in line]
+        assert not tracebacks
         assert [line for line in lines if '"run.finished"' in line] == lines[-1:]
         return report
 
