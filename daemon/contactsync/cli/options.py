@@ -179,7 +179,10 @@ class DefinitionOptions:
     page_size: Annotated[
         int | None,
         typer.Option(
-            metavar="ENTRIES", min=1, max=100_000, help="Entries in one page; the default is in settings.toml."
+            metavar="ENTRIES",
+            min=0,
+            max=100_000,
+            help="Entries in one page, 0 for no paging; the default is in settings.toml.",
         ),
     ] = None
 

@@ -94,6 +94,7 @@ def failed_search(session: Session, request: SearchRequest, result: Result, entr
         search_filter=request.filter,
         entries=entries,
         anonymous=session.anonymous,
+        page_size=request.page_size,
     )
 
 
@@ -169,7 +170,7 @@ class _Search:
     def _incomplete(self, what: str) -> IncompleteSnapshot:
         return IncompleteSnapshot(
             f"{self._session.server} {what}, after {self._entries} entries.",
-            hint="Nothing was changed. Try another page size, or 0 to request everything at once.",
+            hint="Nothing was changed. Try another --page-size, or --page-size 0 to request everything at once.",
         )
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.query.address import ServerAddress
 from contactsync.settings.schema import Guard, MappingLimits
+
+if TYPE_CHECKING:
+    from contactsync.model import Definition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,10 @@ class RunOptions:
     name_servers: tuple[ServerAddress, ...]
     map_limits: MappingLimits
     guard: Guard
+
+    def page_size_of(self, definition: Definition) -> int:
+        """The entries in one page for a definition; 0 for no paging."""
+        return self.page_size if definition.page_size is None else definition.page_size
 
     def read_limits(self, deadline: Deadline) -> ReadLimits:
         """The limits of what a run reads until this deadline."""

@@ -119,7 +119,7 @@ class Reader:
         source = source_of(session, resolved, options.map_limits)
         if source.lacking:
             _log.info("catalogue.lacking", server=session.server, attributes=list(source.lacking))
-        page_size = resolved.definition.page_size or options.page_size
+        page_size = options.page_size_of(resolved.definition)
         request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
         return SearchScope(resolved.definition, session, request, source, source_digest(resolved, source))
 

@@ -34,6 +34,7 @@ class PrivateSlapd(PrivateServer):
     `client_certificates` TLS requires a certificate of the server's authority, and SASL EXTERNAL maps CN=reader to the
     reader. With `session_log` it offers content synchronization (RFC 4533) and remembers that many deletions (0: none),
     or with `access_log` all of them, in a database of their own. `overlays` are further overlays, with their defaults.
+    With `page_size_limit` the limited user gets all entries, in pages of at most so many (0: as `size_limit` says).
 
     Its three users have new passwords: `admin_dn` may change everything; `reader_dn` may read everything without
     limits; `limited_dn` gets at most `size_limit` entries from one search, paged or not.
@@ -55,6 +56,7 @@ class PrivateSlapd(PrivateServer):
         session_log: int | None = None,
         access_log: bool = False,
         overlays: Sequence[str] = (),
+        page_size_limit: int = 0,
         programs: Path = DEBIAN_PROGRAMS,
     ) -> None:
         super().__init__(directory, suffix=suffix, certificates=certificates)
@@ -68,6 +70,7 @@ class PrivateSlapd(PrivateServer):
         self._session_log = session_log
         self._access_log = access_log
         self._overlays = overlays
+        self._page_size_limit = page_size_limit
         self._programs = programs
 
     def _program(self, name: str) -> str:
@@ -166,6 +169,7 @@ maxsize {4 << 30}
 dbnosync
 sizelimit {self._size_limit}
 limits dn.exact="{self.reader_dn}" size.soft=unlimited size.hard=unlimited size.prtotal=unlimited time=unlimited
+limits dn.exact="{self.limited_dn}" size.soft={self._size_limit} size.hard={self._size_limit} {self._page_limit()}
 index objectClass,entryUUID,entryCSN,uid,mail eq
 access to attrs=userPassword by anonymous auth by * none
 access to * by users read by * none
@@ -173,6 +177,9 @@ access to * by users read by * none
 {"".join(f"overlay {name}{chr(10)}" for name in self._overlays)}
 {self._overlay_syncprov()}
 """
+
+    def _page_limit(self) -> str:
+        return f"size.pr={self._page_size_limit} size.prtotal=unlimited" if self._page_size_limit else ""
 
     def _overlay_syncprov(self) -> str:
         if self._session_log is None:

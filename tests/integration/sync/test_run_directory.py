@@ -80,6 +80,24 @@ def test_a_limit_of_500_entries_deletes_nobody_of_700(
     folder.expect_in_sync()
 
 
+def test_pages_larger_than_the_server_allows(make_folder: Callable[..., SyncedFolder], tmp_path: Path) -> None:
+    """The hint names a smaller page size, as the check does, and with it the run succeeds."""
+    with PrivateSlapd(tmp_path / "slapd", ldif=people_ldif(MANY), page_size_limit=100) as server:
+        folder = make_folder(server, bind_user=server.limited_dn)
+        folder.set_password(server.limited_password)
+        report = folder.run(page_size=200)
+        folder.expect_failure(report, "directory.incomplete", "refused the page size 200", "--page-size 100")
+        folder.edit(page_size=100)
+        assert folder.run(page_size=200).counts.inserted == len(people(server))
+
+
+def test_paging_is_off_for_one_definition(make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd) -> None:
+    """A definition's page size of 0 is not the default of settings.toml."""
+    folder = make_folder(directory, page_size=0)
+    logged = folder.run(page_size=10)
+    assert logged.counts.inserted == len(people(directory))
+
+
 @pytest.mark.parametrize("first_load", [True, False])
 def test_a_server_killed_between_two_pages_and_started_again(
     make_folder: Callable[..., SyncedFolder],

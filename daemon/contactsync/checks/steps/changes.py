@@ -20,7 +20,8 @@ _FEW = 5
 def check_changes(context: CheckContext) -> StepResult:
     """Show what the definition's mode means on this server for this user. Raises DirectoryError."""
     mode, source = context.definition.mode, context.source
-    request = SearchRequest(source.base, source.scope, source.filter, source.attributes, context.options.page_size)
+    page_size = context.options.page_size_of(context.definition)
+    request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
     context.session.wire.limits = context.read_limits()
     changes = changes_for(context.session, request, source.mapping.identity)
     obstacle = changes.obstacle()

@@ -9,6 +9,7 @@ from typing import Any
 from contactsync.checks.context import CheckContext, Sample
 from contactsync.checks.result import Status, StepResult, failed, ok, skipped, warning
 from contactsync.checks.searches import Search, ask_by_pages
+from contactsync.ldap.protocol.results import refuses_page_size, smaller_pages
 from contactsync.mapping.identity import BY_DN
 from contactsync.mapping.mapping import Mapping
 from contactsync.model import MappedEntry, RejectedEntry
@@ -58,12 +59,21 @@ def check_identity(context: CheckContext) -> StepResult:
 def check_paging(context: CheckContext) -> StepResult:
     """Verify that pages follow each other, and that the server does not limit the search."""
     count = context.counted
+    page_size = context.options.page_size_of(context.definition)
+    if count.stopped_by and refuses_page_size(count.stopped_by):
+        return failed(
+            f"The server refuses the page size {page_size:,}: {count.stopped_by}.",
+            smaller_pages(page_size),
+            {"limit": count.entries, "result": count.stopped_by},
+        )
     if count.stopped_by:
         return failed(
             f"The server ends the search after {counted(count.entries, 'entry', 'entries')}: {count.stopped_by}.",
             "Runs fail and change nothing. Ask the directory's administrator to raise the limits of this user.",
             {"limit": count.entries, "result": count.stopped_by},
         )
+    if not page_size:
+        return ok("Paging is off; all entries are read in one search.", {"paging": False})
     if not context.root_dse.supports_paging:
         return warning(
             "The server does not offer paging (RFC 2696); all entries are read in one search.",
@@ -75,7 +85,7 @@ def check_paging(context: CheckContext) -> StepResult:
     data = {"paging": True, "pages": sizes}
     if not all(page.is_page for page in pages):
         text = "The server offers paging (RFC 2696), but does not answer in pages."
-        return failed(text, "Runs cannot verify that they read everything. Use another server.", data)
+        return failed(text, "Set --page-size 0, so that runs read all entries in one search.", data)
     extent = "" if count.complete else f" in the first {count.entries:,} entries"
     return ok(f"{counted(len(sizes), 'page')} of {' and '.join(map(str, sizes))} entries; no limit{extent}.", data)
 

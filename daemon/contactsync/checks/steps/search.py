@@ -82,7 +82,7 @@ def _count(context: CheckContext) -> Counted:
     limits, source = context.limits, context.source
     entries = references = 0
     end = time.monotonic() + limits.count_seconds
-    page_size = context.definition.page_size or context.options.page_size
+    page_size = context.options.page_size_of(context.definition)
     search = Search(source.base, source.scope, source.filter)
     for answer in ask_by_pages(
         context.session, search, context.read_limits(), page_size=page_size, most=limits.count_entries, decode=False

@@ -103,9 +103,7 @@ def _fields(definition: Definition, settings: Settings) -> dict[str, str]:
         "Max. share": _limit(definition.max_delete_share, guard.delete_share, "{:.1%} of the contacts"),
         "Allow empty": "yes" if definition.allow_empty else "no",
         "Deadline": _limit(definition.deadline_seconds, directory.deadline_seconds, "{:,} seconds"),
-        "Page size": _limit(definition.page_size, directory.page_size, "{:,} entries")
-        if definition.page_size or directory.page_size
-        else f"no paging{_DEFAULT}",
+        "Page size": _page_size(definition.page_size, directory.page_size),
         "Ids": f"folder {definition.folder_id}, definition {definition.definition_id}, revision {definition.revision}",
     }
 
@@ -152,6 +150,12 @@ def _tls(definition: Definition) -> str:
 def _schedule(definition: Definition) -> str:
     jitter = f", delayed by up to {definition.jitter_seconds} s" if definition.jitter_seconds else ""
     return f"{definition.schedule} ({definition.time_zone}){jitter}"
+
+
+def _page_size(own: int | None, default: int) -> str:
+    if own == 0 or (own is None and default == 0):
+        return _limit(own, default, "no paging")
+    return _limit(own, default, "{:,} entries")
 
 
 def _limit(own: float | None, default: float, form: str) -> str:

@@ -121,9 +121,19 @@ def read_controls(octets: bytes) -> dict[str, bytes]:
 
 
 def search_error(
-    result: Result, *, server: str, base: str, search_filter: str, entries: int, anonymous: bool = False
+    result: Result,
+    *,
+    server: str,
+    base: str,
+    search_filter: str,
+    entries: int,
+    anonymous: bool = False,
+    page_size: int = 0,
 ) -> DirectoryError:
     """The error for a search that did not succeed, after `entries` entries."""
+    if result.code in LIMITS and refuses_page_size(str(result)):
+        hint = f"Nothing was changed. {smaller_pages(page_size)}"
+        return IncompleteSnapshot(f"{server} refused the page size {page_size:,} with {result}.", hint=hint)
     if result.code in LIMITS:
         return IncompleteSnapshot(
             f"{server} ended the search after {entries} entries with {result}.",
@@ -141,6 +151,16 @@ def search_error(
         return AccessRefused(f"{server} refused an anonymous search: {result}.", hint="Name a user in the definition.")
     kind, hint = _COMMON.get(result.code, (IncompleteSnapshot, "Nothing was changed."))
     return kind(f"{server} ended the search after {entries} entries with {result}.", hint=hint)
+
+
+def refuses_page_size(text: str) -> bool:
+    """Whether a result says that the pages are larger than this user may have (OpenLDAP's size.pr)."""
+    return "pagedresults page size" in text.lower()
+
+
+def smaller_pages(page_size: int) -> str:
+    """What to do about a page size that is refused; the server does not report the largest one."""
+    return f"Set a smaller page size: --page-size {max(1, min(100, page_size // 2))}."
 
 
 def bind_error(result: Result, *, server: str, user: str | None) -> DirectoryError:
