@@ -1,4 +1,7 @@
-"""The composition root: builds the parts that every command needs from the settings."""
+"""The composition root: builds the parts that every command needs from the settings.
+
+Each function imports what it builds, so that a command that only reads starts without the engine.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,22 @@ import os
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from contactsync.credentials.bind import BindPasswords
-from contactsync.credentials.references import References
-from contactsync.credentials.sealing import SecretBox
-from contactsync.ldap.connection.dns import parse_name_servers
-from contactsync.store.database import Database
-from contactsync.sync.options import RunOptions
-from contactsync.sync.runner import Runner
-
 if TYPE_CHECKING:
+    from contactsync.credentials.bind import BindPasswords
+    from contactsync.credentials.references import References
     from contactsync.ldap.connection.cache import SessionCache
     from contactsync.settings import Settings
+    from contactsync.store.database import Database
     from contactsync.store.pool import Pool
     from contactsync.sync.observer import Observer
+    from contactsync.sync.options import RunOptions
+    from contactsync.sync.runner import Runner
 
 
 def database_of(settings: Settings) -> Database:
     """The database in settings.toml."""
+    from contactsync.store.database import Database
+
     database = settings.database
     return Database(database.url.get_secret_value(), settings.state.directory, database.connect_timeout_seconds)
 
@@ -31,6 +33,8 @@ def build_runner(
     settings: Settings, pool: Pool, observer: Observer | None = None, sessions: SessionCache | None = None
 ) -> Runner:
     """The runner, with the limits in settings.toml. Raises SecretError if the key file is unusable."""
+    from contactsync.sync.runner import Runner
+
     passwords = bind_passwords(settings)
     passwords.open_box()
     return Runner(pool, passwords, run_options(settings), observer, sessions)
@@ -38,18 +42,26 @@ def build_runner(
 
 def bind_passwords(settings: Settings) -> BindPasswords:
     """The bind passwords of this machine. Reads no file yet."""
+    from contactsync.credentials.bind import BindPasswords
+    from contactsync.credentials.sealing import SecretBox
+
     open_box = cache(partial(SecretBox.from_file, settings.secrets.key_file))
     return BindPasswords(open_box, allowed_references(settings), os.environ)
 
 
 def allowed_references(settings: Settings) -> References:
     """The references to passwords that definitions may have; none leads to the key."""
+    from contactsync.credentials.references import References
+
     secrets = settings.secrets
     return References(tuple(secrets.references.split()), never=(secrets.key_file,))
 
 
 def run_options(settings: Settings) -> RunOptions:
     """The settings of runs."""
+    from contactsync.ldap.connection.dns import parse_name_servers
+    from contactsync.sync.options import RunOptions
+
     directory = settings.directory
     return RunOptions(
         connect_timeout=directory.connect_timeout_seconds,
