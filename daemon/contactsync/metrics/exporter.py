@@ -138,6 +138,11 @@ def _daemon_metrics(snapshot: DaemonSnapshot) -> Iterator[Metric]:
     yield build
     for name, text, value in (
         ("database_up", "1 while PostgreSQL can be reached.", snapshot.definitions is not None),
+        (
+            "database_waiting",
+            "Sessions that have waited for a synchronous standby or a lock for five seconds or more.",
+            snapshot.database_waits,
+        ),
         ("workers", "Runs that are possible at the same time.", snapshot.workers),
         ("workers_busy", "Runs in progress.", snapshot.workers_busy),
         ("definitions_waiting", "Definitions that wait for a worker or for their server.", snapshot.waiting),

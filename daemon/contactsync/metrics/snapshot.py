@@ -17,6 +17,7 @@ from contactsync.schedule import Timetable
 from contactsync.store.health import read_health
 from contactsync.store.notifications import DefinitionWatch
 from contactsync.store.pool import Pool, connection_of
+from contactsync.store.waits import WaitWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class DaemonSnapshot:
     workers_busy: int
     waiting: int
     reconnects: int
+    database_waits: int
     live: LiveSnapshot
 
 
@@ -54,6 +56,7 @@ class SnapshotReader:
     schedule: Schedule
     dispatcher: Dispatcher
     watch: DefinitionWatch
+    waits: WaitWatch
     live: LiveFolders
     workers: int
 
@@ -65,6 +68,7 @@ class SnapshotReader:
             workers_busy=len(self.dispatcher.running),
             waiting=self.dispatcher.waiting,
             reconnects=self.watch.losses,
+            database_waits=self.waits.waiting,
             live=self.live.snapshot,
         )
 

@@ -42,6 +42,7 @@ from contactsync.store.health import count_by_state
 from contactsync.store.notifications import Callbacks, DefinitionWatch
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.runs import forget_old, interrupt_abandoned
+from contactsync.store.waits import WaitWatch
 from contactsync.sync.observer import ObserverGroup
 
 if TYPE_CHECKING:
@@ -112,11 +113,13 @@ class Daemon:
             ),
             rescan_seconds=settings.scheduler.rescan_seconds,
         )
+        self._waits = WaitWatch(conninfo)
         self._snapshot_reader = SnapshotReader(
             pool=pool,
             schedule=self._schedule,
             dispatcher=self._dispatcher,
             watch=self._watch,
+            waits=self._waits,
             live=self._live,
             workers=settings.scheduler.workers,
         )
@@ -127,6 +130,7 @@ class Daemon:
 
     def start(self) -> None:
         """Mark the runs of killed processes as interrupted, then follow the definitions. Raises DatabaseError."""
+        self._waits.start()
         # A lock of another session must not keep the daemon from starting: the next run of a definition marks it too.
         with suppress(DatabaseConflict), connection_of(self._pool) as connection:
             for run_id, definition in interrupt_abandoned(connection):
@@ -148,6 +152,7 @@ class Daemon:
         if not self._dispatcher.join(drain):
             log.warning("daemon.drain_exceeded", running=sorted(self._dispatcher.running), drain_seconds=drain)
         self._sessions.close()
+        self._waits.stop()
 
     def close_idle_connections(self) -> None:
         """Close connections to directories that were idle for some time."""
@@ -163,6 +168,8 @@ class Daemon:
         """One line about the states of the folders; does not block."""
         if not self._watch.caught_up:
             return "Waiting for the database"
+        if problem := self._waits.problem:
+            return problem
         return status_line(self._health, running=len(self._dispatcher.running))
 
     def vitals(self) -> list[Part]:
@@ -240,7 +247,8 @@ class Daemon:
     def _problems(self) -> list[str]:
         """Why the daemon cannot work, as sentences."""
         waiting = [] if self.ready else ["The database is unavailable, or the definitions are not read yet."]
-        return waiting + [f"{clause[:1].upper()}{clause[1:]}." for clause in troubles(self.vitals())]
+        clauses = [*troubles(self.vitals()), *filter(None, [self._waits.problem])]
+        return waiting + [f"{clause[:1].upper()}{clause[1:]}." for clause in clauses]
 
     def _snapshot(self) -> DaemonSnapshot:
         return self._snapshot_reader()

@@ -50,7 +50,9 @@ def metric_names() -> set[str]:
     )
     live = LiveSnapshot(listening=1, not_listening=1, behind_seconds=1)
     metrics = Metrics(
-        lambda: DaemonSnapshot(definitions=[definition], workers=1, workers_busy=1, waiting=1, reconnects=1, live=live)
+        lambda: DaemonSnapshot(
+            definitions=[definition], workers=1, workers_busy=1, waiting=1, reconnects=1, database_waits=0, live=live
+        )
     )
     report = RunReport(1, Definition(folder_id=1, definition_id=3, folder="Staff"), Trigger.SCHEDULE, NOW)
     report.outcome = Outcome.UNCHANGED

@@ -35,7 +35,9 @@ class Daemon:
 
     def __init__(self) -> None:
         live = LiveSnapshot(3, 4, 0.5, 6)
-        self.state = DaemonSnapshot(definitions=[STAFF], workers=8, workers_busy=2, waiting=5, reconnects=1, live=live)
+        self.state = DaemonSnapshot(
+            definitions=[STAFF], workers=8, workers_busy=2, waiting=5, reconnects=1, database_waits=3, live=live
+        )
         self.metrics = Metrics(lambda: self.state)
 
     def run_finished(self, outcome: Outcome, **details: object) -> None:
@@ -118,6 +120,7 @@ def test_states_and_times_are_those_of_the_snapshot(daemon: Daemon) -> None:
     assert daemon.of_staff("success_due_timestamp_seconds") is None
     assert (daemon.value("workers"), daemon.value("workers_busy")) == (8, 2)
     assert (daemon.value("definitions_waiting"), daemon.value("database_reconnects_total")) == (5, 1)
+    assert daemon.value("database_waiting") == 3
     names = ("listening", "not_listening", "behind_seconds", "auto_scheduled")
     assert [daemon.value(f"live_{name}") for name in names] == [3, 4, 0.5, 6]
 

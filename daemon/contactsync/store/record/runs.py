@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from contactsync.errors import AlreadyRunning, DefinitionError, DefinitionLocked
 from contactsync.model import Change, Definition, Outcome, RunReport, Trigger
 from contactsync.store.statements import execute, read_rows
+from contactsync.store.waits import lock_holder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +28,9 @@ CHECK_REQUESTS = ":requested"
 def lock_definition(connection: Connection[Any], definition: Definition) -> None:
     """Lock the definition until the connection is returned to its pool. Raises AlreadyRunning, DatabaseError."""
     if not _scalar(connection, "lock_definition", definition_id=definition.definition_id):
+        holder = lock_holder(connection, **definition.key)
         raise AlreadyRunning(
-            f"{definition.label} is being synchronized by another process.",
+            f"{definition.label} is being synchronized by another process: {holder}.",
             hint="Wait until that run has ended, and try again.",
         )
 
