@@ -146,7 +146,8 @@ class Runner:
         password = self._unrefused_password(None, resolved)
         with ExitStack() as stack:
             try:
-                deadline = Deadline(resolved.definition.deadline_seconds or self.options.deadline)
+                # Not the definition's own deadline: the connection is shared.
+                deadline = Deadline(self.options.deadline)
                 connecting = open_directory(resolved, self.options, password, deadline)
                 session = stack.enter_context(connecting)
             except CredentialsRefused as error:

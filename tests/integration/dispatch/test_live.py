@@ -340,22 +340,77 @@ def test_an_edit_does_not_wait_for_listeners_that_end(
     live.stop()
 
 
-def test_a_crash_leaves_nothing_to_be_reported_as_listening(
-    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd
+def test_a_crash_concerns_its_own_folder_alone(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """The first folder is listened for when the second one's turn raises an unexpected error."""
-    folders = [make_folder(server, mode="live") for _ in range(2)]
+    """An unexpected error when one folder is about to be listened for leaves the others listening."""
+    folder, other = folders = [make_folder(server, mode="live", max_delete_share=1) for _ in range(2)]
 
     class Broken(Runner):
         def kept_cursor(self, resolved: Resolved) -> KeptCursor | None:
-            if resolved.definition.definition_id == folders[1].definition_id:
+            if resolved.definition.definition_id == folder.definition_id:
                 message = "a defect"
                 raise RuntimeError(message)
             return super().kept_cursor(resolved)
 
     with captured_log() as lines:
-        live = Following(Broken(folders[0].pool, folders[0].passwords, BRISK), folders)
-        wait_until(lambda: any('"live.crashed"' in line for line in lines))
+        live = Following(Broken(folder.pool, folder.passwords, BRISK), folders)
+        try:
+            wait_until(lambda: live.live.states[other.definition_id].listening_since)
+            wait_until(lambda: any('"live.crashed"' in line for line in lines))
+            person = someone()
+            admin.add(person.dn, attributes=person.attributes)
+            live.expect_in_sync(other)
+            admin.delete(person.dn)
+            live.expect_in_sync(other)
+        finally:
+            live.stop()
+    assert live.live.states == {}
+    assert not [line for line in lines if '"live.lost"' in line]
+
+
+def test_a_password_that_does_not_open_concerns_its_own_folder_alone(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """Folders of the same server and user, of which the oldest and the newest have a password of another key."""
+    oldest, folder, newest = folders = [make_folder(server, mode="live", max_delete_share=1) for _ in range(3)]
+    for closed in (oldest, newest):
+        closed.edit(password_sealed=b"\x02" + b"x" * 60)
+    live = Following(folder.runner(), folders)
+    try:
+        wait_until(lambda: live.live.states[folder.definition_id].listening_since)
+        person = someone()
+        admin.add(person.dn, attributes=person.attributes)
+        live.expect_in_sync(folder)
+        admin.delete(person.dn)
+        live.expect_in_sync(folder)
+        for closed in (oldest, newest):
+            state = live.live.states[closed.definition_id]
+            assert state.listening_since is None
+            assert "was sealed with another key" in (state.reason or "")
+            wait_until(lambda closed=closed: closed.status()["last_outcome"] == "failed")  # type: ignore[misc]
+        newest.set_password(server.reader_password)
+        live.follow()
+        live.expect_in_sync(newest)
+        wait_until(lambda: live.live.states[newest.definition_id].listening_since)
+        assert sum(thread.name == "live" for thread in threading.enumerate()) == 1
+    finally:
         live.stop()
-    assert all(state.listening_since is None for state in live.live.states.values())
-    assert not [line for line in lines if '"live.listening"' in line]
+    assert not [
+        report for report in live.reports if report.definition.definition_id == folder.definition_id and report.error
+    ]
+
+
+def test_another_password_of_the_same_user_gets_its_own_connection(
+    make_folder: Callable[..., SyncedFolder], server: PrivateSlapd
+) -> None:
+    """A folder with a wrong password neither uses nor ends the connection of the others."""
+    folder, wrong = folders = [make_folder(server, mode="live", max_delete_share=1) for _ in range(2)]
+    wrong.set_password("another password")
+    live = Following(folder.runner(), folders)
+    try:
+        wait_until(lambda: any(report.credentials_refused for report in live.reports))
+        wait_until(lambda: live.live.states[folder.definition_id].listening_since)
+        assert live.live.states[wrong.definition_id].listening_since is None
+    finally:
+        live.stop()

@@ -74,21 +74,24 @@ class Connections:
     def start(self, definition_id: int, resolved: Resolved, stored: KeptCursor | None) -> bool:
         """Listen for a definition; returns whether its folder is in sync up to now, by the stored cursor.
 
-        Raises ContactsyncError if this definition cannot be listened for, ConnectionLost if none can.
+        Raises ContactsyncError if this definition cannot be listened for, ConnectionLost if the server is unavailable.
         """
         if self._requests is None:
             self._requests = self._open(resolved)
         session = self._requests[0]
         session.wire.limits = self._runner.options.read_limits(Deadline(START_SECONDS))
+        most = self._most
         try:
             request, cursor, in_sync = self._prepare(session, resolved, stored)
             for connection in self._connections:
                 if self._listen(connection, definition_id, request, cursor):
                     return in_sync
             self._listen_anew(definition_id, resolved, request, cursor)
-        except DirectoryError as error:
-            if error.retryable:
-                raise ConnectionLost(error) from None
+        except DirectoryError:
+            # The search of this definition failed, which says nothing about the others; `wait` notices a broken stream.
+            self._most = most
+            self.close_requests()
+            self._close_unused()
             raise
         return in_sync
 

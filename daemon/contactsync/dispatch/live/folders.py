@@ -9,8 +9,10 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from contactsync.dispatch.live.listener import NO_CURSOR, Listener
+from contactsync.dispatch.live.sharing import SharingKeys
 from contactsync.dispatch.live.status import AUTO, LIVE, LiveSnapshot, LiveState, States
-from contactsync.model import Mode, Outcome
+from contactsync.errors import ContactsyncError
+from contactsync.model import Mode, Outcome, Trigger
 from contactsync.sync.definition import Resolved
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class LiveFolders:
         self._runner = runner
         self._dispatcher = dispatcher
         self._guard = threading.Lock()
+        self._sharing_keys = SharingKeys(runner)
         self._listeners: dict[tuple[object, ...], Listener] = {}
         self._listener_of: dict[int, Listener] = {}
         self._ending: list[Listener] = []
@@ -39,13 +42,13 @@ class LiveFolders:
     def follow(self, definitions: Iterable[Resolved], *, auto: int = 0) -> None:
         """Listen for these definitions and for no others, of mode auto for so many of each server."""
         chosen, surplus = _choose(definitions, auto=auto)
-        groups: dict[tuple[object, ...], dict[int, Resolved]] = {}
-        for resolved in chosen:
-            groups.setdefault(_connection_key(resolved), {})[resolved.definition.definition_id] = resolved
+        definition_ids = {each.definition.definition_id for each in chosen}
         with self._guard:
+            groups, closed = self._group(chosen)
             self._auto_limit, self._surplus = auto, surplus
             self._auto = frozenset(each.definition.definition_id for each in chosen if each.definition.mode == AUTO)
-            self._states.keep(definition_id for group in groups.values() for definition_id in group)
+            self._states.keep(definition_ids)
+            self._sharing_keys.keep(definition_ids)
             self._ending = [listener for listener in self._ending if not listener.join(0)]
             for key in self._listeners.keys() - groups.keys():
                 self._ending.append(self._listeners.pop(key))
@@ -58,6 +61,24 @@ class LiveFolders:
                     listener.start()
                 listener.follow(group)
                 self._listener_of |= dict.fromkeys(group, listener)
+        for definition_id, reason in closed.items():
+            if self._states.not_listening([definition_id], reason, scheduled=definition_id in self._auto):
+                # The run records the error of this definition.
+                self._dispatcher.request(definition_id, Trigger.LIVE)
+
+    def _group(
+        self, chosen: Iterable[Resolved]
+    ) -> tuple[dict[tuple[object, ...], dict[int, Resolved]], dict[int, str]]:
+        """The definitions by what they share a connection for, and why those have none whose password does not open."""
+        groups: dict[tuple[object, ...], dict[int, Resolved]] = {}
+        closed: dict[int, str] = {}
+        for resolved in chosen:
+            definition_id = resolved.definition.definition_id
+            try:
+                groups.setdefault(self._sharing_keys.of(resolved), {})[definition_id] = resolved
+            except ContactsyncError as error:
+                closed[definition_id] = str(error)
+        return groups, closed
 
     def stop(self) -> None:
         """Close every connection; waits a short time for those that are blocked."""
@@ -139,17 +160,3 @@ def _choose(definitions: Iterable[Resolved], *, auto: int) -> tuple[list[Resolve
         chosen += [candidates[definition_id] for definition_id in oldest]
         surplus |= candidates.keys() - set(oldest)
     return chosen, frozenset(surplus)
-
-
-def _connection_key(resolved: Resolved) -> tuple[object, ...]:
-    """What definitions must have in common to share a connection."""
-    definition = resolved.definition
-    return (
-        resolved.query.servers or resolved.query.domain,
-        resolved.user,
-        definition.auth,
-        definition.password_ref,
-        definition.password_sealed is None,  # a definition without a password must not use another one's
-        definition.tls,
-        resolved.trust,
-    )

@@ -94,8 +94,7 @@ class Listener:
                 except Exception:
                     log.exception("live.crashed", folders=self._labels(self._group))
                     self._disconnect()
-                    self._timers.start_in(LONGEST_PAUSE, self._group)
-                    self._states.not_listening(self._group, "An unexpected error occurred. The log has the details.")
+                    self._start_after_crash(self._group)
         finally:
             self._connections.close()
             self._mailbox.close()
@@ -118,7 +117,13 @@ class Listener:
     def _start_next(self) -> None:
         due = self._timers.due_to_start
         if due:
-            self._start(due[0], self._group[due[0]])
+            try:
+                self._start(due[0], self._group[due[0]])
+            except ConnectionLost:
+                raise
+            except Exception:
+                log.exception("live.crashed", folders=self._labels(due[:1]))
+                self._start_after_crash(due[:1])
         if len(due) <= 1:
             self._log_new()
 
@@ -230,6 +235,10 @@ class Listener:
     def _run_in(self, seconds: float, definition_id: int) -> None:
         if definition_id in self._group:
             self._timers.run_at(time.monotonic() + seconds, definition_id)
+
+    def _start_after_crash(self, definition_ids: Iterable[int]) -> None:
+        self._timers.start_in(LONGEST_PAUSE, definition_ids)
+        self._states.not_listening(definition_ids, "An unexpected error occurred. The log has the details.")
 
     def _log_lost(self, definition_ids: Iterable[int], error: ContactsyncError, pause: float) -> None:
         """Log an error once, not with each retry that fails in the same way."""

@@ -223,11 +223,9 @@ class Stream:
             self._notified |= search.definition_ids
 
     def _end(self, message_id: int, op: bytes) -> None:
-        """Record that a search has ended; raises DirectoryError if the others cannot go on either."""
+        """Record that a search has ended. The others go on until the connection ends."""
         search = self._searches.pop(message_id)
         error = failed_search(self._session, search.request, parse_result(op), 0)
-        if error.retryable:
-            raise error
         self._ended |= dict.fromkeys(search.definition_ids, error)
 
 
