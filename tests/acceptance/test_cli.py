@@ -58,7 +58,7 @@ def test_the_help_of_add_shows_the_forms_of_a_query(cli: CommandLine) -> None:
         (["frob"], "No such command 'frob'"),
         (["folders", "list", "--jsn"], "--jsn"),
         (["folders", "add", "Staff"], "Missing option '--query'"),
-        (["folders", "add", "Staff", "--query", "dc1", "--page-size", "0"], "--page-size"),
+        (["folders", "add", "Staff", "--query", "dc1", "--page-size", "-1"], "--page-size"),
         (["folders", "add", "Staff", "--query", "dc1", "--password", "x"], "--password"),
         (["folders", "list", "--settings", "x"], "goes before the command"),
     ],

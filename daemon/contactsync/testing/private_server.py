@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -171,11 +170,6 @@ class PrivateServer(ABC):
         return False
 
     def _answers(self) -> bool:
-        # A plain connection first, because ldap3 leaves a socket open for every refused one.
-        try:
-            socket.create_connection((self.address, self.port), timeout=1).close()
-        except OSError:
-            return False
         connection = self.unbound_connection()
         try:
             # Only our own server accepts the password.
@@ -184,3 +178,5 @@ class PrivateServer(ABC):
             return False
         finally:
             connection.unbind()
+            if connection.socket:  # ldap3 leaves it open if the server refuses the connection or TLS
+                connection.socket.close()
