@@ -45,8 +45,3 @@ $$;
 CREATE POLICY seen ON contactsync.folders FOR SELECT TO contactsync_application, contactsync_reader
     USING (owner IS NULL OR owner = current_user);
 CREATE POLICY own ON contactsync.folders TO contactsync_application USING (owner = current_user);
-
--- A person may request a run (request_sync) of every visible folder.
-DROP POLICY IF EXISTS requested ON contactsync.sync_status;
-CREATE POLICY requested ON contactsync.sync_status TO contactsync_application
-    USING (folder_id IN (SELECT f.folder_id FROM contactsync.folders AS f));

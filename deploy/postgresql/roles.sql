@@ -41,7 +41,16 @@ GRANT SELECT, INSERT, UPDATE ON contactsync.sync_status, contactsync.held_plans 
 GRANT SELECT, INSERT ON contactsync.contact_changes, contactsync.rejected_entries TO contactsync_daemon;
 GRANT SELECT, INSERT, DELETE ON contactsync.held_changes TO contactsync_daemon;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.sync_cursors TO contactsync_daemon;
-GRANT USAGE ON SEQUENCE contactsync.contact_ids TO contactsync_daemon;
+GRANT USAGE ON SEQUENCE contactsync.contact_ids, contactsync.request_ids TO contactsync_daemon;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.sync_requests TO contactsync_daemon;
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'contactsync' AND tablename = 'sync_requests'
+                   AND policyname = 'daemon') THEN
+        CREATE POLICY daemon ON contactsync.sync_requests TO contactsync_daemon USING (true);
+    END IF;
+END;
+$$;
 
 
 -- Edits on the command line, for a role that is also a member of contactsync_daemon.
@@ -82,9 +91,9 @@ GRANT UPDATE (
 ) ON contactsync.sync_definitions TO contactsync_application;
 GRANT DELETE ON contactsync.sync_definitions TO contactsync_application;
 
--- For request_sync.
-GRANT INSERT (folder_id, definition_id, requested_at), UPDATE (requested_at) ON contactsync.sync_status
-    TO contactsync_application;
+-- For request_sync. Each role sees its own requests.
+GRANT SELECT, INSERT (request_id, folder_id, definition_id) ON contactsync.sync_requests TO contactsync_application;
+GRANT USAGE ON SEQUENCE contactsync.request_ids TO contactsync_application;
 
 GRANT INSERT (
     folder_id, display_name, name_prefix, given_name, additional_names, family_name, name_suffix, nickname, initials,

@@ -11,7 +11,7 @@ from contactsync.errors import UsageError
 from contactsync.model import Trigger
 from contactsync.operations.names import match
 from contactsync.store.pool import connection_of
-from contactsync.store.record.runs import CHECK_REQUESTS, open_requests
+from contactsync.store.record.runs import CHECK_REQUESTS, open_requests, withdraw_requests
 
 if TYPE_CHECKING:
     from contactsync.dispatch.dispatcher import Dispatcher
@@ -40,10 +40,21 @@ class SqlRequests:
                 self._request(self.schedule.enabled(), individual=False)
 
     def catch_up(self) -> None:
-        """Run the requests of request_sync that no run has answered yet. Raises DatabaseError."""
+        """Run the requests of request_sync that no run has taken yet. Raises DatabaseError.
+
+        Those for a definition that is not valid are withdrawn with the reason.
+        """
         with connection_of(self.pool) as connection:
             requested = open_requests(connection)
+            invalid = self._invalid() if requested else {}
+            for definition_id in requested:
+                if definition_id in invalid:
+                    withdraw_requests(connection, definition_id, invalid[definition_id])
         self._request(requested, individual=True)
+
+    def _invalid(self) -> dict[int, str]:
+        followed = self.schedule.followed
+        return {each.definition.definition_id: f"Not valid: {each.reason}" for each in followed if each.reason}
 
     def _named(self, name: str) -> list[int]:
         try:

@@ -279,6 +279,8 @@ class Daemon:
     def _follow(self, ids: set[int]) -> None:
         self._schedule.follow(ids)
         self._hub.definitions_changed(ids)
+        # An edit may have made a requested definition invalid.
+        self._requests.catch_up()
 
     def _follow_live(self) -> None:
         followed = (each for each in self._schedule.followed if each.may_run and not each.locked)

@@ -56,8 +56,9 @@ def carry_out(conninfo: str) -> Documents:
 
 
 def test_an_application_can_execute_the_pages(conninfo: str) -> None:
-    """With the rights that they grant; the request runs the one definition."""
-    assert {"request_sync": 1} in carry_out(conninfo)
+    """With the rights that they grant; the request waits for the daemon."""
+    rows = carry_out(conninfo)
+    assert [row["state"] for row in rows if "state" in row and "request_id" in row] == ["queued"]
 
 
 def test_the_definitions_of_the_pages_are_valid(conninfo: str) -> None:

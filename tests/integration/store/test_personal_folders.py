@@ -123,7 +123,7 @@ def test_people_write_their_own_folders(anna: Person) -> None:
     assert row
     anna.execute("INSERT INTO contactsync.contacts (folder_id, display_name) VALUES (%s, 'Plumber')", row)
     anna.execute("INSERT INTO contactsync.sync_definitions (folder_id, query) VALUES (%s, 'dc1.example.com')", row)
-    assert anna.execute("SELECT contactsync.request_sync('New', 'anna')").fetchone() == (1,)
+    assert anna.execute("SELECT contactsync.request_sync('New', 'anna') > 0").fetchone() == (True,)
     assert anna.execute("DELETE FROM contactsync.folders WHERE name = 'New'").rowcount == 1
 
 
@@ -131,7 +131,7 @@ def test_people_request_runs_of_visible_folders(roles: dict[str, str], anna: Per
     """Of shared folders, too; other personal folders do not exist for them."""
     with connected(roles["owner"]) as owner:
         names = dict(owner.execute("SELECT owner, name FROM contactsync.folders WHERE name ~ '^Staff'").fetchall())
-    assert anna.execute("SELECT contactsync.request_sync(%s)", [names[None]]).fetchone() == (1,)
+    assert anna.execute("SELECT contactsync.request_sync(%s) > 0", [names[None]]).fetchone() == (True,)
     with pytest.raises(psycopg.errors.NoDataFound):
         anna.execute("SELECT contactsync.request_sync(%s, 'ben')", [names["ben"]])
 

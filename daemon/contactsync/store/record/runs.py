@@ -158,15 +158,21 @@ def rejected_of_run(
 
 
 def open_requests(connection: Connection[Any]) -> list[int]:
-    """Definitions whose request (`request_sync`) no run has answered yet, oldest request first. DatabaseError."""
+    """Definitions with a request (`request_sync`) that no run has taken yet, oldest request first. DatabaseError."""
     return [definition_id for (definition_id,) in execute(connection, "open_requests")]
+
+
+def withdraw_requests(connection: Connection[Any], definition_id: int, reason: str) -> None:
+    """Answer the requests that no run has taken yet: none will, for this reason. Raises DatabaseError."""
+    execute(connection, "withdraw_requests", definition_id=definition_id, reason=reason)
 
 
 def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_days: int) -> int:
     """Delete runs older than `keep_days` and ids of contacts that left before `departed_keep_days` (0: keep all).
 
-    Returns the number of deleted runs. Raises DatabaseError.
+    Requests that were answered a week ago go too. Returns the number of deleted runs. Raises DatabaseError.
     """
+    execute(connection, "forget_requests")
     deleted = execute(connection, "forget_runs", keep_days=keep_days).rowcount if keep_days else 0
     if departed_keep_days:
         execute(connection, "forget_departed", keep_days=departed_keep_days)

@@ -101,10 +101,9 @@ SELECT run_id FROM decided
 
 -- name: request_approved_run
 -- Requests a run of one definition, unless it is paused or no daemon is connected.
-INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, requested_at)
-SELECT d.folder_id, d.definition_id, clock_timestamp()
+INSERT INTO contactsync.sync_requests (folder_id, definition_id)
+SELECT d.folder_id, d.definition_id
 FROM contactsync.sync_definitions AS d
 WHERE d.folder_id = %(folder_id)s AND d.definition_id = %(definition_id)s AND d.enabled AND EXISTS (
     SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(application_name)s)
-ON CONFLICT (folder_id, definition_id) DO UPDATE SET requested_at = excluded.requested_at
 RETURNING pg_notify('contactsync_requests', %(payload)s)

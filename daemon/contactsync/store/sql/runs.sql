@@ -168,14 +168,17 @@ ORDER BY dn
 LIMIT %(limit)s
 
 -- name: open_requests
--- Definitions that request_sync has requested and that have not started since.
-SELECT s.definition_id
-FROM contactsync.sync_status AS s
-JOIN contactsync.sync_definitions AS d ON d.folder_id = s.folder_id AND d.definition_id = s.definition_id
-WHERE d.enabled AND s.requested_at IS NOT NULL
-  -- A start in the future was noted before the clock was set back.
-  AND (s.requested_at > coalesce(s.last_started_at, '-infinity') OR s.last_started_at > clock_timestamp())
-ORDER BY s.requested_at
+-- Definitions with a request that no run has taken yet, oldest request first.
+SELECT q.definition_id FROM contactsync.sync_requests AS q
+WHERE q.finished_at IS NULL AND q.run_id IS NULL
+GROUP BY q.definition_id
+ORDER BY min(q.request_id)
+
+-- name: withdraw_requests
+SELECT contactsync.withdraw_requests(%(definition_id)s, %(reason)s)
+
+-- name: forget_requests
+DELETE FROM contactsync.sync_requests WHERE finished_at < now() - interval '7 days'
 
 -- name: forget_runs
 -- The last run of each definition stays, whatever its age.
