@@ -131,7 +131,7 @@ def test_answered_requests_are_kept_for_a_week(connection: Connection, definitio
     assert sorted(states(connection)) == [tickets[1], open_one]
 
 
-def test_a_role_sees_its_own_requests(database: str, connection: Connection, definition_id: int) -> None:
+def test_a_role_sees_its_own_requests(database: str, definition_id: int) -> None:
     """It can neither forge another requester nor answer a request; the daemon sees all."""
     carry_out(database, "roles.sql")
     tickets = {}
