@@ -162,11 +162,22 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True)
+class TrimmedValue:
+    """A value that a run dropped or changed: its entry, the field of the contact, and a clause that says why."""
+
+    dn: str
+    key: str
+    fingerprint: bytes
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class MappedEntry:
     """A directory entry as a contact: `values` follow the order of the mapping's field names.
 
     A TEXT value is str or None, a LIST value is a list of str (empty if blank), the PHOTO is bytes or None. `trimmed`
-    counts the attribute values that were dropped or shortened.
+    counts the attribute values that were dropped or changed, and `trimmed_values` are the first ones.
     """
 
     key: str
@@ -174,6 +185,7 @@ class MappedEntry:
     fingerprint: bytes
     values: tuple[Any, ...]
     trimmed: int = 0
+    trimmed_values: tuple[TrimmedValue, ...] = ()
 
 
 @dataclass(slots=True)
@@ -181,7 +193,7 @@ class MappedBatch:
     """Directory entries as contacts, by column.
 
     `columns` follow the mapping's field names; each has one value per key, as in MappedEntry, except that a blank TEXT
-    may also be "". A column without any value is None. `trimmed` is the sum.
+    may also be "". A column without any value is None. `trimmed` is the sum, and `trimmed_values` are the first ones.
     """
 
     keys: list[str]
@@ -189,6 +201,7 @@ class MappedBatch:
     fingerprints: list[bytes]
     columns: tuple[list[Any] | None, ...]
     trimmed: int = 0
+    trimmed_values: tuple[TrimmedValue, ...] = ()
     rejected: tuple[RejectedEntry, ...] = ()
 
 

@@ -7,6 +7,7 @@ one there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from contactsync.fields import Kind, kind_of
 from contactsync.ldap.protocol.entry import Entry, dn_texts
 from contactsync.mapping.entry_parser import SHORT, EntryParser, ParsedBatch
 from contactsync.mapping.identity import Identity, NoIdentityError
+from contactsync.mapping.invisible import may_hide
 from contactsync.mapping.readers import (
     DISPLAY_NAME,
     EMAILS,
@@ -29,11 +31,13 @@ from contactsync.mapping.readers import (
 from contactsync.mapping.rules import AttributeSource, FieldRule
 from contactsync.mapping.template import Template
 from contactsync.mapping.values import TextCleaner, TrimCounter
-from contactsync.model import MappedBatch, RejectedEntry
+from contactsync.model import MappedBatch, RejectedEntry, TrimmedValue
 from contactsync.settings.schema import MappingLimits
 
 _SEPARATOR = "\x1f"
 """Between the values of a column while they are one text; no value that is left unchanged contains it."""
+_NO_WORD = re.compile(f"{_SEPARATOR}(?:[^\\w{_SEPARATOR}]|_)+{_SEPARATOR}")
+"""A value without a letter or a digit."""
 _FEW_VALUES = 16
 """Values of a column that are cleaned one by one if one of them needs cleaning."""
 
@@ -75,7 +79,11 @@ class BatchMapper:
         columns = [self._read(reader, sources, parsed, trims) for reader, sources in self._readers]
         if keys and self._fields[0] == DISPLAY_NAME:
             columns[0] = self._display_names(columns, keys, dns, trims)
-        return MappedBatch(keys, dns, [fingerprint for fingerprint, _ in entries], tuple(columns), trims.count)
+        fingerprints = [fingerprint for fingerprint, _ in entries]
+        notes = tuple(
+            TrimmedValue(dns[row], keys[row], fingerprints[row], field, reason) for row, field, reason in trims.notes
+        )
+        return MappedBatch(keys, dns, fingerprints, tuple(columns), trims.count, notes)
 
     def _keys(self, parsed: ParsedBatch, dns: list[str]) -> tuple[list[str], dict[int, RejectedEntry]]:
         """The key of each entry that has one, and the rejected entries by row."""
@@ -113,6 +121,7 @@ class BatchMapper:
         """The values of one field; None if all are blank."""
         exceptional = parsed.exceptional_rows(self._columns[name] for name in reader.attributes)
         values: list[Any] | None = None
+        trims.field = reader.field
         for attribute, read in sources:
             raws = parsed.column(self._columns[attribute])
             for row in exceptional:
@@ -122,7 +131,8 @@ class BatchMapper:
         rows = sorted(exceptional) if sources else range(len(parsed.dns))
         if rows and values is None:
             values = [reader.blank] * len(parsed.dns)
-        for row in rows:
+        for trims.row in rows:
+            row = trims.row
             values[row] = reader.read(self._attributes(parsed, row, reader.attributes), trims)  # type: ignore[index]
         return values
 
@@ -139,6 +149,7 @@ class BatchMapper:
             for row, name in enumerate(names):
                 if not name:
                     own = emails[row] if emails else []
+                    trims.row = row
                     names[row] = fallback_name(keys[row], dns[row], own, self._limits, trims)
         return names
 
@@ -179,29 +190,36 @@ def _read_lists(
 
 
 def _read_rows(read: ValuesReader, raws: list[bytes], values: list[Any] | None, trims: TrimCounter) -> list[Any]:
-    values = values or [None] * len(raws)
-    return [read([raw], value, trims) if raw else value for raw, value in zip(raws, values, strict=True)]
+    values = list(values) if values else [None] * len(raws)
+    for trims.row, raw in enumerate(raws):
+        if raw:
+            values[trims.row] = read([raw], values[trims.row], trims)
+    return values
 
 
-def _clean_column(cleaner: TextCleaner, raws: list[bytes], trims: TrimCounter) -> list[str]:
-    """`TextCleaner.clean` of each value, none longer than SHORT; "" for b"".
+def _clean_column(cleaner: TextCleaner, raws: list[bytes], trims: TrimCounter, first: int = 0) -> list[str]:
+    """`TextCleaner.clean` of each value, none longer than SHORT; "" for b"". `first` is the row of the first value.
 
     The values are checked as one text. If one of them needs cleaning, each half is checked in the same way.
     """
     if cleaner.edit is None and cleaner.simple_length >= SHORT:
-        texts = _clean_texts(raws)
+        texts = _clean_texts(raws, are_names=cleaner.is_name)
         if texts is not None:
             return texts
         if len(raws) > _FEW_VALUES:
             middle = len(raws) // 2
-            return _clean_column(cleaner, raws[:middle], trims) + _clean_column(cleaner, raws[middle:], trims)
-    return [cleaner.clean(raw, trims) if raw else "" for raw in raws]
+            return [
+                *_clean_column(cleaner, raws[:middle], trims, first),
+                *_clean_column(cleaner, raws[middle:], trims, first + middle),
+            ]
+    return [cleaner.clean(raw, trims) if raw else "" for trims.row, raw in enumerate(raws, first)]
 
 
-def _clean_texts(raws: list[bytes]) -> list[str] | None:
-    """The texts of values that need no cleaning; None if one of them does."""
+def _clean_texts(raws: list[bytes], *, are_names: bool) -> list[str] | None:
+    """The texts of values that need no cleaning; None if one of them may."""
+    octets = _SEPARATOR.encode().join(raws)
     try:
-        joined = _SEPARATOR.encode().join(raws).decode()
+        joined = octets.decode()
     except UnicodeDecodeError:
         return None
     texts = joined.split(_SEPARATOR)
@@ -211,6 +229,7 @@ def _clean_texts(raws: list[bytes]) -> list[str] | None:
         and f"{_SEPARATOR} " not in framed
         and f" {_SEPARATOR}" not in framed
         and joined.replace(_SEPARATOR, "").isprintable()
-        and (joined.isascii() or is_normalized("NFC", joined))
+        and (joined.isascii() or (is_normalized("NFC", joined) and not may_hide(octets)))
+        and ((joined.isascii() and not are_names) or not _NO_WORD.search(framed))
     )
     return texts if is_clean else None

@@ -5,12 +5,12 @@ The rules for values:
 - An attribute's values have no order (RFC 4511 section 4.1.7), so they are read in the order of their octets. A text
   field has the first value that is not blank, from the first source that has one. A list has all values of all sources
   in the order of the sources, without repetitions, regardless of case.
-- A blank value (empty, or white space only) is no value. Outer white space is removed. Text is converted to NFC, so
-  that names that look the same are equal.
+- A blank value (empty, or nothing visible) is no value. Outer white space is removed, other spaces become U+0020, and
+  text is converted to NFC, so that names that look the same are equal. A display name has a letter, digit or emoji.
 - These values are *trimmed*, and counted. Dropped: text that is not UTF-8, and a photo that is too large or is no JPEG,
   PNG, GIF or WebP. Cut between two characters: a text that is too long. Removed or replaced by a space: NUL and other
-  control characters, except line breaks and tabs in a field of several lines. Only the first of too many values are
-  kept.
+  control characters, except line breaks and tabs in a field of several lines. Removed: invisible characters
+  (`invisible`). Only the first of too many values are kept.
 - A display name that is mapped but blank becomes the first email, else the value of the first RDN, else the key.
 - An entry is rejected if its identity is missing, malformed or has several values. Any other defect is trimmed.
 """
@@ -32,10 +32,10 @@ from contactsync.mapping.readers import DISPLAY_NAME, EMAILS, FieldReader, fallb
 from contactsync.mapping.rules import FieldRule, Rules, read_rules
 from contactsync.mapping.template import Template
 from contactsync.mapping.values import TrimCounter
-from contactsync.model import MappedBatch, MappedEntry, Policy, RejectedEntry
+from contactsync.model import MappedBatch, MappedEntry, Policy, RejectedEntry, TrimmedValue
 from contactsync.settings.schema import MappingLimits
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same rules begin to give other values: every entry is then mapped again."""
 
 _MAX_ATTRIBUTES = 500
@@ -75,7 +75,8 @@ class Mapping:
         if self.fields[0] == DISPLAY_NAME and not values[0]:
             emails = values[self.fields.index(EMAILS)] if EMAILS in self.fields else []
             values[0] = fallback_name(key, entry.dn, emails, self.limits, trims)
-        return MappedEntry(key, entry.dn, fingerprint, tuple(values), trims.count)
+        notes = tuple(TrimmedValue(entry.dn, key, fingerprint, name, reason) for _, name, reason in trims.notes)
+        return MappedEntry(key, entry.dn, fingerprint, tuple(values), trims.count, notes)
 
     def map_batch(self, entries: Sequence[tuple[bytes, bytes]]) -> MappedBatch:
         """What `map` returns for each entry, given as its fingerprint and the octets of its protocolOp.

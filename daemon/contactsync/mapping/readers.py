@@ -13,6 +13,7 @@ from contactsync.mapping.rules import EDITS, AttributeSource, FieldRule, is_mult
 from contactsync.mapping.template import Template
 from contactsync.mapping.values import TextCleaner, TrimCounter, clean_text, is_picture
 from contactsync.settings.schema import MappingLimits
+from contactsync.text import counted
 
 DISPLAY_NAME, EMAILS = "display_name", "emails"
 
@@ -28,6 +29,7 @@ class FieldReader:
     """
 
     def __init__(self, field: str, rule: FieldRule, limits: MappingLimits) -> None:
+        self.field = field
         self.attributes = frozenset(name.lower() for source in rule.sources for name in source.attributes)
         self.blank: Any = [] if kind_of(field) is Kind.LIST else None
         self._readers = [_source_reader(field, source, limits) for source in rule.sources]
@@ -35,6 +37,7 @@ class FieldReader:
     def read(self, attributes: Attributes, trims: TrimCounter) -> Any:
         """The field's value."""
         value = None
+        trims.field = self.field
         for read in self._readers:
             value = read(attributes, value, trims)
         return self.blank if value is None else value
@@ -46,7 +49,7 @@ def text_cleaner(field: str, source: AttributeSource, limits: MappingLimits) -> 
     edit = EDITS.get(source.edit)
     if edit is values.address and not multi_line:
         edit = values.address_in_one_line
-    return TextCleaner(limits.text_bytes, multi_line=multi_line, edit=edit)
+    return TextCleaner(limits.text_bytes, multi_line=multi_line, is_name=field == DISPLAY_NAME, edit=edit)
 
 
 def values_reader(field: str, source: AttributeSource, limits: MappingLimits) -> ValuesReader:
@@ -61,8 +64,9 @@ def values_reader(field: str, source: AttributeSource, limits: MappingLimits) ->
 
 def fallback_name(key: str, entry_dn: str, emails: list[str], limits: MappingLimits, trims: TrimCounter) -> str:
     """The display name of an entry without one: its first email, else the value of its first RDN, else its key."""
+    trims.field = DISPLAY_NAME
     name = emails[0] if emails else dn.first_value(entry_dn) or ""
-    return clean_text(name, limits.text_bytes, trims) or clean_text(key, limits.text_bytes, trims)
+    return clean_text(name, limits.text_bytes, trims, is_name=True) or clean_text(key, limits.text_bytes, trims)
 
 
 def _source_reader(field: str, source: AttributeSource | Template, limits: MappingLimits) -> Callable[..., Any]:
@@ -83,7 +87,7 @@ def _template_reader(field: str, template: Template, limits: MappingLimits) -> C
         if value and not is_list:
             return value
         text = template.render(lambda name: _read_text(cleaner, attributes.get(lowered[name], []), None, trims) or "")
-        text = clean_text(text, limits.text_bytes, trims, multi_line=multi_line)
+        text = clean_text(text, limits.text_bytes, trims, multi_line=multi_line, is_name=field == DISPLAY_NAME)
         return _appended(value or [], text, limits.values, trims) if is_list else text or None
 
     return read
@@ -93,7 +97,7 @@ def _appended(texts: list[str], text: str, limit: int, trims: TrimCounter) -> li
     if not text or text.casefold() in map(str.casefold, texts):
         return texts
     if len(texts) >= limit:
-        trims.count += 1
+        trims.add(_too_many(1, limit))
         return texts
     return [*texts, text]
 
@@ -119,7 +123,7 @@ def _read_list(
     texts = {text.casefold(): text for text in value or ()}
     for index, raw in enumerate(sorted(raws)):
         if len(texts) >= limit:
-            trims.count += len(raws) - index
+            trims.add(_too_many(len(raws) - index, limit), len(raws) - index)
             break
         text = cleaner.clean(raw, trims)
         if text:
@@ -134,5 +138,11 @@ def _read_photo(limit: int, raws: list[bytes], value: bytes | None, trims: TrimC
     for raw in sorted(raws):
         if len(raw) <= limit and is_picture(raw):
             return raw
-        trims.count += bool(raw)
+        if raw:
+            why = f"of over {limit:,} bytes" if len(raw) > limit else "that is no JPEG, PNG, GIF or WebP"
+            trims.add(f"a photo {why} was dropped ({len(raw):,} bytes)")
     return None
+
+
+def _too_many(count: int, limit: int) -> str:
+    return f"{counted(count, 'value')} beyond the first {limit:,} {'was' if count == 1 else 'were'} dropped"

@@ -7,9 +7,12 @@ import unicodedata
 from collections.abc import Callable
 
 from contactsync.ldap import dn
+from contactsync.mapping import invisible
 
+_MAX_NOTES = 1000
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _CONTROLS_BUT_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+_LINE_ENDS = re.compile("\r\n?|\u2028|\u2029")
 _MAX_COMPOSED = 500
 """Characters. Python's normalisation takes quadratic time over a run of combining marks: 32,000 take 1.5 seconds."""
 _MAX_COMPOSED_BYTES = 12
@@ -21,21 +24,35 @@ _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 
 
 class TrimCounter:
-    """Counts the values that were dropped or changed."""
+    """Counts the values that were dropped or changed, and notes row, field and reason of the first ones.
 
-    __slots__ = ("count",)
+    The caller sets `row` and `field` before it reads a value.
+    """
+
+    __slots__ = ("count", "field", "notes", "row")
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.row = 0
+        self.field = ""
+        self.notes: list[tuple[int, str, str]] = []
+
+    def add(self, reason: str, count: int = 1) -> None:
+        """Count values, with a clause that says which and why."""
+        self.count += count
+        if len(self.notes) < _MAX_NOTES:
+            self.notes.append((self.row, self.field, reason))
 
 
 class TextCleaner:
     """Converts octets to text that PostgreSQL can hold, of at most `limit` bytes in UTF-8."""
 
-    __slots__ = ("_limit", "_multi_line", "edit", "simple_length")
+    __slots__ = ("_limit", "_multi_line", "edit", "is_name", "simple_length")
 
-    def __init__(self, limit: int, *, multi_line: bool, edit: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self, limit: int, *, multi_line: bool, is_name: bool = False, edit: Callable[[str], str] | None = None
+    ) -> None:
         self._limit = limit
+        self.is_name = is_name
         self._multi_line = multi_line
         self.edit = edit
         self.simple_length = min(_MAX_COMPOSED, limit // _MAX_COMPOSED_BYTES)
@@ -46,23 +63,38 @@ class TextCleaner:
         try:
             text = raw.decode()
         except UnicodeDecodeError:
-            trims.count += 1
+            trims.add(f"a text that is not UTF-8 was dropped ({len(raw):,} bytes)")
             return ""
         if self.edit:
             text = self.edit(text)
-        if len(text) <= self.simple_length and text.isprintable():
-            return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
-        return clean_text(text, self._limit, trims, multi_line=self._multi_line)
+        if len(text) <= self.simple_length and text.isascii() and text.isprintable() and not self.is_name:
+            return text.strip()
+        return clean_text(text, self._limit, trims, multi_line=self._multi_line, is_name=self.is_name)
 
 
-def clean_text(text: str, limit: int, trims: TrimCounter, *, multi_line: bool = False) -> str:
-    """The text in NFC (RFC 5198 section 3), without control characters and outer white space, cut at `limit` bytes."""
+def clean_text(text: str, limit: int, trims: TrimCounter, *, multi_line: bool = False, is_name: bool = False) -> str:
+    """The text in NFC (RFC 5198 section 3), cut at `limit` bytes; "" if nothing of it is visible or it is no name.
+
+    Outer white space, control characters and invisible ones are removed.
+    """
     stripped = text.strip()
     clear = stripped if stripped.isprintable() else _without_controls(stripped, multi_line=multi_line)
-    composed = _composed(clear[:limit].rstrip())
+    plain = invisible.with_plain_spaces(clear).strip()
+    visible = invisible.without_invisible(plain)
+    composed = _composed(visible[:limit].rstrip())
     kept = _cut(composed, limit)
-    if len(clear) > limit or kept != composed or (clear != stripped and clear != _unix_lines(stripped)):
-        trims.count += 1
+    if kept and not invisible.is_visible(kept):
+        trims.add("a text of marks without a letter was dropped")
+        return ""
+    if is_name and kept and not invisible.is_name(kept):
+        trims.add("a name without a letter or a digit was dropped")
+        return ""
+    if len(visible) > limit or kept != composed:
+        trims.add(f"a text of {len(visible.encode()):,} bytes was cut to {len(kept.encode()):,}")
+    elif visible != plain:
+        trims.add("invisible characters were removed")
+    elif clear != stripped and clear != _unix_lines(stripped):
+        trims.add("control characters were removed")
     return kept
 
 
@@ -116,7 +148,7 @@ def _without_controls(text: str, *, multi_line: bool) -> str:
 
 
 def _unix_lines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return _LINE_ENDS.sub("\n", text)
 
 
 def _composed(text: str) -> str:

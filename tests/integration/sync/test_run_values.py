@@ -138,13 +138,16 @@ def test_an_entry_larger_than_the_longest_message_fails_the_run(unit: Unit, odd_
         (b"caf\xe9", None, None, 4),
         (b"\xed\xa0\x80", None, None, 4),
         ("e\u0301".encode(), "é", "é", 0),
-        ("\u202e\ufffe\U0010ffff\U0001f98a".encode(), "\u202e\ufffe\U0010ffff\U0001f98a", None, 0),
+        ("\ufffe\U0010ffff\U0001f98a".encode(), "\ufffe\U0010ffff\U0001f98a", None, 0),
+        ("\u202e+39 3\u200b33\ufeff".encode(), "+39 333", None, 4),
+        ("\u200b\u3164".encode(), None, None, 4),
+        ("می\u200cخواهم".encode(), "می\u200cخواهم", None, 0),
         (b"   ", None, None, 0),
         (b"x" * 70_000, "x" * 65_536, "x" * 65_536, 4),
     ],
     ids=[
         "NUL", "only NUL", "stand-ins of COPY", "lines", "null of COPY", "end of COPY", "array", "NULL", "Latin-1",
-        "surrogate", "decomposed", "odd letters", "blank", "70 kB",
+        "surrogate", "decomposed", "odd letters", "pasted", "nothing visible", "Persian", "blank", "70 kB",
     ],
 )  # fmt: skip
 def test_octets_of_every_kind(
@@ -160,6 +163,15 @@ def test_octets_of_every_kind(
     assert row["extra"] == ({"octets": lines or line} if line else {})
     assert row["notes"] == (lines or line)
     assert row["family_name"] == "Odd"
+
+
+def test_a_display_name_that_names_nothing(unit: Unit, odd_folder: SyncedFolder) -> None:
+    """The next attribute is used, or else the email."""
+    unit.add("cn=Ida", displayName=["\u200b"])
+    unit.add("cn=Ugo", displayName=["-"])
+    unit.add("cn=.", displayName=["\u3164"], mail=["eva@example.test"])
+    load(odd_folder, trimmed=4)
+    assert {row["display_name"] for row in odd_folder.rows()["contacts"]} >= {"Ida", "Ugo", "eva@example.test"}
 
 
 @pytest.mark.parametrize(

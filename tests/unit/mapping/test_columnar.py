@@ -29,11 +29,14 @@ Mapped = tuple[list[tuple[Any, ...]], list[RejectedEntry], int]
 values = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20).map(str.encode),
     st.text("abc ü\u0308\u00a0'\"\\", max_size=12).map(str.encode),
+    st.text("a-_ מ😀\u0308\u200b\u200d\u200e\u3164\ufe0f\U000e0067\U000e0100", max_size=6).map(str.encode),
     st.sampled_from([b"", b" ", b"x ", b"\x1f", b"\n", b"\xff", "Zoe\u0308".encode(), JPEG, b"cn=a\\00,dc=x"]),
     st.sampled_from([b"x" * 127, b"y" * 128, b"z" * 300]),
     st.binary(max_size=6),
 )
-nearly_clean = st.sampled_from([b"Anna", b"Lee", "Zoë".encode(), "Zoe\u0308".encode(), b" Lee"])
+nearly_clean = st.sampled_from(
+    [b"-", "\ufe0f".encode(), b"Anna", b"Lee", "Zoë".encode(), "Zoe\u0308".encode(), b" Lee"]
+)
 dns = st.one_of(st.text("abc,=\\+ü\n\0", max_size=12).map(str.encode), st.binary(max_size=6))
 
 

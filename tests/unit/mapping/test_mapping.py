@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
-from unicodedata import is_normalized
+from unicodedata import is_normalized, normalize
 
 import pytest
 from hypothesis import given
@@ -181,6 +181,73 @@ def test_a_long_text_and_a_long_list() -> None:
 def test_display_name_is_never_blank(dn: str, attributes: dict[str, Any], expected: str) -> None:
     """A contact without a name has its email, the value of its RDN, or its key instead."""
     assert mapped(mapping_of(), dn, **attributes).values[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        # Pasted characters, at the ends and inside.
+        ("\u200bIda Lenz\ufeff", "Ida Lenz"),
+        ("\u202a+39 333 5550\u202c", "+39 333 5550"),
+        ("an\u00adna@ex\u2060ample.org\u200e", "anna@example.org"),
+        ("An\u200dna\ufe0f \u034fLe\U000e0067\U000e0062e", "Anna Lee"),
+        ("Anna\u200c", "Anna"),
+        ("\u2066Anna\u2069 Lee", "Anna Lee"),
+        ("Anna\u3164", "Anna"),
+        # Spaces.
+        ("01\u00a055\u202f50", "01 55 50"),
+        ("Anna\u2028Lee", "Anna Lee"),
+        ("山田\u3000太郎", "山田\u3000太郎"),
+        # What a script or an emoji needs.
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("שלום\u200e (ABC) שלום", "שלום\u200e (ABC) שלום"),
+        ("葛\U000e0100城", "葛\U000e0100城"),
+        ("👩🏽\u200d🚀 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3", "👩🏽\u200d🚀 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3"),
+        ("\U0001f3f4\U000e0067\U000e0062\U000e007f", "\U0001f3f4\U000e0067\U000e0062\U000e007f"),
+        # Nothing to see.
+        ("\u200b", None),
+        (" \ufeff\u00ad\u200d\ufe0f ", None),
+        ("\u115f\u1160", None),
+        ("\u3164", None),
+        ("\u2800\uffa0", None),
+        ("\u0308", None),
+        ("\U000e0041", None),
+        # Punctuation is a value, but not a name.
+        ("-", "-"),
+    ],
+)
+def test_invisible_characters(text: str, shown: str | None) -> None:
+    """They are removed in texts and lists, unless they have a meaning; a value of nothing else is blank."""
+    mapping = mapping_of({"title": "a", "emails": "a", "notes": "{a}"})
+    values = by_field(mapping, mapped(mapping, a=text))
+    assert values == ({"title": shown, "emails": [shown], "notes": shown} if shown else {})
+    again = mapped(mapping_of({"title": "a"}), a=shown or "b")
+    assert (again.values, again.trimmed) == ((shown or "b",), 0)
+
+
+@pytest.mark.parametrize("name", ["-", ".", " - . ", "?", "\u200b", "\u3164", "_", "\u0301", "\u200e.\u200f", "\0"])
+def test_what_is_not_a_name(name: str) -> None:
+    """A display name needs a letter, a digit or an emoji; without one the next source is used."""
+    mapping = mapping_of({"display_name": ["a", "{a} {b}", "c"], "emails": "mail"})
+    assert mapped(mapping, a=name, c="Anna").values[0] == "Anna"
+    assert mapped(mapping, a=name, mail="a@x.org").values[0] == "a@x.org"
+    assert mapped(mapping, f"cn={name},dc=x".replace("\0", "\\00"), a=name).values[0] == KEY
+
+
+@pytest.mark.parametrize("name", ["A", "7", "山", "م", "👍", "O'", "Zoe\u0308", "№ 5", "\ue000"])
+def test_what_is_a_name(name: str) -> None:
+    """One letter, digit or symbol is enough."""
+    assert mapped(mapping_of({"display_name": ["a", "c"]}), a=name, c="other").values[0] == normalize("NFC", name)
+
+
+@given(st.text(max_size=30))
+def test_cleaning_a_clean_text_changes_nothing(text: str) -> None:
+    """A value that was cleaned is clean."""
+    mapping = mapping_of({"title": "a", "notes": "a"})
+    once = mapped(mapping, a=text.encode("utf-8", "replace")).values
+    again = [mapped(mapping, a=value or b"").values[place] for place, value in enumerate(once)]
+    assert again == list(once)
 
 
 octets = st.one_of(
