@@ -14,10 +14,13 @@ from contactsync.store.embedded.cluster import ROLE, SUPERUSER
 SCRIPTS = Path(__file__).parents[2] / "deploy" / "postgresql"
 
 
-def carry_out(conninfo: str, script: str) -> None:
-    """Execute a script of deploy/postgresql in a database."""
+def carry_out(conninfo: str, script: str) -> list[str | None]:
+    """Execute a script of deploy/postgresql in a database, and give the notices."""
+    notices: list[str | None] = []
     with psycopg.connect(conninfo, user=SUPERUSER, autocommit=True) as connection:
+        connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
         connection.execute((SCRIPTS / script).read_bytes())
+    return notices
 
 
 def role_with(conninfo: str, name: str, *groups: str) -> str:

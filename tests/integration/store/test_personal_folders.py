@@ -27,8 +27,11 @@ def roles(postgres_server: str, migrated_template: str, shared_directory: Privat
     with database_of(postgres_server, template=migrated_template) as owner:
         carry_out(owner, "roles.sql")
         daemon = role_with(owner, "trial_daemon", "contactsync_daemon")
-        anna, ben = (role_with(owner, name, "contactsync_application") for name in ("anna", "ben"))
-        reader = role_with(owner, "trial_reader", "contactsync_reader")
+        anna, ben = (role_with(owner, name, "contactsync_person") for name in ("anna", "ben"))
+        others = {
+            name: role_with(owner, f"trial_{name}_of_shared", f"contactsync_{name}")
+            for name in ("reader", "application", "operator")
+        }
         with open_pool(daemon, max_size=3, timeout=5) as pool:
             folders = [SyncedFolder(owner, pool, shared_directory) for _ in range(3)]
             for folder, of in zip(folders, ("anna", "ben", None), strict=True):
@@ -38,7 +41,7 @@ def roles(postgres_server: str, migrated_template: str, shared_directory: Privat
                 carry_out(owner, "personal-folders.sql")
             change(shared_directory)
             folders[-1].expect_in_sync()
-        yield {"owner": owner, "daemon": daemon, "anna": anna, "ben": ben, "reader": reader}
+        yield {"owner": owner, "daemon": daemon, "anna": anna, "ben": ben, **others}
 
 
 @pytest.fixture
@@ -75,10 +78,10 @@ def test_a_reader_sees_shared_folders_only(roles: dict[str, str]) -> None:
             assert folders_in(reader, table) == {None}
 
 
-@pytest.mark.parametrize("who", ["daemon", "owner"])
-@pytest.mark.parametrize("table", TABLES)
-def test_the_daemon_sees_everything(roles: dict[str, str], who: str, table: str) -> None:
-    """As the owner of the tables and as a member of contactsync_daemon."""
+@pytest.mark.parametrize("who", ["daemon", "owner", "operator"])
+@pytest.mark.parametrize("table", sorted({*TABLES} - {"contact_photos"}))
+def test_the_daemon_and_operators_see_everything(roles: dict[str, str], who: str, table: str) -> None:
+    """As the owner of the tables, or as a member of a group."""
     with connected(roles[who]) as connection:
         assert folders_in(connection, table) == {"anna", "ben", None}
 
@@ -144,3 +147,60 @@ def test_one_login_role_serves_many_people(roles: dict[str, str]) -> None:
             with connection.transaction():
                 connection.execute(f"SET LOCAL ROLE {who}".encode())
                 assert folders_in(connection, "contacts") == {who, None}
+
+
+SHARED = "(SELECT min(folder_id) FROM contactsync.folders WHERE owner IS NULL)"
+DEEDS = {
+    "read shared": f"SELECT FROM contactsync.contacts WHERE folder_id = {SHARED}",
+    "add to shared": f"INSERT INTO contactsync.contacts (folder_id, display_name) VALUES ({SHARED}, 'x')",
+    "edit shared": f"UPDATE contactsync.contacts SET notes = 'x' WHERE folder_id = {SHARED}",
+    "delete from shared": f"DELETE FROM contactsync.contacts WHERE folder_id = {SHARED}",
+    "add shared": "INSERT INTO contactsync.folders (name) VALUES ('Another')",
+    "rename shared": f"UPDATE contactsync.folders SET name = 'Renamed' WHERE folder_id = {SHARED}",
+    "define shared": f"INSERT INTO contactsync.sync_definitions (folder_id, name, query) VALUES ({SHARED}, 'two', 'dc2')",
+    "edit definition": f"UPDATE contactsync.sync_definitions SET filter = '(a=b)' WHERE folder_id = {SHARED}",
+    "pause": f"UPDATE contactsync.sync_definitions SET enabled = false WHERE folder_id = {SHARED}",
+    "request": "SELECT contactsync.request_sync(name) FROM contactsync.folders WHERE folder_id = " + SHARED,
+    "overview": "SELECT FROM contactsync.definition_overview WHERE owner IS NULL",
+    "runs": f"SELECT FROM contactsync.sync_runs WHERE folder_id = {SHARED}",
+    "read ben": "SELECT FROM contactsync.folders WHERE owner = 'ben'",
+    "pause ben": "UPDATE contactsync.sync_definitions AS d SET enabled = false FROM contactsync.folders AS f"
+    " WHERE f.folder_id = d.folder_id AND f.owner = 'ben'",
+    "add for ben": "INSERT INTO contactsync.folders (name, owner) VALUES ('Gift', 'ben')",
+    "held": "SELECT FROM contactsync.held_plans",
+    "decide": "UPDATE contactsync.held_plans SET decision = 'approved', decided_at = now(), decided_by = 'x'",
+    "secret": "SELECT password_sealed FROM contactsync.sync_definitions",
+    "photos": f"SELECT FROM contactsync.contact_photos WHERE folder_id = {SHARED}",
+}
+RIGHTS = {
+    "reader": {"read shared", "photos"},
+    "anna": {"read shared", "request", "overview", "runs", "photos"},
+    "application": {
+        "read shared", "add to shared", "edit shared", "delete from shared", "add shared", "rename shared", "define shared",
+        "edit definition", "pause", "request", "overview", "runs", "photos",
+    },
+    "operator": {"read shared", "pause", "request", "overview", "runs", "read ben", "pause ben", "held", "decide"},
+}  # fmt: skip
+"""What each role may do with shared folders and with those of another person, after both scripts."""
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("who", RIGHTS)
+def test_each_role_may_do_what_the_page_says_and_nothing_else(roles: dict[str, str], who: str, deed: str) -> None:
+    """A refusal is an error, or affects no row of a folder that the role cannot write."""
+    with connected(roles[who]) as connection, connection.transaction(force_rollback=True):
+        if deed in RIGHTS[who]:
+            done = connection.execute(DEEDS[deed].encode())
+            assert deed in {"held", "decide"} or done.rowcount > 0
+            return
+        try:
+            done = connection.execute(DEEDS[deed].encode())
+        except psycopg.errors.InsufficientPrivilege:
+            return
+        assert done.rowcount == 0
+
+
+def test_the_scripts_can_be_repeated_without_notices(roles: dict[str, str]) -> None:
+    """In any order, after both were executed."""
+    for script in ("roles.sql", "personal-folders.sql", "roles.sql", "personal-folders.sql"):
+        assert carry_out(roles["owner"], script) == []
