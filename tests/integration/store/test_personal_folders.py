@@ -149,35 +149,36 @@ def test_one_login_role_serves_many_people(roles: dict[str, str]) -> None:
                 assert folders_in(connection, "contacts") == {who, None}
 
 
-SHARED = "(SELECT min(folder_id) FROM contactsync.folders WHERE owner IS NULL)"
-DEEDS = {
-    "read shared": f"SELECT FROM contactsync.contacts WHERE folder_id = {SHARED}",
-    "add to shared": f"INSERT INTO contactsync.contacts (folder_id, display_name) VALUES ({SHARED}, 'x')",
-    "edit shared": f"UPDATE contactsync.contacts SET notes = 'x' WHERE folder_id = {SHARED}",
-    "delete from shared": f"DELETE FROM contactsync.contacts WHERE folder_id = {SHARED}",
+SHARED = sql.SQL("(SELECT min(folder_id) FROM contactsync.folders WHERE owner IS NULL)")
+DEEDS: dict[str, LiteralString] = {
+    "read shared": "SELECT FROM contactsync.contacts WHERE folder_id = {shared}",
+    "add to shared": "INSERT INTO contactsync.contacts (folder_id, display_name) VALUES ({shared}, 'x')",
+    "edit shared": "UPDATE contactsync.contacts SET notes = 'x' WHERE folder_id = {shared}",
+    "delete from shared": "DELETE FROM contactsync.contacts WHERE folder_id = {shared}",
     "add shared": "INSERT INTO contactsync.folders (name) VALUES ('Another')",
-    "rename shared": f"UPDATE contactsync.folders SET name = 'Renamed' WHERE folder_id = {SHARED}",
-    "define shared": f"INSERT INTO contactsync.sync_definitions (folder_id, name, query) VALUES ({SHARED}, 'two', 'dc2')",
-    "edit definition": f"UPDATE contactsync.sync_definitions SET filter = '(a=b)' WHERE folder_id = {SHARED}",
-    "pause": f"UPDATE contactsync.sync_definitions SET enabled = false WHERE folder_id = {SHARED}",
-    "request": "SELECT contactsync.request_sync(name) FROM contactsync.folders WHERE folder_id = " + SHARED,
+    "rename shared": "UPDATE contactsync.folders SET name = 'Renamed' WHERE folder_id = {shared}",
+    "define shared": "INSERT INTO contactsync.sync_definitions (folder_id, name, query)"
+    " VALUES ({shared}, 'two', 'dc2')",
+    "edit definition": "UPDATE contactsync.sync_definitions SET filter = '(a=b)' WHERE folder_id = {shared}",
+    "pause": "UPDATE contactsync.sync_definitions SET enabled = false WHERE folder_id = {shared}",
+    "request": "SELECT contactsync.request_sync(name) FROM contactsync.folders WHERE folder_id = {shared}",
     "overview": "SELECT FROM contactsync.definition_overview WHERE owner IS NULL",
-    "runs": f"SELECT FROM contactsync.sync_runs WHERE folder_id = {SHARED}",
+    "runs": "SELECT FROM contactsync.sync_runs WHERE folder_id = {shared}",
     "read ben": "SELECT FROM contactsync.folders WHERE owner = 'ben'",
-    "pause ben": "UPDATE contactsync.sync_definitions AS d SET enabled = false FROM contactsync.folders AS f"
+    "pause ben": "UPDATE contactsync.sync_definitions AS d SET enabled = false FROM contactsync.folders AS "
     " WHERE f.folder_id = d.folder_id AND f.owner = 'ben'",
     "add for ben": "INSERT INTO contactsync.folders (name, owner) VALUES ('Gift', 'ben')",
     "held": "SELECT FROM contactsync.held_plans",
     "decide": "UPDATE contactsync.held_plans SET decision = 'approved', decided_at = now(), decided_by = 'x'",
     "secret": "SELECT password_sealed FROM contactsync.sync_definitions",
-    "photos": f"SELECT FROM contactsync.contact_photos WHERE folder_id = {SHARED}",
+    "photos": "SELECT FROM contactsync.contact_photos WHERE folder_id = {shared}",
 }
 RIGHTS = {
     "reader": {"read shared", "photos"},
     "anna": {"read shared", "request", "overview", "runs", "photos"},
     "application": {
-        "read shared", "add to shared", "edit shared", "delete from shared", "add shared", "rename shared", "define shared",
-        "edit definition", "pause", "request", "overview", "runs", "photos",
+        "read shared", "add to shared", "edit shared", "delete from shared", "add shared", "rename shared",
+        "define shared", "edit definition", "pause", "request", "overview", "runs", "photos",
     },
     "operator": {"read shared", "pause", "request", "overview", "runs", "read ben", "pause ben", "held", "decide"},
 }  # fmt: skip
@@ -188,13 +189,14 @@ RIGHTS = {
 @pytest.mark.parametrize("who", RIGHTS)
 def test_each_role_may_do_what_the_page_says_and_nothing_else(roles: dict[str, str], who: str, deed: str) -> None:
     """A refusal is an error, or affects no row of a folder that the role cannot write."""
+    statement = sql.SQL(DEEDS[deed]).format(shared=SHARED)
     with connected(roles[who]) as connection, connection.transaction(force_rollback=True):
         if deed in RIGHTS[who]:
-            done = connection.execute(DEEDS[deed].encode())
+            done = connection.execute(statement)
             assert deed in {"held", "decide"} or done.rowcount > 0
             return
         try:
-            done = connection.execute(DEEDS[deed].encode())
+            done = connection.execute(statement)
         except psycopg.errors.InsufficientPrivilege:
             return
         assert done.rowcount == 0
