@@ -165,7 +165,7 @@ DEEDS: dict[str, LiteralString] = {
     "overview": "SELECT FROM contactsync.definition_overview WHERE owner IS NULL",
     "runs": "SELECT FROM contactsync.sync_runs WHERE folder_id = {shared}",
     "read ben": "SELECT FROM contactsync.folders WHERE owner = 'ben'",
-    "pause ben": "UPDATE contactsync.sync_definitions AS d SET enabled = false FROM contactsync.folders AS "
+    "pause ben": "UPDATE contactsync.sync_definitions AS d SET enabled = false FROM contactsync.folders AS f"
     " WHERE f.folder_id = d.folder_id AND f.owner = 'ben'",
     "add for ben": "INSERT INTO contactsync.folders (name, owner) VALUES ('Gift', 'ben')",
     "held": "SELECT FROM contactsync.held_plans",
