@@ -219,7 +219,8 @@ class Plan:
     """The numbers of a plan. A refresh updates a contact's fingerprint only.
 
     `returned` counts the inserts with an earlier id. `contacts` counts the existing contacts; None if it is not needed,
-    since counting may take longer than the rest of an incremental run.
+    since counting may take longer than the rest of an incremental run. `recognised` counts the updates of contacts
+    whose entries have another identity than before, by the key of their recognition.
     """
 
     inserts: int = 0
@@ -229,6 +230,7 @@ class Plan:
     rejected: int = 0
     returned: int = 0
     contacts: int | None = None
+    recognised: tuple[tuple[str, int], ...] = ()
     deleted_names: tuple[str, ...] = ()
     rejected_sample: tuple[tuple[str, str], ...] = ()
 
@@ -237,15 +239,24 @@ class Plan:
         """The number of contacts that the plan inserts, updates or deletes."""
         return self.inserts + self.updates + self.deletes
 
+    @property
+    def rekeyed(self) -> int:
+        """The number of updated contacts whose entries have another identity than before."""
+        return sum(number for _, number in self.recognised)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change of one contact: `fields` is {field: [before, after]}, empty for a recorded insert."""
+    """The change of one contact: `fields` is {field: [before, after]}, empty for a recorded insert.
+
+    `matched_by` is the key by which the contact was recognised under another identity of its entry.
+    """
 
     contact_id: int
     action: str
     display_name: str | None
     fields: dict[str, list[Any]]
+    matched_by: str | None = None
 
 
 @dataclass(slots=True)
@@ -261,6 +272,7 @@ class Counts:
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
+    rekeyed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,9 @@ class ChangeDocument(BaseModel):
     action: Literal["insert", "update", "delete"]
     display_name: str | None
     fields: dict[str, FieldChange]
+    matched_by: str | None = Field(
+        description="The key by which the contact was recognised under another identity: dn, employee_number, mail."
+    )
 
     @classmethod
     def of_all(cls, changes: Iterable[Change]) -> list[ChangeDocument]:
@@ -68,6 +71,7 @@ class ChangeDocument(BaseModel):
                 action=change.action,
                 display_name=change.display_name,
                 fields={name: FieldChange(before=old, after=new) for name, (old, new) in change.fields.items()},
+                matched_by=change.matched_by,
             )
             for change in changes
         ]

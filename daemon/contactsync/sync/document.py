@@ -38,6 +38,7 @@ class RunDocument(BaseModel):
     inserted: int
     updated: int
     deleted: int
+    rekeyed: int = Field(description="Updated contacts whose entry has another identity than before.")
     seconds: float
     stages: dict[str, float] = Field(description="Seconds of each stage.")
     error_code: str | None
@@ -91,6 +92,9 @@ class RunResult(RunDocument):
     """A run that has just ended, or a preview, with the first names that it is about."""
 
     deleted_names: list[str]
+    recognised: dict[str, int] = Field(
+        description="The number of rekeyed contacts by the key they were recognised by: dn, employee_number, mail."
+    )
     rejected_sample: list[RejectedEntry]
 
     @classmethod
@@ -101,6 +105,7 @@ class RunResult(RunDocument):
             report,
             running=running,
             deleted_names=list(plan.deleted_names) if plan else [],
+            recognised=dict(plan.recognised) if plan else {},
             rejected_sample=[RejectedEntry(dn=dn, reason=why) for dn, why in plan.rejected_sample] if plan else [],
             **more,
         )

@@ -12,7 +12,7 @@ from contactsync.sync.document import RunResult
 
 log = structlog.get_logger()
 
-_BOUND = {"run_id", "folder_id", "definition_id", "label", "started_at", "finished_at", "deleted_names"}
+_BOUND = {"run_id", "folder_id", "definition_id", "label", "started_at", "finished_at", "deleted_names", "recognised"}
 
 
 def log_run(report: RunReport) -> None:

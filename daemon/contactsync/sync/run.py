@@ -19,6 +19,7 @@ import structlog
 from psycopg import Rollback
 
 from contactsync.errors import NoUsableEntries
+from contactsync.ldap.dn import comparison_key
 from contactsync.model import Change, Mode, Outcome, Plan
 from contactsync.store.plan.plan import (
     apply_plan,
@@ -29,6 +30,7 @@ from contactsync.store.plan.plan import (
     read_unreported,
     record_rejected,
 )
+from contactsync.store.plan.rekey import recognise
 from contactsync.store.record.cursors import drop_cursor, move_cursor, set_cursor
 from contactsync.store.record.holds import keep_plan, planned_changes, read_approval, settle_plans
 from contactsync.store.record.runs import deleted_lately, note_applied
@@ -157,6 +159,8 @@ class Run:
                 absence=snapshot.absence,
                 everything=snapshot.remapped,
             )
+            if plan.deletes and plan.inserts > plan.returned:
+                plan = recognise(self._connection, self._definition, snapshot.columns, comparison_key)
             if self._report.mode is Mode.FULL:
                 # Contacts may have been written since; the guard counts them again if it has to.
                 plan = replace(plan, contacts=len(snapshot.stored.ids))
@@ -235,6 +239,8 @@ class Run:
         return _outcome(plan)
 
     def _note_applied(self, plan: Plan, snapshot: Snapshot) -> None:
+        if plan.rekeyed:
+            _log.info("run.rekeyed", count=plan.rekeyed, by=dict(plan.recognised))
         note_applied(
             self._connection,
             self._report,
@@ -262,7 +268,7 @@ class Run:
         if remapped:
             counts.unchanged = max(0, counts.entries - plan.changes + plan.deletes - plan.refreshes - plan.rejected)
         counts.inserted, counts.updated, counts.deleted = plan.inserts, plan.updates, plan.deletes
-        counts.refreshed, counts.rejected = plan.refreshes, plan.rejected
+        counts.refreshed, counts.rejected, counts.rekeyed = plan.refreshes, plan.rejected, plan.rekeyed
         self._report.plan = plan
         self._context.observer.progress(self._report, "plan")
 

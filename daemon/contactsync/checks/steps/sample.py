@@ -18,8 +18,8 @@ from contactsync.text import counted
 _PAGES = 2
 _REASONS_SHOWN = 3
 _COST_OF_DN = (
-    "If an entry is renamed or moved, its contact is deleted and another one is inserted: the id changes, and local"
-    " edits are lost. Renaming an organizational unit does this to all entries below it."
+    "If an entry is renamed or moved, its contact is kept only if the employee number, or an address and the name,"
+    " recognise it. Otherwise it is deleted and inserted: the id changes, and local edits are lost."
 )
 _INSTEAD_OF_DN = "Remove `identity` from the mapping if the directory has entryUUID, nsUniqueId or a similar attribute."
 _NO_ENTRIES = skipped("There are no entries to read.")

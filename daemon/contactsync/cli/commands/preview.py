@@ -10,7 +10,7 @@ from contactsync.cli.commands.sync import cancelled_by_signals
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.differences import show_changes
 from contactsync.cli.output.progress import run_progress
-from contactsync.cli.output.summary import show_rejected
+from contactsync.cli.output.summary import show_recognised, show_rejected
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.model import Outcome
 from contactsync.operations.names import find_one
@@ -53,6 +53,7 @@ def _show(console: Console, preview: PreviewDocument, changes: Sequence[Change])
         show_changes(console, changes, left_out=preview.changes_left_out)
         console.print()
     show_text(console, f"{preview.label}: {_totals(preview)}")
+    show_recognised(console, preview)
     if preview.rejected:
         rejected = counted(preview.rejected, "entry", "entries")
         show_rejected(console, f"{rejected} would be rejected:", preview.rejected_sample)

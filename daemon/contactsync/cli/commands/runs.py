@@ -91,6 +91,8 @@ def _pairs(run: RunDocument) -> dict[str, str]:
         "Mode": _mode(run),
         "Contacts": ", ".join(f"{number:,} {verb}" for number, verb in contacts),
     }
+    if run.rekeyed:
+        pairs["Recognised"] = f"{run.rekeyed:,} under a new identity, with the same ids as before"
     if run.undoes:
         pairs["Undoes"] = f"run {run.undoes}"
     if run.undone_by:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MARKS = {"insert": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
 _INDENT = "    "
+KEY_NAMES = {"dn": "DN", "employee_number": "employee number", "mail": "mail and name"}
+"""The keys by which a contact is recognised under a new identity."""
 
 
 def show_changes(console: Console, changes: Sequence[Change], *, left_out: int) -> None:
@@ -25,6 +27,8 @@ def show_changes(console: Console, changes: Sequence[Change], *, left_out: int) 
     for change in changes:
         mark, style = _MARKS[change.action]
         line = Text(f"{mark} {printable(change.display_name or '(no name)')}", style=f"bold {style}")
+        if change.matched_by:
+            line.append(f" (recognised by {KEY_NAMES[change.matched_by]})", style="not bold")
         console.print(line, soft_wrap=not console.is_terminal)
         show_fields(console, change.fields, action=change.action)
     if left_out > 0:

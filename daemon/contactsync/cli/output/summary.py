@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from contactsync.cli.output.differences import KEY_NAMES
 from contactsync.cli.output.text import show_text
 from contactsync.model import Mode, Outcome
 from contactsync.text import counted
@@ -33,9 +34,18 @@ def show_result(console: Console, run: RunResult) -> None:
             f"contactsync approve {run.run_id}. To edit the query or a limit: contactsync folders edit "
             f"{shlex.quote(run.label)}",
         )
+    show_recognised(console, run)
     if run.rejected:
         rejected = counted(run.rejected, "entry", "entries")
         show_rejected(console, f"{rejected} rejected:", run.rejected_sample)
+
+
+def show_recognised(console: Console, run: RunResult) -> None:
+    """Print how many contacts keep their ids although their entries have other identities than before."""
+    if run.rekeyed:
+        by = ", ".join(f"{number:,} by {KEY_NAMES[key]}" for key, number in run.recognised.items())
+        contacts = counted(run.rekeyed, "contact", "contacts")
+        show_text(console, f"{contacts} recognised under a new identity, with the same ids as before: {by}.")
 
 
 def show_rejected(console: Console, heading: str, entries: Iterable[RejectedEntry]) -> None:

@@ -145,6 +145,8 @@ def apply_plan(
         connection.execute(statement("apply_deletes"), key)
     if plan.refreshes:
         connection.execute(statement("apply_refreshes"), key)
+    if plan.rekeyed:
+        connection.execute(statement("apply_rekeys"), key)
     if plan.updates:
         connection.execute(composed("apply_updates", columns=columns.names, after=columns.after), key)
     if plan.inserts:

@@ -29,7 +29,7 @@ CREATE TEMPORARY TABLE named (source_key text);
 CREATE TEMPORARY TABLE reported (source_key text);
 CREATE TEMPORARY TABLE unconfirmed (contact_id bigint, source_key text);
 CREATE TEMPORARY TABLE rejected (source_key text, source_dn text, reason text);
-CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb, returned boolean);
+CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb, returned boolean, matched_by text);
 
 -- name: drop_run_tables
 DROP TABLE IF EXISTS pg_temp.staged, pg_temp.unmatched, pg_temp.named, pg_temp.reported, pg_temp.unconfirmed, pg_temp.rejected, pg_temp.planned
@@ -237,8 +237,8 @@ WHERE p.action = 'update' AND c.folder_id = %(folder_id)s AND c.contact_id = p.c
   AND old.folder_id = c.folder_id AND old.contact_id = c.contact_id AND c.photo_digest IS NULL
 
 -- name: record_changes
-INSERT INTO contactsync.contact_changes (folder_id, run_id, contact_id, action, display_name, changes)
-SELECT %(folder_id)s, %(run_id)s, contact_id, action, display_name, changes
+INSERT INTO contactsync.contact_changes (folder_id, run_id, contact_id, action, display_name, changes, matched_by)
+SELECT %(folder_id)s, %(run_id)s, contact_id, action, display_name, changes, matched_by
 FROM pg_temp.planned WHERE action <> 'refresh'
 
 -- name: record_rejected

@@ -1,6 +1,7 @@
 -- name: planned_changes
 -- The plan for users, deletions first; an insert with all its values.
-SELECT p.contact_id, p.action, p.display_name, coalesce(p.changes, contactsync.filled_fields({staged_object}), '{{}}') AS fields
+SELECT p.contact_id, p.action, p.display_name, coalesce(p.changes, contactsync.filled_fields({staged_object}), '{{}}') AS fields,
+       p.matched_by
 FROM pg_temp.planned AS p
 LEFT JOIN pg_temp.staged AS s ON p.action = 'insert' AND s.source_key = p.source_key
 WHERE p.action <> 'refresh'
@@ -36,9 +37,9 @@ SELECT %(folder_id)s, %(run_id)s, %(definition_id)s, %(revision)s,
 FROM pg_temp.planned WHERE action = 'delete'
 
 -- name: keep_changes
-INSERT INTO contactsync.held_changes (folder_id, run_id, contact_id, action, display_name, changes)
+INSERT INTO contactsync.held_changes (folder_id, run_id, contact_id, action, display_name, changes, matched_by)
 SELECT %(folder_id)s, %(run_id)s, p.contact_id, p.action, p.display_name,
-       coalesce(p.changes, contactsync.filled_fields({staged_object}), '{{}}')
+       coalesce(p.changes, contactsync.filled_fields({staged_object}), '{{}}'), p.matched_by
 FROM pg_temp.planned AS p
 LEFT JOIN pg_temp.staged AS s ON p.action = 'insert' AND s.source_key = p.source_key
 WHERE p.action <> 'refresh'
@@ -78,7 +79,7 @@ JOIN contactsync.sync_definitions AS d ON d.folder_id = h.folder_id AND d.defini
 WHERE h.run_id = %(run_id)s
 
 -- name: held_changes
-SELECT contact_id, action, display_name, changes AS fields
+SELECT contact_id, action, display_name, changes AS fields, matched_by
 FROM contactsync.held_changes
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (%(action)s::text IS NULL OR action = %(action)s)
 ORDER BY action, display_name, contact_id

@@ -77,7 +77,7 @@ RETURNING run_id, started_at, (
 -- Written in the transaction of the changes, so that the record is right whatever happens after the commit.
 UPDATE contactsync.sync_runs
 SET outcome = %(outcome)s, inserted = %(inserted)s, updated = %(updated)s, deleted = %(deleted)s,
-    refreshed = %(refreshed)s, rejected = %(rejected)s,
+    refreshed = %(refreshed)s, rejected = %(rejected)s, rekeyed = %(rekeyed)s,
     source_digest = %(source_digest)s, mapping_digest = %(mapping_digest)s
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
 
@@ -95,6 +95,7 @@ WITH finished AS (
         inserted = CASE WHEN outcome IS NULL THEN %(inserted)s ELSE inserted END,
         updated = CASE WHEN outcome IS NULL THEN %(updated)s ELSE updated END,
         deleted = CASE WHEN outcome IS NULL THEN %(deleted)s ELSE deleted END,
+        rekeyed = CASE WHEN outcome IS NULL THEN %(rekeyed)s ELSE rekeyed END,
         seconds = %(seconds)s, held_reason = %(held_reason)s,
         error_code = CASE WHEN outcome IS NULL THEN %(error_code)s END,
         error = CASE WHEN outcome IS NULL THEN %(error)s END,
@@ -126,7 +127,7 @@ SELECT outcome, finished_at, inserted, updated, deleted, refreshed, rejected FRO
 -- Runs, newest first: all, or those of some definitions, one run, or those before a run.
 SELECT r.folder_id, r.run_id, r.definition_id, r.definition AS label, r.trigger, r.mode, r.outcome, r.started_at,
        r.finished_at, r.full_reason, r.server, r.skipped_servers, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
-       r.search_references AS "references", r.trimmed, r.inserted, r.updated, r.deleted, r.seconds AS stages, r.error_code,
+       r.search_references AS "references", r.trimmed, r.inserted, r.updated, r.deleted, r.rekeyed, r.seconds AS stages, r.error_code,
        r.error, r.held_reason, r.undoes, contactsync.undone_by(r.folder_id, r.run_id) AS undone_by
 FROM contactsync.sync_runs AS r
 WHERE (%(definition_ids)s::bigint[] IS NULL OR r.definition_id = ANY (%(definition_ids)s))
@@ -148,14 +149,14 @@ WHERE r.folder_id = %(folder_id)s AND r.definition_id = %(definition_id)s AND r.
   AND contactsync.undone_by(r.folder_id, r.run_id) IS NULL
 
 -- name: changes_of_run
-SELECT contact_id, action, display_name, coalesce(changes, '{}') AS fields
+SELECT contact_id, action, display_name, coalesce(changes, '{}') AS fields, matched_by
 FROM contactsync.contact_changes
 WHERE run_id = %(run_id)s AND folder_id = %(folder_id)s
 ORDER BY action, display_name, contact_id
 LIMIT %(limit)s
 
 -- name: changes_page
-SELECT contact_id, action, display_name, coalesce(changes, '{}') AS fields
+SELECT contact_id, action, display_name, coalesce(changes, '{}') AS fields, matched_by
 FROM contactsync.contact_changes
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND contact_id > %(after)s
 ORDER BY contact_id

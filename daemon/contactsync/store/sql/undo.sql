@@ -1,5 +1,7 @@
 -- name: create_undo
-CREATE TEMPORARY TABLE planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb) ON COMMIT DROP
+CREATE TEMPORARY TABLE planned (
+    action text, contact_id bigint, source_key text, display_name text, changes jsonb, matched_by text
+) ON COMMIT DROP
 
 -- name: undo_memory
 -- The planner has no statistics of what a large run has just written, and would join it row by row in quadratic time.
@@ -33,6 +35,7 @@ WITH cancelled AS (
                 WHEN d.action = 'delete' AND (c.contact_id IS NOT NULL OR twin.contact_id IS NOT NULL) THEN 'returned'
                 WHEN d.action = 'delete' AND k.source_key IS NULL THEN 'forgotten'
                 WHEN d.action <> 'delete' AND c.contact_id IS NULL THEN 'gone'
+                WHEN d.action = 'update' AND twin.contact_id IS NOT NULL THEN 'returned'
                 WHEN d.action = 'insert' AND c.updated_at <> c.created_at
                      AND c.updated_at NOT IN (SELECT undone_at FROM cancelled) THEN 'person'
                 WHEN d.action = 'update' AND e.fields IS NOT NULL THEN 'person' END AS reason
@@ -43,7 +46,8 @@ WITH cancelled AS (
       ON k.folder_id = d.folder_id AND k.definition_id = %(definition_id)s AND k.contact_id = d.contact_id
      AND d.action = 'delete'
     LEFT JOIN contactsync.contacts AS twin
-      ON twin.folder_id = d.folder_id AND twin.definition_id = %(definition_id)s AND twin.source_key = k.source_key
+      ON twin.folder_id = d.folder_id AND twin.definition_id = %(definition_id)s
+     AND twin.source_key = coalesce(k.source_key, d.changes #>> '{source_key,0}')
     CROSS JOIN LATERAL (
         SELECT array_agg(f.key ORDER BY f.key) AS fields
         FROM jsonb_each(CASE WHEN d.action = 'update' THEN d.changes END) AS f
@@ -92,6 +96,7 @@ UPDATE contactsync.contacts AS c
 SET ({columns}) = (
         SELECT {values} FROM jsonb_populate_record(
             c, (SELECT jsonb_object_agg(f.key, f.value -> 1) FROM jsonb_each(p.changes) AS f)) AS r),
+    source_key = coalesce(p.changes -> 'source_key' ->> 1, c.source_key),
     fingerprint = int8send(c.contact_id), updated_at = now()
 FROM pg_temp.planned AS p
 WHERE p.action = 'update' AND c.folder_id = %(folder_id)s AND c.contact_id = p.contact_id
