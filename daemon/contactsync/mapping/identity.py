@@ -7,6 +7,7 @@ the same text. An entry is rejected if that attribute does not have exactly one 
 from __future__ import annotations
 
 import re
+import struct
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,7 @@ _LINE = b"\n"
 _MAX_KEY_BYTES = 1000
 """An index entry of PostgreSQL holds about 2,700."""
 _GUID_BYTES = 16
+_SID_HEADER_BYTES = 8
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NS_UNIQUE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){3}")
 
@@ -86,6 +88,20 @@ def _edirectory_guid(raw: bytes) -> str:
     return raw.hex()
 
 
+def _consistency_guid(raw: bytes) -> str:
+    """Octets of any length: Entra Connect writes an objectGUID, other tools what they like."""
+    return _object_guid(raw) if len(raw) == _GUID_BYTES else _bounded(raw.hex())
+
+
+def _sid(raw: bytes) -> str:
+    """A security identifier in the form S-1-5-21-... ([MS-DTYP], section 2.4.2)."""
+    if len(raw) < _SID_HEADER_BYTES or raw[0] != 1 or len(raw) != _SID_HEADER_BYTES + 4 * raw[1]:
+        raise ValueError
+    authority = int.from_bytes(raw[2:_SID_HEADER_BYTES], "big")
+    parts = struct.unpack(f"<{raw[1]}I", raw[_SID_HEADER_BYTES:])
+    return "-".join(["S-1", str(authority), *map(str, parts)])
+
+
 def _pattern_key(pattern: re.Pattern[str], raw: bytes) -> str:
     text = raw.decode("ascii").lower()
     if not pattern.fullmatch(text):
@@ -116,5 +132,8 @@ _PATTERNS: dict[str, re.Pattern[str]] = {
 _READERS: dict[str, Callable[[bytes], str]] = {
     "objectguid": _object_guid,
     "guid": _edirectory_guid,
+    "ms-ds-consistencyguid": _consistency_guid,
+    "objectsid": _sid,
+    **dict.fromkeys(("msexchmailboxguid", "msexcharchiveguid"), _object_guid),
     **{name: partial(_pattern_key, pattern) for name, pattern in _PATTERNS.items()},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -274,3 +275,17 @@ def test_a_global_catalogue_reports_the_attributes_that_it_lacks(
     whole = folder_of(samba, unit)
     expect_run(whole, "Anna")
     assert not any("catalogue.lacking" in line for line in whole.log)
+
+
+def test_identities_of_octets_are_shown_as_other_tools_show_them(
+    samba: PrivateSamba, unit: str, folder_of: Folders
+) -> None:
+    """A GUID and a security identifier; an entry without the first attribute has the second one."""
+    guid: dict[str, Any] = {"mS-DS-ConsistencyGuid": bytes(range(16))}
+    samba.add("With Guid", under=unit, **guid)
+    samba.add("Without Guid", under=unit)
+    folder = folder_of(samba, unit, mapping={"identity": ["mS-DS-ConsistencyGuid", "objectSid"]})
+    expect_run(folder, "With Guid", "Without Guid")
+    found = {name: row["source_key"] for name, row in contacts(folder).items()}
+    assert found["With Guid"] == "03020100-0504-0706-0809-0a0b0c0d0e0f"
+    assert re.fullmatch(r"S-1-5-21(-\d+){4}", found["Without Guid"])
