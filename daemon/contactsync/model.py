@@ -119,6 +119,7 @@ class Definition:
     base: str | None = None
     scope: str | None = None
     filter: str | None = None
+    filter_only: bool = False
     mapping: dict[str, Any] | None = None
     schedule: str = "every 15m"
     time_zone: str = "UTC"

@@ -82,18 +82,18 @@ GRANT INSERT (name, owner), UPDATE (name, owner), DELETE ON contactsync.folders
     TO contactsync_application, contactsync_person;
 
 GRANT SELECT (
-    folder_id, definition_id, name, query, bind_user, password_ref, base, scope, filter, mapping, schedule, time_zone,
-    jitter_seconds, auth, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, tls_client_cert, tls_client_key,
+    folder_id, definition_id, name, query, bind_user, password_ref, base, scope, filter, filter_only, mapping, schedule,
+    time_zone, jitter_seconds, auth, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, tls_client_cert, tls_client_key,
     max_delete_count, max_delete_share, allow_empty, deadline_seconds, page_size, mode, enabled, revision, created_at,
     updated_at
 ) ON contactsync.sync_definitions TO contactsync_application, contactsync_person;
 GRANT INSERT (
-    folder_id, name, query, bind_user, base, scope, filter, mapping, schedule, time_zone,
+    folder_id, name, query, bind_user, base, scope, filter, filter_only, mapping, schedule, time_zone,
     jitter_seconds, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, max_delete_count, max_delete_share, allow_empty,
     deadline_seconds, page_size, mode, enabled
 ) ON contactsync.sync_definitions TO contactsync_application, contactsync_person;
 GRANT UPDATE (
-    name, query, bind_user, base, scope, filter, mapping, schedule, time_zone,
+    name, query, bind_user, base, scope, filter, filter_only, mapping, schedule, time_zone,
     jitter_seconds, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, max_delete_count, max_delete_share, allow_empty,
     deadline_seconds, page_size, mode, enabled
 ) ON contactsync.sync_definitions TO contactsync_application, contactsync_person;
@@ -127,7 +127,7 @@ GRANT SELECT ON contactsync.folders, contactsync.contacts, contactsync.definitio
     contactsync.sync_runs, contactsync.contact_changes, contactsync.rejected_entries, contactsync.held_plans,
     contactsync.held_changes, contactsync.schema_migrations TO contactsync_operator;
 GRANT SELECT (
-    folder_id, definition_id, name, query, bind_user, password_ref, base, scope, filter, mapping, schedule, time_zone,
+    folder_id, definition_id, name, query, bind_user, password_ref, base, scope, filter, filter_only, mapping, schedule, time_zone,
     jitter_seconds, auth, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, tls_client_cert, tls_client_key,
     max_delete_count, max_delete_share, allow_empty, deadline_seconds, page_size, mode, enabled, revision, created_at,
     updated_at

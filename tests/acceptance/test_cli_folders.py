@@ -107,7 +107,7 @@ def test_a_definition_is_shown_with_the_values_in_effect(cli: CommandLine, perso
     for line in (
         "Base            ou=x,dc=example,dc=com",
         "Scope           one (in the query)",
-        "Filter          (mail=*) (in the query)",
+        "Filter          (mail=*) (in the query), narrows the mapping's",
         "Mapping         the preset for the kind of server (default)",
         "Authentication  simple",
         "TLS             auto, 1.2 or later (default), certificate verified",

@@ -163,7 +163,7 @@ class PrivateSamba(PrivateServer):
         self.set(dn, **attributes)
 
     def learn_from_exchange(self) -> None:
-        """Add to the schema the attribute by which Exchange hides people from the address lists."""
+        """Add to the schema Exchange's attributes for people hidden from address lists, and for kinds of mailboxes."""
         schema = f"CN=Schema,CN=Configuration,{SUFFIX}"
         attribute = {
             "lDAPDisplayName": "msExchHideFromAddressLists",
@@ -177,8 +177,18 @@ class PrivateSamba(PrivateServer):
         with self.changes() as connection:
             connection.add(f"CN=ms-Exch-Hide-From-Address-Lists,{schema}", "attributeSchema", attribute)
             connection.modify("", now)
+            kind = {
+                "lDAPDisplayName": "msExchRecipientTypeDetails",
+                "attributeID": "1.2.840.113556.1.4.7000.102.50805",
+                "attributeSyntax": "2.5.5.16",
+                "oMSyntax": 65,
+                "isSingleValued": "TRUE",
+            }
+            connection.add(f"CN=ms-Exch-Recipient-Type-Details,{schema}", "attributeSchema", kind)
+            connection.modify("", now)
             # Of users as well as of contacts.
-            allowed = {"mayContain": [(ldap3.MODIFY_ADD, ["msExchHideFromAddressLists"])]}
+            both = ["msExchHideFromAddressLists", "msExchRecipientTypeDetails"]
+            allowed = {"mayContain": [(ldap3.MODIFY_ADD, both)]}
             connection.modify(f"CN=Organizational-Person,{schema}", allowed)
             connection.modify("", now)
 

@@ -17,7 +17,7 @@ from contactsync.ldap.protocol.requests import (
     paging_cookie,
     search_op,
 )
-from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error
+from contactsync.ldap.protocol.results import LIMITS, SUCCESS, FailedSearch, Result, search_error
 from contactsync.ldap.query.query import Scope
 
 
@@ -29,6 +29,7 @@ class Search:
     scope: Scope
     filter: str = ANY_ENTRY
     attributes: tuple[str, ...] = NO_ATTRIBUTES
+    refused_hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,15 @@ def ask(
     answer = Answer(number, tuple(entries), references, result)
     if result.code == SUCCESS or answer.limited:
         return answer
-    raise search_error(
-        result,
+    failed = FailedSearch(
         server=session.server,
         base=search.base,
-        search_filter=search.filter,
+        filter=search.filter,
         entries=number,
         anonymous=session.anonymous,
+        refused_hint=search.refused_hint,
     )
+    raise search_error(result, failed)
 
 
 def ask_for_some(session: Session, search: Search, limits: ReadLimits, *, most: int, decode: bool = True) -> Answer:

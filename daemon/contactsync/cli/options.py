@@ -49,7 +49,10 @@ class DefinitionOptions:
     ] = None
     filter: Annotated[
         str | None,
-        typer.Option(metavar="FILTER", help="LDAP filter (RFC 4515), such as (mail=*)."),
+        typer.Option(metavar="FILTER", help="LDAP filter (RFC 4515), such as (mail=*); narrows the mapping's filter."),
+    ] = None
+    filter_only: Annotated[
+        bool | None, typer.Option(help="Whether to search with --filter alone, without the mapping's; not by default.")
     ] = None
     mapping: Annotated[
         str | None,
@@ -205,6 +208,7 @@ class Clearable(StrEnum):
     BASE = "base"
     SCOPE = "scope"
     FILTER = "filter"
+    FILTER_ONLY = "filter-only"
     MAPPING = "mapping"
     AUTH = "auth"
     TLS = "tls"
@@ -234,8 +238,8 @@ class Clearable(StrEnum):
 
 CONNECTION = frozenset(
     {
-        "user", "filter", "mapping", "auth", "tls", "tls_verify", "tls_minimum", "tls_ca_file", "tls_ca_pem",
-        "tls_client_cert", "tls_client_key", "password_stdin", "password_prompt", "password_ref",
+        "user", "filter", "filter_only", "mapping", "auth", "tls", "tls_verify", "tls_minimum", "tls_ca_file",
+        "tls_ca_pem", "tls_client_cert", "tls_client_key", "password_stdin", "password_prompt", "password_ref",
     }
 )  # fmt: skip
 """The fields of DefinitionOptions that `browse` has."""

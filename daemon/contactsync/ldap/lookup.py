@@ -10,7 +10,14 @@ from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.protocol.entry import Entry, decode_entry
 from contactsync.ldap.protocol.messages import SEARCH_DONE
 from contactsync.ldap.protocol.requests import ANY_ENTRY, paging_control, search_op
-from contactsync.ldap.protocol.results import INSUFFICIENT_ACCESS, NO_SUCH_OBJECT, SUCCESS, Result, search_error
+from contactsync.ldap.protocol.results import (
+    INSUFFICIENT_ACCESS,
+    NO_SUCH_OBJECT,
+    SUCCESS,
+    FailedSearch,
+    Result,
+    search_error,
+)
 from contactsync.ldap.query.query import Scope
 
 REFUSALS = (AccessRefused, BaseNotFound, FilterRefused, IncompleteSnapshot)
@@ -77,5 +84,7 @@ def _read(
 ) -> list[Entry]:
     entries, result = search_all(wire, search_op(base, scope, search_filter, attributes), controls)
     if result.code not in {SUCCESS, *_HIDDEN}:
-        raise search_error(result, server=wire.server, base=base, search_filter=search_filter, entries=len(entries))
+        raise search_error(
+            result, FailedSearch(server=wire.server, base=base, filter=search_filter, entries=len(entries))
+        )
     return list(map(decode_entry, entries))

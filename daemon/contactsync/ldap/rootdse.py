@@ -11,7 +11,7 @@ from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.lookup import search_all
 from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.protocol.requests import ANY_ENTRY, PAGED_RESULTS, search_op
-from contactsync.ldap.protocol.results import SUCCESS, search_error
+from contactsync.ldap.protocol.results import SUCCESS, FailedSearch, search_error
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.schema import Schema, read_schema
 
@@ -118,7 +118,7 @@ def read_root_dse(wire: Wire) -> RootDse:
     """
     entries, result = search_all(wire, search_op("", Scope.BASE, ANY_ENTRY, _ATTRIBUTES))
     if result.code != SUCCESS:
-        error = search_error(result, server=wire.server, base="", search_filter=ANY_ENTRY, entries=len(entries))
+        error = search_error(result, FailedSearch(server=wire.server, base="", filter=ANY_ENTRY, entries=len(entries)))
         if error.retryable:
             raise error
         return RootDse()

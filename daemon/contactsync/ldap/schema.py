@@ -19,11 +19,13 @@ from contactsync.ldap.query.query import Scope
 USER_ACCOUNT_CONTROL = "userAccountControl"
 EXCHANGE_HIDDEN = "msExchHideFromAddressLists"
 """TRUE for people who are hidden from the address lists. Exchange adds it to the schema."""
+CRITICAL, VIEW_HIDDEN, SERVICE = "isCriticalSystemObject", "showInAdvancedViewOnly", "servicePrincipalName"
+"""TRUE for what the domain cannot do without; TRUE for what ordinary views hide; the services of an account."""
 
 _PRESENT_IN_ALL = "objectGUID"
 """Shows that the schema is readable."""
 _NAME, _IN_CATALOGUE = "lDAPDisplayName", "isMemberOfPartialAttributeSet"
-_LOOKED_UP = (_PRESENT_IN_ALL, USER_ACCOUNT_CONTROL, EXCHANGE_HIDDEN)
+_LOOKED_UP = (_PRESENT_IN_ALL, "cn", USER_ACCOUNT_CONTROL, EXCHANGE_HIDDEN, CRITICAL, VIEW_HIDDEN, SERVICE)
 _PAGE = 150
 _MOST_PAGES = 100
 """A forest has some thousand attributes, an entry each, and its catalogue has some hundred of them."""

@@ -15,7 +15,7 @@ from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.protocol.messages import SEARCH_DONE, EntryBatch
 from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_control, paging_cookie, search_op
-from contactsync.ldap.protocol.results import LIMITS, SUCCESS, Result, search_error
+from contactsync.ldap.protocol.results import LIMITS, SUCCESS, FailedSearch, Result, search_error
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.ranges import read_whole
 from contactsync.model import Auth
@@ -44,7 +44,7 @@ class SearchRequest:
 
     With `one_page` the search is not paged and stops after `page_size` entries: for a paged search OpenLDAP reads its
     whole database, however few entries are below the base. `deleted` includes Active Directory's deleted objects and
-    needs pages.
+    needs pages. `refused_hint` says what to do if the server refuses the filter.
     """
 
     base: str
@@ -54,6 +54,7 @@ class SearchRequest:
     page_size: int
     one_page: bool = False
     deleted: bool = False
+    refused_hint: str = ""
 
 
 def read_entries(session: Session, request: SearchRequest, limits: ReadLimits | None = None) -> Iterator[EntryBatch]:
@@ -87,15 +88,16 @@ def read_ahead(
 
 def failed_search(session: Session, request: SearchRequest, result: Result, entries: int) -> DirectoryError:
     """The error for a search that did not succeed, after `entries` entries."""
-    return search_error(
-        result,
+    search = FailedSearch(
         server=session.server,
         base=request.base,
-        search_filter=request.filter,
+        filter=request.filter,
         entries=entries,
         anonymous=session.anonymous,
         page_size=request.page_size,
+        refused_hint=request.refused_hint,
     )
+    return search_error(result, search)
 
 
 class _Search:

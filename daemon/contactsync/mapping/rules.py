@@ -12,7 +12,7 @@ from contactsync.errors import MappingError
 from contactsync.fields import EXTRA_PREFIX, FIELDS, Kind, kind_of
 from contactsync.ldap.protocol.entry import RANGE_OPTION, is_attribute_description
 from contactsync.mapping import values
-from contactsync.mapping.entry_filter import COMPUTERS, CONTACTS, DEFAULTS, PEOPLE, EntryFilter, active_directory_filter
+from contactsync.mapping.entry_filter import DEFAULTS, KINDS, EntryFilter, active_directory_filter
 from contactsync.mapping.identity import BY_DN
 from contactsync.mapping.presets import ACTIVE_DIRECTORY, INET_ORG_PERSON, PRESETS, Preset
 from contactsync.mapping.template import Template
@@ -103,7 +103,7 @@ def _filter(value: object, preset: Preset) -> EntryFilter:
     try:
         return active_directory_filter(switches)
     except ValueError:
-        hint = f"Switch on at least one of {PEOPLE}, {CONTACTS} and {COMPUTERS}."
+        hint = f"Switch on at least one of {', '.join(KINDS[:-1])} and {KINDS[-1]}."
         raise _error("include", "excludes every kind of entry", hint) from None
 
 

@@ -16,10 +16,10 @@ from contactsync.store.statements import composed, execute, read_rows, statement
 
 EDITABLE = frozenset(
     {
-        "name", "query", "bind_user", "password_sealed", "password_ref", "base", "scope", "filter", "mapping",
-        "schedule", "time_zone", "mode", "jitter_seconds", "auth", "tls", "tls_verify", "tls_minimum", "tls_ca_file",
-        "tls_ca_pem", "tls_client_cert", "tls_client_key", "max_delete_count", "max_delete_share", "allow_empty",
-        "deadline_seconds", "page_size", "enabled",
+        "name", "query", "bind_user", "password_sealed", "password_ref", "base", "scope", "filter", "filter_only",
+        "mapping", "schedule", "time_zone", "mode", "jitter_seconds", "auth", "tls", "tls_verify", "tls_minimum",
+        "tls_ca_file", "tls_ca_pem", "tls_client_cert", "tls_client_key", "max_delete_count", "max_delete_share",
+        "allow_empty", "deadline_seconds", "page_size", "enabled",
     }
 )  # fmt: skip
 """The columns of sync_definitions that users may set."""

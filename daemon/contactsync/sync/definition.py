@@ -23,6 +23,7 @@ from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.query.query import DirectoryQuery, Scope, ServerAddress, parse_query
 from contactsync.ldap.query.user import parse_user
 from contactsync.ldap.schema import EXCHANGE_HIDDEN
+from contactsync.mapping.entry_filter import both
 from contactsync.mapping.mapping import Mapping, compile_mapping
 from contactsync.model import Auth, Tls
 from contactsync.schedule import Timetable, parse_schedule
@@ -68,6 +69,8 @@ class Source:
     mapping: Mapping
     lacking: tuple[str, ...] = ()
     """The requested attributes that the server, a global catalogue, does not have."""
+    refused_hint: str = ""
+    """What to do if the server refuses the filter."""
 
 
 def servers_of(resolved: Resolved, name_servers: tuple[ServerAddress, ...]) -> tuple[ServerAddress, ...]:
@@ -124,10 +127,10 @@ def resolve(definition: Definition) -> Resolved:
     for active_directory in (False, True):
         _compiled(definition.mapping, active_directory=active_directory, limits=MappingLimits())
     own_filter = check_filter(definition.filter) if definition.filter else query.filter
-    if own_filter and (definition.mapping or {}).get("include"):
+    if own_filter and definition.filter_only and (definition.mapping or {}).get("include"):
         raise MappingError(
-            "The mapping has `include`, which changes the preset's filter, but the definition has its own filter.",
-            hint="Remove one of them.",
+            "The mapping has `include`, which changes the preset's filter, but `filter_only` leaves that out.",
+            hint="Remove `include`, or let the filter narrow the preset's: --no-filter-only.",
         )
     return Resolved(
         definition=definition,
@@ -180,15 +183,30 @@ def choose_source(resolved: Resolved, root_dse: RootDse, limits: MappingLimits) 
         attributes=attributes,
         mapping=mapping,
         lacking=root_dse.schema.lacking(attributes) if root_dse.schema else (),
+        refused_hint=_refused_hint(resolved),
+    )
+
+
+def _refused_hint(resolved: Resolved) -> str:
+    if resolved.filter is None:
+        return (
+            "The filter is the mapping's. If the server does not support it, set one that it does, for example"
+            " --filter '(objectClass=person)' --filter-only."
+        )
+    if resolved.definition.filter_only:
+        return "Check the filter."
+    return (
+        "The filter is the mapping's and the definition's together. Check the latter; if the server does not support"
+        " the former, set --filter-only."
     )
 
 
 def choose_filter(resolved: Resolved, mapping: Mapping, root_dse: RootDse) -> str:
-    """The definition's filter, or the part of the mapping's filter whose attributes the server knows.
+    """The part of the mapping's filter whose attributes the server knows, narrowed by the definition's filter.
 
-    Raises AccessRefused if the server hides which attributes it knows.
+    With `filter_only` only the latter. Raises AccessRefused if the server hides which attributes it knows.
     """
-    if resolved.filter:
+    if resolved.filter and resolved.definition.filter_only:
         return resolved.filter
     if root_dse.is_active_directory and root_dse.schema is None and mapping.filter.excludes_hidden:
         raise AccessRefused(
@@ -196,7 +214,11 @@ def choose_filter(resolved: Resolved, mapping: Mapping, root_dse: RootDse) -> st
             hint="Use a user who may read it, as all users of a domain may;"
             ' or put "include": {"hidden": true} into the mapping, to include people hidden from address lists.',
         )
-    return mapping.filter.for_schema(root_dse.schema)
+    return _narrowed(mapping.filter.for_schema(root_dse.schema), resolved.filter)
+
+
+def _narrowed(of_mapping: str, own: str | None) -> str:
+    return both(of_mapping, own) if own else of_mapping
 
 
 def source_digest(resolved: Resolved, source: Source) -> bytes:
@@ -204,7 +226,9 @@ def source_digest(resolved: Resolved, source: Source) -> bytes:
     servers: list[str | None] = [server.netloc for server in resolved.query.servers]
     servers = servers or [resolved.query.domain]
     # The mapping's whole filter: a new attribute in the schema is not an edit of the definition.
-    search_filter = resolved.filter or str(source.mapping.filter)
+    search_filter = _narrowed(str(source.mapping.filter), resolved.filter)
+    if resolved.filter and resolved.definition.filter_only:
+        search_filter = resolved.filter
     parts = [servers, source.base, source.scope.value, search_filter, list(source.mapping.identity)]
     return blake2b(json.dumps(parts).encode(), digest_size=16).digest()
 

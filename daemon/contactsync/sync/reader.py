@@ -120,7 +120,14 @@ class Reader:
         if source.lacking:
             _log.info("catalogue.lacking", server=session.server, attributes=list(source.lacking))
         page_size = options.page_size_of(resolved.definition)
-        request = SearchRequest(source.base, source.scope, source.filter, source.attributes, page_size)
+        request = SearchRequest(
+            source.base,
+            source.scope,
+            source.filter,
+            source.attributes,
+            page_size,
+            refused_hint=source.refused_hint,
+        )
         return SearchScope(resolved.definition, session, request, source, source_digest(resolved, source))
 
     def _fits_one_page(self, scope: SearchScope) -> bool:

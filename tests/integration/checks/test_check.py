@@ -252,11 +252,21 @@ def test_a_filter_that_finds_nothing_is_a_warning(server: PrivateSlapd) -> None:
     assert found["identity"].status is found["sample"].status is Status.SKIPPED
 
 
+def test_a_filter_of_entries_that_the_mapping_excludes_is_a_warning(server: PrivateSlapd) -> None:
+    """The hint is the switch, and with it the check finds them."""
+    found = results(server, filter="(objectClass=organizationalUnit)")
+    assert (found["filter"].status, found["filter"].data["entries"]) == (Status.WARNING, 0)
+    assert "--filter-only" in found["filter"].hint
+    assert "narrows the mapping's" in found["filter"].text
+
+
 def test_the_filter_scope_and_base_of_the_definition_are_used(server: PrivateSlapd) -> None:
     """One level below the people's base are seven departments."""
-    found = results(server, base="{0.people_base}", scope="one", filter="(ou=*)")
+    found = results(server, base="{0.people_base}", scope="one", filter="(ou=*)", filter_only=True)
 
     assert found["filter"].data["entries"] == 7
+    assert found["filter"].data["unusual"] == {"organizational unit": 7}
+    assert "--no-filter-only" in found["filter"].hint
     assert found["base"].text.startswith(f"{server.people_base} (from the definition), one level")
 
 

@@ -295,7 +295,7 @@ def test_an_edit_takes_effect_at_once(
     live = following(2)
     first, second = live.folders
     live.expect_listening()
-    first.edit(filter="(|(objectClass=inetOrgPerson)(objectClass=organizationalRole))")
+    first.edit(filter="(|(objectClass=inetOrgPerson)(objectClass=organizationalRole))", filter_only=True)
     second.edit(mode="full")
     live.follow()
     wait_until(lambda: set(live.live.states) == {first.definition_id})

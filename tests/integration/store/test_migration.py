@@ -81,6 +81,29 @@ def test_the_overview_keeps_its_options(empty: str) -> None:
     assert execute(empty, options) == [(["security_invoker=true"],)]
 
 
+def test_a_filter_of_an_older_version_stays_the_only_one(empty: str) -> None:
+    """In the definition or in its query; the upgrade is no edit."""
+    execute(
+        empty,
+        "CREATE SCHEMA contactsync",
+        "CREATE TABLE contactsync.schema_migrations (name text PRIMARY KEY, applied_at timestamptz DEFAULT now(),"
+        " CONSTRAINT refused CHECK (name NOT LIKE '0022%'))",
+    )
+    with pytest.raises(DatabaseError, match="refused"):
+        migrate(empty)
+    execute(
+        empty,
+        "ALTER TABLE contactsync.schema_migrations DROP CONSTRAINT refused",
+        "INSERT INTO contactsync.folders (name) VALUES ('Staff')",
+        "INSERT INTO contactsync.sync_definitions (folder_id, name, query, filter) SELECT folder_id, d.*"
+        " FROM contactsync.folders, (VALUES ('a', 'ldap://dc1', '(mail=*)'),"
+        " ('b', 'ldap://dc1/o=x??sub?(mail=*)', NULL), ('c', 'ldap://dc1/o=x?cn?sub', NULL)) AS d",
+    )
+    migrate(empty)
+    rows = execute(empty, "SELECT name, filter_only, revision FROM contactsync.sync_definitions ORDER BY name")
+    assert rows == [("a", True, 1), ("b", True, 1), ("c", False, 1)]
+
+
 def test_a_held_lock_is_named_and_waited_for_with_a_limit(empty: str) -> None:
     """The error names the session; once the lock is free the migration goes on."""
     with psycopg.connect(empty, autocommit=True, application_name="an old upgrade") as other:

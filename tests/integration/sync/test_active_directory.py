@@ -99,21 +99,36 @@ def mixed(exchange: PrivateSamba) -> str:
     exchange.add("Hidden", under=unit, msExchHideFromAddressLists="TRUE")
     exchange.add("Hidden Contact", under=unit, kind="contact", msExchHideFromAddressLists="TRUE")
     exchange.add("Shown", under=unit, msExchHideFromAddressLists="FALSE")
-    with exchange.changes() as connection:
-        connection.add(f"CN=Group,{unit}", "group", {"sAMAccountName": "Group"})
+    exchange.add("Hidden View", under=unit, showInAdvancedViewOnly="TRUE")
+    room: dict[str, Any] = {"userAccountControl": DISABLED | 0x20}
+    exchange.add("Room", under=unit, msExchRecipientTypeDetails="16", **room)
+    exchange.add("Shared Online", under=unit, msExchRecipientTypeDetails="34359738368", **room)
+    exchange.add(r"Person\0ACNF:0f3b2a5c-1111-4222-8333-444455556666", under=unit)
+    exchange.add("dns-dc1", under=unit, servicePrincipalName="DNS/dns.example.test")
+    exchange.add("Registered", under=unit, servicePrincipalName="MSSQLSvc/a.example.test", mail="r@example.test")
+    exchange.add("Group", under=unit, kind="group", sAMAccountName="Group")
+    exchange.add("List", under=unit, kind="group", sAMAccountName="List", mail="list@example.test")
     return unit
+
+
+USUAL = ["Person", "Contact", "Shown", "Registered"]
 
 
 @pytest.mark.parametrize(
     ("include", "names"),
     [
-        ({}, ["Person", "Contact", "Shown"]),
-        ({"contacts": False}, ["Person", "Shown"]),
+        ({}, USUAL),
+        ({"contacts": False}, ["Person", "Shown", "Registered"]),
         ({"people": False}, ["Contact"]),
-        ({"computers": True}, ["Person", "Contact", "Shown", "Computer"]),
+        ({"groups": True}, [*USUAL, "List"]),
+        ({"rooms": True}, [*USUAL, "Room"]),
+        ({"shared": True}, [*USUAL, "Shared Online"]),
+        ({"rooms": True, "people": False, "contacts": False}, ["Room"]),
+        ({"system": True}, [*USUAL, "dns-dc1"]),
+        ({"computers": True}, [*USUAL, "Computer"]),
         ({"computers": True, "people": False, "contacts": False}, ["Computer"]),
-        ({"disabled": True}, ["Person", "Contact", "Shown", "Disabled"]),
-        ({"hidden": True}, ["Person", "Contact", "Shown", "Hidden", "Hidden Contact"]),
+        ({"disabled": True}, [*USUAL, "Disabled", "Room", "Shared Online"]),
+        ({"hidden": True}, [*USUAL, "Hidden", "Hidden Contact", "Hidden View"]),
     ],
     ids=str,
 )
@@ -123,6 +138,20 @@ def test_each_kind_of_entry_can_be_switched(
     """People and contacts are included by default; computers, disabled and hidden entries on request."""
     mapping = json.dumps({"include": include}) if include else None
     expect_run(folder_of(exchange, mixed, mapping=mapping), *names)
+
+
+def test_the_accounts_of_the_domain_itself_are_no_people(samba: PrivateSamba, folder_of: Folders) -> None:
+    """Administrator is a critical system object, as Guest and krbtgt are, which are disabled as well."""
+    expect_run(folder_of(samba, f"CN=Users,{SUFFIX}"), "Reader")
+    switched = folder_of(samba, f"CN=Users,{SUFFIX}", mapping=json.dumps({"include": {"system": True}}))
+    expect_run(switched, "Reader", "Administrator", "dns-dc1")
+
+
+def test_a_filter_narrows_the_address_list(exchange: PrivateSamba, mixed: str, folder_of: Folders) -> None:
+    """It brings no disabled account and no group back, unless it is the only filter."""
+    expect_run(folder_of(exchange, mixed, filter="(cn=*s*)"), "Person", "Shown", "Registered")
+    alone = folder_of(exchange, mixed, filter="(|(mail=*)(cn=Disabled))", filter_only=True)
+    expect_run(alone, "Registered", "List", "Disabled")
 
 
 def test_a_forest_without_exchange_is_not_asked_for_its_attribute(
@@ -158,7 +187,7 @@ def test_a_changed_switch_is_a_changed_query_for_the_guard(
 ) -> None:
     """The next run that would delete is held."""
     folder = folder_of(exchange, mixed)
-    expect_run(folder, "Person", "Contact", "Shown")
+    expect_run(folder, *USUAL)
     folder.edit(mapping=json.dumps({"include": {"contacts": False}}), max_delete_share=1)
     folder.expect_held(folder.run(), "edited")
     assert "Contact" in contacts(folder)

@@ -58,6 +58,8 @@ FORMS = [
         DirectoryQuery((server("dc1"),), "ou=Räume,o=x", Scope.ONE, "(mail=*)", ("cn", "MAIL;lang-de", "2.5.4.4")),
     ),
     ("ldap://dc1/o=a%3Fb??sub", DirectoryQuery((server("dc1"),), "o=a?b", Scope.SUB)),
+    ("ldap://dc1/?first_name;lang_de?", DirectoryQuery((server("dc1"),), attributes=("first_name;lang_de",))),
+    ("ldap://dc1/???first_name=A*", DirectoryQuery((server("dc1"),), filter="(first_name=A*)")),
     ("ldap://dc1/???mail=*", DirectoryQuery((server("dc1"),), filter="(mail=*)")),
     ("ldap://dc1?cn?base", DirectoryQuery((server("dc1"),), scope=Scope.BASE, attributes=("cn",))),
     # ADSI paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ from contactsync.sync.definition import Source, choose_source, resolve, source_d
 ACTIVE_DIRECTORY = frozenset({"1.2.840.113556.1.4.800"})
 CONTROL, HIDDEN = "useraccountcontrol", "msexchhidefromaddresslists"
 EXCHANGE = Schema(frozenset({CONTROL, HIDDEN}))
+EVERYTHING = Schema(
+    frozenset({CONTROL, HIDDEN, "cn", "iscriticalsystemobject", "showinadvancedviewonly", "serviceprincipalname"})
+)
 
 
 def definition(**fields: Any) -> Definition:
@@ -67,7 +71,7 @@ def test_an_unreadable_schema_is_an_error_where_it_matters() -> None:
     assert "schema" in caught.value.message
     assert '"hidden": true' in caught.value.hint
     assert HIDDEN not in source(None, mapping={"include": {"hidden": True}}).filter.lower()
-    assert source(None, filter="(mail=*)").filter == "(mail=*)"
+    assert source(None, filter="(mail=*)", filter_only=True).filter == "(mail=*)"
 
 
 def test_a_proxy_before_a_domain_has_no_schema() -> None:
@@ -85,7 +89,17 @@ def test_the_digest_follows_the_switches_and_not_the_schema() -> None:
     assert digest(EXCHANGE, mapping={"include": {"people": True}}) == digest(EXCHANGE)
 
 
-SWITCHED = {"people": False, "contacts": False, "computers": True, "disabled": True, "hidden": True}
+SWITCHED = {
+    "people": False,
+    "contacts": False,
+    "groups": True,
+    "computers": True,
+    "rooms": True,
+    "shared": True,
+    "disabled": True,
+    "hidden": True,
+    "system": True,
+}
 
 
 def test_other_servers_ignore_the_switches() -> None:
@@ -96,12 +110,19 @@ def test_other_servers_ignore_the_switches() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"filter": "(mail=*)"}, {"query": "ldap://dc1/dc=example???(mail=*)"}])
-def test_a_filter_excludes_switches(fields: dict[str, Any]) -> None:
-    """Only one of them can apply."""
+def test_a_filter_narrows_the_mappings(fields: dict[str, Any]) -> None:
+    """Wherever it is written, and with the switches of the mapping; alone it excludes them."""
     usual: dict[str, Any] = {"query": "ldaps://dc1", "mapping": {"include": {"disabled": True}}}
+    own = Definition(folder_id=1, definition_id=1, folder="Staff", **(usual | fields))
+    whole = replace(own, query="ldaps://dc1", filter=None)
+    at = RootDse(default_naming_context="DC=example")
+    found = choose_source(resolve(own), at, MappingLimits()).filter
+    assert found == f"{choose_source(resolve(whole), at, MappingLimits()).filter[:-1]}(mail=*))"
     with pytest.raises(MappingError) as caught:
-        resolve(Definition(folder_id=1, definition_id=1, folder="Staff", **(usual | fields)))
-    assert "filter" in caught.value.message
+        resolve(replace(own, filter_only=True))
+    assert "filter_only" in caught.value.message
+    alone = replace(own, filter_only=True, mapping=None)
+    assert choose_source(resolve(alone), at, MappingLimits()).filter == "(mail=*)"
 
 
 def test_the_attributes_that_a_catalogue_lacks() -> None:
@@ -115,4 +136,10 @@ def test_the_attributes_that_a_catalogue_lacks() -> None:
 def test_the_text_of_a_filter_has_all_exclusions() -> None:
     """It is in the documentation and in the digest."""
     mapping = compile_mapping(None, active_directory=True, limits=MappingLimits())
-    assert str(mapping.filter) == source(EXCHANGE).filter
+    assert str(mapping.filter) == source(EVERYTHING).filter
+
+
+@pytest.mark.parametrize("include", [{}, *({name: value} for name, value in SWITCHED.items())])
+def test_every_filter_is_valid(include: dict[str, bool]) -> None:
+    """Whatever is switched on."""
+    assert check_filter(source(EVERYTHING, mapping={"include": include}).filter)

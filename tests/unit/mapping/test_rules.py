@@ -81,7 +81,11 @@ def test_policies() -> None:
         ({"include": ["disabled"]}, "include is a list", ""),
         ({"include": {"computer": True}}, "'computer'", '"computers"'),
         ({"include": {"hidden": 1}}, "include.hidden", "true, false"),
-        ({"include": {"people": False, "contacts": False}}, "include", "people, contacts and computers"),
+        (
+            {"include": {"people": False, "contacts": False}},
+            "include",
+            "people, contacts, groups, computers",
+        ),
         ({"include": {"hidden": True}, "preset": "inetOrgPerson"}, "include", "inetOrgPerson"),
     ],
 )

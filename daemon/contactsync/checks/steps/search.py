@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from contactsync.checks.context import CheckContext, Counted
 from contactsync.checks.result import StepResult, ok, warning
-from contactsync.checks.searches import Search, ask, ask_by_pages
+from contactsync.checks.searches import Search, ask, ask_by_pages, ask_for_some
+from contactsync.ldap.lookup import REFUSALS
 from contactsync.ldap.query.query import Scope
+from contactsync.mapping.entry_filter import DISABLED_ACCOUNT, both
 from contactsync.sync.definition import source_of
 from contactsync.text import counted
 
@@ -16,6 +19,20 @@ _SCOPES = {
     Scope.ONE: "one level below it",
     Scope.SUB: "everything below it",
 }
+
+_UNUSUAL_IN_ACTIVE_DIRECTORY = {
+    "disabled account": DISABLED_ACCOUNT,
+    "group": "(objectCategory=group)",
+    "computer": "(objectCategory=computer)",
+    "system object": "(isCriticalSystemObject=TRUE)",
+}
+_UNUSUAL = {
+    "locked account": "(nsAccountLock=TRUE)",
+    "group": "(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup))",
+    "organizational unit": "(objectClass=organizationalUnit)",
+    "machine account": "(uid=*$)",
+}
+"""What a filter alone may find, and the mapping's filter or most people would not want in a folder."""
 
 
 def check_base(context: CheckContext) -> StepResult:
@@ -54,7 +71,9 @@ def check_filter(context: CheckContext) -> StepResult:
     entries = counted(count.entries, "entry", "entries")
     references = f"; {counted(count.references, 'reference')} to other servers ignored" if count.references else ""
     least = "" if count.complete else "at least "
-    origin = "" if context.resolved.filter else " (from the mapping)"
+    own = context.resolved.filter
+    narrows = own and not context.definition.filter_only
+    origin = " (narrows the mapping's)" if narrows else "" if own else " (from the mapping)"
     text = f"{source.filter}{origin} finds {least}{entries}{references}."
     data = {
         "filter": source.filter,
@@ -62,8 +81,19 @@ def check_filter(context: CheckContext) -> StepResult:
         "complete": count.complete,
         "references": count.references,
     }
+    if count.entries and own and not narrows:
+        return _with_unusual(context, text, data)
     if count.entries or count.stopped_by:
         return ok(text, data)
+    if (
+        own
+        and narrows
+        and ask_for_some(
+            context.session, Search(source.base, source.scope, own), context.read_limits(), most=1, decode=False
+        ).number
+    ):
+        hint = "Your filter alone finds entries, which the mapping's excludes. To have them, add --filter-only."
+        return warning(text, hint, data)
     if context.session.anonymous:
         return warning(
             text,
@@ -77,13 +107,32 @@ def check_filter(context: CheckContext) -> StepResult:
     )
 
 
-def _count(context: CheckContext) -> Counted:
+def _with_unusual(context: CheckContext, text: str, data: dict[str, Any]) -> StepResult:
+    """A warning if the definition's filter alone finds entries that are usually not wanted in a folder."""
+    source, found = context.source, {}
+    kinds = _UNUSUAL_IN_ACTIVE_DIRECTORY if context.root_dse.is_active_directory else _UNUSUAL
+    for kind, item in kinds.items():
+        try:
+            count = _count(context, both(source.filter, item))
+        except REFUSALS:  # the server does not know the attribute
+            continue
+        if count.entries:
+            found[kind] = count.entries
+    data = data | {"unusual": found}
+    if not found:
+        return ok(text, data)
+    kinds_found = ", ".join(counted(number, kind) for kind, number in found.items())
+    hint = "To exclude those that the mapping's filter excludes, set --no-filter-only; your filter then narrows it."
+    return warning(f"{text} Among them: {kinds_found}.", hint, data)
+
+
+def _count(context: CheckContext, search_filter: str | None = None) -> Counted:
     """Read to the end, to a limit of the server, or to the limits of the check."""
     limits, source = context.limits, context.source
     entries = references = 0
     end = time.monotonic() + limits.count_seconds
     page_size = context.options.page_size_of(context.definition)
-    search = Search(source.base, source.scope, source.filter)
+    search = Search(source.base, source.scope, search_filter or source.filter, refused_hint=source.refused_hint)
     for answer in ask_by_pages(
         context.session, search, context.read_limits(), page_size=page_size, most=limits.count_entries, decode=False
     ):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contactsync.cli.options import Clearable, DefinitionOptions
     from contactsync.model import Definition
 
-_SEARCH_FIELDS = frozenset({"query", "base", "scope", "filter"})
+_SEARCH_FIELDS = frozenset({"query", "base", "scope", "filter", "filter_only"})
 """The guard holds any deletion in the first run after an edit of these."""
 
 

@@ -10,11 +10,13 @@ from contactsync.cli.commands.folders_list import state_words
 from contactsync.cli.output.summary import show_rejected
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import ago, show_json, show_pairs, show_text, until
-from contactsync.errors import QueryError
+from contactsync.errors import MappingError, QueryError
 from contactsync.ldap.query.query import Scope, parse_query
+from contactsync.mapping.mapping import compile_mapping
 from contactsync.model import DEFAULT_TLS_MINIMUM, Auth, Tls
 from contactsync.operations.names import find_one
 from contactsync.operations.runs import list_runs, rejected_entries
+from contactsync.settings.schema import MappingLimits
 from contactsync.store.definitions import read_overview
 from contactsync.store.health import daemon_listens
 from contactsync.text import counted
@@ -119,10 +121,31 @@ def _search(definition: Definition) -> dict[str, str]:
         ("Scope", definition.scope, query and query.scope, Scope.SUB),
         ("Filter", definition.filter, query and query.filter, "the mapping's"),
     )
-    return {
+    shown = {
         name: own or (f"{in_query} (in the query)" if in_query else f"{default}{_DEFAULT}")
         for name, own, in_query, default in rows
     }
+    if not (definition.filter or (query and query.filter)):
+        return shown | {"Preset filter": _mapping_filter(definition)}
+    if definition.filter_only:
+        return shown | {"Preset filter": "not used (filter-only)"}
+    return shown | {
+        "Filter": f"{shown['Filter']}, narrows the mapping's",
+        "Preset filter": _mapping_filter(definition),
+    }
+
+
+def _mapping_filter(definition: Definition) -> str:
+    """For both kinds of servers if they differ: only a run knows the kind."""
+    kinds = {"Active Directory": True, "other servers": False}
+    try:
+        filters = {
+            str(compile_mapping(definition.mapping, active_directory=kind, limits=MappingLimits()).filter): name
+            for name, kind in kinds.items()
+        }
+    except MappingError as error:
+        return error.message
+    return next(iter(filters)) if len(filters) == 1 else "; ".join(f"{name}: {text}" for text, name in filters.items())
 
 
 def _user(definition: Definition) -> str:

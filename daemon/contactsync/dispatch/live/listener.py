@@ -271,4 +271,11 @@ def _obstacle(stored: KeptCursor | None, otherwise: str) -> str | None:
 def _search_of(resolved: Resolved) -> tuple[object, ...]:
     """The fields of a definition whose edit needs another search."""
     definition = resolved.definition
-    return resolved.base, resolved.scope, resolved.filter, definition.mode, str(definition.mapping)
+    return (
+        resolved.base,
+        resolved.scope,
+        resolved.filter,
+        definition.filter_only,
+        definition.mode,
+        str(definition.mapping),
+    )

@@ -16,7 +16,7 @@ from contactsync.ldap.protocol.ber import LONG_FORM, OCTET_STRING, SEQUENCE, ele
 
 _SET = 0x31
 _SEARCH_RESULT_ENTRY = 0x64
-_DESCRIPTION = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]*|\d+(?:\.\d+)+)(?:;[A-Za-z0-9-]+)*", re.ASCII)
+_DESCRIPTION = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]*|\d+(?:\.\d+)+)(?:;[A-Za-z0-9_-]+)*", re.ASCII)
 RANGE_OPTION = ";range="
 """The option of an attribute with only a part of its values ([MS-ADTS], section 3.1.1.3.1.3.3)."""
 _LONGEST_DESCRIPTION = 128

@@ -120,37 +120,54 @@ def read_controls(octets: bytes) -> dict[str, bytes]:
     return found
 
 
-def search_error(
-    result: Result,
-    *,
-    server: str,
-    base: str,
-    search_filter: str,
-    entries: int,
-    anonymous: bool = False,
-    page_size: int = 0,
-) -> DirectoryError:
-    """The error for a search that did not succeed, after `entries` entries."""
-    if result.code in LIMITS and refuses_page_size(str(result)):
-        hint = f"Nothing was changed. {smaller_pages(page_size)}"
-        return IncompleteSnapshot(f"{server} refused the page size {page_size:,} with {result}.", hint=hint)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedSearch:
+    """A search that did not succeed, after `entries` entries.
+
+    `refused_hint` says what to do if the server refuses the filter. Gateways have no result code of their own for that.
+    """
+
+    server: str
+    base: str
+    filter: str
+    entries: int
+    anonymous: bool = False
+    page_size: int = 0
+    refused_hint: str = ""
+
+
+def search_error(result: Result, search: FailedSearch) -> DirectoryError:
+    """The error for a search that did not succeed."""
+    server = search.server
     if result.code in LIMITS:
-        return IncompleteSnapshot(
-            f"{server} ended the search after {entries} entries with {result}.",
-            hint="Nothing was changed. Ask the directory's administrator to raise the limits of this user.",
-        )
+        return _limited(result, search)
     if result.code in {NO_SUCH_OBJECT, INVALID_DN_SYNTAX}:
         nearest = f" The nearest entry that exists is {result.matched_dn!r}." if result.matched_dn else ""
         return BaseNotFound(
-            f"{server} does not know the search base {base!r}: {result}.{nearest}",
+            f"{server} does not know the search base {search.base!r}: {result}.{nearest}",
             hint="Check the base; a server gives the same answer if the user may not read it.",
         )
-    if result.code in _FILTER:
-        return FilterRefused(f"{server} refused the filter {shown(search_filter)}: {result}.", hint="Check the filter.")
-    if result.code == OPERATIONS_ERROR and anonymous:
-        return AccessRefused(f"{server} refused an anonymous search: {result}.", hint="Name a user in the definition.")
+    if result.code == OPERATIONS_ERROR and search.anonymous:
+        hint = f"Name a user in the definition. {search.refused_hint}".rstrip()
+        return AccessRefused(f"{server} refused an anonymous search: {result}.", hint=hint)
+    may_be_refused = result.code not in _COMMON and search.refused_hint and not search.entries
+    if result.code in _FILTER or may_be_refused:
+        hint = search.refused_hint or "Check the filter."
+        return FilterRefused(f"{server} refused the filter {shown(search.filter)}: {result}.", hint=hint)
     kind, hint = _COMMON.get(result.code, (IncompleteSnapshot, "Nothing was changed."))
-    return kind(f"{server} ended the search after {entries} entries with {result}.", hint=hint)
+    return kind(f"{server} ended the search after {search.entries} entries with {result}.", hint=hint)
+
+
+def _limited(result: Result, search: FailedSearch) -> IncompleteSnapshot:
+    if search.page_size > 1 and refuses_page_size(str(result)):
+        hint = f"Nothing was changed. {smaller_pages(search.page_size)}"
+        return IncompleteSnapshot(
+            f"{search.server} refused the page size {search.page_size:,} with {result}.", hint=hint
+        )
+    return IncompleteSnapshot(
+        f"{search.server} ended the search after {search.entries} entries with {result}.",
+        hint="Nothing was changed. Ask the directory's administrator to raise the limits of this user.",
+    )
 
 
 def refuses_page_size(text: str) -> bool:

@@ -14,9 +14,12 @@ from contactsync.ldap.query.text import refuse_control_characters, shown
 MAX_DEPTH = 50
 """ldap3 and pyasn1 recurse several frames for each level, and Python allows 1,000."""
 
-_NAME = r"(?:[A-Za-z][A-Za-z0-9-]*+|[0-9]++(?:\.[0-9]++)++)"
-ATTRIBUTE = rf"{_NAME}(?:;[A-Za-z0-9-]++)*+"
-"""An attribute description (RFC 4512, section 2.5): a name or an OID, with options."""
+_NAME = r"(?:[A-Za-z][A-Za-z0-9_-]*+|[0-9]++(?:\.[0-9]++)++)"
+ATTRIBUTE = rf"{_NAME}(?:;[A-Za-z0-9_-]++)*+"
+"""An attribute description (RFC 4512, section 2.5): a name or an OID, with options.
+
+Underscores are accepted, because some servers use them, although the RFC does not allow them.
+"""
 
 _VALUE = r"(?:[^()*\\]|\\[0-9A-Fa-f]{2})"
 _ITEM = re.compile(

@@ -21,7 +21,7 @@ from contactsync.ldap.query.text import refuse_control_characters, shown
 
 _SAFE = "!$&'()*+,;=@"
 """Reserved characters of RFC 3986 that are not encoded; an unencoded `://` would look like a second URL."""
-_SLASH_BETWEEN_PARTS = re.compile(r"(?<!\\)/ *[A-Za-z][A-Za-z0-9-]* *=")
+_SLASH_BETWEEN_PARTS = re.compile(r"(?<!\\)/ *[A-Za-z][A-Za-z0-9_-]* *=")
 _EXTENSION = re.compile(r"(?P<critical>!?)[A-Za-z0-9][A-Za-z0-9.-]*(?:=.*)?", re.DOTALL)
 
 

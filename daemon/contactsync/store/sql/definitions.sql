@@ -1,8 +1,8 @@
 -- name: definitions
 -- All definitions, those with these ids, or those that a name may mean (operations/names.py has the rules).
 SELECT d.folder_id, d.definition_id, f.name AS folder, f.owner, d.name, d.query, d.bind_user AS "user",
-       d.password_sealed, d.password_ref, d.base, d.scope, d.filter, d.mapping, d.schedule, d.time_zone,
-       d.mode, d.jitter_seconds, d.auth, d.tls, d.tls_verify, d.tls_minimum, d.tls_ca_file, d.tls_ca_pem,
+       d.password_sealed, d.password_ref, d.base, d.scope, d.filter, d.filter_only, d.mapping, d.schedule,
+       d.time_zone, d.mode, d.jitter_seconds, d.auth, d.tls, d.tls_verify, d.tls_minimum, d.tls_ca_file, d.tls_ca_pem,
        d.tls_client_cert, d.tls_client_key, d.max_delete_count, d.max_delete_share, d.allow_empty, d.deadline_seconds,
        d.page_size, d.enabled, d.revision
 FROM contactsync.sync_definitions AS d
