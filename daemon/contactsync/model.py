@@ -103,6 +103,15 @@ class Policy(StrEnum):
     INSERT = "insert"
 
 
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A user who does something. `kind` is how the user was identified; `via` is the way: api, cli, daemon."""
+
+    kind: str
+    name: str
+    via: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
     """A row of `sync_definitions` with the name and owner of its folder."""

@@ -58,6 +58,9 @@ BEGIN
     END IF;
 END;
 $$;
+-- The right to write the audit is also the right to name the actor of a deed.
+GRANT SELECT, INSERT, DELETE ON contactsync.audit TO contactsync_daemon;
+GRANT EXECUTE ON FUNCTION contactsync.write_audit TO contactsync_daemon;
 
 
 -- Edits on the command line, for a role that is also a member of contactsync_daemon.

@@ -27,7 +27,7 @@ from psycopg.rows import dict_row
 
 from contactsync.errors import ContactsyncError, DatabaseError
 from contactsync.ldap.connection.cache import SessionCache
-from contactsync.model import Mode, Outcome, RunReport, Trigger
+from contactsync.model import Actor, Mode, Outcome, RunReport, Trigger
 from contactsync.operations.decisions import approve, open_plan, reject
 from contactsync.operations.undo import undo
 from contactsync.settings.schema import Guard
@@ -253,7 +253,7 @@ class DirectoryAndFolder(ChangingDirectory):
         """Undo the last run, which pauses its definition; a run on request does the same again."""
         assert self.undoable
         run_id, before = self.undoable
-        undo(self.world.pool, run_id)
+        undo(self.world.pool, run_id, Actor("unix", "anna", "cli"))
         event("undone")
         self.model.contacts = deepcopy(before.contacts)
         self.model.approved = self.held = self.undoable = None

@@ -1,4 +1,4 @@
-"""Who makes a request. The server that serves the API puts an Actor into `request.state.actor`."""
+"""Who makes a request. The server that serves the API puts a Requester into `request.state.actor`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from contactsync.model import Actor
 
-class Actor(Protocol):
-    """A user by a program. `kind` is how it was identified: `local` by the kernel, over a Unix socket."""
+
+class Requester(Protocol):
+    """A user by a program. `kind` is how it was identified: `unix` by the kernel, over a Unix socket."""
 
     kind: str
     uid: int
@@ -16,12 +18,13 @@ class Actor(Protocol):
 
     @property
     def name(self) -> str:
-        """The name for `decided_by` and the log. It may have to be looked up: not for the event loop."""
+        """The name for `decided_by`, the audit and the log. It may have to be looked up: not for the event loop."""
 
 
-async def _actor_of(request: Request) -> Actor:
-    actor: Actor = request.state.actor
-    return actor
+def actor_of(request: Request) -> Actor:
+    """The actor of a request. Not for the event loop; FastAPI calls it on a thread."""
+    requester: Requester = request.state.actor
+    return Actor(requester.kind, requester.name, "api")
 
 
-CurrentActor = Annotated[Actor, Depends(_actor_of)]
+CurrentActor = Annotated[Actor, Depends(actor_of)]

@@ -14,7 +14,7 @@ from contactsync.api.problems import problem_of_status, respond
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from contactsync.api.actor import Actor
+    from contactsync.api.actor import Requester
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ async def _answer(status: HTTPStatus, scope: Scope, receive: Receive, send: Send
 
 def _log_call(scope: Scope, status: int) -> None:
     """Log who made the request; not on the event loop, because the actor's name may have to be looked up."""
-    actor: Actor = scope["state"]["actor"]
+    actor: Requester = scope["state"]["actor"]
     error = status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status
     log.log(
         logging.WARNING if error else logging.INFO,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import typer
     from psycopg import Connection
 
+    from contactsync.model import Actor
     from contactsync.settings import Settings
     from contactsync.store.pool import Pool
 
@@ -56,6 +58,17 @@ class Invocation:
         from contactsync.settings import load_settings
 
         return load_settings(self.settings_file, os.environ)
+
+    @cached_property
+    def actor(self) -> Actor:
+        """The user of this command."""
+        from contactsync.model import Actor
+
+        try:
+            name = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            name = f"uid {os.getuid()}"
+        return Actor("unix", name, "cli")
 
     def reload_settings(self) -> Settings:
         """Load the settings again and set the log level accordingly. Raises SettingsError."""

@@ -151,6 +151,28 @@ def explain_command(
     show_explanation(invocation_of(context), name, person, as_json=as_json)
 
 
+@runs_app.command("audit", short_help="Show who did what: edits, decisions, requests.")
+def audit_command(
+    context: typer.Context,
+    *,
+    name: OptionalName = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Show at most N deeds.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show what users did, the newest last: edits of definitions, decisions about runs, requests, passwords set.
+
+    Edits by SQL are shown too. A password itself is never shown.
+
+    \b
+    contactsync audit
+    contactsync audit Staff --limit 5
+    contactsync audit --json | jq '.[] | select(.action == "definition.edited")'
+    """
+    from contactsync.cli.commands.audit import show_audit
+
+    show_audit(invocation_of(context), name, limit=limit, as_json=as_json)
+
+
 @runs.command("list", short_help="List the last runs; `list` may be left out.")
 def list_command(
     context: typer.Context,

@@ -22,11 +22,11 @@ class HasOptions(Protocol):
 
 @dataclass(slots=True)
 class Peer:
-    """A process, as the kernel recorded it when it connected; see contactsync.api.actor.Actor."""
+    """A process, as the kernel recorded it when it connected; see contactsync.api.actor.Requester."""
 
     pid: int
     uid: int
-    kind: str = "local"
+    kind: str = "unix"
 
     @property
     def name(self) -> str:

@@ -8,12 +8,15 @@ import structlog
 
 from contactsync.errors import UsageError
 from contactsync.operations.runs import require_run
+from contactsync.store.record.audit import acting, write_audit
 from contactsync.store.record.holds import HeldPlan, decide, read_held_plan
 from contactsync.store.record.runs import LARGEST_ID
 from contactsync.text import MOMENT
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+    from contactsync.model import Actor
 
 log = structlog.get_logger()
 
@@ -41,17 +44,17 @@ def open_plan(connection: Connection[Any], run_id: int) -> HeldPlan:
     return plan
 
 
-def approve(connection: Connection[Any], plan: HeldPlan, *, by: str) -> None:
+def approve(connection: Connection[Any], plan: HeldPlan, actor: Actor) -> None:
     """Allow the next run of the definition exactly the deletions of this plan. Raises UsageError, DatabaseError.
 
     The next run that is not held uses the approval up. An edit of the definition makes it void, and it expires.
     """
-    _decide(connection, plan, "approved", by)
+    _decide(connection, plan, "approved", actor)
 
 
-def reject(connection: Connection[Any], plan: HeldPlan, *, by: str) -> None:
+def reject(connection: Connection[Any], plan: HeldPlan, actor: Actor) -> None:
     """Discard a plan, or withdraw its approval while no run has used it. Raises UsageError, DatabaseError."""
-    _decide(connection, plan, "rejected", by)
+    _decide(connection, plan, "rejected", actor)
 
 
 def state_sentence(plan: HeldPlan) -> str:
@@ -70,9 +73,18 @@ def state_sentence(plan: HeldPlan) -> str:
     }[plan.state]
 
 
-def _decide(connection: Connection[Any], plan: HeldPlan, decision: str, by: str) -> None:
-    if not decide(connection, plan, decision, by=by):
-        current = read_held_plan(connection, plan.run_id) or plan
-        raise UsageError(f"Run {plan.run_id} was decided in the meantime. {state_sentence(current)}", hint=_HINT)
+def _decide(connection: Connection[Any], plan: HeldPlan, decision: str, actor: Actor) -> None:
+    with acting(connection, actor):
+        if not decide(connection, plan, decision, by=actor.name):
+            current = read_held_plan(connection, plan.run_id) or plan
+            raise UsageError(f"Run {plan.run_id} was decided in the meantime. {state_sentence(current)}", hint=_HINT)
+        write_audit(
+            connection,
+            f"run.{decision}",
+            key={"folder_id": plan.folder_id, "definition_id": plan.definition_id},
+            label=plan.label,
+            run_id=plan.run_id,
+            after={"inserted": plan.inserted, "updated": plan.updated, "deleted": plan.deleted},
+        )
     names = {"folder": plan.label, "definition": plan.definition_id, "run": plan.run_id}
-    log.info("plan.decided", decision=decision, by=by, **names)
+    log.info("plan.decided", decision=decision, by=actor.name, **names)

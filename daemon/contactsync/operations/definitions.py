@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Any
 from contactsync.credentials.bind import destination_of
 from contactsync.errors import DefinitionError, SecretError, UsageError
 from contactsync.model import Definition
-from contactsync.store.definitions import EDITABLE, add_definition, add_folder, edit_definition, read_definitions
-from contactsync.store.errors import translated
+from contactsync.store.definitions import (
+    EDITABLE,
+    add_definition,
+    add_folder,
+    edit_definition,
+    read_definitions,
+    remove_definition,
+)
+from contactsync.store.record.audit import acting
 from contactsync.sync.definition import resolve
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.credentials.bind import BindPasswords
+    from contactsync.model import Actor
 
 _NAME_CHARACTERS = {"folder": 200, "owner": 200, "definition": 100}
 _EXCLUDES = {"password_ref": "password_sealed", "tls_ca_file": "tls_ca_pem", "tls_ca_pem": "tls_ca_file"}
@@ -84,7 +92,7 @@ def check_names(definition: Definition) -> None:
 
 
 def add(
-    connection: Connection[Any], passwords: BindPasswords, definition: Definition, password: str | None
+    connection: Connection[Any], passwords: BindPasswords, definition: Definition, password: str | None, actor: Actor
 ) -> Definition:
     """Store a new definition, and its folder if that is new; returns it with its ids.
 
@@ -94,7 +102,7 @@ def add(
     check_valid(definition, new_password=password is not None)
     check_new(connection, passwords, definition)
     values = {field.name: getattr(definition, field.name) for field in fields(definition)}
-    with translated(), connection.transaction():
+    with acting(connection, actor):
         folder_id = add_folder(connection, definition.folder, definition.owner)
         definition_id = add_definition(connection, folder_id, _columns(values))
         definition = replace(definition, folder_id=folder_id, definition_id=definition_id)
@@ -109,7 +117,8 @@ def edit(
     passwords: BindPasswords,
     definition: Definition,
     edited: Definition,
-    password: str | None = None,
+    password: str | None,
+    actor: Actor,
 ) -> dict[str, tuple[Any, Any]]:
     """Store what `with_changes` made of a stored definition; returns {field: (before, after)} of the differences.
 
@@ -126,15 +135,22 @@ def edit(
     pairs = {field.name: (getattr(definition, field.name), getattr(edited, field.name)) for field in fields(Definition)}
     changes = {name: (before, after) for name, (before, after) in pairs.items() if before != after}
     if changes:
-        edit_definition(connection, definition, _columns({name: after for name, (_, after) in changes.items()}))
+        with acting(connection, actor):
+            edit_definition(connection, definition, _columns({name: after for name, (_, after) in changes.items()}))
     return changes
 
 
-def set_enabled(connection: Connection[Any], definitions: Iterable[Definition], *, enabled: bool) -> None:
+def set_enabled(connection: Connection[Any], definitions: Iterable[Definition], actor: Actor, *, enabled: bool) -> None:
     """Resume or pause definitions, all or none. Raises DatabaseError."""
-    with translated(), connection.transaction():
+    with acting(connection, actor):
         for definition in definitions:
             edit_definition(connection, definition, {"enabled": enabled})
+
+
+def remove(connection: Connection[Any], definition: Definition, actor: Actor, *, keep_contacts: bool) -> None:
+    """Remove a definition; its contacts are deleted, or become people's own. Raises DatabaseError."""
+    with acting(connection, actor):
+        remove_definition(connection, definition, keep_contacts=keep_contacts)
 
 
 def _moved_password(passwords: BindPasswords, definition: Definition, edited: Definition) -> str | None:

@@ -13,12 +13,14 @@ from contactsync.operations.runs import require_definition, require_run
 from contactsync.store.definitions import edit_definition
 from contactsync.store.plan.plan import applying
 from contactsync.store.pool import connection_of
+from contactsync.store.record.audit import acting, write_audit
 from contactsync.store.record.runs import lock_definition
 from contactsync.store.record.undo import Conflict, undo_changes, undo_conflicts
 from contactsync.sync.document import RunDocument, RunResult
 from contactsync.sync.log_line import log_run
 
 if TYPE_CHECKING:
+    from contactsync.model import Actor
     from contactsync.store.pool import Pool
     from contactsync.sync.runner import Runner
 
@@ -33,7 +35,7 @@ class Undone(BaseModel):
     paused: bool = Field(description="Whether the definition ran automatically until now.")
 
 
-def undo(pool: Pool, run_id: int, runner: Runner | None = None) -> Undone:
+def undo(pool: Pool, run_id: int, actor: Actor, runner: Runner | None = None) -> Undone:
     """Undo a run in one transaction, and pause its definition; the observers of a runner get the report.
 
     Raises NotFound, UsageError if there is nothing to undo, UndoRefused with the contacts that have changed since,
@@ -44,10 +46,18 @@ def undo(pool: Pool, run_id: int, runner: Runner | None = None) -> Undone:
         require_undoable(run)
         lock_definition(connection, require_definition(connection, run))
         definition = require_definition(connection, run)
-        with applying(connection, definition):
+        with applying(connection, definition), acting(connection, actor):
             _require_unchanged(undo_conflicts(connection, definition, run_id, limit=_SHOWN), run_id)
             report, photos_lost = undo_changes(connection, definition, run_id)
             edit_definition(connection, definition, {"enabled": False})
+            write_audit(
+                connection,
+                "run.undone",
+                key=definition.key,
+                label=definition.label,
+                run_id=run_id,
+                after={"undone_by": report.run_id},
+            )
     with bound_contextvars(folder=definition.label, definition=definition.definition_id, run=report.run_id):
         log_run(report)
     if runner:

@@ -41,6 +41,7 @@ from contactsync.settings.reload import differing, with_live
 from contactsync.store.health import count_by_state
 from contactsync.store.notifications import Callbacks, DefinitionWatch
 from contactsync.store.pool import Pool, connection_of
+from contactsync.store.record.audit import forget_audit
 from contactsync.store.record.runs import forget_old, interrupt_abandoned
 from contactsync.store.waits import WaitWatch
 from contactsync.sync.observer import ObserverGroup
@@ -315,5 +316,6 @@ class Daemon:
             forgotten = forget_old(
                 connection, keep_days=history.keep_days, departed_keep_days=history.departed_keep_days
             )
+            forget_audit(connection, keep_days=history.audit_keep_days)
         if forgotten:
             log.info("history.forgotten", runs=forgotten)

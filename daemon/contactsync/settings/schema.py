@@ -146,6 +146,7 @@ class History(Section):
 
     keep_days: Whole = Field(90, ge=1, le=36_500)
     departed_keep_days: Whole = Field(0, ge=0, le=36_500)
+    audit_keep_days: Whole = Field(365, ge=0, le=36_500)
 
 
 class Log(Section):

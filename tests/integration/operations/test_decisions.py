@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contactsync.errors import UsageError
-from contactsync.model import Outcome, RunReport
+from contactsync.model import Actor, Outcome, RunReport
 from contactsync.operations.decisions import approve, open_plan, reject
 from contactsync.settings.schema import Guard
 from contactsync.store.record.holds import HeldPlan, held_changes, read_held_plan
@@ -35,7 +35,7 @@ def run(folder: SyncedFolder, outcome: Outcome) -> RunReport:
 def decide(folder: SyncedFolder, run_id: int, decision: Callable[..., None]) -> None:
     """Approve or reject a held run."""
     with folder.connection() as connection:
-        decision(connection, open_plan(connection, run_id), by="anna")
+        decision(connection, open_plan(connection, run_id), Actor("unix", "anna", "cli"))
 
 
 def plan_of(folder: SyncedFolder, run_id: int) -> HeldPlan:
@@ -229,7 +229,7 @@ def test_two_people_who_decide_at_once_do_not_both_win(folder: SyncedFolder) -> 
         decide(folder, held.run_id, approve)
         run(folder, Outcome.CHANGED)
         with pytest.raises(UsageError, match="used the approval"):
-            reject(connection, plan, by="bo")
+            reject(connection, plan, Actor("unix", "bo", "cli"))
 
 
 def test_held_plans_go_with_the_history(folder: SyncedFolder) -> None:

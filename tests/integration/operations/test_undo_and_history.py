@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contactsync.errors import AlreadyRunning, ContactsyncError, UndoRefused, UsageError
-from contactsync.model import Outcome, RunReport
+from contactsync.model import Actor, Outcome, RunReport
 from contactsync.operations.history import Event, contact_history
 from contactsync.operations.undo import Undone, undo
 from contactsync.store.record.runs import lock_definition
@@ -56,7 +56,7 @@ def first_run(folder: SyncedFolder) -> int:
 def undo_run(folder: SyncedFolder, run_id: int | None) -> Undone:
     """Undo a run."""
     assert run_id is not None
-    undone = undo(folder.pool, run_id)
+    undone = undo(folder.pool, run_id, Actor("unix", "anna", "cli"))
     assert undone.run.undoes == run_id
     return undone
 

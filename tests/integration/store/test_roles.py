@@ -16,7 +16,7 @@ from psycopg import sql
 
 from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import DatabaseError
-from contactsync.model import Mode, Outcome
+from contactsync.model import Actor, Mode, Outcome
 from contactsync.operations.decisions import approve, open_plan
 from contactsync.operations.undo import undo
 from contactsync.settings.schema import Guard
@@ -121,13 +121,13 @@ def test_the_daemon_runs_holds_and_undoes(folder: SyncedFolder) -> None:
     held = folder.run(guard=Guard(delete_count=0, always_allow=0))
     assert held.outcome is Outcome.HELD
     with folder.pool.connection() as connection:
-        approve(connection, open_plan(connection, held.run_id), by="anna")
+        approve(connection, open_plan(connection, held.run_id), Actor("unix", "anna", "cli"))
     assert folder.run(guard=Guard(delete_count=0, always_allow=0)).outcome is Outcome.CHANGED
     assert folder.contacts() == people(folder.slapd)
     (last,) = folder.query(
         "SELECT max(run_id) AS run FROM contactsync.sync_runs WHERE folder_id = %s", folder.folder_id
     )
-    undo(folder.pool, last["run"])
+    undo(folder.pool, last["run"], Actor("unix", "anna", "cli"))
     assert not folder.definition.enabled
 
 

@@ -9,7 +9,7 @@ import ldap3
 import pytest
 
 from contactsync.errors import UndoRefused
-from contactsync.model import Mode, Outcome
+from contactsync.model import Actor, Mode, Outcome
 from contactsync.operations.preview import PreviewDocument
 from contactsync.operations.undo import undo
 from contactsync.testing.people import people_ldif
@@ -75,7 +75,7 @@ def test_another_identity_keeps_contacts_and_what_people_added(team_folder: Sync
     nicknames = {row["nickname"] for row in team_folder.query(ROWS, team_folder.definition_id)}
     assert (nicknames, matched_by(team_folder, report.run_id)) == ({"mine"}, ["dn"] * 8)
     assert team_folder.run().outcome is Outcome.UNCHANGED
-    undo(team_folder.pool, report.run_id)
+    undo(team_folder.pool, report.run_id, Actor("unix", "anna", "cli"))
     assert (keys(team_folder), ids(team_folder)) == (old_keys, before)
     assert team_folder.run().counts.rekeyed == 8
     assert ids(team_folder) == before
@@ -190,4 +190,4 @@ def test_an_undo_is_refused_while_the_old_identity_exists_again(
     assert admin.add(dn, attributes=other.attributes)
     assert team_folder.run().counts.inserted == 1
     with pytest.raises(UndoRefused, match="exists again"):
-        undo(team_folder.pool, report.run_id)
+        undo(team_folder.pool, report.run_id, Actor("unix", "anna", "cli"))

@@ -16,7 +16,7 @@ import pytest
 from contactsync.checks.check import check
 from contactsync.checks.result import Status
 from contactsync.ldap.changes.position import Position, csns_of
-from contactsync.model import Counts, Mode, Outcome, RunReport
+from contactsync.model import Actor, Counts, Mode, Outcome, RunReport
 from contactsync.operations.undo import undo
 from contactsync.store.record.holds import decide, read_held_plan
 from contactsync.testing.people import people_ldif
@@ -399,7 +399,7 @@ def test_undone_deletions_do_not_count_unless_the_undo_is_undone(
         reason = folder.runner().preview(folder.definition).report.held_reason or ""
         assert deletions in reason
         assert ("after 4 in the last 24 hours" in reason) is (deletions == "8 of")
-        last = undo(folder.pool, last).run.run_id or 0
+        last = undo(folder.pool, last, Actor("unix", "anna", "cli")).run.run_id or 0
 
 
 def test_deletions_of_the_day_before_do_not_count(

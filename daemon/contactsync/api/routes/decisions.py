@@ -41,7 +41,7 @@ def approve_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided
     """Allow exactly the deletions of a held run, and run its definition."""
     with connection_of(context.pool) as connection:
         plan = open_plan(connection, run_id)
-        approve(connection, plan, by=actor.name)
+        approve(connection, plan, actor)
     context.dispatcher.request(plan.definition_id, Trigger.MANUAL, individual=True)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="approved")
 
@@ -51,11 +51,11 @@ def reject_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
     """Discard the plan of a held run, or withdraw its approval."""
     with connection_of(context.pool) as connection:
         plan = open_plan(connection, run_id)
-        reject(connection, plan, by=actor.name)
+        reject(connection, plan, actor)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="rejected")
 
 
 @router.post("/runs/{run_id}/undo")
-def undo_run(run_id: RunId, context: Context) -> Undone:
+def undo_run(run_id: RunId, context: Context, actor: CurrentActor) -> Undone:
     """Undo the changes of a run, and pause its definition. The undo is a run itself."""
-    return undo(context.pool, run_id, context.runner)
+    return undo(context.pool, run_id, actor, context.runner)

@@ -12,13 +12,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from contactsync.api.actor import CurrentActor
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.problems import Stopping, Withdrawn
 from contactsync.api.routes.events import disconnected
 from contactsync.api.routes.read import DefinitionId, Name, RunId
 from contactsync.api.schemas import Cancelled, Ref, Reloaded, Requested, Synchronized
 from contactsync.errors import ContactsyncError, NotFound
-from contactsync.model import Definition, RunReport, Trigger
+from contactsync.model import Actor, Definition, RunReport, Trigger
+from contactsync.operations.audit import record_cancel, record_requests
 from contactsync.operations.definitions import set_enabled
 from contactsync.store.pool import connection_of
 from contactsync.sync.document import RunResult, not_started
@@ -30,54 +32,67 @@ Wait = Annotated[bool, Query(description="Answer after the runs have ended, with
 
 @router.post("/definitions/{definition_id}/sync", responses={202: {"model": Requested}})
 async def sync_definition(
-    definition_id: DefinitionId, context: Context, request: Request, response: Response, *, wait: Wait = False
+    definition_id: DefinitionId,
+    context: Context,
+    request: Request,
+    response: Response,
+    actor: CurrentActor,
+    *,
+    wait: Wait = False,
 ) -> Synchronized | Requested:
     """Run a definition now, also a paused one; after its current run, if there is one."""
     definition = await run_in_threadpool(context.definition, definition_id)
+    await run_in_threadpool(_record_requests, context, actor, [definition])
     return await _sync([definition], context, request, response, wait=wait, individual=True)
 
 
 @router.post("/sync", responses={202: {"model": Requested}})
 async def sync_all(
-    context: Context, request: Request, response: Response, *, name: Name = None, wait: Wait = False
+    context: Context,
+    request: Request,
+    response: Response,
+    actor: CurrentActor,
+    *,
+    name: Name = None,
+    wait: Wait = False,
 ) -> Synchronized | Requested:
     """Run all definitions now that are not paused; with a name, run those, also paused ones."""
     if name is None:
         definitions = [followed.definition for followed in context.schedule.followed if followed.may_run]
     else:
         definitions = await run_in_threadpool(context.named, name)
+    await run_in_threadpool(_record_requests, context, actor, None if name is None else definitions)
     return await _sync(definitions, context, request, response, wait=wait, individual=name is not None)
 
 
 @router.post("/definitions/{definition_id}/cancel")
-def cancel_definition(definition_id: DefinitionId, context: Context) -> Cancelled:
+def cancel_definition(definition_id: DefinitionId, context: Context, actor: CurrentActor) -> Cancelled:
     """Cancel the current run of a definition, unless it has started to apply its plan."""
     definition = context.definition(definition_id)
-    runs = [run.run_id for run in context.runner.active() if run.definition.definition_id == definition_id]
-    cancelled = [run_id for run_id in runs if context.runner.cancel(run_id)]
-    if not cancelled:
+    runs = [run for run in context.runner.active() if run.definition.definition_id == definition_id]
+    if not (cancelled := _cancel(context, actor, runs)):
         raise NotFound(f"{definition.label} is not running.", hint="GET /v1/status lists the current runs.")
     return Cancelled(cancelled=cancelled)
 
 
 @router.post("/runs/{run_id}/cancel")
-def cancel_run(run_id: RunId, context: Context) -> Cancelled:
+def cancel_run(run_id: RunId, context: Context, actor: CurrentActor) -> Cancelled:
     """Cancel a run, unless it has started to apply its plan."""
-    if not context.runner.cancel(run_id):
+    if not _cancel(context, actor, [run for run in context.runner.active() if run.run_id == run_id]):
         raise NotFound(f"Run {run_id} is not running here.", hint="GET /v1/status lists the current runs.")
     return Cancelled(cancelled=[run_id])
 
 
 @router.post("/definitions/{definition_id}/pause")
-def pause_definition(definition_id: DefinitionId, context: Context) -> Ref:
+def pause_definition(definition_id: DefinitionId, context: Context, actor: CurrentActor) -> Ref:
     """Stop scheduled and live runs of a definition."""
-    return _set_enabled(context, definition_id, enabled=False)
+    return _set_enabled(context, definition_id, actor, enabled=False)
 
 
 @router.post("/definitions/{definition_id}/resume")
-def resume_definition(definition_id: DefinitionId, context: Context) -> Ref:
+def resume_definition(definition_id: DefinitionId, context: Context, actor: CurrentActor) -> Ref:
     """Start scheduled and live runs again."""
-    return _set_enabled(context, definition_id, enabled=True)
+    return _set_enabled(context, definition_id, actor, enabled=True)
 
 
 @router.post("/reload")
@@ -153,10 +168,24 @@ def _error(definition: Definition, answer: Future[RunReport]) -> ContactsyncErro
     return None
 
 
-def _set_enabled(context: ApiContext, definition_id: int, *, enabled: bool) -> Ref:
+def _record_requests(context: ApiContext, actor: Actor, definitions: list[Definition] | None) -> None:
+    with connection_of(context.pool) as connection:
+        record_requests(connection, actor, definitions)
+
+
+def _cancel(context: ApiContext, actor: Actor, runs: list[RunReport]) -> list[int]:
+    """Cancel runs of this daemon; returns the ids of those that could be."""
+    cancelled = [run for run in runs if context.runner.cancel(run.run_id)]
+    for run in cancelled:
+        with connection_of(context.pool) as connection:
+            record_cancel(connection, actor, run)
+    return [run.run_id for run in cancelled]
+
+
+def _set_enabled(context: ApiContext, definition_id: int, actor: Actor, *, enabled: bool) -> Ref:
     definition = context.definition(definition_id)
     with connection_of(context.pool) as connection:
-        set_enabled(connection, [definition], enabled=enabled)
+        set_enabled(connection, [definition], actor, enabled=enabled)
     return _ref(definition)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shlex
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from contactsync.cli.output.text import show_text
 from contactsync.cli.prompts import confirm
 from contactsync.operations.decisions import approve, open_plan, reject
 from contactsync.operations.names import find_by_id
+from contactsync.store.record.audit import acting
 from contactsync.store.record.holds import held_changes, request_approved_run
 from contactsync.text import counted
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from contactsync.cli.context import Invocation
     from contactsync.model import Change
-    from contactsync.store.record.holds import HeldPlan
+from contactsync.store.record.holds import HeldPlan
 
 
 def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -> int:
@@ -37,9 +37,11 @@ def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -
         _show(invocation.out, run_id, plan, deletions)
         if not yes:
             confirm(f"Allow {counted(plan.deleted, 'deletion')} in {plan.label}?")
-        approve(connection, plan, by=getpass.getuser())
+        approve(connection, plan, invocation.actor)
         show_text(invocation.out, f"Approved run {plan.run_id}.")
-        if not request_approved_run(connection, plan):
+        with acting(connection, invocation.actor):
+            requested = request_approved_run(connection, plan)
+        if not requested:
             definition = find_by_id(connection, plan.definition_id)
             with invocation.pool() as pool:
                 (run,) = run_each(invocation, pool, [definition], named=True)
@@ -53,7 +55,7 @@ def reject_run(invocation: Invocation, run_id: int) -> None:
     """Discard a held plan or withdraw its approval. Raises NotFound, UsageError if there is nothing to discard."""
     with invocation.connection() as connection:
         plan = open_plan(connection, run_id)
-        reject(connection, plan, by=getpass.getuser())
+        reject(connection, plan, invocation.actor)
     what = "Withdrew the approval of" if plan.state == "approved" else "Rejected"
     show_text(invocation.out, f"{what} run {plan.run_id}.")
     if plan.enabled:

@@ -16,7 +16,7 @@ from contactsync.cli.prompts import confirm, read_password
 from contactsync.errors import UsageError
 from contactsync.operations import definitions
 from contactsync.operations.names import find_all, find_one
-from contactsync.store.definitions import read_overview, remove_definition
+from contactsync.store.definitions import read_overview
 from contactsync.store.health import daemon_listens
 from contactsync.text import counted
 
@@ -38,7 +38,7 @@ def add_folder(invocation: Invocation, new: Definition, options: DefinitionOptio
     with invocation.connection() as connection:
         definitions.check_new(connection, passwords, definition)
         password = read_password(options, needed=definition.lacks_password)
-        added = definitions.add(connection, passwords, definition, password)
+        added = definitions.add(connection, passwords, definition, password, invocation.actor)
         daemon_running = daemon_listens(connection)
     show_text(invocation.out, f"Added {added.label} (schedule: {added.schedule}).")
     _warn_of_files(invocation, [added.tls_ca_file, added.tls_client_cert, added.tls_client_key])
@@ -65,7 +65,8 @@ def edit_folder(
         edited = definitions.with_changes(definition, changes)
         definitions.check_valid(edited, new_password=options.brings_password)
         password = read_password(options, needed=edited.lacks_password)
-        changed = definitions.edit(connection, bind_passwords(invocation.settings), definition, edited, password)
+        passwords = bind_passwords(invocation.settings)
+        changed = definitions.edit(connection, passwords, definition, edited, password, invocation.actor)
     if not changed:
         show_text(invocation.out, f"{definition.label} has these values already.")
         return
@@ -88,7 +89,7 @@ def remove_folder(invocation: Invocation, name: str, *, keep_contacts: bool, yes
         contacts = f"{counted(row['contacts'], 'contact')} {'kept' if keep_contacts else 'deleted'}"
         if not yes:
             confirm(f"Remove {definition.label}, with {contacts}?")
-        remove_definition(connection, definition, keep_contacts=keep_contacts)
+        definitions.remove(connection, definition, invocation.actor, keep_contacts=keep_contacts)
     show_text(invocation.out, f"Removed {definition.label}; {contacts}.")
 
 
@@ -97,7 +98,7 @@ def set_enabled(invocation: Invocation, name: str, *, enabled: bool) -> None:
     done = "Resumed" if enabled else "Paused"
     with invocation.connection() as connection:
         named = find_all(connection, name)
-        definitions.set_enabled(connection, named, enabled=enabled)
+        definitions.set_enabled(connection, named, invocation.actor, enabled=enabled)
     for definition in named:
         already = definition.enabled == enabled
         show_text(

@@ -17,6 +17,7 @@ from contactsync.cli.output.summary import show_result
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.errors import ControlError, DefinitionLocked, UsageError
 from contactsync.model import Outcome, Trigger
+from contactsync.operations.audit import record_requests
 from contactsync.operations.names import find_all
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import connection_of
@@ -118,6 +119,7 @@ def _run_here(invocation: Invocation, name: str | None, *, silent: bool) -> list
                 definitions = [definition for definition in read_definitions(connection) if definition.enabled]
             else:
                 definitions = find_all(connection, name)
+            record_requests(connection, invocation.actor, None if name is None else definitions)
         return run_each(invocation, pool, definitions, named=name is not None, silent=silent)
 
 

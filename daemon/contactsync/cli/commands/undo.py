@@ -49,7 +49,7 @@ def _undo(invocation: Invocation, pool: Pool, run_id: int) -> Undone:
                 return Undone.model_validate(daemon.post(f"/v1/runs/{run_id}/undo", timeout=None))
     except ControlForbidden:
         pass
-    return undo(pool, run_id)
+    return undo(pool, run_id, invocation.actor)
 
 
 def _show(console: Console, undone: Undone) -> None:

@@ -1,0 +1,73 @@
+"""Who did what: lists of deeds, and the deeds that edit nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from contactsync.store.record.audit import acting, read_audit, write_audit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import Connection
+
+    from contactsync.model import Actor, Definition, RunReport
+
+EDITS = ("definition.added", "definition.edited", "definition.removed", "definition.paused", "definition.resumed",
+         "password.set", "password.cleared")  # fmt: skip
+"""The actions that are edits of a definition."""
+
+
+class Deed(BaseModel):
+    """What a user did."""
+
+    audit_id: int
+    at: datetime
+    actor_kind: str = Field(description="How the actor was identified: unix or sql.", examples=["unix"])
+    actor: str = Field(examples=["anna"])
+    via: Literal["api", "cli", "sql", "daemon"]
+    database_role: str = Field(description="The role in PostgreSQL.")
+    action: str = Field(examples=["definition.edited"])
+    folder_id: int | None
+    definition_id: int | None
+    label: str | None = Field(description="The label of the definition or folder at that time.")
+    run_id: int | None
+    before: dict[str, Any] | None = Field(description="The changed fields before. Never a password.")
+    after: dict[str, Any] | None = Field(description="The changed fields after, or details of the deed.")
+
+
+def list_audit(
+    connection: Connection[Any],
+    definition_ids: Sequence[int] | None = None,
+    *,
+    edits: bool = False,
+    before: int | None = None,
+    limit: int,
+) -> list[Deed]:
+    """The newest deeds, newest first: of some definitions or all, only `edits`, with an id below `before`.
+
+    Raises DatabaseError.
+    """
+    actions = EDITS if edits else None
+    rows = read_audit(connection, definition_ids, actions=actions, before=before, limit=limit)
+    return [Deed(**asdict(row)) for row in rows]
+
+
+def record_requests(connection: Connection[Any], actor: Actor, definitions: Sequence[Definition] | None) -> None:
+    """Record that a user requested runs of these definitions, None for all. Raises DatabaseError."""
+    with acting(connection, actor):
+        if definitions is None:
+            write_audit(connection, "sync.requested")
+        for definition in definitions or ():
+            write_audit(connection, "sync.requested", key=definition.key, label=definition.label)
+
+
+def record_cancel(connection: Connection[Any], actor: Actor, run: RunReport) -> None:
+    """Record that a user cancelled a run. Raises DatabaseError."""
+    with acting(connection, actor):
+        definition = run.definition
+        write_audit(connection, "run.cancelled", key=definition.key, label=definition.label, run_id=run.run_id)
