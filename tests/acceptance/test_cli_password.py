@@ -25,12 +25,15 @@ def edit(cli: CommandLine, *options: str, typed: str = "") -> None:
     assert done.returncode == 0, done
 
 
-def test_the_password_follows_an_edit_on_the_command_line(cli: CommandLine, slapd: PrivateSlapd) -> None:
-    """The user of the command line has the key, so the password need not be typed again for another server."""
-    edit(cli, "--query", f"ldap://localhost:{slapd.port}/{slapd.suffix}")
-    cli.ok("sync", "Staff")
-    edit(cli, "--tls", "starttls", "--ca-file", str(slapd.ca_file))
-    cli.ok("sync", "Staff")
+def test_an_edit_of_the_server_or_of_tls_needs_the_password_again(cli: CommandLine, slapd: PrivateSlapd) -> None:
+    """The rule of the command line is that of the API: a stored password goes nowhere else."""
+    for options in (
+        ("--query", f"ldap://localhost:{slapd.port}/{slapd.suffix}"),
+        ("--tls", "starttls", "--ca-file", str(slapd.ca_file)),
+    ):
+        assert_refused(cli("folders", "edit", "Staff", *options), 64, "has to be given again", "--password-prompt")
+        edit(cli, *options, "--password-stdin", typed=f"{slapd.reader_password}\n")
+        cli.ok("sync", "Staff")
 
 
 def test_an_edit_by_sql_is_not_made_valid_by_the_next_edit(

@@ -60,16 +60,18 @@ def test_curl_gets_the_status(client: DaemonClient) -> None:
 
 
 def test_a_definition_is_found_by_its_id_and_by_its_name_and_shows_no_password(client: DaemonClient) -> None:
-    """Neither the password nor the reference to it is in an answer."""
+    """The list has no reference to a password, and no answer has a password."""
     client.define("Private/With slash")
-    (staff,) = [definition for definition in client.get("/v1/definitions") if definition["label"] == "Staff"]
+    (staff,) = [definition for definition in client.definitions() if definition["label"] == "Staff"]
     assert staff["contacts"] == PEOPLE
     by_id, by_name = client.http.get(f"/v1/definitions/{client.staff}"), client.http.get("/v1/definitions?name=Staff")
-    assert (by_id.json(), by_name.json()) == (staff, [staff])
+    assert by_name.json() == {"definitions": [staff], "next_after": None}
+    assert staff.items() <= by_id.json().items()
+    assert (by_id.json()["password_stored"], by_id.json()["password_ref"]) == (False, "env:READER")
     for response in (by_id, by_name):
         assert client.directory.reader_password not in response.text
-        assert "password" not in response.text
-    assert client.get("/v1/definitions", name="Private/With slash")[0]["label"] == "Private/With slash"
+    assert "password" not in by_name.text
+    assert client.definitions(name="Private/With slash")[0]["label"] == "Private/With slash"
 
 
 def test_an_id_is_never_taken_for_a_name(client: DaemonClient) -> None:
@@ -79,8 +81,8 @@ def test_an_id_is_never_taken_for_a_name(client: DaemonClient) -> None:
     assert client.post(f"/v1/definitions/{first}/pause") == {"definition_id": first, "label": "Cost centre"}
     assert client.get(f"/v1/definitions/{first}")["state"] == "paused"
     assert client.post(f"/v1/definitions/{first}/resume")["label"] == "Cost centre"
-    assert [found["definition_id"] for found in client.get("/v1/definitions", name=str(first))] == [second]
-    assert [found["definition_id"] for found in client.get("/v1/definitions", name=f"id:{first}")] == [first]
+    assert [found["definition_id"] for found in client.definitions(name=str(first))] == [second]
+    assert [found["definition_id"] for found in client.definitions(name=f"id:{first}")] == [first]
     (run,) = client.post("/v1/sync", name=str(first), wait=True)["runs"]
     assert run["definition_id"] == second
 
@@ -89,9 +91,9 @@ def test_two_folders_with_one_label_are_told_apart_by_their_ids(client: DaemonCl
     """`anna/Private` may be the folder of a person, or the name of a shared folder that was added by SQL."""
     shared, personal = client.define("anna/Private"), client.define("Private")
     client.person.execute("UPDATE contactsync.folders SET owner = 'anna' WHERE name = 'Private'")
-    assert [
-        found["label"] for found in client.get("/v1/definitions") if found["definition_id"] in {shared, personal}
-    ] == ["anna/Private"] * 2
+    assert [found["label"] for found in client.definitions() if found["definition_id"] in {shared, personal}] == [
+        "anna/Private"
+    ] * 2
     problem = client.problem("POST", "/v1/sync", 409, name="anna/Private")
     assert problem["hint"] == f"Give one of: id:{shared}, id:{personal}."
     (run,) = client.post("/v1/sync", name=f"id:{personal}", wait=True)["runs"]

@@ -40,6 +40,10 @@ class DaemonClient:
         assert response.status_code == 200, response.text
         return response.json()
 
+    def definitions(self, **query: Any) -> list[dict[str, Any]]:
+        """The first page of definitions."""
+        return list(self.get("/v1/definitions", **query)["definitions"])
+
     def post(self, path: str, status: int = 200, **query: Any) -> Any:
         """The document of a POST that must have this status."""
         response = self.http.post(path, params=query)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from contactsync.errors import ContactsyncError, DatabaseConflict, DatabaseError, DirectoryError, NotFound
+from contactsync.operations.fields import InvalidFields
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -42,6 +43,7 @@ class TooMany(ContactsyncError):
 
 _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
+    (InvalidFields, HTTPStatus.UNPROCESSABLE_ENTITY),
     (DirectoryError, HTTPStatus.BAD_GATEWAY),
     (DatabaseConflict, HTTPStatus.CONFLICT),
     (DatabaseError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -60,6 +62,15 @@ class Invalid(BaseModel):
     message: str
 
 
+class FieldError(BaseModel):
+    """A field of the request's body that is not valid."""
+
+    pointer: str = Field(description="A JSON pointer (RFC 6901) to the field.", examples=["/filter"])
+    detail: str
+    hint: str | None = None
+    code: str | None = None
+
+
 class Problem(BaseModel):
     """A problem document (RFC 9457). `code` is stable; `hint` says what to do next."""
 
@@ -71,6 +82,7 @@ class Problem(BaseModel):
     code: str
     hint: str | None = None
     invalid: list[Invalid] | None = None
+    errors: list[FieldError] | None = Field(None, description="All fields of the body that are not valid.")
 
 
 def problem_of_error(error: ContactsyncError, instance: str | None = None) -> Problem:
@@ -83,7 +95,15 @@ def problem_of_error(error: ContactsyncError, instance: str | None = None) -> Pr
         instance=instance,
         code=error.code,
         hint=error.hint or None,
+        errors=_field_errors(error) if isinstance(error, InvalidFields) else None,
     )
+
+
+def _field_errors(invalid: InvalidFields) -> list[FieldError]:
+    return [
+        FieldError(pointer=f"/{name}", detail=error.message, hint=error.hint or None, code=error.code)
+        for name, error in invalid.errors.items()
+    ]
 
 
 def problem_of_status(
@@ -126,7 +146,15 @@ def add_handlers(app: FastAPI) -> None:
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         invalid = [Invalid(location=".".join(map(str, item["loc"])), message=item["msg"]) for item in error.errors()]
         detail = "; ".join(f"{item.location}: {item.message}" for item in invalid)
-        return respond(problem_of_status(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, invalid))
+        problem = problem_of_status(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, invalid)
+        in_body = [item for item in error.errors() if item["loc"][0] == "body" and item["type"] != "json_invalid"]
+        problem.errors = [_field_error(item) for item in in_body] or None
+        return respond(problem)
+
+
+def _field_error(item: dict[str, Any]) -> FieldError:
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in item["loc"][1:])
+    return FieldError(pointer="".join(f"/{part}" for part in parts), detail=item["msg"])
 
 
 def problem_responses() -> dict[int | str, dict[str, Any]]:

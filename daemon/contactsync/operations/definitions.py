@@ -7,8 +7,10 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from contactsync.credentials.bind import destination_of
-from contactsync.errors import DefinitionError, SecretError, UsageError
+from contactsync.errors import DefinitionError, UsageError
+from contactsync.ldap.connection.options import missing_password
 from contactsync.model import Definition
+from contactsync.operations.fields import InvalidFields, require_valid_fields
 from contactsync.store.definitions import (
     EDITABLE,
     add_definition,
@@ -16,9 +18,9 @@ from contactsync.store.definitions import (
     edit_definition,
     read_definitions,
     remove_definition,
+    rename_folder,
 )
 from contactsync.store.record.audit import acting
-from contactsync.sync.definition import resolve
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from contactsync.credentials.bind import BindPasswords
     from contactsync.model import Actor
 
-_NAME_CHARACTERS = {"folder": 200, "owner": 200, "definition": 100}
 _EXCLUDES = {"password_ref": "password_sealed", "tls_ca_file": "tls_ca_pem", "tls_ca_pem": "tls_ca_file"}
 """A value for the first field clears the second."""
 _DEPENDENTS = {
@@ -53,42 +54,13 @@ def with_changes(definition: Definition, changes: Mapping[str, Any]) -> Definiti
     return replace(definition, **{**changes, **excluded})
 
 
-def check_valid(definition: Definition, *, new_password: bool = False) -> None:
-    """Raise UsageError or DefinitionError unless a run accepts the definition; `new_password` comes with it."""
-    if definition.user is None and (new_password or definition.password_ref is not None):
-        raise UsageError("A password needs a user.", hint="Give a user, or no password for anonymous access.")
-    try:
-        resolve(definition)
-    except SecretError as error:  # the form of a reference: a failure of a run, but wrong usage of an edit
-        raise UsageError(error.message, hint=error.hint) from None
-
-
-def check_new(connection: Connection[Any], passwords: BindPasswords, definition: Definition) -> None:
-    """Raise UsageError if the label is taken, or the reference to a password is not allowed; DatabaseError."""
+def check_new(connection: Connection[Any], definition: Definition) -> None:
+    """Raise UsageError if the label is taken; DatabaseError."""
     if any(stored.label == definition.label for stored in read_definitions(connection, name=definition.label)):
         raise UsageError(
             f"{definition.label} exists already.",
             hint="Change it with `contactsync folders edit`, or add a second source: --definition NAME.",
         )
-    _check_reference(passwords, definition)
-
-
-def check_names(definition: Definition) -> None:
-    """Raise UsageError unless folder, owner and definition have names that a label can be made of."""
-    for kind, name in (("folder", definition.folder), ("owner", definition.owner), ("definition", definition.name)):
-        if name is None:
-            continue
-        limit = _NAME_CHARACTERS[kind]
-        if not name.isprintable() or name != name.strip() or not 1 <= len(name) <= limit:
-            raise UsageError(
-                f"{name!r} cannot be the name of a {kind}.",
-                hint=f"A name has 1 to {limit} printable characters, and no space at either end.",
-            )
-        if "/" in name or ":" in name:
-            raise UsageError(
-                f"{name!r} cannot be the name of a {kind}, because slash and colon separate names.",
-                hint="For a personal folder use --owner, for a second definition of a folder --definition.",
-            )
 
 
 def add(
@@ -96,11 +68,12 @@ def add(
 ) -> Definition:
     """Store a new definition, and its folder if that is new; returns it with its ids.
 
-    Raises as `check_names`, `check_valid` and `check_new` do, SecretError, DatabaseError.
+    Raises InvalidFields, UsageError if its label is taken, SecretError, DatabaseError.
     """
-    check_names(definition)
-    check_valid(definition, new_password=password is not None)
-    check_new(connection, passwords, definition)
+    require_valid_fields(definition, passwords.references, new_password=password is not None)
+    if definition.lacks_password and password is None:
+        raise InvalidFields({"password": missing_password(definition.user)})
+    check_new(connection, definition)
     values = {field.name: getattr(definition, field.name) for field in fields(definition)}
     with acting(connection, actor):
         folder_id = add_folder(connection, definition.folder, definition.owner)
@@ -122,21 +95,24 @@ def edit(
 ) -> dict[str, tuple[Any, Any]]:
     """Store what `with_changes` made of a stored definition; returns {field: (before, after)} of the differences.
 
-    Raises UsageError if a reference is not allowed or the password has to be given again; as `check_valid` does;
-    SecretError, DatabaseError.
+    A stored password is not used for other servers, another user or other TLS settings: it has to be given again.
+    Raises InvalidFields, UsageError if the new label is taken, SecretError, DatabaseError.
     """
-    check_valid(edited, new_password=password is not None)
-    if edited.password_ref != definition.password_ref:
-        _check_reference(passwords, edited)
+    require_valid_fields(edited, passwords.references, definition, new_password=password is not None)
     if password is None:
-        password = _moved_password(passwords, definition, edited)
+        _require_password(definition, edited)
+    if edited.label != definition.label:
+        check_new(connection, edited)
     if password is not None:
         edited = replace(edited, password_ref=None, password_sealed=passwords.seal(edited, password))
     pairs = {field.name: (getattr(definition, field.name), getattr(edited, field.name)) for field in fields(Definition)}
     changes = {name: (before, after) for name, (before, after) in pairs.items() if before != after}
     if changes:
         with acting(connection, actor):
-            edit_definition(connection, definition, _columns({name: after for name, (_, after) in changes.items()}))
+            if changes.keys() & {"folder", "owner"}:
+                rename_folder(connection, definition.folder_id, edited.folder, edited.owner)
+            if columns := _columns({name: after for name, (_, after) in changes.items()}):
+                edit_definition(connection, definition, columns)
     return changes
 
 
@@ -153,20 +129,25 @@ def remove(connection: Connection[Any], definition: Definition, actor: Actor, *,
         remove_definition(connection, definition, keep_contacts=keep_contacts)
 
 
-def _moved_password(passwords: BindPasswords, definition: Definition, edited: Definition) -> str | None:
-    """The stored password if the edit changes its destination, so that it has to be sealed again; else None.
+def clear_password(connection: Connection[Any], definition: Definition, actor: Actor) -> None:
+    """Remove the password of a definition, or the reference to it. Raises DatabaseError."""
+    with acting(connection, actor):
+        edit_definition(connection, definition, {"password_sealed": None, "password_ref": None})
 
-    It has to open for the definition as it was, so that this edit does not make another person's edit valid.
-    """
-    if edited.password_sealed is None or _same_destination(definition, edited):
-        return None
-    try:
-        return passwords.read(definition)
-    except (SecretError, DefinitionError) as error:
-        raise UsageError(
-            f"The password has to be given again, because its server, user or TLS settings change. {error.message}",
-            hint="Add --password-prompt or --password-stdin.",
-        ) from None
+
+def _require_password(definition: Definition, edited: Definition) -> None:
+    """Raise InvalidFields if the edit needs a password that was not given."""
+    if edited.password_sealed is not None and not _same_destination(definition, edited):
+        raise InvalidFields(
+            {
+                "password": UsageError(
+                    "The password has to be given again, because its server, user or TLS settings change.",
+                    hint="Give the password together with the edit: on the command line with --password-prompt.",
+                )
+            }
+        )
+    if edited.lacks_password and not definition.lacks_password:
+        raise InvalidFields({"password": missing_password(edited.user)})
 
 
 def _same_destination(definition: Definition, edited: Definition) -> bool:
@@ -174,14 +155,6 @@ def _same_destination(definition: Definition, edited: Definition) -> bool:
         return destination_of(definition) == destination_of(edited)
     except DefinitionError:  # no password was sealed for a definition that is not valid
         return False
-
-
-def _check_reference(passwords: BindPasswords, definition: Definition) -> None:
-    if definition.password_ref is not None:
-        try:
-            passwords.references.check(definition.password_ref)
-        except SecretError as error:
-            raise UsageError(error.message, hint=error.hint) from None
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:

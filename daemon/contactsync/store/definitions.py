@@ -78,6 +78,29 @@ def add_folder(connection: Connection[Any], name: str, owner: str | None) -> int
     return int(row[0]) if row else 0
 
 
+def rename_folder(connection: Connection[Any], folder_id: int, name: str, owner: str | None) -> None:
+    """Give a folder this name and owner. Raises DatabaseError."""
+    execute(connection, "rename_folder", folder_id=folder_id, name=name, owner=owner)
+
+
+def read_overview_page(
+    connection: Connection[Any],
+    *,
+    after: int,
+    limit: int,
+    ids: Iterable[int] | None = None,
+    owner: str | None = None,
+    state: str | None = None,
+    text: str | None = None,
+) -> list[dict[str, Any]]:
+    """Rows of `definition_overview` by id, from the first one above `after`. Raises DatabaseError.
+
+    Only those with these ids, of this owner (empty: of shared folders), in this state, with `text` in label or query.
+    """
+    filters = {"ids": None if ids is None else list(ids), "owner": owner, "state": state, "text": text}
+    return read_rows(connection, dict_row, "overview_page", after=after, limit=limit, **filters)
+
+
 def add_definition(connection: Connection[Any], folder_id: int, values: Mapping[str, Any]) -> int:
     """Add a definition with the given columns (see EDITABLE) to a folder; returns its id. Raises DatabaseError."""
     values = _adapted(values)

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from contactsync.api.context import ApiContext, Context
-from contactsync.api.routes.read import DefinitionId, Limit
+from contactsync.api.routes.definitions import DefinitionId
+from contactsync.api.routes.read import Limit
 from contactsync.operations.audit import Deed, list_audit
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID

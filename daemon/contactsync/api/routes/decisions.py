@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import MOST_PREVIEWS, Context
 from contactsync.api.problems import TooMany
-from contactsync.api.routes.read import DefinitionId, RunId
+from contactsync.api.routes.definitions import DefinitionId
+from contactsync.api.routes.read import RunId
 from contactsync.api.schemas import Decided
 from contactsync.model import Trigger
 from contactsync.operations.decisions import approve, open_plan, reject

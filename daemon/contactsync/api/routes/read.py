@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.problems import NotReady
 from contactsync.api.schemas import (
-    Definition,
     Folder,
     Health,
     Live,
@@ -23,11 +20,8 @@ from contactsync.api.schemas import (
     RunWithChanges,
     Status,
 )
-from contactsync.dispatch.live import LiveState
-from contactsync.errors import NotFound
 from contactsync.operations.preview import ChangeDocument
 from contactsync.operations.runs import list_runs, require_run
-from contactsync.store.definitions import read_overview
 from contactsync.store.health import read_folders
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID, read_changes
@@ -35,18 +29,6 @@ from contactsync.sync.document import RunDocument
 
 router = APIRouter(tags=["read"])
 
-DefinitionId = Annotated[
-    int, Path(description="A definition's id; GET /v1/definitions finds it by name.", ge=1, le=LARGEST_ID, examples=[1])
-]
-Name = Annotated[
-    str | None,
-    Query(
-        description="Only with this name: `Staff`, `anna/Private`, `Staff:branch`. The name of a folder means all of"
-        " its definitions.",
-        max_length=600,
-        examples=["Staff"],
-    ),
-]
 RunId = Annotated[int, Path(description="A run's id.", ge=1, le=LARGEST_ID, examples=[1])]
 Limit = Annotated[int, Query(description="Limit of the items on the page.", ge=1, le=1000)]
 
@@ -78,20 +60,6 @@ def folders(context: Context) -> list[Folder]:
     """All folders."""
     with connection_of(context.pool) as connection:
         return [Folder(**row) for row in read_folders(connection)]
-
-
-@router.get("/definitions")
-def definitions(context: Context, name: Name = None) -> list[Definition]:
-    """All definitions, or those with a name."""
-    return _definitions(context, None if name is None else [each.definition_id for each in context.named(name)])
-
-
-@router.get("/definitions/{definition_id}")
-def definition(definition_id: DefinitionId, context: Context) -> Definition:
-    """One definition."""
-    for document in _definitions(context, [definition_id]):
-        return document
-    raise NotFound(f"There is no definition {definition_id}.", hint="GET /v1/definitions lists all there are.")
 
 
 @router.get("/runs")
@@ -138,24 +106,6 @@ def ready(context: Context) -> Health:
     if problems:
         raise NotReady(" ".join(problems), hint="The log says more.")
     return Health(status="ok")
-
-
-def _definitions(context: ApiContext, ids: Iterable[int] | None) -> list[Definition]:
-    running, live = context.dispatcher.running, context.live.states
-    with connection_of(context.pool) as connection:
-        rows = read_overview(connection, ids)
-    return [
-        Definition(**row, running=row["definition_id"] in running, **_live(live.get(row["definition_id"])))
-        for row in rows
-    ]
-
-
-def _live(state: LiveState | None) -> dict[str, Any]:
-    since = state.listening_since if state else None
-    return {
-        "live_since": None if since is None else datetime.fromtimestamp(since, UTC),
-        "why_not_live": state.reason if state else None,
-    }
 
 
 def _next_run(context: ApiContext) -> NextRun | None:

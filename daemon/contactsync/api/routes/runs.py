@@ -15,13 +15,13 @@ from fastapi.concurrency import run_in_threadpool
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.problems import Stopping, Withdrawn
+from contactsync.api.routes.definitions import DefinitionId, Name, ref
 from contactsync.api.routes.events import disconnected
-from contactsync.api.routes.read import DefinitionId, Name, RunId
-from contactsync.api.schemas import Cancelled, Ref, Reloaded, Requested, Synchronized
+from contactsync.api.routes.read import RunId
+from contactsync.api.schemas import Cancelled, Reloaded, Requested, Synchronized
 from contactsync.errors import ContactsyncError, NotFound
 from contactsync.model import Actor, Definition, RunReport, Trigger
 from contactsync.operations.audit import record_cancel, record_requests
-from contactsync.operations.definitions import set_enabled
 from contactsync.store.pool import connection_of
 from contactsync.sync.document import RunResult, not_started
 
@@ -83,18 +83,6 @@ def cancel_run(run_id: RunId, context: Context, actor: CurrentActor) -> Cancelle
     return Cancelled(cancelled=[run_id])
 
 
-@router.post("/definitions/{definition_id}/pause")
-def pause_definition(definition_id: DefinitionId, context: Context, actor: CurrentActor) -> Ref:
-    """Stop scheduled and live runs of a definition."""
-    return _set_enabled(context, definition_id, actor, enabled=False)
-
-
-@router.post("/definitions/{definition_id}/resume")
-def resume_definition(definition_id: DefinitionId, context: Context, actor: CurrentActor) -> Ref:
-    """Start scheduled and live runs again."""
-    return _set_enabled(context, definition_id, actor, enabled=True)
-
-
 @router.post("/reload")
 def reload_settings(context: Context) -> Reloaded:
     """Read settings and definitions again, as SIGHUP does."""
@@ -114,7 +102,7 @@ async def _sync(
     answers = [dispatch(definition.definition_id) for definition in definitions]
     if not wait:
         response.status_code = HTTPStatus.ACCEPTED
-        return Requested(requested=[_ref(definition) for definition in definitions])
+        return Requested(requested=[ref(definition) for definition in definitions])
     await _wait_for(answers, context, request)
     errors = [_error(definition, answer) for definition, answer in zip(definitions, answers, strict=True)]
     if len(errors) == 1 and errors[0]:
@@ -180,14 +168,3 @@ def _cancel(context: ApiContext, actor: Actor, runs: list[RunReport]) -> list[in
         with connection_of(context.pool) as connection:
             record_cancel(connection, actor, run)
     return [run.run_id for run in cancelled]
-
-
-def _set_enabled(context: ApiContext, definition_id: int, actor: Actor, *, enabled: bool) -> Ref:
-    definition = context.definition(definition_id)
-    with connection_of(context.pool) as connection:
-        set_enabled(connection, [definition], actor, enabled=enabled)
-    return _ref(definition)
-
-
-def _ref(definition: Definition) -> Ref:
-    return Ref(definition_id=definition.definition_id, label=definition.label)

@@ -15,6 +15,7 @@ from contactsync.cli.output.text import show_text
 from contactsync.cli.prompts import confirm, read_password
 from contactsync.errors import UsageError
 from contactsync.operations import definitions
+from contactsync.operations.fields import require_valid_fields
 from contactsync.operations.names import find_all, find_one
 from contactsync.store.definitions import read_overview
 from contactsync.store.health import daemon_listens
@@ -32,11 +33,10 @@ _SEARCH_FIELDS = frozenset({"query", "base", "scope", "filter", "filter_only"})
 def add_folder(invocation: Invocation, new: Definition, options: DefinitionOptions) -> None:
     """Store a definition and print the next step. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
     passwords = bind_passwords(invocation.settings)
-    definitions.check_names(new)
     definition = definitions.with_changes(new, changes_of(options))
-    definitions.check_valid(definition, new_password=options.brings_password)
+    require_valid_fields(definition, passwords.references, new_password=options.brings_password)
     with invocation.connection() as connection:
-        definitions.check_new(connection, passwords, definition)
+        definitions.check_new(connection, definition)
         password = read_password(options, needed=definition.lacks_password)
         added = definitions.add(connection, passwords, definition, password, invocation.actor)
         daemon_running = daemon_listens(connection)
@@ -63,9 +63,9 @@ def edit_folder(
     with invocation.connection() as connection:
         definition = find_one(connection, name)
         edited = definitions.with_changes(definition, changes)
-        definitions.check_valid(edited, new_password=options.brings_password)
-        password = read_password(options, needed=edited.lacks_password)
         passwords = bind_passwords(invocation.settings)
+        require_valid_fields(edited, passwords.references, definition, new_password=options.brings_password)
+        password = read_password(options, needed=edited.lacks_password)
         changed = definitions.edit(connection, passwords, definition, edited, password, invocation.actor)
     if not changed:
         show_text(invocation.out, f"{definition.label} has these values already.")

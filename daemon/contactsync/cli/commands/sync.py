@@ -79,7 +79,8 @@ def _run_by_daemon(daemon: Daemon, name: str | None, invocation: Invocation, *, 
 
     Raises ControlError, also if the only run could not start.
     """
-    ids = None if name is None else {row["definition_id"] for row in daemon.get("/v1/definitions", name=name)}
+    page = None if name is None else daemon.get("/v1/definitions", name=name, limit=1000)
+    ids = None if page is None else {row["definition_id"] for row in page["definitions"]}
     with _progress(daemon, invocation, "all folders" if name is None else name, ids, quiet=silent):
         answer = daemon.post("/v1/sync", timeout=None, wait=True, name=name)
     results = [RunResult.model_validate(document) for document in answer["runs"]]

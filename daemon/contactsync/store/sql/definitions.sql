@@ -80,6 +80,19 @@ SELECT * FROM contactsync.definition_overview
 WHERE %(ids)s::bigint[] IS NULL OR definition_id = ANY (%(ids)s)
 ORDER BY owner NULLS FIRST, folder, definition_id
 
+-- name: overview_page
+SELECT * FROM contactsync.definition_overview
+WHERE definition_id > %(after)s
+  AND (%(ids)s::bigint[] IS NULL OR definition_id = ANY (%(ids)s))
+  AND (%(owner)s::text IS NULL OR coalesce(owner, '') = %(owner)s)
+  AND (%(state)s::text IS NULL OR state = %(state)s)
+  AND (%(text)s::text IS NULL OR strpos(lower(label), lower(%(text)s)) > 0 OR strpos(lower(query), lower(%(text)s)) > 0)
+ORDER BY definition_id
+LIMIT %(limit)s
+
+-- name: rename_folder
+UPDATE contactsync.folders SET name = %(name)s, owner = %(owner)s WHERE folder_id = %(folder_id)s
+
 -- name: find_folder
 SELECT folder_id FROM contactsync.folders WHERE name = %(name)s AND owner IS NOT DISTINCT FROM %(owner)s
 

@@ -1,0 +1,155 @@
+"""The fields of a definition in requests and answers. A password is in requests only."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from contactsync.api.schemas import Definition as Overview
+from contactsync.model import Auth, Definition, Tls
+from contactsync.operations.definitions import defaults_of, with_changes
+
+_RENAMED = {"definition": "name"}
+_LARGEST_COUNT = 2**31 - 1
+
+
+def _text(value: str) -> str:
+    if "\0" in value or not value.isascii():
+        _require_storable(value)
+    return value
+
+
+def _object(value: dict[str, Any]) -> dict[str, Any]:
+    _require_storable(json.dumps(value, ensure_ascii=False))
+    return value
+
+
+def _require_storable(text: str) -> None:
+    """Raise ValueError for text that PostgreSQL cannot store: with NUL, or with half of a surrogate pair."""
+    if "\0" in text or "\\u0000" in text:
+        raise ValueError("it contains NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is not valid Unicode") from None
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Short = Annotated[Text, Field(min_length=1, max_length=200)]
+Long = Annotated[Text, Field(min_length=1, max_length=4096)]
+File = Annotated[Text, Field(min_length=1, max_length=4096, pattern="^/")]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+
+
+class Fields(BaseModel):
+    """The fields that are set; null sets the default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    base: Annotated[Text, Field(max_length=4096)] | None = None
+    scope: Literal["base", "one", "sub"] | None = None
+    filter: Annotated[Text, Field(min_length=1, max_length=65_536)] | None = Field(
+        None, examples=["(department=Sales)"]
+    )
+    mapping: Annotated[dict[str, Any], AfterValidator(_object)] | None = None
+    user: Annotated[Text, Field(min_length=1, max_length=1024)] | None = Field(None, examples=["EXAMPLE\\reader"])
+    password: Password | None = Field(None, description="Stored sealed. Never in an answer.")
+    password_ref: Long | None = Field(None, description="In place of a password: env:NAME, file:PATH, credential:NAME.")
+    schedule: Short | None = Field(None, examples=["every 15m"])
+    time_zone: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
+    mode: Literal["auto", "full", "incremental", "live"] | None = None
+    jitter_seconds: int | None = Field(None, ge=0, le=86_400)
+    auth: Auth | None = None
+    tls: Tls | None = None
+    tls_verify: bool | None = None
+    tls_minimum: Literal["1.2", "1.3"] | None = None
+    tls_ca_file: File | None = Field(None, description="A file on the daemon's machine.")
+    tls_ca_pem: Annotated[Text, Field(min_length=1, max_length=60_000)] | None = None
+    tls_client_cert: File | None = None
+    tls_client_key: File | None = None
+    max_delete_count: int | None = Field(None, ge=0, le=_LARGEST_COUNT)
+    max_delete_share: float | None = Field(None, ge=0, le=1)
+    allow_empty: bool | None = None
+    deadline_seconds: int | None = Field(None, ge=1, le=86_400)
+    page_size: int | None = Field(None, ge=0, le=100_000)
+    enabled: bool | None = Field(None, description="False: paused.")
+
+    @property
+    def password_text(self) -> str | None:
+        """The password, if there is one in the request."""
+        return self.password.get_secret_value() if self.password else None
+
+    def applied_to(self, definition: Definition) -> Definition:
+        """The definition with the fields of the request. Raises UsageError if two exclude each other."""
+        given = {_RENAMED.get(name, name): getattr(self, name) for name in self.model_fields_set - {"password"}}
+        changes = {name: value for name, value in given.items() if value is not None or name == "owner"}
+        return with_changes(definition, defaults_of(given.keys() - changes.keys()) | changes)
+
+
+class NewDefinition(Fields):
+    """A new definition. Its folder is added if it does not exist."""
+
+    folder: Short = Field(examples=["Staff"])
+    owner: Short | None = Field(None, description="Of a personal folder; null for a shared one.")
+    definition: Short = Field("directory", description="The name within the folder, for a second definition of it.")
+    query: Long = Field(examples=["ldaps://dc1.example.com"])
+
+
+class DefinitionChanges(Fields):
+    """Changes of a definition: only the fields that are there. Folder and owner rename the folder."""
+
+    folder: Short = Field("", examples=["Staff"])
+    owner: Short | None = None
+    definition: Short = Field("", examples=["directory"])
+    query: Long = Field("", examples=["ldaps://dc1.example.com"])
+
+
+class NewPassword(BaseModel):
+    """A password for the definition's present server and user."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: Password = Field(examples=["a long password"])
+
+
+class DefinitionDetails(Overview):
+    """A definition with all fields that can be edited. Null is the default of settings.toml."""
+
+    user: str | None
+    password_stored: bool
+    password_ref: str | None
+    base: str | None
+    scope: str | None
+    filter: str | None
+    mapping: dict[str, Any] | None
+    mode: str
+    jitter_seconds: int
+    auth: Auth
+    tls: Tls
+    tls_verify: bool
+    tls_minimum: str | None
+    tls_ca_file: str | None
+    tls_ca_pem: str | None
+    tls_client_cert: str | None
+    tls_client_key: str | None
+    max_delete_count: int | None
+    max_delete_share: float | None
+    allow_empty: bool
+    deadline_seconds: int | None
+    page_size: int | None
+
+    @classmethod
+    def of_definition(cls, overview: Overview, definition: Definition) -> DefinitionDetails:
+        """The details of a stored definition."""
+        own = cls.model_fields.keys() - Overview.model_fields.keys() - {"password_stored"}
+        values = {name: getattr(definition, name) for name in own}
+        return cls(**dict(overview), **values, password_stored=definition.password_sealed is not None)
+
+
+class Definitions(BaseModel):
+    """Definitions by id; `after` of the next page, or null on the last."""
+
+    definitions: list[Overview]
+    next_after: int | None

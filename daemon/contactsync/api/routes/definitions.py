@@ -1,0 +1,177 @@
+"""Definitions: list, read, add, edit, remove, pause, resume; their passwords."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+
+from contactsync.api.actor import CurrentActor
+from contactsync.api.context import ApiContext, Context
+from contactsync.api.definition_fields import (
+    DefinitionChanges,
+    DefinitionDetails,
+    Definitions,
+    NewDefinition,
+    NewPassword,
+)
+from contactsync.api.schemas import Definition as Overview
+from contactsync.api.schemas import Ref
+from contactsync.dispatch.live import LiveState
+from contactsync.errors import NotFound
+from contactsync.model import Actor, Definition
+from contactsync.operations import definitions as operations
+from contactsync.store.definitions import read_overview, read_overview_page
+from contactsync.store.pool import connection_of
+from contactsync.store.record.runs import LARGEST_ID
+
+router = APIRouter(tags=["definitions"])
+
+DefinitionId = Annotated[
+    int, Path(description="A definition's id; GET /v1/definitions finds it by name.", ge=1, le=LARGEST_ID, examples=[1])
+]
+Name = Annotated[
+    str | None,
+    Query(
+        description="Only with this name: `Staff`, `anna/Private`, `Staff:branch`. The name of a folder means all of"
+        " its definitions.",
+        max_length=600,
+        examples=["Staff"],
+    ),
+]
+State = Literal["invalid", "paused", "locked", "never_run", "ok", "held", "failing", "interrupted"]
+Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
+
+
+@router.get("/definitions")
+def list_definitions(
+    context: Context,
+    name: Name = None,
+    owner: Annotated[Text, Query(description="Only of this owner; empty: only of shared folders.")] = None,
+    state: Annotated[State | None, Query(description="Only in this state.")] = None,
+    text: Annotated[Text, Query(description="Only with this in label or query, in any case.")] = None,
+    after: Annotated[int, Query(description="Only with an id above this.", ge=0, le=LARGEST_ID)] = 0,
+    limit: Annotated[int, Query(description="Limit of the items on the page.", ge=1, le=1000)] = 100,
+) -> Definitions:
+    """Definitions by id, a page at a time."""
+    ids = None if name is None else [each.definition_id for each in context.named(name)]
+    with connection_of(context.pool) as connection:
+        rows = read_overview_page(connection, after=after, limit=limit, ids=ids, owner=owner, state=state, text=text)
+    page = _overviews(context, rows)
+    return Definitions(definitions=page, next_after=page[-1].definition_id if len(page) == limit else None)
+
+
+@router.post("/definitions", status_code=HTTPStatus.CREATED)
+def add_definition(new: NewDefinition, context: Context, actor: CurrentActor) -> DefinitionDetails:
+    """Add a definition, and its folder if that is new. It runs by its schedule unless `enabled` is false."""
+    definition = new.applied_to(Definition(folder_id=0, definition_id=0, folder=new.folder))
+    with connection_of(context.pool) as connection:
+        added = operations.add(connection, context.runner.passwords, definition, new.password_text, actor)
+    return _details(context, added.definition_id)
+
+
+@router.get("/definitions/{definition_id}")
+def definition(definition_id: DefinitionId, context: Context) -> DefinitionDetails:
+    """One definition with all its fields, and whether a password is stored."""
+    return _details(context, definition_id)
+
+
+@router.patch("/definitions/{definition_id}")
+def edit_definition(
+    definition_id: DefinitionId, changes: DefinitionChanges, context: Context, actor: CurrentActor
+) -> DefinitionDetails:
+    """Edit the fields that are in the request, all or none.
+
+    Other servers, another user or other TLS settings need the password again, in the same request.
+    """
+    _edit(context, definition_id, changes, actor)
+    return _details(context, definition_id)
+
+
+@router.delete("/definitions/{definition_id}")
+def remove_definition(
+    definition_id: DefinitionId,
+    context: Context,
+    actor: CurrentActor,
+    *,
+    keep_contacts: Annotated[bool, Query(description="Keep its contacts as people's own.")] = False,
+) -> Ref:
+    """Remove a definition with its contacts, and its folder if that is then empty."""
+    stored = context.definition(definition_id)
+    with connection_of(context.pool) as connection:
+        operations.remove(connection, stored, actor, keep_contacts=keep_contacts)
+    return ref(stored)
+
+
+@router.put("/definitions/{definition_id}/password")
+def set_password(definition_id: DefinitionId, password: NewPassword, context: Context, actor: CurrentActor) -> Ref:
+    """Store a password, sealed for the definition's servers, user and TLS settings."""
+    return ref(_edit(context, definition_id, DefinitionChanges(password=password.password), actor))
+
+
+@router.delete("/definitions/{definition_id}/password")
+def clear_password(definition_id: DefinitionId, context: Context, actor: CurrentActor) -> Ref:
+    """Remove the stored password, or the reference to one."""
+    stored = context.definition(definition_id)
+    with connection_of(context.pool) as connection:
+        operations.clear_password(connection, stored, actor)
+    return ref(stored)
+
+
+@router.post("/definitions/{definition_id}/pause")
+def pause_definition(definition_id: DefinitionId, context: Context, actor: CurrentActor) -> Ref:
+    """Stop scheduled and live runs of a definition."""
+    return _set_enabled(context, definition_id, actor, enabled=False)
+
+
+@router.post("/definitions/{definition_id}/resume")
+def resume_definition(definition_id: DefinitionId, context: Context, actor: CurrentActor) -> Ref:
+    """Start scheduled and live runs again."""
+    return _set_enabled(context, definition_id, actor, enabled=True)
+
+
+def ref(definition: Definition) -> Ref:
+    """A definition by its id and its label."""
+    return Ref(definition_id=definition.definition_id, label=definition.label)
+
+
+def _set_enabled(context: ApiContext, definition_id: int, actor: Actor, *, enabled: bool) -> Ref:
+    stored = context.definition(definition_id)
+    with connection_of(context.pool) as connection:
+        operations.set_enabled(connection, [stored], actor, enabled=enabled)
+    return ref(stored)
+
+
+def _edit(context: ApiContext, definition_id: int, changes: DefinitionChanges, actor: Actor) -> Definition:
+    stored = context.definition(definition_id)
+    edited = changes.applied_to(stored)
+    with connection_of(context.pool) as connection:
+        operations.edit(connection, context.runner.passwords, stored, edited, changes.password_text, actor)
+    return stored
+
+
+def _details(context: ApiContext, definition_id: int) -> DefinitionDetails:
+    stored = context.definition(definition_id)
+    with connection_of(context.pool) as connection:
+        rows = read_overview(connection, [definition_id])
+    for overview in _overviews(context, rows):
+        return DefinitionDetails.of_definition(overview, stored)
+    raise NotFound(f"There is no definition {definition_id}.", hint="GET /v1/definitions lists all there are.")
+
+
+def _overviews(context: ApiContext, rows: list[dict[str, Any]]) -> list[Overview]:
+    running, live = context.dispatcher.running, context.live.states
+    return [
+        Overview(**row, running=row["definition_id"] in running, **_live(live.get(row["definition_id"])))
+        for row in rows
+    ]
+
+
+def _live(state: LiveState | None) -> dict[str, Any]:
+    since = state.listening_since if state else None
+    return {
+        "live_since": None if since is None else datetime.fromtimestamp(since, UTC),
+        "why_not_live": state.reason if state else None,
+    }

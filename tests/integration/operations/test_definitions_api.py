@@ -1,0 +1,154 @@
+"""The API of definitions over a real database; no daemon is needed for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import psycopg
+import pytest
+
+from contactsync.api.app import create_app
+from contactsync.api.context import ApiContext
+from contactsync.api.events import EventHub
+from contactsync.bootstrap import build_runner
+from contactsync.settings import load_settings
+from contactsync.store.pool import Pool
+
+SECRET = "swordfish-4711"
+NEW = {"query": "ldaps://dc1.example.com", "user": "cn=reader,dc=example", "password": SECRET, "schedule": "manual"}
+
+Call = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def call(pool: Pool, tmp_path: Path) -> Call:
+    """Call the API as the user anna."""
+    runner = build_runner(load_settings(None, {"CONTACTSYNC_STATE__DIRECTORY": str(tmp_path)}), pool)
+    idle = SimpleNamespace(running=frozenset(), states={}, followed=())
+    context = ApiContext(
+        pool=pool,
+        runner=runner,
+        dispatcher=cast("Any", idle),
+        schedule=cast("Any", idle),
+        hub=EventHub(),
+        live=cast("Any", idle),
+        workers=1,
+        started_at=datetime.now(UTC),
+        problems=list,
+        reload=cast("Any", None),
+        metrics=bytes,
+    )
+    app = create_app(context)
+
+    async def as_anna(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"] = {"actor": SimpleNamespace(kind="unix", uid=1000, pid=1, name="anna")}
+        await app(scope, receive, send)
+
+    async def request(method: str, path: str, **options: Any) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(as_anna), base_url="http://daemon") as client:
+            return await client.request(method, path, **options)
+
+    return lambda method, path, **options: asyncio.run(request(method, f"/v1{path}", **options))
+
+
+def add(call: Call, folder: str, **fields: Any) -> int:
+    """Add a definition; returns its id."""
+    response = call("POST", "/definitions", json={"folder": folder, **NEW, **fields})
+    assert response.status_code == 201, response.text
+    return int(response.json()["definition_id"])
+
+
+def errors(response: httpx.Response) -> dict[str, str]:
+    """The details of a problem by the pointer to the field."""
+    assert response.status_code == 422, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    return {error["pointer"]: error["detail"] for error in response.json()["errors"]}
+
+
+def test_a_definition_is_added_read_edited_and_removed_and_never_shows_its_password(
+    call: Call, shared_database: str
+) -> None:
+    """The three fields of a dialog are enough."""
+    response = call("POST", "/definitions", json={"folder": "Dialog", "owner": "anna", **NEW})
+    added = response.json()
+    path = f"/definitions/{added['definition_id']}"
+    assert (added["label"], added["password_stored"], added["user"]) == ("anna/Dialog", True, "cn=reader,dc=example")
+    edited = call("PATCH", path, json={"filter": "(mail=*)", "enabled": False})
+    assert (edited.json()["filter"], edited.json()["state"]) == ("(mail=*)", "paused")
+    assert call("GET", path).json() == edited.json()
+    assert call("PATCH", path, json={"filter": None}).json()["filter"] is None
+    with psycopg.connect(shared_database) as connection:
+        (audit,) = connection.execute("SELECT string_agg(a::text, ' ') FROM contactsync.audit AS a").fetchone() or ("",)
+    edits = call("GET", f"{path}/edits")
+    actions = [(deed["action"], deed["actor"], deed["via"]) for deed in edits.json()["deeds"]]
+    assert actions[1] == ("definition.paused", "anna", "api")
+    assert actions[-2:] == [("password.set", "anna", "api"), ("definition.added", "anna", "api")]
+    for text in (response.text, edited.text, edits.text, audit):
+        assert SECRET not in text
+    assert call("DELETE", path).json()["label"] == "anna/Dialog"
+    assert call("GET", path).status_code == 404
+
+
+def test_every_wrong_field_is_named_at_once(call: Call) -> None:
+    """A form can mark each of them; nothing is stored."""
+    fields = {"folder": "a/b", "query": "http://x", "filter": "(mail", "schedule": "sometimes", "time_zone": "Mars"}
+    problem = errors(call("POST", "/definitions", json={**NEW, **fields, "mapping": {"fields": {"nonsense": ["x"]}}}))
+    assert problem.keys() == {"/folder", "/query", "/filter", "/schedule", "/time_zone", "/mapping"}
+    wrong_types = errors(call("POST", "/definitions", json={"folder": "Types", **NEW, "scope": "all", "page_size": -1}))
+    assert wrong_types.keys() == {"/scope", "/page_size"}
+    contradiction = {"folder": "Types", **NEW, "tls": "none"}
+    assert errors(call("POST", "/definitions", json=contradiction)).keys() == {"/tls"}
+    assert errors(call("POST", "/definitions", json={**NEW, "folder": "T", "user": None})).keys() == {"/password"}
+    assert errors(call("POST", "/definitions", json={**NEW, "folder": "T", "password": None})).keys() == {"/password"}
+    assert call("GET", "/definitions?text=Types").json()["definitions"] == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"query": "ldaps://evil.example.com"}, {"user": "cn=other"}, {"tls_verify": False}, {"tls_minimum": "1.3"}],
+)
+def test_a_stored_password_does_not_go_elsewhere(call: Call, changes: dict[str, Any]) -> None:
+    """Other servers, another user and other TLS settings need the password in the same request."""
+    path = f"/definitions/{add(call, f'Elsewhere {json.dumps(list(changes))[2:-2]}')}"
+    assert errors(call("PATCH", path, json=changes)).keys() == {"/password"}
+    assert call("PATCH", path, json={**changes, "password": SECRET}).json()["password_stored"]
+
+
+def test_a_password_is_set_and_cleared(call: Call) -> None:
+    """Only whether there is one can be read."""
+    path = f"/definitions/{add(call, 'Password')}"
+    assert call("DELETE", f"{path}/password").status_code == 200
+    assert call("GET", path).json()["password_stored"] is False
+    assert call("PUT", f"{path}/password", json={"password": SECRET}).status_code == 200
+    assert call("GET", path).json()["password_stored"] is True
+    assert errors(call("PUT", f"{path}/password", json={"password": ""})).keys() == {"/password"}
+
+
+def test_a_folder_and_a_definition_are_renamed(call: Call) -> None:
+    """Contacts and ids stay; a name that is taken is refused."""
+    add(call, "Taken")
+    path = f"/definitions/{add(call, 'Old name')}"
+    assert call("PATCH", path, json={"folder": "Taken"}).status_code == 409
+    renamed = call("PATCH", path, json={"folder": "New name", "owner": "bo", "definition": "branch"})
+    assert renamed.json()["label"] == "bo/New name:branch"
+    assert call("PATCH", path, json={"owner": None}).json()["label"] == "New name:branch"
+
+
+def test_lists_are_paged_and_filtered(call: Call) -> None:
+    """The next page begins after the last id; filters can be combined."""
+    ids = [add(call, f"Page {number}", owner="Paula", enabled=number != 1) for number in range(3)]
+    first = call("GET", "/definitions?owner=Paula&limit=2").json()
+    assert [each["definition_id"] for each in first["definitions"]] == ids[:2]
+    rest = call("GET", f"/definitions?owner=Paula&limit=2&after={first['next_after']}").json()
+    assert ([each["definition_id"] for each in rest["definitions"]], rest["next_after"]) == (ids[2:], None)
+    paused = call("GET", "/definitions?owner=Paula&state=paused&text=page").json()["definitions"]
+    assert [each["definition_id"] for each in paused] == [ids[1]]
+    named = call("GET", "/definitions", params={"name": "Paula/Page 2"}).json()["definitions"]
+    assert [each["definition_id"] for each in named] == [ids[2]]
