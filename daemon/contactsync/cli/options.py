@@ -41,7 +41,11 @@ class DefinitionOptions:
         ),
     ] = None
     base: Annotated[
-        str | None, typer.Option(metavar="DN", help="Search below this entry; overrides the query's base.")
+        str | None,
+        typer.Option(
+            metavar="DN",
+            help="Search below this entry; overrides the query's base. '' is the empty base, above all contexts.",
+        ),
     ] = None
     scope: Annotated[
         Literal["base", "one", "sub"] | None,

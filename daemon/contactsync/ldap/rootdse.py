@@ -102,7 +102,9 @@ class RootDse:
         names = " and ".join(repr(name) for name in self.naming_contexts)
         offer = f"offers several search bases: {names}" if names else "names no search base"
         raise BaseNotFound(
-            f"The server {offer}.", hint="Put one into the query, for example ldap://server/DC=example,DC=com."
+            f"The server {offer}.",
+            hint="Put one into the query, for example ldap://server/DC=example,DC=com;"
+            " or search from the empty base, where the server allows it: --base ''.",
         )
 
 

@@ -136,7 +136,7 @@ def resolve(definition: Definition) -> Resolved:
         definition=definition,
         query=query,
         user=user,
-        base=canonical_dn(definition.base) if definition.base else query.base,
+        base=canonical_dn(definition.base) if definition.base else query.base if definition.base is None else "",
         scope=Scope(definition.scope) if definition.scope else query.scope or Scope.SUB,
         filter=own_filter,
         trigger=parse_schedule(
@@ -177,7 +177,7 @@ def choose_source(resolved: Resolved, root_dse: RootDse, limits: MappingLimits) 
     mapping = _compiled(resolved.definition.mapping, active_directory=root_dse.is_active_directory, limits=limits)
     attributes = _requested(mapping, resolved.query.attributes)
     return Source(
-        base=resolved.base or root_dse.default_base(),
+        base=root_dse.default_base() if resolved.base is None else resolved.base,
         scope=resolved.scope,
         filter=choose_filter(resolved, mapping, root_dse),
         attributes=attributes,

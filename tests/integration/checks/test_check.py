@@ -252,6 +252,13 @@ def test_a_filter_that_finds_nothing_is_a_warning(server: PrivateSlapd) -> None:
     assert found["identity"].status is found["sample"].status is Status.SKIPPED
 
 
+def test_the_empty_base_is_sent_as_such(server: PrivateSlapd) -> None:
+    """It is not the server's default. This server does not search from there, and the check says so as a run does."""
+    found = results(server, base="")
+    assert (found["base"].data["base"], found["base"].data["chosen_from"]) == ("", "from the definition")
+    assert found["filter"].data["error_code"] == "directory.base"
+
+
 def test_a_filter_of_entries_that_the_mapping_excludes_is_a_warning(server: PrivateSlapd) -> None:
     """The hint is the switch, and with it the check finds them."""
     found = results(server, filter="(objectClass=organizationalUnit)")

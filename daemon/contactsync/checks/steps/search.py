@@ -40,15 +40,15 @@ def check_base(context: CheckContext) -> StepResult:
     context.source = source = source_of(context.session, context.resolved, context.options.map_limits)
     answer = ask(context.session, Search(source.base, Scope.BASE), context.read_limits())
     origin = "the server's default"
-    if context.resolved.base:
-        origin = "from the definition" if context.definition.base else "from the query"
+    if context.resolved.base is not None:
+        origin = "from the query" if context.definition.base is None else "from the definition"
     data = {
         "base": source.base,
         "scope": source.scope.value,
         "chosen_from": origin,
         "lacking": list(source.lacking),
     }
-    text = f"{source.base} ({origin}), {_SCOPES[source.scope]}."
+    text = f"{source.base or 'The empty base'} ({origin}), {_SCOPES[source.scope]}."
     if not answer.number:
         return warning(
             text, "This user cannot read the entry itself. If nothing is found, request read access to it.", data

@@ -117,7 +117,12 @@ def _search(definition: Definition) -> dict[str, str]:
     except QueryError:
         query = None
     rows = (
-        ("Base", definition.base, query and query.base, "the directory's naming context"),
+        (
+            "Base",
+            "the empty base" if definition.base == "" else definition.base,
+            query and query.base,
+            "the directory's naming context",
+        ),
         ("Scope", definition.scope, query and query.scope, Scope.SUB),
         ("Filter", definition.filter, query and query.filter, "the mapping's"),
     )

@@ -73,7 +73,7 @@ class Changes(ABC):
         """
         context = self._session.root_dse.naming_context_of(self._request.base)
         if context is None:
-            return f"the server names no naming context for {self._request.base}"
+            return f"the server names no naming context for {self._request.base or 'the empty base'}"
         return self._obstacle(context, quick=quick)
 
     @abstractmethod
