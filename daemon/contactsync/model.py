@@ -331,6 +331,8 @@ class RunReport:
     mapping_digest: bytes | None = None
     """Digest of the mapping that the contacts were made with; None as above."""
     plan: Plan | None = None
+    trimmed_values: list[TrimmedValue] = field(default_factory=list)
+    """The first values that were dropped or changed."""
     undoes: int | None = None
     """The run that this run took back."""
 

@@ -45,7 +45,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.contacts, contactsync.contac
     TO contactsync_daemon;
 GRANT SELECT, DELETE ON contactsync.departed_contacts TO contactsync_daemon;
 GRANT SELECT, INSERT, UPDATE ON contactsync.sync_status, contactsync.held_plans TO contactsync_daemon;
-GRANT SELECT, INSERT ON contactsync.contact_changes, contactsync.rejected_entries TO contactsync_daemon;
+GRANT SELECT, INSERT ON contactsync.contact_changes, contactsync.rejected_entries,
+    contactsync.trimmed_values TO contactsync_daemon;
 GRANT SELECT, INSERT, DELETE ON contactsync.held_changes TO contactsync_daemon;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.sync_cursors TO contactsync_daemon;
 GRANT USAGE ON SEQUENCE contactsync.contact_ids, contactsync.request_ids TO contactsync_daemon;

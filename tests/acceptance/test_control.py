@@ -131,7 +131,8 @@ def test_a_run_has_one_document(client: DaemonClient) -> None:
     run_id = result["run_id"]
     (listed,) = client.get("/v1/runs", limit=1)["runs"]
     assert listed.items() <= client.get(f"/v1/runs/{run_id}").items()
-    assert result == listed | {"deleted_names": [], "recognised": {}, "rejected_sample": []}
+    empty: dict[str, Any] = {"deleted_names": [], "recognised": {}, "rejected_sample": [], "trimmed_sample": []}
+    assert result == listed | empty
     assert events[-1] == ("run.finished", listed)
     assert {**listed, "stage": ""}.keys() == events[1][1].keys()
     (logged,) = client.daemon.events("run.finished", run=run_id)

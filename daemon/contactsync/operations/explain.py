@@ -17,6 +17,7 @@ from contactsync.store.record.history import (
     contact_of_key,
     held_like,
     rejected_like,
+    trimmed_of_contact,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def _present(connection: Connection[Any], definition: Definition, contact: Found
         last = changes[-1]
         text += f" It was last changed by {run_named(last.run_id, last.trigger, last.started_at)}."
     yield Reason(Verdict.IN_FOLDER, text)
+    for field, reason, run_id in trimmed_of_contact(connection, definition, contact.contact_id, limit=_SHOWN):
+        yield Reason(Verdict.IN_FOLDER, f"Run {run_id}, field {field}: {reason}.")
     yield from _held(connection, definition, text=None, contact_id=contact.contact_id)
 
 

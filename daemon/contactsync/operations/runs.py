@@ -9,8 +9,15 @@ from contactsync.errors import NotFound
 from contactsync.model import Outcome
 from contactsync.store.definitions import read_definitions
 from contactsync.store.record.holds import held_changes, read_held_plan
-from contactsync.store.record.runs import LARGEST_ID, changes_of_run, read_run, read_runs, rejected_of_run
-from contactsync.sync.document import RejectedEntry, RunDocument
+from contactsync.store.record.runs import (
+    LARGEST_ID,
+    changes_of_run,
+    read_run,
+    read_runs,
+    rejected_of_run,
+    trimmed_of_run,
+)
+from contactsync.sync.document import RejectedEntry, RunDocument, TrimmedValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
-    """A run with its held plan, if it has one, the changes that it made or would make, and the rejected entries."""
+    """A run with its held plan, if it has one, the changes that it made or would make, and its defects."""
 
     run: RunDocument
     plan: HeldPlan | None
     changes: Sequence[Change]
     rejected: list[RejectedEntry]
+    trimmed: list[TrimmedValue]
 
     @property
     def changes_left_out(self) -> int:
@@ -76,7 +84,9 @@ def run_details(connection: Connection[Any], run_id: int, limit: int | None) -> 
         changes = held_changes(connection, plan, limit=limit)
     else:
         changes = changes_of_run(connection, folder_id=run.folder_id, run_id=run_id, limit=limit)
-    return RunDetails(run, plan, changes, rejected_entries(connection, run))
+    rows = trimmed_of_run(connection, folder_id=run.folder_id, run_id=run_id)
+    trimmed = [TrimmedValue(dn=dn, field=field, reason=reason) for dn, field, reason in rows]
+    return RunDetails(run, plan, changes, rejected_entries(connection, run), trimmed)
 
 
 def rejected_entries(connection: Connection[Any], run: RunDocument, *, limit: int = 100) -> list[RejectedEntry]:

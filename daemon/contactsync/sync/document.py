@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field
 from contactsync.errors import ContactsyncError
 from contactsync.model import Definition, Mode, Outcome, RunReport, Trigger
 
+_TRIMMED_SHOWN = 10
+
 
 class RunDocument(BaseModel):
     """A run. Counts are entries and contacts."""
@@ -88,6 +90,14 @@ class RejectedEntry(BaseModel):
     reason: str
 
 
+class TrimmedValue(BaseModel):
+    """A value of a directory entry that was dropped or changed on the way to the contact."""
+
+    dn: str
+    field: str
+    reason: str
+
+
 class RunResult(RunDocument):
     """A run that has just ended, or a preview, with the first names that it is about."""
 
@@ -96,6 +106,7 @@ class RunResult(RunDocument):
         description="The number of rekeyed contacts by the key they were recognised by: dn, employee_number, mail."
     )
     rejected_sample: list[RejectedEntry]
+    trimmed_sample: list[TrimmedValue]
 
     @classmethod
     def of(cls, report: RunReport, *, running: bool = False, **more: Any) -> Self:
@@ -107,6 +118,10 @@ class RunResult(RunDocument):
             deleted_names=list(plan.deleted_names) if plan else [],
             recognised=dict(plan.recognised) if plan else {},
             rejected_sample=[RejectedEntry(dn=dn, reason=why) for dn, why in plan.rejected_sample] if plan else [],
+            trimmed_sample=[
+                TrimmedValue(dn=value.dn, field=value.field, reason=value.reason)
+                for value in report.trimmed_values[:_TRIMMED_SHOWN]
+            ],
             **more,
         )
 

@@ -23,6 +23,9 @@ def log_run(report: RunReport) -> None:
     document = RunResult.of(report).model_dump(mode="json", exclude=_BOUND, exclude_none=True)
     document["skipped_servers"] = report.skipped_servers or None
     document["rejected_sample"] = [f"{entry['dn']}: {entry['reason']}" for entry in document["rejected_sample"]] or None
+    document["trimmed_sample"] = [
+        f"{value['dn']}: {value['field']}: {value['reason']}" for value in document["trimmed_sample"]
+    ] or None
     if report.certificates.server_expires_at:
         document["certificate_days"] = (report.certificates.server_expires_at - datetime.now(UTC)).days
     _warn_of_certificates(report)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from contactsync.ldap.protocol.messages import EntryBatch
     from contactsync.sync.context import RunContext
 
+_TRIMMED_NOTED = 1000
+"""Values that a run names at most as dropped or changed; the others are counted."""
 _log = structlog.get_logger()
 
 
@@ -201,6 +203,7 @@ class Reader:
     def _begin(self, mode: Mode) -> None:
         self._report.mode = mode
         self._report.counts = Counts()
+        self._report.trimmed_values = []
         self._context.enter("search")
 
     def _search_all(self, scope: SearchScope, *, one_page: bool) -> Snapshot:
@@ -269,6 +272,8 @@ class Reader:
         self._context.enter("map")
         mapped = source.mapping.map_batch(entries)
         self._report.counts.trimmed += mapped.trimmed
+        noted = self._report.trimmed_values
+        noted.extend(mapped.trimmed_values[: max(0, _TRIMMED_NOTED - len(noted))])
         self._context.enter("stage")
         staging.add(mapped)
         self._context.enter("search")

@@ -29,6 +29,7 @@ from contactsync.store.plan.plan import (
     make_plan,
     read_unreported,
     record_rejected,
+    record_trimmed,
 )
 from contactsync.store.plan.rekey import recognise
 from contactsync.store.record.cursors import drop_cursor, move_cursor, set_cursor
@@ -121,13 +122,18 @@ class Run:
                 self._hold(snapshot)
             elif not useless:
                 self._apply(plan, snapshot)
-            record_rejected(self._connection, self._definition, run_id=self._report.run_id)
+            self._record_defects()
         if useless and not self._report.held_reason:
             raise useless
         count, contacts = missed
         if count:
             _log.error("run.missed", server=self._report.server, count=count, contacts=contacts)
         return Outcome.HELD if self._report.held_reason else _outcome(plan)
+
+    def _record_defects(self) -> None:
+        run_id = self._report.run_id
+        record_rejected(self._connection, self._definition, run_id=run_id)
+        record_trimmed(self._connection, self._definition, self._report.trimmed_values, run_id=run_id)
 
     def _nothing_usable(self, plan: Plan) -> NoUsableEntries | None:
         """The error for a full search whose entries are all rejected: a folder that stays as it is would look fine."""
@@ -235,7 +241,7 @@ class Run:
             self._context.enter("apply")
             self._context.deadline.remaining()
             self._note_applied(plan, snapshot)
-            record_rejected(self._connection, self._definition, run_id=self._report.run_id)
+            self._record_defects()
         return _outcome(plan)
 
     def _note_applied(self, plan: Plan, snapshot: Snapshot) -> None:

@@ -11,7 +11,11 @@ import pytest
 from ldap3.utils.dn import escape_rdn
 
 from contactsync.model import Outcome, RunReport
+from contactsync.operations.directory_lookup import Lookup
+from contactsync.operations.explain import explain
+from contactsync.operations.runs import run_details
 from contactsync.settings.schema import MappingLimits
+from contactsync.sync.document import RunResult
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder
 
@@ -93,6 +97,16 @@ def contact(folder: SyncedFolder, name: str) -> dict[str, Any]:
     return row
 
 
+def explained(folder: SyncedFolder, name: str) -> list[str]:
+    """The sentences of `explain` about a person in the folder."""
+
+    def look_up() -> Lookup:
+        pytest.fail("The person is in the folder.")
+
+    with folder.connection() as connection:
+        return [reason.text for reason in explain(connection, folder.definition, name, look_up).reasons]
+
+
 def test_ten_thousand_values_in_one_attribute(unit: Unit, odd_folder: SyncedFolder) -> None:
     """The first hundred are kept and the others are counted as trimmed."""
     unit.add("cn=Many", mail=[f"{number:05}@example.test" for number in range(10_000)])
@@ -172,6 +186,52 @@ def test_a_display_name_that_names_nothing(unit: Unit, odd_folder: SyncedFolder)
     unit.add("cn=.", displayName=["\u3164"], mail=["eva@example.test"])
     load(odd_folder, trimmed=4)
     assert {row["display_name"] for row in odd_folder.rows()["contacts"]} >= {"Ida", "Ugo", "eva@example.test"}
+
+
+def test_each_trimmed_value_is_named(unit: Unit, odd_folder: SyncedFolder) -> None:
+    """With the entry, the field and the reason: in the record of the run, in its log line and in `explain`."""
+    dn = unit.add("cn=Beat", jpegPhoto=[b"II*\0 a TIFF"], title=["\u200bHead"], mail=["b@example.test"])
+    unit.add("cn=Carla", description=["x" * 70_000])
+    report = load(odd_folder, trimmed=3)
+    with odd_folder.connection() as connection:
+        details = run_details(connection, report.run_id, None)
+    assert [(value.dn.partition(",")[0], value.field, value.reason) for value in details.trimmed] == [
+        ("cn=Beat", "photo", "a photo that is no JPEG, PNG, GIF or WebP was dropped (11 bytes)"),
+        ("cn=Beat", "title", "invisible characters were removed"),
+        ("cn=Carla", "notes", "a text of 70,000 bytes was cut to 65,536"),
+    ]
+    (photo,) = [text for text in odd_folder.events("run.finished")[0]["trimmed_sample"] if ": photo: " in text]
+    assert photo.startswith(dn)
+    assert explained(odd_folder, "Beat")[1:] == [
+        f"Run {report.run_id}, field photo: a photo that is no JPEG, PNG, GIF or WebP was dropped (11 bytes).",
+        f"Run {report.run_id}, field title: invisible characters were removed.",
+    ]
+    assert explained(odd_folder, "Plain")[1:] == []
+    unit.replace(dn, jpegPhoto=[b"\xff\xd8\xff"], title=["Head"])
+    odd_folder.run()
+    assert explained(odd_folder, "Beat")[1:] == []
+
+
+def test_a_mapping_that_takes_the_value_ends_the_note(unit: Unit, odd_folder: SyncedFolder) -> None:
+    """`explain` names only what the mapping of today has dropped."""
+    unit.add("cn=Octets", audio=[b"caf\xe9"])
+    odd_folder.edit(mapping={"fields": {"nickname": "audio"}})
+    load(odd_folder, trimmed=1)
+    assert len(explained(odd_folder, "Octets")) == 2
+    odd_folder.edit(mapping={"fields": {"nickname": "sn"}})
+    odd_folder.run()
+    assert len(explained(odd_folder, "Octets")) == 1
+
+
+def test_of_many_trimmed_values_the_first_are_named(unit: Unit, odd_folder: SyncedFolder) -> None:
+    """A run counts all of them."""
+    for number in range(1100):
+        unit.add(f"cn=Many {number}", title=["\u200bHead"])
+    report = odd_folder.run()
+    assert (report.counts.trimmed, len(report.trimmed_values)) == (1100, 1000)
+    rows = odd_folder.query("SELECT count(*) FROM contactsync.trimmed_values WHERE run_id = %s", report.run_id)
+    assert rows[0]["count"] == 1000
+    assert len(RunResult.of(report).trimmed_sample) == 10
 
 
 @pytest.mark.parametrize(

@@ -100,15 +100,22 @@ def check_sample(context: CheckContext) -> StepResult:
     trimmed = sum(entry.trimmed for entry in sample.mapped)
     parts = [f"The first {len(shown)} of {counted(sample.number, 'entry', 'entries')}"]
     parts += [f"{len(sample.rejected)} rejected"] if sample.rejected else []
-    parts += [f"{counted(trimmed, 'value')} dropped or shortened"] if trimmed else []
+    parts += [f"{counted(trimmed, 'value')} dropped or changed"] if trimmed else []
     data = {
         "contacts": [_contact(mapping, entry) for entry in shown],
         "rejected": [{"dn": entry.dn, "reason": entry.reason} for entry in sample.rejected],
         "trimmed": trimmed,
+        "trimmed_values": [
+            {"dn": value.dn, "field": value.field, "reason": value.reason}
+            for entry in sample.mapped
+            for value in entry.trimmed_values
+        ],
     }
     text = f"{', '.join(parts)}."
     if sample.rejected:
         return warning(text, "Runs skip rejected entries and read the others.", data, details=_reasons(sample))
+    if trimmed:
+        return ok(text, data, details=_trimmed(sample))
     return ok(text, data)
 
 
@@ -142,6 +149,11 @@ def _contact(mapping: Mapping, entry: MappedEntry) -> dict[str, Any]:
 
 def _first(value: Any) -> str | None:
     return next(iter(value), None) if isinstance(value, list) else value
+
+
+def _trimmed(sample: Sample) -> tuple[str, ...]:
+    values = [value for entry in sample.mapped for value in entry.trimmed_values]
+    return tuple(f"{value.dn}: {value.field}: {value.reason}" for value in values[:_REASONS_SHOWN])
 
 
 def _reasons(sample: Sample) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.differences import show_changes
-from contactsync.cli.output.summary import show_rejected
+from contactsync.cli.output.summary import show_rejected, show_trimmed
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import NOTHING, show_json, show_pairs, show_text
 from contactsync.model import Mode, Outcome
@@ -61,6 +61,9 @@ def show_run(invocation: Invocation, run_id: int, *, limit: int, as_json: bool) 
     if details.rejected:
         invocation.out.print()
         show_rejected(invocation.out, f"{counted(run.rejected, 'entry', 'entries')} rejected:", details.rejected)
+    if run.trimmed:
+        invocation.out.print()
+        show_trimmed(invocation.out, run.trimmed, details.trimmed)
 
 
 def _show_plan(console: Console, plan: HeldPlan) -> None:
@@ -117,4 +120,5 @@ def _document(details: RunDetails) -> dict[str, Any]:
         "changes": [change.model_dump() for change in ChangeDocument.of_all(details.changes)],
         "changes_left_out": details.changes_left_out,
         "rejected_entries": [entry.model_dump() for entry in details.rejected],
+        "trimmed_values": [value.model_dump() for value in details.trimmed],
     }

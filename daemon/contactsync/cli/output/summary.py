@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from contactsync.cli.output.differences import KEY_NAMES
@@ -14,7 +14,7 @@ from contactsync.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from contactsync.sync.document import RejectedEntry, RunDocument, RunResult
+    from contactsync.sync.document import RejectedEntry, RunDocument, RunResult, TrimmedValue
 
 _STYLES = {Outcome.HELD: "yellow", Outcome.FAILED: "red", Outcome.CANCELLED: "yellow"}
 _NAMES_SHOWN = 5
@@ -38,6 +38,17 @@ def show_result(console: Console, run: RunResult) -> None:
     if run.rejected:
         rejected = counted(run.rejected, "entry", "entries")
         show_rejected(console, f"{rejected} rejected:", run.rejected_sample)
+    if run.trimmed:
+        show_trimmed(console, run.trimmed, run.trimmed_sample)
+
+
+def show_trimmed(console: Console, number: int, values: Sequence[TrimmedValue]) -> None:
+    """Print the values that were dropped or changed: DN, field and reason of the first, and how many more."""
+    show_text(console, f"{counted(number, 'value')} dropped or changed:", style="yellow")
+    for value in values:
+        show_text(console, f"  {value.dn}: {value.field}: {value.reason}")
+    if not values or number > len(values):
+        show_text(console, f"  {'and more' if values else 'not named'}")
 
 
 def show_recognised(console: Console, run: RunResult) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, sql
 
 from contactsync.errors import RunCancelled
-from contactsync.model import Absence, Definition, Plan
+from contactsync.model import Absence, Definition, Plan, TrimmedValue
 from contactsync.store.errors import translated
 from contactsync.store.session import require_usable
 from contactsync.store.statements import composed, statement
@@ -123,6 +124,16 @@ def knows_source(connection: Connection[Any], definition: Definition, digest: by
 def record_rejected(connection: Connection[Any], definition: Definition, *, run_id: int, limit: int = 1000) -> None:
     """Record up to `limit` rejected entries of the run. Raises psycopg.Error."""
     connection.execute(statement("record_rejected"), {**definition.key, "run_id": run_id, "limit": limit})
+
+
+def record_trimmed(
+    connection: Connection[Any], definition: Definition, values: Sequence[TrimmedValue], *, run_id: int
+) -> None:
+    """Record values that the run dropped or changed. Raises psycopg.Error."""
+    if values:
+        rows = [{"folder_id": definition.folder_id, "run_id": run_id, **asdict(value)} for value in values]
+        with connection.cursor() as cursor:
+            cursor.executemany(statement("record_trimmed"), rows)
 
 
 def apply_plan(

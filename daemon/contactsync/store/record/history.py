@@ -78,6 +78,14 @@ def rejected_like(
     return execute(connection, "rejected_like", **definition.key, text=text, limit=limit).fetchall()
 
 
+def trimmed_of_contact(
+    connection: Connection[Any], definition: Definition, contact_id: int, *, limit: int
+) -> list[tuple[str, str, int]]:
+    """Field, reason and run of the first values of a contact's entry that are not in it unchanged. DatabaseError."""
+    values = {"folder_id": definition.folder_id, "contact_id": contact_id, "limit": limit}
+    return execute(connection, "trimmed_of_contact", **values).fetchall()
+
+
 def held_like(
     connection: Connection[Any], definition: Definition, *, text: str | None, contact_id: int | None, limit: int
 ) -> list[tuple[int, str, str | None]]:

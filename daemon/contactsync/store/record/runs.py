@@ -157,6 +157,13 @@ def rejected_of_run(
     return execute(connection, "rejected_of_run", folder_id=folder_id, run_id=run_id, limit=limit).fetchall()
 
 
+def trimmed_of_run(
+    connection: Connection[Any], *, folder_id: int, run_id: int, limit: int = 100
+) -> list[tuple[str, str, str]]:
+    """DN, field and reason of the first values that a run dropped or changed. Raises DatabaseError."""
+    return execute(connection, "trimmed_of_run", folder_id=folder_id, run_id=run_id, limit=limit).fetchall()
+
+
 def open_requests(connection: Connection[Any]) -> list[int]:
     """Definitions with a request (`request_sync`) that no run has taken yet, oldest request first. DatabaseError."""
     return [definition_id for (definition_id,) in execute(connection, "open_requests")]

@@ -59,6 +59,24 @@ WHERE e.folder_id = %(folder_id)s
 ORDER BY e.dn
 LIMIT %(limit)s
 
+-- name: trimmed_of_contact
+-- What the last run that read the contact's entry as it is now, with the mapping as it is now, dropped or changed.
+SELECT DISTINCT t.field, t.reason, t.run_id
+FROM contactsync.contacts AS c
+JOIN contactsync.trimmed_values AS t
+  ON t.folder_id = c.folder_id AND t.source_key = c.source_key AND t.fingerprint = c.fingerprint
+WHERE c.folder_id = %(folder_id)s AND c.contact_id = %(contact_id)s::bigint
+  AND t.run_id = (SELECT max(n.run_id) FROM contactsync.trimmed_values AS n
+                  JOIN contactsync.sync_runs AS r ON r.folder_id = n.folder_id AND r.run_id = n.run_id
+                  WHERE n.folder_id = c.folder_id AND n.source_key = c.source_key AND n.fingerprint = c.fingerprint
+                    AND r.definition_id = c.definition_id
+                    AND r.mapping_digest = (SELECT l.mapping_digest FROM contactsync.sync_runs AS l
+                                            WHERE l.folder_id = c.folder_id AND l.definition_id = c.definition_id
+                                              AND l.mapping_digest IS NOT NULL
+                                            ORDER BY l.run_id DESC LIMIT 1))
+ORDER BY t.field, t.reason
+LIMIT %(limit)s
+
 -- name: held_like
 -- The changes of the newest plan that waits for a decision, or was approved and waits for its run.
 SELECT h.run_id, h.action, h.display_name

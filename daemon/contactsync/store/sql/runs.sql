@@ -168,6 +168,16 @@ WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s
 ORDER BY dn
 LIMIT %(limit)s
 
+-- name: record_trimmed
+INSERT INTO contactsync.trimmed_values (folder_id, run_id, dn, source_key, fingerprint, field, reason)
+VALUES (%(folder_id)s, %(run_id)s, %(dn)s, %(key)s, %(fingerprint)s, %(field)s, %(reason)s)
+
+-- name: trimmed_of_run
+SELECT dn, field, reason FROM contactsync.trimmed_values
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s
+ORDER BY dn, field, reason
+LIMIT %(limit)s
+
 -- name: open_requests
 -- Definitions with a request that no run has taken yet, oldest request first.
 SELECT q.definition_id FROM contactsync.sync_requests AS q
