@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contactsync.store.definitions import add_definition, add_folder
+from contactsync.store.migration import migration_names
 from tests.support.definitions import Person
 from tests.support.processes import CommandLine, assert_refused, width
 from tests.support.waiting import wait_until
@@ -131,3 +133,29 @@ def test_migrate_lists_what_it_applied(cli: CommandLine, person: Person) -> None
     assert [migration["name"] for migration in first] == [migration["name"] for migration in second]
     assert all(migration["applied_now"] for migration in first)
     assert not any(migration["applied_now"] for migration in second)
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "folders list", "runs", "explain Staff Anna", "history Staff Anna", "sync x"]
+)
+def test_a_command_that_reads_creates_no_database(
+    cli: CommandLine, person: Person, tmp_path: Path, command: str
+) -> None:
+    """Neither the embedded one nor a schema: it says where it looked and what makes one."""
+    done = cli(*command.split(), CONTACTSYNC_DATABASE__URL="")
+    assert_refused(done, 69, "There is no database yet", str(tmp_path / "state"), "contactsync folders add")
+    assert not (tmp_path / "state").exists()
+    person.execute("DROP SCHEMA contactsync CASCADE")
+    done = cli(*command.split())
+    assert_refused(done, 69, "There is nothing of contactsync in the database", "contactsync migrate")
+    assert person.execute("SELECT to_regnamespace('contactsync')").fetchone() == (None,)
+
+
+def test_a_command_that_reads_changes_no_older_schema(cli: CommandLine, person: Person) -> None:
+    """It names what is missing, and the commands that update the schema."""
+    missing = migration_names()[-1]
+    person.execute("DELETE FROM contactsync.schema_migrations WHERE name = %s", [missing])
+    assert_refused(cli("status"), 69, f"an older release: it lacks {missing}", "contactsync migrate")
+    assert person.execute("SELECT count(*) FROM contactsync.schema_migrations").fetchone() == (
+        len(migration_names()) - 1,
+    )

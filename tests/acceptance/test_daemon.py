@@ -13,9 +13,12 @@ import psycopg
 import pytest
 
 from contactsync.store.embedded import embedded_server
+from contactsync.store.health import WATCH_NAME
+from contactsync.store.migration import migration_names
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import Person, count, define, outcomes, state
 from tests.support.peers import silent_server
+from tests.support.postgres import program
 from tests.support.resources import database_of
 from tests.support.waiting import wait_until
 
@@ -235,3 +238,35 @@ def test_an_embedded_postgresql_that_died_is_started_again(
         define(person, directory)
         wait_until(lambda: count(person) == 40, "forty contacts")
     assert daemon.stop() == 0
+
+
+def test_a_restore_under_a_running_daemon_is_followed(
+    database: str, make_daemon: Callable[..., Any], person: Person, directory: PrivateSlapd
+) -> None:
+    """The definitions of the dump replace those that the daemon knew, also with the same ids and revisions."""
+    daemon = make_daemon(database, READER=directory.reader_password, CONTACTSYNC_SCHEDULER__RESCAN_SECONDS="1")
+    daemon.start()
+    define(person, directory, schedule="manual")
+    dump = program("pg_dump", "--format=custom", "--schema=contactsync", "--dbname", database)
+    person.execute("DELETE FROM contactsync.folders")
+    define(person, directory, "Other")
+    wait_until(lambda: daemon.events("run.finished", folder="Other"), "the run of the other folder")
+    program("pg_restore", "--clean", "--if-exists", "--single-transaction", "--dbname", database, stdin=dump)
+    wait_until(lambda: daemon.events("definition.removed", folder="Other"), "the folder that the dump lacks to go")
+    with psycopg.connect(database) as application:
+        application.execute("SELECT contactsync.request_sync('Staff')")
+    wait_until(lambda: count(person) == 40, "the run of the restored folder")
+
+
+def test_a_dump_of_an_older_release_under_a_running_daemon_is_named(daemon: Any, person: Person) -> None:
+    """The daemon is not ready, and says what to do. Nothing migrates while it runs."""
+    missing = migration_names()[-1]
+    person.execute("DELETE FROM contactsync.schema_migrations WHERE name = %s", [missing])
+    watch = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s AND datname = %s"
+    person.execute(watch, [WATCH_NAME, person.info.dbname])
+    wait_until(
+        lambda: any(
+            f"an older release: it lacks {missing}" in line["error"] for line in daemon.events("database.lost")
+        ),
+        "the reason in the log",
+    )

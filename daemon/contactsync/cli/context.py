@@ -81,7 +81,7 @@ class Invocation:
 
     @contextmanager
     def pool(self) -> Iterator[Pool]:
-        """Connections to the database, which is migrated to the newest schema. Raises SettingsError, DatabaseError."""
+        """Connections to the database, whose schema must be the newest. Raises SettingsError, DatabaseError."""
         from contactsync.bootstrap import database_of
 
         self.log_quietly()
@@ -89,12 +89,15 @@ class Invocation:
             yield pool
 
     @contextmanager
-    def connection(self) -> Iterator[Connection[Any]]:
-        """One connection to the database, for a command that makes no run. Raises as `pool` does."""
+    def connection(self, *, create: bool = False) -> Iterator[Connection[Any]]:
+        """One connection to the database, for a command that makes no run. Raises as `pool` does.
+
+        With `create` the command makes the database and its schema, or updates the schema.
+        """
         from contactsync.bootstrap import database_of
 
         self.log_quietly()
-        with database_of(self.settings).ready_connection() as connection:
+        with database_of(self.settings).ready_connection(create=create) as connection:
             yield connection
 
     def log_as_set(self) -> None:

@@ -29,7 +29,7 @@ from contactsync.store.definitions import (
     read_definitions,
     read_last_starts,
     read_locks,
-    read_revisions,
+    read_versions,
     set_next_runs,
     set_states,
 )
@@ -90,6 +90,7 @@ class Schedule:
         self._on_followed = on_followed
         self._lock = Lock()
         self._followed: dict[int, Followed] = {}
+        self._versions: dict[int, tuple[int, str]] = {}
         self._fired: set[int] = set()
         self._unmarked: set[int] = set()
         self._clock = WallClock()
@@ -150,14 +151,15 @@ class Schedule:
         return by_job[job_id], at
 
     def rescan(self) -> None:
-        """Compare the revisions of all definitions; follow those that are new, edited or gone. Raises DatabaseError."""
+        """Follow the definitions that are new, edited, restored or gone since the last rescan. Raises DatabaseError."""
         with connection_of(self._pool) as connection:
-            revisions = read_revisions(connection)
-        before = {key: followed.definition.revision for key, followed in self._followed.items()}
-        stale = {key for key in revisions.keys() | before.keys() if revisions.get(key) != before.get(key)}
-        stale |= self._unmarked
+            versions = read_versions(connection)
+        before = self._versions
+        stale = {key for key in versions.keys() | before.keys() if versions.get(key) != before.get(key)}
+        stale |= self._unmarked | (self._followed.keys() - versions.keys())
         if stale:
             self.follow(stale)
+        self._versions = versions
 
     def follow(self, ids: Iterable[int]) -> None:
         """Read these definitions from the table, also deleted ones, and follow them. Raises DatabaseError."""

@@ -159,6 +159,10 @@ class Daemon:
         """Close connections to directories that were idle for some time."""
         self._sessions.close_idle()
 
+    def log_silence(self) -> None:
+        """Log once that PostgreSQL does not answer."""
+        self._waits.log_silence()
+
     @property
     def ready(self) -> bool:
         """Whether the definitions are read and edits are listened for."""

@@ -87,6 +87,7 @@ def _serve(daemon: Daemon, manager: ServiceManager, signals: Signals) -> None:
     while not signals.stopping:
         manager.pulse(daemon.vitals(), daemon.status)
         daemon.close_idle_connections()
+        daemon.log_silence()
         received = signals.next(manager.pulse_seconds)
         if received is not None:
             daemon.handle_signal(received)
@@ -99,7 +100,7 @@ def _open_database(stack: ExitStack, settings: Settings, signals: Signals) -> tu
     wait = 1.0
     while not signals.stopping:
         try:
-            return stack.enter_context(database_of(settings).ready_pool(max_size=size))
+            return stack.enter_context(database_of(settings).ready_pool(max_size=size, create=True))
         except DatabaseUnavailable as error:
             log.warning("database.unavailable", error=str(error), retry_in_seconds=wait)
             signals.wait_for_stop(wait)

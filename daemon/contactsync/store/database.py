@@ -11,10 +11,11 @@ from typing import Any
 import structlog
 from psycopg import Connection
 
-from contactsync.store.embedded import embedded_server
+from contactsync.errors import DatabaseError
+from contactsync.store.embedded import embedded_server, has_cluster
 from contactsync.store.errors import translated
-from contactsync.store.migration import migrate
-from contactsync.store.pool import Pool, open_pool
+from contactsync.store.migration import migrate, require_schema
+from contactsync.store.pool import Pool, connection_of, open_pool
 from contactsync.store.session import connect
 
 log = structlog.get_logger()
@@ -45,27 +46,40 @@ class Database:
                 log.info("database.revived")
 
     @contextmanager
-    def ready_connection(self) -> Iterator[Connection[Any]]:
-        """One connection to the database, migrated to the newest schema. Raises DatabaseError."""
+    def ready_connection(self, *, create: bool = False) -> Iterator[Connection[Any]]:
+        """One connection to a database with the newest schema. Raises DatabaseError.
+
+        With `create` the database and its schema are made or updated; without it they have to exist.
+        """
         with (
-            self._migrated() as conninfo,
+            self._prepared(create=create) as conninfo,
             translated(),
             connect(conninfo, application_name="contactsync", timeout=self.connect_timeout) as connection,
         ):
+            if not create:
+                require_schema(connection)
             yield connection
 
     @contextmanager
-    def ready_pool(self, *, max_size: int) -> Iterator[tuple[str, Pool]]:
-        """The connection string and a pool of connections to the database, migrated to the newest schema."""
+    def ready_pool(self, *, max_size: int, create: bool = False) -> Iterator[tuple[str, Pool]]:
+        """The connection string and a pool of connections. `create` and errors: as for `ready_connection`."""
         with (
-            self._migrated() as conninfo,
+            self._prepared(create=create) as conninfo,
             open_pool(conninfo, max_size=max_size, timeout=self.connect_timeout) as pool,
         ):
+            if not create:
+                with connection_of(pool) as connection:
+                    require_schema(connection)
             yield conninfo, pool
 
     @contextmanager
-    def _migrated(self) -> Iterator[str]:
+    def _prepared(self, *, create: bool) -> Iterator[str]:
+        if not create and not self.url and not has_cluster(self.state_directory):
+            raise DatabaseError(
+                f"There is no database yet: [database] url is empty, and {self.state_directory} has no PostgreSQL.",
+                hint="`contactsync folders add` or the daemon makes one; --settings names another settings.toml.",
+            )
         with self.running() as conninfo:
-            if applied := migrate(conninfo):
+            if create and (applied := migrate(conninfo)):
                 log.info("database.migrated", migrations=applied)
             yield conninfo

@@ -33,9 +33,9 @@ def read_definitions(
     return [Definition(**{**row, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])}) for row in rows]
 
 
-def read_revisions(connection: Connection[Any]) -> dict[int, int]:
-    """The revision of each definition by id. Raises DatabaseError."""
-    return dict(execute(connection, "revisions").fetchall())
+def read_versions(connection: Connection[Any]) -> dict[int, tuple[int, str]]:
+    """The revision of each definition and the transaction that wrote it, by id. Raises DatabaseError."""
+    return {key: (revision, written_by) for key, revision, written_by in execute(connection, "versions")}
 
 
 def read_last_starts(connection: Connection[Any], ids: Iterable[int]) -> dict[int, tuple[datetime | None, int | None]]:

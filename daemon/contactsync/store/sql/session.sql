@@ -16,6 +16,7 @@ FROM (VALUES
     ('datestyle', 'ISO, MDY'),
     ('intervalstyle', 'postgres'),
     ('timezone', 'UTC'),
+    ('row_security', 'on'),
     ('bytea_output', 'hex'),
     ('standard_conforming_strings', 'on'),
     ('array_nulls', 'on'),
