@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from contactsync.ldap.aliases import refuse_aliases
 from contactsync.ldap.changes.base import CursorVoid
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
 from contactsync.model import Absence, Certificates, Counts, Mode, Trigger
@@ -241,6 +242,8 @@ class Reader:
             recogniser = Recogniser(stored, source.mapping.identity_digest, everything=remapped)
             with staging.beside(executor):
                 self._stage_changed(self._entries(pages), recogniser, source, staging)
+        if not self._report.counts.entries:
+            refuse_aliases(scope.session, source.base, source.scope)
         return Snapshot(
             source=source, digest=scope.digest, columns=columns, staging=staging, stored=stored, remapped=remapped
         )

@@ -159,7 +159,7 @@ def test_other_servers_send_no_ranges() -> None:
 def test_a_run_reads_all_values(samba: PrivateSamba, make_folder: Callable[..., SyncedFolder]) -> None:
     """The next run recognises the same values, and finds a change of the last one."""
     mapping = {"preset": "none", "identity": "dn", "fields": {"display_name": "cn", "emails": "mail"}}
-    usual = {"tls": "none", "filter": "(cn=*)", "mapping": json.dumps(mapping)}
+    usual = {"tls": "none", "filter": "(cn=*)", "filter_only": True, "mapping": json.dumps(mapping)}
     folder = make_folder(samba, **usual)
 
     def run(last: str) -> tuple[Outcome, list[str]]:

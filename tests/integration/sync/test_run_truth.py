@@ -58,6 +58,19 @@ def test_a_run_whose_entries_are_all_rejected_fails(
     ]
 
 
+def test_a_base_of_aliases_fails_with_where_they_point(
+    make_folder: MakeFolder, slapd: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """A run that finds only aliases, and a base that is one, are no success without entries."""
+    book = f"ou=phonebook,{slapd.suffix}"
+    admin.add(book, "organizationalUnit")
+    alias = f"ou=link,{book}"
+    admin.add(alias, ["alias", "extensibleObject"], {"aliasedObjectName": slapd.people_base})
+    for base in (book, alias):
+        folder = make_folder(slapd, base=base)
+        folder.expect_failure(folder.run(), "directory.unusable", "1 alias", "never followed", slapd.people_base)
+
+
 def test_one_rejected_entry_is_no_reason_to_empty_a_folder(
     make_folder: MakeFolder, slapd: PrivateSlapd, admin: ldap3.Connection
 ) -> None:

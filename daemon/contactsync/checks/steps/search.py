@@ -8,6 +8,7 @@ from typing import Any
 from contactsync.checks.context import CheckContext, Counted
 from contactsync.checks.result import StepResult, ok, warning
 from contactsync.checks.searches import Search, ask, ask_by_pages, ask_for_some
+from contactsync.ldap.aliases import refuse_aliases
 from contactsync.ldap.lookup import REFUSALS
 from contactsync.ldap.query.query import Scope
 from contactsync.mapping.entry_filter import DISABLED_ACCOUNT, both
@@ -85,6 +86,7 @@ def check_filter(context: CheckContext) -> StepResult:
         return _with_unusual(context, text, data)
     if count.entries or count.stopped_by:
         return ok(text, data)
+    refuse_aliases(context.session, source.base, source.scope)
     if (
         own
         and narrows
