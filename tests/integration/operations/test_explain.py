@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from contactsync.operations.directory_lookup import look_up
 from contactsync.operations.explain import Explanation, Verdict, explain
 from contactsync.settings.schema import Guard
 from tests.support.folder import SyncedFolder, people
+from tests.support.proxy import Proxy
 
 
 def explanation_of(folder: SyncedFolder, text: str) -> Explanation:
@@ -120,6 +122,18 @@ def test_a_person_excluded_by_the_filter(folder: SyncedFolder) -> None:
     empty(folder)
     assert folder.run().outcome is Outcome.CHANGED
     expect(folder, left_out, Verdict.EXCLUDED, f"has {left_out}, but the filter", "excludes it")
+
+
+def test_a_dn_at_a_server_that_does_not_know_entry_dn(folder: SyncedFolder) -> None:
+    """Gateways have no entryDN to search for; the entry is read by its DN."""
+    known = {dn for dn, _, _ in folder.contacts()}
+    (joins,) = {dn for dn, _, _ in people(folder.slapd)} - known
+    with closing(Proxy(folder.slapd.port)) as gateway:
+        gateway.tamper = lambda octets: octets.replace(b"entryDN", b"entryNo")
+        folder.edit(query=f"ldap://127.0.0.1:{gateway.port}/{folder.slapd.suffix}", tls="none")
+        expect(folder, joins, Verdict.DUE, f"The directory has {joins}")
+        folder.edit(filter="(title=Nothing)")
+        expect(folder, joins, Verdict.EXCLUDED, "(title=Nothing)", "excludes it")
 
 
 def test_a_person_outside_the_base_or_the_scope(folder: SyncedFolder) -> None:
