@@ -235,6 +235,30 @@ def migrate_command(context: typer.Context, *, as_json: Json = False) -> None:
     apply_migrations(invocation_of(context), as_json=as_json)
 
 
+@app.command("setup", short_help="Set up a PostgreSQL of your own: schema, roles and a reader.")
+def setup_command(
+    context: typer.Context,
+    *,
+    database: Annotated[str | None, typer.Option(metavar="URL", help="Default: database.url of settings.toml.")] = None,
+    reader: Annotated[str | None, typer.Option(metavar="ROLE", help="Create this login role to read contacts.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Set up a PostgreSQL of your own: create the schema, the groups for programs and people, and a reader.
+
+    It shows what it will do and asks. It can be repeated, also after an upgrade. Keep the password out of the URL: use
+    ~/.pgpass, PGPASSWORD or settings.toml.
+
+    \b
+    contactsync setup --database postgresql://contactsync@db.example.com/contactsync --dry-run
+    contactsync setup --database postgresql://contactsync@db.example.com/contactsync --reader phonebook
+    """
+    from contactsync.cli.commands.migrate import set_up
+
+    set_up(invocation_of(context), database, reader=reader, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
 @app.command("demo", short_help="Watch contactsync work, with a private directory and database.")
 def demo_command(context: typer.Context) -> int:
     """Watch people of a real directory arrive in contact folders and stay in sync, on private servers.
