@@ -44,11 +44,9 @@ def plan_setup(conninfo: str, reader: str | None) -> SetupPlan:
                 f"This is PostgreSQL {connection.info.parameter_status('server_version')}.",
                 hint="contactsync needs version 14 or later.",
             )
-        (role,) = connection.execute("SELECT current_user").fetchone() or ("",)
+        database, role = connection.info.dbname, _require_owner(connection)
         groups = [group for group in _groups() if not _role(connection, group)]
-        plan = SetupPlan(
-            connection.info.dbname, role, missing_migrations(connection), groups, _new_reader(connection, reader)
-        )
+        plan = SetupPlan(database, role, missing_migrations(connection), groups, _new_reader(connection, reader))
         _require_rights(connection, plan)
         return plan
 
@@ -96,21 +94,30 @@ def _new_reader(connection: Connection[Any], reader: str | None) -> str | None:
     return None
 
 
-def _require_rights(connection: Connection[Any], plan: SetupPlan) -> None:
-    row = connection.execute(
+def _require_owner(connection: Connection[Any]) -> str:
+    """The current role, which owns the schema if there is one. Raises DatabaseError."""
+    role, owns = connection.execute(
         """
-        SELECT rolsuper OR rolcreaterole, has_database_privilege(current_database(), 'CREATE'),
-               coalesce((SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = 'contactsync'), true)
-        FROM pg_roles WHERE rolname = current_user
+        SELECT current_user, coalesce((SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace
+                                       WHERE nspname = 'contactsync'), true)
         """
-    ).fetchone()
-    makes_roles, makes_schemas, owns = row or (False, False, False)
-    new_roles = [*plan.groups, *([plan.reader] if plan.reader else [])]
+    ).fetchone() or ("", False)
     if not owns:
         raise DatabaseError(
-            f"The schema contactsync in {plan.database} belongs to another role than {plan.role}.",
+            f"The schema contactsync in {connection.info.dbname} belongs to another role than {role}.",
             hint="Use the URL of its owner.",
         )
+    return str(role)
+
+
+def _require_rights(connection: Connection[Any], plan: SetupPlan) -> None:
+    makes_roles, makes_schemas = connection.execute(
+        """
+        SELECT rolsuper OR rolcreaterole, has_database_privilege(current_database(), 'CREATE')
+        FROM pg_roles WHERE rolname = current_user
+        """
+    ).fetchone() or (False, False)
+    new_roles = [*plan.groups, *([plan.reader] if plan.reader else [])]
     if not makes_schemas and plan.migrations:
         raise DatabaseError(
             f"The role {plan.role} may not create a schema in {plan.database}.",
