@@ -337,6 +337,16 @@ class RunReport:
     """The run that this run took back."""
 
     @property
+    def is_idle(self) -> bool:
+        """Whether the daemon made the run for itself, and it read an increment with nothing to do."""
+        return (
+            self.trigger in {Trigger.LIVE, Trigger.SCHEDULE, Trigger.CATCH_UP}
+            and self.mode is not Mode.FULL
+            and self.outcome is Outcome.UNCHANGED
+            and not self.counts.rejected
+        )
+
+    @property
     def credentials_refused(self) -> bool:
         """Whether the directory refused the user or the password. Automatic retries could lock the account."""
         return (self.error_code or "").startswith(CredentialsRefused.code)

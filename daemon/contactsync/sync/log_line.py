@@ -46,4 +46,6 @@ def _level(report: RunReport) -> int:
     """ERROR: an administrator has to act now. WARNING: only if it goes on."""
     if report.outcome is Outcome.HELD or (report.outcome is Outcome.FAILED and not report.error_may_pass):
         return logging.ERROR
-    return logging.WARNING if report.outcome is Outcome.FAILED or report.counts.rejected else logging.INFO
+    if report.outcome is Outcome.FAILED or report.counts.rejected:
+        return logging.WARNING
+    return logging.DEBUG if report.is_idle else logging.INFO

@@ -124,6 +124,46 @@ def test_every_change_arrives(following: Callable[[int], Following], admin: ldap
     assert {(report.trigger, report.mode) for report in caused} == {(Trigger.LIVE, Mode.INCREMENTAL)}
 
 
+def test_an_increment_with_nothing_to_do_leaves_no_row(
+    following: Callable[[int], Following], admin: ldap3.Connection
+) -> None:
+    """The status says that the folder was checked; a run that a person requests has a row, and so has a recovery."""
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    live.expect_in_sync(folder)
+    live.expect_listening()
+    before, first = folder.status(), len(live.reports)
+
+    def touch() -> RunReport:
+        """Write the entry without a change, and wait for the run."""
+        number = len(live.reports)
+        admin.modify(person.dn, {"sn": [(ldap3.MODIFY_REPLACE, person.attributes["sn"])]})
+        wait_until(lambda: len(live.reports) > number)
+        live.expect_listening()
+        return live.reports[-1]
+
+    idle = touch()
+    assert (idle.trigger, idle.mode, idle.outcome) == (Trigger.LIVE, Mode.INCREMENTAL, Outcome.UNCHANGED)
+    assert len(live.reports) > first
+    statement = "SELECT run_id FROM contactsync.sync_runs WHERE run_id = ANY (%s)"
+    assert not folder.query(statement, [report.run_id for report in live.reports[first:]])
+    after = folder.status()
+    assert after["last_success_at"] > before["last_success_at"]
+    assert (after["last_run_id"], after["last_outcome"]) == (before["last_run_id"], "unchanged")
+    requested = live.dispatcher.request(folder.definition_id, Trigger.MANUAL, individual=True).result(PATIENCE)
+    assert folder.row(requested.run_id)["outcome"] == "unchanged"
+    folder.query(
+        "UPDATE contactsync.sync_status SET last_outcome = 'failed' WHERE definition_id = %s RETURNING 1",
+        folder.definition_id,
+    )
+    assert folder.row(touch().run_id)["outcome"] == "unchanged"
+    admin.delete(person.dn)
+    live.expect_in_sync(folder)
+
+
 def test_a_change_is_confirmed_when_the_log_is_complete(
     following: Callable[[int], Following], admin: ldap3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

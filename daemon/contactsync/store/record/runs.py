@@ -81,9 +81,15 @@ def deleted_lately(connection: Connection[Any], definition: Definition, *, hours
 def finish_run(connection: Connection[Any], report: RunReport) -> None:
     """Close the record of a run and update the definition's status. Raises DatabaseError.
 
-    If the connection broke after the commit, the report says failed and the record says changed; the report then takes
-    over outcome and counts of the record.
+    The record of an idle run is removed, unless the run before failed or was held. If the connection broke after the
+    commit, the report says failed and the record says changed; the report then takes over outcome and counts of the
+    record.
     """
+    if report.is_idle:
+        idle = execute(connection, "finish_idle_run", **_key(report)).fetchone()
+        if idle is not None:
+            report.finished_at = idle[0]
+            return
     values = {
         **_key(report),
         "outcome": report.outcome.value,

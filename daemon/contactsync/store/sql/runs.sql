@@ -123,6 +123,24 @@ WITH finished AS (
 )
 SELECT outcome, finished_at, inserted, updated, deleted, refreshed, rejected FROM finished
 
+-- name: finish_idle_run
+-- Removes the record of an increment with nothing to do, and updates the definition's status. Returns no row, and does
+-- nothing, unless the run before brought the folder in sync.
+WITH removed AS (
+    DELETE FROM contactsync.sync_runs AS r
+    USING contactsync.sync_status AS s
+    WHERE r.folder_id = %(folder_id)s AND r.run_id = %(run_id)s AND r.finished_at IS NULL
+      AND s.folder_id = r.folder_id AND s.definition_id = %(definition_id)s
+      AND s.last_outcome IN ('unchanged', 'changed') AND s.state = 'valid'
+    RETURNING clock_timestamp() AS finished_at
+), noted AS (
+    UPDATE contactsync.sync_status AS s
+    SET last_outcome = 'unchanged', last_success_at = r.finished_at
+    FROM removed AS r
+    WHERE s.folder_id = %(folder_id)s AND s.definition_id = %(definition_id)s
+)
+SELECT finished_at FROM removed
+
 -- name: runs
 -- Runs, newest first: all, or those of some definitions, one run, or those before a run.
 SELECT r.folder_id, r.run_id, r.definition_id, r.definition AS label, r.trigger, r.mode, r.outcome, r.started_at,
