@@ -338,9 +338,9 @@ class RunReport:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the daemon made the run for itself, and it read an increment with nothing to do."""
+        """Whether a report of the directory started the run, and it read an increment with nothing to do."""
         return (
-            self.trigger in {Trigger.LIVE, Trigger.SCHEDULE, Trigger.CATCH_UP}
+            self.trigger is Trigger.LIVE
             and self.mode is not Mode.FULL
             and self.outcome is Outcome.UNCHANGED
             and not self.counts.rejected

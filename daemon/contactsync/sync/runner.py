@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -28,7 +28,7 @@ from contactsync.ldap.connection.deadline import Deadline
 from contactsync.model import Definition, Outcome, Preview, RunReport, Trigger
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import Pool, connection_of
-from contactsync.store.record.cursors import KeptCursor, read_cursor
+from contactsync.store.record.cursors import KeptCursor, read_cursor, read_owners
 from contactsync.store.record.runs import begin_run, finish_run, lock_definition
 from contactsync.sync.context import RunContext
 from contactsync.sync.definition import Resolved, open_directory, resolve
@@ -159,6 +159,11 @@ class Runner:
         """The cursor that the definition's last run has stored; raises DatabaseError."""
         with connection_of(self._pool) as connection:
             return read_cursor(connection, resolved.definition)
+
+    def owners_of(self, keys: Collection[str], definition_ids: Collection[int]) -> set[int]:
+        """Those of the definitions that have a contact of one of these keys; raises DatabaseError."""
+        with connection_of(self._pool) as connection:
+            return read_owners(connection, keys, definition_ids)
 
     def active(self) -> list[RunReport]:
         """The current runs, oldest first; their counts grow."""

@@ -13,6 +13,7 @@ from typing import Any
 import ldap3
 import pytest
 
+from contactsync.dispatch.live import listener
 from contactsync.ldap.changes import usn as usnchanges
 from contactsync.model import Mode, Outcome, Trigger
 from tests.integration.dispatch.test_live import Following
@@ -333,6 +334,60 @@ def test_twelve_live_folders_share_one_notification(samba: PrivateSamba, unit: s
     finally:
         live.stop()
     assert {report.outcome for report in live.reports} <= {Outcome.CHANGED, Outcome.UNCHANGED}
+
+
+def test_a_change_elsewhere_is_no_run_of_a_live_folder(
+    samba: PrivateSamba, unit: str, folder_of: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a change in its base, of one of its people, or of a unit. After some others a run moves the cursor."""
+    monkeypatch.setattr(listener, "_MOST_PASSED", 25)
+    elsewhere = samba.unit(f"Elsewhere {next(_units)}")
+    folder, other = (folder_of(samba, base, mode="live", allow_empty=True) for base in (unit, elsewhere))
+    live = Following(folder.runner(), [folder, other])
+
+    def arrives() -> list[Outcome]:
+        """Wait until both are in sync; returns the outcomes of the first one's runs since the last call."""
+        wait_until(lambda: all(each.contacts() == each.people() for each in (folder, other)))
+        live.expect_listening()
+        outcomes = [each.outcome for each in live.reports if each.definition.definition_id == folder.definition_id]
+        live.reports.clear()
+        return outcomes
+
+    try:
+        live.expect_listening()
+        arrives()
+        dn = samba.add("Dora", under=elsewhere)
+        for number in range(5):
+            samba.set(dn, info=f"Changed {number}")
+            assert arrives() == []
+        samba.add(f"Group {next(_units)}", under=unit, kind="group")
+        samba.set(dn, info="Changed beside a group")
+        assert arrives() == []
+        samba.move(dn, under=unit)
+        assert Outcome.CHANGED in arrives()
+        samba.move(f"CN=Dora,{unit}", under=elsewhere)
+        assert Outcome.CHANGED in arrives()
+        samba.delete(f"CN=Anna,{unit}")
+        assert Outcome.CHANGED in arrives()
+        (bert,) = folder.query("SELECT * FROM contactsync.contacts WHERE source_dn = %s", f"CN=Bert,{unit}")
+        inner = samba.unit(f"Inner {next(_units)}")
+        samba.move(bert["source_dn"], under=inner)
+        assert Outcome.CHANGED in arrives()
+        before = folder.query(
+            "SELECT value FROM contactsync.sync_cursors WHERE definition_id = %s", folder.definition_id
+        )
+        for number in range(25):
+            samba.set(dn, info=f"Changed again {number}")
+        wait_until(
+            lambda: (
+                before
+                != folder.query(
+                    "SELECT value FROM contactsync.sync_cursors WHERE definition_id = %s", folder.definition_id
+                )
+            )
+        )
+    finally:
+        live.stop()
 
 
 def test_auto_is_live_for_a_user_with_the_rights(

@@ -110,6 +110,13 @@ class Connections:
             raise ConnectionLost(error) from None
         self._close_unused()
 
+    def take_outside(self) -> dict[int, set[str]]:
+        """The keys of changed entries that each definition's search does not find, but may have found before."""
+        outside: dict[int, set[str]] = {}
+        for connection in self._connections:
+            outside |= connection.stream.take_outside()
+        return outside
+
     def wait(self, mailbox: Mailbox, seconds: float | None) -> tuple[set[int], dict[int, DirectoryError]]:
         """The definitions with reported changes, and those whose search the server has ended.
 

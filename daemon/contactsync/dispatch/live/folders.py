@@ -111,6 +111,7 @@ class LiveFolders:
 
     def run_finished(self, definition_id: int, report: RunReport) -> None:
         """A run has ended. Another one follows if changes are pending, or if the server's log may lack changes."""
+        self._states.run_ended(definition_id)
         if report.error is None:
             self._states.run_finished(definition_id, report)
             self._recheck(definition_id, report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ log = structlog.get_logger()
 
 _NOTHING_REPORTED_PAUSE = 600.0
 
+_MOST_PASSED = 1000
+"""Changes that concern a folder as little as these, after which a run moves its cursor."""
+
 NO_CURSOR = "No run has stored a cursor yet."
 """Why a folder of mode auto is not listened for, unless there is another reason."""
 
@@ -56,6 +60,8 @@ class Listener:
         self._group: dict[int, Resolved] = {}
         self._new: list[int] = []
         """Those that are listened for and not logged yet."""
+        self._passed: Counter[int] = Counter()
+        """Changes without a run since the last one, by definition."""
         self._connected_at: float | None = None
         self._thread = threading.Thread(target=self._serve, name="live", daemon=True)
 
@@ -108,11 +114,33 @@ class Listener:
         changed, ended = self._connections.wait(self._mailbox, self._timers.seconds)
         for definition_id, error in ended.items():
             self._give_up(definition_id, error)
-        for definition_id in changed:
+        for definition_id in changed | self._losing(self._connections.take_outside()):
             self._states.behind(definition_id)
             self._timers.run_at(self._states.not_before(definition_id), definition_id)
         for definition_id in self._timers.take_runs():
             self._dispatcher.request(definition_id, Trigger.LIVE)
+
+    def _losing(self, outside: dict[int, set[str]]) -> set[int]:
+        """The definitions that have contacts of these changed entries, which their searches do not find.
+
+        An entry that a run may be adding at this moment counts too. And so does every definition after many changes, so
+        that the next run need not read all of them.
+        """
+        losing: set[int] = set()
+        outside = {key: outside[key] for key in outside.keys() & self._group.keys()}
+        for definition_id, keys in outside.items():
+            self._passed[definition_id] += len(keys)
+            if self._states.in_motion(definition_id) or self._passed[definition_id] >= _MOST_PASSED:
+                losing.add(definition_id)
+        settled = outside.keys() - losing
+        if settled:
+            try:
+                losing |= self._runner.owners_of(set().union(*(outside[key] for key in settled)), settled)
+            except DatabaseError:
+                losing |= settled
+        for definition_id in losing:
+            self._passed[definition_id] = 0
+        return losing
 
     def _start_next(self) -> None:
         due = self._timers.due_to_start
@@ -198,6 +226,7 @@ class Listener:
         ended = before.keys() - (group.keys() - new)
         for definition_id in ended:
             self._timers.forget(definition_id)
+            del self._passed[definition_id]
         self._timers.start_in(0.0, new)
         self._states.not_listening(new, "Listening has not started yet.")
         for definition_id in ended:

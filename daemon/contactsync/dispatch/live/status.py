@@ -65,6 +65,7 @@ class _Folder:
     not_before: float = 0.0
     reported_at: float = 0.0
     started_at: float = 0.0
+    ended_at: float = 0.0
 
 
 class States:
@@ -113,6 +114,18 @@ class States:
                 folder.reported_at = time.monotonic()
                 since = folder.state.behind_since
                 folder.state = replace(folder.state, behind_since=time.time() if since is None else since)
+
+    def in_motion(self, definition_id: int) -> bool:
+        """Whether a run is in progress, or a change is reported that no run has read yet."""
+        with self._guard:
+            folder = self._folders.get(definition_id, _Folder())
+            return folder.state.behind_since is not None or folder.started_at > folder.ended_at
+
+    def run_ended(self, definition_id: int) -> None:
+        """A run has ended, whatever its outcome."""
+        with self._guard:
+            if folder := self._folders.get(definition_id):
+                folder.ended_at = time.monotonic()
 
     def not_before(self, definition_id: int) -> float:
         """The earliest time of its next run, in monotonic seconds."""

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contactsync.errors import DirectoryError, ServerUnavailable
+from contactsync.ldap.changes import reported
 from contactsync.ldap.changes.base import Cursor
 from contactsync.ldap.changes.position import Position, cookie_of
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.protocol.content_sync import REFRESH_AND_PERSIST, SYNC_REQUEST, read_info, sync_request
+from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.protocol.messages import (
     GREETING_BYTES,
     INTERMEDIATE,
@@ -59,10 +61,21 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """A search in progress, and the definitions that it serves."""
+    """A search in progress, and the requests of the definitions that it serves.
 
-    definition_ids: set[int]
-    request: SearchRequest
+    A definition in `filtered` is not notified of objects that its request cannot have found.
+    """
+
+    requests: dict[int, SearchRequest]
+    filtered: set[int]
+
+    @property
+    def definition_ids(self) -> set[int]:
+        return set(self.requests)
+
+    @property
+    def request(self) -> SearchRequest:
+        return next(iter(self.requests.values()))
 
 
 def protocol_of(root_dse: RootDse) -> str | None:
@@ -86,6 +99,7 @@ class Stream:
         self._searches: dict[int, _Search] = {}
         self._confirmed: set[int] = set()
         self._notified: set[int] = set()
+        self._outside: dict[int, set[str]] = {}
         self._ended: dict[int, DirectoryError] = {}
         session.wire.only_send()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -95,10 +109,13 @@ class Stream:
     def listen(self, definition_id: int, request: SearchRequest, cursor: Cursor | None) -> bool:
         """Start to listen for a definition. Changes since `cursor` are reported too, if the protocol has cursors.
 
-        False if the server does not accept another search on this connection.
+        Without a cursor every change notifies the definition. False if the server does not accept another search on
+        this connection.
         """
         if shared := self._shared(request):
-            shared.definition_ids.add(definition_id)
+            shared.requests[definition_id] = request
+            if cursor is not None:
+                shared.filtered.add(definition_id)
             return True
         if self._protocol == CHANGE_NOTIFICATION and len(self._searches) >= _MOST_NOTIFICATIONS:
             return False
@@ -112,8 +129,8 @@ class Stream:
         """Stop to listen for a definition."""
         self._confirmed.discard(definition_id)
         for message_id, search in list(self._searches.items()):
-            search.definition_ids.discard(definition_id)
-            if not search.definition_ids:
+            search.filtered.discard(definition_id)
+            if search.requests.pop(definition_id, None) is not None and not search.requests:
                 del self._searches[message_id]
                 self._session.wire.send(ber.encode_integer(message_id, _ABANDON_REQUEST))
 
@@ -135,6 +152,14 @@ class Stream:
         ended, self._ended = self._ended, {}
         return ended
 
+    def take_outside(self) -> dict[int, set[str]]:
+        """The keys of changed objects that a definition's search does not find, but may have found before.
+
+        Those since the last call, for definitions that `poll` has not returned.
+        """
+        outside, self._outside = self._outside, {}
+        return outside
+
     def poll(self) -> set[int]:
         """The definitions that were notified since the last call. Does not wait."""
         for _ in range(_MOST_READS):
@@ -146,6 +171,7 @@ class Stream:
     def _send(self, definition_id: int, request: SearchRequest, cursor: Cursor | None) -> None:
         # The other two protocols have no filter, or do not report an entry that the filter no longer finds.
         base, scope, search_filter = self._watched(request), Scope.SUB, ANY_ENTRY
+        attributes: Sequence[str] = NO_ATTRIBUTES
         if self._protocol == SYNC_REQUEST:
             base, scope, search_filter = request.base, request.scope, f"(|{request.filter}{_CONTAINERS})"
             position = Position.parse(cursor.value) if cursor else None
@@ -157,8 +183,10 @@ class Stream:
             controls = controls_of((PERSISTENT_SEARCH, value))
         else:
             controls = controls_of((CHANGE_NOTIFICATION, None), (SHOW_DELETED, None))
-        op = search_op(base, scope, search_filter, NO_ATTRIBUTES)
-        self._searches[self._session.wire.send(op, controls)] = _Search({definition_id}, request)
+            attributes = reported.ATTRIBUTES
+        op = search_op(base, scope, search_filter, attributes)
+        filtered = set() if cursor is None else {definition_id}
+        self._searches[self._session.wire.send(op, controls)] = _Search({definition_id: request}, filtered)
 
     def _shared(self, request: SearchRequest) -> _Search | None:
         """The search in progress with the same notifications."""
@@ -219,8 +247,18 @@ class Stream:
         info = read_info(op) if op[0] == INTERMEDIATE else None
         if info and info.ends_refresh:
             self._confirmed |= search.definition_ids
-        if op[0] == SEARCH_ENTRY or (info and info.uuids):
+        if op[0] == SEARCH_ENTRY and self._protocol == CHANGE_NOTIFICATION:
+            self._handle_object(search, op)
+        elif op[0] == SEARCH_ENTRY or (info and info.uuids):
             self._notified |= search.definition_ids
+
+    def _handle_object(self, search: _Search, op: bytes) -> None:
+        changed = reported.ReportedObject.of(decode_entry(op), self._watched(search.request))
+        for definition_id, request in search.requests.items():
+            if changed.key is None or definition_id not in search.filtered or not changed.is_outside(request):
+                self._notified.add(definition_id)
+            else:
+                self._outside.setdefault(definition_id, set()).add(changed.key)
 
     def _end(self, message_id: int, op: bytes) -> None:
         """Record that a search has ended. The others go on until the connection ends."""

@@ -42,7 +42,7 @@ MOST_CHANGED = 5000
 _SAMPLE = 5
 _SHORTEST_LIFETIME = 60
 """Days for which deleted objects are kept by default ([MS-ADTS], section 6.1.1.2.4.1.1)."""
-_WITHOUT_PEOPLE = {b"person", b"group", b"dnsNode"}
+WITHOUT_PEOPLE = {b"person", b"group", b"dnsNode"}
 """Classes of objects that cannot have people below them, by the schema."""
 _CONSTRUCTED = 4
 """A bit of systemFlags ([MS-ADTS], section 2.2.10)."""
@@ -204,7 +204,7 @@ class UsnChanges(Changes):
         parents: list[Entry] = []
         for entry in self._search(context, f"(uSNChanged>={usn + 1})", guids, deleted=True):
             classes = entry.attributes.get("objectclass", [])
-            if "isdeleted" not in entry.attributes and entry.dn != context and _WITHOUT_PEOPLE.isdisjoint(classes):
+            if "isdeleted" not in entry.attributes and entry.dn != context and WITHOUT_PEOPLE.isdisjoint(classes):
                 parents.append(entry)
         for entry in parents:
             for _ in self._search(entry.dn, ANY_ENTRY, guids):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from contactsync.store.statements import execute
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from psycopg import Connection
 
     from contactsync.model import Definition
@@ -62,6 +64,12 @@ def move_cursor(connection: Connection[Any], definition: Definition, cursor: Kep
 def drop_cursor(connection: Connection[Any], definition: Definition) -> None:
     """Remove the cursor, so that the next run reads everything. Raises DatabaseError."""
     execute(connection, "drop_cursor", **definition.key)
+
+
+def read_owners(connection: Connection[Any], keys: Collection[str], definition_ids: Collection[int]) -> set[int]:
+    """Those of the definitions that have a contact of one of these keys. Raises DatabaseError."""
+    rows = execute(connection, "owners", keys=list(keys), definition_ids=list(definition_ids))
+    return {definition_id for (definition_id,) in rows}
 
 
 def _values(cursor: KeptCursor) -> dict[str, Any]:

@@ -36,3 +36,9 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND readin
 UPDATE contactsync.sync_cursors
 SET kind = NULL, value = NULL, server = NULL, context = NULL, reading = NULL
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+
+-- name: owners
+SELECT DISTINCT c.definition_id
+FROM contactsync.sync_definitions AS d
+JOIN contactsync.contacts AS c ON c.folder_id = d.folder_id AND c.definition_id = d.definition_id
+WHERE d.definition_id = ANY (%(definition_ids)s) AND c.source_key = ANY (%(keys)s)
