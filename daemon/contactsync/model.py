@@ -343,7 +343,7 @@ class RunReport:
             self.trigger is Trigger.LIVE
             and self.mode is not Mode.FULL
             and self.outcome is Outcome.UNCHANGED
-            and not self.counts.rejected
+            and not (self.counts.rejected or self.counts.trimmed)
         )
 
     @property
