@@ -51,8 +51,10 @@ def recognise(
     _add_dns(connection, comparison_key)
     connection.execute(statement("find_match_keys"))
     connection.execute(statement("analyze_left_over"))
+    connection.execute(statement("no_nested_loops"))
     for kind in KINDS:
         connection.execute(statement("recognise"), {"kind": kind})
+    connection.execute(statement("nested_loops"))
     connection.execute(statement("drop_recognised_inserts"))
     connection.execute(statement("drop_recognised_deletes"))
     connection.execute(composed("plan_recognised", display_name=label, changed=columns.changed), definition.key)

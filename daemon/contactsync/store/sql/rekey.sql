@@ -35,6 +35,13 @@ SELECT DISTINCT contact_id, source_key, 'mail', e FROM pg_temp.left_over, unnest
 -- Without statistics the planner may join the tables row by row.
 ANALYZE pg_temp.left_over, pg_temp.match_keys
 
+-- name: no_nested_loops
+-- The planner expects few groups with one row on each side, and would join them row by row in quadratic time.
+SET LOCAL enable_nestloop = off
+
+-- name: nested_loops
+SET LOCAL enable_nestloop = on
+
 -- name: recognise
 -- Pairs of one contact and one entry with a key that no other contact and no other entry has. Employee numbers of a pair
 -- may not differ. A DN or an address may belong to another person now: with the same DN the name or an address has to be
