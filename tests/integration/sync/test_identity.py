@@ -12,6 +12,7 @@ from contactsync.errors import UndoRefused
 from contactsync.model import Actor, Mode, Outcome
 from contactsync.operations.preview import PreviewDocument
 from contactsync.operations.undo import undo
+from contactsync.store.record.holds import decide, held_changes, read_held_plan
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, parent_of, someone
@@ -81,6 +82,25 @@ def test_another_identity_keeps_contacts_and_what_people_added(team_folder: Sync
     assert ids(team_folder) == before
 
 
+def test_a_held_plan_has_the_matches_too(team_folder: SyncedFolder, admin: ldap3.Connection) -> None:
+    """The deletion of another contact is held; the approval covers it, and the others keep their ids."""
+    before = ids(team_folder)
+    gone, *others = sorted(before)
+    admin.delete(gone)
+    recreate(admin, others)
+    team_folder.edit(max_delete_count=0)
+    report = team_folder.run()
+    team_folder.expect_held(report, "1 of 8 contacts would be deleted")
+    with team_folder.connection() as connection:
+        plan = read_held_plan(connection, report.run_id)
+        assert plan
+        assert (plan.rekeyed, plan.deleted) == (7, 1)
+        assert [change.matched_by for change in held_changes(connection, plan)] == [None] + ["dn"] * 7
+        decide(connection, plan, "approved", by="test")
+    assert team_folder.run().outcome is Outcome.CHANGED
+    assert ids(team_folder) == {dn: before[dn] for dn in others}
+
+
 def test_a_rebuilt_directory_keeps_contacts(team_folder: SyncedFolder, admin: ldap3.Connection) -> None:
     """By DN, by employee number for those who moved too, or by an address with the same name."""
     before = ids(team_folder)
@@ -104,6 +124,18 @@ def test_a_rebuilt_directory_keeps_contacts(team_folder: SyncedFolder, admin: ld
     assert after.pop(moved[second]) == before[second]
     assert after == {dn: before[dn] for dn in others}
     assert team_folder.run().outcome is Outcome.UNCHANGED
+
+
+def test_an_identity_in_another_case_is_the_same_person(team_folder: SyncedFolder, admin: ldap3.Connection) -> None:
+    """As the directory's schema says (caseIgnoreIA5Match)."""
+    team_folder.edit(mapping={"identity": "mail"}, max_delete_count=0, filter="(&(objectClass=inetOrgPerson)(mail=*))")
+    team_folder.run()
+    before, old_keys = ids(team_folder), keys(team_folder)
+    for dn, mail in old_keys.items():
+        admin.modify(dn, {"mail": [(ldap3.MODIFY_REPLACE, [mail.upper()])]})
+    report = team_folder.run()
+    assert report.counts.rekeyed == len(before), report.held_reason
+    assert (ids(team_folder), keys(team_folder)) == (before, {dn: key.upper() for dn, key in old_keys.items()})
 
 
 def test_a_key_of_two_people_recognises_neither(team_folder: SyncedFolder, admin: ldap3.Connection) -> None:

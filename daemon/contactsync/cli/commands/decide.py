@@ -77,3 +77,6 @@ def _show(console: Console, run_id: int, plan: HeldPlan, deletions: Sequence[Cha
     if any(others.values()):
         what = " and ".join(f"{verb} {number:,}" for verb, number in others.items() if number)
         show_text(console, f"It would also {what}, which needs no approval.")
+    if plan.rekeyed:
+        recognised = f"Of the changed ones, {plan.rekeyed:,} are recognised under a new identity and keep their ids."
+        show_text(console, recognised)

@@ -43,6 +43,7 @@ class HeldPlan:
     inserted: int
     updated: int
     deleted: int
+    rekeyed: int
     held_reason: str | None
 
 

@@ -160,7 +160,7 @@ FROM pg_temp.unconfirmed AS l
 JOIN contactsync.contacts AS c ON c.folder_id = %(folder_id)s AND c.contact_id = l.contact_id
 WHERE NOT EXISTS (SELECT FROM pg_temp.staged AS s WHERE s.source_key = c.source_key)
   AND NOT EXISTS (SELECT FROM pg_temp.rejected AS r WHERE r.source_key = c.source_key)
-  AND NOT EXISTS (SELECT FROM pg_temp.rejected AS r WHERE r.source_dn = c.source_dn)
+  AND NOT EXISTS (SELECT FROM pg_temp.rejected AS r WHERE lower(r.source_dn) = lower(c.source_dn))
 
 -- name: unreported
 -- Planned changes that the directory did not report as changes since the last incremental run, so that incremental runs have

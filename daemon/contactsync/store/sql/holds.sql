@@ -72,7 +72,7 @@ SELECT h.folder_id, h.run_id, h.definition_id, h.created_at, h.expires_at, h.dec
         WHERE n.folder_id = h.folder_id AND n.definition_id = h.definition_id AND n.run_id > h.run_id
           AND n.deletions = h.deletions AND n.revision = h.revision AND h.decision = 'overtaken'
           AND coalesce(n.decision, '') <> 'overtaken') AS replaced_by,
-       r.definition AS label, d.enabled, r.inserted, r.updated, r.deleted, r.held_reason
+       r.definition AS label, d.enabled, r.inserted, r.updated, r.deleted, r.rekeyed, r.held_reason
 FROM contactsync.held_plans AS h
 JOIN contactsync.sync_runs AS r USING (folder_id, run_id)
 JOIN contactsync.sync_definitions AS d ON d.folder_id = h.folder_id AND d.definition_id = h.definition_id
