@@ -66,6 +66,8 @@ class Expected:
     inserted: int
     updated: int
     deleted: frozenset[str]
+    rekeyed: dict[str, str] = field(default_factory=dict)
+    """The former identity of each contact that is recognised under a new one."""
 
 
 @dataclass
@@ -83,13 +85,17 @@ class Folder:
 
     def expect(self, found: dict[str, Contact]) -> Expected:
         """What a run must do if the directory has these entries."""
-        after = {key: self.definition.merged(self.contacts.get(key), entry) for key, entry in found.items()}
-        inserted = after.keys() - self.contacts.keys()
-        updated = {key for key in after.keys() & self.contacts.keys() if after[key] != self.contacts[key]}
-        deleted = frozenset(self.contacts.keys() - after.keys())
+        gone = {key: contact for key, contact in self.contacts.items() if key not in found}
+        new = {key: self.definition.mapped(entry) for key, entry in found.items() if key not in self.ids}
+        rekeyed = recognised(gone, new)
+        before = self.contacts | {new: self.contacts[old] for new, old in rekeyed.items()}
+        after = {key: self.definition.merged(before.get(key), entry) for key, entry in found.items()}
+        inserted = after.keys() - before.keys()
+        updated = {key for key in after.keys() & before.keys() if key in rekeyed or after[key] != before[key]}
+        deleted = frozenset(gone.keys() - rekeyed.values())
         held = self._must_hold(deleted, found) and not (self.approved is not None and deleted <= self.approved)
         outcome = "held" if held else "changed" if inserted or updated or deleted else "unchanged"
-        return Expected(outcome, after, len(inserted), len(updated), deleted)
+        return Expected(outcome, after, len(inserted), len(updated), deleted, rekeyed)
 
     def _must_hold(self, deleted: frozenset[str], found: dict[str, Contact]) -> bool:
         definition, number = self.definition, len(deleted)
@@ -105,5 +111,39 @@ class Folder:
     def follow(self, expected: Expected) -> None:
         """A run was applied."""
         self.contacts = deepcopy(expected.contacts)
+        for new, old in expected.rekeyed.items():
+            self.ids[new] = self.ids.pop(old)
         self.followed = self.definition.source
         self.approved = None
+
+
+def recognised(contacts: dict[str, Contact], entries: dict[str, Contact]) -> dict[str, str]:
+    """The contact of each entry with another identity, by DN or mail: nobody here has an employee number."""
+    partners: dict[str, str] = {}
+    for kind in ("dn", "mail"):
+        holders: dict[str, tuple[set[str], set[str]]] = {}
+        for side, people in enumerate((contacts, entries)):
+            for key, person in people.items():
+                for value in [person["source_dn"]] if kind == "dn" else _addresses(person):
+                    holders.setdefault(value, (set(), set()))[side].add(key)
+        pairs = {(*old, *new) for old, new in holders.values() if len(old) == len(new) == 1}
+        for old, new in sorted(pairs):
+            alone = not any((old == o) != (new == n) for o, n in pairs)
+            free = old not in partners.values() and new not in partners
+            if alone and free and _is_same(kind, contacts[old], entries[new]):
+                partners[new] = old
+    return partners
+
+
+def _is_same(kind: str, contact: Contact, entry: Contact) -> bool:
+    names = [(person["display_name"] or "").lower() for person in (contact, entry)]
+    addresses = [_addresses(person) for person in (contact, entry)]
+    same_name = all(names) and names[0] == names[1]
+    if kind == "mail":
+        return same_name
+    comparable = all(names) or all(addresses)
+    return same_name or bool(addresses[0] & addresses[1]) or not comparable
+
+
+def _addresses(person: Contact) -> set[str]:
+    return {address.lower() for address in person.get("emails", [])}

@@ -72,6 +72,7 @@ class DirectoryAndFolder(ChangingDirectory):
         self.runner = Runner(self.world.pool, self.folder.passwords, options, sessions=self.sessions)
         self.held: tuple[int, frozenset[str]] | None = None
         self.undoable: tuple[int, Folder] | None = None
+        self.rekeyed: dict[str, str] = {}
         self.plans_are_known = True
         self._adopt_own()
 
@@ -237,7 +238,7 @@ class DirectoryAndFolder(ChangingDirectory):
         assert self.held
         run_id, deletions = self.held
         try:
-            decision(self.person, open_plan(self.person, run_id), by="anna")
+            decision(self.person, open_plan(self.person, run_id), Actor("unix", "anna", "cli"))
         except ContactsyncError:
             # A run whose end was lost may have stored a plan of its own, or have applied this one.
             assert not self.plans_are_known
@@ -253,6 +254,8 @@ class DirectoryAndFolder(ChangingDirectory):
         """Undo the last run, which pauses its definition; a run on request does the same again."""
         assert self.undoable
         run_id, before = self.undoable
+        for new, old in self.rekeyed.items():
+            self.model.ids[old] = self.model.ids.pop(new)
         undo(self.world.pool, run_id, Actor("unix", "anna", "cli"))
         event("undone")
         self.model.contacts = deepcopy(before.contacts)
@@ -280,6 +283,7 @@ class DirectoryAndFolder(ChangingDirectory):
             self.held = run_id, expected.deleted
             return
         self.model.follow(expected)
+        self.rekeyed = expected.rekeyed
         self.held = None
         self.undoable = (run_id, before) if expected.outcome == "changed" else None
 
