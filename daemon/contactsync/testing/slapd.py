@@ -33,7 +33,8 @@ class PrivateSlapd(PrivateServer):
     bind and read the root DSE only. An account is locked after `lock_after` refused passwords (0: never). With
     `client_certificates` TLS requires a certificate of the server's authority, and SASL EXTERNAL maps CN=reader to the
     reader. With `session_log` it offers content synchronization (RFC 4533) and remembers that many deletions (0: none),
-    or with `access_log` all of them, in a database of their own. `overlays` are further overlays, with their defaults.
+    or with `access_log` all of them, in a database of their own. `overlays` are further overlays, with their defaults;
+    `outer_overlay` gets each request first, and has its settings in further lines.
     With `page_size_limit` the limited user gets all entries, in pages of at most so many (0: as `size_limit` says).
 
     Its three users have new passwords: `admin_dn` may change everything; `reader_dn` may read everything without
@@ -56,6 +57,7 @@ class PrivateSlapd(PrivateServer):
         session_log: int | None = None,
         access_log: bool = False,
         overlays: Sequence[str] = (),
+        outer_overlay: str = "",
         page_size_limit: int = 0,
         programs: Path = DEBIAN_PROGRAMS,
     ) -> None:
@@ -70,6 +72,7 @@ class PrivateSlapd(PrivateServer):
         self._session_log = session_log
         self._access_log = access_log
         self._overlays = overlays
+        self._outer_overlay = outer_overlay
         self._page_size_limit = page_size_limit
         self._programs = programs
 
@@ -148,6 +151,7 @@ moduleload back_mdb.so
 {"moduleload accesslog.so" if self._access_log else ""}
 {"moduleload ppolicy.so" if self._lock_after else ""}
 {"".join(f"moduleload {name}.so{chr(10)}" for name in self._overlays)}
+{f"moduleload {self._outer_overlay.split()[0]}.so" if self._outer_overlay else ""}
 {schemas}
 pidfile "{self.directory}/slapd.pid"
 loglevel none
@@ -176,6 +180,7 @@ access to * by users read by * none
 {f'overlay ppolicy{chr(10)}ppolicy_default "cn=policy,{self.suffix}"' if self._lock_after else ""}
 {"".join(f"overlay {name}{chr(10)}" for name in self._overlays)}
 {self._overlay_syncprov()}
+{f"overlay {self._outer_overlay}" if self._outer_overlay else ""}
 """
 
     def _page_limit(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 import ldap3
 import pytest
@@ -22,7 +23,7 @@ from contactsync.sync.definition import Resolved, resolve
 from contactsync.sync.runner import Runner
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import BRISK, SyncedFolder, captured_log, parent_of, someone
+from tests.support.folder import BRISK, SyncedFolder, captured_log, dismiss, parent_of, someone
 from tests.support.proxy import Proxy
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -296,6 +297,27 @@ def test_a_folder_that_cannot_be_listened_for_does_not_disturb_others(
     wait_until(lambda: {dn for dn, _, _ in folder.contacts()} == {f"uid=back,{unit}"})
     for dn in (person.dn, f"uid=back,{unit}", unit):
         admin.delete(dn)
+
+
+def test_a_search_that_the_server_is_too_busy_for_concerns_its_own_folder_alone(
+    make_folder: Callable[..., SyncedFolder], tmp_path: Path
+) -> None:
+    """A server that ends only one of the searches with an error that may pass; the overlay retcode does that."""
+    codes = "ou=codes,dc=example,dc=test"
+    busy = f'retcode\nretcode-parent "{codes}"\nretcode-item "cn=busy" 0x33'
+    with PrivateSlapd(tmp_path / "slapd", ldif=people_ldif(PEOPLE), session_log=100, outer_overlay=busy) as slapd:
+        oldest, folder = folders = [make_folder(slapd, mode="live", max_delete_share=1) for _ in range(2)]
+        oldest.edit(base=f"cn=busy,{codes}")
+        live = Following(folder.runner(), folders)
+        try:
+            wait_until(lambda: "busy (51)" in (live.live.states[oldest.definition_id].reason or ""))
+            wait_until(lambda: live.live.states[folder.definition_id].listening_since)
+            listening_since = live.live.states[folder.definition_id].listening_since
+            dismiss(slapd, 1)
+            live.expect_in_sync(folder)
+            assert live.live.states[folder.definition_id].listening_since == listening_since
+        finally:
+            live.stop()
 
 
 def test_changes_during_an_outage_arrive(
