@@ -24,19 +24,25 @@ if TYPE_CHECKING:
     from contactsync.ldap.search import SearchRequest
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
-_PRESETS = frozenset(
-    name.lower()
+_FIRST_NAMES = {
+    active_directory: frozenset(
+        name.lower()
+        for name in compile_mapping(None, active_directory=active_directory, limits=MappingLimits()).attributes
+    )
     for active_directory in (False, True)
-    for name in compile_mapping(None, active_directory=active_directory, limits=MappingLimits()).attributes
-)
-"""These are first names at every server, so that most mappings need no look at the subschema."""
+}
+"""The attributes of the server's preset are first names there, so that most mappings need no look at the subschema.
+
+Not those of the other preset: Active Directory's streetAddress is another name of street elsewhere.
+"""
 
 
 def with_first_names(session: Session, mapping: dict[str, Any] | None) -> dict[str, Any] | None:
     """A definition's mapping with the names that this server uses in its answers. Raises DirectoryError."""
     if mapping is None:
         return None
-    unusual = {name for name in _names(mapping) if name.lower() not in _PRESETS | {"dn"}}
+    usual = _FIRST_NAMES[session.root_dse.is_active_directory]
+    unusual = {name for name in _names(mapping) if name.lower() not in usual | {"dn"}}
     if not unusual:
         return mapping
     types = read_attribute_types(session, unusual)

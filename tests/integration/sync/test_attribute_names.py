@@ -19,13 +19,14 @@ USUAL = {
     "emails": "mail",
     "extra.cn": "cn",
     "title": "{givenName} {sn}",
+    "street": "street",
 }
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"given_name": "gn", "family_name": "surname", "emails": "rfc822Mailbox", "extra.cn": "commonName"},
+        {"given_name": "gn", "family_name": "surname", "emails": "rfc822Mailbox", "street": "streetAddress"},
         {
             "given_name": "2.5.4.42",
             "family_name": "2.5.4.4",
@@ -45,7 +46,7 @@ def test_fields_are_filled_whatever_the_attributes_are_called(
 ) -> None:
     """By a name in another case too; in a template and for a run that finds nothing changed."""
     slapd = make_slapd(ldif=people_ldif(8))
-    columns = "SELECT source_dn, given_name, family_name, emails, extra, title FROM contactsync.contacts"
+    columns = "SELECT source_dn, given_name, family_name, emails, extra, title, street FROM contactsync.contacts"
     rows = []
     for mapping in (USUAL, USUAL | fields | {"title": "{gn} {2.5.4.4}"}):
         folder = make_folder(slapd, mapping=Jsonb({"preset": "none", "fields": {"display_name": "cn"} | mapping}))
@@ -54,6 +55,7 @@ def test_fields_are_filled_whatever_the_attributes_are_called(
         rows.append(folder.query(f"{columns} WHERE definition_id = %s ORDER BY source_dn", folder.definition_id))
     assert rows[0] == rows[1]
     assert any(row["given_name"] for row in rows[1])
+    assert any(row["street"] for row in rows[1])
 
 
 def test_an_identity_by_another_name_identifies(
