@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +36,7 @@ def test_a_commit_that_no_standby_confirms(database: str, short_path: Path, dire
     with running_daemon(database, directory, short_path) as client:
         with standby_away(database):
             change(directory)
-            client.daemon.send(signal.SIGUSR1)  # a request by the API is written to the audit, and would wait itself
+            client.post(f"/v1/definitions/{client.staff}/sync", 202)
             wait_until(lambda: client.daemon.events("database.waiting", folder="Staff"), "the warning")
             reason = client.daemon.events("database.waiting", folder="Staff")[0]["reason"]
             assert reason == "waits for a synchronous standby to confirm a commit"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from contactsync.store.record.audit import acting, read_audit, write_audit
+from contactsync.store.record.audit import acting, confirm_locally, read_audit, write_audit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +60,7 @@ def list_audit(
 def record_requests(connection: Connection[Any], actor: Actor, definitions: Sequence[Definition] | None) -> None:
     """Record that a user requested runs of these definitions, None for all. Raises DatabaseError."""
     with acting(connection, actor):
+        confirm_locally(connection)
         if definitions is None:
             write_audit(connection, "sync.requested")
         for definition in definitions or ():
@@ -69,5 +70,6 @@ def record_requests(connection: Connection[Any], actor: Actor, definitions: Sequ
 def record_cancel(connection: Connection[Any], actor: Actor, run: RunReport) -> None:
     """Record that a user cancelled a run. Raises DatabaseError."""
     with acting(connection, actor):
+        confirm_locally(connection)
         definition = run.definition
         write_audit(connection, "run.cancelled", key=definition.key, label=definition.label, run_id=run.run_id)

@@ -48,6 +48,11 @@ def acting(connection: Connection[Any], actor: Actor) -> Iterator[None]:
         yield
 
 
+def confirm_locally(connection: Connection[Any]) -> None:
+    """Let the commit of this transaction wait for this server's disk, but for no standby. Raises DatabaseError."""
+    execute(connection, "confirm_locally")
+
+
 def write_audit(
     connection: Connection[Any],
     action: str,

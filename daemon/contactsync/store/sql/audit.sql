@@ -2,6 +2,10 @@
 -- For the triggers of the audit, until the transaction ends.
 SELECT set_config('contactsync.actor', %(actor)s, true)
 
+-- name: confirm_locally
+-- For deeds that write nothing but their row: a request or a cancellation must not wait for a standby that is away.
+SET LOCAL synchronous_commit = local
+
 -- name: write_audit
 SELECT contactsync.write_audit(
     %(action)s, %(folder_id)s, %(definition_id)s, %(label)s, %(run_id)s, NULL, %(after)s::jsonb)
