@@ -100,7 +100,7 @@ def edit(
     """
     require_valid_fields(edited, passwords.references, definition, new_password=password is not None)
     if password is None:
-        _require_password(definition, edited)
+        require_password(definition, edited)
     if edited.label != definition.label:
         check_new(connection, edited)
     if password is not None:
@@ -135,7 +135,7 @@ def clear_password(connection: Connection[Any], definition: Definition, actor: A
         edit_definition(connection, definition, {"password_sealed": None, "password_ref": None})
 
 
-def _require_password(definition: Definition, edited: Definition) -> None:
+def require_password(definition: Definition, edited: Definition) -> None:
     """Raise InvalidFields if the edit needs a password that was not given."""
     if edited.password_sealed is not None and not _same_destination(definition, edited):
         raise InvalidFields(

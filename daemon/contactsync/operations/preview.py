@@ -29,7 +29,7 @@ class Draft:
     @property
     def label(self) -> str | None:
         """How people name the definition; None for one that is new."""
-        return self.definition.label if self.definition.definition_id else None
+        return self.definition.label if self.definition.definition_id > 0 else None
 
     def password(self) -> str | None:
         """The bind password. Raises SecretError, QueryError.

@@ -20,6 +20,8 @@ from contactsync.api.events import EventHub
 from contactsync.bootstrap import build_runner
 from contactsync.settings import load_settings
 from contactsync.store.pool import Pool
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import SyncedFolder
 
 SECRET = "swordfish-4711"
 NEW = {"query": "ldaps://dc1.example.com", "user": "cn=reader,dc=example", "password": SECRET, "schedule": "manual"}
@@ -152,3 +154,44 @@ def test_lists_are_paged_and_filtered(call: Call) -> None:
     assert [each["definition_id"] for each in paused] == [ids[1]]
     named = call("GET", "/definitions", params={"name": "Paula/Page 2"}).json()["definitions"]
     assert [each["definition_id"] for each in named] == [ids[2]]
+
+
+def fields_of(directory: PrivateSlapd) -> dict[str, Any]:
+    """The three fields of a dialog, for a directory without TLS."""
+    return {
+        "query": f"{directory.url}/{directory.suffix}",
+        "user": directory.reader_dn,
+        "password": directory.reader_password,
+        "tls": "none",
+    }
+
+
+def test_settings_that_are_not_stored_are_checked_and_previewed(call: Call, directory: PrivateSlapd) -> None:
+    """A dialog tests what was typed, and shows the people who would come, before anything is stored."""
+    fields = fields_of(directory)
+    checked = call("POST", "/check", json=fields).json()
+    assert (checked["ok"], checked["label"]) == (True, None)
+    wrong = call("POST", "/check", json={**fields, "password": "wrong"}).json()
+    assert [step["name"] for step in wrong["steps"] if step["status"] == "failed"] == ["bind"]
+    preview = call("POST", "/preview?limit=3", json=fields).json()
+    assert (preview["inserted"], len(preview["changes"]), preview["changes_left_out"]) == (60, 3, 57)
+    browsed = call("POST", "/browse", json=fields).json()
+    assert browsed["levels"][0]["base"] == directory.suffix
+    assert errors(call("POST", "/preview", json={**fields, "filter": "(x"})).keys() == {"/filter"}
+    for text in (json.dumps(checked), json.dumps(preview), json.dumps(browsed)):
+        assert directory.reader_password not in text
+
+
+def test_changes_of_a_stored_definition_are_previewed_and_its_password_goes_nowhere_else(
+    call: Call, folder: SyncedFolder
+) -> None:
+    """The plan has the changes of the settings in the request; another server needs the password."""
+    path = f"/definitions/{folder.definition_id}"
+    assert call("PUT", f"{path}/password", json={"password": folder.slapd.reader_password}).status_code == 200
+    draft = {"definition_id": folder.definition_id, "filter": "(uid=nobody)"}
+    preview = call("POST", "/preview", json=draft).json()
+    assert (preview["deleted"], preview["outcome"]) == (60, "held")
+    assert call("GET", path).json()["filter"] is None
+    elsewhere = {"definition_id": folder.definition_id, "query": "ldap://127.0.0.1:1"}
+    for route in ("/check", "/preview", "/browse"):
+        assert errors(call("POST", route, json=elsewhere)).keys() == {"/password"}

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated
-
-from anyio import to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from contactsync.api.actor import CurrentActor
-from contactsync.api.context import MOST_PREVIEWS, Context
-from contactsync.api.problems import TooMany
-from contactsync.api.routes.definitions import DefinitionId
+from contactsync.api.context import Context
 from contactsync.api.routes.read import RunId
 from contactsync.api.schemas import Decided
 from contactsync.model import Trigger
 from contactsync.operations.decisions import approve, open_plan, reject
-from contactsync.operations.preview import PreviewDocument
 from contactsync.operations.undo import Undone, undo
 from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["decide"])
-
-
-@router.post("/definitions/{definition_id}/preview")
-async def preview_definition(
-    definition_id: DefinitionId,
-    context: Context,
-    limit: Annotated[int, Query(description="Limit of the changes in the answer.", ge=0, le=10_000)] = 100,
-) -> PreviewDocument:
-    """What a run would change now, and whether it would be held. Nothing is changed."""
-    definition = await to_thread.run_sync(context.definition, definition_id)
-    if context.previews.borrowed_tokens >= MOST_PREVIEWS:
-        raise TooMany(f"{MOST_PREVIEWS} previews are being made already.", hint="Try again later.")
-    preview = partial(context.runner.preview, definition, limit=limit)
-    return PreviewDocument.of_preview(await to_thread.run_sync(preview, limiter=context.previews))
 
 
 @router.post("/runs/{run_id}/approve")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from contactsync.bootstrap import build_runner, run_options
 from contactsync.checks.check import TITLES, check
+from contactsync.checks.document import CheckDocument
 from contactsync.checks.result import Status, StepResult
 from contactsync.cli.changes import draft_of
 from contactsync.cli.errors import ExitCode
@@ -43,7 +43,7 @@ def check_folder(
         preview = None if runner is None else lambda: draft.preview(runner, limit=0).report
         results = list(_run_steps(invocation, draft, preview, quiet=as_json))
     if as_json:
-        show_json(invocation.out, _document(draft, results))
+        show_json(invocation.out, CheckDocument.of(draft.label, results).model_dump())
     else:
         show_text(invocation.out, _summary(draft, results))
     return ExitCode.FAILED if any(result.status is Status.FAILED for result in results) else ExitCode.DONE
@@ -110,12 +110,3 @@ def _summary(draft: Draft, results: list[StepResult]) -> str:
     if warnings:
         return f"{label} works, with {counted(warnings, 'warning')}."
     return f"{label} works."
-
-
-def _document(draft: Draft, results: list[StepResult]) -> dict[str, Any]:
-    hidden = {"blocking"}
-    return {
-        "label": draft.label,
-        "ok": not any(result.status is Status.FAILED for result in results),
-        "steps": [{name: value for name, value in asdict(result).items() if name not in hidden} for result in results],
-    }

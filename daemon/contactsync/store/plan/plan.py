@@ -42,6 +42,8 @@ def applying(connection: Connection[Any], definition: Definition) -> Iterator[No
 
 def require_unedited(connection: Connection[Any], definition: Definition) -> None:
     """Lock the definition against edits until the transaction ends. Raises RunCancelled, psycopg.Error."""
+    if definition.definition_id < 0:  # the preview of a definition that is not stored
+        return
     row = connection.execute(statement("definition_unchanged"), definition.key).fetchone()
     if row is None or row[0] != definition.revision:
         raise RunCancelled(

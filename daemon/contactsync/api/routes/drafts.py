@@ -1,0 +1,152 @@
+"""Check, preview and browse: settings that are stored, and settings that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from secrets import randbelow
+from typing import Annotated, Any, TypeVar
+
+from anyio import to_thread
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field, TypeAdapter
+
+from contactsync.api.context import MOST_PREVIEWS, ApiContext, Context
+from contactsync.api.definition_fields import DefinitionChanges, Text
+from contactsync.api.problems import TooMany
+from contactsync.api.routes.definitions import DefinitionId
+from contactsync.checks.browser import View, browse
+from contactsync.checks.check import check
+from contactsync.checks.document import CheckDocument
+from contactsync.errors import UsageError
+from contactsync.model import Definition
+from contactsync.operations.definitions import require_password
+from contactsync.operations.fields import require_valid_fields
+from contactsync.operations.preview import Draft, PreviewDocument
+from contactsync.store.record.runs import LARGEST_ID
+
+router = APIRouter(tags=["drafts"])
+
+Returned = TypeVar("Returned")
+Changes = Annotated[int, Query(description="Limit of the changes in the answer.", ge=0, le=10_000)]
+_NEW_IDS = 2**31 - 1
+
+
+class DraftRequest(DefinitionChanges):
+    """Fields that are not stored: of a new definition, or changes of the one with `definition_id`."""
+
+    definition_id: int | None = Field(None, ge=1, le=LARGEST_ID)
+
+    def draft(self, context: ApiContext) -> Draft:
+        """The draft. Raises NotFound, UsageError without a query, InvalidFields if the password is needed again."""
+        changes = DefinitionChanges.model_validate(self.model_dump(exclude={"definition_id"}, exclude_unset=True))
+        if self.definition_id is None:
+            if not self.query:
+                raise UsageError("There is no query.", hint="Give one, or the definition_id of a stored definition.")
+            # No stored definition has this id, so that nothing is compared with and nothing is locked.
+            stored = Definition(folder_id=0, definition_id=-1 - randbelow(_NEW_IDS), folder="(new)")
+        else:
+            stored = context.definition(self.definition_id)
+        edited = changes.applied_to(stored)
+        if self.definition_id is not None and self.password_text is None:
+            require_password(stored, edited)
+        return Draft(stored, edited, context.runner.passwords, self.password_text)
+
+
+class BrowseRequest(DraftRequest):
+    """A directory to browse, and where."""
+
+    at: Annotated[Text, Field(min_length=1, max_length=4096)] | None = Field(
+        None, description="The children of this entry; null for those of each naming context."
+    )
+    limit: int = Field(100, ge=1, le=10_000)
+
+    def draft(self, context: ApiContext) -> Draft:
+        """See DraftRequest."""
+        return DraftRequest.model_validate(self.model_dump(exclude={"at", "limit"}, exclude_unset=True)).draft(context)
+
+
+class Node(BaseModel):
+    """An entry of the directory."""
+
+    dn: str
+    rdn: str
+    object_class: str
+    below: int | None = Field(description="The number of its children; null if unknown.")
+    at_least: bool = Field(description="Whether there may be more than `below`.")
+    contact: str | None = Field(description="The contact that it becomes.")
+
+
+class Level(BaseModel):
+    """An entry and its children; `more` if not all were read."""
+
+    base: str
+    nodes: list[Node]
+    more: bool
+
+
+class Browsed(BaseModel):
+    """One level of a directory, or one for each naming context."""
+
+    server: str
+    levels: list[Level]
+    others: list[str]
+
+
+@router.post("/check")
+async def check_draft(request: DraftRequest, context: Context) -> CheckDocument:
+    """Check settings step by step, also settings that are not stored. Changes nothing."""
+    return await _limited(context, partial(_check, request, context))
+
+
+@router.post("/preview")
+async def preview_draft(request: DraftRequest, context: Context, limit: Changes = 100) -> PreviewDocument:
+    """What a run with these settings would change, of a stored definition or of a new one. Changes nothing."""
+    return await _limited(context, partial(_preview, request, context, limit))
+
+
+@router.post("/browse")
+async def browse_directory(request: BrowseRequest, context: Context) -> Browsed:
+    """One level of a directory, to find a base."""
+    return await _limited(context, partial(_browse, request, context))
+
+
+@router.post("/definitions/{definition_id}/preview")
+async def preview_definition(definition_id: DefinitionId, context: Context, limit: Changes = 100) -> PreviewDocument:
+    """What a run would change now, and whether it would be held. Nothing is changed."""
+    return await _limited(context, partial(_preview, DraftRequest(definition_id=definition_id), context, limit))
+
+
+async def _limited(context: ApiContext, function: Callable[[], Returned]) -> Returned:
+    """Call the function on a thread. Raises TooMany if as many requests as may use a directory do."""
+    if context.previews.borrowed_tokens >= MOST_PREVIEWS:
+        raise TooMany(f"{MOST_PREVIEWS} requests use a directory already.", hint="Try again later.")
+    return await to_thread.run_sync(function, limiter=context.previews)
+
+
+def _check(request: DraftRequest, context: ApiContext) -> CheckDocument:
+    draft = request.draft(context)
+    stored = request.definition_id is not None
+    preview = partial(_planned, draft, context) if stored else None
+    results = check(draft.definition, draft.password, context.runner.options, preview=preview)
+    return CheckDocument.of(draft.label if stored else None, list(results))
+
+
+def _planned(draft: Draft, context: ApiContext) -> Any:
+    return draft.preview(context.runner, limit=0).report
+
+
+def _preview(request: DraftRequest, context: ApiContext, limit: int) -> PreviewDocument:
+    draft = request.draft(context)
+    if request.model_fields_set - {"definition_id"}:
+        require_valid_fields(
+            draft.definition, draft.passwords.references, draft.stored, new_password=draft.typed is not None
+        )
+    return PreviewDocument.of_preview(draft.preview(context.runner, limit=limit))
+
+
+def _browse(request: BrowseRequest, context: ApiContext) -> Browsed:
+    draft = request.draft(context)
+    view: View = browse(draft.definition, draft.password, context.runner.options, base=request.at, limit=request.limit)
+    return TypeAdapter(Browsed).validate_python(asdict(view))
