@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from contactsync.errors import UsageError
+from contactsync.errors import NotFound, UsageError
 from contactsync.operations.runs import require_run
 from contactsync.store.record.audit import acting, write_audit
 from contactsync.store.record.holds import HeldPlan, decide, read_held_plan
@@ -23,11 +23,28 @@ log = structlog.get_logger()
 _HINT = "See what it would do now: contactsync preview NAME."
 
 
-def open_plan(connection: Connection[Any], run_id: int) -> HeldPlan:
+def open_plan(connection: Connection[Any], run_id: int, digest: str | None = None) -> HeldPlan:
     """The plan of a held run that may still be decided, or the newer plan with the same deletions.
 
-    Raises NotFound, UsageError if there is nothing to decide, DatabaseError.
+    Raises NotFound, UsageError if there is nothing to decide or the plan has another `digest`, DatabaseError.
     """
+    plan = _open_plan(connection, run_id)
+    if digest is not None and digest != plan.digest:
+        raise UsageError(
+            f"Run {plan.run_id} would delete other contacts than those that were shown.", hint="Look at its plan again."
+        )
+    return plan
+
+
+def held_plan(connection: Connection[Any], run_id: int) -> HeldPlan:
+    """The plan of a held run in any state. Raises NotFound, DatabaseError."""
+    plan = read_held_plan(connection, run_id) if run_id <= LARGEST_ID else None
+    if plan is None:
+        raise NotFound(f"There is no held plan of a run {run_id}.", hint="`contactsync runs` shows which are held.")
+    return plan
+
+
+def _open_plan(connection: Connection[Any], run_id: int) -> HeldPlan:
     plan = read_held_plan(connection, run_id) if run_id <= LARGEST_ID else None
     if plan is not None and plan.replaced_by is not None:
         plan = read_held_plan(connection, plan.replaced_by) or plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 from structlog.contextvars import bound_contextvars
@@ -11,6 +11,7 @@ from contactsync.errors import UndoRefused, UsageError
 from contactsync.model import Outcome
 from contactsync.operations.runs import require_definition, require_run
 from contactsync.store.definitions import edit_definition
+from contactsync.store.errors import translated
 from contactsync.store.plan.plan import applying
 from contactsync.store.pool import connection_of
 from contactsync.store.record.audit import acting, write_audit
@@ -20,6 +21,8 @@ from contactsync.sync.document import RunDocument, RunResult
 from contactsync.sync.log_line import log_run
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from contactsync.model import Actor
     from contactsync.store.pool import Pool
     from contactsync.sync.runner import Runner
@@ -33,6 +36,17 @@ class Undone(BaseModel):
     run: RunResult
     photos_lost: int = Field(description="Photos that could not be restored.")
     paused: bool = Field(description="Whether the definition ran automatically until now.")
+
+
+class UndoPlan(BaseModel):
+    """What an undo would do, or why it is not possible."""
+
+    possible: bool
+    reason: str | None
+    hint: str | None
+    restored: int
+    set_back: int
+    removed: int
 
 
 def undo(pool: Pool, run_id: int, actor: Actor, runner: Runner | None = None) -> Undone:
@@ -63,6 +77,20 @@ def undo(pool: Pool, run_id: int, actor: Actor, runner: Runner | None = None) ->
     if runner:
         runner.report_finished(report)
     return Undone(run=RunResult.of(report), photos_lost=photos_lost, paused=definition.enabled)
+
+
+def preview_undo(connection: Connection[Any], run_id: int) -> UndoPlan:
+    """Whether a run can be undone, and what that would do. Raises NotFound, DatabaseError."""
+    run = require_run(connection, run_id)
+    counts = {"restored": run.deleted, "set_back": run.updated, "removed": run.inserted}
+    try:
+        require_undoable(run)
+        definition = require_definition(connection, run)
+        with translated(), connection.transaction():
+            _require_unchanged(undo_conflicts(connection, definition, run_id, limit=_SHOWN), run_id)
+    except (UsageError, UndoRefused) as error:
+        return UndoPlan(possible=False, reason=error.message, hint=error.hint, **counts)
+    return UndoPlan(possible=True, reason=None, hint=None, **counts)
 
 
 def require_undoable(run: RunDocument) -> None:

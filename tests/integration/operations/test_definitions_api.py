@@ -19,9 +19,10 @@ from contactsync.api.context import ApiContext
 from contactsync.api.events import EventHub
 from contactsync.bootstrap import build_runner
 from contactsync.settings import load_settings
+from contactsync.settings.schema import Guard
 from contactsync.store.pool import Pool
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import SyncedFolder
+from tests.support.folder import SyncedFolder, dismiss
 
 SECRET = "swordfish-4711"
 NEW = {"query": "ldaps://dc1.example.com", "user": "cn=reader,dc=example", "password": SECRET, "schedule": "manual"}
@@ -195,3 +196,30 @@ def test_changes_of_a_stored_definition_are_previewed_and_its_password_goes_nowh
     elsewhere = {"definition_id": folder.definition_id, "query": "ldap://127.0.0.1:1"}
     for route in ("/check", "/preview", "/browse"):
         assert errors(call("POST", route, json=elsewhere)).keys() == {"/password"}
+
+
+def test_a_held_plan_is_read_page_by_page_and_approved_by_its_digest(call: Call, team_folder: SyncedFolder) -> None:
+    """An approval names the deletions that were shown; a plan of others is refused."""
+    dismiss(team_folder.slapd, 3)
+    run_id = team_folder.run(guard=Guard(delete_count=1)).run_id
+    first = call("GET", f"/runs/{run_id}/plan?action=delete&limit=2").json()
+    assert (first["state"], first["deleted"], len(first["changes"])) == ("waiting", 3, 2)
+    rest = call("GET", f"/runs/{run_id}/plan?action=delete&after={first['next_after']}").json()
+    assert (len(rest["changes"]), rest["next_after"]) == (1, None)
+    refused = call("POST", f"/runs/{run_id}/approve?digest={'0' * 32}")
+    assert (refused.status_code, "other contacts" in refused.json()["detail"]) == (409, True)
+    assert call("GET", f"/runs/{run_id}/rejected").json() == []
+    assert call("POST", f"/runs/{run_id}/reject").json()["decision"] == "rejected"
+    assert call("GET", f"/runs/{run_id}/plan").json()["decided_by"] == "anna"
+
+
+def test_what_an_undo_would_do_is_read_before(call: Call, folder: SyncedFolder) -> None:
+    """The answer says whether it is possible, or why it is not."""
+    run_id = folder.run().run_id
+    plan = call("GET", f"/runs/{run_id}/undo").json()
+    run = call("GET", f"/runs/{run_id}").json()
+    assert plan["possible"]
+    assert (plan["removed"], plan["set_back"], plan["restored"]) == (run["inserted"], run["updated"], run["deleted"])
+    assert call("POST", f"/runs/{run_id}/undo").json()["paused"]
+    again = call("GET", f"/runs/{run_id}/undo").json()
+    assert (again["possible"], "undone already" in again["reason"]) == (False, True)

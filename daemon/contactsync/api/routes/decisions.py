@@ -1,26 +1,79 @@
-"""Previews, decisions about held runs, and undo."""
+"""Held plans, decisions about them, and undo."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
 
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import Context
-from contactsync.api.routes.read import RunId
+from contactsync.api.routes.read import Limit, RunId
 from contactsync.api.schemas import Decided
 from contactsync.model import Trigger
-from contactsync.operations.decisions import approve, open_plan, reject
-from contactsync.operations.undo import Undone, undo
+from contactsync.operations.decisions import approve, held_plan, open_plan, reject
+from contactsync.operations.preview import ChangeDocument
+from contactsync.operations.undo import Undone, UndoPlan, preview_undo, undo
 from contactsync.store.pool import connection_of
+from contactsync.store.record.holds import held_page
+from contactsync.store.record.runs import LARGEST_ID
 
 router = APIRouter(tags=["decide"])
 
+Digest = Annotated[
+    str | None,
+    Query(description="The digest of the plan that was shown: others are refused.", pattern="^[0-9a-f]{2,128}$"),
+]
+
+
+class Plan(BaseModel):
+    """A held plan and a page of its changes; `after` of the next page, or null on the last."""
+
+    run_id: int
+    definition_id: int
+    label: str
+    digest: str = Field(description="Represents the deletions; `approve` takes it.")
+    state: Literal["waiting", "approved", "rejected", "used", "overtaken", "void", "expired"]
+    held_reason: str | None
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    settled_by: int | None
+    replaced_by: int | None = Field(description="The newer run with the same deletions.")
+    inserted: int
+    updated: int
+    deleted: int
+    changes: list[ChangeDocument]
+    next_after: int | None
+
+
+@router.get("/runs/{run_id}/plan")
+def plan_of_run(
+    run_id: RunId,
+    context: Context,
+    action: Annotated[Literal["insert", "update", "delete"] | None, Query(description="Only these changes.")] = None,
+    after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=LARGEST_ID)] = 0,
+    limit: Limit = 100,
+) -> Plan:
+    """What a held run would change, a page at a time, with the digest for its approval, and its state."""
+    with connection_of(context.pool) as connection:
+        plan = held_plan(connection, run_id)
+        changes = held_page(connection, plan, action=action, after=after, limit=limit)
+    return Plan(
+        **{name: getattr(plan, name) for name in Plan.model_fields.keys() - {"changes", "next_after"}},
+        changes=ChangeDocument.of_all(changes),
+        next_after=changes[-1].contact_id if len(changes) == limit else None,
+    )
+
 
 @router.post("/runs/{run_id}/approve")
-def approve_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
+def approve_run(run_id: RunId, context: Context, actor: CurrentActor, digest: Digest = None) -> Decided:
     """Allow exactly the deletions of a held run, and run its definition."""
     with connection_of(context.pool) as connection:
-        plan = open_plan(connection, run_id)
+        plan = open_plan(connection, run_id, digest)
         approve(connection, plan, actor)
     context.dispatcher.request(plan.definition_id, Trigger.MANUAL, individual=True)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="approved")
@@ -33,6 +86,13 @@ def reject_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
         plan = open_plan(connection, run_id)
         reject(connection, plan, actor)
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="rejected")
+
+
+@router.get("/runs/{run_id}/undo")
+def undo_plan(run_id: RunId, context: Context) -> UndoPlan:
+    """Whether a run can be undone, and what that would change. Nothing is changed."""
+    with connection_of(context.pool) as connection:
+        return preview_undo(connection, run_id)
 
 
 @router.post("/runs/{run_id}/undo")

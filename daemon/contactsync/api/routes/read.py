@@ -24,8 +24,8 @@ from contactsync.operations.preview import ChangeDocument
 from contactsync.operations.runs import list_runs, require_run
 from contactsync.store.health import read_folders
 from contactsync.store.pool import connection_of
-from contactsync.store.record.runs import LARGEST_ID, read_changes
-from contactsync.sync.document import RunDocument
+from contactsync.store.record.runs import LARGEST_ID, read_changes, rejected_of_run
+from contactsync.sync.document import RejectedEntry, RunDocument
 
 router = APIRouter(tags=["read"])
 
@@ -91,6 +91,17 @@ def one_run(
         changes=ChangeDocument.of_all(changes),
         next_after=changes[-1].contact_id if len(changes) == limit else None,
     )
+
+
+@router.get("/runs/{run_id}/rejected")
+def rejected_entries(
+    run_id: RunId, context: Context, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000
+) -> list[RejectedEntry]:
+    """The first entries that could not become contacts in a run, by DN, each with the reason."""
+    with connection_of(context.pool) as connection:
+        run = require_run(connection, run_id)
+        rejected = rejected_of_run(connection, folder_id=run.folder_id, run_id=run_id, limit=limit)
+    return [RejectedEntry(dn=dn, reason=reason) for dn, reason in rejected]
 
 
 @router.get("/health/live")

@@ -25,7 +25,8 @@ class HeldPlan:
     """The plan of a held run, and its state.
 
     `state` is waiting, approved, rejected, used, overtaken (by the run `settled_by`), void (the definition was edited
-    since) or expired. `replaced_by` is the newer plan with the same deletions that replaced it, if there is one.
+    since) or expired. `digest` represents the deletions; plans with the same digest delete the same contacts.
+    `replaced_by` is the newer plan with the same deletions that replaced it, if there is one.
     """
 
     folder_id: int
@@ -38,6 +39,7 @@ class HeldPlan:
     decided_at: datetime | None
     decided_by: str | None
     settled_by: int | None
+    digest: str
     state: str
     replaced_by: int | None
     inserted: int
@@ -99,6 +101,14 @@ def held_changes(
     """The first changes of a held plan (None: all), of one action or all; none if it is overtaken. DatabaseError."""
     values = {"folder_id": plan.folder_id, "run_id": plan.run_id, "action": action, "limit": limit}
     return tuple(read_rows(connection, class_row(Change), "held_changes", **values))
+
+
+def held_page(
+    connection: Connection[Any], plan: HeldPlan, *, action: str | None, after: int, limit: int
+) -> tuple[Change, ...]:
+    """The changes of a held plan by contact id, from the first id above `after`. Raises DatabaseError."""
+    values = {"folder_id": plan.folder_id, "run_id": plan.run_id, "action": action, "after": after, "limit": limit}
+    return tuple(read_rows(connection, class_row(Change), "held_page", **values))
 
 
 def decide(connection: Connection[Any], plan: HeldPlan, decision: str, *, by: str) -> bool:

@@ -64,6 +64,7 @@ WHERE p.action = 'delete' AND NOT EXISTS (
 -- name: held_plan
 -- A plan and its state. `replaced_by`: the newer plan with the same deletions that has overtaken it.
 SELECT h.folder_id, h.run_id, h.definition_id, h.created_at, h.expires_at, h.decided_at, h.decided_by, h.settled_by,
+       encode(h.deletions, 'hex') AS digest,
        CASE WHEN h.decision IN ('rejected', 'used', 'overtaken') THEN h.decision
             WHEN h.revision <> d.revision THEN 'void'
             WHEN h.expires_at <= now() THEN 'expired'
@@ -83,6 +84,14 @@ SELECT contact_id, action, display_name, changes AS fields, matched_by
 FROM contactsync.held_changes
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (%(action)s::text IS NULL OR action = %(action)s)
 ORDER BY action, display_name, contact_id
+LIMIT %(limit)s
+
+-- name: held_page
+SELECT contact_id, action, display_name, changes AS fields, matched_by
+FROM contactsync.held_changes
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND contact_id > %(after)s
+  AND (%(action)s::text IS NULL OR action = %(action)s)
+ORDER BY contact_id
 LIMIT %(limit)s
 
 -- name: decide
