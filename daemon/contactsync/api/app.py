@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from contactsync.api.context import ApiContext
 from contactsync.api.middleware import ErrorMiddleware
 from contactsync.api.problems import Problem, add_handlers, problem_responses
-from contactsync.api.routes import audit, decisions, definitions, drafts, events, read, runs
+from contactsync.api.routes import audit, contacts, decisions, definitions, drafts, events, read, runs
 
 THREADS = 4
 """The limit of requests that use the database at once; others wait."""
@@ -43,7 +43,7 @@ def create_app(context: ApiContext) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
-    for part in (read, definitions, drafts, runs, decisions, audit, events):
+    for part in (read, contacts, definitions, drafts, runs, decisions, audit, events):
         app.include_router(part.router, prefix="/v1")
     add_handlers(app)
     app.add_middleware(ErrorMiddleware)

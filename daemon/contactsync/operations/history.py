@@ -55,8 +55,13 @@ def contact_history(connection: Connection[Any], definition: Definition, text: s
             f'There is no contact like "{text}" in {definition.label}, now or in its history.',
             hint=f"To find out why: contactsync explain {definition.label} ...",
         )
-    key = {"folder_id": definition.folder_id, "contact_id": contact.contact_id}
-    return History(contact, events_of(changes_of_contact(connection, **key), contact_fields(connection, **key)))
+    return History(contact, history_of(connection, folder_id=definition.folder_id, contact_id=contact.contact_id))
+
+
+def history_of(connection: Connection[Any], *, folder_id: int, contact_id: int) -> list[Event]:
+    """The events of the contact with this id, oldest first; none if it never existed. Raises DatabaseError."""
+    key = {"folder_id": folder_id, "contact_id": contact_id}
+    return events_of(changes_of_contact(connection, **key), contact_fields(connection, **key))
 
 
 def events_of(recorded: Sequence[Recorded], current: tuple[dict[str, Any], datetime] | None) -> list[Event]:

@@ -223,3 +223,34 @@ def test_what_an_undo_would_do_is_read_before(call: Call, folder: SyncedFolder) 
     assert call("POST", f"/runs/{run_id}/undo").json()["paused"]
     again = call("GET", f"/runs/{run_id}/undo").json()
     assert (again["possible"], "undone already" in again["reason"]) == (False, True)
+
+
+def test_contacts_are_listed_searched_and_explained(call: Call, folder: SyncedFolder, shared_database: str) -> None:
+    """A page follows the names; a search ignores accents and case; a contact has its history by its id."""
+    path = f"/folders/{call('GET', f'/definitions/{folder.definition_id}').json()['folder_id']}/contacts"
+    with psycopg.connect(shared_database, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO contactsync.contacts (folder_id, display_name, emails) VALUES (%s, %s, %s)",
+            [int(path.split("/")[2]), "Zoë Grünwald-Ørsted", ["zoe@example.com"]],
+        )
+    pages, after = [], ""
+    while after is not None:
+        page = call("GET", path, params={"limit": 25, "after": after}).json()
+        pages += page["contacts"]
+        after = page["next_after"]
+    assert len({contact["contact_id"] for contact in pages}) == len(pages)
+    (counted,) = (each for each in call("GET", "/folders").json() if each["folder_id"] == int(path.split("/")[2]))
+    assert len(pages) == counted["contacts"]
+    for text in ("zoe grun", "ORSTED ZOË", "grünwald", "ZOE@example"):
+        found = call("GET", path, params={"text": text}).json()["contacts"]
+        assert [contact["display_name"] for contact in found] == ["Zoë Grünwald-Ørsted"]
+    assert call("GET", path, params={"text": "zoe.*(["}).json()["contacts"] == []
+    (of_directory, *_) = (contact for contact in pages if contact["definition_id"])
+    one = call("GET", f"{path}/{of_directory['contact_id']}").json()
+    assert one["fields"]["display_name"] == of_directory["display_name"]
+    (event,) = call("GET", f"{path}/{of_directory['contact_id']}/history").json()
+    assert (event["action"], event["fields"]["display_name"]["after"]) == ("insert", of_directory["display_name"])
+    who = {"who": str(of_directory["contact_id"])}
+    assert call("GET", f"/definitions/{folder.definition_id}/explain", params=who).json()["verdict"] == "in the folder"
+    for missing in (f"{path}/999999999", f"{path}/999999999/history", f"{path}/999999999/photo"):
+        assert call("GET", missing).status_code == 404

@@ -1,0 +1,190 @@
+"""Contacts of a folder: search, one with its photo and its history; why a person is in a folder or not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, Field
+
+from contactsync.api.context import Context
+from contactsync.api.routes.definitions import DefinitionId
+from contactsync.api.routes.read import Limit
+from contactsync.errors import NotFound
+from contactsync.operations.directory_lookup import look_up
+from contactsync.operations.explain import Verdict, explain
+from contactsync.operations.history import history_of
+from contactsync.operations.preview import FieldChange
+from contactsync.operations.search import patterns_of
+from contactsync.store.address_book import read_contact, read_contacts, read_photo
+from contactsync.store.pool import connection_of
+from contactsync.store.record.runs import LARGEST_ID
+
+router = APIRouter(tags=["contacts"])
+
+FolderId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
+ContactId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
+PHOTO_TYPES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"GIF8": "image/gif",
+}
+"""By the first octets; others are not served, since nothing is known about them."""
+_PHOTO_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+}
+
+
+class ContactSummary(BaseModel):
+    """A contact in a list."""
+
+    contact_id: int
+    definition_id: int | None = Field(description="Null for a person's own contact.")
+    display_name: str | None
+    emails: list[str]
+    work_phones: list[str]
+    mobile_phones: list[str]
+    department: str | None
+    title: str | None
+    photo: bool
+
+
+class Contacts(BaseModel):
+    """Contacts by name; `after` of the next page, or null on the last."""
+
+    contacts: list[ContactSummary]
+    next_after: str | None
+
+
+class Contact(BaseModel):
+    """A contact with all its fields."""
+
+    contact_id: int
+    folder_id: int
+    definition_id: int | None
+    updated_at: datetime
+    fields: dict[str, Any]
+    photo: bool
+
+
+class ContactEvent(BaseModel):
+    """One change of a contact: insert, update or delete by a run, or edit by a person."""
+
+    action: str
+    run_id: int | None
+    trigger: str | None
+    at: datetime | None
+    undoes: int | None
+    fields: dict[str, FieldChange]
+
+
+class ReasonDocument(BaseModel):
+    """A verdict and a sentence."""
+
+    verdict: Verdict
+    text: str
+
+
+class Explained(BaseModel):
+    """Why a person is in a folder or not; the most important reason first."""
+
+    verdict: Verdict
+    reasons: list[ReasonDocument]
+
+
+@router.get("/folders/{folder_id}/contacts")
+def contacts(
+    folder_id: FolderId,
+    context: Context,
+    text: Annotated[
+        str | None,
+        Query(
+            description="Only with each of these words in name, email, phone or department, in any case and accent.",
+            max_length=200,
+            pattern=r"^[^\x00]*$",
+        ),
+    ] = None,
+    after: Annotated[
+        str, Query(description="`next_after` of the page before.", pattern=r"^([0-9]{1,18}:[^\x00]*)?$")
+    ] = "",
+    limit: Limit = 100,
+) -> Contacts:
+    """Contacts of a folder by name, a page at a time."""
+    number, _, name = after.partition(":")
+    with connection_of(context.pool) as connection:
+        rows = read_contacts(
+            connection, folder_id, patterns=patterns_of(text or ""), after=(name, int(number or 0)), limit=limit
+        )
+    page = [ContactSummary(**row) for row in rows]
+    last = page[-1] if len(page) == limit else None
+    return Contacts(contacts=page, next_after=last and f"{last.contact_id}:{last.display_name or ''}")
+
+
+@router.get("/folders/{folder_id}/contacts/{contact_id}")
+def contact(folder_id: FolderId, contact_id: ContactId, context: Context) -> Contact:
+    """One contact."""
+    with connection_of(context.pool) as connection:
+        row = read_contact(connection, folder_id, contact_id)
+    if row is None:
+        raise _no_contact(contact_id)
+    return Contact(**row)
+
+
+@router.get(
+    "/folders/{folder_id}/contacts/{contact_id}/photo",
+    response_class=Response,
+    responses={200: {"content": {kind: {} for kind in sorted(PHOTO_TYPES.values())}}},
+)
+def photo(folder_id: FolderId, contact_id: ContactId, context: Context) -> Response:
+    """The photo of a contact, as the directory has it."""
+    with connection_of(context.pool) as connection:
+        octets = read_photo(connection, folder_id, contact_id) or b""
+    kind = next((kind for start, kind in PHOTO_TYPES.items() if octets.startswith(start)), None)
+    if kind is None:
+        raise NotFound(f"There is no photo of contact {contact_id} in a known format.")
+    return Response(octets, media_type=kind, headers=_PHOTO_HEADERS)
+
+
+@router.get("/folders/{folder_id}/contacts/{contact_id}/history")
+def history(folder_id: FolderId, contact_id: ContactId, context: Context) -> list[ContactEvent]:
+    """What runs and people changed in a contact, oldest first; also of a deleted one."""
+    with connection_of(context.pool) as connection:
+        events = history_of(connection, folder_id=folder_id, contact_id=contact_id)
+    if not events:
+        raise _no_contact(contact_id)
+    return [
+        ContactEvent(
+            **{
+                **asdict(event),
+                "fields": {
+                    name: FieldChange(before=before, after=after) for name, (before, after) in event.fields.items()
+                },
+            }
+        )
+        for event in events
+    ]
+
+
+@router.get("/definitions/{definition_id}/explain")
+def explain_person(
+    definition_id: DefinitionId,
+    context: Context,
+    who: Annotated[
+        str, Query(description="A name, email, uid or DN.", min_length=1, max_length=500, pattern=r"^[^\x00]*$")
+    ],
+) -> Explained:
+    """Why a person is in a folder or not. The directory is searched for a person who is not."""
+    definition = context.definition(definition_id)
+    search = partial(look_up, definition, who, context.runner.passwords, context.runner.options)
+    with connection_of(context.pool) as connection:
+        explanation = explain(connection, definition, who, search)
+    reasons = [ReasonDocument(verdict=reason.verdict, text=reason.text) for reason in explanation.reasons]
+    return Explained(verdict=explanation.verdict, reasons=reasons)
+
+
+def _no_contact(contact_id: int) -> NotFound:
+    return NotFound(f"There is no contact {contact_id} in this folder.")
