@@ -1,4 +1,4 @@
-"""The filter of Active Directory's preset: a mapping's `include` switches kinds of entries on and off."""
+"""A mapping's `include` switches kinds of entries on and off: the filter of Active Directory's preset depends on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ PEOPLE, CONTACTS, GROUPS, COMPUTERS, ROOMS, SHARED, DISABLED, HIDDEN, SYSTEM = (
     "people", "contacts", "groups", "computers", "rooms", "shared", "disabled", "hidden", "system",
 )  # fmt: skip
 KINDS = (PEOPLE, CONTACTS, GROUPS, COMPUTERS, ROOMS, SHARED)
-DEFAULTS = {name: name in {PEOPLE, CONTACTS} for name in (*KINDS, DISABLED, HIDDEN, SYSTEM)}
+PRESERVED = "preserved"
+"""FreeIPA's preserved and staged people, which no filter can tell from others."""
+DEFAULTS = {name: name in {PEOPLE, CONTACTS} for name in (*KINDS, DISABLED, HIDDEN, SYSTEM, PRESERVED)}
 """The switches of `include` with their defaults."""
 
 _BIT = f"({USER_ACCOUNT_CONTROL}:1.2.840.113556.1.4.803:=%d)"

@@ -48,7 +48,7 @@ class Mapping:
 
     `attributes` are those to request from the directory, including the identity. `filter` applies if the definition has
     none. `digest` (16 bytes) changes with the values that `map` returns and with the policies, and `identity_digest`
-    (16 bytes) with the keys.
+    (16 bytes) with the keys. `preserved` includes FreeIPA's preserved and staged people.
     """
 
     fields: tuple[str, ...]
@@ -56,6 +56,7 @@ class Mapping:
     attributes: tuple[str, ...]
     identity: tuple[str, ...]
     filter: EntryFilter
+    preserved: bool
     sources: dict[str, frozenset[str]]
     digest: bytes
     identity_digest: bytes
@@ -106,6 +107,7 @@ def compile_mapping(definition: dict[str, Any] | None, *, active_directory: bool
         attributes=attributes,
         identity=rules.identity,
         filter=rules.filter,
+        preserved=rules.preserved,
         sources={name: reader.attributes for name, reader in zip(rules.fields, readers, strict=True)},
         digest=_digest(rules, limits),
         identity_digest=_hashed([_lowered(rules.identity)]),

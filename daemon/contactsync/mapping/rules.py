@@ -12,7 +12,7 @@ from contactsync.errors import MappingError
 from contactsync.fields import EXTRA_PREFIX, FIELDS, Kind, kind_of
 from contactsync.ldap.protocol.entry import RANGE_OPTION, is_attribute_description
 from contactsync.mapping import values
-from contactsync.mapping.entry_filter import DEFAULTS, KINDS, EntryFilter, active_directory_filter
+from contactsync.mapping.entry_filter import DEFAULTS, KINDS, PRESERVED, EntryFilter, active_directory_filter
 from contactsync.mapping.identity import BY_DN
 from contactsync.mapping.presets import ACTIVE_DIRECTORY, INET_ORG_PERSON, PRESETS, Preset
 from contactsync.mapping.template import Template
@@ -64,6 +64,7 @@ class Rules:
 
     identity: tuple[str, ...]
     filter: EntryFilter
+    preserved: bool
     fields: dict[str, FieldRule]
 
 
@@ -79,25 +80,30 @@ def read_rules(definition: object, *, active_directory: bool) -> Rules:
     name = top.get("preset")
     if name is not None:
         _one_of(name, "preset", (*PRESETS, NO_PRESET))
-    if name == "inetOrgPerson" and top.get("include"):
-        raise _error("include", "applies to Active Directory only", "Remove it, or the preset inetOrgPerson.")
+    include = _switches(top.get("include"))
+    if name == "inetOrgPerson" and include.keys() - {PRESERVED}:
+        hint = f"Remove it, or the preset inetOrgPerson; only {PRESERVED} is possible with both."
+        raise _error("include", "applies to Active Directory only", hint)
     preset = native if name is None else PRESETS.get(name, Preset(native.filter, native.identity, {}))
     # The identity depends on the server and not on the preset: only Active Directory has objectGUID, and no entryUUID.
     identity = ACTIVE_DIRECTORY.identity if active_directory else preset.identity
     return Rules(
         identity=_identity(top["identity"]) if top.get("identity") is not None else identity,
-        filter=_filter(top.get("include"), preset),
+        filter=_filter(include, preset),
+        preserved=include.get(PRESERVED, False),
         fields=_fields(top.get("fields"), preset),
     )
 
 
-def _filter(value: object, preset: Preset) -> EntryFilter:
-    if value is None:
-        return preset.filter
-    switches = _object(value, "include", tuple(DEFAULTS))
+def _switches(value: object) -> dict[str, bool]:
+    switches = {} if value is None else _object(value, "include", tuple(DEFAULTS))
     for name, switch in switches.items():
         if not isinstance(switch, bool):
             raise _error(f"include.{name}", f"is {_shown(switch)}", "It may be: true, false.")
+    return switches
+
+
+def _filter(switches: dict[str, bool], preset: Preset) -> EntryFilter:
     if preset.filter != ACTIVE_DIRECTORY.filter:
         return preset.filter
     try:

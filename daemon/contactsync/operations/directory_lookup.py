@@ -14,6 +14,7 @@ from contactsync.ldap import dn
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.protocol.entry import decode_entry
 from contactsync.ldap.protocol.requests import ANY_ENTRY, NO_ATTRIBUTES
+from contactsync.ldap.provisioning import is_provisioned
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.search import SearchRequest, read_entries
 from contactsync.sync.definition import Source, open_directory, resolve, source_of
@@ -36,6 +37,7 @@ class Where(StrEnum):
 
     SOURCE = "source"
     FILTER = "filter"
+    PROVISIONING = "provisioning"
     SCOPE = "scope"
     BASE = "base"
 
@@ -122,7 +124,7 @@ class _Search:
         if source.scope is not Scope.SUB and depth != (source.scope is Scope.ONE):
             return replace(hit, where=Where.SCOPE)
         for octets in self._entries(hit.dn, Scope.BASE, source.filter, source.attributes):
-            return Hit(hit.dn, Where.SOURCE, source.mapping.map(b"", decode_entry(octets)))
+            return self._mapped(octets)
         return replace(hit, where=Where.FILTER)
 
     def _depth(self, name: str) -> int | None:
@@ -138,8 +140,13 @@ class _Search:
     def _selected(self, search_filter: str) -> Iterator[Hit]:
         source = self.source
         for octets in self._entries(source.base, source.scope, search_filter, source.attributes):
-            entry = decode_entry(octets)
-            yield Hit(entry.dn, Where.SOURCE, source.mapping.map(b"", entry))
+            yield self._mapped(octets)
+
+    def _mapped(self, octets: bytes) -> Hit:
+        source, entry = self.source, decode_entry(octets)
+        if source.excluded_base and is_provisioned(octets, source.excluded_base):
+            return Hit(entry.dn, Where.PROVISIONING)
+        return Hit(entry.dn, Where.SOURCE, source.mapping.map(b"", entry))
 
     def _outside_base(self, person: str) -> list[Hit]:
         for context in self.session.root_dse.naming_contexts:

@@ -161,6 +161,7 @@ def _excluded(hit: Hit, lookup: Lookup) -> str:
     source = lookup.source
     why = {
         Where.FILTER: f"the filter {source.filter} excludes it",
+        Where.PROVISIONING: f"preserved and staged people ({source.excluded_base}) are excluded",
         Where.SCOPE: f"it is deeper below {source.base} than the scope {source.scope.value} reaches",
         Where.BASE: f"it is not below the base {source.base}",
     }

@@ -19,6 +19,7 @@ from contactsync.ldap.connection.options import ConnectOptions, TlsOptions, chec
 from contactsync.ldap.connection.session import Session, connect
 from contactsync.ldap.connection.tls import check_authorities
 from contactsync.ldap.dn import canonical_dn
+from contactsync.ldap.provisioning import provisioning_base
 from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.query.query import DirectoryQuery, Scope, ServerAddress, parse_query
 from contactsync.ldap.query.user import parse_user
@@ -71,6 +72,8 @@ class Source:
     """The requested attributes that the server, a global catalogue, does not have."""
     refused_hint: str = ""
     """What to do if the server refuses the filter."""
+    excluded_base: str | None = None
+    """The subtree of FreeIPA's preserved and staged people, if runs drop its entries."""
 
 
 def servers_of(resolved: Resolved, name_servers: tuple[ServerAddress, ...]) -> tuple[ServerAddress, ...]:
@@ -176,14 +179,22 @@ def choose_source(resolved: Resolved, root_dse: RootDse, limits: MappingLimits) 
     """
     mapping = _compiled(resolved.definition.mapping, active_directory=root_dse.is_active_directory, limits=limits)
     attributes = _requested(mapping, resolved.query.attributes)
+    base = root_dse.default_base() if resolved.base is None else resolved.base
+    by_filter_only = resolved.filter and resolved.definition.filter_only
+    excluded_base = None if mapping.preserved or by_filter_only else provisioning_base(root_dse, base)
+    if excluded_base:
+        # Entries that are contacts already are mapped again, and dropped.
+        digest = blake2b(mapping.digest + excluded_base.encode(), digest_size=16).digest()
+        mapping = replace(mapping, digest=digest)
     return Source(
-        base=root_dse.default_base() if resolved.base is None else resolved.base,
+        base=base,
         scope=resolved.scope,
         filter=choose_filter(resolved, mapping, root_dse),
         attributes=attributes,
         mapping=mapping,
         lacking=root_dse.schema.lacking(attributes) if root_dse.schema else (),
         refused_hint=_refused_hint(resolved),
+        excluded_base=excluded_base,
     )
 
 
@@ -230,6 +241,7 @@ def source_digest(resolved: Resolved, source: Source) -> bytes:
     if resolved.filter and resolved.definition.filter_only:
         search_filter = resolved.filter
     parts = [servers, source.base, source.scope.value, search_filter, list(source.mapping.identity)]
+    parts += [source.excluded_base] if source.excluded_base else []
     return blake2b(json.dumps(parts).encode(), digest_size=16).digest()
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from contactsync.ldap.aliases import refuse_aliases
 from contactsync.ldap.changes.base import CursorVoid
+from contactsync.ldap.provisioning import is_provisioned
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
 from contactsync.model import Absence, Certificates, Counts, Mode, Trigger
 from contactsync.store.fingerprints import StoredContacts, read_stored_contacts
@@ -87,6 +88,7 @@ class Reader:
         self._context = context
         self._report = context.report
         self._early_load = early_load
+        self._excluded = 0
 
     def read(self, resolved: Resolved) -> Snapshot:
         """Make one attempt. Raises DirectoryError, DatabaseError, EarlyLoadAborted, RunCancelled."""
@@ -205,6 +207,7 @@ class Reader:
         self._report.mode = mode
         self._report.counts = Counts()
         self._report.trimmed_values = []
+        self._excluded = 0
         self._context.enter("search")
 
     def _search_all(self, scope: SearchScope, *, one_page: bool) -> Snapshot:
@@ -241,17 +244,22 @@ class Reader:
             remapped = bool(stored) and stored.mapping_digest != source.mapping.digest
             recogniser = Recogniser(stored, source.mapping.identity_digest, everything=remapped)
             with staging.beside(executor):
-                self._stage_changed(self._entries(pages), recogniser, source, staging)
+                entries = self._entries(pages, source.excluded_base if remapped else None)
+                self._stage_changed(entries, recogniser, source, staging)
         if not self._report.counts.entries:
             refuse_aliases(scope.session, source.base, source.scope)
         return Snapshot(
             source=source, digest=scope.digest, columns=columns, staging=staging, stored=stored, remapped=remapped
         )
 
-    def _entries(self, pages: Iterator[EntryBatch]) -> Iterator[Sequence[memoryview | bytes]]:
+    def _entries(self, pages: Iterator[EntryBatch], excluded: str | None) -> Iterator[Sequence[memoryview | bytes]]:
+        """The entries outside the `excluded` subtree; the contacts of the others are then unmatched."""
         for page in pages:
             self._report.counts.references += page.references
-            yield page.entries
+            if excluded:
+                yield [entry for entry in page.entries if not self._excludes(bytes(entry), excluded)]
+            else:
+                yield page.entries
 
     def _stage_changed(
         self,
@@ -263,13 +271,23 @@ class Reader:
         """Map and stage the entries that are not recognised."""
         batch, counts = Batch(), self._report.counts
         for entries in pages:
-            batch.add(recogniser.changed(entries))
+            changed = recogniser.changed(entries)
+            if subtree := source.excluded_base:
+                changed = [entry for entry in changed if not self._excludes(entry[1], subtree)]
+            batch.add(changed)
             counts.entries, counts.unchanged = recogniser.entries_seen, recogniser.unchanged
             self._context.enter("search")
             if batch.full:
                 self._stage(batch.take(), source, staging)
         if batch:
             self._stage(batch.take(), source, staging)
+        if self._excluded:
+            _log.info("provisioning.excluded", base=source.excluded_base, entries=self._excluded)
+
+    def _excludes(self, octets: bytes, subtree: str) -> bool:
+        is_excluded = is_provisioned(octets, subtree)
+        self._excluded += is_excluded
+        return is_excluded
 
     def _stage(self, entries: list[tuple[bytes, bytes]], source: Source, staging: Staging) -> None:
         self._context.enter("map")

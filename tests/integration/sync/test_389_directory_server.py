@@ -13,6 +13,8 @@ from contactsync.checks.check import check
 from contactsync.checks.context import CheckLimits
 from contactsync.checks.result import Status, StepResult
 from contactsync.model import Outcome
+from contactsync.operations.directory_lookup import look_up
+from contactsync.operations.explain import Verdict, explain
 from tests.support.folder import BRISK, PEOPLE_FILTER, SyncedFolder
 from tests.support.ns_slapd import LIMIT, NsSlapd, running, why_not
 
@@ -216,3 +218,64 @@ def test_the_dn_is_an_identity_only_if_the_mapping_says_so(
         assert (report.counts.rekeyed, report.counts.inserted, report.counts.deleted) == (1, 0, 0)
     finally:
         admin.modify_dn(f"uid=renamed,{parent}", rdn)
+
+
+def test_preserved_and_staged_people_of_freeipa_are_excluded(
+    make_folder: MakeFolder, shared_389: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """A person who leaves is moved below cn=provisioning and leaves the folder; a mapping may include them."""
+    provisioning = f"cn=provisioning,{shared_389.suffix}"
+    accounts = f"cn=accounts,{provisioning}"
+    subtree = [provisioning, accounts, *(f"cn={name} users,{accounts}" for name in ("deleted", "staged"))]
+    for container in subtree:
+        admin.add(container, "nsContainer")
+    folder = make_folder(shared_389)
+    folder.run()
+    leaver = next(dn for dn in keys(folder) if dn.endswith(f",{shared_389.people_base}"))
+    rdn, parent = leaver.split(",", 1)
+    staged = f"uid=staged,{subtree[3]}"
+    try:
+        admin.add(staged, "inetOrgPerson", {"cn": "Not Yet Hired", "sn": "Hired"})
+        admin.modify_dn(leaver, rdn, new_superior=subtree[2])
+        report = folder.run()
+        assert (report.counts.inserted, report.counts.updated, report.counts.deleted) == (0, 0, 1)
+        assert any('"provisioning.excluded"' in line and '"entries": 2' in line for line in folder.log)
+        step = checked(folder, shared_389.reader_password)["filter"]
+        assert (step.status, step.data["excluded"]) == (Status.OK, 2)
+        assert "2 of them, preserved or staged people, are excluded" in step.text
+        definition, runner = folder.definition, folder.runner()
+        with folder.connection() as connection:
+            found = explain(
+                connection, definition, staged, lambda: look_up(definition, staged, runner.passwords, runner.options)
+            )
+        assert (found.verdict, subtree[1] in found.reasons[0].text) == (Verdict.EXCLUDED, True)
+        folder.edit(mapping={"include": {"preserved": True}})
+        assert folder.run().counts.inserted == 2
+        folder.edit(mapping=None)
+        assert folder.run().counts.deleted == 2
+        inside = make_folder(shared_389, base=subtree[3])
+        inside.run()
+        assert list(keys(inside)) == [staged]
+    finally:
+        admin.modify_dn(f"{rdn},{subtree[2]}", rdn, new_superior=parent)
+        for dn in (staged, *reversed(subtree)):
+            admin.delete(dn)
+
+
+def test_a_refused_filter_names_whose_it_is(
+    make_folder: MakeFolder, shared_389: NsSlapd, admin: ldap3.Connection
+) -> None:
+    """A server that refuses filters with unknown attributes: the run and the check give the same hint."""
+    folder = make_folder(shared_389, filter="(noSuchAttribute=x)")
+    option = "nsslapd-verify-filter-schema"
+    admin.modify("cn=config", {option: [(ldap3.MODIFY_REPLACE, ["reject-invalid"])]})
+    try:
+        for filter_only, hint in ((False, "if the server does not support the former"), (True, "Check the filter.")):
+            folder.edit(filter_only=filter_only)
+            report = folder.run()
+            folder.expect_failure(report, "directory.filter", "refused the filter", "unwillingToPerform (53)", hint)
+            step = checked(folder, shared_389.reader_password)["filter"]
+            assert step.status is Status.FAILED
+            assert hint in step.hint
+    finally:
+        admin.modify("cn=config", {option: [(ldap3.MODIFY_REPLACE, ["process-safe"])]})

@@ -17,7 +17,7 @@ from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, change, people
 from tests.support.observers import once
-from tests.support.peers import CLOSE, Answer, bind_answer, entry, message, peer, root_dse_answer
+from tests.support.peers import CLOSE, Answer, answers, bind_answer, entry, message, peer, result, root_dse_answer
 from tests.support.proxy import Fault, Harm, Proxy
 
 MANY = 700
@@ -171,6 +171,23 @@ def test_a_server_that_breaks_off_or_talks_nonsense(
         report = far_folder.run(receive_timeout=5 if answer else 0.3, retry_attempts=1)
         proxy.target = real
     far_folder.expect_failure(report, code, *words)
+    assert far_folder.rows() == before
+    far_folder.expect_in_sync()
+
+
+@pytest.mark.parametrize(("code", "words"), [(53, "Unsupported attribute"), (1, "unhandled filter type")])
+def test_a_gateway_that_refuses_the_filter_of_the_preset(
+    far_folder: SyncedFolder, proxy: Proxy, code: int, words: str
+) -> None:
+    """The hint says whose filter it is, and gives a simpler one to set."""
+    before, real = far_folder.rows(), proxy.target
+    with peer(bind_answer, root_dse_answer, answers(contents=result(code, words))) as server:
+        proxy.target = server.port
+        report = far_folder.run(retry_attempts=1)
+        proxy.target = real
+    assert (report.outcome, report.error_code) == (Outcome.FAILED, "directory.filter")
+    for part in (words, "The filter is the mapping's", "--filter '(objectClass=person)' --filter-only"):
+        assert part in (report.error or "")
     assert far_folder.rows() == before
     far_folder.expect_in_sync()
 

@@ -9,6 +9,7 @@ from typing import Any
 from contactsync.checks.context import CheckContext, Sample
 from contactsync.checks.result import Status, StepResult, failed, ok, skipped, warning
 from contactsync.checks.searches import Search, ask_by_pages
+from contactsync.ldap.dn import is_within
 from contactsync.ldap.protocol.results import refuses_page_size, smaller_pages
 from contactsync.mapping.identity import BY_DN
 from contactsync.mapping.mapping import Mapping
@@ -126,7 +127,13 @@ def _sample(context: CheckContext) -> Sample:
         search = Search(source.base, source.scope, source.filter, source.attributes)
         answers = ask_by_pages(context.session, search, context.read_limits(), page_size=size, most=_PAGES * size)
         pages = tuple(islice(answers, _PAGES))
-        results = [source.mapping.map(b"", entry) for page in pages for entry in page.entries]
+        excluded = source.excluded_base
+        results = [
+            source.mapping.map(b"", entry)
+            for page in pages
+            for entry in page.entries
+            if not (excluded and is_within(entry.dn, excluded))
+        ]
         context.sample = Sample(
             pages,
             tuple(result for result in results if isinstance(result, MappedEntry)),

@@ -75,13 +75,18 @@ def check_filter(context: CheckContext) -> StepResult:
     own = context.resolved.filter
     narrows = own and not context.definition.filter_only
     origin = " (narrows the mapping's)" if narrows else "" if own else " (from the mapping)"
-    text = f"{source.filter}{origin} finds {least}{entries}{references}."
+    excluded = _excluded(context) if count.entries else 0
+    provisioned = f"; {excluded:,} of them, preserved or staged people, are excluded" if excluded else ""
+    text = f"{source.filter}{origin} finds {least}{entries}{provisioned}{references}."
     data = {
         "filter": source.filter,
         "entries": count.entries,
         "complete": count.complete,
         "references": count.references,
+        "excluded": excluded,
     }
+    if excluded and excluded == count.entries:
+        return warning(text, 'To have them, put "include": {"preserved": true} into the mapping.', data)
     if count.entries and own and not narrows:
         return _with_unusual(context, text, data)
     if count.entries or count.stopped_by:
@@ -128,13 +133,24 @@ def _with_unusual(context: CheckContext, text: str, data: dict[str, Any]) -> Ste
     return warning(f"{text} Among them: {kinds_found}.", hint, data)
 
 
-def _count(context: CheckContext, search_filter: str | None = None) -> Counted:
+def _excluded(context: CheckContext) -> int:
+    """How many of FreeIPA's preserved and staged people the filter finds, which a run drops."""
+    source = context.source
+    if source.excluded_base is None or source.scope is not Scope.SUB:
+        return 0
+    try:
+        return _count(context, base=source.excluded_base).entries
+    except REFUSALS:  # the server is not FreeIPA, or the subtree is hidden
+        return 0
+
+
+def _count(context: CheckContext, search_filter: str | None = None, base: str | None = None) -> Counted:
     """Read to the end, to a limit of the server, or to the limits of the check."""
     limits, source = context.limits, context.source
     entries = references = 0
     end = time.monotonic() + limits.count_seconds
     page_size = context.options.page_size_of(context.definition)
-    search = Search(source.base, source.scope, search_filter or source.filter, refused_hint=source.refused_hint)
+    search = Search(base or source.base, source.scope, search_filter or source.filter, refused_hint=source.refused_hint)
     for answer in ask_by_pages(
         context.session, search, context.read_limits(), page_size=page_size, most=limits.count_entries, decode=False
     ):
