@@ -174,6 +174,23 @@ def test_a_missed_run_is_made_up_once(daemon: Any, person: Person, directory: Pr
     assert trigger == "catch-up"
 
 
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+def test_an_edit_made_while_the_daemon_is_down_is_followed_by_the_start(
+    daemon: Any, person: Person, directory: PrivateSlapd, mode: str
+) -> None:
+    """The run is held as after any edit of the query, long before the schedule; an edit of nothing brings no run."""
+    edited = define(person, directory, "Edited", schedule="@yearly", mode=mode)
+    other = define(person, directory, "Other", schedule="@yearly", mode=mode)
+    wait_until(lambda: outcomes(person, edited) == outcomes(person, other) == ["changed"], "the first runs")
+    daemon.stop(signal.SIGKILL)
+    person.execute("UPDATE contactsync.sync_definitions SET filter = '(sn=nobody)' WHERE definition_id = %s", [edited])
+    daemon.start()
+    wait_until(lambda: outcomes(person, edited) == ["changed", "held"], "the run that follows the edit")
+    third = define(person, directory, "Third")
+    wait_until(lambda: outcomes(person, third) == ["changed"], "another run after it")
+    assert outcomes(person, other) == ["changed"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_daemon_and_cancels_its_runs(
     daemon: Any, person: Person, directory: PrivateSlapd, number: int
