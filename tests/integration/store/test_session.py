@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
 
@@ -34,8 +34,16 @@ ODD = {
     "default_transaction_isolation": "serializable",
     "search_path": "nowhere",
     "extra_float_digits": "-15",
+    "row_security": "off",
+    "default_transaction_deferrable": "on",
+    "exit_on_error": "on",
+    "restrict_nonsystem_relation_kind": "view",
+    "plpgsql.extra_errors": "all",
+    "work_mem": "64kB",
+    "plan_cache_mode": "force_generic_plan",
 }
 """Settings that people give to roles and databases, for other programs."""
+LIBPQ = {"PGCLIENTENCODING": "LATIN1", "PGDATESTYLE": "German", "PGTZ": "Asia/Kathmandu"}
 
 
 def on_database(conninfo: str, statement: LiteralString, *names: str) -> None:
@@ -47,9 +55,8 @@ def on_database(conninfo: str, statement: LiteralString, *names: str) -> None:
         c.execute(sql.SQL(statement).format(sql.Identifier(name), *map(sql.Identifier, names)))
 
 
-def expect_equal(conninfo: str, slapd: PrivateSlapd, *, environment: Callable[[], None] = lambda: None) -> None:
+def expect_equal(conninfo: str, slapd: PrivateSlapd) -> None:
     """Fill a folder over this database: the contacts are the people of the directory, letter by letter."""
-    environment()
     with open_pool(conninfo, max_size=3, timeout=10) as pool:
         folder = SyncedFolder(conninfo, pool, slapd)
         assert folder.run().outcome is Outcome.CHANGED
@@ -59,15 +66,30 @@ def expect_equal(conninfo: str, slapd: PrivateSlapd, *, environment: Callable[[]
         assert any(not dn.isascii() for dn, _, _ in stored)
         assert stored == people(slapd)
         assert folder.run().outcome is Outcome.UNCHANGED
+        with connection_of(pool) as c:
+            with pytest.raises(psycopg.Error):
+                c.execute("SELECT 1 / 0")
+            assert c.execute("SELECT state FROM contactsync.definition_overview").fetchall() == [("ok",)]
 
 
-def test_settings_of_the_database_change_nothing(database: str, directory: PrivateSlapd) -> None:
-    """Encoding, formats, time limits, isolation: the session has its own."""
-    name = str(conninfo_to_dict(database)["dbname"])
-    with psycopg.connect(database, user="postgres", autocommit=True) as c:
-        for setting, value in ODD.items():
-            alter = sql.SQL("ALTER DATABASE {} SET {} = {}")
-            c.execute(alter.format(sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)))
+@pytest.mark.parametrize("brought_by", ["database", "role", "environment"])
+def test_settings_from_outside_change_nothing(
+    database: str, directory: PrivateSlapd, monkeypatch: pytest.MonkeyPatch, brought_by: str
+) -> None:
+    """Encoding, formats, isolation, restrictions: the session has its own."""
+    if brought_by == "environment":
+        options = " ".join(f"-c {name}={value}" for name, value in ODD.items())
+        for name, value in {**LIBPQ, "PGOPTIONS": options}.items():
+            monkeypatch.setenv(name, value)
+    else:
+        place = sql.Identifier(str(conninfo_to_dict(database)["dbname"]))
+        alter = sql.SQL("ALTER DATABASE {}" if brought_by == "database" else "ALTER ROLE contactsync IN DATABASE {}")
+        with psycopg.connect(database, user="postgres", autocommit=True) as c:
+            for setting, value in ODD.items():
+                setting_as = sql.SQL(" SET {} = {}").format(
+                    sql.SQL(".").join(map(sql.Identifier, setting.split("."))), value
+                )
+                c.execute(alter.format(place) + setting_as)
     expect_equal(database, directory)
 
 
@@ -75,24 +97,11 @@ def test_time_limits_of_the_database_do_not_end_a_run(database: str) -> None:
     """They are made for queries of web pages."""
     on_database(database, "ALTER DATABASE {} SET statement_timeout = '300ms'")
     on_database(database, "ALTER DATABASE {} SET idle_in_transaction_session_timeout = '300ms'")
+    on_database(database, "ALTER DATABASE {} SET transaction_timeout = '300ms'")
     with open_pool(database, max_size=1, timeout=10) as pool, connection_of(pool) as c, c.transaction():
         c.execute("SELECT pg_sleep(0.5)")
         time.sleep(0.5)
         c.execute("SELECT 1")
-
-
-def test_the_environment_changes_nothing(
-    database: str, directory: PrivateSlapd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Libpq reads an encoding, a time zone and options from it."""
-    for name, value in {
-        "PGCLIENTENCODING": "LATIN1",
-        "PGDATESTYLE": "German",
-        "PGTZ": "Asia/Kathmandu",
-        "PGOPTIONS": "-c bytea_output=escape -c extra_float_digits=-15",
-    }.items():
-        monkeypatch.setenv(name, value)
-    expect_equal(database, directory)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

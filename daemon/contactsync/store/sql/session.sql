@@ -23,6 +23,9 @@ FROM (VALUES
     ('transform_null_equals', 'off'),
     ('extra_float_digits', '1'),
     ('default_table_access_method', 'heap'),
+    ('exit_on_error', 'off'),
+    ('restrict_nonsystem_relation_kind', ''),
+    ('plpgsql.extra_errors', 'none'),
     ('temp_buffers', '64MB')
 ) AS w (name, value)
 WHERE current_setting(w.name, true) <> w.value
