@@ -124,6 +124,7 @@ class Definition:
     query: str = ""
     user: str | None = None
     password_sealed: bytes | None = field(default=None, repr=False)
+    password_new: bytes | None = field(default=None, repr=False)
     password_ref: str | None = None
     base: str | None = None
     scope: str | None = None
@@ -158,7 +159,12 @@ class Definition:
     @property
     def lacks_password(self) -> bool:
         """Whether its user needs a password, and it neither stores one nor refers to one."""
-        return self.auth is Auth.SIMPLE and bool(self.user) and not (self.password_sealed or self.password_ref)
+        return self.auth is Auth.SIMPLE and bool(self.user) and not self.brings_password
+
+    @property
+    def brings_password(self) -> bool:
+        """Whether it stores a password, has a new one that was sealed by SQL, or refers to one."""
+        return bool(self.password_sealed or self.password_new or self.password_ref)
 
     @property
     def label(self) -> str:

@@ -118,7 +118,6 @@ class DefinitionDetails(Overview):
     """A definition with all fields that can be edited. Null is the default of settings.toml."""
 
     user: str | None
-    password_stored: bool
     password_ref: str | None
     base: str | None
     scope: str | None
@@ -143,9 +142,9 @@ class DefinitionDetails(Overview):
     @classmethod
     def of_definition(cls, overview: Overview, definition: Definition) -> DefinitionDetails:
         """The details of a stored definition."""
-        own = cls.model_fields.keys() - Overview.model_fields.keys() - {"password_stored"}
+        own = cls.model_fields.keys() - Overview.model_fields.keys()
         values = {name: getattr(definition, name) for name in own}
-        return cls(**dict(overview), **values, password_stored=definition.password_sealed is not None)
+        return cls(**dict(overview), **values)
 
 
 class Definitions(BaseModel):

@@ -39,6 +39,7 @@ class Definition(Ref):
     definition: str = Field(description="The name within the folder.")
     query: str
     bind_user: str | None
+    password_stored: bool
     schedule: str
     time_zone: str
     enabled: bool

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from contactsync.credentials.envelope import EnvelopeKey
 from contactsync.credentials.references import References, resolve_reference
 from contactsync.credentials.sealing import SecretBox
 from contactsync.ldap.query.query import parse_query
@@ -41,6 +42,22 @@ def destination_of(definition: Definition) -> bytes:
     return blake2b(json.dumps(parts).encode(), digest_size=32, person=b"contactsync-dest").digest()
 
 
+def binding_of(definition: Definition) -> bytes:
+    """What a password that was sealed by SQL is bound to; the same octets as contactsync.password_binding."""
+    parts = [
+        definition.definition_id,
+        definition.query,
+        definition.user,
+        definition.auth.value,
+        definition.tls.value,
+        definition.tls_verify,
+        definition.tls_minimum,
+        definition.tls_ca_file,
+        definition.tls_ca_pem,
+    ]
+    return json.dumps(parts, ensure_ascii=False).encode()
+
+
 @dataclass(frozen=True, slots=True)
 class BindPasswords:
     """Opens, resolves and seals bind passwords; `open_box`, which reads the key file, is for sealed ones only."""
@@ -53,6 +70,8 @@ class BindPasswords:
         """The bind password of a stored definition; None if it has none. Raises SecretError, QueryError."""
         if definition.password_ref:
             return resolve_reference(definition.password_ref, self.environ, self.references)
+        if definition.password_new is not None:
+            return self.open_new(definition)
         if definition.password_sealed is None:
             return None
         return self.open_box().open(
@@ -61,6 +80,10 @@ class BindPasswords:
             definition_id=definition.definition_id,
             destination=destination_of(definition),
         )
+
+    def open_new(self, definition: Definition) -> str:
+        """The password that a program has sealed by SQL for the definition as it is now. Raises SecretError."""
+        return EnvelopeKey(self.open_box()).open(definition.password_new or b"", binding_of(definition))
 
     def seal(self, definition: Definition, password: str) -> bytes:
         """The password, sealed for a stored definition and its present destination. Raises SecretError, QueryError."""

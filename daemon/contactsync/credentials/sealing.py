@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import secrets
 import stat
@@ -54,6 +55,16 @@ class SecretBox:
             _refuse_dangling_link(path)
             _make_key(path)
             return cls(_read_key(path))
+
+    @property
+    def key_id(self) -> bytes:
+        """Identifies the key (4 octets) and reveals nothing about it."""
+        return self._key_id
+
+    def derive(self, purpose: bytes) -> bytes:
+        """A key of 32 octets for another purpose: HKDF-SHA256 (RFC 5869), without a salt."""
+        extracted = hmac.digest(bytes(32), self._key, "sha256")
+        return hmac.digest(extracted, purpose + b"\x01", "sha256")
 
     @cached_property
     def _cipher(self) -> AESGCM:

@@ -21,7 +21,7 @@ from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from contactsync.dispatch.clock import WallClock
-from contactsync.errors import ContactsyncError
+from contactsync.errors import ContactsyncError, DatabaseUnavailable
 from contactsync.ldap.connection.options import missing_password
 from contactsync.model import Trigger
 from contactsync.schedule import last_due
@@ -38,6 +38,7 @@ from contactsync.sync.definition import Resolved, resolve
 
 if TYPE_CHECKING:
     from apscheduler.events import JobEvent
+    from psycopg import Connection
 
     from contactsync.dispatch.dispatcher import Dispatcher
     from contactsync.model import Definition
@@ -82,10 +83,18 @@ class Schedule:
     """Follows the definitions in the database and requests their runs from the dispatcher.
 
     `on_followed` is called when `followed` has changed, before the runs are requested that follow from the change.
+    `accept_password` is the function of operations/new_passwords.py.
     """
 
-    def __init__(self, pool: Pool, dispatcher: Dispatcher, on_followed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        dispatcher: Dispatcher,
+        on_followed: Callable[[], None] = lambda: None,
+        accept_password: Callable[[Connection[Any], Definition], Definition] = lambda _, definition: definition,
+    ) -> None:
         self._pool = pool
+        self._accept_password = accept_password
         self._dispatcher = dispatcher
         self._on_followed = on_followed
         self._lock = Lock()
@@ -167,7 +176,7 @@ class Schedule:
         with connection_of(self._pool) as connection:
             definitions = read_definitions(connection, definition_ids)
             last_starts = read_last_starts(connection, definition_ids)
-            checked = [_checked(definition) for definition in definitions]
+            checked = [self._checked(connection, definition) for definition in definitions]
             reasons = {each.definition.definition_id: each.reason for each in checked}
             changed_states, unmarked = set_states(connection, reasons)
             locks = read_locks(connection, definition_ids)
@@ -249,6 +258,22 @@ class Schedule:
             if not edited:
                 self._catch_up(current, last_start)
 
+    def _checked(self, connection: Connection[Any], definition: Definition) -> Followed:
+        try:
+            resolve(definition)
+            definition = self._accept_password(connection, definition)
+            resolved = resolve(definition)
+            reason = str(missing_password(resolved.user)) if definition.lacks_password else None
+            return Followed(definition, None if reason else resolved, reason)
+        except DatabaseUnavailable:
+            raise
+        except ContactsyncError as error:
+            return Followed(definition, None, str(error))
+        except Exception as error:
+            # A value that nobody thought of makes this definition invalid, and no other.
+            log.exception("definition.crashed", folder=definition.label, definition=definition.definition_id)
+            return Followed(definition, None, f"An unexpected {type(error).__name__}: the log has the details.")
+
     def _schedule(self, followed: Followed) -> None:
         self._add_job(followed)
         _log_of(followed).info("definition.scheduled", schedule=followed.definition.schedule)
@@ -289,19 +314,6 @@ class Schedule:
     def _next_run(self, definition_id: int) -> datetime | None:
         job = self._scheduler.get_job(str(definition_id))
         return job.next_run_time if job else None
-
-
-def _checked(definition: Definition) -> Followed:
-    try:
-        resolved = resolve(definition)
-        reason = str(missing_password(resolved.user)) if definition.lacks_password else None
-        return Followed(definition, None if reason else resolved, reason)
-    except ContactsyncError as error:
-        return Followed(definition, None, str(error))
-    except Exception as error:
-        # A value that nobody thought of makes this definition invalid, and no other.
-        log.exception("definition.crashed", folder=definition.label, definition=definition.definition_id)
-        return Followed(definition, None, f"An unexpected {type(error).__name__}: the log has the details.")
 
 
 def _log_of(followed: Followed) -> Any:

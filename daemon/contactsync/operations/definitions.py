@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _EXCLUDES = {"password_ref": "password_sealed", "tls_ca_file": "tls_ca_pem", "tls_ca_pem": "tls_ca_file"}
 """A value for the first field clears the second."""
 _DEPENDENTS = {
-    "user": {"password_sealed", "password_ref"},
+    "user": {"password_sealed", "password_new", "password_ref"},
     "tls_client_cert": {"tls_client_key"},
     "tls_ca_file": {"tls_ca_pem"},
 }
@@ -132,12 +132,12 @@ def remove(connection: Connection[Any], definition: Definition, actor: Actor, *,
 def clear_password(connection: Connection[Any], definition: Definition, actor: Actor) -> None:
     """Remove the password of a definition, or the reference to it. Raises DatabaseError."""
     with acting(connection, actor):
-        edit_definition(connection, definition, {"password_sealed": None, "password_ref": None})
+        edit_definition(connection, definition, {"password_sealed": None, "password_new": None, "password_ref": None})
 
 
 def require_password(definition: Definition, edited: Definition) -> None:
     """Raise InvalidFields if the edit needs a password that was not given."""
-    if edited.password_sealed is not None and not _same_destination(definition, edited):
+    if (edited.password_sealed or edited.password_new) and not _same_destination(definition, edited):
         raise InvalidFields(
             {
                 "password": UsageError(

@@ -36,7 +36,7 @@ class Draft:
 
         A sealed password opens for the definition as it is stored: who has the key may try it with other servers.
         """
-        sealed = self.definition.password_sealed is not None
+        sealed = self.definition.password_sealed or self.definition.password_new
         return self.typed or self.passwords.read(self.stored if sealed else self.definition)
 
     def preview(self, runner: Runner, *, limit: int | None = None) -> Preview:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -34,7 +34,8 @@ from contactsync.errors import (
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.metrics.exporter import Metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, SnapshotReader
-from contactsync.model import RunReport, Trigger
+from contactsync.model import Definition, RunReport, Trigger
+from contactsync.operations.new_passwords import accept_password, publish_public_key
 from contactsync.operations.requests import SqlRequests
 from contactsync.service.systemd import FolderHealth, Part, ServiceManager, status_line, troubles
 from contactsync.settings.reload import differing, with_live
@@ -47,6 +48,8 @@ from contactsync.store.waits import WaitWatch
 from contactsync.sync.observer import ObserverGroup
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from contactsync.settings import Settings
 
 log = structlog.get_logger()
@@ -100,7 +103,7 @@ class Daemon:
             workers=settings.scheduler.workers,
             per_server=settings.scheduler.per_server,
         )
-        self._schedule = Schedule(pool, self._dispatcher, self._follow_live)
+        self._schedule = Schedule(pool, self._dispatcher, self._follow_live, self._accept_password)
         self._live = LiveFolders(self._runner, self._dispatcher)
         self._requests = SqlRequests(pool, self._schedule, self._dispatcher)
         self._watch = DefinitionWatch(
@@ -136,6 +139,8 @@ class Daemon:
         with suppress(DatabaseConflict), connection_of(self._pool) as connection:
             for run_id, definition in interrupt_abandoned(connection):
                 log.warning("run.interrupted", folder=definition, run=run_id)
+        with suppress(DatabaseConflict), connection_of(self._pool) as connection:
+            publish_public_key(connection, self._runner.passwords)
         self._dispatcher.start()
         self._schedule.start()
         self._watch.start()
@@ -286,6 +291,9 @@ class Daemon:
         self._hub.definitions_changed(ids)
         # An edit may have made a requested definition invalid.
         self._requests.catch_up()
+
+    def _accept_password(self, connection: Connection[Any], definition: Definition) -> Definition:
+        return accept_password(connection, self._runner.passwords, definition)
 
     def _follow_live(self) -> None:
         followed = (each for each in self._schedule.followed if each.may_run and not each.locked)

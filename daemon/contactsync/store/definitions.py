@@ -16,10 +16,10 @@ from contactsync.store.statements import composed, execute, read_rows, statement
 
 EDITABLE = frozenset(
     {
-        "name", "query", "bind_user", "password_sealed", "password_ref", "base", "scope", "filter", "filter_only",
-        "mapping", "schedule", "time_zone", "mode", "jitter_seconds", "auth", "tls", "tls_verify", "tls_minimum",
-        "tls_ca_file", "tls_ca_pem", "tls_client_cert", "tls_client_key", "max_delete_count", "max_delete_share",
-        "allow_empty", "deadline_seconds", "page_size", "enabled",
+        "name", "query", "bind_user", "password_sealed", "password_new", "password_ref", "base", "scope", "filter",
+        "filter_only", "mapping", "schedule", "time_zone", "mode", "jitter_seconds", "auth", "tls", "tls_verify",
+        "tls_minimum", "tls_ca_file", "tls_ca_pem", "tls_client_cert", "tls_client_key", "max_delete_count",
+        "max_delete_share", "allow_empty", "deadline_seconds", "page_size", "enabled",
     }
 )  # fmt: skip
 """The columns of sync_definitions that users may set."""
@@ -119,6 +119,27 @@ def edit_definition(connection: Connection[Any], definition: Definition, values:
     assignments = sql.SQL(", ").join(assignment.format(sql.Identifier(name), sql.Placeholder(name)) for name in values)
     with translated():
         connection.execute(composed("edit_definition", assignments=assignments), {**values, **definition.key})
+
+
+def accept_password(connection: Connection[Any], definition: Definition, sealed: bytes) -> int | None:
+    """Store the sealed password in place of the new one; the next revision. Raises DatabaseError.
+
+    None, and nothing is changed, if the definition was edited since it was read, or if another session has locked it.
+    """
+    row = execute(
+        connection, "accept_password", **definition.key, revision=definition.revision, sealed=sealed
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def key_published(connection: Connection[Any], key_id: bytes) -> bool:
+    """Whether the table `public_key` has the key with this id. Raises DatabaseError."""
+    return execute(connection, "key_published", key_id=key_id).fetchone() == (True,)
+
+
+def publish_key(connection: Connection[Any], key_id: bytes, public_key: bytes, algorithm: str) -> None:
+    """Store the key that programs seal new passwords with, in place of any other. Raises DatabaseError."""
+    execute(connection, "publish_key", key_id=key_id, public_key=public_key, algorithm=algorithm)
 
 
 def remove_definition(connection: Connection[Any], definition: Definition, *, keep_contacts: bool) -> None:

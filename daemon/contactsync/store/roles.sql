@@ -36,11 +36,14 @@ GRANT USAGE ON SCHEMA contactsync TO contactsync_daemon, contactsync_editor, con
     contactsync_operator, contactsync_reader;
 
 
--- The daemon. It reads definitions, pauses them after an undo, and writes the other tables; triggers of the owner do the rest.
+-- The daemon. It reads definitions, pauses them after an undo, seals new passwords, and writes the other tables; triggers of
+-- the owner do the rest.
 
 GRANT SELECT ON contactsync.folders, contactsync.sync_definitions, contactsync.definition_overview,
     contactsync.schema_migrations TO contactsync_daemon;
 GRANT UPDATE (enabled) ON contactsync.sync_definitions TO contactsync_daemon;
+GRANT EXECUTE ON FUNCTION contactsync.accept_password TO contactsync_daemon;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.public_key TO contactsync_daemon;
 GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.contacts, contactsync.contact_photos, contactsync.sync_runs
     TO contactsync_daemon;
 GRANT SELECT, DELETE ON contactsync.departed_contacts TO contactsync_daemon;
@@ -75,12 +78,12 @@ GRANT SELECT ON contactsync.folders, contactsync.contacts, contactsync.contact_p
     TO contactsync_reader, contactsync_application, contactsync_person;
 
 
--- Applications. They cannot read or write a sealed password, make the daemon send a referenced password to another server,
--- or make it authenticate by its ticket or certificate (auth, tls_client_cert, tls_client_key). The columns that assign a
+-- Applications. They can seal a new password for the daemon, but neither read nor write the sealed one. They cannot make the
+-- daemon send a referenced password to another server, or make it authenticate by its ticket or certificate (auth, tls_client_cert, tls_client_key). The columns that assign a
 -- contact to an entry belong to the daemon.
 
-GRANT SELECT ON contactsync.definition_overview, contactsync.sync_status, contactsync.sync_runs, contactsync.contact_changes
-    TO contactsync_application, contactsync_person;
+GRANT SELECT ON contactsync.definition_overview, contactsync.sync_status, contactsync.sync_runs, contactsync.contact_changes,
+    contactsync.public_key TO contactsync_application, contactsync_person;
 
 GRANT INSERT (name, owner), UPDATE (name, owner), DELETE ON contactsync.folders
     TO contactsync_application, contactsync_person;
@@ -89,7 +92,7 @@ GRANT SELECT (
     folder_id, definition_id, name, query, bind_user, password_ref, base, scope, filter, filter_only, mapping, schedule,
     time_zone, jitter_seconds, auth, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, tls_client_cert, tls_client_key,
     max_delete_count, max_delete_share, allow_empty, deadline_seconds, page_size, mode, enabled, revision, created_at,
-    updated_at
+    updated_at, password_stored
 ) ON contactsync.sync_definitions TO contactsync_application, contactsync_person;
 GRANT INSERT (
     folder_id, name, query, bind_user, base, scope, filter, filter_only, mapping, schedule, time_zone,
@@ -99,7 +102,7 @@ GRANT INSERT (
 GRANT UPDATE (
     name, query, bind_user, base, scope, filter, filter_only, mapping, schedule, time_zone,
     jitter_seconds, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, max_delete_count, max_delete_share, allow_empty,
-    deadline_seconds, page_size, mode, enabled
+    deadline_seconds, page_size, mode, enabled, password_new
 ) ON contactsync.sync_definitions TO contactsync_application, contactsync_person;
 GRANT DELETE ON contactsync.sync_definitions TO contactsync_application, contactsync_person;
 
@@ -134,7 +137,7 @@ GRANT SELECT (
     folder_id, definition_id, name, query, bind_user, password_ref, base, scope, filter, filter_only, mapping, schedule, time_zone,
     jitter_seconds, auth, tls, tls_verify, tls_minimum, tls_ca_file, tls_ca_pem, tls_client_cert, tls_client_key,
     max_delete_count, max_delete_share, allow_empty, deadline_seconds, page_size, mode, enabled, revision, created_at,
-    updated_at
+    updated_at, password_stored
 ) ON contactsync.sync_definitions TO contactsync_operator;
 GRANT UPDATE (enabled) ON contactsync.sync_definitions TO contactsync_operator;
 GRANT UPDATE (decision, decided_at, decided_by, settled_by) ON contactsync.held_plans TO contactsync_operator;

@@ -120,7 +120,7 @@ def resolve(definition: Definition) -> Resolved:
     user = parse_user(definition.user)
     if definition.password_ref:
         check_reference(definition.password_ref)
-    if definition.auth is Auth.KERBEROS and (definition.password_ref or definition.password_sealed):
+    if definition.auth is Auth.KERBEROS and definition.brings_password:
         raise DefinitionError(
             "`auth` is 'kerberos', which uses a ticket, but the definition has a password.",
             hint="Remove the password together with the user (--clear user), or set `auth` to 'simple'.",

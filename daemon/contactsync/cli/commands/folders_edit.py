@@ -72,9 +72,9 @@ def edit_folder(
         return
     show_text(invocation.out, f"Changed {definition.label}.")
     for field, (before, after) in changed.items():
-        if field != "password_sealed":
+        if field not in {"password_sealed", "password_new"}:
             show_text(invocation.out, f"  {field}: {_shown(before)} -> {_shown(after)}")
-        elif after is not None:
+        elif field == "password_sealed" and after is not None:
             show_text(invocation.out, "  password: sealed anew")
     _warn_of_files(invocation, [after for field, (_, after) in changed.items() if field in FILES])
     if changed.keys() & _SEARCH_FIELDS:

@@ -96,7 +96,7 @@ def _fields(definition: Definition, settings: Settings) -> dict[str, str]:
         if definition.mapping
         else f"the preset for the kind of server{_DEFAULT}",
         "User": _user(definition),
-        "Password": definition.password_ref or ("sealed" if definition.password_sealed is not None else "none"),
+        "Password": definition.password_ref or ("sealed" if definition.brings_password else "none"),
         "Authentication": _authentication(definition),
         "TLS": _tls(definition),
         "Mode": definition.mode,
@@ -192,7 +192,7 @@ def _limit(own: float | None, default: float, form: str) -> str:
 
 def _document(details: _Details) -> dict[str, Any]:
     definition = details.definition
-    in_row = {"name", "user"}  # as `definition` and `bind_user`
+    in_row = {"name", "user", "password_new"}  # as `definition`, `bind_user` and `password_stored`
     own = {field.name: getattr(definition, field.name) for field in fields(definition) if field.name not in in_row}
     return {
         **details.row,

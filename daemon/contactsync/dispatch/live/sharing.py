@@ -41,7 +41,7 @@ class SharingKeys:
             resolved.user,
             definition.auth,
             definition.password_ref,
-            None if definition.password_sealed is None else self._password_digest(resolved),
+            None if not (definition.password_sealed or definition.password_new) else self._password_digest(resolved),
             definition.tls,
             resolved.trust,
         )

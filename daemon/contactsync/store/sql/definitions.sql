@@ -1,7 +1,7 @@
 -- name: definitions
 -- All definitions, those with these ids, or those that a name may mean (operations/names.py has the rules).
 SELECT d.folder_id, d.definition_id, f.name AS folder, f.owner, d.name, d.query, d.bind_user AS "user",
-       d.password_sealed, d.password_ref, d.base, d.scope, d.filter, d.filter_only, d.mapping, d.schedule,
+       d.password_sealed, d.password_new, d.password_ref, d.base, d.scope, d.filter, d.filter_only, d.mapping, d.schedule,
        d.time_zone, d.mode, d.jitter_seconds, d.auth, d.tls, d.tls_verify, d.tls_minimum, d.tls_ca_file, d.tls_ca_pem,
        d.tls_client_cert, d.tls_client_key, d.max_delete_count, d.max_delete_share, d.allow_empty, d.deadline_seconds,
        d.page_size, d.enabled, d.revision
@@ -106,6 +106,17 @@ INSERT INTO contactsync.sync_definitions (folder_id, {columns}) VALUES (%(folder
 -- name: edit_definition
 UPDATE contactsync.sync_definitions SET {assignments}
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+
+-- name: accept_password
+SELECT contactsync.accept_password(%(definition_id)s, %(revision)s, %(sealed)s)
+
+-- name: key_published
+SELECT EXISTS (SELECT FROM contactsync.public_key WHERE key_id = %(key_id)s)
+
+-- name: publish_key
+WITH others AS (DELETE FROM contactsync.public_key WHERE key_id <> %(key_id)s)
+INSERT INTO contactsync.public_key (key_id, public_key, algorithm) VALUES (%(key_id)s, %(public_key)s, %(algorithm)s)
+ON CONFLICT (key_id) DO UPDATE SET public_key = excluded.public_key, algorithm = excluded.algorithm
 
 -- name: remove_definition
 DELETE FROM contactsync.sync_definitions WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
