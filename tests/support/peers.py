@@ -63,6 +63,7 @@ def root_dse_answer(message_id: int) -> Iterator[bytes]:
     yield done(message_id, cookie=None)
 
 
+_UNBIND = ber.encode(0x42)
 _RECEIVE_SECONDS = 0.02
 _SEND_SECONDS = 20.0
 """A reader may be slow on a busy machine; one that gives up closes the connection."""
@@ -71,7 +72,7 @@ _SEND_SECONDS = 20.0
 class Peer:
     """A TCP server on loopback that answers the requests of one connection by a script, and then no more.
 
-    `received` has all octets that came.
+    Connections that close without a request do not count. `received` has all octets that came.
     """
 
     def __init__(self, *answers: Answer) -> None:
@@ -92,19 +93,23 @@ class Peer:
 
     def _serve(self) -> None:
         with suppress(OSError):
-            connection, _ = self._listener.accept()
-            with connection:
+            while not self.received and not self._over.is_set():
+                connection, _ = self._listener.accept()
+                with connection, suppress(ConnectionAbortedError):
+                    self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        connection.settimeout(_RECEIVE_SECONDS)
+        for number, answer in enumerate(self._answers, start=1):
+            self._wait_for(connection, number)
+            for octets in answer(number):
+                if octets == CLOSE or self._over.is_set():
+                    return
+                connection.settimeout(_SEND_SECONDS)
+                connection.sendall(octets)
                 connection.settimeout(_RECEIVE_SECONDS)
-                for number, answer in enumerate(self._answers, start=1):
-                    self._wait_for(connection, number)
-                    for octets in answer(number):
-                        if octets == CLOSE or self._over.is_set():
-                            return
-                        connection.settimeout(_SEND_SECONDS)
-                        connection.sendall(octets)
-                        connection.settimeout(_RECEIVE_SECONDS)
-                while not self._over.is_set():
-                    self._receive(connection)
+        while not self._over.is_set():
+            self._receive(connection)
 
     def _wait_for(self, connection: socket.socket, number: int) -> None:
         """Our messages are numbered from 1, and each is sent in one piece."""
@@ -115,6 +120,8 @@ class Peer:
     def _receive(self, connection: socket.socket) -> None:
         with suppress(TimeoutError):
             octets = connection.recv(65536)
+            if not self.received and (not octets or octets.endswith(_UNBIND)):
+                raise ConnectionAbortedError
             self.received += octets
             if not octets:
                 self._over.wait()

@@ -15,7 +15,7 @@ from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.protocol.messages import SEARCH_DONE, EntryBatch
 from contactsync.ldap.protocol.requests import PAGED_RESULTS, paging_control, paging_cookie, search_op
-from contactsync.ldap.protocol.results import LIMITS, SUCCESS, FailedSearch, Result, search_error
+from contactsync.ldap.protocol.results import LIMITS, SUCCESS, FailedSearch, Result, nothing_found, search_error
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.ranges import read_whole
 from contactsync.model import Auth
@@ -148,10 +148,7 @@ class _Search:
         if result.diagnostic:
             _log.warning("search.message", server=self._session.server, text=result.diagnostic)
         if result.diagnostic and not self._entries and not (self._paged and PAGED_RESULTS not in result.controls):
-            raise IncompleteSnapshot(
-                f'{self._session.server} found nothing and said: "{result.diagnostic}".',
-                hint="Nothing was changed, since the answer may be incomplete. Ask the directory's administrator.",
-            )
+            raise nothing_found(self._session.server, result.diagnostic)
         if not self._paged:
             return b""
         if PAGED_RESULTS not in result.controls:

@@ -17,13 +17,15 @@ from contactsync.checks.browser import Level, browse
 from contactsync.checks.check import STEPS, check
 from contactsync.checks.context import CheckLimits, Preview
 from contactsync.checks.result import Status, StepResult
-from contactsync.errors import BaseNotFound, DefinitionError
+from contactsync.errors import BaseNotFound, DefinitionError, IncompleteSnapshot
 from contactsync.model import Definition, RunReport, Tls
 from contactsync.store.record.runs import lock_definition
 from contactsync.testing.certificates import make_certificates
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import BRISK, SyncedFolder
+from tests.support.peers import Answer, answers, bind_answer, done, peer, root_dse_answer
+from tests.support.peers import result as ldap_result
 
 PEOPLE = 60
 NAMES = [step.name for step in STEPS]
@@ -250,6 +252,18 @@ def test_a_filter_that_finds_nothing_is_a_warning(server: PrivateSlapd) -> None:
     assert found["filter"].status is Status.WARNING
     assert "spelling" in found["filter"].hint
     assert found["identity"].status is found["sample"].status is Status.SKIPPED
+
+
+def test_nothing_beside_a_message_fails_as_in_a_run(server: PrivateSlapd) -> None:
+    """A directory that is being rebuilt says success, nothing, and why; also before the definition is stored."""
+    nothing: Answer = lambda number: iter([done(number, ldap_result(0, "results are incomplete"))])  # noqa: E731
+    with peer(bind_answer, root_dse_answer, answers({"cn": ["base"]}), nothing) as rebuilt:
+        query = f"ldap://127.0.0.1:{rebuilt.port}/dc=example,dc=test"
+        found = results(server, query=query, user=None, tls=Tls.NONE, tls_ca_file=None)
+    assert statuses(found, Status.FAILED) == {"filter"}
+    assert 'found nothing and said: "results are incomplete"' in found["filter"].text
+    assert "may be incomplete" in found["filter"].hint
+    assert found["filter"].data["error_code"] == IncompleteSnapshot.code
 
 
 def test_the_empty_base_is_sent_as_such(server: PrivateSlapd) -> None:

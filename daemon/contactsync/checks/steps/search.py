@@ -10,6 +10,7 @@ from contactsync.checks.result import StepResult, ok, warning
 from contactsync.checks.searches import Search, ask, ask_by_pages, ask_for_some
 from contactsync.ldap.aliases import refuse_aliases
 from contactsync.ldap.lookup import REFUSALS
+from contactsync.ldap.protocol.results import nothing_found
 from contactsync.ldap.query.query import Scope
 from contactsync.mapping.entry_filter import DISABLED_ACCOUNT, both
 from contactsync.sync.definition import source_of
@@ -66,7 +67,7 @@ def check_base(context: CheckContext) -> StepResult:
 
 
 def check_filter(context: CheckContext) -> StepResult:
-    """Count the entries of the search without decoding them. Raises FilterRefused; the step "paging" reports limits."""
+    """Count the entries of the search without decoding them. Raises the errors of a run."""
     context.counted = count = _count(context)
     source = context.source
     entries = counted(count.entries, "entry", "entries")
@@ -162,4 +163,7 @@ def _count(context: CheckContext, search_filter: str | None = None, base: str | 
             return Counted(entries, references, complete=False, stopped_by=stopped_by)
         if answer.cookie and (entries >= limits.count_entries or time.monotonic() > end):
             return Counted(entries, references, complete=False)
+    in_pages = page_size and context.root_dse.supports_paging
+    if answer.result.diagnostic and not entries and (answer.is_page or not in_pages):
+        raise nothing_found(context.session.server, answer.result.diagnostic)
     return Counted(entries, references, complete=True)

@@ -158,6 +158,14 @@ def search_error(result: Result, search: FailedSearch) -> DirectoryError:
     return kind(f"{server} ended the search after {search.entries} entries with {result}.", hint=hint)
 
 
+def nothing_found(server: str, diagnostic: str) -> IncompleteSnapshot:
+    """The error for a search that succeeded without entries, but with a diagnostic message."""
+    return IncompleteSnapshot(
+        f'{server} found nothing and said: "{diagnostic}".',
+        hint="Nothing was changed, since the answer may be incomplete. Ask the directory's administrator.",
+    )
+
+
 def _limited(result: Result, search: FailedSearch) -> IncompleteSnapshot:
     if search.page_size > 1 and refuses_page_size(str(result)):
         hint = f"Nothing was changed. {smaller_pages(search.page_size)}"
