@@ -52,9 +52,22 @@ def test_a_deletion_after_an_edit_of_the_query_holds_the_plan() -> None:
         (20, 100, []),
         (21, 100, ["the limit is 20%"]),
         (2, 4, []),
+        (5, 6, []),
+        (5, 5, ["none of which"]),
+        (6, 7, ["the limit is 20%"]),
         (6, None, ["6 of 0 contacts"]),
     ],
-    ids=["count", "above the count", "share", "above the share", "small folder", "unknown number of contacts"],
+    ids=[
+        "count",
+        "above the count",
+        "share",
+        "above the share",
+        "small folder",
+        "one contact stays",
+        "none stays",
+        "above always_allow",
+        "unknown number of contacts",
+    ],
 )
 def test_the_limits_are_inclusive(deletes: int, contacts: int | None, words: list[str]) -> None:
     """Half of a small folder may go, and a reason names the numbers."""
