@@ -8,8 +8,8 @@ SECONDS ?= 600
 TIMES ?= 20
 SEED ?= 2
 MINUTES ?= 60
-# Three tests at a time on two processors, because most tests wait for servers; in the order of pyproject.toml.
-PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Four tests at a time on two processors, because most tests wait for servers; in the order of pyproject.toml.
+PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 export PYTHON ?= python3
 export DESTDIR PREFIX SYSCONFDIR UNITDIR PURGE
 

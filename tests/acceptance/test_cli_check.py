@@ -67,7 +67,7 @@ def test_a_stored_definition_is_checked_up_to_its_plan(cli: CommandLine, person:
 def test_an_edit_is_tried_before_it_is_made(cli: CommandLine, person: Person) -> None:
     """The option overrides the stored value, which does not change."""
     shown = cli.ok("check", "Staff", "--filter", "(uid=u000001)")
-    assert "(uid=u000001) finds 1 entry." in shown
+    assert "(uid=u000001)) (narrows the mapping's) finds 1 entry." in shown
     assert "A run would insert 1, update 0 and delete 0 contacts." in shown
     assert person.execute("SELECT filter FROM contactsync.sync_definitions").fetchone() == (None,)
 

@@ -96,8 +96,8 @@ def test_contacts_of_no_folder_are_refused_outside_of_a_restore(database: str) -
     [
         ("DROP SCHEMA contactsync CASCADE", "There is nothing of contactsync in the database", None),
         (
-            "DELETE FROM contactsync.schema_migrations WHERE name = '0023.restore'",
-            "an older release: it lacks 0023.restore",
+            "DELETE FROM contactsync.schema_migrations WHERE name = '0024.restore'",
+            "an older release: it lacks 0024.restore",
             None,
         ),
         ("INSERT INTO contactsync.schema_migrations VALUES ('9999.later')", "a newer release: it has 9999", "newer"),
@@ -112,7 +112,7 @@ def test_another_schema_is_named(database: str, statement: str, reading: str, mi
         with pytest.raises(DatabaseError, match=reading):
             require_schema(connection)
     if migrating is None:
-        assert "0023.restore" in migrate(database)
+        assert "0024.restore" in migrate(database)
     else:
         with pytest.raises(DatabaseError, match=migrating):
             migrate(database)
