@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import cProfile
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -110,21 +108,3 @@ def test_damaged_octets_are_refused_by_both_or_mapped_alike(data: st.DataObject,
             mapping.map_batch(damaged)
         return
     assert by_column(mapping, damaged) == expected
-
-
-def test_the_work_for_rejected_entries_grows_with_their_number() -> None:
-    """Counted in calls of functions: twice the entries, half of them without a key, are at most twice the work."""
-    mapping = mapping_of(PLAIN)
-    without_key = (b"", Encoder().entry_op(b"cn=a", []))
-    few, many = (
-        [entry for one in batch_of([(b"cn=b", [])] * number) for entry in (one, without_key)] for number in (40, 80)
-    )
-    assert len(mapping.map_batch(few).rejected) == 40
-    assert calls_of(lambda: mapping.map_batch(many)) <= 2.1 * calls_of(lambda: mapping.map_batch(few))
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """The number of calls that the work makes, of functions in Python and in C."""
-    profile = cProfile.Profile()
-    profile.runcall(work)
-    return sum(entry.callcount for entry in profile.getstats())
