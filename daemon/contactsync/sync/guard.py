@@ -1,8 +1,8 @@
 """The guard: which plans need an administrator's approval.
 
-After an outage, a time limit or a mistyped filter, a search returns too few entries. A plan that would empty a folder,
-delete too many contacts, or delete any after an edit of the query is therefore held: it changes nothing and gives the
-reason. An approval allows exactly the deletions that were shown.
+After an outage, a time limit or a mistyped filter, a search returns too few entries. A plan is therefore held if no
+contact of the folder would stay, if it would delete too many, or any after an edit of the query: it changes nothing and
+gives the reason. An approval allows exactly the deletions that were shown.
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ def reason_to_hold(
             f"The query was edited since it last filled the folder, and {what}. "
             "Undo the edit; or approve this run if the edit is right."
         )
-    if contacts - plan.deletes + plan.inserts == 0:
-        found = "no entries at all" if entries in {0, None} else f"{entries:,} entries, none of which can be a contact"
-        why = f"The directory returned {found}, and {what}. {_ALTERNATIVE} allow_empty."
+    if contacts <= plan.deletes and not (allow_empty and plan.inserts):
+        why = f"{_found(entries, plan.inserts)}, and {what}. {_ALTERNATIVE} allow_empty."
         return None if allow_empty else why
     deletes = plan.deletes + lately
     if lately:
@@ -56,6 +55,14 @@ def reason_to_hold(
     if deletes > limits.always_allow and deletes > limits.delete_share * (contacts + lately):
         return f"{what}; the limit is {limits.delete_share:.0%} of them. {_ALTERNATIVE} max_delete_share."
     return None
+
+
+def _found(entries: int | None, inserts: int) -> str:
+    if inserts:
+        return f"The directory returned {inserts:,} new entries and none of the folder's contacts"
+    if entries:
+        return f"The directory returned {entries:,} entries, none of which can be a contact"
+    return "The directory returned no entries at all"
 
 
 def enough_contacts(plan: Plan, limits: Guard, *, lately: int = 0) -> int | None:

@@ -30,7 +30,15 @@ def test_an_empty_directory_holds_the_plan() -> None:
     """It is more likely to be an outage, also for a small folder."""
     assert "no entries at all" in held(Plan(deletes=3, contacts=3), entries=0)
     assert "none of which can be a contact" in held(Plan(deletes=3, contacts=3, rejected=1), entries=1)
-    assert not held(Plan(deletes=3, contacts=3, inserts=1), entries=1)
+
+
+def test_a_folder_of_which_no_contact_stays_holds_the_plan() -> None:
+    """However many new ones come: it may be another directory. Where a folder may be empty, the limits decide."""
+    assert "none of the folder's contacts" in held(Plan(deletes=3, contacts=3, inserts=1), entries=1)
+    assert held(Plan(deletes=3, contacts=3, inserts=3), entries=3)
+    assert not held(Plan(deletes=2, contacts=3, inserts=3), entries=3)
+    assert not held(Plan(deletes=3, contacts=3, inserts=3), entries=3, allow_empty=True)
+    assert "the limit is 20%" in held(Plan(deletes=6, contacts=6, inserts=3), entries=3, allow_empty=True)
 
 
 def test_an_empty_directory_may_be_allowed() -> None:
