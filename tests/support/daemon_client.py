@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,14 +94,12 @@ class DaemonClient:
 
 
 @contextmanager
-def running_daemon(
-    database: str, directory: PrivateSlapd, place: Path, *, command: Sequence[str] = (), **settings: str
-) -> Iterator[DaemonClient]:
-    """Start a daemon whose files are in `place`, by another command if one is given, and fill `Staff`."""
+def running_daemon(database: str, directory: PrivateSlapd, place: Path, **settings: str) -> Iterator[DaemonClient]:
+    """Start a daemon whose files are in `place`, and fill `Staff`."""
     daemon = DaemonProcess(database, place, READER=directory.reader_password, **settings)
     client = DaemonClient(daemon, place / "state" / "control.sock", database, directory)
     try:
-        daemon.start(*command)
+        daemon.start()
         client.staff = client.define("Staff")
         wait_until(lambda: client.get("/v1/status")["definitions"], "the daemon to see the definition")
         client.run(client.staff)

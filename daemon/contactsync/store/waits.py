@@ -105,6 +105,7 @@ class WaitWatch:
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
+            self._asked_at = time.monotonic()
             try:
                 with translated(), connect(self._conninfo, application_name="contactsync-waits") as connection:
                     while not self._stopping.is_set():

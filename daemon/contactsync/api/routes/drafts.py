@@ -16,8 +16,6 @@ from contactsync.api.context import MOST_PREVIEWS, ApiContext, Context
 from contactsync.api.definition_fields import DefinitionChanges, Text
 from contactsync.api.problems import TooMany
 from contactsync.api.routes.definitions import DefinitionId
-from contactsync.checks.browser import View, browse
-from contactsync.checks.check import check
 from contactsync.checks.document import CheckDocument
 from contactsync.errors import UsageError
 from contactsync.model import Definition
@@ -126,6 +124,8 @@ async def _limited(context: ApiContext, function: Callable[[], Returned]) -> Ret
 
 
 def _check(request: DraftRequest, context: ApiContext) -> CheckDocument:
+    from contactsync.checks.check import check  # noqa: PLC0415 -- it loads cryptography, 8 MB
+
     draft = request.draft(context)
     stored = request.definition_id is not None
     preview = partial(_planned, draft, context) if stored else None
@@ -147,6 +147,8 @@ def _preview(request: DraftRequest, context: ApiContext, limit: int) -> PreviewD
 
 
 def _browse(request: BrowseRequest, context: ApiContext) -> Browsed:
+    from contactsync.checks.browser import browse  # noqa: PLC0415 -- as above
+
     draft = request.draft(context)
-    view: View = browse(draft.definition, draft.password, context.runner.options, base=request.at, limit=request.limit)
+    view = browse(draft.definition, draft.password, context.runner.options, base=request.at, limit=request.limit)
     return TypeAdapter(Browsed).validate_python(asdict(view))
