@@ -103,7 +103,7 @@ class Folder:
             return False
         if self.followed not in {None, definition.source}:
             return True
-        if number == len(self.contacts) and not (found and definition.allow_empty):
+        if number == len(self.contacts) and not (found and (definition.allow_empty or number == 1)):
             return not definition.allow_empty
         most = 500 if definition.max_delete_count is None else definition.max_delete_count
         return number > most or (number > ALWAYS_ALLOW and number > DELETE_SHARE * len(self.contacts))

@@ -144,6 +144,11 @@ class Dispatcher:
         with self._changed:
             return frozenset(self._running)
 
+    def is_pending(self, definition_id: int) -> bool:
+        """Whether a definition is waiting or running."""
+        with self._changed:
+            return definition_id in self._waiting or definition_id in self._running
+
     @property
     def waiting(self) -> int:
         """The number of waiting definitions."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -28,6 +28,7 @@ class SqlRequests:
     pool: Pool
     schedule: Schedule
     dispatcher: Dispatcher
+    _dispatched: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def notified(self, payloads: set[str]) -> None:
         """Run the definitions with these names; an empty name requests all. Raises DatabaseError."""
@@ -50,7 +51,18 @@ class SqlRequests:
             for definition_id in requested:
                 if definition_id in invalid:
                     withdraw_requests(connection, definition_id, invalid[definition_id])
-        self._request(requested, individual=True)
+        self._request([each for each, ids in requested.items() if self._is_new(each, ids)], individual=True)
+
+    def _is_new(self, definition_id: int, request_ids: list[int]) -> bool:
+        """Whether a run has to be dispatched for these requests.
+
+        A run that has just been dispatched for them takes them only when it starts.
+        """
+        ids = frozenset(request_ids)
+        if self.dispatcher.is_pending(definition_id) and ids <= self._dispatched.get(definition_id, frozenset()):
+            return False
+        self._dispatched[definition_id] = ids
+        return True
 
     def _invalid(self) -> dict[int, str]:
         followed = self.schedule.followed

@@ -1,8 +1,8 @@
 """The guard: which plans need an administrator's approval.
 
 After an outage, a time limit or a mistyped filter, a search returns too few entries. A plan is therefore held if no
-contact of the folder would stay, if it would delete too many, or any after an edit of the query: it changes nothing and
-gives the reason. An approval allows exactly the deletions that were shown.
+contact of the folder would stay, unless its only one is replaced; if it would delete too many, or any after an edit of
+the query. It changes nothing and gives the reason. An approval allows exactly the deletions that were shown.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def reason_to_hold(
             f"The query was edited since it last filled the folder, and {what}. "
             "Undo the edit; or approve this run if the edit is right."
         )
-    if contacts <= plan.deletes and not (allow_empty and plan.inserts):
+    replaced = plan.inserts > 0 and (allow_empty or contacts == 1)  # the folder of the one person on duty
+    if contacts <= plan.deletes and not replaced:
         why = f"{_found(entries, plan.inserts)}, and {what}. {_ALTERNATIVE} allow_empty."
         return None if allow_empty else why
     deletes = plan.deletes + lately

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
 
-from contactsync.model import Outcome, Trigger
+from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
+from contactsync.dispatch.scheduler import Schedule
+from contactsync.model import Outcome, RunReport, Trigger
+from contactsync.operations.requests import SqlRequests
 from contactsync.store.definitions import read_definitions
+from contactsync.store.pool import open_pool
 from contactsync.store.record.runs import begin_run, finish_run, forget_old, open_requests, withdraw_requests
 from tests.support.roles import carry_out, connected, role_with
+from tests.support.waiting import wait_until
 
 Connection = psycopg.Connection[Any]
 
@@ -67,7 +74,7 @@ def test_one_run_answers_all_requests_before_its_start(
         report, _ = begin_run(session, definition, Trigger.SCHEDULE)
         late = request(connection)
         assert [states(connection)[ticket][0] for ticket in (*early, late)] == ["running", "running", "queued"]
-        assert open_requests(connection) == [definition_id]
+        assert list(open_requests(connection)) == [definition_id]
         report.outcome, report.error, report.error_code = Outcome.FAILED, "No such server.", "directory.unreachable"
         finish_run(session, report)
     assert states(connection)[early[1]] == ("done", "failed", "No such server.")
@@ -115,7 +122,7 @@ def test_a_request_that_no_run_will_answer_is_withdrawn(
     (answer,) = answers(listener)
     assert (answer["request_ids"], answer["outcome"], answer["run_id"]) == ([ticket], "withdrawn", None)
     assert answer["definition_id"] == definition_id
-    assert open_requests(connection) == []
+    assert open_requests(connection) == {}
 
 
 def test_answered_requests_are_kept_for_a_week(connection: Connection, definition_id: int) -> None:
@@ -151,4 +158,38 @@ def test_a_role_sees_its_own_requests(database: str, definition_id: int) -> None
                 application.execute("INSERT INTO contactsync.sync_requests (folder_id, definition_id) VALUES (0, 0)")
     with connected(role_with(database, "trial_daemon", "contactsync_daemon")) as daemon:
         assert sorted(states(daemon)) == sorted(tickets.values())
-        assert open_requests(daemon) == [definition_id]
+        assert list(open_requests(daemon)) == [definition_id]
+
+
+def test_a_request_that_is_read_twice_before_its_run_begins_is_one_run(
+    database: str, connection: Connection, definition_id: int
+) -> None:
+    """A later request gets a run of its own; one whose run did not begin is dispatched again."""
+    started: list[int] = []
+    go_on = threading.Semaphore(0)
+
+    def work(run: RunRequest) -> RunReport:
+        started.append(run.definition_id)
+        go_on.acquire()
+        return cast("RunReport", None)
+
+    dispatcher = Dispatcher(work, lambda _: "dc1", workers=1, per_server=1)
+    dispatcher.start()
+    schedule = cast("Schedule", SimpleNamespace(followed=[], enabled=lambda: [definition_id]))
+    with open_pool(database, max_size=1, timeout=30) as pool:
+        requests = SqlRequests(pool, schedule, dispatcher)
+        request(connection)
+        requests.catch_up()
+        wait_until(lambda: len(started) == 1, "the first run")
+        requests.catch_up()
+        assert dispatcher.waiting == 0
+        request(connection)
+        requests.catch_up()
+        assert dispatcher.waiting == 1
+        go_on.release(2)
+        wait_until(lambda: not dispatcher.is_pending(definition_id), "the end of both runs")
+        requests.catch_up()
+        wait_until(lambda: len(started) == 3, "the run of requests that no run has taken")
+        go_on.release()
+    dispatcher.stop()
+    assert dispatcher.join(60)

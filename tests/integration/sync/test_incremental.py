@@ -100,10 +100,10 @@ def test_an_entry_that_enters_or_leaves_the_filter(
     assert folder.run().counts.deleted == 1
 
 
-def test_all_people_may_be_replaced_at_once(
+def test_the_only_person_may_be_replaced(
     make_folder: Callable[..., SyncedFolder], server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:
-    """The directory is not empty then, so the run is not held."""
+    """A folder of whoever is on duty is not held at each change of the shift."""
     leaves, comes = someone(), someone()
     for person in (leaves, comes):
         admin.add(person.dn, attributes=person.attributes)

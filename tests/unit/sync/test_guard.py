@@ -33,10 +33,14 @@ def test_an_empty_directory_holds_the_plan() -> None:
 
 
 def test_a_folder_of_which_no_contact_stays_holds_the_plan() -> None:
-    """However many new ones come: it may be another directory. Where a folder may be empty, the limits decide."""
+    """However many new ones come: it may be another directory.
+
+    The limits decide where a folder may be empty, or has one contact, such as the person on duty.
+    """
     assert "none of the folder's contacts" in held(Plan(deletes=3, contacts=3, inserts=1), entries=1)
     assert held(Plan(deletes=3, contacts=3, inserts=3), entries=3)
     assert not held(Plan(deletes=2, contacts=3, inserts=3), entries=3)
+    assert not held(Plan(deletes=1, contacts=1, inserts=1), entries=1)
     assert not held(Plan(deletes=3, contacts=3, inserts=3), entries=3, allow_empty=True)
     assert "the limit is 20%" in held(Plan(deletes=6, contacts=6, inserts=3), entries=3, allow_empty=True)
 

@@ -170,9 +170,9 @@ def trimmed_of_run(
     return execute(connection, "trimmed_of_run", folder_id=folder_id, run_id=run_id, limit=limit).fetchall()
 
 
-def open_requests(connection: Connection[Any]) -> list[int]:
-    """Definitions with a request (`request_sync`) that no run has taken yet, oldest request first. DatabaseError."""
-    return [definition_id for (definition_id,) in execute(connection, "open_requests")]
+def open_requests(connection: Connection[Any]) -> dict[int, list[int]]:
+    """The requests (`request_sync`) of each definition that no run has taken yet, oldest first; DatabaseError."""
+    return dict(execute(connection, "open_requests"))
 
 
 def withdraw_requests(connection: Connection[Any], definition_id: int, reason: str) -> None:

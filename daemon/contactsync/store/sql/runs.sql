@@ -197,8 +197,8 @@ ORDER BY dn, field, reason
 LIMIT %(limit)s
 
 -- name: open_requests
--- Definitions with a request that no run has taken yet, oldest request first.
-SELECT q.definition_id FROM contactsync.sync_requests AS q
+-- Definitions with requests that no run has taken yet, oldest request first.
+SELECT q.definition_id, array_agg(q.request_id) FROM contactsync.sync_requests AS q
 WHERE q.finished_at IS NULL AND q.run_id IS NULL
 GROUP BY q.definition_id
 ORDER BY min(q.request_id)
