@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from contactsync.cli.context import Invocation
     from contactsync.model import Change
-from contactsync.store.record.holds import HeldPlan
+    from contactsync.store.record.holds import HeldPlan
 
 
 def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -> int:
