@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -15,28 +16,27 @@ _RENAMED = {"definition": "name"}
 _LARGEST_COUNT = 2**31 - 1
 
 
-def _text(value: str) -> str:
-    if "\0" in value or not value.isascii():
-        _require_storable(value)
+def _storable(value: Any) -> Any:
+    """The value, if PostgreSQL can store its texts: without NUL, and without half of a surrogate pair."""
+    for text in _texts(value):
+        if "\0" in text:
+            raise ValueError("it contains NUL")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("it is not valid Unicode") from None
     return value
 
 
-def _object(value: dict[str, Any]) -> dict[str, Any]:
-    _require_storable(json.dumps(value, ensure_ascii=False))
-    return value
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        parts = chain(value, value.values()) if isinstance(value, dict) else value
+        yield from chain.from_iterable(map(_texts, parts))
 
 
-def _require_storable(text: str) -> None:
-    """Raise ValueError for text that PostgreSQL cannot store: with NUL, or with half of a surrogate pair."""
-    if "\0" in text or "\\u0000" in text:
-        raise ValueError("it contains NUL")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("it is not valid Unicode") from None
-
-
-Text = Annotated[str, AfterValidator(_text)]
+Text = Annotated[str, AfterValidator(_storable)]
 Short = Annotated[Text, Field(min_length=1, max_length=200)]
 Long = Annotated[Text, Field(min_length=1, max_length=4096)]
 File = Annotated[Text, Field(min_length=1, max_length=4096, pattern="^/")]
@@ -53,7 +53,7 @@ class Fields(BaseModel):
     filter: Annotated[Text, Field(min_length=1, max_length=65_536)] | None = Field(
         None, examples=["(department=Sales)"]
     )
-    mapping: Annotated[dict[str, Any], AfterValidator(_object)] | None = None
+    mapping: Annotated[dict[str, Any], AfterValidator(_storable)] | None = None
     user: Annotated[Text, Field(min_length=1, max_length=1024)] | None = Field(None, examples=["EXAMPLE\\reader"])
     password: Password | None = Field(None, description="Stored sealed. Never in an answer.")
     password_ref: Long | None = Field(None, description="In place of a password: env:NAME, file:PATH, credential:NAME.")
