@@ -28,7 +28,7 @@ class SqlRequests:
     pool: Pool
     schedule: Schedule
     dispatcher: Dispatcher
-    _dispatched: dict[int, frozenset[int]] = field(default_factory=dict)
+    _dispatched: dict[int, frozenset[int]] = field(init=False, default_factory=dict)
 
     def notified(self, payloads: set[str]) -> None:
         """Run the definitions with these names; an empty name requests all. Raises DatabaseError."""
