@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
 from contactsync.api.events import EventHub
+from contactsync.api.problems import TooMany
 from contactsync.api.schemas import Reloaded
 from contactsync.dispatch.dispatcher import Dispatcher
 from contactsync.dispatch.live import LiveFolders
@@ -20,8 +21,9 @@ from contactsync.operations.names import find_all, find_by_id
 from contactsync.store.pool import Pool, connection_of
 from contactsync.sync.runner import Runner
 
-MOST_PREVIEWS = 2
-"""The limit of concurrent previews; each reads a whole directory and holds a connection to PostgreSQL."""
+Returned = TypeVar("Returned")
+_MOST_READERS = 2
+"""The limit of concurrent requests that read a directory; each may take long and hold a connection to PostgreSQL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,13 @@ class ApiContext:
     problems: Callable[[], list[str]]
     reload: Callable[[], Reloaded]
     metrics: Callable[[], bytes]
-    previews: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_PREVIEWS))
+    _readers: CapacityLimiter = field(init=False, default_factory=lambda: CapacityLimiter(_MOST_READERS))
+
+    async def read_directory(self, function: Callable[[], Returned]) -> Returned:
+        """Call a function that reads a directory, on a thread of its own. Raises TooMany if two do already."""
+        if self._readers.borrowed_tokens >= _MOST_READERS:
+            raise TooMany(f"{_MOST_READERS} requests use a directory already.", hint="Try again later.")
+        return await to_thread.run_sync(function, limiter=self._readers)
 
     def definition(self, definition_id: int) -> Definition:
         """The definition with this id. Raises NotFound, DatabaseError."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
-from contactsync.api.context import Context
+from contactsync.api.context import ApiContext, Context
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.api.routes.read import Limit
 from contactsync.errors import NotFound
@@ -170,7 +170,7 @@ def history(folder_id: FolderId, contact_id: ContactId, context: Context) -> lis
 
 
 @router.get("/definitions/{definition_id}/explain")
-def explain_person(
+async def explain_person(
     definition_id: DefinitionId,
     context: Context,
     who: Annotated[
@@ -178,6 +178,10 @@ def explain_person(
     ],
 ) -> Explained:
     """Why a person is in a folder or not. The directory is searched for a person who is not."""
+    return await context.read_directory(partial(_explained, context, definition_id, who))
+
+
+def _explained(context: ApiContext, definition_id: int, who: str) -> Explained:
     definition = context.definition(definition_id)
     search = partial(look_up, definition, who, context.runner.passwords, context.runner.options)
     with connection_of(context.pool) as connection:

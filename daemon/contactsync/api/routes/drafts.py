@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from secrets import randbelow
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, TypeAdapter
 
-from contactsync.api.context import MOST_PREVIEWS, ApiContext, Context
+from contactsync.api.context import ApiContext, Context
 from contactsync.api.definition_fields import DefinitionChanges, Text
-from contactsync.api.problems import TooMany
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.checks.document import CheckDocument
 from contactsync.errors import UsageError
@@ -26,7 +23,6 @@ from contactsync.store.record.runs import LARGEST_ID
 
 router = APIRouter(tags=["drafts"])
 
-Returned = TypeVar("Returned")
 Changes = Annotated[int, Query(description="Limit of the changes in the answer.", ge=0, le=10_000)]
 _NEW_IDS = 2**31 - 1
 
@@ -95,32 +91,25 @@ class Browsed(BaseModel):
 @router.post("/check")
 async def check_draft(request: DraftRequest, context: Context) -> CheckDocument:
     """Check settings step by step, also settings that are not stored. Changes nothing."""
-    return await _limited(context, partial(_check, request, context))
+    return await context.read_directory(partial(_check, request, context))
 
 
 @router.post("/preview")
 async def preview_draft(request: DraftRequest, context: Context, limit: Changes = 100) -> PreviewDocument:
     """What a run with these settings would change, of a stored definition or of a new one. Changes nothing."""
-    return await _limited(context, partial(_preview, request, context, limit))
+    return await context.read_directory(partial(_preview, request, context, limit))
 
 
 @router.post("/browse")
 async def browse_directory(request: BrowseRequest, context: Context) -> Browsed:
     """One level of a directory, to find a base."""
-    return await _limited(context, partial(_browse, request, context))
+    return await context.read_directory(partial(_browse, request, context))
 
 
 @router.post("/definitions/{definition_id}/preview")
 async def preview_definition(definition_id: DefinitionId, context: Context, limit: Changes = 100) -> PreviewDocument:
     """What a run would change now, and whether it would be held. Nothing is changed."""
-    return await _limited(context, partial(_preview, DraftRequest(definition_id=definition_id), context, limit))
-
-
-async def _limited(context: ApiContext, function: Callable[[], Returned]) -> Returned:
-    """Call the function on a thread. Raises TooMany if as many requests as may use a directory do."""
-    if context.previews.borrowed_tokens >= MOST_PREVIEWS:
-        raise TooMany(f"{MOST_PREVIEWS} requests use a directory already.", hint="Try again later.")
-    return await to_thread.run_sync(function, limiter=context.previews)
+    return await context.read_directory(partial(_preview, DraftRequest(definition_id=definition_id), context, limit))
 
 
 def _check(request: DraftRequest, context: ApiContext) -> CheckDocument:
