@@ -58,6 +58,17 @@ class Resolved:
             return self.query.servers[0].netloc
         return self.query.domain or ""
 
+    @property
+    def replaces_filter(self) -> bool:
+        """Whether the definition's filter is used without that of the mapping."""
+        return self.filter is not None and self.definition.filter_only
+
+    def narrow(self, of_mapping: str) -> str:
+        """The filter of a search: that of the mapping with the definition's own, or only the latter."""
+        if self.filter is None:
+            return of_mapping
+        return self.filter if self.replaces_filter else both(of_mapping, self.filter)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -180,8 +191,8 @@ def choose_source(resolved: Resolved, root_dse: RootDse, limits: MappingLimits) 
     mapping = _compiled(resolved.definition.mapping, active_directory=root_dse.is_active_directory, limits=limits)
     attributes = _requested(mapping, resolved.query.attributes)
     base = root_dse.default_base() if resolved.base is None else resolved.base
-    by_filter_only = resolved.filter and resolved.definition.filter_only
-    excluded_base = None if mapping.preserved or by_filter_only else provisioning_base(root_dse, base)
+    includes_all = mapping.preserved or resolved.replaces_filter
+    excluded_base = None if includes_all else provisioning_base(root_dse, base)
     if excluded_base:
         # Entries that are contacts already are mapped again, and dropped.
         digest = blake2b(mapping.digest + excluded_base.encode(), digest_size=16).digest()
@@ -204,7 +215,7 @@ def _refused_hint(resolved: Resolved) -> str:
             "The filter is the mapping's. If the server does not support it, set one that it does, for example"
             " --filter '(objectClass=person)' --filter-only."
         )
-    if resolved.definition.filter_only:
+    if resolved.replaces_filter:
         return "Check the filter."
     return (
         "The filter is the mapping's and the definition's together. Check the latter; if the server does not support"
@@ -217,19 +228,14 @@ def choose_filter(resolved: Resolved, mapping: Mapping, root_dse: RootDse) -> st
 
     With `filter_only` only the latter. Raises AccessRefused if the server hides which attributes it knows.
     """
-    if resolved.filter and resolved.definition.filter_only:
-        return resolved.filter
-    if root_dse.is_active_directory and root_dse.schema is None and mapping.filter.excludes_hidden:
+    schema_is_hidden = root_dse.is_active_directory and root_dse.schema is None
+    if schema_is_hidden and mapping.filter.excludes_hidden and not resolved.replaces_filter:
         raise AccessRefused(
             f"This user may not read the server's schema, which says whether the server knows {EXCHANGE_HIDDEN}.",
             hint="Use a user who may read it, as all users of a domain may;"
             ' or put "include": {"hidden": true} into the mapping, to include people hidden from address lists.',
         )
-    return _narrowed(mapping.filter.for_schema(root_dse.schema), resolved.filter)
-
-
-def _narrowed(of_mapping: str, own: str | None) -> str:
-    return both(of_mapping, own) if own else of_mapping
+    return resolved.narrow(mapping.filter.for_schema(root_dse.schema))
 
 
 def source_digest(resolved: Resolved, source: Source) -> bytes:
@@ -237,9 +243,7 @@ def source_digest(resolved: Resolved, source: Source) -> bytes:
     servers: list[str | None] = [server.netloc for server in resolved.query.servers]
     servers = servers or [resolved.query.domain]
     # The mapping's whole filter: a new attribute in the schema is not an edit of the definition.
-    search_filter = _narrowed(str(source.mapping.filter), resolved.filter)
-    if resolved.filter and resolved.definition.filter_only:
-        search_filter = resolved.filter
+    search_filter = resolved.narrow(str(source.mapping.filter))
     parts = [servers, source.base, source.scope.value, search_filter, list(source.mapping.identity)]
     parts += [source.excluded_base] if source.excluded_base else []
     return blake2b(json.dumps(parts).encode(), digest_size=16).digest()

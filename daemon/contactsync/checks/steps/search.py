@@ -73,9 +73,8 @@ def check_filter(context: CheckContext) -> StepResult:
     entries = counted(count.entries, "entry", "entries")
     references = f"; {counted(count.references, 'reference')} to other servers ignored" if count.references else ""
     least = "" if count.complete else "at least "
-    own = context.resolved.filter
-    narrows = own and not context.definition.filter_only
-    origin = " (narrows the mapping's)" if narrows else "" if own else " (from the mapping)"
+    own, replaces = context.resolved.filter, context.resolved.replaces_filter
+    origin = "" if replaces else " (narrows the mapping's)" if own else " (from the mapping)"
     excluded = _excluded(context) if count.entries else 0
     provisioned = f"; {excluded:,} of them, preserved or staged people, are excluded" if excluded else ""
     text = f"{source.filter}{origin} finds {least}{entries}{provisioned}{references}."
@@ -88,18 +87,12 @@ def check_filter(context: CheckContext) -> StepResult:
     }
     if excluded and excluded == count.entries:
         return warning(text, 'To have them, put "include": {"preserved": true} into the mapping.', data)
-    if count.entries and own and not narrows:
+    if count.entries and replaces:
         return _with_unusual(context, text, data)
     if count.entries or count.stopped_by:
         return ok(text, data)
     refuse_aliases(context.session, source.base, source.scope)
-    if (
-        own
-        and narrows
-        and ask_for_some(
-            context.session, Search(source.base, source.scope, own), context.read_limits(), most=1, decode=False
-        ).number
-    ):
+    if own and not replaces and _finds_entries(context, own):
         hint = "Your filter alone finds entries, which the mapping's excludes. To have them, add --filter-only."
         return warning(text, hint, data)
     if context.session.anonymous:
@@ -113,6 +106,11 @@ def check_filter(context: CheckContext) -> StepResult:
         "Check the base, the filter's spelling (an unknown attribute matches nothing), and this user's read access.",
         data,
     )
+
+
+def _finds_entries(context: CheckContext, search_filter: str) -> bool:
+    search = Search(context.source.base, context.source.scope, search_filter)
+    return ask_for_some(context.session, search, context.read_limits(), most=1, decode=False).number > 0
 
 
 def _with_unusual(context: CheckContext, text: str, data: dict[str, Any]) -> StepResult:
