@@ -19,6 +19,10 @@ from tests.support.postgres import program
 from tests.support.resources import database_of
 from tests.support.roles import carry_out, role_with
 
+SEALED = (
+    "INSERT INTO contactsync.sync_definitions (folder_id, name, query, bind_user, password_new, enabled)"
+    " VALUES (%s, 'sealed', 'dc1', 'cn=reader', %s, false)"
+)
 PERSON = "INSERT INTO contactsync.contacts (folder_id, display_name) VALUES (%s, 'Plumber') RETURNING contact_id"
 
 
@@ -29,6 +33,8 @@ def filled(database: str, directory: PrivateSlapd) -> Iterator[SyncedFolder]:
         folder = SyncedFolder(database, pool, directory)
         assert folder.run().outcome is Outcome.CHANGED
         folder.query(PERSON, folder.definition.folder_id)
+        with folder.connection() as connection:
+            connection.execute(SEALED, [folder.definition.folder_id, bytes(60)])
         yield folder
 
 
@@ -40,12 +46,14 @@ def empty(postgres_server: str) -> Iterator[str]:
 
 
 def expect_restored(folder: SyncedFolder, conninfo: str) -> None:
-    """The same contacts with the same ids; runs and people go on where they were."""
+    """The same contacts with the same ids, and the same audit; runs and people go on where they were."""
     before = folder.query("SELECT * FROM contactsync.contacts ORDER BY contact_id")
+    audit = folder.query("SELECT * FROM contactsync.audit ORDER BY audit_id")
     folder_id = folder.definition.folder_id
     with open_pool(conninfo, max_size=3, timeout=10) as folder.pool:
         folder.conninfo = conninfo
         assert folder.query("SELECT * FROM contactsync.contacts ORDER BY contact_id") == before
+        assert folder.query("SELECT * FROM contactsync.audit ORDER BY audit_id") == audit
         assert folder.run().outcome is Outcome.UNCHANGED
         change(folder.slapd)
         folder.expect_in_sync()
@@ -96,8 +104,8 @@ def test_contacts_of_no_folder_are_refused_outside_of_a_restore(database: str) -
     [
         ("DROP SCHEMA contactsync CASCADE", "There is nothing of contactsync in the database", None),
         (
-            "DELETE FROM contactsync.schema_migrations WHERE name = '0024.restore'",
-            "an older release: it lacks 0024.restore",
+            "DELETE FROM contactsync.schema_migrations WHERE name = '0025.restore'",
+            "an older release: it lacks 0025.restore",
             None,
         ),
         ("INSERT INTO contactsync.schema_migrations VALUES ('9999.later')", "a newer release: it has 9999", "newer"),
@@ -112,7 +120,7 @@ def test_another_schema_is_named(database: str, statement: str, reading: str, mi
         with pytest.raises(DatabaseError, match=reading):
             require_schema(connection)
     if migrating is None:
-        assert "0024.restore" in migrate(database)
+        assert "0025.restore" in migrate(database)
     else:
         with pytest.raises(DatabaseError, match=migrating):
             migrate(database)
