@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,8 +32,8 @@ Call = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def call(pool: Pool, tmp_path: Path) -> Call:
-    """Call the API as the user anna."""
+def request_async(pool: Pool, tmp_path: Path) -> Callable[..., Coroutine[Any, Any, httpx.Response]]:
+    """Call the API as the user anna, in an event loop."""
     runner = build_runner(load_settings(None, {"CONTACTSYNC_STATE__DIRECTORY": str(tmp_path)}), pool)
     idle = SimpleNamespace(running=frozenset(), states={}, followed=())
     context = ApiContext(
@@ -56,9 +57,15 @@ def call(pool: Pool, tmp_path: Path) -> Call:
 
     async def request(method: str, path: str, **options: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(as_anna), base_url="http://daemon") as client:
-            return await client.request(method, path, **options)
+            return await client.request(method, f"/v1{path}", **options)
 
-    return lambda method, path, **options: asyncio.run(request(method, f"/v1{path}", **options))
+    return request
+
+
+@pytest.fixture
+def call(request_async: Callable[..., Coroutine[Any, Any, httpx.Response]]) -> Call:
+    """Call the API as the user anna."""
+    return lambda method, path, **options: asyncio.run(request_async(method, path, **options))
 
 
 def add(call: Call, folder: str, **fields: Any) -> int:
@@ -254,3 +261,27 @@ def test_contacts_are_listed_searched_and_explained(call: Call, folder: SyncedFo
     assert call("GET", f"/definitions/{folder.definition_id}/explain", params=who).json()["verdict"] == "in the folder"
     for missing in (f"{path}/999999999", f"{path}/999999999/history", f"{path}/999999999/photo"):
         assert call("GET", missing).status_code == 404
+
+
+def test_silent_directories_do_not_take_all_of_the_api(
+    call: Call, request_async: Callable[..., Coroutine[Any, Any, httpx.Response]]
+) -> None:
+    """Two requests may wait for a directory; a third one is refused, and others are answered."""
+
+    async def ask() -> tuple[httpx.Response, httpx.Response]:
+        path = f"/definitions/{definition_id}/explain"
+        waiting = [asyncio.ensure_future(request_async("GET", path, params={"who": "Nobody"})) for _ in range(2)]
+        connections = [(await asyncio.to_thread(server.accept))[0] for _ in waiting]
+        answers = await request_async("GET", path, params={"who": "Nobody"}), await request_async("GET", "/folders")
+        for connection in connections:
+            connection.close()
+        server.close()
+        await asyncio.wait(waiting)
+        return answers
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        query = f"ldap://127.0.0.1:{server.getsockname()[1]}/dc=example"
+        definition_id = add(call, "Silent", query=query, user=None, password=None, tls="none")
+        refused, answered = asyncio.run(ask())
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many")
+    assert answered.status_code == 200
