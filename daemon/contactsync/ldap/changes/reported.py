@@ -49,7 +49,7 @@ class ReportedObject:
         if not self.is_person and request.filter.lower().startswith("(&(objectcategory=person)"):
             return True
         base = _place(request.base)
-        return base is not None and not f",{self.place}".endswith(f",{base}")
+        return bool(base) and not f",{self.place}".endswith(f",{base}")
 
 
 @lru_cache(maxsize=1024)
