@@ -496,3 +496,12 @@ def test_the_openapi_document_describes_every_answer(client: DaemonClient) -> No
     assert len(names) == len(set(names)) > 20
     assert all({"4XX", "5XX"} <= operation["responses"].keys() for operation in operations)
     assert "Problem" in document["components"]["schemas"]
+
+
+def test_the_settings_in_force_are_read(client: DaemonClient) -> None:
+    """With where they come from, and without the database's password."""
+    settings = {setting["name"]: setting for setting in client.get("/v1/settings")}
+    assert (settings["database.url"]["value"], settings["database.url"]["source"]) == ("set", "environment")
+    assert settings["guard.delete_count"] == {
+        "name": "guard.delete_count", "value": 500, "source": "default", "where": None, "default": 500
+    }  # fmt: skip

@@ -18,6 +18,7 @@ from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.model import Definition
 from contactsync.operations.names import find_all, find_by_id
+from contactsync.settings import Settings
 from contactsync.store.pool import Pool, connection_of
 from contactsync.sync.runner import Runner
 
@@ -28,7 +29,10 @@ _MOST_READERS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class ApiContext:
-    """The parts; `problems` returns the reasons why the daemon is not ready, `reload` raises SettingsError."""
+    """The parts; `problems` returns the reasons why the daemon is not ready, `reload` raises SettingsError.
+
+    `settings` returns those in force, which a reload replaces.
+    """
 
     pool: Pool
     runner: Runner
@@ -36,7 +40,7 @@ class ApiContext:
     schedule: Schedule
     hub: EventHub
     live: LiveFolders
-    workers: int
+    settings: Callable[[], Settings]
     started_at: datetime
     problems: Callable[[], list[str]]
     reload: Callable[[], Reloaded]

@@ -247,7 +247,7 @@ class Daemon:
             schedule=self._schedule,
             hub=self._hub,
             live=self._live,
-            workers=self._settings.scheduler.workers,
+            settings=lambda: self._settings,
             started_at=self._started_at,
             problems=self._problems,
             metrics=self.metrics.render,

@@ -22,6 +22,7 @@ from contactsync.settings.schema import (
     SOCKET_NAME,
     SYSTEM_RUNTIME,
     SYSTEM_STATE,
+    Origin,
     Settings,
 )
 
@@ -32,6 +33,8 @@ FILE_VARIABLE = f"{PREFIX}SETTINGS"
 SEARCH = (Path("/etc/contactsync/settings.toml"), Path("settings.toml"))
 
 SYSTEM_USER = "contactsync"
+_PLACES = {("state", "directory"), ("secrets", "key_file"), ("control", "socket")}
+"""The paths that `_fill_in_places` sets."""
 
 _HINT = "The settings.toml that comes with contactsync describes every setting."
 
@@ -46,17 +49,18 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, search: Sequ
         table = values.setdefault(section, {})
         if isinstance(table, dict):
             table.update(keys)
+    describer = Describer(text, file, overrides)
+    origins = _origins(values, overrides, describer)
     _fill_in_places(values, environ, of_system=file == search[0])
     errors = unknown_variables(environ, {*_variables(), FILE_VARIABLE})
     try:
         settings = Settings(**values)
     except ValidationError as invalid:
-        describer = Describer(text, file, overrides)
         errors += [describer.sentence(detail) for detail in invalid.errors(include_url=False)]
         raise _error(errors) from None  # pydantic's own text shows the values, a password among them
     if errors:
         raise _error(errors)
-    return settings
+    return settings.with_origins(origins)
 
 
 def find_settings_file(
@@ -146,6 +150,24 @@ def _overrides(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
         if name in environ:
             overrides.setdefault(section, {})[key] = environ[name]
     return overrides
+
+
+def _origins(
+    values: Mapping[str, Any], overrides: Mapping[str, Mapping[str, str]], describer: Describer
+) -> dict[str, Origin]:
+    """The origin of each setting that is in the file or the environment; an empty path is not set there."""
+    given = [
+        (section, key)
+        for section, table in values.items()
+        for key, value in (table.items() if isinstance(table, dict) else ())
+        if value or (section, key) not in _PLACES
+    ]
+    return {
+        f"{section}.{key}": Origin("environment", f"{PREFIX}{section}{DELIMITER}{key}".upper())
+        if key in overrides.get(section, ())
+        else Origin("file", describer.where([section, key]))
+        for section, key in given
+    }
 
 
 def _fill_in_places(values: dict[str, Any], environ: Mapping[str, str], *, of_system: bool) -> None:

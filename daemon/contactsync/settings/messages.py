@@ -32,7 +32,7 @@ class Describer:
     def sentence(self, detail: ErrorDetails) -> str:
         """An error as a sentence; it shows the value unless that may be a password."""
         names = [str(part) for part in detail["loc"][:2]]
-        where, key = self._where(names), ".".join(names)
+        where, key = self.where(names), ".".join(names)
         if detail["type"] == "extra_forbidden":
             return f"{where}: {_unknown(names, detail['input'])}"
         if len(names) == 1 and detail["type"] == "value_error":
@@ -44,11 +44,12 @@ class Describer:
             return f"{where}: {key} must be {_allowed(field)}; its value may be a password and is not shown."
         return f"{where}: {key} is {_shown(detail['input'])} but must be {_allowed(field)}."
 
-    def _where(self, names: list[str]) -> str:
+    def where(self, names: list[str]) -> str:
+        """The environment variable that has a setting, or the file with the line."""
         if len(names) > 1 and names[1] in self._overrides.get(names[0], {}):
             return f"Environment variable {PREFIX}{DELIMITER.join(names).upper()}"
         line = self._lines.get(".".join(names))
-        return f"{self._file or 'Settings'}, line {line}" if line else str(self._file or "Settings")
+        return f"{self._file}, line {line}" if line else str(self._file or "Settings")
 
 
 def unknown_variables(environ: Collection[str], known: Collection[str]) -> list[str]:

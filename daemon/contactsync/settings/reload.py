@@ -24,4 +24,6 @@ def with_live(before: Settings, after: Settings) -> Settings:
     for section, keys in _LIVE_KEYS.items():
         update = {key: getattr(getattr(after, section), key) for key in keys}
         live[section] = getattr(before, section).model_copy(update=update)
-    return before.model_copy(update=live)
+    names = [f"{section}.{key}" for section in _LIVE_SECTIONS for key in type(live[section]).model_fields]
+    names += [f"{section}.{key}" for section, keys in _LIVE_KEYS.items() for key in keys]
+    return before.model_copy(update=live).with_origins(before.origins | {name: after.origin(name) for name in names})

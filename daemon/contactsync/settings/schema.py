@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    model_validator,
+)
 
 PREFIX = "CONTACTSYNC_"
 DELIMITER = "__"
@@ -173,6 +182,13 @@ class Secrets(Section):
     )
 
 
+class Origin(NamedTuple):
+    """Where the value of a setting comes from; `where` is a variable, or a file with the line."""
+
+    source: Literal["environment", "file", "default"] = "default"
+    where: str | None = None
+
+
 class Settings(Section):
     """All settings, validated and immutable."""
 
@@ -187,3 +203,19 @@ class Settings(Section):
     log: Log = Log()
     metrics: Metrics = Metrics()
     secrets: Secrets = Secrets()
+    _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
+
+    def origin(self, name: str) -> Origin:
+        """Where the value of a setting, such as `log.level`, comes from."""
+        return self._origins.get(name, Origin())
+
+    @property
+    def origins(self) -> dict[str, Origin]:
+        """The origins of the settings that do not have their default."""
+        return self._origins
+
+    def with_origins(self, origins: dict[str, Origin]) -> Settings:
+        """The same settings with these origins; a setting without one has its default."""
+        settings = self.model_copy()
+        settings._origins = origins  # noqa: SLF001 -- of the same class
+        return settings

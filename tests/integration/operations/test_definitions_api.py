@@ -34,7 +34,8 @@ Call = Callable[..., httpx.Response]
 @pytest.fixture
 def request_async(pool: Pool, tmp_path: Path) -> Callable[..., Coroutine[Any, Any, httpx.Response]]:
     """Call the API as the user anna, in an event loop."""
-    runner = build_runner(load_settings(None, {"CONTACTSYNC_STATE__DIRECTORY": str(tmp_path)}), pool)
+    settings = load_settings(None, {"CONTACTSYNC_STATE__DIRECTORY": str(tmp_path)})
+    runner = build_runner(settings, pool)
     idle = SimpleNamespace(running=frozenset(), states={}, followed=())
     context = ApiContext(
         pool=pool,
@@ -43,7 +44,7 @@ def request_async(pool: Pool, tmp_path: Path) -> Callable[..., Coroutine[Any, An
         schedule=cast("Any", idle),
         hub=EventHub(),
         live=cast("Any", idle),
-        workers=1,
+        settings=lambda: settings,
         started_at=datetime.now(UTC),
         problems=list,
         reload=cast("Any", None),

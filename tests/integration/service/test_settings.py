@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from contactsync.errors import SettingsError
 from contactsync.settings import Settings, find_settings_file, load_settings
+from contactsync.settings.in_force import settings_in_force
+from contactsync.settings.reload import with_live
 
 DOCUMENTED = Path(__file__).parents[3] / "settings.toml"
 ENVIRON: Mapping[str, str] = {"STATE_DIRECTORY": "/srv/state"}
@@ -60,7 +62,7 @@ def test_the_documented_file_holds_every_setting_in_order() -> None:
 
 def test_the_documented_values_are_the_defaults(tmp_path: Path) -> None:
     """Without its # no setting changes."""
-    assert load(tmp_path, uncommented()) == load(tmp_path, "")
+    assert flat(load(tmp_path, uncommented())) == flat(load(tmp_path, ""))
 
 
 def test_the_documented_file_sets_nothing(tmp_path: Path) -> None:
@@ -307,3 +309,30 @@ def test_a_key_among_systemds_credentials_is_used(tmp_path: Path) -> None:
     assert load(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)).secrets.key_file == Path("/srv/state/secret.key")
     (tmp_path / "secret.key").touch()
     assert load(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)).secrets.key_file == tmp_path / "secret.key"
+
+
+def test_each_setting_in_force_says_where_it_comes_from_and_shows_no_secret(tmp_path: Path) -> None:
+    """After a reload too: a value that needs a restart keeps its origin."""
+    text = (
+        '[database]\nurl = "postgresql://me:SECRET@db/x"\n[scheduler]\nworkers = 3\n[guard]\n[state]\ndirectory = ""\n'
+    )
+    before = load(tmp_path, text, CONTACTSYNC_LOG__LEVEL="debug")
+    shown = {setting.name: setting for setting in settings_in_force(before)}
+    file = tmp_path / "settings.toml"
+    assert list(shown) == documented_keys()
+    origins = {name: (each.source, each.where) for name, each in shown.items() if each.source != "default"}
+    assert origins == {
+        "database.url": ("file", f"{file}, line 2"),
+        "scheduler.workers": ("file", f"{file}, line 4"),
+        "log.level": ("environment", "CONTACTSYNC_LOG__LEVEL"),
+    }
+    assert (shown["database.url"].value, shown["database.url"].default) == ("set", "not set")
+    assert "SECRET" not in str(shown)
+    assert (shown["scheduler.workers"].value, shown["scheduler.workers"].default) == (3, 8)
+    assert (shown["state.directory"].value, shown["state.directory"].default) == ("/srv/state", None)
+
+    after = with_live(before, load(tmp_path, "[guard]\nalways_allow = 6\n"))
+    again = {setting.name: (setting.source, setting.value) for setting in settings_in_force(after)}
+    assert again["guard.always_allow"] == ("file", 6)
+    assert again["log.level"] == ("default", "info")
+    assert again["scheduler.workers"] == ("file", 3)

@@ -22,6 +22,7 @@ from contactsync.api.schemas import (
 )
 from contactsync.operations.preview import ChangeDocument
 from contactsync.operations.runs import list_runs, require_run
+from contactsync.settings.in_force import SettingInForce, settings_in_force
 from contactsync.store.health import read_folders
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID, read_changes, rejected_of_run
@@ -47,7 +48,7 @@ def status(context: Context) -> Status:
         definitions=len(followed),
         paused=sum(not each.definition.enabled for each in followed),
         invalid=sum(each.resolved is None for each in followed),
-        workers=context.workers,
+        workers=context.settings().scheduler.workers,
         running=[RunDocument.of(report, running=True) for report in context.runner.active()],
         waiting=context.dispatcher.waiting,
         next_run=_next_run(context),
@@ -102,6 +103,12 @@ def rejected_entries(
         run = require_run(connection, run_id)
         rejected = rejected_of_run(connection, folder_id=run.folder_id, run_id=run_id, limit=limit)
     return [RejectedEntry(dn=dn, reason=reason) for dn, reason in rejected]
+
+
+@router.get("/settings")
+def settings(context: Context) -> list[SettingInForce]:
+    """The settings in force, each with where it comes from; a secret is only `set` or `not set`."""
+    return settings_in_force(context.settings())
 
 
 @router.get("/health/live")
