@@ -13,7 +13,6 @@ A request returns the future report of the run that starts after it; requests fo
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Container
 from concurrent.futures import Future
@@ -93,13 +92,14 @@ class Dispatcher:
         for thread in self._threads:
             thread.start()
 
-    def request(self, definition_id: int, trigger: Trigger, *, individual: bool = False) -> Future[RunReport]:
+    def request(self, definition_id: int, trigger: Trigger, *, asked_at: float | None = None) -> Future[RunReport]:
         """Run a definition as soon as possible; does not block.
 
-        `individual` says that a user asked for this folder alone, or edited it. Such a request precedes most others,
-        and its run may offer a password again that was refused before.
+        `asked_at` is the monotonic time at which a user asked for this folder, or edited it; None if all folders are
+        to run, or the schedule asks. A request of a user precedes most others, and its run may offer a password again
+        that was refused before that time. One request for several folders has one time, so that it is one attempt.
         """
-        request = RunRequest(definition_id, trigger, time.monotonic() if individual else None)
+        request = RunRequest(definition_id, trigger, asked_at)
         with self._changed:
             if self._stopping:
                 request.report.cancel()

@@ -172,6 +172,8 @@ class Schedule:
 
     def follow(self, ids: Iterable[int]) -> None:
         """Read these definitions from the table, also deleted ones, and follow them. Raises DatabaseError."""
+        # One time for all: one statement that edits many folders of a user is one attempt with a refused password.
+        edited_at = time.monotonic()
         definition_ids = set(ids)
         with connection_of(self._pool) as connection:
             definitions = read_definitions(connection, definition_ids)
@@ -192,7 +194,8 @@ class Schedule:
         with self._waking_once():
             for definition_id, followed in current.items():
                 try:
-                    self._follow(before[definition_id], followed, last_starts.get(definition_id, (None, None)))
+                    last_run = last_starts.get(definition_id, (None, None))
+                    self._follow(before[definition_id], followed, last_run, edited_at)
                 except Exception:
                     log.exception("definition.crashed", folder=followed.definition.label, definition=definition_id)
                 if followed.reason and definition_id in changed_states:
@@ -236,10 +239,16 @@ class Schedule:
         with self._lock:
             self._fired |= waiting
 
-    def _follow(self, before: Followed | None, current: Followed, last: tuple[datetime | None, int | None]) -> None:
-        """`last` is the start of the last run, and the revision that it used."""
+    def _follow(
+        self,
+        before: Followed | None,
+        current: Followed,
+        last_run: tuple[datetime | None, int | None],
+        edited_at: float,
+    ) -> None:
+        """`last_run` is the start of the last run, and the revision that it used."""
         definition_id = current.definition.definition_id
-        last_start, last_revision = last
+        last_start, last_revision = last_run
         if before and before.may_run and not current.may_run:
             self._dispatcher.forget(definition_id)
         _log_lock(before, current)
@@ -252,7 +261,7 @@ class Schedule:
             edited = before.content != current.content
         if edited:
             # Before the schedule's request: the run after an edit may offer a refused password again.
-            self._dispatcher.request(definition_id, Trigger.EDIT, individual=True)
+            self._dispatcher.request(definition_id, Trigger.EDIT, asked_at=edited_at)
         if before is None or before.timetable != current.timetable:
             self._schedule(current)
             if not edited:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,9 +37,9 @@ class SqlRequests:
             self.catch_up()
         for name in payloads - {CHECK_REQUESTS}:
             if name:
-                self._request(self._named(name), individual=True)
+                self._request(self._named(name), asked_at=time.monotonic())
             else:
-                self._request(self.schedule.enabled(), individual=False)
+                self._request(self.schedule.enabled(), asked_at=None)
 
     def catch_up(self) -> None:
         """Run the requests of request_sync that no run has taken yet. Raises DatabaseError.
@@ -51,7 +52,8 @@ class SqlRequests:
             for definition_id in requested:
                 if definition_id in invalid:
                     withdraw_requests(connection, definition_id, invalid[definition_id])
-        self._request([each for each, ids in requested.items() if self._is_new(each, ids)], individual=True)
+        new = [each for each, ids in requested.items() if self._is_new(each, ids)]
+        self._request(new, asked_at=time.monotonic())
 
     def _is_new(self, definition_id: int, request_ids: list[int]) -> bool:
         """Whether a run has to be dispatched for these requests.
@@ -78,8 +80,8 @@ class SqlRequests:
             log.warning("request.unknown", requested=name)
         return [definition.definition_id for definition in definitions]
 
-    def _request(self, definition_ids: list[int], *, individual: bool) -> None:
+    def _request(self, definition_ids: list[int], *, asked_at: float | None) -> None:
         enabled = set(self.schedule.enabled())
         for definition_id in definition_ids:
             if definition_id in enabled:
-                self.dispatcher.request(definition_id, Trigger.REQUEST, individual=individual)
+                self.dispatcher.request(definition_id, Trigger.REQUEST, asked_at=asked_at)

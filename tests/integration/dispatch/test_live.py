@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -154,8 +155,8 @@ def test_an_increment_with_nothing_to_do_leaves_no_row(
     after = folder.status()
     assert after["last_success_at"] > before["last_success_at"]
     assert (after["last_run_id"], after["last_outcome"]) == (before["last_run_id"], "unchanged")
-    requested = live.dispatcher.request(folder.definition_id, Trigger.MANUAL, individual=True).result(PATIENCE)
-    assert folder.row(requested.run_id)["outcome"] == "unchanged"
+    requested = live.dispatcher.request(folder.definition_id, Trigger.MANUAL, asked_at=time.monotonic())
+    assert folder.row(requested.result(PATIENCE).run_id)["outcome"] == "unchanged"
     folder.query(
         "UPDATE contactsync.sync_status SET last_outcome = 'failed' WHERE definition_id = %s RETURNING 1",
         folder.definition_id,

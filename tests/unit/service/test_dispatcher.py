@@ -118,7 +118,7 @@ def test_individual_requests_take_every_second_turn() -> None:
         for definition_id in range(1, 10_000):
             gate.request(definition_id, Trigger.MANUAL)
         for definition_id in (9_000, 20_000, 9_001):
-            gate.request(definition_id, Trigger.EDIT, individual=True)
+            gate.request(definition_id, Trigger.EDIT, asked_at=1.0)
         gate.request(9_001, Trigger.SCHEDULE)
         gate.open(until_entered=8)
     assert gate.entered[:8] == [0, 9_000, 1, 20_000, 2, 9_001, 3, 4]
@@ -129,7 +129,7 @@ def test_an_individual_request_does_not_wait_for_the_turns_of_other_servers() ->
     with dispatching(0, servers=500) as gate:
         for definition_id in range(1, 2_000):
             gate.request(definition_id, Trigger.SCHEDULE)
-        gate.request(1_999, Trigger.MANUAL, individual=True)
+        gate.request(1_999, Trigger.MANUAL, asked_at=1.0)
         gate.open(until_entered=2_000)
     assert gate.entered.index(1_999) <= 2
     assert sorted(gate.entered) == list(range(2_000))
@@ -149,7 +149,7 @@ def test_a_withdrawn_request_does_not_run() -> None:
     """Whether it is an individual one or not."""
     with dispatching(1) as gate:
         for definition_id in (2, 3, 4):
-            gate.request(definition_id, Trigger.SCHEDULE, individual=definition_id == 4)
+            gate.request(definition_id, Trigger.SCHEDULE, asked_at=1.0 if definition_id == 4 else None)
         gate.forget(2)
         gate.forget(4)
         gate.open(until_entered=2)

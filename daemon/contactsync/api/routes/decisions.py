@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -75,7 +76,7 @@ def approve_run(run_id: RunId, context: Context, actor: CurrentActor, digest: Di
     with connection_of(context.pool) as connection:
         plan = open_plan(connection, run_id, digest)
         approve(connection, plan, actor)
-    context.dispatcher.request(plan.definition_id, Trigger.MANUAL, individual=True)
+    context.dispatcher.request(plan.definition_id, Trigger.MANUAL, asked_at=time.monotonic())
     return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="approved")
 
 

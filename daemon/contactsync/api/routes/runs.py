@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
@@ -43,7 +44,7 @@ async def sync_definition(
     """Run a definition now, also a paused one; after its current run, if there is one."""
     definition = await run_in_threadpool(context.definition, definition_id)
     await run_in_threadpool(_record_requests, context, actor, [definition])
-    return await _sync([definition], context, request, response, wait=wait, individual=True)
+    return await _sync([definition], context, request, response, wait=wait, asked_at=time.monotonic())
 
 
 @router.post("/sync", responses={202: {"model": Requested}})
@@ -62,7 +63,8 @@ async def sync_all(
     else:
         definitions = await run_in_threadpool(context.named, name)
     await run_in_threadpool(_record_requests, context, actor, None if name is None else definitions)
-    return await _sync(definitions, context, request, response, wait=wait, individual=name is not None)
+    asked_at = None if name is None else time.monotonic()
+    return await _sync(definitions, context, request, response, wait=wait, asked_at=asked_at)
 
 
 @router.post("/definitions/{definition_id}/cancel")
@@ -96,9 +98,9 @@ async def _sync(
     response: Response,
     *,
     wait: bool,
-    individual: bool,
+    asked_at: float | None,
 ) -> Synchronized | Requested:
-    dispatch = partial(context.dispatcher.request, trigger=Trigger.MANUAL, individual=individual)
+    dispatch = partial(context.dispatcher.request, trigger=Trigger.MANUAL, asked_at=asked_at)
     answers = [dispatch(definition.definition_id) for definition in definitions]
     if not wait:
         response.status_code = HTTPStatus.ACCEPTED

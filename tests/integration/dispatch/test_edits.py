@@ -1,0 +1,60 @@
+"""The runs that the schedule requests after edits."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
+from contactsync.dispatch.scheduler import Schedule
+from contactsync.model import RunReport, Trigger
+from contactsync.store.pool import Pool
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.folder import SyncedFolder
+
+EDITED = 20
+
+
+@pytest.fixture
+def requests() -> queue.Queue[RunRequest]:
+    """The requests that reached a worker."""
+    return queue.Queue()
+
+
+@pytest.fixture
+def schedule(pool: Pool, requests: queue.Queue[RunRequest]) -> Iterator[Schedule]:
+    """Give a schedule whose worker takes each request at once and makes no run."""
+
+    def work(request: RunRequest) -> RunReport:
+        requests.put(request)
+        raise AssertionError
+
+    dispatcher = Dispatcher(work, lambda _key: "", workers=1, per_server=1)
+    dispatcher.start()
+    yield Schedule(pool, dispatcher)
+    dispatcher.stop()
+    assert dispatcher.join(5)
+
+
+def test_one_edit_of_many_definitions_was_made_at_one_time(
+    schedule: Schedule,
+    requests: queue.Queue[RunRequest],
+    make_folder: Callable[..., SyncedFolder],
+    directory: PrivateSlapd,
+) -> None:
+    """So a password that is refused to the first of them counts as refused for the others."""
+    folder = make_folder(directory)
+    ids = {folder.define(directory.port, name=f"{number}", schedule="every 1h") for number in range(EDITED)}
+    schedule.follow(ids)
+    for _ in ids:
+        requests.get(timeout=30)
+    folder.query(
+        "UPDATE contactsync.sync_definitions SET filter = '(uid=*)' WHERE definition_id = ANY (%s) RETURNING 1", [*ids]
+    )
+    schedule.follow(ids)
+    edits = [requests.get(timeout=30) for _ in ids]
+    assert {request.trigger for request in edits} == {Trigger.EDIT}
+    assert {request.definition_id for request in edits} == ids
+    assert len({request.asked_at for request in edits}) == 1
