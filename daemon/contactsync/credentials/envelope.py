@@ -7,6 +7,7 @@ once, so the nonce is zero. The associated data is the binding to the definition
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,14 @@ _KEY_PAIR = b"contactsync key pair for passwords v1"
 _EPHEMERAL = 1 + 4
 _CIPHERTEXT = _EPHEMERAL + 32
 _LEAST_BYTES = _CIPHERTEXT + 16 + 1
+
+_PUBLIC_OF_STDIN = """
+import sys
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+private = X25519PrivateKey.from_private_bytes(sys.stdin.buffer.read())
+sys.stdout.buffer.write(private.public_key().public_bytes_raw())
+"""
+_CHILD_SECONDS = 30
 
 _SEAL_AGAIN = "Seal the password again as docs/sql.md shows, or set it with `contactsync folders edit`."
 
@@ -44,6 +53,19 @@ class EnvelopeKey:
     def public(self) -> bytes:
         """The public key: 32 octets."""
         return self._private.public_key().public_bytes_raw()
+
+    def public_from_child(self) -> bytes:
+        """The public key, computed by a short-lived process if possible: this one then loads no cryptography (9 MB)."""
+        import subprocess  # noqa: PLC0415 -- needed once for each key
+
+        command = [sys.executable, "-I", "-c", _PUBLIC_OF_STDIN]
+        try:
+            child = subprocess.run(
+                command, input=self._box.derive(_KEY_PAIR), capture_output=True, check=True, timeout=_CHILD_SECONDS
+            )
+        except (OSError, subprocess.SubprocessError):
+            return self.public
+        return child.stdout
 
     def open(self, sealed: bytes, binding: bytes) -> str:
         """The password. Raises SecretError, with a sentence that says why it does not open."""

@@ -22,8 +22,8 @@ _DAEMON = Actor("unix", "contactsync", "daemon")
 def publish_public_key(connection: Connection[Any], passwords: BindPasswords) -> None:
     """Store the public key, unless it is stored already. Raises SecretError, DatabaseError."""
     box = passwords.open_box()
-    if not definitions.key_published(connection, box.key_id):  # else the start loads no cryptography
-        definitions.publish_key(connection, box.key_id, EnvelopeKey(box).public, ALGORITHM)
+    if not definitions.key_published(connection, box.key_id):
+        definitions.publish_key(connection, box.key_id, EnvelopeKey(box).public_from_child(), ALGORITHM)
 
 
 def accept_password(connection: Connection[Any], passwords: BindPasswords, definition: Definition) -> Definition:

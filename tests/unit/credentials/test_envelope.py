@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -133,5 +134,14 @@ def test_the_key_pair_depends_on_the_key_alone() -> None:
     """A restart publishes the same key; the key of the sealed passwords is another one."""
     assert EnvelopeKey(SecretBox(bytes(32))).public == EnvelopeKey(SecretBox(bytes(32))).public
     assert EnvelopeKey(SecretBox(bytes(32))).public != EnvelopeKey(BOX).public
+    assert EnvelopeKey(BOX).public_from_child() == EnvelopeKey(BOX).public
     hkdf = HKDF(SHA256(), 32, None, b"any purpose").derive(bytes(range(32)))
     assert BOX.derive(b"any purpose") == hkdf
+
+
+def test_the_public_key_is_known_without_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no process can be started, or where the interpreter cannot load the library."""
+    public = EnvelopeKey(BOX).public
+    for program in ("/nowhere/python", "/bin/false"):
+        monkeypatch.setattr(sys, "executable", program)
+        assert EnvelopeKey(BOX).public_from_child() == public
