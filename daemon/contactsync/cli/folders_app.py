@@ -64,7 +64,7 @@ def add_command(
     contactsync folders add Private --owner anna --query dc1.example.com \\
         --user reader@example.com --password-ref file:/etc/contactsync/reader
     """
-    from contactsync.cli.commands.folders_edit import add_folder
+    from contactsync.cli.commands.folders.edit import add_folder
 
     added = Definition(
         folder_id=0, definition_id=0, folder=name, owner=owner, name=definition, query=query, enabled=not paused
@@ -84,7 +84,7 @@ def list_command(context: typer.Context, *, as_json: Json = False) -> None:
     contactsync folders list
     contactsync folders list --json | jq '.[] | select(.state != "ok") | .label'
     """
-    from contactsync.cli.commands.folders_list import list_folders
+    from contactsync.cli.commands.folders.list import list_folders
 
     list_folders(invocation_of(context), as_json=as_json)
 
@@ -99,7 +99,7 @@ def show_command(context: typer.Context, *, name: Name, as_json: Json = False) -
     contactsync folders show Staff
     contactsync folders show anna/Private --json
     """
-    from contactsync.cli.commands.folders_show import show_folder
+    from contactsync.cli.commands.folders.show import show_folder
 
     show_folder(invocation_of(context), name, as_json=as_json)
 
@@ -130,7 +130,7 @@ def edit_command(
     contactsync folders edit Staff --password-prompt
     contactsync folders edit Staff --clear filter --clear base
     """
-    from contactsync.cli.commands.folders_edit import edit_folder
+    from contactsync.cli.commands.folders.edit import edit_folder
 
     edit_folder(invocation_of(context), name, query, clear or [], options)
 
@@ -153,7 +153,7 @@ def remove_command(
     contactsync folders remove Staff:branch
     contactsync folders remove Staff --keep-contacts --yes
     """
-    from contactsync.cli.commands.folders_edit import remove_folder
+    from contactsync.cli.commands.folders.edit import remove_folder
 
     remove_folder(invocation_of(context), name, keep_contacts=keep_contacts, yes=yes)
 
@@ -165,7 +165,7 @@ def pause_command(context: typer.Context, *, name: Name) -> None:
     \b
     contactsync folders pause Staff
     """
-    from contactsync.cli.commands.folders_edit import set_enabled
+    from contactsync.cli.commands.folders.edit import set_enabled
 
     set_enabled(invocation_of(context), name, enabled=False)
 
@@ -177,6 +177,6 @@ def resume_command(context: typer.Context, *, name: Name) -> None:
     \b
     contactsync folders resume Staff
     """
-    from contactsync.cli.commands.folders_edit import set_enabled
+    from contactsync.cli.commands.folders.edit import set_enabled
 
     set_enabled(invocation_of(context), name, enabled=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contactsync.cli.client import live_daemon
-from contactsync.cli.commands.folders_list import state_words
+from contactsync.cli.commands.folders.list import state_words
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import NOTHING, show_json, show_pairs, show_text, until
 from contactsync.errors import ControlError, DatabaseError

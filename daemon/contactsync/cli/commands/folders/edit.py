@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import bind_passwords
 from contactsync.cli.changes import FILES, changes_of
-from contactsync.cli.commands.folders_list import NO_DAEMON
+from contactsync.cli.commands.folders.list import NO_DAEMON
 from contactsync.cli.output.text import show_text
 from contactsync.cli.prompts import confirm, read_password
 from contactsync.errors import UsageError

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from contactsync.cli.commands.folders_list import state_words
+from contactsync.cli.commands.folders.list import state_words
 from contactsync.cli.output.summary import show_rejected
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import ago, show_json, show_pairs, show_text, until

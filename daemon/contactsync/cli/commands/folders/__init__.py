@@ -1,0 +1,4 @@
+"""What the commands `contactsync folders ...` do, one file for each.
+
+Nothing here decides a rule: that is in operations/.
+"""
