@@ -15,6 +15,15 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def quoted(text: str | None, *, most: int | None = None) -> str:
+    r"""The text in quotation marks for a message, safe as by `printable`, and cut after `most` characters.
+
+    It is no literal of a programming language: a backslash stays one, as in `"EXAMPLE\reader"`.
+    """
+    text = text or ""
+    return f'"{printable(text if most is None or len(text) <= most else f"{text[:most]}…")}"'
+
+
 def printable(text: str) -> str:
     r"""The text with each such character in the form `\x1b`, line ends included."""
     if text.isprintable():

@@ -80,7 +80,7 @@ def test_a_failed_step_ends_with_1_and_says_what_to_do(
     done = cli("check", *options, WRONG=WRONG_PASSWORD)
     assert done.returncode == 1
     assert statuses(done.stdout) == ["ok"] * 4 + ["failed"] + ["skipped"] * 9
-    assert f"refused the user '{directory.reader_dn}'" in done.stdout
+    assert f'refused the user "{directory.reader_dn}"' in done.stdout
     assert "-> Check the user and the password" in done.stdout
     assert 'Not checked, because "Bind" failed.' in done.stdout
     assert done.stdout.splitlines()[-1] == "The definition does not work: 1 step failed."

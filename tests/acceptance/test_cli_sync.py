@@ -51,7 +51,7 @@ def test_a_definition_that_is_not_valid_ends_with_64_and_is_listed_with_the_reas
     """A definition broken by SQL ends its run as a bad definition."""
     person.execute("UPDATE contactsync.sync_definitions SET schedule = 'whenever'")
     assert cli("sync", "Staff").returncode == 64
-    assert "Staff is invalid: The schedule 'whenever' is not valid" in cli.ok("folders", "list")
+    assert 'Staff is invalid: The schedule "whenever" is not valid' in cli.ok("folders", "list")
 
 
 @pytest.mark.usefixtures("staff")

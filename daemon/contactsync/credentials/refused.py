@@ -9,6 +9,7 @@ import time
 from hashlib import blake2b
 
 from contactsync.errors import CredentialsRefused
+from contactsync.text import quoted
 
 
 class Refusals:
@@ -35,7 +36,7 @@ class Refusals:
             reason, refused_at = self._refused.get(self._digest(server, user, password), ("", 0.0))
         if reason and (asked_at is None or refused_at >= asked_at):
             raise CredentialsRefused(
-                f"{server} has refused the user {user!r} with the same password before. {reason}",
+                f"{server} has refused the user {quoted(user or '')} with the same password before. {reason}",
                 hint="This folder was not tried. Correct the password and edit the folder, or run this folder alone.",
             )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from contactsync.errors import NoUsableEntries
 from contactsync.ldap.lookup import REFUSALS, read_some
-from contactsync.text import counted
+from contactsync.text import counted, quoted
 
 if TYPE_CHECKING:
     from contactsync.ldap.connection.session import Session
@@ -26,10 +26,11 @@ def refuse_aliases(session: Session, base: str, scope: Scope) -> None:
         return
     if not found:
         return
-    target = next((entry.attributes[names[0].lower()][0] for entry in found if entry.attributes), b"")
+    targets = (entry.attributes[names[0].lower()][0] for entry in found if entry.attributes)
+    target = quoted(next(targets, b"").decode("utf-8", "replace"))
     least = "at least " if len(found) >= _MOST else ""
     raise NoUsableEntries(
         f"{base or 'The empty base'} has {least}{counted(len(found), 'alias', 'aliases')} and no entry that the"
         " filter finds. Aliases are never followed.",
-        hint=f"Search where the entries themselves are: the first alias is of {target.decode('utf-8', 'replace')!r}.",
+        hint=f"Search where the entries themselves are: the first alias is of {target}.",
     )

@@ -14,6 +14,7 @@ from contactsync.ldap.protocol.requests import ANY_ENTRY, PAGED_RESULTS, search_
 from contactsync.ldap.protocol.results import SUCCESS, FailedSearch, search_error
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.schema import Schema, read_schema
+from contactsync.text import quoted
 
 _ATTRIBUTES = (
     "namingContexts",
@@ -99,7 +100,7 @@ class RootDse:
             return self.default_naming_context
         if len(self.naming_contexts) == 1:
             return self.naming_contexts[0]
-        names = " and ".join(repr(name) for name in self.naming_contexts)
+        names = " and ".join(quoted(name) for name in self.naming_contexts)
         offer = f"offers several search bases: {names}" if names else "names no search base"
         raise BaseNotFound(
             f"The server {offer}.",

@@ -17,6 +17,7 @@ from contactsync.mapping.identity import BY_DN
 from contactsync.mapping.presets import ACTIVE_DIRECTORY, INET_ORG_PERSON, PRESETS, Preset
 from contactsync.mapping.template import Template
 from contactsync.model import Policy
+from contactsync.text import quoted
 
 NO_PRESET = "none"
 EDITS: dict[str, Callable[[str], str]] = {
@@ -237,7 +238,7 @@ def _near(value: object, allowed: Iterable[str]) -> str:
 def _shown(value: object) -> str:
     """A short form of a value for a message; lists and objects by their kind only."""
     if isinstance(value, str):
-        return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
+        return quoted(value, most=_SHOWN)
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     return "null" if value is None else repr(value)[:_SHOWN]

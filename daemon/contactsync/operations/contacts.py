@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import UsageError
 from contactsync.store.record.history import Found, contact_id_of, find_contacts
-from contactsync.text import MOMENT
+from contactsync.text import MOMENT, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,4 +73,6 @@ def _ambiguous(text: str, matches: Sequence[Found]) -> UsageError:
     lines = [f"\n- {named(contact)}{'' if contact.present else ', deleted'}" for contact in matches[:_SHOWN]]
     if len(matches) > _SHOWN:
         lines.append("\n- and more")
-    return UsageError(f'"{text}" may mean several contacts:{"".join(lines)}', hint="Give the number of one of them.")
+    return UsageError(
+        f"{quoted(text)} may mean several contacts:{''.join(lines)}", hint="Give the number of one of them."
+    )

@@ -19,6 +19,7 @@ from contactsync.store.record.history import (
     rejected_like,
     trimmed_of_contact,
 )
+from contactsync.text import quoted
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -172,6 +173,6 @@ def _nowhere(definition: Definition, lookup: Lookup, text: str) -> Reason:
     reader = definition.user or "an anonymous client"
     return Reason(
         Verdict.NEVER_SEEN,
-        f'The directory ({lookup.server}) has no entry like "{text}" that {reader} may read, by name, uid, email or '
-        "DN.",
+        f"The directory ({lookup.server}) has no entry like {quoted(text)} that {reader} may read, by name, uid, email"
+        " or DN.",
     )

@@ -18,6 +18,7 @@ from contactsync.model import Definition
 from contactsync.schedule import parse_schedule
 from contactsync.settings.schema import MappingLimits
 from contactsync.sync.definition import resolve
+from contactsync.text import quoted
 
 if TYPE_CHECKING:
     from contactsync.credentials.references import References
@@ -131,7 +132,7 @@ def _wrong_names(definition: Definition) -> Iterator[tuple[str, ContactsyncError
             yield (
                 kind,
                 UsageError(
-                    f"{name!r} cannot be the name of a {kind}.",
+                    f"{quoted(name)} cannot be the name of a {kind}.",
                     hint=f"A name has 1 to {limit} printable characters, and no space at either end.",
                 ),
             )
@@ -139,7 +140,7 @@ def _wrong_names(definition: Definition) -> Iterator[tuple[str, ContactsyncError
             yield (
                 kind,
                 UsageError(
-                    f"{name!r} cannot be the name of a {kind}, because slash and colon separate names.",
+                    f"{quoted(name)} cannot be the name of a {kind}, because slash and colon separate names.",
                     hint="For a personal folder use --owner, for a second definition of a folder --definition.",
                 ),
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.errors import NotFound
 from contactsync.operations.contacts import find_contact
 from contactsync.store.record.history import Found, Recorded, changes_of_contact, contact_fields
+from contactsync.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ def contact_history(connection: Connection[Any], definition: Definition, text: s
     contact = find_contact(connection, definition, text)
     if contact is None:
         raise NotFound(
-            f'There is no contact like "{text}" in {definition.label}, now or in its history.',
+            f"There is no contact like {quoted(text)} in {definition.label}, now or in its history.",
             hint=f"To find out why: contactsync explain {definition.label} ...",
         )
     return History(contact, history_of(connection, folder_id=definition.folder_id, contact_id=contact.contact_id))

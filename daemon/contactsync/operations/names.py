@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import NotFound, UsageError
 from contactsync.store.definitions import read_definitions
+from contactsync.text import quoted
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -73,12 +74,12 @@ def _ambiguous(name: str, candidates: Sequence[Definition]) -> UsageError:
     labels = Counter(definition.label for definition in candidates)
     names = sorted(d.label if labels[d.label] == 1 else f"id:{d.definition_id}" for d in candidates)
     return UsageError(
-        f'"{name}" may mean {len(candidates)} definitions.', hint=f"Give one of: {', '.join(names[:_SHOWN])}."
+        f"{quoted(name)} may mean {len(candidates)} definitions.", hint=f"Give one of: {', '.join(names[:_SHOWN])}."
     )
 
 
 def _not_found(name: str, definitions: Sequence[Definition]) -> NotFound:
-    message = f'There is no folder or definition named "{name}".'
+    message = f"There is no folder or definition named {quoted(name)}."
     if not definitions:
         return NotFound(message, hint="There are none yet; make one with `contactsync folders add`.")
     labels = {definition.label.casefold(): definition.label for definition in definitions}

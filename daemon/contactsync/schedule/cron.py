@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from contactsync.errors import ScheduleError
 from contactsync.schedule.instants import EPOCH, Cron
+from contactsync.text import quoted
 
 _DAYS_OF_A_WEEK = 7
 _PART = re.compile(
@@ -58,7 +59,7 @@ def parse_cron(text: str, zone: ZoneInfo) -> Cron:
 def _part_numbers(field: _Field, part: str) -> list[int]:
     match = _PART.fullmatch(part)
     if match is None:
-        raise ScheduleError(f"the {field.title} is not valid: {part!r}.")
+        raise ScheduleError(f"the {field.title} is not valid: {quoted(part)}.")
     step = _step(field, match["step"])
     if match["star"]:
         return list(range(field.low, field.high + 1, step))
@@ -68,7 +69,7 @@ def _part_numbers(field: _Field, part: str) -> list[int]:
         last += _DAYS_OF_A_WEEK if last < first else 0
         return [number % _DAYS_OF_A_WEEK for number in range(first, last + 1, step)]
     if last < first:
-        raise ScheduleError(f"the {field.title} has a range that goes backwards: {part!r}.")
+        raise ScheduleError(f"the {field.title} has a range that goes backwards: {quoted(part)}.")
     return list(range(first, last + 1, step))
 
 
@@ -78,7 +79,7 @@ def _number(field: _Field, word: str) -> int:
     highest = _DAYS_OF_A_WEEK if field is _WEEKDAY else field.high
     if not word.isdigit() or not field.low <= int(word) <= highest:
         names = f" or {field.names[0]} to {field.names[-1]}" if field.names else ""
-        raise ScheduleError(f"the {field.title} must be {field.low} to {highest}{names}, not {word!r}.")
+        raise ScheduleError(f"the {field.title} must be {field.low} to {highest}{names}, not {quoted(word)}.")
     return int(word)
 
 

@@ -12,6 +12,7 @@ from contactsync.errors import ScheduleError
 from contactsync.schedule.cron import parse_cron
 from contactsync.schedule.instants import Cron, Interval
 from contactsync.schedule.trigger import Timetable
+from contactsync.text import quoted
 
 SCHEDULE_FORMS = (
     "A schedule is an interval (every 15m, every 1h30m; units s, m, h and d), five cron fields "
@@ -50,8 +51,8 @@ def parse_schedule(text: str, time_zone: str, jitter_seconds: int, *, seed: str 
     try:
         instants = _parse_instants(words, zone)
     except ScheduleError as error:
-        shown = text.strip()[:_SHOWN_CHARACTERS]
-        raise ScheduleError(f"The schedule {shown!r} is not valid: {error.message}", hint=SCHEDULE_FORMS) from None
+        shown = quoted(text.strip(), most=_SHOWN_CHARACTERS)
+        raise ScheduleError(f"The schedule {shown} is not valid: {error.message}", hint=SCHEDULE_FORMS) from None
     return Timetable(instants=instants, jitter=jitter, seed=token_hex(8) if seed is None else seed, text=words)
 
 
@@ -90,7 +91,7 @@ def _parse_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # OSError: a region, such as Europe
         shown = name[:_SHOWN_CHARACTERS]
-        raise ScheduleError(f"There is no time zone {shown!r}.", hint=_near_zones(shown)) from None
+        raise ScheduleError(f"There is no time zone {quoted(shown)}.", hint=_near_zones(shown)) from None
 
 
 def _near_zones(name: str) -> str:

@@ -108,7 +108,7 @@ def test_several_naming_contexts_need_a_choice(server: PrivateSlapd) -> None:
     """Unless one of them is the default; the error lists them."""
     root_dse = tried(options_of(server)).root_dse
 
-    with pytest.raises(BaseNotFound, match="'o=a' and 'o=b'"):
+    with pytest.raises(BaseNotFound, match='"o=a" and "o=b"'):
         replace(root_dse, naming_contexts=("o=a", "o=b")).default_base()
     with pytest.raises(BaseNotFound, match="no search base"):
         replace(root_dse, naming_contexts=()).default_base()

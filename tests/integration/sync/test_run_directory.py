@@ -255,7 +255,7 @@ def test_a_base_that_does_not_exist(folder: SyncedFolder) -> None:
     folder.edit(base=f"ou=nowhere,{folder.slapd.suffix}")
     report = folder.run()
     folder.expect_failure(
-        report, "directory.base", f"ou=nowhere,{folder.slapd.suffix}", f"exists is '{folder.slapd.suffix}'", "Check"
+        report, "directory.base", f"ou=nowhere,{folder.slapd.suffix}", f'exists is "{folder.slapd.suffix}"', "Check"
     )
     assert folder.rows() == before
     folder.edit(base=None)
@@ -267,7 +267,7 @@ def test_a_base_that_does_not_exist(folder: SyncedFolder) -> None:
     [
         ({"filter": "(cn=x"}, {"filter": None}, "definition.query", ["The filter", "(cn=x"]),
         ({"filter": "(&(cn=x)(!))"}, {"filter": None}, "definition.query", ['"(!)"', "no operand"]),
-        ({"tls_ca_file": "/nowhere.pem"}, None, "definition", ["'/nowhere.pem'", "Correct `tls_ca_file`"]),
+        ({"tls_ca_file": "/nowhere.pem"}, None, "definition", ['"/nowhere.pem"', "Correct `tls_ca_file`"]),
         ({"password_sealed": None}, None, "definition", ["has no password", "Set one"]),
         ({"mapping": {"fields": {"shoe_size": "x"}}}, {"mapping": None}, "definition.mapping", ["shoe_size"]),
     ],

@@ -49,15 +49,15 @@ def test_policies() -> None:
     ("definition", "path", "hint"),
     [
         ([], "mapping is a list", ""),
-        ({"field": {}}, "'field'", '"fields"'),
+        ({"field": {}}, '"field"', '"fields"'),
         ({"preset": "inetorgperson"}, "preset", '"inetOrgPerson"'),
         ({"identity": []}, "identity", "dn"),
         ({"identity": ["dn", "uid"]}, "identity", "alone"),
         ({"identity": ["uid", 7]}, "identity[1]", "RFC 4512"),
         ({"fields": []}, "fields", ""),
         ({"preset": "none"}, "fields", "display_name"),
-        ({"fields": {"displayName": "cn"}}, "'displayName'", '"display_name"'),
-        ({"fields": {"extra.": "cn"}}, "'extra.'", "extra.NAME"),
+        ({"fields": {"displayName": "cn"}}, '"displayName"', '"display_name"'),
+        ({"fields": {"extra.": "cn"}}, '"extra."', "extra.NAME"),
         ({"fields": {"extra.a\0b": "cn"}}, "extra.a\\x00b", "extra.NAME"),
         (
             {"fields": {"emails": {"policy": "fil"}}},
@@ -79,7 +79,7 @@ def test_policies() -> None:
         ({"fields": {"notes": "member;range=0-1499"}}, "fields.notes", "Remove the range"),
         ({"identity": "uid;Range=0-*"}, "identity[0]", "Remove the range"),
         ({"include": ["disabled"]}, "include is a list", ""),
-        ({"include": {"computer": True}}, "'computer'", '"computers"'),
+        ({"include": {"computer": True}}, '"computer"', '"computers"'),
         ({"include": {"hidden": 1}}, "include.hidden", "true, false"),
         (
             {"include": {"people": False, "contacts": False}},

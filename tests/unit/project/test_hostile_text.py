@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import contactsync
 from contactsync.errors import DefinitionError
 from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.query.query import parse_query
 from contactsync.mapping.template import Template
 from contactsync.operations.directory_lookup import person_filter
-from contactsync.text import printable, printable_json
+from contactsync.text import printable, printable_json, quoted
 
 ANYTHING = st.text(
     st.characters() | st.sampled_from("\x00\x07\x1b\x7f\x85\x9b\u202e\u2066\u200b\U000e0041\\*()[]{}\n\r\t")
@@ -30,6 +32,21 @@ def test_nothing_steers_a_terminal(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
     assert text == shown or not text.isprintable()
+
+
+@given(ANYTHING)
+@example(r"EXAMPLE\reader")
+def test_a_quoted_text_is_the_printable_text_in_marks(text: str) -> None:
+    """A message shows what the user typed: a backslash is not doubled, and an apostrophe changes nothing."""
+    assert quoted(text) == f'"{printable(text)}"'
+
+
+def test_no_message_has_the_form_of_a_literal() -> None:
+    """No message is built with `repr`, which doubles backslashes, as of a user of a domain; `quoted` is the one way."""
+    literal = re.compile(r"""f["'].*\{[^{}]*!r\}""")
+    code = Path(contactsync.__file__).parent.rglob("*.py")
+    found = [f"{file.name}: {line}" for file in code for line in file.read_text().splitlines() if literal.search(line)]
+    assert found == ['template.py:         return f"Template({self.text!r})"']
 
 
 @given(st.dictionaries(ANYTHING, ANYTHING), st.sampled_from([None, 2]))

@@ -10,6 +10,7 @@ from contactsync.ldap.protocol.messages import BIND_RESPONSE
 from contactsync.ldap.protocol.requests import bind_op, sasl_bind_op
 from contactsync.ldap.protocol.results import SUCCESS, Result, bind_error
 from contactsync.model import Auth
+from contactsync.text import quoted
 
 
 def bind(wire: Wire, options: ConnectOptions) -> None:
@@ -31,7 +32,7 @@ def _refused(result: Result, server: str, options: ConnectOptions) -> DirectoryE
     if options.auth is not Auth.EXTERNAL:
         return error
     return type(error)(
-        f"{server} refused authentication by the certificate {options.trust.client_cert!r}: {result}.",
+        f"{server} refused authentication by the certificate {quoted(options.trust.client_cert or '')}: {result}.",
         hint="Ask the directory's administrator which user the certificate belongs to. Active Directory accepts"
         " certificates after StartTLS only: write ldap:// in the query.",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from contactsync.errors import QueryError, ServerNotFound, ServerUnavailable
 from contactsync.ldap.query.address import DNS_PORT, ServerAddress, parse_address
+from contactsync.text import quoted
 
 if TYPE_CHECKING:
     from dns.resolver import Resolver
@@ -39,7 +40,7 @@ def addresses_of(host: str, port: int, name_servers: tuple[ServerAddress, ...], 
             raise ServerUnavailable(f"DNS does not answer for {host}: {error.strerror}.") from None
         raise ServerNotFound(f"DNS does not know the server {host}.", hint=_SERVER_HINT) from None
     except UnicodeError:
-        raise ServerNotFound(f"{host!r} is not a host name.", hint=_SERVER_HINT) from None
+        raise ServerNotFound(f"{quoted(host)} is not a host name.", hint=_SERVER_HINT) from None
     return list(dict.fromkeys(str(address[0]) for *_, address in answers))
 
 

@@ -24,6 +24,7 @@ from contactsync.ldap.protocol.results import (
     Result,
     bind_error,
 )
+from contactsync.text import quoted
 
 _MECHANISM = "GSSAPI"
 _NO_LAYER = 0x01
@@ -139,7 +140,7 @@ def _translated(gssapi: ModuleType, server: str, user: str | None) -> Iterator[N
         yield
     except gssapi.exceptions.GSSError as error:
         number = ((error.min_code + 2**31) % 2**32 - 2**31) - _KRB5
-        who = f"the user {user!r}" if user else "the default principal"
+        who = f"the user {quoted(user)}" if user else "the default principal"
         reasons = error.get_all_statuses(error.min_code, False)  # noqa: FBT003 -- the mechanism's, not GSSAPI's
         why = f"Kerberos gives {who} no ticket for {server}: {'; '.join(reasons) or error}."
         if number in _REFUSED:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from contactsync.errors import DefinitionError
 from contactsync.ldap.query.address import ServerAddress
 from contactsync.model import Auth, Tls
+from contactsync.text import quoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ def check_credentials(options: ConnectOptions) -> None:
 
 def missing_password(user: str | None) -> DefinitionError:
     """The error for a definition with a user and no password."""
-    return DefinitionError(f"The user {user!r} has no password.", hint="Set one, or leave out the user.")
+    return DefinitionError(f"The user {quoted(user or '')} has no password.", hint="Set one, or leave out the user.")
 
 
 def check_protection(
@@ -73,7 +74,7 @@ def check_protection(
     """Raise DefinitionError when the options contradict each other."""
     if tls in {Tls.NONE, Tls.STARTTLS} and any(server.ldaps for server in servers):
         raise DefinitionError(
-            f"The query asks for LDAPS, and `tls` is set to {tls.value!r}.",
+            f"The query asks for LDAPS, and `tls` is set to {quoted(tls.value)}.",
             hint="Set `tls` to 'auto', or write ldap:// in the query.",
         )
     if trust.ca_file and trust.ca_pem:

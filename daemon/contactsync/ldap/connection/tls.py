@@ -21,6 +21,7 @@ from contactsync.errors import (
 )
 from contactsync.ldap.connection.options import TlsOptions
 from contactsync.model import DEFAULT_TLS_MINIMUM
+from contactsync.text import quoted
 
 _log = structlog.get_logger()
 
@@ -73,7 +74,7 @@ def _context_of_authorities(ca_file: str | None, ca_pem: str | None) -> ssl.SSLC
                 f"`tls_ca_pem` holds no certificates: {error}.", hint="It takes certificates in PEM form (--ca-pem)."
             ) from error
         raise DefinitionError(
-            f"{ca_file!r} holds no certificates: {error}.",
+            f"{quoted(ca_file or '')} holds no certificates: {error}.",
             hint="`tls_ca_file` (--ca-file) takes a readable file of certificates in PEM form.",
         ) from error
 
@@ -93,7 +94,7 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str
         context.load_cert_chain(certificate, key, no_password)
     except (OSError, ValueError) as error:
         raise DefinitionError(
-            f"The client certificate {certificate!r} cannot be used with its private key: {error}.",
+            f"The client certificate {quoted(certificate)} cannot be used with its private key: {error}.",
             hint="`tls_client_cert` (--client-cert) and `tls_client_key` (--client-key) take readable PEM files that"
             " belong together; the key must not be encrypted.",
         ) from None
@@ -119,7 +120,7 @@ def client_expiry(options: TlsOptions) -> datetime | None:
 
 def _check_file(path: str, column: str, option: str) -> None:
     if not Path(path).is_file():
-        raise DefinitionError(f"There is no file {path!r}.", hint=f"Correct `{column}` ({option}).")
+        raise DefinitionError(f"There is no file {quoted(path)}.", hint=f"Correct `{column}` ({option}).")
 
 
 def check_authorities(pem: str) -> None:
@@ -156,7 +157,7 @@ def our_certificate_refused(failure: Exception, server: str) -> AccessRefused | 
 
     With TLS 1.3 the alert comes after the client's handshake (RFC 8446, section 4.4.2.4 and appendix E.1.2).
     """
-    reason = str(getattr(failure, "reason", None) or "")
+    reason = str(getattr(failure, "reason", None))
     if not isinstance(failure, ssl.SSLError) or not any(alert in reason for alert in _CLIENT_CERTIFICATE_ALERTS):
         return None
     alert = reason.partition("ALERT_")[2].replace("_", " ").lower()

@@ -20,6 +20,7 @@ from contactsync.errors import (
 )
 from contactsync.ldap.protocol import ber
 from contactsync.ldap.query.text import shown
+from contactsync.text import quoted
 
 SUCCESS, OPERATIONS_ERROR, STRONGER_AUTH_REQUIRED, SASL_IN_PROGRESS = 0, 1, 8, 14
 NO_SUCH_OBJECT, INVALID_DN_SYNTAX, INVALID_CREDENTIALS, INSUFFICIENT_ACCESS = 32, 34, 49, 50
@@ -81,7 +82,7 @@ class Result:
     value: bytes = b""
 
     def __str__(self) -> str:
-        diagnostic = f': "{self.diagnostic}"' if self.diagnostic else ""
+        diagnostic = f": {quoted(self.diagnostic)}" if self.diagnostic else ""
         referred = f", which refers to {' '.join(self.referrals)}" if self.referrals else ""
         return f"{RESULT_CODES.get(self.code, 'an unknown result')} ({self.code}){diagnostic}{referred}"
 
@@ -142,9 +143,9 @@ def search_error(result: Result, search: FailedSearch) -> DirectoryError:
     if result.code in LIMITS:
         return _limited(result, search)
     if result.code in {NO_SUCH_OBJECT, INVALID_DN_SYNTAX}:
-        nearest = f" The nearest entry that exists is {result.matched_dn!r}." if result.matched_dn else ""
+        nearest = f" The nearest entry that exists is {quoted(result.matched_dn)}." if result.matched_dn else ""
         return BaseNotFound(
-            f"{server} does not know the search base {search.base!r}: {result}.{nearest}",
+            f"{server} does not know the search base {quoted(search.base)}: {result}.{nearest}",
             hint="Check the base; a server gives the same answer if the user may not read it.",
         )
     if result.code == OPERATIONS_ERROR and search.anonymous:
@@ -161,7 +162,7 @@ def search_error(result: Result, search: FailedSearch) -> DirectoryError:
 def nothing_found(server: str, diagnostic: str) -> IncompleteSnapshot:
     """The error for a search that succeeded without entries, but with a diagnostic message."""
     return IncompleteSnapshot(
-        f'{server} found nothing and said: "{diagnostic}".',
+        f"{server} found nothing and said: {quoted(diagnostic)}.",
         hint="Nothing was changed, since the answer may be incomplete. Ask the directory's administrator.",
     )
 
@@ -190,7 +191,7 @@ def smaller_pages(page_size: int) -> str:
 
 def bind_error(result: Result, *, server: str, user: str | None) -> DirectoryError:
     """The error for a bind (RFC 4511, section 4.2) that did not succeed."""
-    who = f"the user {user!r}" if user else "an anonymous bind"
+    who = f"the user {quoted(user)}" if user else "an anonymous bind"
     data = _ACTIVE_DIRECTORY_DATA.search(result.diagnostic)
     if result.code == INVALID_CREDENTIALS and data:
         reason = _ACTIVE_DIRECTORY_REASONS.get(data[1], f"Active Directory's reason is {data[1]}")

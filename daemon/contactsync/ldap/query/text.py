@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from contactsync.errors import QueryError
+from contactsync.text import quoted
 
 MAX_CHARACTERS = 8192
 """Longer than any real query, and short enough for every parser."""
@@ -30,4 +31,4 @@ def refuse_control_characters(text: str) -> str:
 
 def shown(text: str) -> str:
     """The text in quotation marks for a message, shortened if it is long."""
-    return f'"{text}"' if len(text) <= _SHOWN_CHARACTERS else f'"{text[:_SHOWN_CHARACTERS]}…"'
+    return quoted(text, most=_SHOWN_CHARACTERS)
