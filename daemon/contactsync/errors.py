@@ -6,6 +6,7 @@ written to the log, so neither contains a secret. `code` is stable: scripts and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -40,10 +41,14 @@ class NotFound(UsageError):
 
 
 class SettingsError(ContactsyncError):
-    """settings.toml or an environment variable is not valid. The message lists all problems."""
+    """settings.toml or an environment variable is not valid. The message lists all `problems`."""
 
     code = "settings"
     exit_code = 78
+
+    def __init__(self, message: str, *, hint: str = "", problems: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems) or (message,)
 
 
 class SecretError(ContactsyncError):

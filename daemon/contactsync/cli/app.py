@@ -15,6 +15,7 @@ from contactsync.cli.errors import EXIT_CODES, ExitCode, show_error, show_usage_
 from contactsync.cli.folders_app import folders
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
 from contactsync.cli.runs_app import runs_app
+from contactsync.cli.settings_app import settings_app
 from contactsync.cli.streams import check_output, flush_output, open_missing_streams
 from contactsync.errors import ContactsyncError, UsageError
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(runs_app)
 app.add_typer(folders, name="folders", short_help="List, show and edit folders and their definitions.")
+app.add_typer(settings_app, name="settings", short_help="Print, check and show the settings.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

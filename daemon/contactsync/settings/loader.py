@@ -36,7 +36,7 @@ SYSTEM_USER = "contactsync"
 _PLACES = {("state", "directory"), ("secrets", "key_file"), ("control", "socket")}
 """The paths that `_fill_in_places` sets."""
 
-_HINT = "The settings.toml that comes with contactsync describes every setting."
+_HINT = "`contactsync settings` prints every setting with its meaning and its default."
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str], *, search: Sequence[Path] = SEARCH) -> Settings:
@@ -229,4 +229,4 @@ def _error(errors: list[str]) -> SettingsError:
     if len(errors) == 1:
         return SettingsError(errors[0], hint=_HINT)
     lines = "".join(f"\n- {error}" for error in errors)
-    return SettingsError(f"There are {len(errors)} problems with the settings:{lines}", hint=_HINT)
+    return SettingsError(f"There are {len(errors)} problems with the settings:{lines}", hint=_HINT, problems=errors)
