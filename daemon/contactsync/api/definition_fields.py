@@ -2,99 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from contactsync.api.schemas import Definition as Overview
 from contactsync.model import Auth, Definition, Tls
-from contactsync.operations.definitions import defaults_of, with_changes
-
-_RENAMED = {"definition": "name"}
-_LARGEST_COUNT = 2**31 - 1
-
-
-def _storable(value: Any) -> Any:
-    """The value, if PostgreSQL can store its texts: without NUL, and without half of a surrogate pair."""
-    for text in _texts(value):
-        if "\0" in text:
-            raise ValueError("it contains NUL")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ValueError("it is not valid Unicode") from None
-    return value
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        parts = chain(value, value.values()) if isinstance(value, dict) else value
-        yield from chain.from_iterable(map(_texts, parts))
-
-
-Text = Annotated[str, AfterValidator(_storable)]
-Short = Annotated[Text, Field(min_length=1, max_length=200)]
-Long = Annotated[Text, Field(min_length=1, max_length=4096)]
-File = Annotated[Text, Field(min_length=1, max_length=4096, pattern="^/")]
-Password = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
-
-
-class Fields(BaseModel):
-    """The fields that are set; null sets the default."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    base: Annotated[Text, Field(max_length=4096)] | None = None
-    scope: Literal["base", "one", "sub"] | None = None
-    filter: Annotated[Text, Field(min_length=1, max_length=65_536)] | None = Field(
-        None, examples=["(department=Sales)"]
-    )
-    mapping: Annotated[dict[str, Any], AfterValidator(_storable)] | None = None
-    user: Annotated[Text, Field(min_length=1, max_length=1024)] | None = Field(None, examples=["EXAMPLE\\reader"])
-    password: Password | None = Field(None, description="Stored sealed. Never in an answer.")
-    password_ref: Long | None = Field(None, description="In place of a password: env:NAME, file:PATH, credential:NAME.")
-    schedule: Short | None = Field(None, examples=["every 15m"])
-    time_zone: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
-    mode: Literal["auto", "full", "incremental", "live"] | None = None
-    jitter_seconds: int | None = Field(None, ge=0, le=86_400)
-    auth: Auth | None = None
-    tls: Tls | None = None
-    tls_verify: bool | None = None
-    tls_minimum: Literal["1.2", "1.3"] | None = None
-    tls_ca_file: File | None = Field(None, description="A file on the daemon's machine.")
-    tls_ca_pem: Annotated[Text, Field(min_length=1, max_length=60_000)] | None = None
-    tls_client_cert: File | None = None
-    tls_client_key: File | None = None
-    max_delete_count: int | None = Field(None, ge=0, le=_LARGEST_COUNT)
-    max_delete_share: float | None = Field(None, ge=0, le=1)
-    allow_empty: bool | None = None
-    deadline_seconds: int | None = Field(None, ge=1, le=86_400)
-    page_size: int | None = Field(None, ge=0, le=100_000)
-    enabled: bool | None = Field(None, description="False: paused.")
-
-    @property
-    def password_text(self) -> str | None:
-        """The password, if there is one in the request."""
-        return self.password.get_secret_value() if self.password else None
-
-    def applied_to(self, definition: Definition) -> Definition:
-        """The definition with the fields of the request. Raises UsageError if two exclude each other."""
-        given = {_RENAMED.get(name, name): getattr(self, name) for name in self.model_fields_set - {"password"}}
-        changes = {name: value for name, value in given.items() if value is not None or name == "owner"}
-        return with_changes(definition, defaults_of(given.keys() - changes.keys()) | changes)
-
-
-class NewDefinition(Fields):
-    """A new definition. Its folder is added if it does not exist."""
-
-    folder: Short = Field(examples=["Staff"])
-    owner: Short | None = Field(None, description="Of a personal folder; null for a shared one.")
-    definition: Short = Field("directory", description="The name within the folder, for a second definition of it.")
-    query: Long = Field(examples=["ldaps://dc1.example.com"])
+from contactsync.operations.declared.fields import Fields, Long, Password, Short
 
 
 class DefinitionChanges(Fields):
@@ -122,6 +36,7 @@ class DefinitionDetails(Overview):
     base: str | None
     scope: str | None
     filter: str | None
+    filter_only: bool
     mapping: dict[str, Any] | None
     mode: str
     jitter_seconds: int

@@ -14,7 +14,6 @@ from contactsync.api.definition_fields import (
     DefinitionChanges,
     DefinitionDetails,
     Definitions,
-    NewDefinition,
     NewPassword,
 )
 from contactsync.api.schemas import Definition as Overview
@@ -23,6 +22,7 @@ from contactsync.dispatch.live import LiveState
 from contactsync.errors import NotFound
 from contactsync.model import Actor, Definition
 from contactsync.operations import definitions as operations
+from contactsync.operations.declared.fields import NewDefinition
 from contactsync.store.definitions import read_overview, read_overview_page
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID

@@ -11,11 +11,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, TypeAdapter
 
 from contactsync.api.context import ApiContext, Context
-from contactsync.api.definition_fields import DefinitionChanges, Text
+from contactsync.api.definition_fields import DefinitionChanges
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.checks.document import CheckDocument
 from contactsync.errors import UsageError
 from contactsync.model import Definition
+from contactsync.operations.declared.fields import Text
 from contactsync.operations.definitions import require_password
 from contactsync.operations.fields import require_valid_fields
 from contactsync.operations.preview import Draft, PreviewDocument
