@@ -6,7 +6,7 @@ written to the log, so neither contains a secret. `code` is stable: scripts and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 
@@ -186,6 +186,18 @@ class DeadlineExceeded(DirectoryError):
     code = "run.deadline"
 
 
+class CursorVoid(DirectoryError):
+    """The changes since the last run are not known; only a full search can bring the folder in sync."""
+
+    code = "directory.cursor"
+
+
+class NotLive(DirectoryError):
+    """The server does not report changes, or not well enough for the folder's mode."""
+
+    code = "directory.silent"
+
+
 class RunCancelled(ContactsyncError):
     """The run was cancelled before it applied anything."""
 
@@ -202,6 +214,12 @@ class AlreadyRunning(ContactsyncError):
     """Another process runs this definition now."""
 
     code = "run.busy"
+
+
+class RunWithdrawn(ContactsyncError):
+    """The request was withdrawn before the run started."""
+
+    code = "run.withdrawn"
 
 
 class UndoRefused(ContactsyncError):
@@ -230,6 +248,12 @@ class DatabaseConflict(DatabaseError):
     retryable = True
 
 
+class DatabaseForbidden(DatabaseError):
+    """The role in PostgreSQL has no right to do this."""
+
+    code = "database.forbidden"
+
+
 class EmbeddedServerError(DatabaseError):
     """The embedded PostgreSQL cannot be created, started or stopped."""
 
@@ -246,3 +270,67 @@ class ControlSocketTaken(ControlError):
     """Another process serves the control socket."""
 
     code = "control.taken"
+
+
+class ControlForbidden(ControlError):
+    """The user has no permission on the control socket."""
+
+    code = "control.forbidden"
+    exit_code = 77
+
+
+class NotReady(ContactsyncError):
+    """The daemon cannot do its work."""
+
+    code = "not_ready"
+
+
+class Stopping(ContactsyncError):
+    """The daemon is stopping."""
+
+    code = "stopping"
+
+
+class TooMany(ContactsyncError):
+    """The limit of concurrent requests of this kind is reached."""
+
+    code = "too_many"
+
+
+class DemoError(ContactsyncError):
+    """The demo found something else than it expected."""
+
+    code = "demo.failed"
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"The demo expected {expected}; it found {found}.")
+
+
+INTERNAL, INTERRUPTED = "internal", "run.interrupted"
+
+_WITHOUT_CLASS = {
+    ContactsyncError.code: "Another error. The message says which.",
+    INTERNAL: "An unexpected error ended the run. The log has the details.",
+    INTERRUPTED: "The process that made the run ended before the run did.",
+    "invalid_request": "A part of a request to the API is missing or has another type. `invalid` names each.",
+    "bad_request": "The request is not HTTP.",
+    "method_not_allowed": "The path does not have this method.",
+    "request_entity_too_large": "The body of the request is too large.",
+    "internal_server_error": "An unexpected error ended the request. The log has the details.",
+}
+"""Codes of recorded runs and of the API that no class has."""
+
+
+def error_codes() -> dict[str, str]:
+    """Every code, in order, with what it means. CredentialsRefused appends the directory's own code to its code."""
+    classes = _with_subclasses(ContactsyncError)
+    meanings = {kind.code: (kind.__doc__ or "").split("\n\n")[0].replace("\n    ", " ") for kind in classes}
+    return dict(sorted((meanings | _WITHOUT_CLASS).items()))
+
+
+def _with_subclasses(kind: type[ContactsyncError]) -> Iterator[type[ContactsyncError]]:
+    """The classes of this module."""
+    yield kind
+    for subclass in kind.__subclasses__():
+        if subclass.__module__ == __name__:
+            yield from _with_subclasses(subclass)

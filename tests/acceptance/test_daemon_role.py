@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
+
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import Person, count, define, outcomes
 from tests.support.processes import CommandLine
@@ -42,4 +44,10 @@ def test_a_daemon_with_few_rights_does_its_work(
     assert paused.returncode == 0, paused.stderr
     refused = cli("folders", "edit", "Staff", "--schedule", "@daily", CONTACTSYNC_DATABASE__URL=rights)
     assert (refused.returncode, refused.stderr.count("permission denied for table sync_definitions")) == (69, 1)
+    transport = httpx.HTTPTransport(uds=f"{daemon.state}/control.sock")
+    with httpx.Client(transport=transport, base_url="http://daemon") as http:
+        answer = http.patch(f"/v1/definitions/{definition}", json={"schedule": "@daily"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (403, "database.forbidden")
+    assert "contactsync_editor" in problem["hint"]
     assert not [line for line in daemon.lines() if line["level"] in {"warning", "error"}]

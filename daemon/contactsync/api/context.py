@@ -11,11 +11,11 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
 from contactsync.api.events import EventHub
-from contactsync.api.problems import TooMany
 from contactsync.api.schemas import Reloaded
 from contactsync.dispatch.dispatcher import Dispatcher
 from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.scheduler import Schedule
+from contactsync.errors import TooMany
 from contactsync.model import Definition
 from contactsync.operations.names import find_all, find_by_id
 from contactsync.settings import Settings

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from contactsync.api.problems import Stopping, TooMany
+from contactsync.errors import Stopping, TooMany
 from contactsync.sync.document import RunDocument
 from contactsync.sync.observer import Observer
 

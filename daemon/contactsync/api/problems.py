@@ -11,34 +11,20 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from contactsync.errors import ContactsyncError, DatabaseConflict, DatabaseError, DirectoryError, NotFound
+from contactsync.errors import (
+    ContactsyncError,
+    DatabaseConflict,
+    DatabaseError,
+    DatabaseForbidden,
+    DirectoryError,
+    NotFound,
+    NotReady,
+    Stopping,
+    TooMany,
+)
 from contactsync.operations.fields import InvalidFields
 
 MEDIA_TYPE = "application/problem+json"
-
-
-class NotReady(ContactsyncError):
-    """The daemon cannot do its work."""
-
-    code = "not_ready"
-
-
-class Stopping(ContactsyncError):
-    """The daemon is stopping."""
-
-    code = "stopping"
-
-
-class Withdrawn(ContactsyncError):
-    """The request was withdrawn before the run started."""
-
-    code = "run.withdrawn"
-
-
-class TooMany(ContactsyncError):
-    """The limit of concurrent requests of this kind is reached."""
-
-    code = "too_many"
 
 
 _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
@@ -46,6 +32,7 @@ _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
     (InvalidFields, HTTPStatus.UNPROCESSABLE_ENTITY),
     (DirectoryError, HTTPStatus.BAD_GATEWAY),
     (DatabaseConflict, HTTPStatus.CONFLICT),
+    (DatabaseForbidden, HTTPStatus.FORBIDDEN),
     (DatabaseError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotReady, HTTPStatus.SERVICE_UNAVAILABLE),
     (Stopping, HTTPStatus.SERVICE_UNAVAILABLE),

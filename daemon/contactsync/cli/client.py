@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from contactsync.cli.errors import ExitCode, exit_code_of
-from contactsync.errors import ControlError
+from contactsync.cli.errors import exit_code_of
+from contactsync.errors import ControlError, ControlForbidden
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 10.0
 _CONNECT_RETRIES = 4
 """Connection retries while the socket's backlog is full; they take 3.5 s in all."""
-
-
-class ControlForbidden(ControlError):
-    """The user has no permission on the control socket."""
-
-    code = "control.forbidden"
-    exit_code = ExitCode.FORBIDDEN
 
 
 class DaemonError(ControlError):

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from contactsync.demo.database import Contact, Database, Folder, Recorded
-from contactsync.demo.errors import DemoError, expect
+from contactsync.demo.errors import expect
 from contactsync.demo.scenarios import STAFF, Expected, is_in_sales
+from contactsync.errors import DemoError
 from contactsync.testing.company import Entry
 
 _LISTS = {"emails": "mail", "mobile_phones": "mobile", "work_phones": "telephoneNumber"}

@@ -10,8 +10,8 @@ from typing import Any, LiteralString, TypeVar
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from contactsync.demo.errors import DemoError
 from contactsync.demo.interrupt import Stopper
+from contactsync.errors import DemoError
 
 WAIT_SECONDS = 45
 """Much longer than any schedule of the demo."""

@@ -11,10 +11,11 @@ from pathlib import Path
 import psycopg
 
 from contactsync.demo.database import Database
-from contactsync.demo.errors import DemoError, expect
+from contactsync.demo.errors import expect
 from contactsync.demo.interrupt import Stopper
 from contactsync.demo.programs import Programs
 from contactsync.demo.workspace import Workspace
+from contactsync.errors import DemoError
 from contactsync.store.embedded import embedded_server
 from contactsync.testing.company import Company, administered
 from contactsync.testing.people import people_ldif

@@ -1,17 +1,8 @@
-"""What the demo checks, and the error when something is not as expected."""
+"""What the demo checks."""
 
 from __future__ import annotations
 
-from contactsync.errors import ContactsyncError
-
-
-class DemoError(ContactsyncError):
-    """The demo found something else than it expected."""
-
-    code = "demo.failed"
-
-    def __init__(self, expected: str, found: str) -> None:
-        super().__init__(f"The demo expected {expected}; it found {found}.")
+from contactsync.errors import DemoError
 
 
 def expect(*, that: bool, expected: str, found: str) -> None:

@@ -13,13 +13,12 @@ from rich.console import Console
 
 from contactsync.demo.changes import Changes
 from contactsync.demo.environment import Environment
-from contactsync.demo.errors import DemoError
 from contactsync.demo.interrupt import Stopped, Stopper
 from contactsync.demo.introduction import introduce
 from contactsync.demo.live_changes import LiveChanges
 from contactsync.demo.printer import Printer
 from contactsync.demo.workspace import Workspace, open_workspace
-from contactsync.errors import ContactsyncError
+from contactsync.errors import ContactsyncError, DemoError
 from contactsync.store.errors import translated
 
 _SIGNAL_EXIT = 128

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg_pool import PoolTimeout
 
-from contactsync.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
+from contactsync.errors import DatabaseConflict, DatabaseError, DatabaseForbidden, DatabaseUnavailable
 
 _CLOSED = (pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleInTransactionSessionTimeout)
 _CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
@@ -42,6 +42,16 @@ def translation(error: psycopg.Error) -> DatabaseError:
         return DatabaseUnavailable(
             "PostgreSQL accepts no writes at the moment.", hint="Nothing was changed; the next run tries again."
         )
+    if isinstance(error, pg.InsufficientPrivilege):
+        return DatabaseForbidden(
+            f"The role in PostgreSQL has no right to do this: {_first_line(error)}.",
+            hint="Grant it the group that it needs: contactsync_editor to edit definitions, contactsync_daemon for the"
+            " rest.",
+        )
+    return _refused(error, state)
+
+
+def _refused(error: psycopg.Error, state: str) -> DatabaseError:
     if state.startswith(_NO_RESOURCES):
         return DatabaseError(
             f"PostgreSQL has run out of a resource: {_first_line(error)}.",

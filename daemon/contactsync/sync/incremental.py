@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from contactsync.ldap.changes.base import Changed, Changes, Cursor, CursorVoid
+from contactsync.errors import CursorVoid
+from contactsync.ldap.changes.base import Changed, Changes, Cursor
 from contactsync.ldap.changes.content_sync import ContentSync
 from contactsync.ldap.changes.counters_389 import Counters
 from contactsync.ldap.changes.usn import UsnChanges

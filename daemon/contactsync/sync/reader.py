@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from contactsync.errors import CursorVoid
 from contactsync.ldap.aliases import refuse_aliases
-from contactsync.ldap.changes.base import CursorVoid
 from contactsync.ldap.provisioning import is_provisioned
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
 from contactsync.model import Absence, Certificates, Counts, Mode, Trigger

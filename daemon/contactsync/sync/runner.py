@@ -16,6 +16,7 @@ from structlog.contextvars import bound_contextvars
 from contactsync.credentials.bind import BindPasswords
 from contactsync.credentials.refused import Refusals
 from contactsync.errors import (
+    INTERNAL,
     ContactsyncError,
     CredentialsRefused,
     DatabaseError,
@@ -232,7 +233,7 @@ class Runner:
         except ContactsyncError as error:
             _note(report, error)
         except Exception:
-            report.error_code = "internal"
+            report.error_code = INTERNAL
             report.error = "An unexpected error occurred. The log has the details."
             log.exception("run.crashed")
         self._note_logon(report)

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from contactsync.ldap.changes.base import Changed, Cursor, CursorVoid
+from contactsync.errors import CursorVoid
+from contactsync.ldap.changes.base import Changed, Cursor
 from contactsync.ldap.changes.content_sync import ContentSync
 from contactsync.ldap.changes.position import Position, csns_of
 from contactsync.ldap.protocol import ber

@@ -10,7 +10,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from contactsync.api.context import ApiContext, Context
-from contactsync.api.problems import NotReady
 from contactsync.api.schemas import (
     Folder,
     Health,
@@ -20,6 +19,7 @@ from contactsync.api.schemas import (
     RunWithChanges,
     Status,
 )
+from contactsync.errors import NotReady
 from contactsync.operations.preview import ChangeDocument
 from contactsync.operations.runs import list_runs, require_run
 from contactsync.settings.in_force import SettingInForce, settings_in_force

@@ -15,12 +15,11 @@ from fastapi.concurrency import run_in_threadpool
 
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import ApiContext, Context
-from contactsync.api.problems import Stopping, Withdrawn
 from contactsync.api.routes.definitions import DefinitionId, Name, ref
 from contactsync.api.routes.events import disconnected
 from contactsync.api.routes.read import RunId
 from contactsync.api.schemas import Cancelled, Reloaded, Requested, Synchronized
-from contactsync.errors import ContactsyncError, NotFound
+from contactsync.errors import ContactsyncError, NotFound, RunWithdrawn, Stopping
 from contactsync.model import Actor, Definition, RunReport, Trigger
 from contactsync.operations.audit import record_cancel, record_requests
 from contactsync.store.pool import connection_of
@@ -149,7 +148,7 @@ def _error(definition: Definition, answer: Future[RunReport]) -> ContactsyncErro
     try:
         answer.result(0)
     except CancelledError:
-        return Withdrawn(
+        return RunWithdrawn(
             f"The request to run {definition.label} was withdrawn before the run started.",
             hint="The definition was paused or removed, or the daemon is stopping.",
         )

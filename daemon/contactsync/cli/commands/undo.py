@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from contactsync.cli.client import ControlForbidden, live_daemon
+from contactsync.cli.client import live_daemon
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.prompts import confirm
+from contactsync.errors import ControlForbidden
 from contactsync.operations.runs import require_definition, require_run
 from contactsync.operations.undo import Undone, require_undoable, undo
 from contactsync.store.pool import connection_of

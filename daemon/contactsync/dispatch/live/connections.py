@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contactsync.dispatch.live.status import AUTO
-from contactsync.errors import ContactsyncError, DirectoryError, ServerUnavailable
+from contactsync.errors import ContactsyncError, DirectoryError, NotLive, ServerUnavailable
 from contactsync.ldap.changes.base import Cursor
 from contactsync.ldap.changes.notifications import Stream, protocol_of, wait_for
 from contactsync.ldap.connection.deadline import Deadline
@@ -29,16 +29,12 @@ ONLY_COUNTED = (
 """Why the schedule runs a folder of mode auto."""
 
 
-class NothingReported(DirectoryError):
+class NothingReported(NotLive):
     """The server does not report changes."""
 
-    code = "directory.silent"
 
-
-class OnlyFullRuns(DirectoryError):
+class OnlyFullRuns(NotLive):
     """The server reports that something changed but not what, which is not enough for a folder of mode auto."""
-
-    code = "directory.silent"
 
 
 class ConnectionLost(Exception):

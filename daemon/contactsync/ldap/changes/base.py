@@ -6,15 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from contactsync.errors import DirectoryError
+from contactsync.errors import CursorVoid
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.search import SearchRequest
-
-
-class CursorVoid(DirectoryError):
-    """The changes since a cursor are not known; only a full search can bring the folder in sync."""
-
-    code = "directory.cursor"
 
 
 @dataclass(frozen=True, slots=True)

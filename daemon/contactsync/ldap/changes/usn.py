@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from contactsync.ldap.changes.base import Changed, Changes, Cursor, CursorVoid
+from contactsync.errors import CursorVoid
+from contactsync.ldap.changes.base import Changed, Changes, Cursor
 from contactsync.ldap.connection.session import Session
 from contactsync.ldap.lookup import read_some, read_texts, read_values
 from contactsync.ldap.protocol.entry import Entry, decode_entry
