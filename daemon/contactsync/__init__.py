@@ -1,1 +1,3 @@
-"""contactsync keeps contact folders in PostgreSQL in step with LDAP directories."""
+"""contactsync keeps contact folders in PostgreSQL in sync with LDAP directories."""
+
+__version__ = "0.1.0"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from contactsync.credentials.bind import BindPasswords
     from contactsync.credentials.references import References
     from contactsync.ldap.connection.cache import SessionCache
-    from contactsync.settings import Settings
+    from contactsync.settings.schema import Settings
     from contactsync.store.database import Database
     from contactsync.store.pool import Pool
     from contactsync.sync.observer import Observer

@@ -260,6 +260,13 @@ class EmbeddedServerError(DatabaseError):
     code = "database.embedded"
 
 
+class EmbeddedServerForbidden(EmbeddedServerError):
+    """The embedded PostgreSQL belongs to another user."""
+
+    code = "database.embedded.forbidden"
+    exit_code = 77
+
+
 class ControlError(ContactsyncError):
     """The control socket cannot be used."""
 
@@ -277,6 +284,18 @@ class ControlForbidden(ControlError):
 
     code = "control.forbidden"
     exit_code = 77
+
+
+class OtherVersion(ControlError):
+    """The daemon is of another version than the command."""
+
+    code = "control.version"
+
+
+class NeedsDaemon(ControlError):
+    """Only a running daemon can do this."""
+
+    code = "control.daemon"
 
 
 class NotReady(ContactsyncError):

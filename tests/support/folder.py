@@ -27,7 +27,7 @@ from contactsync.errors import DefinitionError
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.ldap.query.query import parse_query
 from contactsync.model import Definition, Mode, Outcome, RunReport, Trigger
-from contactsync.settings import Settings
+from contactsync.settings.schema import Settings
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.pool import Pool
 from contactsync.sync.runner import Runner

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from contactsync import __version__
 from contactsync.api.context import ApiContext
 from contactsync.api.middleware import ErrorMiddleware
 from contactsync.api.problems import Problem, add_handlers, problem_responses
@@ -32,7 +32,7 @@ def create_app(context: ApiContext) -> FastAPI:
     """The application over these parts of the daemon."""
     app = FastAPI(
         title="contactsync",
-        version=version("contactsync"),
+        version=__version__,
         description=DESCRIPTION,
         openapi_url="/v1/openapi.json",
         docs_url=None,

@@ -18,7 +18,7 @@ from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import TooMany
 from contactsync.model import Definition
 from contactsync.operations.names import find_all, find_by_id
-from contactsync.settings import Settings
+from contactsync.settings.schema import Settings
 from contactsync.store.pool import Pool, connection_of
 from contactsync.sync.runner import Runner
 

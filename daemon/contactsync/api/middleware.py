@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from anyio import to_thread
 
+from contactsync import __version__
 from contactsync.api.problems import problem_of_status, respond
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MOST_BODY_BYTES = 64 * 1024
+_VERSION = (b"contactsync-version", __version__.encode())
+"""A header of every answer."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _DETAIL = {HTTPStatus.INTERNAL_SERVER_ERROR: "An unexpected error occurred. The log has the details."}
 """In place of HTTP's own words, to say what to do next."""
@@ -54,6 +57,7 @@ class ErrorMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message["headers"], _VERSION]
             await send(message)
 
         try:

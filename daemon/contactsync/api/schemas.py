@@ -59,13 +59,6 @@ class Definition(Ref):
     )
 
 
-class Runs(BaseModel):
-    """Runs, newest first; `before` of the next page, or null on the last."""
-
-    runs: list[RunDocument]
-    next_before: int | None
-
-
 class RunWithChanges(RunDocument):
     """A run and a page of its changes; `after` of the next page, or null on the last."""
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from contactsync import __version__
 from contactsync.cli.context import Invocation, invocation_of
 from contactsync.cli.errors import EXIT_CODES, ExitCode, show_error, show_usage_error
 from contactsync.cli.folders_app import folders
@@ -74,9 +75,7 @@ def _check_encoding(arguments: Sequence[str]) -> None:
 
 def _show_version(requested: bool) -> None:  # noqa: FBT001 -- typer's signature for a callback
     if requested:
-        from importlib.metadata import version
-
-        typer.echo(f"contactsync {version('contactsync')}")
+        typer.echo(f"contactsync {__version__}")
         raise typer.Exit
 
 

@@ -1,103 +1,199 @@
-"""A client of the daemon's control socket."""
+"""A client of the daemon's control socket, with the standard library only, so that it is loaded quickly."""
 
 from __future__ import annotations
 
 import errno
+import grp
+import http.client
 import json
+import os
+import pwd
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
+from contactsync import __version__
 from contactsync.cli.errors import exit_code_of
-from contactsync.errors import ControlError, ControlForbidden
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import httpx
+from contactsync.errors import ControlError, ControlForbidden, OtherVersion
 
 TIMEOUT_SECONDS = 10.0
-_CONNECT_RETRIES = 4
-"""Connection retries while the socket's backlog is full; they take 3.5 s in all."""
+_CONNECT_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before the next attempt to connect while the socket's backlog is full."""
 
 
 class DaemonError(ControlError):
-    """The daemon answered with a problem document; the code is the document's."""
+    """The daemon answered with a problem document; code, sentence and hint are the document's."""
 
-    def __init__(self, problem: dict[str, Any]) -> None:
-        super().__init__(problem["detail"], hint=problem.get("hint") or "")
-        self.code = problem["code"]
-        self.exit_code = exit_code_of(problem["code"])  # type: ignore[misc]
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        super().__init__(problem.get("detail", "The daemon refused the request."), hint=problem.get("hint") or "")
+        self.code = problem.get("code", self.code)
+        self.exit_code = exit_code_of(self.code)  # type: ignore[misc]
+
+
+class Event(NamedTuple):
+    """An event of the daemon; `id` resumes the stream after it."""
+
+    kind: str
+    data: dict[str, Any]
+    id: str
 
 
 class Daemon:
-    """A running daemon. Every method raises DaemonError for a problem, ControlError if the connection breaks."""
+    """A running daemon. Every method raises DaemonError for a problem, ControlError if there is no answer."""
 
-    def __init__(self, client: httpx.Client, path: Path) -> None:
-        self._client = client
+    is_daemon = True
+
+    def __init__(self, path: Path) -> None:
         self._path = path
 
-    def get(self, path: str, **query: Any) -> Any:
-        """The API's answer to a GET."""
-        return self._request("GET", path, query, TIMEOUT_SECONDS)
+    def get(self, path: str, *, timeout: float | None = TIMEOUT_SECONDS, **query: Any) -> Any:
+        """The document at a path; `timeout` in seconds, None for no limit. A query of None is left out."""
+        return self._request("GET", path, query, None, timeout)
 
-    def post(self, path: str, *, timeout: float | None = TIMEOUT_SECONDS, **query: Any) -> Any:
-        """The API's answer to a POST; `timeout` in seconds, None for no limit."""
-        return self._request("POST", path, query, timeout)
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = TIMEOUT_SECONDS,
+        **query: Any,
+    ) -> Any:
+        """The answer to a POST."""
+        return self._request("POST", path, query, body, timeout)
 
-    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Kind and data of each event from now on, until the daemon ends the stream."""
-        with self._errors(), self._client.stream("GET", "/v1/events", timeout=TIMEOUT_SECONDS) as response:
-            kind = ""
-            for line in response.iter_lines():
-                name, _, value = line.partition(": ")
-                if name == "event":
-                    kind = value
-                elif name == "data":
-                    yield kind, json.loads(value)
+    def put(self, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
+        """The answer to a PUT."""
+        return self._request("PUT", path, query, body, TIMEOUT_SECONDS)
 
-    def _request(self, method: str, path: str, query: dict[str, Any], timeout: float | None) -> Any:
-        given = {name: value for name, value in query.items() if value is not None}
-        with self._errors():
-            response = self._client.request(method, path, params=given, timeout=timeout)
-        if response.is_error:
-            raise DaemonError(response.json())
-        return response.json()
+    def patch(self, path: str, body: Mapping[str, Any], **query: Any) -> Any:
+        """The answer to a PATCH."""
+        return self._request("PATCH", path, query, body, TIMEOUT_SECONDS)
+
+    def delete(self, path: str, **query: Any) -> Any:
+        """The answer to a DELETE."""
+        return self._request("DELETE", path, query, None, TIMEOUT_SECONDS)
+
+    def events(self, last_id: str | None = None) -> Iterator[Event]:
+        """The events from now on, or after `last_id`, until the daemon ends the stream."""
+        headers = {} if last_id is None else {"Last-Event-ID": last_id}
+        with self._response("GET", "/v1/events", headers=headers, timeout=TIMEOUT_SECONDS) as response:
+            fields: dict[str, str] = {}
+            while octets := response.readline():
+                name, _, value = octets.decode().rstrip("\n").partition(": ")
+                if name == "data":
+                    yield Event(fields.get("event", ""), json.loads(value), fields.get("id", ""))
+                elif name:
+                    fields[name] = value
+
+    def _request(
+        self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None, timeout: float | None
+    ) -> Any:
+        given = {name: _query_value(value) for name, value in query.items() if value is not None}
+        target = f"{path}?{urlencode(given, doseq=True)}" if given else path
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        octets = None if body is None else json.dumps(body).encode()
+        with self._response(method, target, octets, headers=headers, timeout=timeout) as response:
+            text = response.read()
+            return json.loads(text) if text else None
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        import httpx
-
+    def _response(
+        self, method: str, target: str, body: bytes | None = None, *, headers: dict[str, str], timeout: float | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """A response that is no problem, on a connection of its own."""
+        connection = _Connection(self._path, timeout)
         try:
-            yield
-        except httpx.HTTPError:
-            raise ControlError(f"The daemon at {self._path} gave no answer.", hint="Its log has the reason.") from None
+            connection.request(method, target, body, {"Accept": "application/json", **headers})
+            response = connection.getresponse()
+            self._check_version(response)
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise DaemonError(json.loads(response.read()))
+            yield response
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ControlError(f"The daemon at {self._path} {_silence(error, timeout)}.", hint=_SILENT_HINT) from None
+        finally:
+            connection.close()
+
+    def _check_version(self, response: http.client.HTTPResponse) -> None:
+        version = response.headers.get("contactsync-version", "unknown")
+        if version != __version__:
+            raise OtherVersion(
+                f"The daemon at {self._path} is of version {version}, and this command is of version {__version__}.",
+                hint="Restart the daemon (systemctl restart contactsync.service), or use the command of its version.",
+            )
 
 
-@contextmanager
-def live_daemon(path: Path) -> Iterator[Daemon | None]:
+_SILENT_HINT = "It may be starting, or the control socket is not contactsync's; the daemon's log says more."
+
+
+def live_daemon(path: Path) -> Daemon | None:
     """The daemon that serves this socket; None if no process does. Raises ControlForbidden."""
-    if not _is_served(path):
-        yield None
-        return
-    import httpx
-
-    transport = httpx.HTTPTransport(uds=str(path), retries=_CONNECT_RETRIES)
-    with httpx.Client(transport=transport, base_url="http://daemon") as client:
-        yield Daemon(client, path)
-
-
-def _is_served(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(TIMEOUT_SECONDS)
         try:
             probe.connect(str(path))
         except PermissionError:
-            raise ControlForbidden(
-                f"You may not use the daemon's control socket {path}.",
-                hint="Join its group, or run this command as root or as the daemon's user (sudo -u).",
-            ) from None
+            raise _forbidden(path) from None
         except OSError as error:
-            return error.errno == errno.EAGAIN  # the backlog is full
-    return True
+            return Daemon(path) if error.errno == errno.EAGAIN else None  # the backlog is full
+    return Daemon(path)
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect, again if the backlog is full."""
+        for pause in (*_CONNECT_PAUSES, None):
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(self.timeout)
+            try:
+                self.sock.connect(str(self._path))
+            except BlockingIOError:
+                self.sock.close()
+                if pause is None:
+                    raise
+                time.sleep(pause)
+            else:
+                return
+
+
+def _forbidden(path: Path) -> ControlForbidden:
+    """The error of a user without permission; it names the group of the socket."""
+    try:
+        group = grp.getgrgid(path.stat().st_gid).gr_name
+    except (OSError, KeyError):
+        group = ""
+    user = user_name()
+    joining = f"Join the group {group} (usermod --append --groups {group} {user}) and log in again" if group else ""
+    return ControlForbidden(
+        f"You may not use the daemon's control socket {path}.",
+        hint=f"{joining or 'Join its group'}, or run this command as root or as the daemon's user (sudo -u).",
+    )
+
+
+def user_name() -> str:
+    """The name of the user of this process."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def _query_value(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _silence(error: Exception, timeout: float | None) -> str:
+    if isinstance(error, TimeoutError) and timeout is not None:
+        return f"gave no answer within {timeout:g} seconds"
+    return "gave an answer that is no JSON" if isinstance(error, ValueError) else "gave no answer"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 from rich.console import Console
 
 from contactsync.cli.errors import ExitCode
+from contactsync.errors import ControlForbidden
 
 if TYPE_CHECKING:
     import typer
     from psycopg import Connection
 
+    from contactsync.cli.api import Api
     from contactsync.model import Actor
-    from contactsync.settings import Settings
+    from contactsync.settings.schema import Settings
     from contactsync.store.pool import Pool
 
 POOL_SIZE = 2
@@ -55,25 +56,51 @@ class Invocation:
     @cached_property
     def settings(self) -> Settings:
         """The settings, loaded at the first access. Raises SettingsError."""
-        from contactsync.settings import load_settings
+        from contactsync.settings.loader import load_settings
 
         return load_settings(self.settings_file, os.environ)
 
     @cached_property
+    def control_socket(self) -> Path:
+        """The path of the control socket, without loading the other settings. Raises SettingsError."""
+        from contactsync.settings.file import find_control_socket
+
+        return find_control_socket(self.settings_file, os.environ) or self.settings.control.socket
+
+    @contextmanager
+    def api(self) -> Iterator[Api]:
+        """The API, by the daemon if one listens and the user may connect, else by this process over the database.
+
+        Both give the same documents. The database is opened at the first request. Raises ControlForbidden if the user
+        may use neither the socket nor the database, and SettingsError, DatabaseError.
+        """
+        from contactsync.cli.client import live_daemon
+
+        refused = None
+        try:
+            daemon = live_daemon(self.control_socket)
+        except ControlForbidden as error:
+            daemon, refused = None, error
+        if daemon:
+            yield daemon
+            return
+        from contactsync.cli.local import LocalApi
+
+        with LocalApi(self, refused) as local:
+            yield local
+
+    @cached_property
     def actor(self) -> Actor:
         """The user of this command."""
+        from contactsync.cli.client import user_name
         from contactsync.model import Actor
 
-        try:
-            name = pwd.getpwuid(os.getuid()).pw_name
-        except KeyError:
-            name = f"uid {os.getuid()}"
-        return Actor("unix", name, "cli")
+        return Actor("unix", user_name(), "cli")
 
     def reload_settings(self) -> Settings:
         """Load the settings again and set the log level accordingly. Raises SettingsError."""
         from contactsync.log.config import set_level
-        from contactsync.settings import load_settings
+        from contactsync.settings.loader import load_settings
 
         settings = load_settings(self.settings_file, os.environ)
         set_level(self._level(settings))

@@ -39,12 +39,19 @@ EXIT_CODES = (
 )
 
 _CLICK_USAGE = 2
+_REQUEST = "invalid_request"
+"""The daemon's code for a parameter that is not valid."""
 
 
 def exit_code_of(error_code: str | None) -> int:
-    """The exit code of the error class with this `code` (see contactsync.errors); FAILED if there is none."""
-    codes = {kind.code: kind.exit_code for kind in _with_subclasses(ContactsyncError)}
-    return codes.get(error_code or "", ExitCode.FAILED)
+    """The exit code of the error class with this `code`, or with the longest beginning of it; FAILED if there is none.
+
+    `directory.credentials.52e` is one of `directory.credentials`.
+    """
+    codes = {kind.code: kind.exit_code for kind in _with_subclasses(ContactsyncError)} | {_REQUEST: ExitCode.USAGE}
+    words = (error_code or "").split(".")
+    beginnings = (".".join(words[:number]) for number in range(len(words), 0, -1))
+    return next((codes[code] for code in beginnings if code in codes), ExitCode.FAILED)
 
 
 def show_error(error: ContactsyncError, console: Console) -> int:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from contactsync import __version__
 from contactsync.errors import SettingsError
 from contactsync.metrics.snapshot import DaemonSnapshot, DefinitionSnapshot
 from contactsync.model import Mode, Outcome, RunReport
@@ -134,7 +134,7 @@ class Metrics(Observer, Collector):
 
 def _daemon_metrics(snapshot: DaemonSnapshot) -> Iterator[Metric]:
     build = GaugeMetricFamily("contactsync_build_info", "Always 1.", labels=["version", "python"])
-    build.add_metric([version("contactsync"), platform.python_version()], 1)
+    build.add_metric([__version__, platform.python_version()], 1)
     yield build
     for name, text, value in (
         ("database_up", "1 while PostgreSQL can be reached.", snapshot.definitions is not None),

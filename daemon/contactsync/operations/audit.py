@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from contactsync.operations.names import ids_of
 from contactsync.store.record.audit import acting, confirm_locally, read_audit, write_audit
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ class Deed(BaseModel):
     after: dict[str, Any] | None = Field(description="The changed fields after, or details of the deed.")
 
 
+class Audit(BaseModel):
+    """Deeds, newest first; `before` of the next page, or null on the last."""
+
+    deeds: list[Deed]
+    next_before: int | None
+
+
 def list_audit(
     connection: Connection[Any],
     definition_ids: Sequence[int] | None = None,
@@ -55,6 +63,24 @@ def list_audit(
     actions = EDITS if edits else None
     rows = read_audit(connection, definition_ids, actions=actions, before=before, limit=limit)
     return [Deed(**asdict(row)) for row in rows]
+
+
+def audit_page(
+    connection: Connection[Any],
+    *,
+    name: str | None = None,
+    definition_id: int | None = None,
+    edits: bool = False,
+    before: int | None = None,
+    limit: int = 100,
+) -> Audit:
+    """A page of deeds, of all definitions, one, or those with a name. Raises NotFound, UsageError, DatabaseError.
+
+    The name of a removed definition is not found; its deeds are among those of all.
+    """
+    ids = ids_of(connection, name=name, definition_id=definition_id)
+    deeds = list_audit(connection, ids, edits=edits, before=before, limit=limit)
+    return Audit(deeds=deeds, next_before=deeds[-1].audit_id if len(deeds) == limit else None)
 
 
 def record_requests(connection: Connection[Any], actor: Actor, definitions: Sequence[Definition] | None) -> None:

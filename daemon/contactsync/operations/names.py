@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from contactsync.errors import NotFound, UsageError
 from contactsync.store.definitions import read_definitions
 from contactsync.text import quoted
@@ -28,6 +30,27 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"id:([0-9]{1,18})")
 _SHOWN = 10
+
+
+class Resolved(BaseModel):
+    """The definition that a name means."""
+
+    definition_id: int
+    folder_id: int
+    label: str
+
+
+def resolve(connection: Connection[Any], name: str) -> Resolved:
+    """The ids and the label of the one definition with this name. Raises as `find_one` does."""
+    definition = find_one(connection, name)
+    return Resolved(**definition.key, label=definition.label)
+
+
+def ids_of(connection: Connection[Any], *, name: str | None, definition_id: int | None) -> list[int] | None:
+    """The ids of the definitions with this name or this id; None for neither, which is all. Raises as `find_all`."""
+    if definition_id is not None:
+        return [definition_id]
+    return None if name is None else [definition.definition_id for definition in find_all(connection, name)]
 
 
 def find_one(connection: Connection[Any], name: str) -> Definition:

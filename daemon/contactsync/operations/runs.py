@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from contactsync.errors import NotFound
 from contactsync.model import Outcome
+from contactsync.operations.names import ids_of
 from contactsync.store.definitions import read_definitions
 from contactsync.store.record.holds import held_changes, read_held_plan
 from contactsync.store.record.runs import (
@@ -26,6 +29,13 @@ if TYPE_CHECKING:
 
     from contactsync.model import Change, Definition
     from contactsync.store.record.holds import HeldPlan
+
+
+class Runs(BaseModel):
+    """Runs, newest first; `before` of the next page, or null on the last."""
+
+    runs: list[RunDocument]
+    next_before: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,19 @@ def list_runs(
     """The newest runs, of the definitions with these ids or of all, newest first. Raises DatabaseError."""
     rows = read_runs(connection, definition_ids=definitions, before=before, limit=limit)
     return [RunDocument.of_row(row) for row in rows]
+
+
+def runs_page(
+    connection: Connection[Any],
+    *,
+    name: str | None = None,
+    definition_id: int | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> Runs:
+    """A page of runs, of all definitions, one, or those with a name. Raises NotFound, UsageError, DatabaseError."""
+    page = list_runs(connection, ids_of(connection, name=name, definition_id=definition_id), before=before, limit=limit)
+    return Runs(runs=page, next_before=page[-1].run_id if len(page) == limit else None)
 
 
 def require_run(connection: Connection[Any], run_id: int) -> RunDocument:

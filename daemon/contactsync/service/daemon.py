@@ -50,7 +50,7 @@ from contactsync.sync.observer import ObserverGroup
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from contactsync.settings import Settings
+    from contactsync.settings.schema import Settings
 
 log = structlog.get_logger()
 

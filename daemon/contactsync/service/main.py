@@ -8,11 +8,11 @@ import gc
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import structlog
 
+from contactsync import __version__
 from contactsync.bootstrap import database_of
 from contactsync.control.socket import check_socket, control_socket
 from contactsync.errors import ContactsyncError, DatabaseUnavailable
@@ -22,7 +22,7 @@ from contactsync.service.systemd import ServiceManager, troubles
 from contactsync.store.pool import Pool
 
 if TYPE_CHECKING:
-    from contactsync.settings import Settings
+    from contactsync.settings.schema import Settings
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ def run_daemon(settings: Settings, reread: Callable[[], Settings]) -> int:
     signals.install()
     check_socket(settings.control.socket, os.environ)
     manager = ServiceManager(os.environ)
-    log.info("daemon.starting", version=version("contactsync"))
+    log.info("daemon.starting", version=__version__)
     # The inner stack stops the embedded PostgreSQL; systemd gets messages until then.
     with ExitStack() as stopping, ExitStack() as stack:
         with manager.taking_time("Opening the database"):

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from contactsync.settings.schema import DELIMITER, PREFIX, Section, Settings
+from contactsync.settings.file import DELIMITER, PREFIX
+from contactsync.settings.schema import Section, Settings
 
 _MAX_VALUE = 60
 _TABLE = re.compile(r"\s*\[+\s*([\w.\-\"' ]+?)\s*\]+")

@@ -20,12 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-PREFIX = "CONTACTSYNC_"
-DELIMITER = "__"
-SYSTEM_STATE = Path("/var/lib/contactsync")
-SYSTEM_RUNTIME = Path("/run/contactsync")
-KEY_FILE_NAME = "secret.key"
-SOCKET_NAME = "control.sock"
+from contactsync.settings.file import KEY_FILE_NAME, SOCKET_NAME, SYSTEM_STATE
+
 _REFERENCES = r"^\s*((file|credential|env):\S+\s*)*$"
 _LISTEN = r"^$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
 

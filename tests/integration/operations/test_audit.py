@@ -15,7 +15,7 @@ from contactsync.operations import definitions
 from contactsync.operations.audit import Deed, list_audit
 from contactsync.operations.names import find_by_id
 from contactsync.operations.undo import undo
-from contactsync.settings import load_settings
+from contactsync.settings.loader import load_settings
 from contactsync.store.record.audit import forget_audit
 from tests.support.folder import SyncedFolder
 from tests.support.roles import connected, role_with

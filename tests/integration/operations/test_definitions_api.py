@@ -19,7 +19,7 @@ from contactsync.api.app import create_app
 from contactsync.api.context import ApiContext
 from contactsync.api.events import EventHub
 from contactsync.bootstrap import build_runner
-from contactsync.settings import load_settings
+from contactsync.settings.loader import load_settings
 from contactsync.settings.schema import Guard
 from contactsync.store.pool import Pool
 from contactsync.testing.slapd import PrivateSlapd

@@ -16,7 +16,7 @@ from contactsync.bootstrap import allowed_references
 from contactsync.credentials.references import References, check_reference, resolve_reference
 from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import SecretError
-from contactsync.settings import Settings
+from contactsync.settings.schema import Settings
 
 ANY = References(("file:*", "credential:*", "env:*"))
 ROW: dict[str, Any] = {"folder_id": 1, "definition_id": 2, "destination": b"ldaps://dc1.example.com"}

@@ -12,9 +12,11 @@ import pytest
 from pydantic import ValidationError
 
 from contactsync.errors import SettingsError
-from contactsync.settings import Settings, find_settings_file, load_settings
+from contactsync.settings.file import find_settings_file
 from contactsync.settings.in_force import settings_in_force
+from contactsync.settings.loader import load_settings
 from contactsync.settings.reload import with_live
+from contactsync.settings.schema import Settings
 
 DOCUMENTED = Path(__file__).parents[3] / "settings.toml"
 ENVIRON: Mapping[str, str] = {"STATE_DIRECTORY": "/srv/state"}

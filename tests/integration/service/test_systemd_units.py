@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from contactsync.settings import Settings
-from contactsync.settings.schema import KEY_FILE_NAME, SYSTEM_STATE
+from contactsync.settings.file import KEY_FILE_NAME, SYSTEM_STATE
+from contactsync.settings.schema import Settings
 
 UNITS = Path(__file__).parents[3] / "deploy" / "systemd"
 EXPOSURE = 15

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from contactsync.bootstrap import allowed_references
 from contactsync.model import Outcome
-from contactsync.settings import Settings
+from contactsync.settings.schema import Settings
 from tests.support.folder import SyncedFolder
 
 

@@ -20,7 +20,7 @@ from contactsync.errors import (
     ServerUnavailable,
 )
 from contactsync.ldap.connection.deadline import Deadline
-from contactsync.settings import Settings
+from contactsync.settings.schema import Settings
 from contactsync.sync.retry import retry
 
 OPTIONS = replace(run_options(Settings()), retry_attempts=5, retry_base=1, retry_max=4)

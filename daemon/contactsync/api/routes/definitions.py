@@ -23,6 +23,7 @@ from contactsync.errors import NotFound
 from contactsync.model import Actor, Definition
 from contactsync.operations import definitions as operations
 from contactsync.operations.declared.fields import NewDefinition
+from contactsync.operations.names import Resolved, resolve
 from contactsync.store.definitions import read_overview, read_overview_page
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID
@@ -61,6 +62,15 @@ def list_definitions(
         rows = read_overview_page(connection, after=after, limit=limit, ids=ids, owner=owner, state=state, text=text)
     page = _overviews(context, rows)
     return Definitions(definitions=page, next_after=page[-1].definition_id if len(page) == limit else None)
+
+
+@router.get("/resolve")
+def resolve_name(
+    context: Context, name: Annotated[str, Query(description="As for the list.", max_length=600, examples=["Staff"])]
+) -> Resolved:
+    """The one definition with this name; an error if there is none, or more than one."""
+    with connection_of(context.pool) as connection:
+        return resolve(connection, name)
 
 
 @router.post("/definitions", status_code=HTTPStatus.CREATED)

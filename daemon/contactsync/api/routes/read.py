@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from contactsync import __version__
 from contactsync.api.context import ApiContext, Context
+from contactsync.api.routes.definitions import Name
 from contactsync.api.schemas import (
     Folder,
     Health,
     Live,
     NextRun,
-    Runs,
     RunWithChanges,
     Status,
 )
 from contactsync.errors import NotReady
 from contactsync.operations.preview import ChangeDocument
-from contactsync.operations.runs import list_runs, require_run
+from contactsync.operations.runs import Runs, require_run, runs_page
 from contactsync.settings.in_force import SettingInForce, settings_in_force
 from contactsync.store.health import read_folders
 from contactsync.store.pool import connection_of
@@ -40,7 +40,7 @@ def status(context: Context) -> Status:
     followed = context.schedule.followed
     problems = context.problems()
     return Status(
-        version=version("contactsync"),
+        version=__version__,
         pid=os.getpid(),
         started_at=context.started_at,
         ready=not problems,
@@ -68,12 +68,12 @@ def runs(
     context: Context,
     definition_id: Annotated[int | None, Query(description="Only of this definition.", ge=1, le=LARGEST_ID)] = None,
     before: Annotated[int | None, Query(description="Only older than this run.", ge=1, le=LARGEST_ID)] = None,
+    name: Name = None,
     limit: Limit = 100,
 ) -> Runs:
     """Runs, newest first, a page at a time."""
     with connection_of(context.pool) as connection:
-        page = list_runs(connection, None if definition_id is None else [definition_id], before=before, limit=limit)
-    return Runs(runs=page, next_before=page[-1].run_id if len(page) == limit else None)
+        return runs_page(connection, name=name, definition_id=definition_id, before=before, limit=limit)
 
 
 @router.get("/runs/{run_id}")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from contactsync.cli.api import items
 from contactsync.cli.output.differences import show_changes
 from contactsync.cli.output.summary import show_rejected, show_trimmed
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import NOTHING, show_json, show_pairs, show_text
 from contactsync.model import Mode, Outcome
 from contactsync.operations.decisions import state_sentence
-from contactsync.operations.names import find_all
 from contactsync.operations.preview import ChangeDocument
-from contactsync.operations.runs import list_runs, run_details
+from contactsync.operations.runs import run_details
 from contactsync.text import MOMENT, counted
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ COLUMNS = ("Run", "Folder", "Started", "Trigger", "Outcome", "Entries", "New", "
 
 def list_newest(invocation: Invocation, name: str | None, *, limit: int, as_json: bool) -> None:
     """Print the newest runs, of all definitions or of those with this name. Raises UsageError, DatabaseError."""
-    with invocation.connection() as connection:
-        ids = None if name is None else [definition.definition_id for definition in find_all(connection, name)]
-        runs = list_runs(connection, ids, limit=limit)
+    with invocation.api() as api:
+        runs = list(items(api, "/v1/runs", "runs", most=limit, name=name))
     if as_json:
-        show_json(invocation.out, [run.model_dump() for run in runs])
+        show_json(invocation.out, runs)
     elif runs:
         show_runs(invocation.out, runs, COLUMNS)
     else:

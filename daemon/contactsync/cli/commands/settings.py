@@ -10,9 +10,10 @@ from contactsync.cli.client import live_daemon
 from contactsync.cli.errors import ExitCode, show_error
 from contactsync.cli.output.text import show_json, show_pairs, show_text
 from contactsync.errors import ControlError, SettingsError
-from contactsync.settings import find_settings_file, load_settings
 from contactsync.settings.documented import documented_settings
+from contactsync.settings.file import find_settings_file
 from contactsync.settings.in_force import settings_in_force
+from contactsync.settings.loader import load_settings
 from contactsync.text import counted
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def show_settings(invocation: Invocation, *, everything: bool, as_json: bool) ->
 def _of_daemon(invocation: Invocation) -> list[dict[str, Any]] | None:
     """The settings in force in the daemon; None if none is running, or if the user may not ask it."""
     try:
-        with live_daemon(invocation.settings.control.socket) as daemon:
-            return list(daemon.get("/v1/settings")) if daemon else None
+        daemon = live_daemon(invocation.control_socket)
+        return list(daemon.get("/v1/settings")) if daemon else None
     except ControlError as error:
         show_text(invocation.err, str(error), style="yellow")
         return None

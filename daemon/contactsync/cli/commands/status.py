@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic_core import to_jsonable_python
 
+from contactsync import __version__
 from contactsync.cli.client import live_daemon
 from contactsync.cli.commands.folders.list import state_words
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import NOTHING, show_json, show_pairs, show_text, until
 from contactsync.errors import ControlError, DatabaseError
 from contactsync.operations.runs import list_runs
-from contactsync.settings import find_settings_file
+from contactsync.settings.file import find_settings_file
 from contactsync.store.definitions import read_overview
 from contactsync.store.embedded import psql_command
 from contactsync.store.health import daemon_listens, server_version
@@ -45,7 +46,7 @@ def show_status(invocation: Invocation, *, as_json: bool) -> None:
         _show_daemon_only(invocation, daemon, error, as_json=as_json)
         return
     if as_json:
-        show_json(invocation.out, status | {"runs": [run.model_dump() for run in status["runs"]]})
+        show_json(invocation.out, status)
         return
     show_pairs(invocation.out, _pairs(status))
     if status["runs"]:
@@ -72,7 +73,7 @@ def _read(invocation: Invocation, connection: Connection[Any], daemon: dict[str,
     url = settings.database.url.get_secret_value()
     file = find_settings_file(invocation.settings_file, os.environ)
     return {
-        "version": version("contactsync"),
+        "version": __version__,
         "python_version": platform.python_version(),
         "postgresql_version": server_version(connection),
         "settings_file": str(file) if file else None,
@@ -83,8 +84,8 @@ def _read(invocation: Invocation, connection: Connection[Any], daemon: dict[str,
         "daemon": daemon,
         "definitions": dict(Counter(row["state"] for row in rows)),
         "contacts": sum(row["contacts"] for row in rows),
-        "next_run": {"label": first["label"], "at": first["next_run_at"]} if first else None,
-        "runs": list_runs(connection, limit=RUNS),
+        "next_run": {"label": first["label"], "at": first["next_run_at"].isoformat()} if first else None,
+        "runs": to_jsonable_python(list_runs(connection, limit=RUNS)),
     }
 
 
@@ -108,8 +109,8 @@ def _pairs(status: Mapping[str, Any]) -> dict[str, str]:
 def _ask_daemon(invocation: Invocation) -> dict[str, Any] | None:
     """The daemon's own status; None if no daemon is running or the user may not ask it."""
     try:
-        with live_daemon(invocation.settings.control.socket) as daemon:
-            return dict(daemon.get("/v1/status")) if daemon else None
+        daemon = live_daemon(invocation.control_socket)
+        return dict(daemon.get("/v1/status")) if daemon else None
     except ControlError as error:
         show_text(invocation.err, str(error), style="yellow")
         return None

@@ -40,19 +40,19 @@ def sync(invocation: Invocation, name: str | None, *, wait: bool, as_json: bool,
     Raises UsageError, AlreadyRunning, DatabaseError, ControlError.
     """
     silent = quiet or as_json
-    with live_daemon(invocation.settings.control.socket) as daemon:
-        if daemon and not wait:
-            _request_runs(daemon, name, invocation, as_json=as_json, quiet=quiet)
-            return ExitCode.DONE
-        if not wait:
-            raise UsageError(
-                "No daemon is running that could make the run.",
-                hint="Start it (contactsync daemon), or leave out --no-wait.",
-            )
-        if daemon:
-            results = _run_by_daemon(daemon, name, invocation, silent=silent)
-        else:
-            results = _run_here(invocation, name, silent=silent)
+    daemon = live_daemon(invocation.control_socket)
+    if daemon and not wait:
+        _request_runs(daemon, name, invocation, as_json=as_json, quiet=quiet)
+        return ExitCode.DONE
+    if not wait:
+        raise UsageError(
+            "No daemon is running that could make the run.",
+            hint="Start it (contactsync daemon), or leave out --no-wait.",
+        )
+    if daemon:
+        results = _run_by_daemon(daemon, name, invocation, silent=silent)
+    else:
+        results = _run_here(invocation, name, silent=silent)
     if as_json:
         show_json(invocation.out, {"runs": [run.model_dump() for run in results]})
     elif quiet:
@@ -99,7 +99,7 @@ def _progress(
 
         def follow() -> None:
             with suppress(ControlError):
-                for kind, run in daemon.events():
+                for kind, run, _ in daemon.events():
                     if ended.is_set():
                         return
                     if kind == "run.progress" and (ids is None or run["definition_id"] in ids):

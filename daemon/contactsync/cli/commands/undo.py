@@ -45,9 +45,8 @@ def undo_run(invocation: Invocation, run_id: int, *, yes: bool, as_json: bool) -
 def _undo(invocation: Invocation, pool: Pool, run_id: int) -> Undone:
     """By the daemon, if the user may: its events and metrics then have the undo."""
     try:
-        with live_daemon(invocation.settings.control.socket) as daemon:
-            if daemon:
-                return Undone.model_validate(daemon.post(f"/v1/runs/{run_id}/undo", timeout=None))
+        if daemon := live_daemon(invocation.control_socket):
+            return Undone.model_validate(daemon.post(f"/v1/runs/{run_id}/undo", timeout=None))
     except ControlForbidden:
         pass
     return undo(pool, run_id, invocation.actor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.cells import cell_len
@@ -15,8 +15,6 @@ from contactsync.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from contactsync.sync.document import RunDocument
 
 _RUN_NUMBERS = ("Run", "Entries", "New", "Changed", "Gone", "Rejected", "Secs")
 _RUN_STYLES = {"held": "yellow", "failed": "red", "interrupted": "yellow", "cancelled": "yellow", "running": "bold"}
@@ -44,26 +42,26 @@ def show_table(
         console.out(GAP.join(cells).rstrip(), highlight=False)
 
 
-def show_runs(console: Console, runs: Sequence[RunDocument], columns: Sequence[str]) -> None:
-    """Print recorded runs; `columns` are some of the keys of `_run_cells`."""
+def show_runs(console: Console, runs: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print documents of recorded runs; `columns` are some of the keys of `_run_cells`."""
     cells = [_run_cells(run) for run in runs]
     rows = [[row[column] for column in columns] for row in cells]
     show_table(console, columns, rows, numbers=_RUN_NUMBERS, styles=_RUN_STYLES)
 
 
-def _run_cells(run: RunDocument) -> dict[str, str]:
+def _run_cells(run: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "Run": str(run.run_id),
-        "Folder": run.label,
-        "Started": ago(run.started_at),
-        "Trigger": run.trigger.value,
-        "Outcome": run.outcome or "running",
-        "Entries": f"{run.entries:,}",
-        "New": f"{run.inserted:,}",
-        "Changed": f"{run.updated:,}",
-        "Gone": f"{run.deleted:,}",
-        "Rejected": f"{run.rejected:,}",
-        "Secs": f"{run.seconds:.1f}" if run.outcome else NOTHING,
+        "Run": str(run["run_id"]),
+        "Folder": run["label"],
+        "Started": ago(run["started_at"]),
+        "Trigger": run["trigger"],
+        "Outcome": run["outcome"] or "running",
+        "Entries": f"{run['entries']:,}",
+        "New": f"{run['inserted']:,}",
+        "Changed": f"{run['updated']:,}",
+        "Gone": f"{run['deleted']:,}",
+        "Rejected": f"{run['rejected']:,}",
+        "Secs": f"{run['seconds']:.1f}" if run["outcome"] else NOTHING,
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from contactsync.text import printable, printable_json
+from contactsync.text import MOMENT, printable, printable_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,16 +50,21 @@ def show_value(console: Console, head: Text, value: str) -> None:
         console.print(Text.assemble(start, line), soft_wrap=True)
 
 
-def ago(moment: datetime | None) -> str:
-    """The time since a moment, rounded down: `12 min ago`."""
-    return NOTHING if moment is None else f"{_rounded(datetime.now(UTC) - moment)} ago"
+def at(moment: str) -> str:
+    """A moment of a document, in the time zone of this machine."""
+    return f"{datetime.fromisoformat(moment).astimezone():{MOMENT}}"
 
 
-def until(moment: datetime | None) -> str:
-    """The time until a moment, rounded down: `in 12 min`; `due` if the moment has passed."""
+def ago(moment: str | None) -> str:
+    """The time since a moment of a document, rounded down: `12 min ago`."""
+    return NOTHING if moment is None else f"{_rounded(datetime.now(UTC) - datetime.fromisoformat(moment))} ago"
+
+
+def until(moment: str | None) -> str:
+    """The time until a moment of a document, rounded down: `in 12 min`; `due` if the moment has passed."""
     if moment is None:
         return NOTHING
-    left = moment - datetime.now(UTC)
+    left = datetime.fromisoformat(moment) - datetime.now(UTC)
     return f"in {_rounded(left)}" if left > timedelta(0) else "due"
 
 

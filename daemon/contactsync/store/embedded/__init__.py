@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from contactsync.errors import EmbeddedServerError
+from contactsync.errors import EmbeddedServerError, EmbeddedServerForbidden
 from contactsync.store.embedded.cluster import ROLE, Cluster
 from contactsync.store.embedded.layout import layout_of
 
@@ -97,7 +97,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise EmbeddedServerError(
+        kind = EmbeddedServerForbidden if isinstance(error, PermissionError) else EmbeddedServerError
+        raise kind(
             f"The embedded PostgreSQL cannot use {error.filename or 'its files'}: {error.strerror}.",
             hint="Fix that, or choose another state directory in settings.toml.",
         ) from error

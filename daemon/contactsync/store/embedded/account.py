@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contactsync.errors import EmbeddedServerError
+from contactsync.errors import EmbeddedServerError, EmbeddedServerForbidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,11 +45,11 @@ def server_account(state_dir: Path, data: Path) -> Account:
     """The account that runs the server of `state_dir`: its owner, or if that is root, the owner of `data` in it.
 
     Without `data`, root's server gets the first of SERVICE_ACCOUNTS that exists. Raises EmbeddedServerError if none
-    does, or if the caller is neither root nor the owner.
+    does, EmbeddedServerForbidden if the caller is neither root nor the owner.
     """
     owner = owner_of(state_dir)
     if os.geteuid() not in (0, owner.uid):
-        raise EmbeddedServerError(
+        raise EmbeddedServerForbidden(
             f"The state directory {state_dir} belongs to {owner.name}, not to {_account(os.geteuid()).name}.",
             hint=f"Run the command as {owner.name}, or choose another state directory in settings.toml.",
         )

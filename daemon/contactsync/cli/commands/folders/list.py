@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_jsonable_python
+
 from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import NOTHING, ago, show_json, show_text, until
 from contactsync.store.definitions import read_overview
@@ -28,7 +30,7 @@ _STYLES = {
 def list_folders(invocation: Invocation, *, as_json: bool) -> None:
     """Print each definition with its state and the reason for it. Raises DatabaseError."""
     with invocation.connection() as connection:
-        rows = read_overview(connection)
+        rows = to_jsonable_python(read_overview(connection))
         daemon_running = daemon_listens(connection)
     if as_json:
         show_json(invocation.out, rows)

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_jsonable_python
+
 from contactsync.cli.commands.folders.list import state_words
 from contactsync.cli.output.summary import show_rejected
 from contactsync.cli.output.tables import show_runs
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from contactsync.cli.context import Invocation
     from contactsync.model import Definition
-    from contactsync.settings import Settings
+    from contactsync.settings.schema import Settings
     from contactsync.sync.document import RejectedEntry, RunDocument
 
 RUN_COLUMNS = ("Started", "Outcome", "Entries", "New", "Changed", "Gone", "Rejected", "Secs")
@@ -57,7 +59,7 @@ def show_folder(invocation: Invocation, name: str, *, as_json: bool) -> None:
     show_pairs(invocation.out, _state(details) | _fields(details.definition, invocation.settings))
     if details.runs:
         invocation.out.print()
-        show_runs(invocation.out, details.runs, RUN_COLUMNS)
+        show_runs(invocation.out, [run.model_dump(mode="json") for run in details.runs], RUN_COLUMNS)
     for text in (details.runs[0].error, details.runs[0].held_reason) if details.runs else ():
         if text and text != details.row["reason"]:
             invocation.out.print()
@@ -69,7 +71,7 @@ def show_folder(invocation: Invocation, name: str, *, as_json: bool) -> None:
 
 
 def _read(connection: Connection[Any], definition: Definition) -> _Details:
-    (row,) = read_overview(connection, [definition.definition_id])
+    (row,) = to_jsonable_python(read_overview(connection, [definition.definition_id]))
     runs = list_runs(connection, [definition.definition_id], limit=RUNS)
     rejected = rejected_entries(connection, runs[0], limit=REJECTED) if runs else []
     return _Details(definition, row, runs, rejected, daemon_listens(connection))

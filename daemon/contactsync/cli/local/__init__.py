@@ -1,0 +1,5 @@
+"""The API of a command without a daemon: the same paths and documents, by the functions of operations/."""
+
+from contactsync.cli.local.api import LocalApi
+
+__all__ = ["LocalApi"]

@@ -1,0 +1,108 @@
+"""Calls the functions of the paths, over a database that is opened at the first request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic_core import to_jsonable_python
+
+from contactsync.cli.local.routes import find
+from contactsync.errors import ControlForbidden, EmbeddedServerForbidden, NeedsDaemon
+from contactsync.settings.file import SettingsForbidden
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from contactsync.cli.context import Invocation
+    from contactsync.settings.schema import Settings
+    from contactsync.store.pool import Pool
+
+Function = Callable[..., Any]
+"""Called with the LocalApi, the parts of the path and of the query by their names, and `body` if there is one."""
+
+
+class LocalApi:
+    """See contactsync.cli.api.Api. A function of a path takes connections and settings from it."""
+
+    is_daemon = False
+
+    def __init__(self, invocation: Invocation, refused: ControlForbidden | None) -> None:
+        self.invocation = invocation
+        self._refused = refused
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def connection(self) -> Connection[Any]:
+        """One connection to the database, for functions that make no run."""
+        with self._rights():
+            return self._stack.enter_context(self.invocation.connection())
+
+    @cached_property
+    def pool(self) -> Pool:
+        """Connections to the database, for a run."""
+        with self._rights():
+            return self._stack.enter_context(self.invocation.pool())
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the command."""
+        with self._rights():
+            return self.invocation.settings
+
+    def get(self, path: str, *, timeout: float | None = None, **query: Any) -> Any:
+        """See Api."""
+        del timeout
+        return self._call("GET", path, query)
+
+    def post(
+        self, path: str, body: Mapping[str, Any] | None = None, *, timeout: float | None = None, **query: Any
+    ) -> Any:
+        """See Api."""
+        del timeout
+        return self._call("POST", path, query, body)
+
+    def put(self, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
+        """See Api."""
+        return self._call("PUT", path, query, body)
+
+    def patch(self, path: str, body: Mapping[str, Any], **query: Any) -> Any:
+        """See Api."""
+        return self._call("PATCH", path, query, body)
+
+    def delete(self, path: str, **query: Any) -> Any:
+        """See Api."""
+        return self._call("DELETE", path, query)
+
+    def _call(self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> Any:
+        function, ids = find(method, path)
+        if function is None:
+            raise NeedsDaemon(
+                f"No daemon listens at {self.invocation.control_socket}, and only a daemon can do this.",
+                hint="Start it: systemctl start contactsync.service, or `contactsync daemon`.",
+            )
+        given = {name: value for name, value in query.items() if value is not None}
+        bodies = {} if body is None else {"body": body}
+        return to_jsonable_python(function(self, **ids, **given, **bodies))
+
+    @contextmanager
+    def _rights(self) -> Iterator[None]:
+        """Explain an error of rights by the control socket, which users without rights on the files may use."""
+        try:
+            yield
+        except (SettingsForbidden, EmbeddedServerForbidden) as error:
+            if self._refused:
+                raise self._refused from None
+            raise ControlForbidden(
+                f"No daemon listens at {self.invocation.control_socket}, and you may not open its database."
+                f" {error.message}",
+                hint="Start the daemon (systemctl start contactsync.service), or run this command as its user.",
+            ) from None
