@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from threading import Lock
+from itertools import islice
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from contactsync.model import Definition
 
 log = structlog.get_logger()
+
+_BATCH = 1000
+"""The most definitions that are read, or scheduled, at once."""
+_DUE_JOBS_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,33 +180,43 @@ class Schedule:
         # One time for all: one statement that edits many folders of a user is one attempt with a refused password.
         edited_at = time.monotonic()
         definition_ids = set(ids)
-        with connection_of(self._pool) as connection:
-            definitions = read_definitions(connection, definition_ids)
-            last_starts = read_last_starts(connection, definition_ids)
-            checked = [self._checked(connection, definition) for definition in definitions]
-            reasons = {each.definition.definition_id: each.reason for each in checked}
-            changed_states, unmarked = set_states(connection, reasons)
-            locks = read_locks(connection, definition_ids)
-        self._unmarked = (self._unmarked - definition_ids) | unmarked
-        current = {each.definition.definition_id: each for each in checked}
-        current = {key: replace(each, locked=locks.get(key)) for key, each in current.items()}
+        current: dict[int, Followed] = {}
+        last_starts: dict[int, tuple[datetime | None, int | None]] = {}
+        for batch in _batches(definition_ids):
+            with connection_of(self._pool) as connection:
+                current |= self._read(connection, batch)
+                last_starts |= read_last_starts(connection, batch)
         for definition_id in definition_ids - current.keys():
             self._forget(definition_id)
         with self._lock:
             before = {key: self._followed.get(key) for key in current}
             self._followed |= current
         self._on_followed()
-        with self._waking_once():
-            for definition_id, followed in current.items():
-                try:
-                    last_run = last_starts.get(definition_id, (None, None))
-                    self._follow(before[definition_id], followed, last_run, edited_at)
-                except Exception:
-                    log.exception("definition.crashed", folder=followed.definition.label, definition=definition_id)
-                if followed.reason and definition_id in changed_states:
-                    _log_of(followed).error("definition.invalid", reason=followed.reason)
+        for batch in _batches(current):
+            with self._waking_once():
+                for definition_id in batch:
+                    followed, last_run = current[definition_id], last_starts.get(definition_id, (None, None))
+                    try:
+                        self._follow(before[definition_id], followed, last_run, edited_at)
+                    except Exception:
+                        log.exception("definition.crashed", folder=followed.definition.label, definition=definition_id)
+            if len(current) > _BATCH:
+                self._run_due_jobs()
         with self._lock:
             self._fired.update(current)
+
+    def _read(self, connection: Connection[Any], ids: list[int]) -> dict[int, Followed]:
+        """Those of these definitions that exist, checked; the result of the check is stored and logged."""
+        checked = [self._checked(connection, definition) for definition in read_definitions(connection, ids)]
+        reasons = {each.definition.definition_id: each.reason for each in checked}
+        changed_states, unmarked = set_states(connection, reasons)
+        self._unmarked = self._unmarked.difference(ids) | unmarked
+        for each in checked:
+            if each.reason and each.definition.definition_id in changed_states:
+                _log_of(each).error("definition.invalid", reason=each.reason)
+        locks = read_locks(connection, ids)
+        keyed = ((each.definition.definition_id, each) for each in checked)
+        return {key: replace(each, locked=locks.get(key)) for key, each in keyed}
 
     @contextmanager
     def _waking_once(self) -> Iterator[None]:
@@ -213,6 +228,13 @@ class Schedule:
         finally:
             with suppress(SchedulerNotRunningError):  # it was stopped meanwhile
                 self._scheduler.resume()
+
+    def _run_due_jobs(self) -> None:
+        """Wait until APScheduler has started the due jobs, pings of the watchdog among them."""
+        started = Event()
+        if self.alive:
+            self._scheduler.add_job(started.set, id="due", replace_existing=True)
+            started.wait(_DUE_JOBS_SECONDS)
 
     def follow_clock(self) -> float:
         """Schedule everything anew if the clock was set since the last call; returns the seconds of that jump."""
@@ -323,6 +345,12 @@ class Schedule:
     def _next_run(self, definition_id: int) -> datetime | None:
         job = self._scheduler.get_job(str(definition_id))
         return job.next_run_time if job else None
+
+
+def _batches(ids: Iterable[int]) -> Iterator[list[int]]:
+    rest = iter(ids)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch
 
 
 def _log_of(followed: Followed) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -13,6 +14,8 @@ _HOURS_OF_A_DAY = 24
 _HORIZON_DAYS = 366 * 41
 """29 February on a certain weekday is at most 40 years away: 28, and 12 more across a year such as 2100."""
 _ONE_DAY = timedelta(days=1)
+_LATEST_GAPS = 4
+"""A scheduler asks for the neighbours of two or three instants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,34 @@ class Cron:
     either_day: bool
     """Both day fields are restricted: it runs on days that match either of them."""
     zone: ZoneInfo
+    _gaps: deque[tuple[datetime, datetime]] = field(
+        default_factory=lambda: deque(maxlen=_LATEST_GAPS), init=False, repr=False, compare=False
+    )
+    """The pairs of consecutive instants that were found last: a year of days takes a millisecond to search."""
 
     def after(self, moment: datetime) -> datetime | None:
         """The first instant after `moment`, which has a time zone; in UTC, None if there is none."""
+        gap = self._gap(moment)
+        return gap[1] if gap else self._first_after(moment)
+
+    def latest(self, moment: datetime) -> datetime | None:
+        """The last instant at or before `moment`, which has a time zone; in UTC, None if there is none."""
+        gap = self._gap(moment)
+        return gap[0] if gap else self._last_until(moment)
+
+    def _gap(self, moment: datetime) -> tuple[datetime, datetime] | None:
+        """The instants next to `moment`, kept for the other definitions with this schedule; None if one is missing."""
+        # A copy, since another thread may append.
+        for gap in tuple(self._gaps):
+            if gap[0] <= moment < gap[1]:
+                return gap
+        before, after = self._last_until(moment), self._first_after(moment)
+        if before is None or after is None:
+            return None
+        self._gaps.append((before, after))
+        return before, after
+
+    def _first_after(self, moment: datetime) -> datetime | None:
         # From the day before: if the last hour of a day is skipped, its instants are on the next day.
         for day in self._days(moment, -_ONE_DAY, _ONE_DAY):
             later = [instant for instant in _instants_of_day(self, day) if instant > moment]
@@ -58,8 +86,7 @@ class Cron:
                 return min(later)
         return None
 
-    def latest(self, moment: datetime) -> datetime | None:
-        """The last instant at or before `moment`, which has a time zone; in UTC, None if there is none."""
+    def _last_until(self, moment: datetime) -> datetime | None:
         for day in self._days(moment, timedelta(), -_ONE_DAY):
             earlier = [instant for instant in _instants_of_day(self, day) if instant <= moment]
             if earlier:

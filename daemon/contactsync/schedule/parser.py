@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import lru_cache
 from secrets import token_hex
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -56,7 +57,9 @@ def parse_schedule(text: str, time_zone: str, jitter_seconds: int, *, seed: str 
     return Timetable(instants=instants, jitter=jitter, seed=token_hex(8) if seed is None else seed, text=words)
 
 
+@lru_cache(maxsize=4096)
 def _parse_instants(words: str, zone: ZoneInfo) -> Cron | Interval:
+    """One object for all definitions with the same schedule, so that they also share its instants."""
     if len(words) > _MAX_CHARACTERS:
         raise ScheduleError(f"it has more than {_MAX_CHARACTERS} characters.")
     if words.startswith("every"):

@@ -14,18 +14,27 @@ from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.model import RunReport
 from contactsync.store.notifications import Callbacks, DefinitionWatch
-from contactsync.store.pool import Pool
+from contactsync.store.pool import Pool, open_pool
 from tests.support.waiting import wait_until
+
+_MANY = 2500
+_DEFINE_MANY = """
+WITH added AS (
+    INSERT INTO contactsync.folders (name) SELECT 'many ' || n FROM generate_series(1, %s) AS n RETURNING folder_id
+)
+INSERT INTO contactsync.sync_definitions (folder_id, query, schedule)
+SELECT folder_id, 'ldaps://ldap.example.com/dc=example,dc=com', '@yearly' FROM added
+"""
+
+
+def _never(_request: RunRequest) -> RunReport:
+    raise AssertionError
 
 
 @pytest.fixture
 def schedule(pool: Pool) -> Iterator[Schedule]:
     """Give a schedule that is not started; its workers are never used."""
-
-    def work(_request: RunRequest) -> RunReport:
-        raise AssertionError
-
-    schedule = Schedule(pool, Dispatcher(work, lambda _key: "", workers=1, per_server=1))
+    schedule = Schedule(pool, Dispatcher(_never, lambda _key: "", workers=1, per_server=1))
     yield schedule
     if schedule.alive:
         schedule.stop()
@@ -45,6 +54,28 @@ def test_the_silence_of_a_stopped_scheduler_grows(schedule: Schedule) -> None:
     begun = time.monotonic()
     wait_until(lambda: schedule.ping() > 0.2)
     assert schedule.ping() >= time.monotonic() - begun - 0.05
+
+
+def test_the_scheduler_answers_while_very_many_definitions_are_scheduled(database: str) -> None:
+    """They come in batches, so that neither pings nor the first runs wait for the last definition."""
+    pings: list[tuple[float, float]] = []
+
+    def server_of(_definition_id: int) -> str:
+        """Called in the thread that schedules, for each definition that never ran."""
+        pings.append((time.monotonic(), many.ping()))
+        return ""
+
+    with open_pool(database, max_size=2, timeout=30) as pool, psycopg.connect(database, autocommit=True) as person:
+        person.execute(_DEFINE_MANY, [_MANY])
+        many = Schedule(pool, Dispatcher(_never, server_of, workers=1, per_server=1))
+        many.start()
+        try:
+            many.rescan()
+        finally:
+            many.stop()
+    assert len(many.followed) == len(pings) == _MANY
+    (first_at, _), (last_at, silent_seconds) = pings[0], pings[-1]
+    assert silent_seconds < last_at - first_at
 
 
 def test_a_watch_whose_database_froze_falls_silent_and_recovers(database: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
@@ -322,6 +323,34 @@ def test_a_clock_that_jumps_by_years_costs_no_loop() -> None:
     assert isinstance(job, Job)
     due = job._get_run_times(at("2027-01-01T00:00:00.5"))  # noqa: SLF001  # the loop
     assert due == [at("1970-01-01T00:00:05"), at("2027-01-01T00:00:00")]
+
+
+def _calls_of(function: Callable[[], object]) -> int:
+    """How many functions it calls, in Python."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_definitions_with_one_schedule_share_its_instants() -> None:
+    """Only the first one searches the days of a year, so that very many definitions start soon."""
+
+    def start(seed: str) -> None:
+        trigger = timetable("7 7 7 7 *", BERLIN, seed=seed)
+        trigger.get_next_fire_time(None, SPRING)
+        last_due(trigger, SPRING, SPRING + SECOND)
+
+    first, second = _calls_of(lambda: start("1")), _calls_of(lambda: start("2"))
+    assert second < first / 10
 
 
 @pytest.mark.parametrize(
