@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import LiteralString
 
 from psycopg import sql
@@ -129,6 +130,12 @@ class Columns:
 
 def columns_of(fields: tuple[str, ...], policies: Mapping[str, Policy]) -> Columns:
     """The columns for a mapping's fields (see contactsync.fields), each with its policy."""
+    return _columns_of(fields, tuple(policies[field] for field in fields))
+
+
+@lru_cache(maxsize=64)
+def _columns_of(fields: tuple[str, ...], of_fields: tuple[Policy, ...]) -> Columns:
+    policies = dict(zip(fields, of_fields, strict=True))
     columns = [_column(field, policies[field]) for field in fields if not field.startswith(EXTRA_PREFIX)]
     extra = {field.removeprefix(EXTRA_PREFIX): policies[field] for field in fields if field.startswith(EXTRA_PREFIX)}
     if extra:
