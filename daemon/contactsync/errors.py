@@ -202,6 +202,7 @@ class RunCancelled(ContactsyncError):
     """The run was cancelled before it applied anything."""
 
     code = "run.cancelled"
+    exit_code = 130
 
 
 class DefinitionLocked(ContactsyncError):

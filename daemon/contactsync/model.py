@@ -303,6 +303,15 @@ class Certificates:
     unchecked: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class FurtherAttempt:
+    """An attempt of a run after one that failed with `error`, a sentence; `number` is 2 for the first such attempt."""
+
+    number: int
+    most: int
+    error: str
+
+
 @dataclass(slots=True)
 class RunReport:
     """The result of one run, as it is recorded, logged and shown."""
@@ -325,6 +334,8 @@ class RunReport:
     """The servers that precede `server` in the list and were not available."""
     certificates: Certificates = field(default_factory=Certificates)
     attempts: int = 0
+    further_attempt: FurtherAttempt | None = None
+    """The attempt that is made or waited for, if one has failed; None at the end of a run."""
     error_code: str | None = None
     error: str | None = None
     error_may_pass: bool = False

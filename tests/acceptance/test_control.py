@@ -135,7 +135,7 @@ def test_a_run_has_one_document(client: DaemonClient) -> None:
     empty: dict[str, Any] = {"deleted_names": [], "recognised": {}, "rejected_sample": [], "trimmed_sample": []}
     assert result == listed | empty
     assert events[-1] == ("run.finished", listed)
-    assert {**listed, "stage": ""}.keys() == events[1][1].keys()
+    assert {**listed, "stage": "", "further_attempt": None}.keys() == events[1][1].keys()
     (logged,) = client.daemon.events("run.finished", run=run_id)
     about_the_record = {"timestamp", "level", "event", "logger", "folder", "definition", "run"}
     assert logged.keys() - about_the_record <= listed.keys()
@@ -187,7 +187,7 @@ def test_waiting_during_a_run_is_answered_by_the_run_after_it(client: DaemonClie
         for thread in threads:
             thread.start()
         wait_until(lambda: client.get("/v1/status")["waiting"], "the requests to wait")
-        assert client.post(f"/v1/definitions/{slow}/cancel")["cancelled"] == [first]
+        assert client.post(f"/v1/runs/{first}/cancel")["cancelled"] == [first]
         wait_until(lambda: client.running(slow) != first, "the second run")
         second = client.running(slow)
         assert client.post(f"/v1/runs/{second}/cancel")["cancelled"] == [second]

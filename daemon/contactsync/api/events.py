@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import Stopping, TooMany
-from contactsync.sync.document import RunDocument
+from contactsync.sync.document import RunDocument, RunningDocument
 from contactsync.sync.observer import Observer
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ class EventHub(Observer):
 
     def _publish_run(self, kind: str, report: RunReport, *, running: bool = False, **more: Any) -> None:
         if self._listeners:
-            self.publish(kind, **RunDocument.of(report, running=running).model_dump(mode="json"), **more)
+            document = RunningDocument.of(report) if running else RunDocument.of(report)
+            self.publish(kind, **document.model_dump(mode="json"), **more)
 
     def _call(self, function: Any, *arguments: Any) -> None:
         loop = self._loop

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from contactsync.model import Outcome
 from contactsync.operations.preview import ChangeDocument
-from contactsync.sync.document import RunDocument, RunResult
+from contactsync.sync.document import RunDocument, RunningDocument, RunResult
 
 
 class Ref(BaseModel):
@@ -90,6 +90,7 @@ class Cancelled(BaseModel):
     """The runs that were cancelled; a run that applies its plan already still ends."""
 
     cancelled: list[int]
+    withdrawn: list[Ref] = Field(description="The definitions that waited for a run; it was not started.")
 
 
 class Reloaded(BaseModel):
@@ -129,7 +130,7 @@ class Status(BaseModel):
     paused: int
     invalid: int
     workers: int
-    running: list[RunDocument]
+    running: list[RunningDocument]
     waiting: int = Field(description="Definitions that wait for a worker or for their server.")
     next_run: NextRun | None
     live: Live

@@ -12,9 +12,10 @@ import typer
 
 from contactsync import __version__
 from contactsync.cli.context import Invocation, invocation_of
-from contactsync.cli.errors import EXIT_CODES, ExitCode, show_error, show_usage_error
+from contactsync.cli.errors import EXIT_CODES, ExitCode, Interrupted, show_error, show_usage_error
 from contactsync.cli.folders_app import folders
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
+from contactsync.cli.output.text import show_text
 from contactsync.cli.runs_app import runs_app
 from contactsync.cli.settings_app import settings_app
 from contactsync.cli.streams import check_output, flush_output, open_missing_streams
@@ -39,12 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     invocation = Invocation()
     try:
         return _run(sys.argv[1:] if arguments is None else arguments, invocation)
+    except Interrupted as interruption:
+        show_text(invocation.err, str(interruption))
+        return ExitCode.INTERRUPTED
     except ContactsyncError as error:
         return show_error(error, invocation.err)
     except typer.TyperException as error:
         return show_usage_error(error, invocation.err)
     except (typer.Abort, KeyboardInterrupt):
-        invocation.err.print("Interrupted.")
+        show_text(invocation.err, "Interrupted.")
         return ExitCode.INTERRUPTED
 
 

@@ -142,7 +142,9 @@ class Invocation:
 
         configure_logging("console", _LEVELS[min(self.verbosity, 2)], sys.stderr, os.environ)
         if not self.verbosity:
-            logging.getLogger("contactsync.sync.log_line").addFilter(_is_not_a_summary)
+            logging.getLogger("contactsync.sync.log_line").addFilter(_is_not_shown)
+            if self.err.is_terminal:
+                logging.getLogger("contactsync.sync.retry").addFilter(_is_not_shown)
 
 
 def invocation_of(context: typer.Context) -> Invocation:
@@ -150,6 +152,6 @@ def invocation_of(context: typer.Context) -> Invocation:
     return cast("Invocation", context.obj)
 
 
-def _is_not_a_summary(record: logging.LogRecord) -> bool:
-    """Whether a record is other than `run.finished`, which repeats the output of `sync`."""
-    return not (isinstance(record.msg, dict) and record.msg.get("event") == "run.finished")
+def _is_not_shown(record: logging.LogRecord) -> bool:
+    """Whether a record is none of those that repeat the output of `sync` and the progress in a terminal."""
+    return not (isinstance(record.msg, dict) and record.msg.get("event") in {"run.finished", "run.attempt_failed"})

@@ -32,6 +32,10 @@ class ExitCode(IntEnum):
     PIPE_CLOSED = 141
 
 
+class Interrupted(Exception):
+    """The user interrupted a command with Ctrl-C; the message says what goes on without it."""
+
+
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed; 2 a preview found changes; 3 held, needs a decision; 64 wrong usage, or a "
     "definition that is not valid; 69 the database cannot be reached; 77 no permission on the control socket; 78 "

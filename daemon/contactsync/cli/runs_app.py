@@ -88,6 +88,28 @@ def reject_command(context: typer.Context, *, run: RunNumber) -> None:
     reject_run(invocation_of(context), run)
 
 
+@runs_app.command("cancel", short_help="Cancel a run of the daemon.")
+def cancel_command(
+    context: typer.Context,
+    *,
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|NAME", help="The number of a run, or the name of a folder or a definition.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Cancel a run of the daemon before it applies its changes, or the runs of a folder, also those that wait.
+
+    A run that applies its changes already still ends. Without a daemon, Ctrl-C cancels the run of `contactsync sync`.
+
+    \b
+    contactsync cancel 12
+    contactsync cancel Staff
+    """
+    from contactsync.cli.commands.cancel import cancel
+
+    cancel(invocation_of(context), target, as_json=as_json)
+
+
 @runs_app.command("undo", short_help="Undo the changes of a run.")
 def undo_command(context: typer.Context, *, run: RunNumber, yes: Yes = False, as_json: Json = False) -> None:
     """Undo the changes of a run, and pause its definition so that the next run does not repeat them.

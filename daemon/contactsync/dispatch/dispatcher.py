@@ -116,12 +116,13 @@ class Dispatcher:
             self._waiting[definition_id] = request, server
             return request.report
 
-    def forget(self, definition_id: int) -> None:
-        """Withdraw a request whose run has not started."""
+    def forget(self, definition_id: int) -> bool:
+        """Withdraw a request whose run has not started; False if there is none."""
         with self._changed:
             request = self._remove(definition_id)[0] if definition_id in self._waiting else None
         if request:
             request.report.cancel()
+        return request is not None
 
     def stop(self) -> None:
         """Accept no more requests and withdraw those that wait; running ones go on."""

@@ -14,7 +14,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from contactsync.log.journald import JOURNAL_SOCKET, JournalHandler, is_journal, render_record
-from contactsync.text import printable, printable_json
+from contactsync.text import printable, printable_json, quoted
 
 Format = Literal["auto", "json", "console", "journal"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -131,9 +131,24 @@ def _to_console(stream: TextIO) -> list[Processor]:
     return [_printable, structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
 
 
+class _Shown(str):
+    """A text in a line for people, where structlog shows texts with spaces by `repr`: a backslash is not doubled."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return quoted(self)
+
+
 def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape control characters, which could steer the terminal; a traceback keeps its lines."""
-    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {name: _shown(value) for name, value in event.items()}
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, str):
+        return _Shown(printable(value))
+    return [_shown(item) for item in value] if isinstance(value, list) else value
 
 
 def _name_library_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

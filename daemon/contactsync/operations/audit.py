@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from contactsync.operations.names import ids_of
 from contactsync.store.record.audit import acting, confirm_locally, read_audit, write_audit
+from contactsync.store.record.runs import withdraw_requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,3 +100,11 @@ def record_cancel(connection: Connection[Any], actor: Actor, run: RunReport) -> 
         confirm_locally(connection)
         definition = run.definition
         write_audit(connection, "run.cancelled", key=definition.key, label=definition.label, run_id=run.run_id)
+
+
+def withdraw_run(connection: Connection[Any], actor: Actor, definition: Definition) -> None:
+    """Withdraw the open requests for a run that was cancelled before its start, and record it. Raises DatabaseError."""
+    with acting(connection, actor):
+        confirm_locally(connection)
+        withdraw_requests(connection, definition.definition_id, f"Cancelled by {actor.name}.")
+        write_audit(connection, "run.cancelled", key=definition.key, label=definition.label)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.ldap.connection.limits import ReadLimits
-from contactsync.model import Definition, RunReport
+from contactsync.model import Definition, FurtherAttempt, RunReport
 from contactsync.sync.definition import Resolved
 from contactsync.sync.observer import Observer
 from contactsync.sync.options import RunOptions
@@ -18,6 +18,7 @@ from contactsync.sync.retry import Result, retry
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from contactsync.errors import ContactsyncError
     from contactsync.ldap.connection.deadline import Deadline
 
 
@@ -68,4 +69,11 @@ class RunContext:
 
     def retry(self, step: Callable[[], Result]) -> Result:
         """Call a function, and again while its errors may pass and the run has time left."""
-        return retry(step, self.options, self.deadline)
+        try:
+            return retry(step, self.options, self.deadline, failed=self._note_failed_attempt)
+        finally:
+            self.report.further_attempt = None
+
+    def _note_failed_attempt(self, number: int, error: ContactsyncError) -> None:
+        self.report.further_attempt = FurtherAttempt(number + 1, self.options.retry_attempts, error.message)
+        self.observer.progress(self.report, "retry")

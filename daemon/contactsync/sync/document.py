@@ -83,6 +83,26 @@ class RunDocument(BaseModel):
         return cls(**{**row, **_durations(row["stages"])}, **more)
 
 
+class Attempt(BaseModel):
+    """A further attempt of a run after a failed one."""
+
+    number: int = Field(description="2 for the first further attempt.")
+    most: int = Field(description="The limit, `retry_attempts`.")
+    error: str = Field(description="Why the attempt before it failed.")
+
+
+class RunningDocument(RunDocument):
+    """A run in progress."""
+
+    further_attempt: Attempt | None = Field(description="Null during the first attempt.")
+
+    @classmethod
+    def of(cls, report: RunReport, *, running: bool = True, **more: Any) -> Self:
+        """See RunDocument."""
+        attempt = report.further_attempt  # the run's thread may clear it meanwhile
+        return super().of(report, running=running, further_attempt=attempt and Attempt(**asdict(attempt)), **more)
+
+
 class RejectedEntry(BaseModel):
     """A directory entry that could not become a contact."""
 

@@ -12,7 +12,10 @@ class Observer:
         """A run has started."""
 
     def progress(self, report: RunReport, stage: str) -> None:
-        """A run has entered a stage or made progress in it; the report has the counts so far."""
+        """A run has entered a stage or made progress in it; the report has the counts so far.
+
+        `retry` is the pause before a further attempt.
+        """
 
     def finished(self, report: RunReport) -> None:
         """A run has ended and is recorded."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import structlog
 from tenacity import (
@@ -33,19 +33,27 @@ def retry(
     deadline: Deadline,
     *,
     may_pass: Callable[[ContactsyncError], bool] = lambda error: error.retryable,
+    failed: Callable[[int, ContactsyncError], object] = lambda _number, _error: None,
 ) -> Result:
     """Call a function up to `retry_attempts` times, while its errors may pass. Raises its last error.
 
     The pauses double from `retry_base` to `retry_max` seconds. Each is up to `retry_base` seconds longer at random, so
     that many runs do not retry at the same time. There is no retry after the deadline. Raises RunCancelled in a pause.
+    `failed` gets the number of an attempt and its error, before the pause.
     """
+
+    def before_sleep(state: RetryCallState) -> None:
+        error = cast("ContactsyncError", state.outcome.exception() if state.outcome else None)
+        _log_retry(state, error)
+        failed(state.attempt_number, error)
+
     policy = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, ContactsyncError) and may_pass(error)),
         stop=stop_after_attempt(options.retry_attempts) | _PauseExceeds(deadline),
         wait=wait_exponential(multiplier=options.retry_base, max=options.retry_max)
         + wait_random(0, options.retry_base),
         sleep=deadline.sleep,
-        before_sleep=_log_retry,
+        before_sleep=before_sleep,
         reraise=True,
     )
     return policy(step)
@@ -59,12 +67,11 @@ class _PauseExceeds(stop_base):
         return self._deadline.overdrawn + retry_state.upcoming_sleep >= 0
 
 
-def _log_retry(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
+def _log_retry(state: RetryCallState, error: ContactsyncError) -> None:
     _log.warning(
         "run.attempt_failed",
         attempt=state.attempt_number,
         retry_in_seconds=round(state.upcoming_sleep, 3),
-        error_code=getattr(error, "code", None),
+        error_code=error.code,
         error=str(error),
     )

@@ -140,6 +140,15 @@ def test_control_characters_are_escaped(log_format: Any, *, terminal: bool) -> N
     assert text.replace("\n", "").isprintable()
 
 
+def test_text_for_people_has_no_doubled_backslash() -> None:
+    """A user of a domain is shown as it was typed, also in a sentence and in a list; JSON has to double it."""
+    user = "EXAMPLE\\reader"
+    stream = configured("console", terminal=False)
+    structlog.get_logger().info("bind", user=user, error=f"The server refused {user}.", users=[user])
+    assert stream.getvalue().count(user) == 3
+    assert "\\\\" not in stream.getvalue()
+
+
 @to_both
 @both_formats
 def test_tracebacks_have_no_local_variables(log_format: Any, *, terminal: bool) -> None:

@@ -26,7 +26,7 @@ from contactsync.settings.in_force import SettingInForce, settings_in_force
 from contactsync.store.health import read_folders
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID, read_changes, rejected_of_run
-from contactsync.sync.document import RejectedEntry, RunDocument
+from contactsync.sync.document import RejectedEntry, RunningDocument
 
 router = APIRouter(tags=["read"])
 
@@ -49,7 +49,7 @@ def status(context: Context) -> Status:
         paused=sum(not each.definition.enabled for each in followed),
         invalid=sum(each.resolved is None for each in followed),
         workers=context.settings().scheduler.workers,
-        running=[RunDocument.of(report, running=True) for report in context.runner.active()],
+        running=[RunningDocument.of(report) for report in context.runner.active()],
         waiting=context.dispatcher.waiting,
         next_run=_next_run(context),
         live=Live(**asdict(context.live.snapshot)),

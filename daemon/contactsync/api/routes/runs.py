@@ -21,11 +21,13 @@ from contactsync.api.routes.read import RunId
 from contactsync.api.schemas import Cancelled, Reloaded, Requested, Synchronized
 from contactsync.errors import ContactsyncError, NotFound, RunWithdrawn, Stopping
 from contactsync.model import Actor, Definition, RunReport, Trigger
-from contactsync.operations.audit import record_cancel, record_requests
+from contactsync.operations.audit import record_cancel, record_requests, withdraw_run
 from contactsync.store.pool import connection_of
 from contactsync.sync.document import RunResult, not_started
 
 router = APIRouter(tags=["control"])
+
+_RUNNING = "`contactsync status` and GET /v1/status show the current runs."
 
 Wait = Annotated[bool, Query(description="Answer after the runs have ended, with their results.")]
 
@@ -68,20 +70,22 @@ async def sync_all(
 
 @router.post("/definitions/{definition_id}/cancel")
 def cancel_definition(definition_id: DefinitionId, context: Context, actor: CurrentActor) -> Cancelled:
-    """Cancel the current run of a definition, unless it has started to apply its plan."""
-    definition = context.definition(definition_id)
-    runs = [run for run in context.runner.active() if run.definition.definition_id == definition_id]
-    if not (cancelled := _cancel(context, actor, runs)):
-        raise NotFound(f"{definition.label} is not running.", hint="GET /v1/status lists the current runs.")
-    return Cancelled(cancelled=cancelled)
+    """Cancel the current run of a definition, unless it has started to apply its plan, and the one it waits for."""
+    return _cancel_definitions(context, actor, [context.definition(definition_id)])
+
+
+@router.post("/cancel")
+def cancel_named(context: Context, actor: CurrentActor, name: Annotated[str, Query()]) -> Cancelled:
+    """Cancel the runs of the definition with this name, or of all of the folder with this name."""
+    return _cancel_definitions(context, actor, context.named(name))
 
 
 @router.post("/runs/{run_id}/cancel")
 def cancel_run(run_id: RunId, context: Context, actor: CurrentActor) -> Cancelled:
     """Cancel a run, unless it has started to apply its plan."""
     if not _cancel(context, actor, [run for run in context.runner.active() if run.run_id == run_id]):
-        raise NotFound(f"Run {run_id} is not running here.", hint="GET /v1/status lists the current runs.")
-    return Cancelled(cancelled=[run_id])
+        raise NotFound(f"Run {run_id} is not running here.", hint=_RUNNING)
+    return Cancelled(cancelled=[run_id], withdrawn=[])
 
 
 @router.post("/reload")
@@ -150,7 +154,7 @@ def _error(definition: Definition, answer: Future[RunReport]) -> ContactsyncErro
     except CancelledError:
         return RunWithdrawn(
             f"The request to run {definition.label} was withdrawn before the run started.",
-            hint="The definition was paused or removed, or the daemon is stopping.",
+            hint="A user cancelled it, the definition was paused or removed, or the daemon is stopping.",
         )
     except ContactsyncError as error:
         return error
@@ -160,6 +164,26 @@ def _error(definition: Definition, answer: Future[RunReport]) -> ContactsyncErro
 def _record_requests(context: ApiContext, actor: Actor, definitions: list[Definition] | None) -> None:
     with connection_of(context.pool) as connection:
         record_requests(connection, actor, definitions)
+
+
+def _cancel_definitions(context: ApiContext, actor: Actor, definitions: list[Definition]) -> Cancelled:
+    withdrawn = [each for each in definitions if _withdraw(context, actor, each)]
+    ids = {definition.definition_id for definition in definitions}
+    runs = [run for run in context.runner.active() if run.definition.definition_id in ids]
+    cancelled = _cancel(context, actor, runs)
+    if not (cancelled or withdrawn):
+        labels = " and ".join(definition.label for definition in definitions)
+        raise NotFound(f"{labels} {'is' if len(definitions) == 1 else 'are'} not running.", hint=_RUNNING)
+    return Cancelled(cancelled=cancelled, withdrawn=[ref(definition) for definition in withdrawn])
+
+
+def _withdraw(context: ApiContext, actor: Actor, definition: Definition) -> bool:
+    """Withdraw the run that a definition waits for, with the requests for it."""
+    withdrawn = context.dispatcher.forget(definition.definition_id)
+    if withdrawn:
+        with connection_of(context.pool) as connection:
+            withdraw_run(connection, actor, definition)
+    return withdrawn
 
 
 def _cancel(context: ApiContext, actor: Actor, runs: list[RunReport]) -> list[int]:

@@ -6,8 +6,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import build_runner
-from contactsync.cli.commands.sync import cancelled_by_signals
 from contactsync.cli.errors import ExitCode
+from contactsync.cli.interrupt import cancelled_by_signals
 from contactsync.cli.output.differences import show_changes
 from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import show_recognised, show_rejected
@@ -16,6 +16,7 @@ from contactsync.model import Outcome
 from contactsync.operations.names import find_one
 from contactsync.operations.preview import PreviewDocument
 from contactsync.store.pool import connection_of
+from contactsync.sync.observer import ObserverGroup
 from contactsync.text import counted
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ def preview(invocation: Invocation, name: str, *, limit: int, as_json: bool) -> 
             definition = find_one(connection, name)
         runner = build_runner(invocation.settings, pool)
         with (
-            cancelled_by_signals(runner),
+            cancelled_by_signals(runner) as interruption,
             run_progress(invocation.err, definition.label, quiet=as_json) as progress,
         ):
-            previewed = runner.preview(definition, progress, limit=limit or None)
+            previewed = runner.preview(definition, ObserverGroup(progress, interruption), limit=limit or None)
     document = PreviewDocument.of_preview(previewed)
     if as_json:
         show_json(invocation.out, document.model_dump())

@@ -13,9 +13,11 @@ from pydantic_core import to_jsonable_python
 from contactsync import __version__
 from contactsync.cli.client import live_daemon
 from contactsync.cli.commands.folders.list import state_words
+from contactsync.cli.output.progress import attempt_words
 from contactsync.cli.output.tables import show_runs
 from contactsync.cli.output.text import NOTHING, show_json, show_pairs, show_text, until
 from contactsync.errors import ControlError, DatabaseError
+from contactsync.model import FurtherAttempt
 from contactsync.operations.runs import list_runs
 from contactsync.settings.file import find_settings_file
 from contactsync.store.definitions import read_overview
@@ -120,7 +122,7 @@ def _daemon(status: Mapping[str, Any]) -> str:
     daemon = status["daemon"]
     if not daemon:
         return "running" if status["daemon_running"] else "not running on this database"
-    running = [f"{run['label']} ({run['entries']:,} read)" for run in daemon["running"]]
+    running = [f"{run['label']} ({_progress(run)})" for run in daemon["running"]]
     clauses = [
         f"running, process {daemon['pid']}",
         f"synchronizing {', '.join(running)}" if running else "",
@@ -129,6 +131,12 @@ def _daemon(status: Mapping[str, Any]) -> str:
         *daemon["problems"],
     ]
     return "; ".join(filter(None, clauses))
+
+
+def _progress(run: Mapping[str, Any]) -> str:
+    attempt = run["further_attempt"]
+    doing = attempt_words(FurtherAttempt(**attempt)) if attempt else f"{run['entries']:,} read"
+    return f"run {run['run_id']}, {doing}"
 
 
 def _live(live: Mapping[str, Any]) -> list[str]:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import build_runner
 from contactsync.cli.client import live_daemon
-from contactsync.cli.errors import ExitCode, exit_code_of
+from contactsync.cli.commands.cancel import what_goes_on
+from contactsync.cli.errors import ExitCode, Interrupted, exit_code_of
+from contactsync.cli.interrupt import cancelled_by_signals
 from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import show_result
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.errors import ControlError, DefinitionLocked, UsageError
-from contactsync.model import Outcome, Trigger
+from contactsync.model import FurtherAttempt, Outcome, Trigger
 from contactsync.operations.audit import record_requests
 from contactsync.operations.names import find_all
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import connection_of
 from contactsync.sync.document import RunDocument, RunResult, not_started
+from contactsync.sync.observer import ObserverGroup
 from contactsync.text import counted
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
     from contactsync.model import Definition
     from contactsync.store.pool import Pool
-    from contactsync.sync.runner import Runner
 
 _LABELS_SHOWN = 10
 
@@ -77,12 +78,15 @@ def _request_runs(daemon: Daemon, name: str | None, invocation: Invocation, *, a
 def _run_by_daemon(daemon: Daemon, name: str | None, invocation: Invocation, *, silent: bool) -> list[RunResult]:
     """Request runs, wait for their results and print them, unless `silent`.
 
-    Raises ControlError, also if the only run could not start.
+    Raises ControlError, also if the only run could not start, and Interrupted with what goes on.
     """
     page = None if name is None else daemon.get("/v1/definitions", name=name, limit=1000)
     ids = None if page is None else {row["definition_id"] for row in page["definitions"]}
     with _progress(daemon, invocation, "all folders" if name is None else name, ids, quiet=silent):
-        answer = daemon.post("/v1/sync", timeout=None, wait=True, name=name)
+        try:
+            answer = daemon.post("/v1/sync", timeout=None, wait=True, name=name)
+        except KeyboardInterrupt:
+            raise Interrupted(what_goes_on(daemon, name, ids)) from None
     results = [RunResult.model_validate(document) for document in answer["runs"]]
     for result in () if silent else results:
         show_result(invocation.out, result)
@@ -103,7 +107,8 @@ def _progress(
                     if ended.is_set():
                         return
                     if kind == "run.progress" and (ids is None or run["definition_id"] in ids):
-                        progress.show(run["stage"], run["entries"])
+                        attempt = run["further_attempt"]
+                        progress.show(run["stage"], run["entries"], attempt and FurtherAttempt(**attempt))
 
         if not quiet and invocation.err.is_terminal:
             threading.Thread(target=follow, daemon=True).start()
@@ -127,7 +132,7 @@ def _run_here(invocation: Invocation, name: str | None, *, silent: bool) -> list
 def run_each(
     invocation: Invocation, pool: Pool, definitions: list[Definition], *, named: bool, silent: bool = False
 ) -> list[RunResult]:
-    """Run definitions one after the other and print each result, unless `silent`.
+    """Run definitions one after the other, until the user interrupts, and print each result, unless `silent`.
 
     A locked definition runs if the user has `named` it; else its result is a failed one. Raises AlreadyRunning,
     DatabaseError.
@@ -135,18 +140,21 @@ def run_each(
     results = []
     runner = build_runner(invocation.settings, pool)
     asked_at = time.monotonic() if named else None
-    with cancelled_by_signals(runner):
+    with cancelled_by_signals(runner) as interruption:
         for definition in definitions:
             with run_progress(invocation.err, definition.label, quiet=silent) as progress:
+                observer = ObserverGroup(progress, interruption)
                 # Again: the display has replaced stderr.
                 invocation.log_quietly()
                 try:
-                    report = runner.run(definition.definition_id, Trigger.MANUAL, progress, asked_at=asked_at)
+                    report = runner.run(definition.definition_id, Trigger.MANUAL, observer, asked_at=asked_at)
                     results.append(RunResult.of(report))
                 except DefinitionLocked as error:
                     results.append(not_started(definition, Trigger.MANUAL, error))
             if not silent:
                 show_result(invocation.out, results[-1])
+            if interruption.requested:
+                break
     return results
 
 
@@ -159,24 +167,3 @@ def exit_code_of_run(run: RunDocument) -> int:
     if run.outcome is Outcome.CANCELLED:
         return ExitCode.INTERRUPTED
     return exit_code_of(run.error_code)
-
-
-@contextmanager
-def cancelled_by_signals(runner: Runner) -> Iterator[None]:
-    """Cancel the run on the first SIGINT or SIGTERM, so that it is recorded; the second one ends the process."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def cancel(_number: int, _frame: Any) -> None:
-        restore()
-        runner.cancel_all()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in before:
-        signal.signal(number, cancel)
-    try:
-        yield
-    finally:
-        restore()

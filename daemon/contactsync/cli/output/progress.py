@@ -14,7 +14,7 @@ from contactsync.text import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from contactsync.model import RunReport
+    from contactsync.model import FurtherAttempt, RunReport
 
 _STAGES = {
     "connect": "connecting",
@@ -32,10 +32,10 @@ class RunProgress(Observer):
 
     def progress(self, report: RunReport, stage: str) -> None:
         """See Observer."""
-        self.show(stage, report.counts.entries)
+        self.show(stage, report.counts.entries, report.further_attempt)
 
-    def show(self, stage: str, entries: int) -> None:
-        """Show the stage of a run and the number of entries read."""
+    def show(self, stage: str, entries: int, attempt: FurtherAttempt | None) -> None:
+        """Show the stage of a run and the number of entries read; after a failed attempt, the error of that."""
 
 
 class _ProgressLine(RunProgress):
@@ -44,11 +44,17 @@ class _ProgressLine(RunProgress):
         self._name = printable(label)
         self._task = display.add_task(f"{self._name}: starting", total=None, entries="")
 
-    def show(self, stage: str, entries: int) -> None:
+    def show(self, stage: str, entries: int, attempt: FurtherAttempt | None) -> None:
         """See RunProgress."""
         seconds = max(self._display.tasks[0].elapsed or 0, 0.1)
         read = f"{entries:,} entries, {entries / seconds:,.0f}/s" if entries else ""
-        self._display.update(self._task, description=f"{self._name}: {_STAGES.get(stage, stage)}", entries=read)
+        doing = _STAGES.get(stage, stage) if attempt is None else attempt_words(attempt)
+        self._display.update(self._task, description=f"{self._name}: {doing}", entries=read)
+
+
+def attempt_words(attempt: FurtherAttempt) -> str:
+    """A further attempt in words: `attempt 2 of 4: dc1.example.com:636 closed the connection`."""
+    return f"attempt {attempt.number} of {attempt.most}: {printable(attempt.error).rstrip('.')}"
 
 
 @contextmanager

@@ -1,0 +1,68 @@
+"""Runs of the daemon that a user of the command line leaves, looks at and cancels."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.definitions import Person, outcomes
+from tests.support.peers import silent_server
+from tests.support.processes import CommandLine, DaemonProcess, assert_refused
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def daemon(database: str, make_daemon: Callable[..., DaemonProcess], cli: CommandLine) -> DaemonProcess:
+    """Start a daemon whose runs pause for long after a failed attempt; the command line asks it."""
+    pause = {f"CONTACTSYNC_DIRECTORY__RETRY_{name}_SECONDS": "600" for name in ("BASE", "MAX")}
+    daemon = make_daemon(database, **pause)
+    daemon.start()
+    cli.environ["CONTACTSYNC_STATE__DIRECTORY"] = daemon.state
+    return daemon
+
+
+@pytest.mark.usefixtures("daemon")
+def test_ctrl_c_says_that_the_run_goes_on_and_how_to_cancel_it(cli: CommandLine, person: Person) -> None:
+    """The message names the run; a run and one that waits are cancelled by number and by name."""
+    with silent_server() as port:
+        cli.ok("folders", "add", "Staff", "--query", f"127.0.0.1:{port}", "--base", "dc=x", "--schedule", "manual")
+        process = cli.start("sync", "Staff", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        run = wait_until(lambda: cli.json("status")["daemon"]["running"], "the run to begin")[0]["run_id"]
+        process.send_signal(signal.SIGINT)
+        shown, errors = process.communicate(timeout=20)
+        assert (process.returncode, shown) == (130, "")
+        assert errors == (
+            f"Interrupted. The daemon goes on with run {run} of Staff. To cancel it: contactsync cancel {run}\n"
+        )
+        cli.ok("sync", "Staff", "--no-wait")
+        assert "Cancelled the run of Staff before its start." in cli.ok("cancel", "Staff")
+    wait_until(lambda: outcomes(person, 1) == ["cancelled"], "the end of the run")
+    assert_refused(cli("cancel", "Staff"), 64, "Staff is not running")
+    assert_refused(cli("cancel", str(run)), 64, f"Run {run} is not running here.")
+    audit = [(deed["action"], deed["run_id"]) for deed in cli.json("audit")]
+    assert audit[:2] == [("run.cancelled", run), ("run.cancelled", None)]
+
+
+@pytest.mark.usefixtures("daemon")
+def test_the_status_shows_further_attempts(cli: CommandLine, closed_port: int) -> None:
+    """It shows the number of the attempt, the limit, and why the one before failed."""
+    cli.ok("folders", "add", "Staff", "--query", f"ldap://127.0.0.1:{closed_port}/dc=x", "--schedule", "manual")
+    cli.ok("sync", "Staff", "--no-wait")
+
+    def attempt() -> object:
+        return [run["further_attempt"] for run in cli.json("status")["daemon"]["running"] if run["further_attempt"]]
+
+    error = f"ldap://127.0.0.1:{closed_port} refused the connection"
+    assert wait_until(attempt, "a failed attempt") == [{"number": 2, "most": 4, "error": f"{error}."}]
+    assert f"attempt 2 of 4: {error})" in cli.ok("status")
+    shown = json.loads(cli.ok("cancel", "Staff", "--json"))
+    assert (len(shown["cancelled"]), shown["withdrawn"]) == (1, [])
+
+
+def test_without_a_daemon_there_is_nothing_to_cancel(cli: CommandLine) -> None:
+    """The message says how a run without a daemon is cancelled."""
+    assert_refused(cli("cancel", "12"), 1, "No daemon is running", "Ctrl-C")
