@@ -146,8 +146,8 @@ def test_a_run_has_one_document(client: DaemonClient) -> None:
 def test_not_waiting_for_a_run_is_answered_at_once(client: DaemonClient) -> None:
     """The status is 202, and the run follows."""
     before = client.outcomes(client.staff)
-    requested = client.post(f"/v1/definitions/{client.staff}/sync", 202)["requested"]
-    assert requested == [{"definition_id": client.staff, "label": "Staff"}]
+    (requested,) = client.post(f"/v1/definitions/{client.staff}/sync", 202)["requested"]
+    assert (requested["definition_id"], requested["label"]) == (client.staff, "Staff")
     wait_until(lambda: len(client.outcomes(client.staff)) == len(before) + 1, "the run")
 
 

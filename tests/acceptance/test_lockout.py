@@ -185,6 +185,9 @@ def test_a_run_of_all_folders_is_no_attempt(
         said = cli("sync", "--all", "--json")
         assert said.returncode != 0
         assert said.stdout.count("is locked") == len(ids)
+        # A request that stayed open would become one of a user for each folder.
+        answered = person.execute("SELECT state, count(*) FROM contactsync.sync_requests GROUP BY 1 ORDER BY 1")
+        assert answered.fetchall() == [("done", 1), ("withdrawn", len(ids))]
     wait_until(lambda: runs(person, other) != [], "the other user's run")
     wait_for_other_runs(person, directory)
     assert refused(directory) == 1

@@ -18,6 +18,7 @@ from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import TooMany
 from contactsync.model import Definition
 from contactsync.operations.names import find_all, find_by_id
+from contactsync.operations.requests.queue import Requests
 from contactsync.settings.schema import Settings
 from contactsync.store.pool import Pool, connection_of
 from contactsync.sync.runner import Runner
@@ -38,6 +39,7 @@ class ApiContext:
     runner: Runner
     dispatcher: Dispatcher
     schedule: Schedule
+    requests: Requests
     hub: EventHub
     live: LiveFolders
     settings: Callable[[], Settings]

@@ -80,12 +80,6 @@ class Synchronized(BaseModel):
     runs: list[RunResult]
 
 
-class Requested(BaseModel):
-    """The definitions that will run soon."""
-
-    requested: list[Ref]
-
-
 class Cancelled(BaseModel):
     """The runs that were cancelled; a run that applies its plan already still ends."""
 

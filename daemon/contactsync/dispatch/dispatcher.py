@@ -17,6 +17,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Container
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from contactsync.model import RunReport, Trigger
 
@@ -26,12 +27,15 @@ class RunRequest:
     """A request for a run of one definition.
 
     `asked_at` is the monotonic time at which a user asked for this folder alone, or edited it; else None. `report` is
-    cancelled if the request is withdrawn.
+    cancelled if the request is withdrawn. `number` grows with each request. `only_by_hand`: no schedule, edit or change
+    in the directory needs the run.
     """
 
     definition_id: int
     trigger: Trigger
     asked_at: float | None = None
+    number: int = 0
+    only_by_hand: bool = False
     report: Future[RunReport] = field(default_factory=Future)
 
 
@@ -80,6 +84,7 @@ class Dispatcher:
         self._individual, self._round = _Line(), _Line()
         self._waiting: dict[int, tuple[RunRequest, str]] = {}
         self._turn_of_round = False
+        self._numbers = count(1)
         self._running: dict[int, str] = {}
         self._busy: Counter[str] = Counter()
         self._stopping = False
@@ -99,7 +104,7 @@ class Dispatcher:
         to run, or the schedule asks. A request of a user precedes most others, and its run may offer a password again
         that was refused before that time. One request for several folders has one time, so that it is one attempt.
         """
-        request = RunRequest(definition_id, trigger, asked_at)
+        request = RunRequest(definition_id, trigger, asked_at, next(self._numbers), trigger.by_hand)
         with self._changed:
             if self._stopping:
                 request.report.cancel()
@@ -116,10 +121,17 @@ class Dispatcher:
             self._waiting[definition_id] = request, server
             return request.report
 
-    def forget(self, definition_id: int) -> bool:
-        """Withdraw a request whose run has not started; False if there is none."""
+    def forget(self, definition_id: int, *, only_by_hand: bool = False) -> bool:
+        """Withdraw a request whose run has not started, with `only_by_hand` if only users need the run.
+
+        Returns whether it was withdrawn.
+        """
         with self._changed:
-            request = self._remove(definition_id)[0] if definition_id in self._waiting else None
+            request = self._waiting[definition_id][0] if definition_id in self._waiting else None
+            if request and (request.only_by_hand or not only_by_hand):
+                self._remove(definition_id)
+            else:
+                request = None
         if request:
             request.report.cancel()
         return request is not None
@@ -149,6 +161,18 @@ class Dispatcher:
         """Whether a definition is waiting or running."""
         with self._changed:
             return definition_id in self._waiting or definition_id in self._running
+
+    def is_waiting(self, definition_id: int) -> bool:
+        """Whether a definition waits for a run."""
+        with self._changed:
+            return definition_id in self._waiting
+
+    def places(self) -> dict[int, int]:
+        """The place in the queue, from 1, of each waiting definition. It is about right: servers take turns."""
+        with self._changed:
+            waiting = [request for request, _ in self._waiting.values()]
+        waiting.sort(key=lambda request: (request.asked_at is None, request.number))
+        return {request.definition_id: place for place, request in enumerate(waiting, start=1)}
 
     @property
     def waiting(self) -> int:
@@ -223,5 +247,6 @@ def _merged(waiting: RunRequest, request: RunRequest) -> RunRequest:
     return replace(
         waiting,
         trigger=request.trigger if by_hand else waiting.trigger,
+        only_by_hand=waiting.only_by_hand and request.only_by_hand,
         asked_at=waiting.asked_at if request.asked_at is None else request.asked_at,
     )

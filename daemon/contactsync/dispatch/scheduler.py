@@ -151,9 +151,13 @@ class Schedule:
         with self._lock:
             return list(self._followed.values())
 
+    def runnable(self) -> list[Definition]:
+        """The definitions that may run."""
+        return [followed.definition for followed in self.followed if followed.may_run]
+
     def enabled(self) -> list[int]:
         """The ids of the definitions that may run."""
-        return [followed.definition.definition_id for followed in self.followed if followed.may_run]
+        return [definition.definition_id for definition in self.runnable()]
 
     def first_due(self) -> tuple[Followed, datetime] | None:
         """The definition that its schedule runs next, and when."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from contactsync.operations.names import ids_of
 from contactsync.store.record.audit import acting, confirm_locally, read_audit, write_audit
-from contactsync.store.record.runs import withdraw_requests
+from contactsync.store.record.requests import withdraw_requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +92,12 @@ def record_requests(connection: Connection[Any], actor: Actor, definitions: Sequ
             write_audit(connection, "sync.requested")
         for definition in definitions or ():
             write_audit(connection, "sync.requested", key=definition.key, label=definition.label)
+
+
+def record_cancelled_request(connection: Connection[Any], request_id: int, definitions: int) -> None:
+    """Record, inside `acting`, that a user withdrew a request for runs of so many definitions. Raises DatabaseError."""
+    confirm_locally(connection)
+    write_audit(connection, "sync.cancelled", after={"request_id": request_id, "definitions": definitions})
 
 
 def record_cancel(connection: Connection[Any], actor: Actor, run: RunReport) -> None:

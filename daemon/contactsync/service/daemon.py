@@ -36,7 +36,7 @@ from contactsync.metrics.exporter import Metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, SnapshotReader
 from contactsync.model import Definition, RunReport, Trigger
 from contactsync.operations.new_passwords import accept_password, publish_public_key
-from contactsync.operations.requests import SqlRequests
+from contactsync.operations.requests.queue import Requests
 from contactsync.service.systemd import FolderHealth, Part, ServiceManager, status_line, troubles
 from contactsync.settings.reload import differing, with_live
 from contactsync.store.health import count_by_state
@@ -105,7 +105,7 @@ class Daemon:
         )
         self._schedule = Schedule(pool, self._dispatcher, self._follow_live, self._accept_password)
         self._live = LiveFolders(self._runner, self._dispatcher)
-        self._requests = SqlRequests(pool, self._schedule, self._dispatcher)
+        self._requests = Requests(pool, self._schedule, self._dispatcher)
         self._watch = DefinitionWatch(
             conninfo,
             Callbacks(
@@ -245,6 +245,7 @@ class Daemon:
             runner=self._runner,
             dispatcher=self._dispatcher,
             schedule=self._schedule,
+            requests=self._requests,
             hub=self._hub,
             live=self._live,
             settings=lambda: self._settings,
@@ -274,8 +275,11 @@ class Daemon:
             report = self._runner.run(definition_id, request.trigger, asked_at=request.asked_at, live=live)
             self._live.run_finished(definition_id, report)
             return report
-        except DefinitionLocked:
+        except DefinitionLocked as error:
             log.debug("run.not_due", definition=definition_id)
+            if not self._dispatcher.is_waiting(definition_id):
+                # Else they would be dispatched again as requests of a user, with the refused password.
+                self._requests.withdraw(definition_id, error.message)
             raise
         except ContactsyncError as error:
             if isinstance(error, DatabaseError | AlreadyRunning):

@@ -42,6 +42,7 @@ def request_async(pool: Pool, tmp_path: Path) -> Callable[..., Coroutine[Any, An
         runner=runner,
         dispatcher=cast("Any", idle),
         schedule=cast("Any", idle),
+        requests=cast("Any", idle),
         hub=EventHub(),
         live=cast("Any", idle),
         settings=lambda: settings,

@@ -13,11 +13,12 @@ import pytest
 
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.scheduler import Schedule
-from contactsync.model import Outcome, RunReport, Trigger
-from contactsync.operations.requests import SqlRequests
+from contactsync.model import Mode, Outcome, RunReport, Trigger
+from contactsync.operations.requests.queue import Requests
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import open_pool
-from contactsync.store.record.runs import begin_run, finish_run, forget_old, open_requests, withdraw_requests
+from contactsync.store.record.requests import open_requests, withdraw_requests
+from contactsync.store.record.runs import begin_run, finish_run, forget_old
 from tests.support.roles import carry_out, connected, role_with
 from tests.support.waiting import wait_until
 
@@ -88,6 +89,29 @@ def test_one_run_answers_all_requests_before_its_start(
         "error_code": "directory.unreachable",
         **dict.fromkeys(("inserted", "updated", "deleted", "unchanged", "rejected"), 0),
     }
+
+
+def test_a_request_that_an_idle_run_has_taken_is_answered(
+    database: str, connection: Connection, definition_id: int
+) -> None:
+    """The record of such a run is removed, unless a request has come just before its start."""
+    (definition,) = read_definitions(connection, [definition_id])
+
+    def run(trigger: Trigger) -> int:
+        with connected(database) as session:
+            report, _ = begin_run(session, definition, trigger)
+            report.outcome, report.mode, report.server = Outcome.UNCHANGED, Mode.INCREMENTAL, "dc1"
+            finish_run(session, report)
+        return report.run_id
+
+    run(Trigger.SCHEDULE)
+    idle = run(Trigger.LIVE)
+    ticket = request(connection)
+    taken = run(Trigger.LIVE)
+    assert states(connection)[ticket] == ("done", "unchanged", None)
+    kept = {row[0] for row in connection.execute("SELECT run_id FROM contactsync.sync_runs")}
+    assert taken in kept
+    assert idle not in kept
 
 
 def test_a_thousand_tickets_are_answered_in_several_notifications(
@@ -177,7 +201,7 @@ def test_a_request_that_is_read_twice_before_its_run_begins_is_one_run(
     dispatcher.start()
     schedule = cast("Schedule", SimpleNamespace(followed=[], enabled=lambda: [definition_id]))
     with open_pool(database, max_size=1, timeout=30) as pool:
-        requests = SqlRequests(pool, schedule, dispatcher)
+        requests = Requests(pool, schedule, dispatcher)
         request(connection)
         requests.catch_up()
         wait_until(lambda: len(started) == 1, "the first run")

@@ -70,8 +70,8 @@ def _request_runs(daemon: Daemon, name: str | None, invocation: Invocation, *, a
     if as_json:
         show_json(invocation.out, answer)
     elif not quiet:
-        labels = [ref["label"] for ref in answer["requested"]]
-        what = ", ".join(labels) if len(labels) <= _LABELS_SHOWN else counted(len(labels), "definition")
+        labels = [run["label"] for run in answer["requested"]]
+        what = ", ".join(labels) if len(labels) <= _LABELS_SHOWN else counted(answer["definitions"], "definition")
         show_text(invocation.out, f"The daemon will run {what}. `contactsync status` shows the progress.")
 
 

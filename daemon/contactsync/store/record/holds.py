@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 from contactsync.model import Change
 from contactsync.store.health import WATCH_NAME
-from contactsync.store.record.runs import CHECK_REQUESTS
+from contactsync.store.record.requests import CHECK_REQUESTS
 from contactsync.store.statements import composed, execute, read_rows, statement
 
 if TYPE_CHECKING:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 LARGEST_ID = 2**63 - 1
 """The largest bigint."""
-CHECK_REQUESTS = ":requested"
-"""The payload of a notification by `request_sync`: not the name of a folder, but "read the open requests"."""
 
 
 def lock_definition(connection: Connection[Any], definition: Definition) -> None:
@@ -81,9 +79,9 @@ def deleted_lately(connection: Connection[Any], definition: Definition, *, hours
 def finish_run(connection: Connection[Any], report: RunReport) -> None:
     """Close the record of a run and update the definition's status. Raises DatabaseError.
 
-    The record of an idle run is removed, unless the run before failed or was held. If the connection broke after the
-    commit, the report says failed and the record says changed; the report then takes over outcome and counts of the
-    record.
+    The record of an idle run is removed, unless the run before failed or was held, or a request waits for this one. If
+    the connection broke after the commit, the report says failed and the record says changed; the report then takes
+    over outcome and counts of the record.
     """
     if report.is_idle:
         idle = execute(connection, "finish_idle_run", **_key(report)).fetchone()
@@ -168,16 +166,6 @@ def trimmed_of_run(
 ) -> list[tuple[str, str, str]]:
     """DN, field and reason of the first values that a run dropped or changed. Raises DatabaseError."""
     return execute(connection, "trimmed_of_run", folder_id=folder_id, run_id=run_id, limit=limit).fetchall()
-
-
-def open_requests(connection: Connection[Any]) -> dict[int, list[int]]:
-    """The requests (`request_sync`) of each definition that no run has taken yet, oldest first; DatabaseError."""
-    return dict(execute(connection, "open_requests"))
-
-
-def withdraw_requests(connection: Connection[Any], definition_id: int, reason: str) -> None:
-    """Answer the requests that no run has taken yet: none will, for this reason. Raises DatabaseError."""
-    execute(connection, "withdraw_requests", definition_id=definition_id, reason=reason)
 
 
 def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_days: int) -> int:

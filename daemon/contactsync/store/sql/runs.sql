@@ -125,13 +125,15 @@ SELECT outcome, finished_at, inserted, updated, deleted, refreshed, rejected FRO
 
 -- name: finish_idle_run
 -- Removes the record of an increment with nothing to do, and updates the definition's status. Returns no row, and does
--- nothing, unless the run before brought the folder in sync.
+-- nothing, unless the run before brought the folder in sync and no request waits for this run.
 WITH removed AS (
     DELETE FROM contactsync.sync_runs AS r
     USING contactsync.sync_status AS s
     WHERE r.folder_id = %(folder_id)s AND r.run_id = %(run_id)s AND r.finished_at IS NULL
       AND s.folder_id = r.folder_id AND s.definition_id = %(definition_id)s
       AND s.last_outcome IN ('unchanged', 'changed') AND s.state = 'valid'
+      AND NOT EXISTS (SELECT FROM contactsync.sync_requests AS q
+                      WHERE q.definition_id = r.definition_id AND q.run_id = r.run_id AND q.finished_at IS NULL)
     RETURNING clock_timestamp() AS finished_at
 ), noted AS (
     UPDATE contactsync.sync_status AS s
@@ -195,19 +197,6 @@ SELECT dn, field, reason FROM contactsync.trimmed_values
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s
 ORDER BY dn, field, reason
 LIMIT %(limit)s
-
--- name: open_requests
--- Definitions with requests that no run has taken yet, oldest request first.
-SELECT q.definition_id, array_agg(q.request_id) FROM contactsync.sync_requests AS q
-WHERE q.finished_at IS NULL AND q.run_id IS NULL
-GROUP BY q.definition_id
-ORDER BY min(q.request_id)
-
--- name: withdraw_requests
-SELECT contactsync.withdraw_requests(%(definition_id)s, %(reason)s)
-
--- name: forget_requests
-DELETE FROM contactsync.sync_requests WHERE finished_at < now() - interval '7 days'
 
 -- name: forget_runs
 -- The last run of each definition stays, whatever its age.
