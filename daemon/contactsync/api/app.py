@@ -15,7 +15,18 @@ from contactsync import __version__
 from contactsync.api.context import ApiContext
 from contactsync.api.middleware import ErrorMiddleware
 from contactsync.api.problems import Problem, add_handlers, problem_responses
-from contactsync.api.routes import audit, contacts, decisions, definitions, drafts, events, read, requests, runs
+from contactsync.api.routes import (
+    audit,
+    contacts,
+    decisions,
+    declarations,
+    definitions,
+    drafts,
+    events,
+    read,
+    requests,
+    runs,
+)
 
 THREADS = 4
 """The limit of requests that use the database at once; others wait."""
@@ -43,7 +54,7 @@ def create_app(context: ApiContext) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
-    for part in (read, contacts, definitions, drafts, requests, runs, decisions, audit, events):
+    for part in (read, contacts, declarations, definitions, drafts, requests, runs, decisions, audit, events):
         app.include_router(part.router, prefix="/v1")
     add_handlers(app)
     app.add_middleware(ErrorMiddleware)

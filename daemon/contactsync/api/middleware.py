@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MOST_BODY_BYTES = 64 * 1024
+_LARGE_BODY_BYTES = 16 * 1024 * 1024
+_LARGE_BODIES = frozenset({"/v1/definitions/plan", "/v1/definitions/apply"})
+"""The paths whose requests have many definitions."""
 _VERSION = (b"contactsync-version", __version__.encode())
 """A header of every answer."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -44,12 +47,13 @@ class ErrorMiddleware:
             return
         status = 0
         received = 0
+        limit = _LARGE_BODY_BYTES if scope["path"] in _LARGE_BODIES else MOST_BODY_BYTES
 
         async def limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MOST_BODY_BYTES:
+            if received > limit:
                 raise _TooLarge
             return message
 

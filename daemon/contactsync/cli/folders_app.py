@@ -180,3 +180,56 @@ def resume_command(context: typer.Context, *, name: Name) -> None:
     from contactsync.cli.commands.folders.edit import set_enabled
 
     set_enabled(invocation_of(context), name, enabled=True)
+
+
+@folders.command("export", short_help="Print definitions as a file for `apply`.")
+def export_command(
+    context: typer.Context,
+    *,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME...", help="Folders or definitions; by default all.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print definitions as a TOML file, for `contactsync folders apply` here or on another machine.
+
+    Fields with their default are left out. A stored password is not in the file, only a comment; references to
+    passwords are.
+
+    \b
+    contactsync folders export > folders.toml
+    contactsync folders export Staff anna/Private
+    """
+    from contactsync.cli.commands.folders.declare import export_folders
+
+    export_folders(invocation_of(context), names or [], as_json=as_json)
+
+
+@folders.command("apply", short_help="Make the definitions those of a file.")
+def apply_command(
+    context: typer.Context,
+    *,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A TOML file, or - for standard input.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    yes: Yes = False,
+    remove_others: Annotated[
+        bool, typer.Option("--remove-others", help="Remove definitions that are not in the file, with their contacts.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Add and change definitions until they are those of a file: all, or none if there is a mistake.
+
+    It shows each difference and asks. A field that is not in the file gets its default. A stored password stays; if
+    server, user or TLS settings change, the terminal asks for it. Exit codes of --dry-run: 0 no changes; 2 changes.
+
+    \b
+    contactsync folders apply folders.toml --dry-run
+    contactsync folders apply folders.toml --remove-others
+    contactsync folders export | ssh other contactsync folders apply - --yes
+    """
+    from contactsync.cli.commands.folders.declare import apply_file
+
+    return apply_file(
+        invocation_of(context), file, dry_run=dry_run, yes=yes, remove_others=remove_others, as_json=as_json
+    )

@@ -74,6 +74,13 @@ def add(
     if definition.lacks_password and password is None:
         raise InvalidFields({"password": missing_password(definition.user)})
     check_new(connection, definition)
+    return store_new(connection, passwords, definition, password, actor)
+
+
+def store_new(
+    connection: Connection[Any], passwords: BindPasswords, definition: Definition, password: str | None, actor: Actor
+) -> Definition:
+    """Store a new definition that was checked; returns it with its ids. Raises SecretError, DatabaseError."""
     values = {field.name: getattr(definition, field.name) for field in fields(definition)}
     with acting(connection, actor):
         folder_id = add_folder(connection, definition.folder, definition.owner)
@@ -103,6 +110,21 @@ def edit(
         require_password(definition, edited)
     if edited.label != definition.label:
         check_new(connection, edited)
+    return store_edited(connection, passwords, definition, edited, password, actor)
+
+
+def store_edited(
+    connection: Connection[Any],
+    passwords: BindPasswords,
+    definition: Definition,
+    edited: Definition,
+    password: str | None,
+    actor: Actor,
+) -> dict[str, tuple[Any, Any]]:
+    """Store the edit of a definition that was checked; returns the differences as `edit` does.
+
+    Raises SecretError, DatabaseError.
+    """
     if password is not None:
         edited = replace(edited, password_ref=None, password_sealed=passwords.seal(edited, password))
     pairs = {field.name: (getattr(definition, field.name), getattr(edited, field.name)) for field in fields(Definition)}

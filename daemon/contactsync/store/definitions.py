@@ -33,6 +33,11 @@ def read_definitions(
     return [Definition(**{**row, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])}) for row in rows]
 
 
+def lock_definitions(connection: Connection[Any]) -> None:
+    """Let no other session edit a definition until the transaction ends. Raises DatabaseConflict, DatabaseError."""
+    execute(connection, "lock_definitions")
+
+
 def read_versions(connection: Connection[Any]) -> dict[int, tuple[int, str]]:
     """The revision of each definition and the transaction that wrote it, by id. Raises DatabaseError."""
     return {key: (revision, written_by) for key, revision, written_by in execute(connection, "versions")}

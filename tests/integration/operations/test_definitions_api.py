@@ -287,3 +287,39 @@ def test_silent_directories_do_not_take_all_of_the_api(
         refused, answered = asyncio.run(ask())
     assert (refused.status_code, refused.json()["code"]) == (503, "too_many")
     assert answered.status_code == 200
+
+
+def test_definitions_are_exported_planned_and_applied(call: Call, shared_database: str) -> None:
+    """A plan is carried out as it was looked at, or not at all; an export of the result changes nothing."""
+    add(call, "Declared", filter="(mail=*)", mapping={"fields": {"title": None}})
+    exported = call("GET", "/definitions/export", params={"name": "Declared"}).json()
+    expected = {"folder": "Declared", "query": NEW["query"], "user": NEW["user"], "schedule": "manual"}
+    fields = {"filter": "(mail=*)", "mapping": {"fields": {"title": None}}, "password_stored": True}
+    assert exported == {"definitions": [{**expected, **fields}]}
+    assert call("POST", "/definitions/plan", json=exported).json()["changes"] == []
+    new = {"folder": "Declared", "definition": "new", "query": "dc2", "user": "cn=x", "enabled": False}
+    declared: dict[str, Any] = {"definitions": [{**expected, "query": "ldaps://dc2.example.com"}, new]}
+    plan = call("POST", "/definitions/plan", json=declared).json()
+    edited, added = plan["changes"]
+    assert (edited["action"], edited["needs_password"]) == ("edit", True)
+    assert edited["fields"]["filter"] == {"before": "(mail=*)", "after": None}
+    assert (added["action"], added["label"], added["needs_password"]) == ("add", "Declared:new", True)
+    problem = errors(call("POST", "/definitions/apply", json=declared))
+    assert problem.keys() == {"/definitions/0/password", "/definitions/1/password"}
+    for each in declared["definitions"]:
+        each["password"] = SECRET
+    outdated = call("POST", "/definitions/apply", json={**declared, "digest": "other"})
+    assert (outdated.status_code, outdated.json()["code"]) == (409, "definition.plan_outdated")
+    applied = call("POST", "/definitions/apply", json={**declared, "digest": plan["digest"]})
+    assert (applied.status_code, len(applied.json()["changes"]), SECRET in applied.text) == (200, 2, False)
+    again = call("GET", "/definitions/export", params={"name": "Declared"}).json()
+    assert call("POST", "/definitions/plan", json=again).json()["unchanged"] == 2
+    with psycopg.connect(shared_database) as connection:
+        deeds = "SELECT action FROM contactsync.audit WHERE label = 'Declared:new' AND actor = 'anna' ORDER BY audit_id"
+        assert connection.execute(deeds).fetchall() == [("definition.added",), ("password.set",)]
+    nameless = {"folder": "a/b", "query": ""}
+    wrong = {"definitions": [{**new, "tls_ca_file": "/a", "tls_ca_pem": "b"}, nameless]}
+    assert errors(call("POST", "/definitions/plan", json=wrong)).keys() == {"/definitions/1/query"}
+    nameless["query"] = "http://x"
+    found = {"/definitions/0/tls_ca_file", "/definitions/1/folder", "/definitions/1/query"}
+    assert errors(call("POST", "/definitions/plan", json=wrong)).keys() == found

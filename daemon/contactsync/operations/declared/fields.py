@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from contactsync.model import Auth, Definition, Tls
 from contactsync.operations.definitions import defaults_of, with_changes
 
 _RENAMED = {"definition": "name"}
+_NOT_STORED = {"password", "password_stored"}
+"""The fields that are no fields of a definition."""
 _LARGEST_COUNT = 2**31 - 1
 
 
@@ -83,7 +86,7 @@ class Fields(BaseModel):
 
     def applied_to(self, definition: Definition) -> Definition:
         """The definition with the fields of the request. Raises UsageError if two exclude each other."""
-        given = {_RENAMED.get(name, name): getattr(self, name) for name in self.model_fields_set - {"password"}}
+        given = {_RENAMED.get(name, name): getattr(self, name) for name in self.model_fields_set - _NOT_STORED}
         changes = {name: value for name, value in given.items() if value is not None or name == "owner"}
         return with_changes(definition, defaults_of(given.keys() - changes.keys()) | changes)
 
@@ -95,3 +98,20 @@ class NewDefinition(Fields):
     owner: Short | None = Field(None, description="Of a personal folder; null for a shared one.")
     definition: Short = Field("directory", description="The name within the folder, for a second definition of it.")
     query: Long = Field(examples=["ldaps://dc1.example.com"])
+
+
+class DeclaredDefinition(NewDefinition):
+    """A whole definition, as in a file. A field that is not there has its default."""
+
+    password_stored: bool | None = Field(None, description="In an export: whether a password is stored. Else ignored.")
+
+    @field_validator("mapping", mode="before")
+    @classmethod
+    def _parse_mapping(cls, value: object) -> object:
+        """The mapping from a text in JSON; TOML has no null."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"it is not JSON: {error.msg} in line {error.lineno}") from None

@@ -13,6 +13,10 @@ WHERE (%(ids)s::bigint[] IS NULL OR d.definition_id = ANY (%(ids)s))
        OR %(name)s IN (l.folder_label, l.folder_label || ':' || d.name, f.name, f.name || ':' || d.name))
 ORDER BY d.folder_id, d.definition_id
 
+-- name: lock_definitions
+-- Runs go on: they refer to the keys only.
+SELECT FROM contactsync.sync_definitions ORDER BY definition_id FOR NO KEY UPDATE
+
 -- name: versions
 -- After a restore a row may have the revision that it had before, but it was written by another transaction.
 SELECT definition_id, revision, xmin::text FROM contactsync.sync_definitions
