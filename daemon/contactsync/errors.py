@@ -82,6 +82,18 @@ class ScheduleError(DefinitionError):
     code = "definition.schedule"
 
 
+class DeclarationError(UsageError):
+    """A file of definitions is not valid. The message lists all problems."""
+
+    code = "definition.file"
+
+
+class PlanOutdated(ContactsyncError):
+    """The definitions were edited after the plan was made, so that nothing was changed."""
+
+    code = "definition.plan_outdated"
+
+
 class OutputError(ContactsyncError):
     """The output of a command cannot be written."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,3 +182,20 @@ def test_json_is_accepted_too(cli: CommandLine, file: Path) -> None:
     cli.ok("folders", "apply", str(file), "--yes")
     document = json.dumps(cli.json("folders", "export"))
     assert "2 unchanged" in cli.ok("folders", "apply", "-", "--yes", typed=document)
+
+
+def test_the_daemon_does_it_for_users_without_the_database(
+    database: str, make_daemon: Callable[..., Any], cli: CommandLine, file: Path
+) -> None:
+    """Over its socket: the same documents, and the same places of mistakes."""
+    daemon = make_daemon(database)
+    daemon.start()
+    cli.environ["CONTACTSYNC_DATABASE__URL"] = "postgresql://db.invalid/none"
+    cli.environ["CONTACTSYNC_CONTROL__SOCKET"] = f"{daemon.state}/control.sock"
+    assert "Done: 2 added." in cli.ok("folders", "apply", str(file), "--yes")
+    assert cli.ok("folders", "export").split("\n\n", 1)[1].strip() == FILE.strip()
+    file.write_text(REFUSED, encoding="utf-8")
+    assert_refused(cli("folders", "apply", str(file), "--yes"), 64, "4 problems", "line 14, [[definitions]] B, folder")
+    assert_refused(cli("folders", "export", "Nobody"), 64, "There is no folder or definition named")
+    deeds = [(deed["action"], deed["via"]) for deed in cli.json("audit")]
+    assert deeds == [("definition.added", "api")] * 2

@@ -27,11 +27,12 @@ _CONNECT_PAUSES = (0.5, 1.0, 2.0)
 
 
 class DaemonError(ControlError):
-    """The daemon answered with a problem document; code, sentence and hint are the document's."""
+    """The daemon answered with a problem document; code, sentence, hint and `errors` are the document's."""
 
     def __init__(self, problem: Mapping[str, Any]) -> None:
         super().__init__(problem.get("detail", "The daemon refused the request."), hint=problem.get("hint") or "")
         self.code = problem.get("code", self.code)
+        self.errors: list[dict[str, Any]] = problem.get("errors", [])
         self.exit_code = exit_code_of(self.code)  # type: ignore[misc]
 
 

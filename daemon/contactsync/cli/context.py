@@ -68,10 +68,11 @@ class Invocation:
         return find_control_socket(self.settings_file, os.environ) or self.settings.control.socket
 
     @contextmanager
-    def api(self) -> Iterator[Api]:
+    def api(self, *, create: bool = False) -> Iterator[Api]:
         """The API, by the daemon if one listens and the user may connect, else by this process over the database.
 
-        Both give the same documents. The database is opened at the first request. Raises ControlForbidden if the user
+        Both give the same documents. The database is opened at the first request, and made if it does not exist and
+        `create` is true. Raises ControlForbidden if the user
         may use neither the socket nor the database, and SettingsError, DatabaseError.
         """
         from contactsync.cli.client import live_daemon
@@ -86,7 +87,7 @@ class Invocation:
             return
         from contactsync.cli.local import LocalApi
 
-        with LocalApi(self, refused) as local:
+        with LocalApi(self, refused, create=create) as local:
             yield local
 
     @cached_property

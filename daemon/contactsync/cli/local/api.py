@@ -29,8 +29,9 @@ class LocalApi:
 
     is_daemon = False
 
-    def __init__(self, invocation: Invocation, refused: ControlForbidden | None) -> None:
+    def __init__(self, invocation: Invocation, refused: ControlForbidden | None, *, create: bool = False) -> None:
         self.invocation = invocation
+        self._create = create
         self._refused = refused
         self._stack = ExitStack()
 
@@ -44,7 +45,7 @@ class LocalApi:
     def connection(self) -> Connection[Any]:
         """One connection to the database, for functions that make no run."""
         with self._rights():
-            return self._stack.enter_context(self.invocation.connection())
+            return self._stack.enter_context(self.invocation.connection(create=self._create))
 
     @cached_property
     def pool(self) -> Pool:

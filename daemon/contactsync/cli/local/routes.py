@@ -5,9 +5,10 @@ Each function calls the one of operations/ that the API's route of the same path
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from contactsync.bootstrap import bind_passwords
 from contactsync.operations import audit, names, runs
 
 if TYPE_CHECKING:
@@ -32,10 +33,38 @@ def list_audit(api: LocalApi, **query: Any) -> Any:
     return audit.audit_page(api.connection, **query)
 
 
+def export(api: LocalApi, name: Sequence[str] = ()) -> Any:
+    """Definitions in the form of a request."""
+    from contactsync.operations.declared.export import export_definitions
+
+    exported = export_definitions(api.connection, name)
+    return {"definitions": [each.model_dump(exclude_unset=True) for each in exported]}
+
+
+def plan(api: LocalApi, body: Any) -> Any:
+    """What declared definitions would change."""
+    from contactsync.operations.declared.fields import Declarations
+    from contactsync.operations.declared.plan import compare
+
+    return compare(api.connection, bind_passwords(api.settings).references, Declarations.model_validate(body)).plan
+
+
+def apply(api: LocalApi, body: Any) -> Any:
+    """Make the definitions the declared ones."""
+    from contactsync.operations.declared.apply import apply_definitions
+    from contactsync.operations.declared.fields import AppliedDeclarations
+
+    passwords, declarations = bind_passwords(api.settings), AppliedDeclarations.model_validate(body)
+    return apply_definitions(api.connection, passwords, declarations, api.invocation.actor)
+
+
 ROUTES: Mapping[str, Function] = {
     "GET /v1/resolve": resolve,
     "GET /v1/runs": list_runs,
     "GET /v1/audit": list_audit,
+    "GET /v1/definitions/export": export,
+    "POST /v1/definitions/plan": plan,
+    "POST /v1/definitions/apply": apply,
 }
 
 

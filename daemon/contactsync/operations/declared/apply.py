@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from contactsync.errors import ContactsyncError, UsageError
+from contactsync.errors import ContactsyncError, PlanOutdated, UsageError
 from contactsync.operations.declared.plan import InvalidDeclarations, compare
 from contactsync.operations.definitions import store_edited, store_new
 from contactsync.store.definitions import lock_definitions, remove_definition
@@ -17,24 +17,12 @@ if TYPE_CHECKING:
 
     from contactsync.credentials.bind import BindPasswords
     from contactsync.model import Actor
-    from contactsync.operations.declared.fields import DeclaredDefinition
+    from contactsync.operations.declared.fields import AppliedDeclarations
     from contactsync.operations.declared.plan import DefinitionsPlan, Step
 
 
-class PlanOutdated(ContactsyncError):
-    """The definitions were edited after the plan was made. Nothing was changed."""
-
-    code = "definition.plan_outdated"
-
-
 def apply_definitions(
-    connection: Connection[Any],
-    passwords: BindPasswords,
-    declared: Sequence[DeclaredDefinition],
-    actor: Actor,
-    *,
-    digest: str | None = None,
-    remove_others: bool = False,
+    connection: Connection[Any], passwords: BindPasswords, declarations: AppliedDeclarations, actor: Actor
 ) -> DefinitionsPlan:
     """Add, edit and remove definitions; returns what was done.
 
@@ -44,8 +32,8 @@ def apply_definitions(
     """
     with acting(connection, actor):
         lock_definitions(connection)
-        comparison = compare(connection, passwords.references, declared, remove_others=remove_others)
-        if digest not in {None, comparison.plan.digest}:
+        comparison = compare(connection, passwords.references, declarations)
+        if declarations.digest not in {None, comparison.plan.digest}:
             raise PlanOutdated(
                 "The definitions, or the file, have changed since the plan was made. Nothing was changed.",
                 hint="Look at the new plan, and apply that.",

@@ -16,6 +16,8 @@ _RENAMED = {"definition": "name"}
 _NOT_STORED = {"password", "password_stored"}
 """The fields that are no fields of a definition."""
 _LARGEST_COUNT = 2**31 - 1
+_MOST = 20_000
+"""The limit of definitions in one request."""
 
 
 def _storable(value: Any) -> Any:
@@ -115,3 +117,24 @@ class DeclaredDefinition(NewDefinition):
             return json.loads(value)
         except json.JSONDecodeError as error:
             raise ValueError(f"it is not JSON: {error.msg} in line {error.lineno}") from None
+
+
+class Declarations(BaseModel):
+    """Whole definitions. Folder, owner and definition identify each; a field that is not there has its default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    definitions: list[DeclaredDefinition] = Field(max_length=_MOST)
+    remove_others: Annotated[bool, Field(description="Remove those that are not here, with contacts.")] = False
+
+
+class AppliedDeclarations(Declarations):
+    """The definitions, and the plan that was looked at."""
+
+    digest: str | None = Field(None, max_length=64, description="Of the plan; with it, no other plan is carried out.")
+
+
+class Exported(BaseModel):
+    """Definitions in the form of a request."""
+
+    definitions: list[DeclaredDefinition]

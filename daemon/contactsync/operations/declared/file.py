@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from contactsync.errors import UsageError
+from contactsync.errors import DeclarationError
 from contactsync.operations.declared.fields import DeclaredDefinition
 from contactsync.operations.declared.toml import TABLE, lines_of_fields
 
@@ -23,12 +23,6 @@ _PASSWORD = "a password is never in this file; use password_ref, or give it when
 _HINT = "`contactsync folders export` prints a file in this form."
 
 
-class DeclarationError(UsageError):
-    """A file of definitions is not valid. The message lists all problems."""
-
-    code = "definition.file"
-
-
 @dataclass(frozen=True, slots=True)
 class DefinitionsFile:
     """The definitions in a file, and where they are."""
@@ -37,6 +31,10 @@ class DefinitionsFile:
     definitions: list[DeclaredDefinition]
     labels: list[str]
     lines: Mapping[tuple[int, str], int]
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The definitions as in a request of the API."""
+        return [each.model_dump(mode="json", exclude_unset=True) for each in self.definitions]
 
     def error(self, problems: Iterable[tuple[int, str, str]], hint: str = "") -> DeclarationError:
         """One error for all problems, each with the definition's place, the field and a sentence."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.credentials.references import References
-    from contactsync.operations.declared.fields import DeclaredDefinition
+    from contactsync.operations.declared.fields import Declarations, DeclaredDefinition
 
 STORED = "stored"
 """In place of a password in a plan."""
@@ -83,18 +83,13 @@ class Comparison:
     steps: list[Step]
 
 
-def compare(
-    connection: Connection[Any],
-    references: References,
-    declared: Sequence[DeclaredDefinition],
-    *,
-    remove_others: bool = False,
-) -> Comparison:
+def compare(connection: Connection[Any], references: References, declarations: Declarations) -> Comparison:
     """Compare declared definitions with those that are stored.
 
     With `remove_others`, definitions that are not declared are removed. Raises InvalidDeclarations with every field
     that is not valid, UsageError if nothing is declared and everything would be removed, DatabaseError.
     """
+    declared, remove_others = declarations.definitions, declarations.remove_others
     stored = {_identity(each): each for each in read_definitions(connection)}
     if remove_others and not declared and stored:
         raise UsageError(

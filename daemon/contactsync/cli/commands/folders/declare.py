@@ -10,31 +10,26 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
 from rich.text import Text
 
-from contactsync.bootstrap import bind_passwords
-from contactsync.cli.commands.folders.list import NO_DAEMON
+from contactsync.cli.client import DaemonError
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.differences import show_fields
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.prompts import confirm
 from contactsync.errors import UsageError
-from contactsync.operations.declared.apply import apply_definitions
-from contactsync.operations.declared.export import export_definitions
 from contactsync.operations.declared.file import DefinitionsFile, parse_file
-from contactsync.operations.declared.plan import InvalidDeclarations, compare
+from contactsync.operations.declared.plan import DefinitionsPlan
 from contactsync.operations.declared.toml import to_toml
-from contactsync.store.health import daemon_listens
+from contactsync.operations.fields import InvalidFields
 from contactsync.text import counted, printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from psycopg import Connection
-
+    from contactsync.cli.api import Api
     from contactsync.cli.context import Invocation
-    from contactsync.operations.declared.plan import DefinitionsPlan, PlannedChange
+    from contactsync.operations.declared.plan import PlannedChange
 
 _MARKS = {"add": ("+", "green", "insert"), "edit": ("~", "yellow", "update"), "remove": ("-", "red", "delete")}
 _PLANNED = {"add": "to add", "edit": "to change", "remove": "to remove"}
@@ -46,13 +41,12 @@ _POINTER = re.compile(r"definitions/(\d+)/(.+)")
 
 def export_folders(invocation: Invocation, names: Sequence[str], *, as_json: bool) -> None:
     """Print definitions as a file for `apply`. Raises UsageError for an unknown name, DatabaseError."""
-    with invocation.connection() as connection:
-        exported = export_definitions(connection, names)
-    definitions = [each.model_dump(mode="json", exclude_unset=True) for each in exported]
+    with invocation.api() as api:
+        exported = api.get("/v1/definitions/export", timeout=None, name=list(names))
     if as_json:
-        show_json(invocation.out, {"definitions": definitions})
+        show_json(invocation.out, exported)
     else:
-        invocation.out.out(to_toml(definitions), end="", highlight=False)
+        invocation.out.out(to_toml(exported["definitions"]), end="", highlight=False)
 
 
 def apply_file(
@@ -61,29 +55,23 @@ def apply_file(
     """Show what a file changes, ask, and change it. Raises DeclarationError with all problems, DatabaseError."""
     name = "Standard input" if path == "-" else path
     file = parse_file(_read(path, name), name)
-    with invocation.connection(create=not dry_run) as connection:
-        plan = _plan(invocation, connection, file, remove_others=remove_others)
+    body: dict[str, Any] = {"definitions": file.documents(), "remove_others": remove_others}
+    with invocation.api(create=not dry_run) as api:
+        plan = _post(api, "/v1/definitions/plan", body, file)
         if not as_json:
             _show_plan(invocation, plan, file.name)
         carried_out = bool(plan.changes) and not dry_run
         if carried_out:
             if not yes:
                 confirm("Apply these changes?")
-            _ask_passwords(file, plan)
-            plan = apply_definitions(
-                connection,
-                bind_passwords(invocation.settings),
-                file.definitions,
-                invocation.actor,
-                digest=plan.digest,
-                remove_others=remove_others,
-            )
-        daemon_running = daemon_listens(connection)
+            _ask_passwords(file, plan, body["definitions"])
+            plan = _post(api, "/v1/definitions/apply", {**body, "digest": plan.digest}, file)
+        daemon_answers = api.is_daemon
     if as_json:
         show_json(invocation.out, {**plan.model_dump(), "carried_out": carried_out})
     elif carried_out:
         show_text(invocation.out, f"Done: {', '.join(_counts(plan, _DONE))}.")
-        _show_consequences(invocation, plan, daemon_running=daemon_running)
+        _show_consequences(invocation, plan, daemon_answers=daemon_answers)
     elif plan.changes:
         show_text(invocation.out, "Nothing was changed.")
     return ExitCode.CHANGES if dry_run and plan.changes else ExitCode.DONE
@@ -100,15 +88,17 @@ def _read(path: str, name: str) -> str:
         raise UsageError(f"{name} is not text in UTF-8.", hint="Save it in that encoding.") from None
 
 
-def _plan(
-    invocation: Invocation, connection: Connection[Any], file: DefinitionsFile, *, remove_others: bool
-) -> DefinitionsPlan:
-    references = bind_passwords(invocation.settings).references
+def _post(api: Api, path: str, body: Mapping[str, Any], file: DefinitionsFile) -> DefinitionsPlan:
+    """The plan in the answer. Raises DeclarationError with the place of each field that is refused."""
     try:
-        return compare(connection, references, file.definitions, remove_others=remove_others).plan
-    except InvalidDeclarations as invalid:
-        problems = [(pointer, f"{error.message} {error.hint}".rstrip()) for pointer, error in invalid.errors.items()]
-        raise file.error(_placed(pointer, text) for pointer, text in problems) from None
+        return DefinitionsPlan.model_validate(api.post(path, body, timeout=None))
+    except InvalidFields as invalid:  # of this process
+        problems = [(name, error.message, error.hint) for name, error in invalid.errors.items()]
+    except DaemonError as refused:
+        if not refused.errors:
+            raise
+        problems = [(each["pointer"][1:], each["detail"], each.get("hint") or "") for each in refused.errors]
+    raise file.error(_placed(pointer, f"{message} {hint}".rstrip()) for pointer, message, hint in problems)
 
 
 def _placed(pointer: str, text: str) -> tuple[int, str, str]:
@@ -116,7 +106,7 @@ def _placed(pointer: str, text: str) -> tuple[int, str, str]:
     return (int(match[1]), match[2], text) if match else (0, "", text)
 
 
-def _ask_passwords(file: DefinitionsFile, plan: DefinitionsPlan) -> None:
+def _ask_passwords(file: DefinitionsFile, plan: DefinitionsPlan, documents: list[dict[str, Any]]) -> None:
     """Ask for each password that is needed. Raises DeclarationError without a terminal, with all of them."""
     needed = [(each.index, each) for each in plan.changes if each.index is not None and each.needs_password]
     if needed and not sys.stdin.isatty():
@@ -125,12 +115,12 @@ def _ask_passwords(file: DefinitionsFile, plan: DefinitionsPlan) -> None:
             'Apply it in a terminal, which asks for passwords; or refer to them, as password_ref = "env:NAME".',
         )
     for index, each in needed:
-        user = file.definitions[index].user or ""
+        user = documents[index].get("user") or ""
         question = f"Password of {printable(user)} for {printable(each.label)} (not shown): "
         password = getpass.getpass(question, stream=sys.stderr)
         if not password:
             raise UsageError(f"The password for {quoted(each.label)} is empty.", hint="Nothing was changed.")
-        file.definitions[index] = file.definitions[index].model_copy(update={"password": SecretStr(password)})
+        documents[index]["password"] = password
 
 
 def _show_plan(invocation: Invocation, plan: DefinitionsPlan, name: str) -> None:
@@ -160,7 +150,7 @@ def _counts(plan: DefinitionsPlan, words: Mapping[str, str]) -> list[str]:
     return [f"{numbers[action]:,} {word}" for action, word in words.items() if numbers[action]]
 
 
-def _show_consequences(invocation: Invocation, plan: DefinitionsPlan, *, daemon_running: bool) -> None:
+def _show_consequences(invocation: Invocation, plan: DefinitionsPlan, *, daemon_answers: bool) -> None:
     searched = [each.label for each in plan.changes if _is_search_edited(each)]
     if searched:
         labels = ", ".join(searched[:_OTHERS_SHOWN])
@@ -168,8 +158,8 @@ def _show_consequences(invocation: Invocation, plan: DefinitionsPlan, *, daemon_
             invocation.err,
             f"The next run is held if it would delete contacts, because the search was edited: {labels}.",
         )
-    if not daemon_running:
-        show_text(invocation.out, NO_DAEMON)
+    if not daemon_answers:
+        show_text(invocation.out, "No daemon answers here. If none runs on this database: contactsync daemon")
 
 
 def _is_search_edited(change: PlannedChange) -> bool:
