@@ -166,7 +166,7 @@ def test_a_run_is_undone_and_its_definition_paused(
     delete(directory, person, 3)
     cli("sync", "Staff")
     assert count(person) == PEOPLE - 3
-    assert_refused(cli("undo", "2"), 64, "Undo run 2 of Staff (3 deleted)", "--yes")
+    assert_refused(cli("undo", "2"), 64, "Undo run 2 of Staff (restore 3 contacts)", "--yes")
     undone = cli.ok("undo", "2", "--yes")
     assert "Run 3 has undone run 2: 3 contacts restored." in undone
     assert "contactsync folders resume Staff" in undone

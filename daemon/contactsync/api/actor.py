@@ -6,6 +6,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from contactsync import COMMAND_LINE
 from contactsync.model import Actor
 
 
@@ -24,7 +25,8 @@ class Requester(Protocol):
 def actor_of(request: Request) -> Actor:
     """The actor of a request. Not for the event loop; FastAPI calls it on a thread."""
     requester: Requester = request.state.actor
-    return Actor(requester.kind, requester.name, "api")
+    by_command = request.headers.get("user-agent", "").startswith(COMMAND_LINE)
+    return Actor(requester.kind, requester.name, "cli" if by_command else "api")
 
 
 CurrentActor = Annotated[Actor, Depends(actor_of)]

@@ -66,14 +66,6 @@ class RunWithChanges(RunDocument):
     next_after: int | None
 
 
-class Decided(BaseModel):
-    """A decision. `run_id` may be a newer run than the one in the path, with the same deletions."""
-
-    run_id: int
-    definition_id: int
-    decision: Literal["approved", "rejected"]
-
-
 class Synchronized(BaseModel):
     """The runs; one that could not start is a failed run without an id."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from contactsync import __version__
+from contactsync import COMMAND_LINE, __version__
 from contactsync.cli.errors import exit_code_of
 from contactsync.errors import ControlError, ControlForbidden, OtherVersion
 
@@ -109,7 +109,7 @@ class Daemon:
         """A response that is no problem, on a connection of its own."""
         connection = _Connection(self._path, timeout)
         try:
-            connection.request(method, target, body, {"Accept": "application/json", **headers})
+            connection.request(method, target, body, {**_HEADERS, **headers})
             response = connection.getresponse()
             self._check_version(response)
             if response.status >= HTTPStatus.BAD_REQUEST:
@@ -129,6 +129,7 @@ class Daemon:
             )
 
 
+_HEADERS = {"Accept": "application/json", "User-Agent": f"{COMMAND_LINE}/{__version__}"}
 _SILENT_HINT = "It may be starting, or the control socket is not contactsync's; the daemon's log says more."
 
 

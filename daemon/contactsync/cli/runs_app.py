@@ -60,7 +60,9 @@ def preview_command(context: typer.Context, *, name: Name, limit: Limit = CONTAC
 
 
 @runs_app.command("approve", short_help="Allow the deletions of a held run.")
-def approve_command(context: typer.Context, *, run: RunNumber, limit: Limit = CONTACTS_SHOWN, yes: Yes = False) -> int:
+def approve_command(
+    context: typer.Context, *, run: RunNumber, limit: Limit = CONTACTS_SHOWN, yes: Yes = False, as_json: Json = False
+) -> int:
     """Allow exactly the deletions of a held run, and run its definition.
 
     A run that would delete more is held again. The next run that is not held uses up the approval. An edit of the
@@ -73,11 +75,11 @@ def approve_command(context: typer.Context, *, run: RunNumber, limit: Limit = CO
     """
     from contactsync.cli.commands.decide import approve_run
 
-    return approve_run(invocation_of(context), run, limit=limit, yes=yes)
+    return approve_run(invocation_of(context), run, limit=limit, yes=yes, as_json=as_json)
 
 
 @runs_app.command("reject", short_help="Discard the plan of a held run.")
-def reject_command(context: typer.Context, *, run: RunNumber) -> None:
+def reject_command(context: typer.Context, *, run: RunNumber, as_json: Json = False) -> None:
     """Discard the plan of a held run, or take its approval back. The next run makes a new plan.
 
     \b
@@ -85,7 +87,7 @@ def reject_command(context: typer.Context, *, run: RunNumber) -> None:
     """
     from contactsync.cli.commands.decide import reject_run
 
-    reject_run(invocation_of(context), run)
+    reject_run(invocation_of(context), run, as_json=as_json)
 
 
 @runs_app.command("cancel", short_help="Cancel a run of the daemon.")

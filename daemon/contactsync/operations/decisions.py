@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
+from pydantic import BaseModel, Field
 
 from contactsync.errors import NotFound, UsageError
+from contactsync.operations.preview import ChangeDocument
 from contactsync.operations.runs import require_run
 from contactsync.store.record.audit import acting, write_audit
-from contactsync.store.record.holds import HeldPlan, decide, read_held_plan
+from contactsync.store.record.holds import HeldPlan, decide, held_page, read_held_plan
 from contactsync.store.record.runs import LARGEST_ID
 from contactsync.text import MOMENT
 
@@ -19,6 +22,47 @@ if TYPE_CHECKING:
     from contactsync.model import Actor
 
 log = structlog.get_logger()
+
+
+class Plan(BaseModel):
+    """A held plan and a page of its changes; `after` of the next page, or null on the last."""
+
+    run_id: int
+    definition_id: int
+    label: str
+    digest: str = Field(description="Represents the deletions; `approve` takes it.")
+    state: Literal["waiting", "approved", "rejected", "used", "overtaken", "void", "expired"]
+    held_reason: str | None
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    settled_by: int | None
+    replaced_by: int | None = Field(description="The newer run with the same deletions.")
+    inserted: int
+    updated: int
+    deleted: int
+    rekeyed: int = Field(description="Updated contacts whose entry has another identity than before.")
+    enabled: bool = Field(description="Whether the definition runs automatically.")
+    changes: list[ChangeDocument]
+    next_after: int | None
+
+
+class Decided(BaseModel):
+    """A decision. `run_id` may be a newer run than the one that was asked about, with the same deletions."""
+
+    run_id: int
+    definition_id: int
+    label: str
+    decision: Literal["approved", "rejected"]
+    requested: bool = Field(description="Whether the daemon runs the definition now.")
+
+    @classmethod
+    def of(cls, plan: HeldPlan, decision: Literal["approved", "rejected"], *, requested: bool) -> Decided:
+        """The decision about a plan."""
+        ids = {"run_id": plan.run_id, "definition_id": plan.definition_id}
+        return cls(**ids, label=plan.label, decision=decision, requested=requested)
+
 
 _HINT = "See what it would do now: contactsync preview NAME."
 
@@ -42,6 +86,28 @@ def held_plan(connection: Connection[Any], run_id: int) -> HeldPlan:
     if plan is None:
         raise NotFound(f"There is no held plan of a run {run_id}.", hint="`contactsync runs` shows which are held.")
     return plan
+
+
+def plan_page(
+    connection: Connection[Any],
+    run_id: int,
+    *,
+    undecided: bool = False,
+    action: str | None = None,
+    after: int = 0,
+    limit: int = 100,
+) -> Plan:
+    """A held plan and the first changes with a contact id above `after`.
+
+    With `undecided` it is the plan that `open_plan` gives. Raises NotFound, UsageError, DatabaseError.
+    """
+    plan = open_plan(connection, run_id) if undecided else held_plan(connection, run_id)
+    changes = held_page(connection, plan, action=action, after=after, limit=limit)
+    return Plan(
+        **{name: getattr(plan, name) for name in Plan.model_fields.keys() - {"changes", "next_after"}},
+        changes=ChangeDocument.of_all(changes),
+        next_after=changes[-1].contact_id if len(changes) == limit else None,
+    )
 
 
 def _open_plan(connection: Connection[Any], run_id: int) -> HeldPlan:

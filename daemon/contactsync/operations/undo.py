@@ -41,6 +41,7 @@ class Undone(BaseModel):
 class UndoPlan(BaseModel):
     """What an undo would do, or why it is not possible."""
 
+    label: str
     possible: bool
     reason: str | None
     hint: str | None
@@ -82,7 +83,8 @@ def undo(pool: Pool, run_id: int, actor: Actor, runner: Runner | None = None) ->
 def preview_undo(connection: Connection[Any], run_id: int) -> UndoPlan:
     """Whether a run can be undone, and what that would do. Raises NotFound, DatabaseError."""
     run = require_run(connection, run_id)
-    counts = {"restored": run.deleted, "set_back": run.updated, "removed": run.inserted}
+    numbers = {"restored": run.deleted, "set_back": run.updated, "removed": run.inserted}
+    counts: dict[str, Any] = {"label": run.label, **numbers}
     try:
         require_undoable(run)
         definition = require_definition(connection, run)

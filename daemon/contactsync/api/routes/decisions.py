@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
 
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import Context
 from contactsync.api.routes.read import Limit, RunId
-from contactsync.api.schemas import Decided
 from contactsync.model import Trigger
-from contactsync.operations.decisions import approve, held_plan, open_plan, reject
-from contactsync.operations.preview import ChangeDocument
+from contactsync.operations.decisions import Decided, Plan, approve, open_plan, plan_page, reject
 from contactsync.operations.undo import Undone, UndoPlan, preview_undo, undo
 from contactsync.store.pool import connection_of
-from contactsync.store.record.holds import held_page
 from contactsync.store.record.runs import LARGEST_ID
 
 router = APIRouter(tags=["decide"])
@@ -29,45 +24,21 @@ Digest = Annotated[
 ]
 
 
-class Plan(BaseModel):
-    """A held plan and a page of its changes; `after` of the next page, or null on the last."""
-
-    run_id: int
-    definition_id: int
-    label: str
-    digest: str = Field(description="Represents the deletions; `approve` takes it.")
-    state: Literal["waiting", "approved", "rejected", "used", "overtaken", "void", "expired"]
-    held_reason: str | None
-    created_at: datetime
-    expires_at: datetime
-    decided_at: datetime | None
-    decided_by: str | None
-    settled_by: int | None
-    replaced_by: int | None = Field(description="The newer run with the same deletions.")
-    inserted: int
-    updated: int
-    deleted: int
-    changes: list[ChangeDocument]
-    next_after: int | None
-
-
 @router.get("/runs/{run_id}/plan")
 def plan_of_run(
     run_id: RunId,
     context: Context,
+    *,
+    undecided: Annotated[
+        bool, Query(description="The plan that a decision would be about: maybe a newer one with the same deletions.")
+    ] = False,
     action: Annotated[Literal["insert", "update", "delete"] | None, Query(description="Only these changes.")] = None,
     after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=LARGEST_ID)] = 0,
     limit: Limit = 100,
 ) -> Plan:
     """What a held run would change, a page at a time, with the digest for its approval, and its state."""
     with connection_of(context.pool) as connection:
-        plan = held_plan(connection, run_id)
-        changes = held_page(connection, plan, action=action, after=after, limit=limit)
-    return Plan(
-        **{name: getattr(plan, name) for name in Plan.model_fields.keys() - {"changes", "next_after"}},
-        changes=ChangeDocument.of_all(changes),
-        next_after=changes[-1].contact_id if len(changes) == limit else None,
-    )
+        return plan_page(connection, run_id, undecided=undecided, action=action, after=after, limit=limit)
 
 
 @router.post("/runs/{run_id}/approve")
@@ -77,7 +48,7 @@ def approve_run(run_id: RunId, context: Context, actor: CurrentActor, digest: Di
         plan = open_plan(connection, run_id, digest)
         approve(connection, plan, actor)
     context.dispatcher.request(plan.definition_id, Trigger.MANUAL, asked_at=time.monotonic())
-    return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="approved")
+    return Decided.of(plan, "approved", requested=True)
 
 
 @router.post("/runs/{run_id}/reject")
@@ -86,7 +57,7 @@ def reject_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
     with connection_of(context.pool) as connection:
         plan = open_plan(connection, run_id)
         reject(connection, plan, actor)
-    return Decided(run_id=plan.run_id, definition_id=plan.definition_id, decision="rejected")
+    return Decided.of(plan, "rejected", requested=False)
 
 
 @router.get("/runs/{run_id}/undo")

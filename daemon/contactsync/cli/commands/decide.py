@@ -1,82 +1,104 @@
-"""`contactsync approve RUN` and `contactsync reject RUN`."""
+"""`contactsync approve` and `contactsync reject`."""
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from contactsync.cli.commands.sync import exit_code_of_run, run_each
+from contactsync.cli.api import items
 from contactsync.cli.errors import ExitCode
-from contactsync.cli.output.text import show_text
+from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.prompts import confirm
-from contactsync.operations.decisions import approve, open_plan, reject
-from contactsync.operations.names import find_by_id
-from contactsync.store.record.audit import acting
-from contactsync.store.record.holds import held_changes, request_approved_run
 from contactsync.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
+    from contactsync.cli.api import Api
     from contactsync.cli.context import Invocation
-    from contactsync.model import Change
-    from contactsync.store.record.holds import HeldPlan
+
+Plan = Mapping[str, Any]
+"""A held plan, as GET /v1/runs/ID/plan gives it."""
 
 
-def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool) -> int:
+def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool, as_json: bool) -> int:
     """Print what an approval allows, record it, and have the definition run; returns the exit code.
 
-    The daemon makes the run; this process makes it if no daemon is connected or the definition is paused. Raises
-    NotFound, UsageError if there is nothing to approve, AlreadyRunning, DatabaseError.
+    The daemon makes the run. Without a daemon this process makes it, unless a daemon of another machine is connected
+    to the database. Raises NotFound, UsageError if there is nothing to approve, AlreadyRunning, DatabaseError.
     """
-    with invocation.connection() as connection:
-        plan = open_plan(connection, run_id)
-        deletions = held_changes(connection, plan, action="delete", limit=limit or None)
-        _show(invocation.out, run_id, plan, deletions)
+    with invocation.api() as api:
+        plan = _open_plan(api, run_id)
+        if not as_json:
+            deletions = items(api, _path(run_id), "changes", most=limit or None, undecided=True, action="delete")
+            _show(invocation.out, run_id, plan, list(deletions))
         if not yes:
-            confirm(f"Allow {counted(plan.deleted, 'deletion')} in {plan.label}?")
-        approve(connection, plan, invocation.actor)
-        show_text(invocation.out, f"Approved run {plan.run_id}.")
-        with acting(connection, invocation.actor):
-            requested = request_approved_run(connection, plan)
-        if not requested:
-            definition = find_by_id(connection, plan.definition_id)
-            with invocation.pool() as pool:
-                (run,) = run_each(invocation, pool, [definition], named=True)
-            return exit_code_of_run(run)
-    result = f"contactsync runs {shlex.quote(plan.label)}"
-    show_text(invocation.out, f"The daemon runs {plan.label} now. To see the result: {result}")
+            confirm(f"Allow {counted(plan['deleted'], 'deletion')} in {plan['label']}?")
+        decided = api.post(f"/v1/runs/{run_id}/approve", digest=plan["digest"])
+    if as_json:
+        show_json(invocation.out, decided)
+    else:
+        show_text(invocation.out, f"Approved run {decided['run_id']}.")
+    if not decided["requested"]:
+        return _run_here(invocation, decided["definition_id"], silent=as_json)
+    result = f"contactsync runs {shlex.quote(plan['label'])}"
+    if not as_json:
+        show_text(invocation.out, f"The daemon runs {plan['label']} now. To see the result: {result}")
     return ExitCode.DONE
 
 
-def reject_run(invocation: Invocation, run_id: int) -> None:
+def reject_run(invocation: Invocation, run_id: int, *, as_json: bool) -> None:
     """Discard a held plan or withdraw its approval. Raises NotFound, UsageError if there is nothing to discard."""
-    with invocation.connection() as connection:
-        plan = open_plan(connection, run_id)
-        reject(connection, plan, invocation.actor)
-    what = "Withdrew the approval of" if plan.state == "approved" else "Rejected"
-    show_text(invocation.out, f"{what} run {plan.run_id}.")
-    if plan.enabled:
-        pause = f"contactsync folders pause {shlex.quote(plan.label)}"
-        show_text(invocation.out, f"The next run of {plan.label} makes a new plan. To stop it: {pause}")
+    with invocation.api() as api:
+        plan = _open_plan(api, run_id)
+        decided = api.post(f"/v1/runs/{run_id}/reject")
+    if as_json:
+        show_json(invocation.out, decided)
+        return
+    what = "Withdrew the approval of" if plan["state"] == "approved" else "Rejected"
+    show_text(invocation.out, f"{what} run {decided['run_id']}.")
+    if plan["enabled"]:
+        pause = f"contactsync folders pause {shlex.quote(plan['label'])}"
+        show_text(invocation.out, f"The next run of {plan['label']} makes a new plan. To stop it: {pause}")
 
 
-def _show(console: Console, run_id: int, plan: HeldPlan, deletions: Sequence[Change]) -> None:
-    if plan.run_id != run_id:
-        show_text(console, f"Run {run_id} was followed by run {plan.run_id}, which would delete the same contacts.")
-    show_text(console, f"Run {plan.run_id} of {plan.label} is held. {plan.held_reason}")
-    show_text(console, f"An approval allows it to delete {'this contact' if plan.deleted == 1 else 'these contacts'}:")
+def _path(run_id: int) -> str:
+    return f"/v1/runs/{run_id}/plan"
+
+
+def _open_plan(api: Api, run_id: int) -> Plan:
+    plan: Plan = api.get(_path(run_id), undecided=True, limit=1)
+    return plan
+
+
+def _run_here(invocation: Invocation, definition_id: int, *, silent: bool) -> int:
+    from contactsync.cli.commands.sync import exit_code_of_run, run_each
+    from contactsync.operations.names import find_by_id
+    from contactsync.store.pool import connection_of
+
+    with invocation.pool() as pool:
+        with connection_of(pool) as connection:
+            definition = find_by_id(connection, definition_id)
+        (run,) = run_each(invocation, pool, [definition], named=True, silent=silent)
+    return exit_code_of_run(run)
+
+
+def _show(console: Console, run_id: int, plan: Plan, deletions: Sequence[Mapping[str, Any]]) -> None:
+    if plan["run_id"] != run_id:
+        show_text(console, f"Run {run_id} was followed by run {plan['run_id']}, which would delete the same contacts.")
+    show_text(console, f"Run {plan['run_id']} of {plan['label']} is held. {plan['held_reason']}")
+    these = "this contact" if plan["deleted"] == 1 else "these contacts"
+    show_text(console, f"An approval allows it to delete {these}:")
     for change in deletions:
-        emails = change.fields.get("emails", [None, None])[0]
-        show_text(console, f"  - {change.display_name or '(no name)'}{f' <{emails[0]}>' if emails else ''}")
-    if plan.deleted > len(deletions):
-        show_text(console, f"  ... and {plan.deleted - len(deletions):,} more; --limit 0 shows all.")
-    others = {"add": plan.inserted, "change": plan.updated}
+        emails = change["fields"].get("emails", {}).get("before")
+        show_text(console, f"  - {change['display_name'] or '(no name)'}{f' <{emails[0]}>' if emails else ''}")
+    if plan["deleted"] > len(deletions):
+        show_text(console, f"  ... and {plan['deleted'] - len(deletions):,} more; --limit 0 shows all.")
+    others = {"add": plan["inserted"], "change": plan["updated"]}
     if any(others.values()):
         what = " and ".join(f"{verb} {number:,}" for verb, number in others.items() if number)
         show_text(console, f"It would also {what}, which needs no approval.")
-    if plan.rekeyed:
-        recognised = f"Of the changed ones, {plan.rekeyed:,} are recognised under a new identity and keep their ids."
+    if plan["rekeyed"]:
+        recognised = f"Of the changed ones, {plan['rekeyed']:,} are recognised under a new identity and keep their ids."
         show_text(console, recognised)

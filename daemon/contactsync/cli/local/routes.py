@@ -5,10 +5,11 @@ Each function calls the one of operations/ that the API's route of the same path
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import bind_passwords
+from contactsync.cli.local.deeds import DEEDS
 from contactsync.operations import audit, names, runs
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def apply(api: LocalApi, body: Any) -> Any:
     return apply_definitions(api.connection, passwords, declarations, api.invocation.actor)
 
 
-ROUTES: Mapping[str, Function] = {
+ROUTES: dict[str, Function] = {
     "GET /v1/resolve": resolve,
     "GET /v1/runs": list_runs,
     "GET /v1/audit": list_audit,
@@ -71,7 +72,7 @@ ROUTES: Mapping[str, Function] = {
 def find(method: str, path: str) -> tuple[Function | None, dict[str, int]]:
     """The function of a path, and the ids in it; None if there is no function."""
     parts = path.split("/")
-    for route, function in ROUTES.items():
+    for route, function in (ROUTES | DEEDS).items():
         verb, _, template = route.partition(" ")
         names_of_parts = template.split("/")
         if verb == method and len(names_of_parts) == len(parts):
