@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.directory import Staff, ldif
+from bench.doubling import measure_doubling
 from bench.increments import measure_increments
 from bench.machine import describe
 from bench.main_job import measure_size
@@ -58,8 +59,9 @@ def _measure(options: argparse.Namespace) -> Results:
         for entries in sorted({*options.sizes, options.entries})
         if entries <= options.entries
     ]
+    doublings = measure_doubling(options.doubled_entries, options.pairs) if options.doubled_entries else []
     written = {name.replace("_", " "): _written(value) for name, value in vars(options).items() if name != "output"}
-    return Results(machine, written, options.entries, sizes, rivals, folders, following)
+    return Results(machine, written, options.entries, sizes, rivals, folders, following, doublings)
 
 
 def _pairs(options: argparse.Namespace, entries: int) -> int:
@@ -79,6 +81,7 @@ def _options() -> argparse.Namespace:
     add("--folders", type=int, default=10_000, help="many small folders; 0 for none (10000)")
     add("--idle-seconds", type=float, default=10, help="how long the idle daemon is measured with them (10)")
     add("--live-seconds", type=float, default=30, help="how long a live folder is measured; 0 for not at all (30)")
+    add("--doubled-entries", type=int, default=20_000, help="entries of costs that must double; 0 for none (20000)")
     add("--output", type=Path, default=Path("docs/performance"), help="the folder to write to (docs/performance)")
     return parser.parse_args()
 

@@ -43,6 +43,16 @@ class Daemon:
         response.raise_for_status()
         return seconds, int(response.json()["runs"][0]["run_id"])
 
+    def approve(self, run_id: int) -> None:
+        """Approve a held run, which starts the definition's next run, without waiting."""
+        self._http.post(f"/v1/runs/{run_id}/approve").raise_for_status()
+
+    def undo(self, run_id: int) -> float:
+        """Undo a run; the seconds until the daemon reported the end."""
+        start = time.perf_counter()
+        self._http.post(f"/v1/runs/{run_id}/undo").raise_for_status()
+        return time.perf_counter() - start
+
     def sync_all(self) -> None:
         """Request a run of every definition, without waiting."""
         self._http.post("/v1/sync").raise_for_status()

@@ -50,6 +50,12 @@ def ldif(numbers: range, base: str) -> Iterator[str]:
         yield _record(number, base)
 
 
+def half_numbered_ldif(numbers: range, base: str) -> Iterator[str]:
+    """The same, with an employeeNumber for every second person."""
+    for number in numbers:
+        yield _record(number, base, **({"employeeNumber": [str(number)]} if number % 2 else {}))
+
+
 def team_base(team: int, base: str) -> str:
     """The DN of a team's organizational unit."""
     return f"ou=t{team:06d},{base}"

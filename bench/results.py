@@ -178,6 +178,21 @@ class Following:
 
 
 @dataclass(frozen=True)
+class Doubling:
+    """Seconds of something over this many entries, and over twice as many."""
+
+    what: str
+    entries: int
+    once: float
+    twice: float
+
+    @property
+    def ratio(self) -> float:
+        """How much longer twice as much takes; 2 or less if the cost is linear."""
+        return self.twice / self.once
+
+
+@dataclass(frozen=True)
 class Results:
     """All results."""
 
@@ -188,6 +203,7 @@ class Results:
     rivals: list[Rival]
     folders: Folders | None
     following: list[Following] = field(default_factory=list)
+    doublings: list[Doubling] = field(default_factory=list)
 
     @property
     def main(self) -> Size:

@@ -26,6 +26,7 @@ def sheets(results: Results) -> list[Sheet]:
     """All tables, in their order."""
     made = [_targets(results), _main(results), _stages(results), _others(results), _sizes(results), _wal(results)]
     made += [_following(results)] if results.following else []
+    made += [_doublings(results)] if results.doublings else []
     return made + ([_folders(results), _rounds(results)] if results.folders else [])
 
 
@@ -151,6 +152,19 @@ def _following(results: Results) -> Sheet:
         "Incremental runs of ten changes, from a slapd with a session log, and the ratio to the full run just before."
         " Live: from the directory's response to a change until PostgreSQL has it, at fifty changes a second.",
         ("entries", "ten changed, ms", "to a full run", "live: median, ms", "99 of 100, ms", "idle, of one core"),
+        rows,
+    )
+
+
+def _doublings(results: Results) -> Sheet:
+    rows = [
+        (made.what, f"{made.entries:,}", f"{made.once:.2f}", f"{made.twice:.2f}", f"{made.ratio:.2f} ×")
+        for made in results.doublings
+    ]
+    return Sheet(
+        "Twice as much",
+        "Medians, in seconds, and the ratio of the two; 2 or less is linear.",
+        ("what", "entries", "s", "s for twice as many", "ratio"),
         rows,
     )
 

@@ -50,6 +50,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the command once, and give its output folder."""
     folder = tmp_path_factory.mktemp("bench")
     options = f"--entries {ENTRIES} --sizes {MORE} --pairs 1 --folders {FOLDERS} --idle-seconds 0.5 --live-seconds 1"
+    options += f" --doubled-entries {ENTRIES}"
     command = [sys.executable, "-m", "bench", *options.split(), "--output", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -115,6 +116,14 @@ def test_increments_and_a_live_folder_are_measured(results: dict[str, Any]) -> N
     assert (measured["entries"], len(measured["delays"])) == (ENTRIES, 50)
 
 
+def test_costs_that_must_double_are_measured(results: dict[str, Any]) -> None:
+    """Over so many entries and over twice as many; every contact came back, or the benchmark ends."""
+    assert len(results["doublings"]) == 3
+    for made in results["doublings"]:
+        assert made["entries"] == ENTRIES
+        assert min(made["once"], made["twice"]) > 0
+
+
 def test_every_table_is_in_the_report(output: Path, results: dict[str, Any]) -> None:
     """With a row for each target, met or not, or not measured."""
     page = (output / "results.md").read_text(encoding="utf-8")
@@ -133,6 +142,7 @@ def test_every_table_is_in_the_report(output: Path, results: dict[str, Any]) -> 
         "Many folders",
         "Rounds",
         "Only what",
+        "Twice as much",
     ):
         assert f"\n## {heading}" in page
     for kind in KINDS:
