@@ -35,6 +35,19 @@ class Trigger(StrEnum):
         """Whether a user requested this run."""
         return self in {Trigger.MANUAL, Trigger.REQUEST}
 
+    @property
+    def words(self) -> str:
+        """How a sentence says it: `run 12 (by hand)`."""
+        words = {
+            Trigger.SCHEDULE: "by its schedule",
+            Trigger.CATCH_UP: "because it was due",
+            Trigger.EDIT: "after an edit of the definition",
+            Trigger.MANUAL: "by hand",
+            Trigger.REQUEST: "on request",
+            Trigger.UNDO: "to undo another run",
+        }
+        return words.get(self, self.value)
+
 
 class Outcome(StrEnum):
     """How a run ended."""

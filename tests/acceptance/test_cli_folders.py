@@ -35,7 +35,7 @@ def test_an_added_folder_is_synchronised_listed_and_shown(
     assert (listed["label"], listed["state"], listed["contacts"]) == ("Staff", "ok", PEOPLE)
     shown = cli.json("folders", "show", "Staff")
     assert [run["outcome"] for run in shown["runs"]] == ["unchanged", "changed"]
-    assert shown["password_sealed"] is True
+    assert shown["password_stored"] is True
     assert directory.reader_password.encode() not in columns(person)["password_sealed"]
     shown_everywhere = json.dumps(shown) + added + first + second + cli.ok("folders", "show", "Staff")
     assert directory.reader_password not in shown_everywhere

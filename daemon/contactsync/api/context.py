@@ -18,6 +18,7 @@ from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import TooMany
 from contactsync.model import Definition
 from contactsync.operations.names import find_all, find_by_id
+from contactsync.operations.reading.definitions import Activity
 from contactsync.operations.requests.queue import Requests
 from contactsync.settings.schema import Settings
 from contactsync.store.pool import Pool, connection_of
@@ -48,6 +49,11 @@ class ApiContext:
     reload: Callable[[], Reloaded]
     metrics: Callable[[], bytes]
     _readers: CapacityLimiter = field(init=False, default_factory=lambda: CapacityLimiter(_MOST_READERS))
+
+    @property
+    def activity(self) -> Activity:
+        """What the daemon does now."""
+        return Activity(self.dispatcher.running, self.live.states)
 
     async def read_directory(self, function: Callable[[], Returned]) -> Returned:
         """Call a function that reads a directory, on a thread of its own. Raises TooMany if two do already."""

@@ -7,9 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from contactsync.model import Outcome
-from contactsync.operations.preview import ChangeDocument
-from contactsync.sync.document import RunDocument, RunningDocument, RunResult
+from contactsync.sync.document import RunningDocument, RunResult
 
 
 class Ref(BaseModel):
@@ -28,42 +26,6 @@ class Folder(BaseModel):
     label: str
     definitions: list[int]
     contacts: int
-
-
-class Definition(Ref):
-    """What fills a folder, its state, and its next run."""
-
-    folder_id: int
-    folder: str
-    owner: str | None
-    definition: str = Field(description="The name within the folder.")
-    query: str
-    bind_user: str | None
-    password_stored: bool
-    schedule: str
-    time_zone: str
-    enabled: bool
-    revision: int
-    state: Literal["invalid", "paused", "locked", "never_run", "ok", "held", "failing", "interrupted"]
-    reason: str | None = Field(description="Why it is invalid, locked, held or failing.")
-    running: bool
-    contacts: int
-    last_run_id: int | None
-    last_outcome: Outcome | None
-    last_started_at: datetime | None
-    last_success_at: datetime | None
-    next_run_at: datetime | None
-    live_since: datetime | None = Field(description="The start of listening to the directory; null if not listening.")
-    why_not_live: str | None = Field(
-        description="Why it does not listen; null if it listens, or if the mode does not require it."
-    )
-
-
-class RunWithChanges(RunDocument):
-    """A run and a page of its changes; `after` of the next page, or null on the last."""
-
-    changes: list[ChangeDocument]
-    next_after: int | None
 
 
 class Synchronized(BaseModel):

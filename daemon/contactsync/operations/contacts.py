@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import UsageError
+from contactsync.model import Trigger
 from contactsync.store.record.history import Found, contact_id_of, find_contacts
 from contactsync.text import MOMENT, quoted
 
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _CANDIDATES = 200
-_HOW = {
-    "schedule": "by its schedule",
-    "catch-up": "because it was due",
-    "edit": "after an edit of the definition",
-    "manual": "by hand",
-    "request": "on request",
-    "undo": "to undo another run",
-}
 
 
 def find_contact(connection: Connection[Any], definition: Definition, text: str) -> Found | None:
@@ -53,7 +46,7 @@ def named(contact: Found) -> str:
 
 def run_named(run_id: int, trigger: str, at: datetime) -> str:
     """A run in a sentence: `run 12 (by its schedule, 2026-11-23 17:20 CET)`."""
-    return f"run {run_id} ({_HOW.get(trigger, trigger)}, {at.astimezone():{MOMENT}})"
+    return f"run {run_id} ({Trigger(trigger).words}, {at.astimezone():{MOMENT}})"
 
 
 def _from_exact_to_partial(candidates: Sequence[Found], text: str) -> list[list[Found]]:

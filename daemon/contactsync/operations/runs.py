@@ -10,11 +10,13 @@ from pydantic import BaseModel
 from contactsync.errors import NotFound
 from contactsync.model import Outcome
 from contactsync.operations.names import ids_of
+from contactsync.operations.preview import ChangeDocument
 from contactsync.store.definitions import read_definitions
 from contactsync.store.record.holds import held_changes, read_held_plan
 from contactsync.store.record.runs import (
     LARGEST_ID,
     changes_of_run,
+    read_changes,
     read_run,
     read_runs,
     rejected_of_run,
@@ -36,6 +38,13 @@ class Runs(BaseModel):
 
     runs: list[RunDocument]
     next_before: int | None
+
+
+class RunWithChanges(RunDocument):
+    """A run and a page of its changes; `after` of the next page, or null on the last."""
+
+    changes: list[ChangeDocument]
+    next_after: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,22 @@ def runs_page(
     """A page of runs, of all definitions, one, or those with a name. Raises NotFound, UsageError, DatabaseError."""
     page = list_runs(connection, ids_of(connection, name=name, definition_id=definition_id), before=before, limit=limit)
     return Runs(runs=page, next_before=page[-1].run_id if len(page) == limit else None)
+
+
+def changes_page(connection: Connection[Any], run_id: int, *, after: int = 0, limit: int = 100) -> RunWithChanges:
+    """A run with its changes by contact id, from the first id above `after`. Raises NotFound, DatabaseError."""
+    run = require_run(connection, run_id)
+    changes = read_changes(connection, folder_id=run.folder_id, run_id=run_id, after=after, limit=limit)
+    return RunWithChanges(
+        **dict(run),
+        changes=ChangeDocument.of_all(changes),
+        next_after=changes[-1].contact_id if len(changes) == limit else None,
+    )
+
+
+def rejected_page(connection: Connection[Any], run_id: int, *, limit: int = 1000) -> list[RejectedEntry]:
+    """The first entries that a run rejected, by DN. Raises NotFound, DatabaseError."""
+    return rejected_entries(connection, require_run(connection, run_id), limit=limit)
 
 
 def require_run(connection: Connection[Any], run_id: int) -> RunDocument:

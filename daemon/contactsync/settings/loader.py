@@ -45,7 +45,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, search: Sequ
         raise _error(errors) from None  # pydantic's own text shows the values, a password among them
     if errors:
         raise _error(errors)
-    return settings.with_origins(origins)
+    return settings.with_origins(origins, file)
 
 
 @cache

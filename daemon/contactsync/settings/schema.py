@@ -200,6 +200,12 @@ class Settings(Section):
     metrics: Metrics = Metrics()
     secrets: Secrets = Secrets()
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The settings file; None if there is none."""
+        return self._file
 
     def origin(self, name: str) -> Origin:
         """Where the value of a setting, such as `log.level`, comes from."""
@@ -210,8 +216,9 @@ class Settings(Section):
         """The origins of the settings that do not have their default."""
         return self._origins
 
-    def with_origins(self, origins: dict[str, Origin]) -> Settings:
+    def with_origins(self, origins: dict[str, Origin], file: Path | None = None) -> Settings:
         """The same settings with these origins; a setting without one has its default."""
         settings = self.model_copy()
         settings._origins = origins  # noqa: SLF001 -- of the same class
+        settings._file = file or self._file  # noqa: SLF001
         return settings

@@ -34,6 +34,17 @@ def read_health(connection: Connection[Any]) -> list[dict[str, Any]]:
     return read_rows(connection, dict_row, "definition_health")
 
 
+def count_definitions(connection: Connection[Any]) -> list[tuple[str, int, int]]:
+    """Per state of definitions: the state, the number of definitions and of their contacts. Raises DatabaseError."""
+    return execute(connection, "count_definitions").fetchall()
+
+
+def first_next_run(connection: Connection[Any]) -> tuple[str, datetime] | None:
+    """The label of the definition that runs next, and when. Raises DatabaseError."""
+    row = execute(connection, "first_next_run").fetchone()
+    return None if row is None else (row[0], row[1])
+
+
 def read_folders(connection: Connection[Any]) -> list[dict[str, Any]]:
     """Every folder with the ids of its definitions and the number of its contacts. Raises DatabaseError."""
     return read_rows(connection, dict_row, "folders_overview")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -14,10 +13,14 @@ from contactsync.api.context import ApiContext, Context
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.api.routes.read import Limit
 from contactsync.errors import NotFound
-from contactsync.operations.directory_lookup import look_up
-from contactsync.operations.explain import Verdict, explain
 from contactsync.operations.history import history_of
-from contactsync.operations.preview import FieldChange
+from contactsync.operations.reading.contacts import (
+    ContactEvent,
+    ContactHistory,
+    Explained,
+    explained,
+    history_shown,
+)
 from contactsync.operations.search import patterns_of
 from contactsync.store.address_book import read_contact, read_contacts, read_photo
 from contactsync.store.pool import connection_of
@@ -69,31 +72,6 @@ class Contact(BaseModel):
     updated_at: datetime
     fields: dict[str, Any]
     photo: bool
-
-
-class ContactEvent(BaseModel):
-    """One change of a contact: insert, update or delete by a run, or edit by a person."""
-
-    action: str
-    run_id: int | None
-    trigger: str | None
-    at: datetime | None
-    undoes: int | None
-    fields: dict[str, FieldChange]
-
-
-class ReasonDocument(BaseModel):
-    """A verdict and a sentence."""
-
-    verdict: Verdict
-    text: str
-
-
-class Explained(BaseModel):
-    """Why a person is in a folder or not; the most important reason first."""
-
-    verdict: Verdict
-    reasons: list[ReasonDocument]
 
 
 @router.get("/folders/{folder_id}/contacts")
@@ -156,38 +134,30 @@ def history(folder_id: FolderId, contact_id: ContactId, context: Context) -> lis
         events = history_of(connection, folder_id=folder_id, contact_id=contact_id)
     if not events:
         raise _no_contact(contact_id)
-    return [
-        ContactEvent(
-            **{
-                **asdict(event),
-                "fields": {
-                    name: FieldChange(before=before, after=after) for name, (before, after) in event.fields.items()
-                },
-            }
-        )
-        for event in events
-    ]
+    return ContactEvent.of_all(events)
+
+
+Who = Annotated[
+    str, Query(description="A name, email, uid or DN.", min_length=1, max_length=500, pattern=r"^[^\x00]*$")
+]
+
+
+@router.get("/definitions/{definition_id}/history")
+def history_of_person(definition_id: DefinitionId, context: Context, who: Who) -> ContactHistory:
+    """What runs and people changed in the contact of a person, oldest first; also in a deleted one."""
+    with connection_of(context.pool) as connection:
+        return history_shown(connection, definition_id, who)
 
 
 @router.get("/definitions/{definition_id}/explain")
-async def explain_person(
-    definition_id: DefinitionId,
-    context: Context,
-    who: Annotated[
-        str, Query(description="A name, email, uid or DN.", min_length=1, max_length=500, pattern=r"^[^\x00]*$")
-    ],
-) -> Explained:
+async def explain_person(definition_id: DefinitionId, context: Context, who: Who) -> Explained:
     """Why a person is in a folder or not. The directory is searched for a person who is not."""
     return await context.read_directory(partial(_explained, context, definition_id, who))
 
 
 def _explained(context: ApiContext, definition_id: int, who: str) -> Explained:
-    definition = context.definition(definition_id)
-    search = partial(look_up, definition, who, context.runner.passwords, context.runner.options)
     with connection_of(context.pool) as connection:
-        explanation = explain(connection, definition, who, search)
-    reasons = [ReasonDocument(verdict=reason.verdict, text=reason.text) for reason in explanation.reasons]
-    return Explained(verdict=explanation.verdict, reasons=reasons)
+        return explained(connection, definition_id, who, context.runner.passwords, context.runner.options)
 
 
 def _no_contact(contact_id: int) -> NotFound:

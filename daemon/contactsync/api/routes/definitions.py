@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import ApiContext, Context
-from contactsync.api.definition_fields import (
-    DefinitionChanges,
-    DefinitionDetails,
-    Definitions,
-    NewPassword,
-)
-from contactsync.api.schemas import Definition as Overview
+from contactsync.api.definition_fields import DefinitionChanges, NewPassword
 from contactsync.api.schemas import Ref
-from contactsync.dispatch.live import LiveState
-from contactsync.errors import NotFound
 from contactsync.model import Actor, Definition
 from contactsync.operations import definitions as operations
 from contactsync.operations.declared.fields import NewDefinition
 from contactsync.operations.names import Resolved, resolve
-from contactsync.store.definitions import read_overview, read_overview_page
+from contactsync.operations.reading.definitions import (
+    DefinitionDetails,
+    Definitions,
+    definition_details,
+    definitions_page,
+)
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID
 
@@ -57,11 +53,9 @@ def list_definitions(
     limit: Annotated[int, Query(description="Limit of the items on the page.", ge=1, le=1000)] = 100,
 ) -> Definitions:
     """Definitions by id, a page at a time."""
-    ids = None if name is None else [each.definition_id for each in context.named(name)]
+    filters = {"owner": owner, "state": state, "text": text}
     with connection_of(context.pool) as connection:
-        rows = read_overview_page(connection, after=after, limit=limit, ids=ids, owner=owner, state=state, text=text)
-    page = _overviews(context, rows)
-    return Definitions(definitions=page, next_after=page[-1].definition_id if len(page) == limit else None)
+        return definitions_page(connection, context.activity, name=name, after=after, limit=limit, **filters)
 
 
 @router.get("/resolve")
@@ -163,25 +157,5 @@ def _edit(context: ApiContext, definition_id: int, changes: DefinitionChanges, a
 
 
 def _details(context: ApiContext, definition_id: int) -> DefinitionDetails:
-    stored = context.definition(definition_id)
     with connection_of(context.pool) as connection:
-        rows = read_overview(connection, [definition_id])
-    for overview in _overviews(context, rows):
-        return DefinitionDetails.of_definition(overview, stored)
-    raise NotFound(f"There is no definition {definition_id}.", hint="GET /v1/definitions lists all there are.")
-
-
-def _overviews(context: ApiContext, rows: list[dict[str, Any]]) -> list[Overview]:
-    running, live = context.dispatcher.running, context.live.states
-    return [
-        Overview(**row, running=row["definition_id"] in running, **_live(live.get(row["definition_id"])))
-        for row in rows
-    ]
-
-
-def _live(state: LiveState | None) -> dict[str, Any]:
-    since = state.listening_since if state else None
-    return {
-        "live_since": None if since is None else datetime.fromtimestamp(since, UTC),
-        "why_not_live": state.reason if state else None,
-    }
+        return definition_details(connection, definition_id, context.activity, context.settings())

@@ -16,16 +16,16 @@ from contactsync.api.schemas import (
     Health,
     Live,
     NextRun,
-    RunWithChanges,
     Status,
 )
 from contactsync.errors import NotReady
-from contactsync.operations.preview import ChangeDocument
-from contactsync.operations.runs import Runs, require_run, runs_page
+from contactsync.operations.reading.runs import RunShown, run_shown
+from contactsync.operations.reading.status import Installation, installation
+from contactsync.operations.runs import Runs, RunWithChanges, changes_page, rejected_page, runs_page
 from contactsync.settings.in_force import SettingInForce, settings_in_force
 from contactsync.store.health import read_folders
 from contactsync.store.pool import connection_of
-from contactsync.store.record.runs import LARGEST_ID, read_changes, rejected_of_run
+from contactsync.store.record.runs import LARGEST_ID
 from contactsync.sync.document import RejectedEntry, RunningDocument
 
 router = APIRouter(tags=["read"])
@@ -54,6 +54,13 @@ def status(context: Context) -> Status:
         next_run=_next_run(context),
         live=Live(**asdict(context.live.snapshot)),
     )
+
+
+@router.get("/installation")
+def installation_status(context: Context) -> Installation:
+    """The database, the folders and the last runs: with the status, what `contactsync status` shows."""
+    with connection_of(context.pool) as connection:
+        return installation(connection, context.settings())
 
 
 @router.get("/folders")
@@ -85,13 +92,14 @@ def one_run(
 ) -> RunWithChanges:
     """One run with its changes, a page at a time."""
     with connection_of(context.pool) as connection:
-        run = require_run(connection, run_id)
-        changes = read_changes(connection, folder_id=run.folder_id, run_id=run_id, after=after, limit=limit)
-    return RunWithChanges(
-        **dict(run),
-        changes=ChangeDocument.of_all(changes),
-        next_after=changes[-1].contact_id if len(changes) == limit else None,
-    )
+        return changes_page(connection, run_id, after=after, limit=limit)
+
+
+@router.get("/runs/{run_id}/details")
+def run_details(run_id: RunId, context: Context, limit: Limit = 100) -> RunShown:
+    """One run with its first changes, or with those that it would make, and what it left out."""
+    with connection_of(context.pool) as connection:
+        return run_shown(connection, run_id, limit=limit)
 
 
 @router.get("/runs/{run_id}/rejected")
@@ -100,9 +108,7 @@ def rejected_entries(
 ) -> list[RejectedEntry]:
     """The first entries that could not become contacts in a run, by DN, each with the reason."""
     with connection_of(context.pool) as connection:
-        run = require_run(connection, run_id)
-        rejected = rejected_of_run(connection, folder_id=run.folder_id, run_id=run_id, limit=limit)
-    return [RejectedEntry(dn=dn, reason=reason) for dn, reason in rejected]
+        return rejected_page(connection, run_id, limit=limit)
 
 
 @router.get("/settings")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from contactsync.bootstrap import bind_passwords, run_options
+from contactsync.cli.api import definition_of
 from contactsync.cli.output.text import show_json, show_text
-from contactsync.operations.directory_lookup import Lookup, look_up
-from contactsync.operations.explain import explain
-from contactsync.operations.names import find_one
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -17,16 +13,11 @@ if TYPE_CHECKING:
 
 def show_explanation(invocation: Invocation, name: str, text: str, *, as_json: bool) -> None:
     """Print why a person is in a folder or not. Raises UsageError, DatabaseError."""
-    with invocation.connection() as connection:
-        definition = find_one(connection, name)
-
-        def search() -> Lookup:
-            return look_up(definition, text, bind_passwords(invocation.settings), run_options(invocation.settings))
-
-        explanation = explain(connection, definition, text, search)
+    with invocation.api() as api:
+        definition_id = definition_of(api, name)["definition_id"]
+        explained = api.get(f"/v1/definitions/{definition_id}/explain", timeout=None, who=text)
     if as_json:
-        reasons = [asdict(reason) for reason in explanation.reasons]
-        show_json(invocation.out, {"verdict": explanation.verdict, "reasons": reasons})
+        show_json(invocation.out, explained)
         return
-    for reason in explanation.reasons:
-        show_text(invocation.out, reason.text)
+    for reason in explained["reasons"]:
+        show_text(invocation.out, reason["text"])

@@ -20,12 +20,9 @@ from contactsync.sync.observer import ObserverGroup
 from contactsync.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
     from contactsync.cli.context import Invocation
-    from contactsync.model import Change
 
 _EXIT_CODES = {Outcome.UNCHANGED: ExitCode.DONE, Outcome.CHANGED: ExitCode.CHANGES, Outcome.HELD: ExitCode.HELD}
 
@@ -45,19 +42,21 @@ def preview(invocation: Invocation, name: str, *, limit: int, as_json: bool) -> 
     if as_json:
         show_json(invocation.out, document.model_dump())
     else:
-        _show(invocation.out, document, previewed.changes)
+        _show(invocation.out, document)
     return _EXIT_CODES[previewed.report.outcome]
 
 
-def _show(console: Console, preview: PreviewDocument, changes: Sequence[Change]) -> None:
-    if changes:
-        show_changes(console, changes, left_out=preview.changes_left_out)
+def _show(console: Console, preview: PreviewDocument) -> None:
+    if preview.changes:
+        show_changes(console, [change.model_dump() for change in preview.changes], left_out=preview.changes_left_out)
         console.print()
     show_text(console, f"{preview.label}: {_totals(preview)}")
     show_recognised(console, preview)
     if preview.rejected:
         rejected = counted(preview.rejected, "entry", "entries")
-        show_rejected(console, f"{rejected} would be rejected:", preview.rejected_sample)
+        show_rejected(
+            console, f"{rejected} would be rejected:", [entry.model_dump() for entry in preview.rejected_sample]
+        )
     if preview.held_reason:
         show_text(console, f"The run would be held. {preview.held_reason}", style="yellow")
         name = shlex.quote(preview.label)

@@ -1,16 +1,17 @@
-"""The paths that a command can ask without a daemon, and the function for each.
-
-Each function calls the one of operations/ that the API's route of the same path calls.
-"""
+"""The paths that a command can ask without a daemon, and the function for each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from contactsync.bootstrap import bind_passwords
+from contactsync.bootstrap import bind_passwords, run_options
 from contactsync.cli.local.deeds import DEEDS
 from contactsync.operations import audit, names, runs
+from contactsync.operations.reading import contacts, definitions
+from contactsync.operations.reading.runs import run_shown
+from contactsync.operations.reading.status import installation
+from contactsync.settings.in_force import settings_in_force
 
 if TYPE_CHECKING:
     from contactsync.cli.local.api import LocalApi
@@ -19,19 +20,13 @@ Function = Callable[..., Any]
 """Called with the LocalApi, the ids in the path and the query by their names, and `body` if there is one."""
 
 
-def resolve(api: LocalApi, name: str) -> Any:
-    """The one definition with a name."""
-    return names.resolve(api.connection, name)
+def _definition(api: LocalApi, definition_id: int) -> Any:
+    return definitions.definition_details(api.connection, definition_id, definitions.NO_DAEMON, api.settings)
 
 
-def list_runs(api: LocalApi, **query: Any) -> Any:
-    """A page of runs."""
-    return runs.runs_page(api.connection, **query)
-
-
-def list_audit(api: LocalApi, **query: Any) -> Any:
-    """A page of deeds."""
-    return audit.audit_page(api.connection, **query)
+def _explain(api: LocalApi, definition_id: int, who: str) -> Any:
+    passwords, options = bind_passwords(api.settings), run_options(api.settings)
+    return contacts.explained(api.connection, definition_id, who, passwords, options)
 
 
 def export(api: LocalApi, name: Sequence[str] = ()) -> Any:
@@ -60,13 +55,27 @@ def apply(api: LocalApi, body: Any) -> Any:
 
 
 ROUTES: dict[str, Function] = {
-    "GET /v1/resolve": resolve,
-    "GET /v1/runs": list_runs,
-    "GET /v1/audit": list_audit,
     "GET /v1/definitions/export": export,
     "POST /v1/definitions/plan": plan,
     "POST /v1/definitions/apply": apply,
+    "GET /v1/installation": lambda api: installation(api.connection, api.settings),
+    "GET /v1/settings": lambda api: settings_in_force(api.settings),
+    "GET /v1/resolve": lambda api, name: names.resolve(api.connection, name),
+    "GET /v1/definitions": lambda api, **query: definitions.definitions_page(
+        api.connection, definitions.NO_DAEMON, **query
+    ),
+    "GET /v1/definitions/{definition_id}": _definition,
+    "GET /v1/definitions/{definition_id}/explain": _explain,
+    "GET /v1/definitions/{definition_id}/history": lambda api, definition_id, who: contacts.history_shown(
+        api.connection, definition_id, who
+    ),
+    "GET /v1/runs": lambda api, **query: runs.runs_page(api.connection, **query),
+    "GET /v1/runs/{run_id}": lambda api, run_id, **query: runs.changes_page(api.connection, run_id, **query),
+    "GET /v1/runs/{run_id}/details": lambda api, run_id, **query: run_shown(api.connection, run_id, **query),
+    "GET /v1/runs/{run_id}/rejected": lambda api, run_id, **query: runs.rejected_page(api.connection, run_id, **query),
+    "GET /v1/audit": lambda api, **query: audit.audit_page(api.connection, **query),
 }
+"""Each route calls the function of operations/ that the API's route of the same path calls."""
 
 
 def find(method: str, path: str) -> tuple[Function | None, dict[str, int]]:

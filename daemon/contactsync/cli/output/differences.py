@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -14,28 +14,26 @@ from contactsync.text import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from contactsync.model import Change
-
 _MARKS = {"insert": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
 _INDENT = "    "
 KEY_NAMES = {"dn": "DN", "employee_number": "employee number", "mail": "mail and name"}
 """The keys by which a contact is recognised under a new identity."""
 
 
-def show_changes(console: Console, changes: Sequence[Change], *, left_out: int) -> None:
-    """Print each change, and how many more there are."""
+def show_changes(console: Console, changes: Iterable[Mapping[str, Any]], *, left_out: int) -> None:
+    """Print the document of each change, and how many more there are."""
     for change in changes:
-        mark, style = _MARKS[change.action]
-        line = Text(f"{mark} {printable(change.display_name or '(no name)')}", style=f"bold {style}")
-        if change.matched_by:
-            line.append(f" (recognised by {KEY_NAMES[change.matched_by]})", style="not bold")
+        mark, style = _MARKS[change["action"]]
+        line = Text(f"{mark} {printable(change['display_name'] or '(no name)')}", style=f"bold {style}")
+        if change["matched_by"]:
+            line.append(f" (recognised by {KEY_NAMES[change['matched_by']]})", style="not bold")
         console.print(line, soft_wrap=not console.is_terminal)
-        show_fields(console, change.fields, action=change.action)
+        show_fields(console, change["fields"], action=change["action"])
     if left_out > 0:
         console.print(Text(f"... and {left_out:,} more; --limit 0 shows all."), soft_wrap=not console.is_terminal)
 
 
-def show_fields(console: Console, fields: Mapping[str, Sequence[Any]], *, action: str) -> None:
+def show_fields(console: Console, fields: Mapping[str, Mapping[str, Any]], *, action: str) -> None:
     """Print the value that an insert added or a delete removed; before and after for other actions.
 
     Two values that exceed the width of a terminal take two lines.
@@ -54,9 +52,10 @@ def show_fields(console: Console, fields: Mapping[str, Sequence[Any]], *, action
             show_value(console, Text(f"{'->':>{head.cell_len - 1}} "), after)
 
 
-def _flat(fields: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, Any, Any]]:
+def _flat(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any, Any]]:
     """Field, value before and value after; the keys of `extra` one by one, a photo in words."""
-    for name, (before, after) in sorted(fields.items()):
+    for name, change in sorted(fields.items()):
+        before, after = change["before"], change["after"]
         if name == "extra":
             old, new = before or {}, after or {}
             for key in sorted({*old, *new}):

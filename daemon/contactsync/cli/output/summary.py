@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.output.differences import KEY_NAMES
 from contactsync.cli.output.text import show_text
@@ -14,7 +14,7 @@ from contactsync.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from contactsync.sync.document import RejectedEntry, RunDocument, RunResult, TrimmedValue
+    from contactsync.sync.document import RunDocument, RunResult
 
 _STYLES = {Outcome.HELD: "yellow", Outcome.FAILED: "red", Outcome.CANCELLED: "yellow"}
 _NAMES_SHOWN = 5
@@ -37,16 +37,16 @@ def show_result(console: Console, run: RunResult) -> None:
     show_recognised(console, run)
     if run.rejected:
         rejected = counted(run.rejected, "entry", "entries")
-        show_rejected(console, f"{rejected} rejected:", run.rejected_sample)
+        show_rejected(console, f"{rejected} rejected:", [entry.model_dump() for entry in run.rejected_sample])
     if run.trimmed:
-        show_trimmed(console, run.trimmed, run.trimmed_sample)
+        show_trimmed(console, run.trimmed, [value.model_dump() for value in run.trimmed_sample])
 
 
-def show_trimmed(console: Console, number: int, values: Sequence[TrimmedValue]) -> None:
+def show_trimmed(console: Console, number: int, values: Sequence[Mapping[str, Any]]) -> None:
     """Print the values that were dropped or changed: DN, field and reason of the first, and how many more."""
     show_text(console, f"{counted(number, 'value')} dropped or changed:", style="yellow")
     for value in values:
-        show_text(console, f"  {value.dn}: {value.field}: {value.reason}")
+        show_text(console, f"  {value['dn']}: {value['field']}: {value['reason']}")
     if not values or number > len(values):
         show_text(console, f"  {'and more' if values else 'not named'}")
 
@@ -59,11 +59,11 @@ def show_recognised(console: Console, run: RunResult) -> None:
         show_text(console, f"{contacts} recognised under a new identity, with the same ids as before: {by}.")
 
 
-def show_rejected(console: Console, heading: str, entries: Iterable[RejectedEntry]) -> None:
+def show_rejected(console: Console, heading: str, entries: Iterable[Mapping[str, Any]]) -> None:
     """Print the DN and the reason of each rejected entry."""
     show_text(console, heading, style="yellow")
     for entry in entries:
-        show_text(console, f"  {entry.dn}: {entry.reason}")
+        show_text(console, f"  {entry['dn']}: {entry['reason']}")
 
 
 def _what(run: RunDocument) -> str:

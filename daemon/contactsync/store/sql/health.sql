@@ -33,3 +33,12 @@ ORDER BY f.owner NULLS FIRST, f.name
 SELECT EXISTS (
     SELECT FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = %(application_name)s)
+
+-- name: count_definitions
+SELECT state, count(*), sum(contacts)::bigint FROM contactsync.definition_overview GROUP BY state ORDER BY min(definition_id)
+
+-- name: first_next_run
+SELECT label, next_run_at FROM contactsync.definition_overview
+WHERE enabled AND next_run_at IS NOT NULL
+ORDER BY next_run_at
+LIMIT 1

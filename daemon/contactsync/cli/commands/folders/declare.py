@@ -133,7 +133,8 @@ def _show_plan(invocation: Invocation, plan: DefinitionsPlan, name: str) -> None
             line.append("  needs a password", style="not bold")
         invocation.out.print(line, soft_wrap=not invocation.out.is_terminal)
         fields = {
-            field: (_shown(field, pair.before), _shown(field, pair.after)) for field, pair in change.fields.items()
+            field: {"before": _shown(field, pair.before), "after": _shown(field, pair.after)}
+            for field, pair in change.fields.items()
         }
         show_fields(invocation.out, fields, action=action)
     if plan.changes:

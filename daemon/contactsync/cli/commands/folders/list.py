@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_jsonable_python
-
+from contactsync.cli.api import items
 from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import NOTHING, ago, show_json, show_text, until
-from contactsync.store.definitions import read_overview
-from contactsync.store.health import daemon_listens
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -29,9 +26,12 @@ _STYLES = {
 
 def list_folders(invocation: Invocation, *, as_json: bool) -> None:
     """Print each definition with its state and the reason for it. Raises DatabaseError."""
-    with invocation.connection() as connection:
-        rows = to_jsonable_python(read_overview(connection))
-        daemon_running = daemon_listens(connection)
+    with invocation.api() as api:
+        rows = sorted(
+            items(api, "/v1/definitions", "definitions"),
+            key=lambda row: (row["owner"] or "", row["folder"], row["definition_id"]),
+        )
+        daemon_running = api.is_daemon or api.get("/v1/installation")["daemon_running"]
     if as_json:
         show_json(invocation.out, rows)
     elif rows:

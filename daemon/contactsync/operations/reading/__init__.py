@@ -1,0 +1,1 @@
+"""The documents that `contactsync status` and `contactsync folders` show, and the API has."""

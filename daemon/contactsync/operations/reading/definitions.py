@@ -1,0 +1,143 @@
+"""Definitions with their state: a page of a list, and one with all its fields and what is in effect."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from contactsync.errors import NotFound
+from contactsync.model import Auth, Outcome, Tls
+from contactsync.operations.names import find_by_id, ids_of
+from contactsync.operations.reading.in_effect import InEffect, in_effect
+from contactsync.store.definitions import read_overview, read_overview_page
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from contactsync.dispatch.live import LiveState
+    from contactsync.settings.schema import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a daemon does now: definitions that run, and those with live updates, by their ids."""
+
+    running: Collection[int] = ()
+    live: Mapping[int, LiveState] = field(default_factory=dict)
+
+    def of(self, definition_id: int) -> dict[str, Any]:
+        """The fields of an overview that only a daemon knows."""
+        state = self.live.get(definition_id)
+        since = state.listening_since if state else None
+        return {
+            "running": definition_id in self.running,
+            "live_since": None if since is None else datetime.fromtimestamp(since, UTC),
+            "why_not_live": state.reason if state else None,
+        }
+
+
+NO_DAEMON = Activity()
+
+
+class DefinitionOverview(BaseModel):
+    """What fills a folder, its state, and its next run."""
+
+    definition_id: int
+    label: str
+    folder_id: int
+    folder: str
+    owner: str | None
+    definition: str = Field(description="The name within the folder.")
+    query: str
+    bind_user: str | None
+    password_stored: bool
+    schedule: str
+    time_zone: str
+    enabled: bool
+    revision: int
+    created_at: datetime
+    state: Literal["invalid", "paused", "locked", "never_run", "ok", "held", "failing", "interrupted"]
+    reason: str | None = Field(description="Why it is invalid, locked, held or failing.")
+    error_code: str | None = Field(description="The code of the error, if it is locked or failing.")
+    running: bool
+    contacts: int
+    last_run_id: int | None
+    last_outcome: Outcome | None
+    last_started_at: datetime | None
+    last_success_at: datetime | None
+    next_run_at: datetime | None
+    live_since: datetime | None = Field(description="The start of listening to the directory; null if not listening.")
+    why_not_live: str | None = Field(
+        description="Why it does not listen; null if it listens, or if the mode does not require it."
+    )
+
+
+class DefinitionDetails(DefinitionOverview):
+    """A definition with all fields that can be edited. Null is the default; `in_effect` has its value."""
+
+    user: str | None
+    password_ref: str | None
+    base: str | None
+    scope: str | None
+    filter: str | None
+    filter_only: bool
+    mapping: dict[str, Any] | None
+    mode: str
+    jitter_seconds: int
+    auth: Auth
+    tls: Tls
+    tls_verify: bool
+    tls_minimum: str | None
+    tls_ca_file: str | None
+    tls_ca_pem: str | None
+    tls_client_cert: str | None
+    tls_client_key: str | None
+    max_delete_count: int | None
+    max_delete_share: float | None
+    allow_empty: bool
+    deadline_seconds: int | None
+    page_size: int | None
+    in_effect: InEffect
+
+
+class Definitions(BaseModel):
+    """Definitions by id; `after` of the next page, or null on the last."""
+
+    definitions: list[DefinitionOverview]
+    next_after: int | None
+
+
+def definitions_page(
+    connection: Connection[Any],
+    activity: Activity,
+    *,
+    name: str | None = None,
+    after: int = 0,
+    limit: int = 100,
+    **filters: str | None,
+) -> Definitions:
+    """Definitions by id from the first one above `after`, those with a name or all.
+
+    `filters` are owner, state and text, as for `read_overview_page`. Raises NotFound, UsageError, DatabaseError.
+    """
+    ids = ids_of(connection, name=name, definition_id=None)
+    rows = read_overview_page(connection, after=after, limit=limit, ids=ids, **filters)
+    page = [DefinitionOverview(**row, **activity.of(row["definition_id"])) for row in rows]
+    return Definitions(definitions=page, next_after=page[-1].definition_id if len(page) == limit else None)
+
+
+def definition_details(
+    connection: Connection[Any], definition_id: int, activity: Activity, settings: Settings
+) -> DefinitionDetails:
+    """One definition with all its fields. Raises NotFound, DatabaseError."""
+    stored = find_by_id(connection, definition_id)
+    for row in read_overview(connection, [definition_id]):
+        overview = DefinitionOverview(**row, **activity.of(definition_id))
+        own = DefinitionDetails.model_fields.keys() - DefinitionOverview.model_fields.keys() - {"in_effect"}
+        values = {name: getattr(stored, name) for name in own}
+        return DefinitionDetails(**dict(overview), **values, in_effect=in_effect(stored, settings))
+    raise NotFound(f"There is no definition {definition_id}.", hint="`contactsync folders list` shows all there are.")
