@@ -14,9 +14,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from contactsync.api.events import MOST_LISTENERS
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.daemon_client import DaemonClient, running_daemon
@@ -384,25 +384,42 @@ def events_during(client: DaemonClient, action: Callable[[], Any]) -> list[tuple
     return events
 
 
-def test_only_so_many_may_listen_at_once(client: DaemonClient) -> None:
-    """The next one gets a problem, until another one leaves."""
-    listeners = []
-    with ExitStack() as stack:
-        for _ in range(MOST_LISTENERS):
-            response = stack.enter_context(client.http.stream("GET", "/v1/events"))
-            listeners.append(response.iter_raw())
-            assert next(listeners[-1]).startswith(b":")
-        assert client.problem("GET", "/v1/events", 503)["code"] == "too_many"
+def test_a_client_that_reconnects_gets_the_events_that_it_missed(client: DaemonClient) -> None:
+    """Those after the last one that it has; an id of another start of the daemon is answered with a reset."""
+    missed = [client.run(client.staff)["run_id"] for _ in range(2)]
+    with client.http.stream("GET", "/v1/events") as stream:
+        position = first_fields(stream, 1)[0]["id"]
+    run_ids = [client.run(client.staff)["run_id"] for _ in range(2)]
+    with client.http.stream("GET", "/v1/events", headers={"Last-Event-ID": position}) as stream:
+        events = first_fields(stream, 4)
+    assert [event["event"] for event in events] == ["run.started", "run.finished"] * 2
+    assert [json.loads(event["data"])["run_id"] for event in events] == [each for each in run_ids for _ in range(2)]
+    assert not set(missed) & set(run_ids)
+    with client.http.stream("GET", "/v1/events", headers={"Last-Event-ID": events[2]["id"]}) as stream:
+        (again,) = first_fields(stream, 1)
+    assert again == events[3]
+    with client.http.stream("GET", "/v1/events", headers={"Last-Event-ID": "0123abcd-5"}) as stream:
+        (reset,) = first_fields(stream, 1)
+    assert (reset["event"], reset["id"]) == ("stream.reset", events[3]["id"])
+    assert json.loads(reset["data"])["hint"]
 
-    def has_room() -> bool:
-        with client.http.stream("GET", "/v1/events") as again:
-            return again.status_code == 200
 
-    wait_until(has_room, "a free place")
+def first_fields(stream: httpx.Response, number: int) -> list[dict[str, str]]:
+    """The fields of the first blocks of a stream, without comments."""
+    blocks: list[dict[str, str]] = [{}]
+    for line in stream.iter_lines():
+        if line and not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            blocks[-1][name] = value
+        elif not line and blocks[-1]:
+            if len(blocks) == number:
+                return blocks
+            blocks.append({})
+    raise AssertionError(blocks)
 
 
 def test_a_listener_that_does_not_read_is_dropped(client: DaemonClient) -> None:
-    """It costs no memory, and the other listeners get their events."""
+    """It costs no memory, and the last thing that it can read says so."""
     client.person.execute(
         """
         WITH f AS (INSERT INTO contactsync.folders (name)
@@ -423,6 +440,7 @@ def test_a_listener_that_does_not_read_is_dropped(client: DaemonClient) -> None:
             return bool(client.daemon.events("control.listener_dropped", pid=os.getpid()))
 
         wait_until(dropped, "the listener to be dropped")
+        assert b"event: stream.dropped" in lazy.makefile("rb").read()
     client.person.execute("DELETE FROM contactsync.folders WHERE name LIKE 'Crowd %'")
     wait_until(lambda: client.get("/v1/status")["definitions"] < 1500, "the crowd to be removed")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import resource
+import secrets
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from contactsync.api.watching import KeptEvents, Listener, encoded
 from contactsync.errors import Stopping, TooMany
 from contactsync.sync.document import RunDocument, RunningDocument
 from contactsync.sync.observer import Observer
@@ -19,43 +21,30 @@ if TYPE_CHECKING:
 
     from contactsync.model import RunReport
 
-MOST_LISTENERS = 16
-MOST_UNSENT = 256
-"""The limit of events that wait for one listener; a listener above it is dropped."""
+MOST_LISTENERS = 1000
+_FEWEST_LISTENERS, _DESCRIPTORS_OF_RUNS = 16, 512
+"""The limit of listeners where few file descriptors are allowed, of which runs need some."""
+KEEP_SECONDS = 600.0
+"""How long events are kept after the last listener has left. A daemon without listeners keeps none."""
+FIRST_PAUSE, PAUSE_OF_EACH = 0.02, 0.0004
+"""Seconds from an event until it is sent with those that came after it, in all and for each listener.
+
+A thousand sends take a tenth of a second, whatever is in them.
+"""
 PROGRESS_SECONDS = 0.2
 """The minimum time between two progress events of a run."""
-
-
-class Listener:
-    """The queue of one client; for the event loop's thread only."""
-
-    def __init__(self) -> None:
-        self._unsent: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self.dropped = asyncio.Event()
-
-    def put(self, event: bytes | None) -> None:
-        """Add an event, or None for the end of the stream. Too many events set `dropped`."""
-        if self._unsent.qsize() >= MOST_UNSENT:
-            self.dropped.set()
-        else:
-            self._unsent.put_nowait(event)
-
-    async def get(self, timeout: float) -> bytes | None:  # noqa: ASYNC109  (a heartbeat, not a cancellation)
-        """The next event, b"" after `timeout` seconds without one, None at the end of the stream."""
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._unsent.get()
-        except TimeoutError:
-            return b""
 
 
 class EventHub(Observer):
     """Spreads events to listeners; an observer of runs. Any thread may call its methods, except `listening`."""
 
     def __init__(self) -> None:
+        self._most = most_listeners()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: set[Listener] = set()
-        self._number = 0
+        self._kept = KeptEvents(secrets.token_hex(4))
+        self._keep_until = 0.0
+        self._unsent: list[bytes] = []
         self._reported: dict[int, tuple[str, float]] = {}
         self._guard = threading.Lock()
         self.closing = asyncio.Event()
@@ -70,25 +59,32 @@ class EventHub(Observer):
         self._loop = None
 
     @contextmanager
-    def listening(self) -> Iterator[Listener]:
-        """A listener until the end of the block; on the loop's thread. Raises TooMany, Stopping."""
+    def listening(self, last_id: str | None = None) -> Iterator[Listener]:
+        """A listener until the end of the block; on the loop's thread. Raises TooMany, Stopping.
+
+        With `last_id` it first gets the events after that one.
+        """
         if self.closing.is_set():
             raise Stopping("The daemon is stopping.", hint="Try again after its start.")
-        if len(self._listeners) >= MOST_LISTENERS:
+        if len(self._listeners) >= self._most:
             raise TooMany(
-                f"{MOST_LISTENERS} clients listen to events already.", hint="Try again when one of them has left."
+                f"{self._most} clients listen to events already.", hint="Try again when one of them has left."
             )
-        listener = Listener()
+        if not self._keeps:
+            self._kept.forget()
+        self._flush()
+        listener = Listener([self._kept.position] if last_id is None else self._kept.after(last_id))
         self._listeners.add(listener)
         try:
             yield listener
         finally:
+            self._keep_until = time.monotonic() + KEEP_SECONDS
             self._listeners.discard(listener)
 
     def publish(self, kind: str, **data: Any) -> None:
-        """Send an event to all listeners; returns at once."""
-        if self._listeners:
-            self._call(self._spread, kind, data)
+        """Send an event to all listeners, and keep it for those that reconnect; returns at once."""
+        if self._keeps:
+            self._call(self._add, kind, data)
 
     def definitions_changed(self, ids: Iterable[int]) -> None:
         """Definitions were added, edited, paused or removed."""
@@ -109,7 +105,9 @@ class EventHub(Observer):
             if now - last_at < PROGRESS_SECONDS and (stage == last_stage or stage in {"map", "stage", "search"}):
                 return
             self._reported[report.run_id] = stage, now
-        self._publish_run("run.progress", report, running=True, stage=stage)
+        # Not kept: the next one says more.
+        document = RunningDocument.of(report).model_dump(mode="json")
+        self._call(self._collect, "run.progress", {**document, "stage": stage})
 
     def finished(self, report: RunReport) -> None:
         """See contactsync.sync.observer.Observer."""
@@ -117,10 +115,14 @@ class EventHub(Observer):
             self._reported.pop(report.run_id, None)
         self._publish_run("run.finished", report)
 
-    def _publish_run(self, kind: str, report: RunReport, *, running: bool = False, **more: Any) -> None:
-        if self._listeners:
+    @property
+    def _keeps(self) -> bool:
+        return bool(self._listeners) or time.monotonic() < self._keep_until
+
+    def _publish_run(self, kind: str, report: RunReport, *, running: bool = False) -> None:
+        if self._keeps:
             document = RunningDocument.of(report) if running else RunDocument.of(report)
-            self.publish(kind, **document.model_dump(mode="json"), **more)
+            self.publish(kind, **document.model_dump(mode="json"))
 
     def _call(self, function: Any, *arguments: Any) -> None:
         loop = self._loop
@@ -128,13 +130,32 @@ class EventHub(Observer):
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(function, *arguments)
 
-    def _spread(self, kind: str, data: dict[str, Any]) -> None:
-        self._number += 1
-        event = f"id: {self._number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n".encode()
-        for listener in self._listeners:
-            listener.put(event)
+    def _add(self, kind: str, data: dict[str, Any]) -> None:
+        self._collect_encoded(self._kept.add(kind, data))
+
+    def _collect(self, kind: str, data: dict[str, Any]) -> None:
+        self._collect_encoded(encoded(kind, data))
+
+    def _collect_encoded(self, event: bytes) -> None:
+        if not self._listeners:
+            return
+        if not self._unsent:
+            asyncio.get_running_loop().call_later(FIRST_PAUSE + PAUSE_OF_EACH * len(self._listeners), self._flush)
+        self._unsent.append(event)
+
+    def _flush(self) -> None:
+        events, self._unsent = b"".join(self._unsent), []
+        for listener in self._listeners if events else ():
+            listener.put(events)
 
     def _close(self) -> None:
         self.closing.set()
+        self._flush()
         for listener in self._listeners:
-            listener.put(None)
+            listener.end()
+
+
+def most_listeners() -> int:
+    """The limit of listeners, which leaves file descriptors for the work of the daemon."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(MOST_LISTENERS, max(_FEWEST_LISTENERS, allowed - _DESCRIPTORS_OF_RUNS))

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 REQUEST_SECONDS = 10.0
 """How long a client may take to send a request; uvicorn's protocol has no limit."""
 MOST_CONNECTIONS = 64
-"""Each takes a file descriptor that a run may need. With the backlog it is far below the usual limit of 1,024."""
+"""Each takes a file descriptor that a run may need. With the backlog it is far below the usual limit of 1,024.
+
+Event streams do not count: they have a limit of their own.
+"""
 
 
 class ControlProtocol(H11Protocol):
     """One connection. `request.state.actor` is the peer, `request.state.abort` closes the connection at once.
 
+    `request.state.watching` is called for a stream of events.
     Above the limit of connections, the one is closed that has waited longest for a request: a new client is served,
     however many others are silent.
     """
@@ -36,13 +40,18 @@ class ControlProtocol(H11Protocol):
         self._requests = 0
         self._timer: asyncio.TimerHandle | None = None
         self.waiting_since: float | None = None
+        self.watches = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Identify the peer, and close another connection if there are too many."""
         super().connection_made(transport)
-        self._request_state |= {"actor": peer_of(transport.get_extra_info("socket")), "abort": transport.abort}
+        self._request_state |= {
+            "actor": peer_of(transport.get_extra_info("socket")),
+            "abort": transport.abort,
+            "watching": self._watch,
+        }
         self._wait_for_request()
-        connections = [each for each in self._all if isinstance(each, ControlProtocol)]
+        connections = [each for each in self._all if isinstance(each, ControlProtocol) and not each.watches]
         waiting = [each for each in connections if each.waiting_since is not None and not each.transport.is_closing()]
         if sum(not each.transport.is_closing() for each in connections) > MOST_CONNECTIONS:
             min(waiting, key=lambda each: each.waiting_since or 0.0).transport.abort()
@@ -74,6 +83,9 @@ class ControlProtocol(H11Protocol):
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def _watch(self) -> None:
+        self.watches = True
 
     def _wait_for_request(self) -> None:
         """Start the timer; octets of an incomplete request do not restart it."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
 from contactsync.api.context import Context
-from contactsync.api.events import EventHub, Listener
+from contactsync.api.events import EventHub
+from contactsync.api.watching import Listener
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -25,6 +26,8 @@ METRICS_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus's exposition formats, text format."""
 
 HEARTBEAT_SECONDS = 5.0
+LAST_SECONDS = 5.0
+"""How long a client that was too slow may take to read why its stream ends."""
 HEARTBEAT = b": contactsync is here\n\n"
 """A comment; the first one confirms to the client that it gets events from now on."""
 
@@ -34,21 +37,24 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: EventHub) -> None:
+    def __init__(self, hub: EventHub, last_id: str | None) -> None:
         super().__init__(headers={"cache-control": "no-store"})
         del self.headers["content-length"]
         self._hub = hub
+        self._last_id = last_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events. Raises TooMany, Stopping before the response starts."""
-        with self._hub.listening() as listener:
+        with self._hub.listening(self._last_id) as listener:
+            scope["state"]["watching"]()
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             sending = asyncio.ensure_future(_send_all(listener, send))
-            ends = [asyncio.ensure_future(disconnected(receive)), asyncio.ensure_future(listener.dropped.wait())]
-            await asyncio.wait([sending, *ends], return_when=asyncio.FIRST_COMPLETED)
-            if listener.dropped.is_set():
+            gone = asyncio.ensure_future(disconnected(receive))
+            await asyncio.wait([sending, gone, listener.dropped], return_when=asyncio.FIRST_COMPLETED)
+            if listener.dropped.done():
                 log.warning("control.listener_dropped", pid=scope["state"]["actor"].pid)
-            for task in (sending, *ends):
+                await asyncio.wait([sending, gone], timeout=LAST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            for task in (sending, gone):
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await sending
@@ -59,9 +65,18 @@ class EventStream(Response):
 
 
 @router.get("/events", response_class=EventStream, status_code=HTTPStatus.OK)
-async def events(context: Context) -> EventStream:
-    """Server-sent events: run.started, run.progress, run.finished, definition.changed; data is a JSON object."""
-    return EventStream(context.hub)
+async def events(
+    context: Context,
+    last_event_id: Annotated[
+        str | None, Header(description="The id of the last event that you have: the stream resumes after it.")
+    ] = None,
+) -> EventStream:
+    """Server-sent events: run.started, run.progress, run.finished, definition.changed; data is a JSON object.
+
+    If the events after `Last-Event-ID` are not known any more, the first event is stream.reset. stream.dropped is the
+    last event of a client that reads too slowly. run.progress has no id and is not repeated.
+    """
+    return EventStream(context.hub, last_event_id)
 
 
 @router.get(
