@@ -198,4 +198,24 @@ def test_the_daemon_does_it_for_users_without_the_database(
     assert_refused(cli("folders", "apply", str(file), "--yes"), 64, "4 problems", "line 14, [[definitions]] B, folder")
     assert_refused(cli("folders", "export", "Nobody"), 64, "There is no folder or definition named")
     deeds = [(deed["action"], deed["via"]) for deed in cli.json("audit")]
-    assert deeds == [("definition.added", "api")] * 2
+    assert deeds == [("definition.added", "cli")] * 2
+
+
+def test_folders_and_definitions_are_renamed(cli: CommandLine, person: Person, file: Path) -> None:
+    """The owner stays unless another one is named, and a name that is taken is refused."""
+    file.write_text(FILE.replace('owner = "anna"\n', 'owner = "anna"\ndefinition = "branch"\n'), encoding="utf-8")
+    cli.ok("folders", "apply", str(file), "--yes")
+    assert cli.ok("folders", "rename", "Staff", "Team") == "Renamed Staff to Team.\n"
+    assert cli.json("folders", "rename", "Private", "Office")["after"] == "anna/Office:branch"
+    assert cli.json("folders", "rename", "anna/Office:branch", ":main")["after"] == "anna/Office:main"
+    assert cli.json("folders", "rename", "anna/Office", "ben/Office")["after"] == "ben/Office:main"
+    assert cli.ok("folders", "rename", "ben/Office", "Office") == "ben/Office:main has this name already.\n"
+    assert_refused(cli("folders", "rename", "ben/Office", "/Team"), 64, 'There is a folder "Team" already.')
+    assert_refused(cli("folders", "rename", "ben/Office:main", "Team:main"), 64, "cannot move to another folder")
+    assert_refused(cli("folders", "rename", "ben/Office:main", "Other"), 64, "is a definition, and", "ben/Office:NAME")
+    assert_refused(cli("folders", "rename", "Team", " x "), 64, "cannot be the name of a folder")
+    assert_refused(cli("folders", "rename", "Team", ""), 64, "new_name: String should have at least 1 character.")
+    assert_refused(cli("folders", "rename", "Nobody", "Other"), 64, "There is no folder or definition named")
+    assert cli.json("folders", "rename", "ben/Office", "/Office")["after"] == "Office:main"
+    rows = person.execute("SELECT f.owner, f.name FROM contactsync.folders AS f ORDER BY folder_id").fetchall()
+    assert rows == [(None, "Team"), (None, "Office")]

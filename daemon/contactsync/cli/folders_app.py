@@ -233,3 +233,26 @@ def apply_command(
     return apply_file(
         invocation_of(context), file, dry_run=dry_run, yes=yes, remove_others=remove_others, as_json=as_json
     )
+
+
+@folders.command("rename", short_help="Rename a folder or a definition.")
+def rename_command(
+    context: typer.Context,
+    *,
+    name: Name,
+    new_name: Annotated[str, typer.Argument(metavar="NEW", help="The new name.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Rename a folder, or one definition of it if NEW has a colon. Contacts, password and history stay.
+
+    Without an owner, NEW keeps the owner of the folder: Private of anna stays a personal folder. ben/Private gives it
+    another owner, and /Private makes it a shared folder.
+
+    \b
+    contactsync folders rename Staff Team
+    contactsync folders rename anna/Private ben/Private
+    contactsync folders rename Staff:branch Staff:office
+    """
+    from contactsync.cli.commands.folders.declare import rename_folder
+
+    rename_folder(invocation_of(context), name, new_name, as_json=as_json)

@@ -16,11 +16,13 @@ from contactsync.store.definitions import (
     add_definition,
     add_folder,
     edit_definition,
+    find_folder,
     read_definitions,
     remove_definition,
     rename_folder,
 )
 from contactsync.store.record.audit import acting
+from contactsync.text import quoted
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -108,6 +110,8 @@ def edit(
     require_valid_fields(edited, passwords.references, definition, new_password=password is not None)
     if password is None:
         require_password(definition, edited)
+    if (edited.folder, edited.owner) != (definition.folder, definition.owner):
+        _check_folder(connection, edited)
     if edited.label != definition.label:
         check_new(connection, edited)
     return store_edited(connection, passwords, definition, edited, password, actor)
@@ -155,6 +159,15 @@ def clear_password(connection: Connection[Any], definition: Definition, actor: A
     """Remove the password of a definition, or the reference to it. Raises DatabaseError."""
     with acting(connection, actor):
         edit_definition(connection, definition, {"password_sealed": None, "password_new": None, "password_ref": None})
+
+
+def _check_folder(connection: Connection[Any], renamed: Definition) -> None:
+    """Raise InvalidFields if another folder has the new name."""
+    if find_folder(connection, renamed.folder, renamed.owner) not in {None, renamed.folder_id}:
+        error = UsageError(
+            f"There is a folder {quoted(renamed.folder_label)} already.", hint="Choose another name for this one."
+        )
+        raise InvalidFields({"folder": error})
 
 
 def require_password(definition: Definition, edited: Definition) -> None:

@@ -78,9 +78,17 @@ def set_next_runs(connection: Connection[Any], times: Mapping[int, datetime | No
 
 def add_folder(connection: Connection[Any], name: str, owner: str | None) -> int:
     """The id of the folder with this name and owner, which is added if it does not exist. Raises DatabaseError."""
-    row = execute(connection, "find_folder", name=name, owner=owner).fetchone()
-    row = row or execute(connection, "add_folder", name=name, owner=owner).fetchone()
+    folder_id = find_folder(connection, name, owner)
+    if folder_id is not None:
+        return folder_id
+    row = execute(connection, "add_folder", name=name, owner=owner).fetchone()
     return int(row[0]) if row else 0
+
+
+def find_folder(connection: Connection[Any], name: str, owner: str | None) -> int | None:
+    """The id of the folder with this name and owner; None if there is none. Raises DatabaseError."""
+    row = execute(connection, "find_folder", name=name, owner=owner).fetchone()
+    return int(row[0]) if row else None
 
 
 def rename_folder(connection: Connection[Any], folder_id: int, name: str, owner: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Definitions as a whole: exported, compared with what is declared, and changed to it."""
+"""Definitions by their names: exported, compared with what is declared, changed to it, renamed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contactsync.operations.declared.apply import apply_definitions
 from contactsync.operations.declared.export import export_definitions
 from contactsync.operations.declared.fields import AppliedDeclarations, Declarations, Exported
 from contactsync.operations.declared.plan import DefinitionsPlan, compare
+from contactsync.operations.declared.rename import Renamed, Renaming, rename
 from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["definitions"])
@@ -44,3 +45,10 @@ def apply(declarations: AppliedDeclarations, context: Context, actor: CurrentAct
     """Add, edit and remove definitions until they are those of the request: all or none. Returns what was done."""
     with connection_of(context.pool) as connection:
         return apply_definitions(connection, context.runner.passwords, declarations, actor)
+
+
+@router.post("/definitions/rename")
+def rename_by_name(renaming: Renaming, context: Context, actor: CurrentActor) -> Renamed:
+    """Rename a folder, or with a colon in the new name one definition of it."""
+    with connection_of(context.pool) as connection:
+        return rename(connection, context.runner.passwords, renaming, actor)

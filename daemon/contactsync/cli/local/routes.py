@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import bind_passwords, run_options
+from contactsync.cli.local.declarations import DECLARATIONS
 from contactsync.cli.local.deeds import DEEDS
 from contactsync.operations import audit, names, runs
 from contactsync.operations.reading import contacts, definitions
@@ -29,35 +30,7 @@ def _explain(api: LocalApi, definition_id: int, who: str) -> Any:
     return contacts.explained(api.connection, definition_id, who, passwords, options)
 
 
-def export(api: LocalApi, name: Sequence[str] = ()) -> Any:
-    """Definitions in the form of a request."""
-    from contactsync.operations.declared.export import export_definitions
-
-    exported = export_definitions(api.connection, name)
-    return {"definitions": [each.model_dump(exclude_unset=True) for each in exported]}
-
-
-def plan(api: LocalApi, body: Any) -> Any:
-    """What declared definitions would change."""
-    from contactsync.operations.declared.fields import Declarations
-    from contactsync.operations.declared.plan import compare
-
-    return compare(api.connection, bind_passwords(api.settings).references, Declarations.model_validate(body)).plan
-
-
-def apply(api: LocalApi, body: Any) -> Any:
-    """Make the definitions the declared ones."""
-    from contactsync.operations.declared.apply import apply_definitions
-    from contactsync.operations.declared.fields import AppliedDeclarations
-
-    passwords, declarations = bind_passwords(api.settings), AppliedDeclarations.model_validate(body)
-    return apply_definitions(api.connection, passwords, declarations, api.invocation.actor)
-
-
 ROUTES: dict[str, Function] = {
-    "GET /v1/definitions/export": export,
-    "POST /v1/definitions/plan": plan,
-    "POST /v1/definitions/apply": apply,
     "GET /v1/installation": lambda api: installation(api.connection, api.settings),
     "GET /v1/settings": lambda api: settings_in_force(api.settings),
     "GET /v1/resolve": lambda api, name: names.resolve(api.connection, name),
@@ -81,7 +54,7 @@ ROUTES: dict[str, Function] = {
 def find(method: str, path: str) -> tuple[Function | None, dict[str, int]]:
     """The function of a path, and the ids in it; None if there is no function."""
     parts = path.split("/")
-    for route, function in (ROUTES | DEEDS).items():
+    for route, function in (DECLARATIONS | ROUTES | DEEDS).items():
         verb, _, template = route.partition(" ")
         names_of_parts = template.split("/")
         if verb == method and len(names_of_parts) == len(parts):

@@ -1,4 +1,4 @@
-"""`contactsync folders export` and `contactsync folders apply`."""
+"""`contactsync folders export`, `apply` and `rename`."""
 
 from __future__ import annotations
 
@@ -75,6 +75,18 @@ def apply_file(
     elif plan.changes:
         show_text(invocation.out, "Nothing was changed.")
     return ExitCode.CHANGES if dry_run and plan.changes else ExitCode.DONE
+
+
+def rename_folder(invocation: Invocation, name: str, new_name: str, *, as_json: bool) -> None:
+    """Rename a folder or a definition. Raises NotFound, UsageError, DatabaseError."""
+    with invocation.api() as api:
+        renamed = api.post("/v1/definitions/rename", {"name": name, "new_name": new_name})
+    if as_json:
+        show_json(invocation.out, renamed)
+    elif renamed["before"] == renamed["after"]:
+        show_text(invocation.out, f"{renamed['after']} has this name already.")
+    else:
+        show_text(invocation.out, f"Renamed {renamed['before']} to {renamed['after']}.")
 
 
 def _read(path: str, name: str) -> str:
