@@ -9,8 +9,13 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import contactsync
+from contactsync.api.problems import problem_of_error
+from contactsync.cli.errors import exit_code_of
 from contactsync.errors import ContactsyncError, error_codes
 
+OF_COMMANDS = ("control", "definition.file", "demo", "output")
+"""The API never answers with these."""
+PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
 SOURCES = Path(contactsync.__file__).parent
 
 
@@ -39,3 +44,22 @@ def test_every_code_is_in_the_enumeration() -> None:
 def test_each_code_is_explained_in_a_sentence() -> None:
     """For the page of the codes."""
     assert all(re.fullmatch(r"[^\n]+\.", meaning) for meaning in error_codes().values())
+
+
+def test_the_page_has_each_code_with_its_meaning_and_its_numbers() -> None:
+    """A code that is new, another meaning, exit code or status is missed on the page."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `")
+    ]
+    meanings = {code.strip("`"): meaning for code, meaning, *_ in rows}
+    assert meanings == error_codes()
+    assert {row[0].strip("`"): int(row[3]) for row in rows} == {code: int(exit_code_of(code)) for code in meanings}
+    assert all(advice.endswith(".") for _, _, advice, *_ in rows)
+    shown = {row[0].strip("`"): int(row[4]) for row in rows if row[4]}
+    for kind in classes():
+        if kind.__module__ == ContactsyncError.__module__ and not kind.code.startswith(OF_COMMANDS):
+            error = kind.__new__(kind)
+            ContactsyncError.__init__(error, "It failed.")
+            assert shown[kind.code] == problem_of_error(error).status, kind.code
