@@ -40,6 +40,58 @@ class NotFound(UsageError):
     code = "not_found"
 
 
+class TokenRefused(ContactsyncError):
+    """There is no valid token in the request."""
+
+    code = "token.refused"
+
+
+class TokenInUrl(ContactsyncError):
+    """There is a token in the URL, where proxies and programs log it."""
+
+    code = "token.in_url"
+
+
+class RequestsLimited(ContactsyncError):
+    """A token made too many requests, or an address too many without a valid token."""
+
+    code = "token.rate"
+
+    def __init__(self, message: str, *, seconds: int) -> None:
+        super().__init__(message, hint=f"Try again in {seconds} s.")
+        self.seconds = seconds
+
+
+class Forbidden(ContactsyncError):
+    """The token may not do this."""
+
+    code = "token.forbidden"
+
+
+class RightMissing(Forbidden):
+    """The token lacks a right."""
+
+    code = "token.right"
+
+
+class OutOfScope(Forbidden):
+    """The token is for other folders."""
+
+    code = "token.scope"
+
+
+class LocalField(Forbidden):
+    """The field is set on the daemon's machine only."""
+
+    code = "token.field"
+
+
+class SocketOnly(Forbidden):
+    """No token may do this: it is for users of the control socket."""
+
+    code = "token.socket_only"
+
+
 class SettingsError(ContactsyncError):
     """settings.toml or an environment variable is not valid. The message lists all `problems`."""
 

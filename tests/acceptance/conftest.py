@@ -14,6 +14,8 @@ from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import PEOPLE, Person, define
 from tests.support.processes import CommandLine, DaemonProcess
+from tests.support.resources import database_of, short_directory
+from tests.support.tls_api import TlsApi, tls_api
 
 
 @pytest.fixture
@@ -57,3 +59,14 @@ def person(database: str) -> Iterator[psycopg.Connection[Any]]:
     """Connect as a user of the database."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def api(postgres_server: str, migrated_template: str) -> Iterator[TlsApi]:
+    """Serve the API over TLS, for all tests of tokens."""
+    with (
+        short_directory() as place,
+        database_of(postgres_server, template=migrated_template) as database,
+        tls_api(database, place) as api,
+    ):
+        yield api

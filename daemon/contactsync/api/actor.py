@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
@@ -11,15 +11,23 @@ from contactsync.model import Actor
 
 
 class Requester(Protocol):
-    """A user by a program. `kind` is how it was identified: `unix` by the kernel, over a Unix socket."""
+    """Who makes a request. `kind` is how it was identified.
+
+    `unix`: a process, by the kernel; it has `uid` and `pid`. `token`: a program elsewhere; it has `address`.
+    """
 
     kind: str
-    uid: int
-    pid: int
 
     @property
     def name(self) -> str:
         """The name for `decided_by`, the audit and the log. It may have to be looked up: not for the event loop."""
+
+
+def log_fields(requester: Any) -> dict[str, Any]:
+    """The requester in a line of the log. Not for the event loop."""
+    if requester.kind == "unix":
+        return {"uid": requester.uid, "pid": requester.pid, "user": requester.name}
+    return {"token": requester.name, "address": requester.address}
 
 
 def actor_of(request: Request) -> Actor:

@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from contactsync import __version__
+from contactsync.api.access.authentication import Authentication
+from contactsync.api.access.guard import guard
+from contactsync.api.access.token_cache import TokenCache
 from contactsync.api.context import ApiContext
 from contactsync.api.middleware import ErrorMiddleware
 from contactsync.api.problems import Problem, add_handlers, problem_responses
@@ -26,6 +29,7 @@ from contactsync.api.routes import (
     read,
     requests,
     runs,
+    tokens,
 )
 
 THREADS = 4
@@ -54,10 +58,16 @@ def create_app(context: ApiContext) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
-    for part in (read, contacts, declarations, definitions, drafts, requests, runs, decisions, audit, events):
-        app.include_router(part.router, prefix="/v1")
+    for part in (read, contacts, declarations, definitions, drafts, requests, runs, decisions, audit, events, tokens):
+        app.include_router(part.router, prefix="/v1", dependencies=[Depends(guard)])
     add_handlers(app)
     app.add_middleware(ErrorMiddleware)
+    # The last one is the first to see a request.
+    app.add_middleware(
+        Authentication,
+        cache=TokenCache(context.pool),
+        requests_per_minute=lambda: context.settings().api.requests_per_minute,
+    )
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 

@@ -17,6 +17,7 @@ from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import TooMany
 from contactsync.model import Definition
+from contactsync.operations.access.rights import LOCAL, Access
 from contactsync.operations.names import find_all, find_by_id
 from contactsync.operations.reading.definitions import Activity
 from contactsync.operations.requests.queue import Requests
@@ -61,15 +62,15 @@ class ApiContext:
             raise TooMany(f"{_MOST_READERS} requests use a directory already.", hint="Try again later.")
         return await to_thread.run_sync(function, limiter=self._readers)
 
-    def definition(self, definition_id: int) -> Definition:
-        """The definition with this id. Raises NotFound, DatabaseError."""
+    def definition(self, definition_id: int, access: Access = LOCAL) -> Definition:
+        """The definition with this id, if it is in the scope. Raises NotFound, DatabaseError."""
         with connection_of(self.pool) as connection:
-            return find_by_id(connection, definition_id)
+            return find_by_id(connection, definition_id, visible=access.covers)
 
-    def named(self, name: str) -> list[Definition]:
+    def named(self, name: str, access: Access) -> list[Definition]:
         """The definition with this name, or all of the folder with this name; raises as operations.names.find_all."""
         with connection_of(self.pool) as connection:
-            return find_all(connection, name)
+            return find_all(connection, name, visible=access.covers)
 
 
 def _context_of(request: Request) -> ApiContext:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from contactsync.api.watching import KeptEvents, Listener, encoded
+from contactsync.api.watching import Event, KeptEvents, Listener, Wants, joined
 from contactsync.errors import Stopping, TooMany
 from contactsync.sync.document import RunDocument, RunningDocument
 from contactsync.sync.observer import Observer
@@ -44,7 +44,7 @@ class EventHub(Observer):
         self._listeners: set[Listener] = set()
         self._kept = KeptEvents(secrets.token_hex(4))
         self._keep_until = 0.0
-        self._unsent: list[bytes] = []
+        self._unsent: list[Event] = []
         self._reported: dict[int, tuple[str, float]] = {}
         self._guard = threading.Lock()
         self.closing = asyncio.Event()
@@ -59,10 +59,10 @@ class EventHub(Observer):
         self._loop = None
 
     @contextmanager
-    def listening(self, last_id: str | None = None) -> Iterator[Listener]:
+    def listening(self, last_id: str | None = None, wants: Wants | None = None) -> Iterator[Listener]:
         """A listener until the end of the block; on the loop's thread. Raises TooMany, Stopping.
 
-        With `last_id` it first gets the events after that one.
+        With `last_id` it first gets the events after that one. With `wants` it gets only some.
         """
         if self.closing.is_set():
             raise Stopping("The daemon is stopping.", hint="Try again after its start.")
@@ -73,7 +73,8 @@ class EventHub(Observer):
         if not self._keeps:
             self._kept.forget()
         self._flush()
-        listener = Listener([self._kept.position] if last_id is None else self._kept.after(last_id))
+        first = [self._kept.position] if last_id is None else self._kept.after(last_id, wants)
+        listener = Listener(first, wants)
         self._listeners.add(listener)
         try:
             yield listener
@@ -131,12 +132,12 @@ class EventHub(Observer):
                 loop.call_soon_threadsafe(function, *arguments)
 
     def _add(self, kind: str, data: dict[str, Any]) -> None:
-        self._collect_encoded(self._kept.add(kind, data))
+        self._collect_event(self._kept.add(kind, data))
 
     def _collect(self, kind: str, data: dict[str, Any]) -> None:
-        self._collect_encoded(encoded(kind, data))
+        self._collect_event(Event.of(kind, data))
 
-    def _collect_encoded(self, event: bytes) -> None:
+    def _collect_event(self, event: Event) -> None:
         if not self._listeners:
             return
         if not self._unsent:
@@ -144,9 +145,10 @@ class EventHub(Observer):
         self._unsent.append(event)
 
     def _flush(self) -> None:
-        events, self._unsent = b"".join(self._unsent), []
+        events, self._unsent = self._unsent, []
+        octets = joined(events)
         for listener in self._listeners if events else ():
-            listener.put(events)
+            listener.put(octets if listener.wants is None else joined(events, listener.wants))
 
     def _close(self) -> None:
         self.closing.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import structlog
 from anyio import to_thread
 
 from contactsync import __version__
+from contactsync.api.actor import log_fields
 from contactsync.api.problems import problem_of_status, respond
 
 if TYPE_CHECKING:
@@ -25,13 +27,43 @@ _LARGE_BODIES = frozenset({"/v1/definitions/plan", "/v1/definitions/apply"})
 """The paths whose requests have many definitions."""
 _VERSION = (b"contactsync-version", __version__.encode())
 """A header of every answer."""
+BODY_SECONDS = 20.0
+"""How long a client may take to send the body of a request."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _DETAIL = {HTTPStatus.INTERNAL_SERVER_ERROR: "An unexpected error occurred. The log has the details."}
 """In place of HTTP's own words, to say what to do next."""
 
 
-class _TooLarge(Exception):
-    """The body is too large."""
+class _Refused(Exception):
+    """The body is too large, or it comes too slowly."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
+
+
+class _Body:
+    """Receives the body of a request, within the limits of its size and its time."""
+
+    def __init__(self, receive: Receive, path: str) -> None:
+        self._receive = receive
+        self._most = _LARGE_BODY_BYTES if path in _LARGE_BODIES else MOST_BODY_BYTES
+        self._due: float | None = asyncio.get_running_loop().time() + BODY_SECONDS
+        self._bytes = 0
+
+    async def receive(self) -> Message:
+        """The next part; after the last one, the end of the connection. Raises _Refused."""
+        try:
+            async with asyncio.timeout_at(self._due):
+                message = await self._receive()
+        except TimeoutError:
+            raise _Refused(HTTPStatus.REQUEST_TIMEOUT) from None
+        self._bytes += len(message.get("body", b""))
+        if self._bytes > self._most:
+            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if not message.get("more_body", False):
+            self._due = None
+        return message
 
 
 class ErrorMiddleware:
@@ -46,16 +78,6 @@ class ErrorMiddleware:
             await self._app(scope, receive, send)
             return
         status = 0
-        received = 0
-        limit = _LARGE_BODY_BYTES if scope["path"] in _LARGE_BODIES else MOST_BODY_BYTES
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise _TooLarge
-            return message
 
         async def observed(message: Message) -> None:
             nonlocal status
@@ -65,9 +87,9 @@ class ErrorMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, limited, observed)
-        except _TooLarge:
-            await _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, scope, receive, observed, begun=bool(status))
+            await self._app(scope, _Body(receive, scope["path"]).receive, observed)
+        except _Refused as refused:
+            await _answer(refused.status, scope, receive, observed, begun=bool(status))
         except Exception:
             log.exception("control.crashed", method=scope["method"], path=scope["path"])
             await _answer(HTTPStatus.INTERNAL_SERVER_ERROR, scope, receive, observed, begun=bool(status))
@@ -92,9 +114,7 @@ def _log_call(scope: Scope, status: int) -> None:
         "control.call",
         method=scope["method"],
         path=scope["path"],
-        uid=actor.uid,
-        pid=actor.pid,
-        user=actor.name,
+        **log_fields(actor),
         status=status,
         outcome="failed" if error else "refused" if status >= HTTPStatus.BAD_REQUEST else "done",
     )

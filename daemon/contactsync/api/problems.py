@@ -17,9 +17,13 @@ from contactsync.errors import (
     DatabaseError,
     DatabaseForbidden,
     DirectoryError,
+    Forbidden,
     NotFound,
     NotReady,
+    RequestsLimited,
     Stopping,
+    TokenInUrl,
+    TokenRefused,
     TooMany,
 )
 from contactsync.operations.fields import InvalidFields
@@ -29,6 +33,10 @@ MEDIA_TYPE = "application/problem+json"
 
 _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (TokenRefused, HTTPStatus.UNAUTHORIZED),
+    (TokenInUrl, HTTPStatus.BAD_REQUEST),
+    (RequestsLimited, HTTPStatus.TOO_MANY_REQUESTS),
     (InvalidFields, HTTPStatus.UNPROCESSABLE_ENTITY),
     (DirectoryError, HTTPStatus.BAD_GATEWAY),
     (DatabaseConflict, HTTPStatus.CONFLICT),

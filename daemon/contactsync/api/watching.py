@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 from collections import deque
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Self
 
 MOST_UNSENT_BYTES = 1 << 20
 """The limit of what waits for one listener; a listener above it is dropped. Listeners share the octets."""
@@ -21,6 +22,27 @@ def encoded(kind: str, data: dict[str, Any], event_id: str | None = None) -> byt
     return f"{first}event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
 
 
+class Event(NamedTuple):
+    """An encoded event, and the definition that it is about."""
+
+    octets: bytes
+    definition_id: int
+
+    @classmethod
+    def of(cls, kind: str, data: dict[str, Any], event_id: str | None = None) -> Self:
+        """An event with this data, which names the definition."""
+        return cls(encoded(kind, data, event_id), data["definition_id"])
+
+
+Wants = Callable[[int], bool]
+"""Whether a client may have the events about the definition with this id."""
+
+
+def joined(events: Iterable[Event], wants: Wants | None = None) -> bytes:
+    """The octets of all events, or of those that a client may have."""
+    return b"".join(event.octets for event in events if wants is None or wants(event.definition_id))
+
+
 _DROPPED = encoded(
     "stream.dropped",
     {
@@ -33,7 +55,8 @@ _DROPPED = encoded(
 class Listener:
     """The queue of one client; for the event loop's thread only."""
 
-    def __init__(self, first: list[bytes]) -> None:
+    def __init__(self, first: list[bytes], wants: Wants | None = None) -> None:
+        self.wants = wants
         self._unsent = deque(first)
         self._size = sum(map(len, first))
         self._arrived = asyncio.Event()
@@ -43,7 +66,7 @@ class Listener:
 
     def put(self, events: bytes) -> None:
         """Add events, which other listeners share."""
-        if self._ended:
+        if self._ended or not events:
             return
         if self._unsent and self._size + len(events) > MOST_UNSENT_BYTES:
             self._unsent.clear()
@@ -81,12 +104,12 @@ class KeptEvents:
     def __init__(self, token: str) -> None:
         self._token = token
         self._number = 0
-        self._events: deque[bytes] = deque(maxlen=MOST_KEPT)
+        self._events: deque[Event] = deque(maxlen=MOST_KEPT)
 
-    def add(self, kind: str, data: dict[str, Any]) -> bytes:
+    def add(self, kind: str, data: dict[str, Any]) -> Event:
         """Keep an event; returns it with its id."""
         self._number += 1
-        event = encoded(kind, data, self._last_id)
+        event = Event.of(kind, data, self._last_id)
         self._events.append(event)
         return event
 
@@ -100,15 +123,19 @@ class KeptEvents:
         """The newest id, without an event: a client that gets no event before it reconnects resumes there."""
         return f"id: {self._last_id}\n\n".encode()
 
-    def after(self, event_id: str) -> list[bytes]:
-        """The events after this one; if not all of them are known, one event that says so, with the newest id."""
+    def after(self, event_id: str, wants: Wants | None = None) -> list[bytes]:
+        """The events after this one; if not all of them are known, one event that says so, with the newest id.
+
+        Of the first, only those that the client may have.
+        """
         parts = _ID.fullmatch(event_id)
         if parts is None or parts[1] != self._token:
             return [self._reset("The daemon was started again, or never sent this id.")]
         behind = self._number - int(parts[2])
         if not 0 <= behind <= len(self._events):
             return [self._reset("Events after this id are not kept any more.")]
-        return list(self._events)[len(self._events) - behind :]
+        events = joined(list(self._events)[len(self._events) - behind :], wants)
+        return [events] if events else []
 
     @property
     def _last_id(self) -> str:

@@ -19,6 +19,7 @@ from contactsync.cli.output.text import show_text
 from contactsync.cli.runs_app import runs_app
 from contactsync.cli.settings_app import settings_app
 from contactsync.cli.streams import check_output, flush_output, open_missing_streams
+from contactsync.cli.tokens_app import tokens
 from contactsync.errors import ContactsyncError, UsageError
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(runs_app)
 app.add_typer(folders, name="folders", short_help="List, show and edit folders and their definitions.")
 app.add_typer(settings_app, name="settings", short_help="Print, check and show the settings.")
+app.add_typer(tokens, name="tokens", short_help="Add, list and revoke tokens of programs on other machines.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,8 +25,8 @@ Event streams do not count: they have a limit of their own.
 """
 
 
-class ControlProtocol(H11Protocol):
-    """One connection. `request.state.actor` is the peer, `request.state.abort` closes the connection at once.
+class LimitedProtocol(H11Protocol):
+    """One connection, whose request state has what `identify` returns; `request.state.abort` closes it at once.
 
     `request.state.watching` is called for a stream of events.
     Above the limit of connections, the one is closed that has waited longest for a request: a new client is served,
@@ -43,18 +43,22 @@ class ControlProtocol(H11Protocol):
         self.watches = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Identify the peer, and close another connection if there are too many."""
+        """Identify the peer, and close another connection if there are too many of this kind."""
         super().connection_made(transport)
         self._request_state |= {
-            "actor": peer_of(transport.get_extra_info("socket")),
+            **self.identify(transport),
             "abort": transport.abort,
             "watching": self._watch,
         }
         self._wait_for_request()
-        connections = [each for each in self._all if isinstance(each, ControlProtocol) and not each.watches]
+        connections = [each for each in self._all if isinstance(each, type(self)) and not each.watches]
         waiting = [each for each in connections if each.waiting_since is not None and not each.transport.is_closing()]
         if sum(not each.transport.is_closing() for each in connections) > MOST_CONNECTIONS:
             min(waiting, key=lambda each: each.waiting_since or 0.0).transport.abort()
+
+    def identify(self, transport: asyncio.Transport) -> dict[str, Any]:
+        """What the request state has about the client."""
+        raise NotImplementedError
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
@@ -97,6 +101,22 @@ class ControlProtocol(H11Protocol):
         if self._timer:
             self._timer.cancel()
         self._timer = self.waiting_since = None
+
+
+class ControlProtocol(LimitedProtocol):
+    """A connection to the control socket. `request.state.actor` is the peer."""
+
+    def identify(self, transport: asyncio.Transport) -> dict[str, Any]:
+        """The peer, by the kernel."""
+        return {"actor": peer_of(transport.get_extra_info("socket"))}
+
+
+class TlsProtocol(LimitedProtocol):
+    """A connection over TLS. `request.state.address` is the client's; a token in the request names the actor."""
+
+    def identify(self, transport: asyncio.Transport) -> dict[str, Any]:
+        """The address of the client."""
+        return {"address": transport.get_extra_info("peername")[0]}
 
 
 def timed(app: ASGIApp) -> ASGIApp:

@@ -1,22 +1,30 @@
-"""The thread that serves the control socket."""
+"""The thread that serves the API: at the control socket and, over TLS, at a port."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING
 
+import structlog
 import uvicorn
 
-from contactsync.control.protocol import ControlProtocol, timed
+from contactsync.control.protocol import ControlProtocol, TlsProtocol, timed
 from contactsync.control.socket import BACKLOG
-from contactsync.errors import ContactsyncError
+from contactsync.control.tls_context import server_tls
+from contactsync.control.tls_listener import TlsListener, bind
+from contactsync.errors import ContactsyncError, SettingsError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from contactsync.api.events import EventHub
+    from contactsync.settings.schema import Api
+
+log = structlog.get_logger()
 
 START_SECONDS = 10.0
 STOP_SECONDS = 2
@@ -27,6 +35,22 @@ IDLE_SECONDS = 5
 
 class _Server(uvicorn.Server):
     ticked_at = 0.0
+    loop: asyncio.AbstractEventLoop
+    tls: TlsListener
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Prepare for TLS connections, which share the limits and the shutdown of uvicorn's own."""
+        self.loop = asyncio.get_running_loop()
+        self.tls = TlsListener(self._make_tls_protocol)
+        await super().startup(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more connections, and end those that there are."""
+        self.tls.close()
+        await super().shutdown(sockets)
+
+    def _make_tls_protocol(self) -> TlsProtocol:
+        return TlsProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def on_tick(self, counter: int) -> bool:
         """Note the time; uvicorn calls this ten times a second."""
@@ -55,6 +79,7 @@ class ControlServer:
             timeout_graceful_shutdown=STOP_SECONDS,
         )
         self._server = _Server(config)
+        self._address = ""
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
 
     def start(self) -> None:
@@ -66,6 +91,31 @@ class ControlServer:
             if not self._thread.is_alive() or time.monotonic() > end:
                 raise ContactsyncError("The control socket cannot be served.", hint="The log says why.")
             time.sleep(0.01)
+
+    def listen(self, settings: Api) -> None:
+        """Serve TLS connections by these settings, or as before if that is not possible; the log says why."""
+        address = self._address
+        try:
+            tls = server_tls(settings) if settings.listen else None
+            listening = bind(settings.listen) if settings.listen not in {"", address} else None
+        except SettingsError as error:
+            log.error("api.not_listening", listen=settings.listen, error_code=error.code, error=str(error))
+            return
+        self._address = settings.listen
+        self._server.loop.call_soon_threadsafe(self._apply, tls.context if tls else None, listening)
+        if tls is not None:
+            expires_at = tls.expires_at.isoformat()
+            log.info("api.listening", listen=settings.listen, certificate_expires_at=expires_at)
+        elif address:
+            log.info("api.closed", listen=address)
+
+    def _apply(self, context: ssl.SSLContext | None, listening: socket.socket | None) -> None:
+        if context is None:
+            self._server.tls.close()
+            return
+        self._server.tls.use(context)
+        if listening is not None:
+            self._server.tls.listen(listening)
 
     def stop(self) -> None:
         """Accept no more connections, end the event streams and the thread."""

@@ -145,6 +145,11 @@ class Schedule:
         followed = self._followed.get(definition_id)
         return followed.resolved.server_key if followed and followed.resolved else ""
 
+    def definition(self, definition_id: int) -> Definition | None:
+        """The definition with this id, if it is followed; does not wait."""
+        followed = self._followed.get(definition_id)
+        return followed.definition if followed else None
+
     @property
     def followed(self) -> list[Followed]:
         """Every definition that is followed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from contactsync.operations.access.rights import LOCAL, Access
 from contactsync.operations.names import ids_of
 from contactsync.store.record.audit import acting, confirm_locally, read_audit, write_audit
 from contactsync.store.record.requests import withdraw_requests
@@ -29,7 +30,7 @@ class Deed(BaseModel):
 
     audit_id: int
     at: datetime
-    actor_kind: str = Field(description="How the actor was identified: unix or sql.", examples=["unix"])
+    actor_kind: str = Field(description="How the actor was identified: unix, token or sql.", examples=["unix"])
     actor: str = Field(examples=["anna"])
     via: Literal["api", "cli", "sql", "daemon"]
     database_role: str = Field(description="The role in PostgreSQL.")
@@ -53,21 +54,23 @@ def list_audit(
     connection: Connection[Any],
     definition_ids: Sequence[int] | None = None,
     *,
+    folder_ids: list[int] | None = None,
     edits: bool = False,
     before: int | None = None,
     limit: int,
 ) -> list[Deed]:
-    """The newest deeds, newest first: of some definitions or all, only `edits`, with an id below `before`.
+    """The newest deeds, newest first: of some definitions and folders or all, only `edits`, with an id below `before`.
 
     Raises DatabaseError.
     """
     actions = EDITS if edits else None
-    rows = read_audit(connection, definition_ids, actions=actions, before=before, limit=limit)
+    rows = read_audit(connection, definition_ids, folder_ids=folder_ids, actions=actions, before=before, limit=limit)
     return [Deed(**asdict(row)) for row in rows]
 
 
 def audit_page(
     connection: Connection[Any],
+    access: Access = LOCAL,
     *,
     name: str | None = None,
     definition_id: int | None = None,
@@ -79,8 +82,9 @@ def audit_page(
 
     The name of a removed definition is not found; its deeds are among those of all.
     """
-    ids = ids_of(connection, name=name, definition_id=definition_id)
-    deeds = list_audit(connection, ids, edits=edits, before=before, limit=limit)
+    ids = ids_of(connection, name=name, definition_id=definition_id, visible=access.covers)
+    folder_ids = access.folder_ids(connection)
+    deeds = list_audit(connection, ids, folder_ids=folder_ids, edits=edits, before=before, limit=limit)
     return Audit(deeds=deeds, next_before=deeds[-1].audit_id if len(deeds) == limit else None)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"id:([0-9]{1,18})")
 _SHOWN = 10
+Visible = Callable[["Definition"], bool]
+"""Whether a definition exists for the actor."""
+
+
+def _every(_definition: Definition) -> bool:
+    return True
 
 
 class Resolved(BaseModel):
@@ -40,45 +46,55 @@ class Resolved(BaseModel):
     label: str
 
 
-def resolve(connection: Connection[Any], name: str) -> Resolved:
+def resolve(connection: Connection[Any], name: str, *, visible: Visible = _every) -> Resolved:
     """The ids and the label of the one definition with this name. Raises as `find_one` does."""
-    definition = find_one(connection, name)
+    definition = find_one(connection, name, visible=visible)
     return Resolved(**definition.key, label=definition.label)
 
 
-def ids_of(connection: Connection[Any], *, name: str | None, definition_id: int | None) -> list[int] | None:
+def ids_of(
+    connection: Connection[Any], *, name: str | None, definition_id: int | None, visible: Visible = _every
+) -> list[int] | None:
     """The ids of the definitions with this name or this id; None for neither, which is all. Raises as `find_all`."""
     if definition_id is not None:
         return [definition_id]
-    return None if name is None else [definition.definition_id for definition in find_all(connection, name)]
+    return (
+        None
+        if name is None
+        else [definition.definition_id for definition in find_all(connection, name, visible=visible)]
+    )
 
 
-def find_one(connection: Connection[Any], name: str) -> Definition:
-    """The one definition with this name. Raises NotFound, UsageError if there are several, DatabaseError."""
-    definitions = find_all(connection, name)
+def find_one(connection: Connection[Any], name: str, *, visible: Visible = _every) -> Definition:
+    """The one definition with this name. Raises NotFound, UsageError if there are several, DatabaseError.
+
+    Definitions that are not `visible` do not exist, here and in the other functions.
+    """
+    definitions = find_all(connection, name, visible=visible)
     candidates = [definition for definition in definitions if definition.label == name] or definitions
     if len(candidates) > 1:
         raise _ambiguous(name, candidates)
     return candidates[0]
 
 
-def find_all(connection: Connection[Any], name: str) -> list[Definition]:
+def find_all(connection: Connection[Any], name: str, *, visible: Visible = _every) -> list[Definition]:
     """The definition with this name, or all of the folder with this name. Raises as `find_one` does."""
     number = _ID.fullmatch(name)
     if number:
         candidates = read_definitions(connection, [int(number[1])])
     else:  # PostgreSQL's text has no NUL
         candidates = read_definitions(connection, name=name) if "\0" not in name else []
-    definitions = match(candidates, name)
+    definitions = match([candidate for candidate in candidates if visible(candidate)], name)
     if not definitions:
-        raise _not_found(name, read_definitions(connection))
+        raise _not_found(name, [definition for definition in read_definitions(connection) if visible(definition)])
     return definitions
 
 
-def find_by_id(connection: Connection[Any], definition_id: int) -> Definition:
+def find_by_id(connection: Connection[Any], definition_id: int, *, visible: Visible = _every) -> Definition:
     """The definition with this id. Raises NotFound, DatabaseError."""
     for definition in read_definitions(connection, [definition_id]):
-        return definition
+        if visible(definition):
+            return definition
     raise NotFound(f"There is no definition {definition_id}.", hint="`contactsync folders list` shows all there are.")
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from contactsync.errors import NotFound
 from contactsync.model import Outcome
+from contactsync.operations.access.rights import LOCAL, Access
 from contactsync.operations.names import ids_of
 from contactsync.operations.preview import ChangeDocument
 from contactsync.store.definitions import read_definitions
@@ -69,16 +70,18 @@ def list_runs(
     connection: Connection[Any],
     definitions: Sequence[int] | None = None,
     *,
+    folders: list[int] | None = None,
     before: int | None = None,
     limit: int,
 ) -> list[RunDocument]:
-    """The newest runs, of the definitions with these ids or of all, newest first. Raises DatabaseError."""
-    rows = read_runs(connection, definition_ids=definitions, before=before, limit=limit)
+    """The newest runs of the definitions and folders with these ids, or of all, newest first. Raises DatabaseError."""
+    rows = read_runs(connection, definition_ids=definitions, folder_ids=folders, before=before, limit=limit)
     return [RunDocument.of_row(row) for row in rows]
 
 
 def runs_page(
     connection: Connection[Any],
+    access: Access = LOCAL,
     *,
     name: str | None = None,
     definition_id: int | None = None,
@@ -86,7 +89,8 @@ def runs_page(
     limit: int = 100,
 ) -> Runs:
     """A page of runs, of all definitions, one, or those with a name. Raises NotFound, UsageError, DatabaseError."""
-    page = list_runs(connection, ids_of(connection, name=name, definition_id=definition_id), before=before, limit=limit)
+    ids = ids_of(connection, name=name, definition_id=definition_id, visible=access.covers)
+    page = list_runs(connection, ids, folders=access.folder_ids(connection), before=before, limit=limit)
     return Runs(runs=page, next_before=page[-1].run_id if len(page) == limit else None)
 
 

@@ -145,6 +145,7 @@ class Daemon:
         self._schedule.start()
         self._watch.start()
         self._control.start()
+        self._control.listen(self._settings.api)
 
     def stop(self) -> None:
         """Start no more runs, cancel those that have not reached the apply, and wait for the others."""
@@ -203,6 +204,7 @@ class Daemon:
             self._runner.options = run_options(self._settings)
             self._runner.passwords = replace(self._runner.passwords, references=allowed_references(self._settings))
             self._watch.replace_rescan(self._settings.scheduler.rescan_seconds)
+            self._control.listen(self._settings.api)
             changed = sorted(differing(before, self._settings))
             need_restart = sorted(differing(self._settings, read))
         log.info("settings.reloaded", changed=changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contactsync.settings.schema import Settings
 
-_LIVE_SECTIONS = ("directory", "mapping", "guard", "history")
+_LIVE_SECTIONS = ("directory", "mapping", "guard", "api", "history")
 _LIVE_KEYS = {"scheduler": ("rescan_seconds", "drain_seconds"), "log": ("level",), "secrets": ("references",)}
 
 

@@ -23,6 +23,7 @@ from pydantic import (
 from contactsync.settings.file import KEY_FILE_NAME, SOCKET_NAME, SYSTEM_STATE
 
 _REFERENCES = r"^\s*((file|credential|env):\S+\s*)*$"
+_FILE = r"^(/.*)?$"
 _LISTEN = r"^$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
 
 
@@ -146,6 +147,16 @@ class Control(Section):
     group: str = Field("", pattern="^[^:\\s]*$", description="the name of a group, in quotes")
 
 
+class Api(Section):
+    """The API over TLS, for programs on other machines; an empty `listen`: not at all."""
+
+    listen: str = Field("", pattern=_LISTEN, description='an address and a port, like "0.0.0.0:8443" or "[::]:8443"')
+    tls_certificate: str = Field("", pattern=_FILE, description="an absolute path in quotes")
+    tls_key: str = Field("", pattern=_FILE, description="an absolute path in quotes")
+    tls_client_ca: str = Field("", pattern=_FILE, description="an absolute path in quotes")
+    requests_per_minute: Whole = Field(3000, ge=1, le=1_000_000)
+
+
 class History(Section):
     """How long the history is kept."""
 
@@ -195,6 +206,7 @@ class Settings(Section):
     mapping: MappingLimits = MappingLimits()
     guard: Guard = Guard()
     control: Control = Control()
+    api: Api = Api()
     history: History = History()
     log: Log = Log()
     metrics: Metrics = Metrics()

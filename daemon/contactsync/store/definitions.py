@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -96,22 +97,25 @@ def rename_folder(connection: Connection[Any], folder_id: int, name: str, owner:
     execute(connection, "rename_folder", folder_id=folder_id, name=name, owner=owner)
 
 
-def read_overview_page(
-    connection: Connection[Any],
-    *,
-    after: int,
-    limit: int,
-    ids: Iterable[int] | None = None,
-    owner: str | None = None,
-    state: str | None = None,
-    text: str | None = None,
-) -> list[dict[str, Any]]:
-    """Rows of `definition_overview` by id, from the first one above `after`. Raises DatabaseError.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverviewFilters:
+    """Which definitions: with these ids, in these folders, in this state, with `text` in label or query.
 
-    Only those with these ids, of this owner (empty: of shared folders), in this state, with `text` in label or query.
+    `owner` is that of the folder; empty: of shared folders. None is no filter.
     """
-    filters = {"ids": None if ids is None else list(ids), "owner": owner, "state": state, "text": text}
-    return read_rows(connection, dict_row, "overview_page", after=after, limit=limit, **filters)
+
+    ids: list[int] | None = None
+    folder_ids: list[int] | None = None
+    owner: str | None = None
+    state: str | None = None
+    text: str | None = None
+
+
+def read_overview_page(
+    connection: Connection[Any], filters: OverviewFilters, *, after: int, limit: int
+) -> list[dict[str, Any]]:
+    """Rows of `definition_overview` by id, from the first one above `after`. Raises DatabaseError."""
+    return read_rows(connection, dict_row, "overview_page", after=after, limit=limit, **asdict(filters))
 
 
 def add_definition(connection: Connection[Any], folder_id: int, values: Mapping[str, Any]) -> int:

@@ -45,9 +45,9 @@ def first_next_run(connection: Connection[Any]) -> tuple[str, datetime] | None:
     return None if row is None else (row[0], row[1])
 
 
-def read_folders(connection: Connection[Any]) -> list[dict[str, Any]]:
-    """Every folder with the ids of its definitions and the number of its contacts. Raises DatabaseError."""
-    return read_rows(connection, dict_row, "folders_overview")
+def read_folders(connection: Connection[Any], folder_ids: list[int] | None = None) -> list[dict[str, Any]]:
+    """Folders, by default all, with the ids of their definitions and the number of contacts. Raises DatabaseError."""
+    return read_rows(connection, dict_row, "folders_overview", folder_ids=folder_ids)
 
 
 def daemon_listens(connection: Connection[Any]) -> bool:

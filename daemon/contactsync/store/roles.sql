@@ -65,6 +65,7 @@ $$;
 -- The right to write the audit is also the right to name the actor of a deed.
 GRANT SELECT, INSERT, DELETE ON contactsync.audit TO contactsync_daemon;
 GRANT EXECUTE ON FUNCTION contactsync.write_audit TO contactsync_daemon;
+GRANT SELECT, INSERT, UPDATE (last_used_at, revoked_at, revoked_by) ON contactsync.tokens TO contactsync_daemon;
 
 
 -- Edits on the command line, for a role that is also a member of contactsync_daemon.

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import Context
 from contactsync.api.routes.definitions import DefinitionId, Name
 from contactsync.api.routes.read import Limit
@@ -21,6 +22,7 @@ Before = Annotated[int | None, Query(description="Only older than this deed.", g
 @router.get("/audit")
 def audit(
     context: Context,
+    access: CurrentAccess,
     definition_id: Annotated[int | None, Query(description="Only about this definition.", ge=1, le=LARGEST_ID)] = None,
     name: Name = None,
     before: Before = None,
@@ -28,11 +30,13 @@ def audit(
 ) -> Audit:
     """What users did, by the API, the command line and SQL, a page at a time."""
     with connection_of(context.pool) as connection:
-        return audit_page(connection, name=name, definition_id=definition_id, before=before, limit=limit)
+        return audit_page(connection, access, name=name, definition_id=definition_id, before=before, limit=limit)
 
 
 @router.get("/definitions/{definition_id}/edits")
-def definition_edits(definition_id: DefinitionId, context: Context, before: Before = None, limit: Limit = 100) -> Audit:
+def definition_edits(
+    definition_id: DefinitionId, context: Context, access: CurrentAccess, before: Before = None, limit: Limit = 100
+) -> Audit:
     """Who edited a definition, when, and its fields before and after; also of one that was removed."""
     with connection_of(context.pool) as connection:
-        return audit_page(connection, definition_id=definition_id, edits=True, before=before, limit=limit)
+        return audit_page(connection, access, definition_id=definition_id, edits=True, before=before, limit=limit)

@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
+from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.definition_fields import DefinitionChanges, NewPassword
 from contactsync.api.schemas import Ref
 from contactsync.model import Actor, Definition
 from contactsync.operations import definitions as operations
+from contactsync.operations.access.edits import require_permitted
+from contactsync.operations.access.rights import Access
 from contactsync.operations.declared.fields import NewDefinition
 from contactsync.operations.names import Resolved, resolve
 from contactsync.operations.reading.definitions import (
@@ -43,8 +46,10 @@ Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 @router.get("/definitions")
-def list_definitions(
+def list_definitions(  # noqa: PLR0913 -- one for each filter
     context: Context,
+    access: CurrentAccess,
+    *,
     name: Name = None,
     owner: Annotated[Text, Query(description="Only of this owner; empty: only of shared folders.")] = None,
     state: Annotated[State | None, Query(description="Only in this state.")] = None,
@@ -55,22 +60,28 @@ def list_definitions(
     """Definitions by id, a page at a time."""
     filters = {"owner": owner, "state": state, "text": text}
     with connection_of(context.pool) as connection:
-        return definitions_page(connection, context.activity, name=name, after=after, limit=limit, **filters)
+        return definitions_page(connection, context.activity, access, name=name, after=after, limit=limit, **filters)
 
 
 @router.get("/resolve")
 def resolve_name(
-    context: Context, name: Annotated[str, Query(description="As for the list.", max_length=600, examples=["Staff"])]
+    context: Context,
+    access: CurrentAccess,
+    name: Annotated[str, Query(description="As for the list.", max_length=600, examples=["Staff"])],
 ) -> Resolved:
     """The one definition with this name; an error if there is none, or more than one."""
     with connection_of(context.pool) as connection:
-        return resolve(connection, name)
+        return resolve(connection, name, visible=access.covers)
 
 
 @router.post("/definitions", status_code=HTTPStatus.CREATED)
-def add_definition(new: NewDefinition, context: Context, actor: CurrentActor) -> DefinitionDetails:
+def add_definition(
+    new: NewDefinition, context: Context, actor: CurrentActor, access: CurrentAccess
+) -> DefinitionDetails:
     """Add a definition, and its folder if that is new. It runs by its schedule unless `enabled` is false."""
-    definition = new.applied_to(Definition(folder_id=0, definition_id=0, folder=new.folder))
+    empty = Definition(folder_id=0, definition_id=0, folder=new.folder)
+    definition = new.applied_to(empty)
+    require_permitted(access, empty, definition, new_password=new.password is not None)
     with connection_of(context.pool) as connection:
         added = operations.add(connection, context.runner.passwords, definition, new.password_text, actor)
     return _details(context, added.definition_id)
@@ -84,13 +95,17 @@ def definition(definition_id: DefinitionId, context: Context) -> DefinitionDetai
 
 @router.patch("/definitions/{definition_id}")
 def edit_definition(
-    definition_id: DefinitionId, changes: DefinitionChanges, context: Context, actor: CurrentActor
+    definition_id: DefinitionId,
+    changes: DefinitionChanges,
+    context: Context,
+    actor: CurrentActor,
+    access: CurrentAccess,
 ) -> DefinitionDetails:
     """Edit the fields that are in the request, all or none.
 
     Other servers, another user or other TLS settings need the password again, in the same request.
     """
-    _edit(context, definition_id, changes, actor)
+    _edit(context, definition_id, changes, actor, access)
     return _details(context, definition_id)
 
 
@@ -110,9 +125,11 @@ def remove_definition(
 
 
 @router.put("/definitions/{definition_id}/password")
-def set_password(definition_id: DefinitionId, password: NewPassword, context: Context, actor: CurrentActor) -> Ref:
+def set_password(
+    definition_id: DefinitionId, password: NewPassword, context: Context, actor: CurrentActor, access: CurrentAccess
+) -> Ref:
     """Store a password, sealed for the definition's servers, user and TLS settings."""
-    return ref(_edit(context, definition_id, DefinitionChanges(password=password.password), actor))
+    return ref(_edit(context, definition_id, DefinitionChanges(password=password.password), actor, access))
 
 
 @router.delete("/definitions/{definition_id}/password")
@@ -148,9 +165,12 @@ def _set_enabled(context: ApiContext, definition_id: int, actor: Actor, *, enabl
     return ref(stored)
 
 
-def _edit(context: ApiContext, definition_id: int, changes: DefinitionChanges, actor: Actor) -> Definition:
+def _edit(
+    context: ApiContext, definition_id: int, changes: DefinitionChanges, actor: Actor, access: Access
+) -> Definition:
     stored = context.definition(definition_id)
     edited = changes.applied_to(stored)
+    require_permitted(access, stored, edited, new_password=changes.password is not None)
     with connection_of(context.pool) as connection:
         operations.edit(connection, context.runner.passwords, stored, edited, changes.password_text, actor)
     return stored

@@ -10,12 +10,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, TypeAdapter
 
+from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.definition_fields import DefinitionChanges
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.checks.document import CheckDocument
 from contactsync.errors import UsageError
 from contactsync.model import Definition
+from contactsync.operations.access.edits import require_permitted
+from contactsync.operations.access.rights import Access
 from contactsync.operations.declared.fields import Text
 from contactsync.operations.definitions import require_password
 from contactsync.operations.fields import require_valid_fields
@@ -33,8 +36,11 @@ class DraftRequest(DefinitionChanges):
 
     definition_id: int | None = Field(None, ge=1, le=LARGEST_ID)
 
-    def draft(self, context: ApiContext) -> Draft:
-        """The draft. Raises NotFound, UsageError without a query, InvalidFields if the password is needed again."""
+    def draft(self, context: ApiContext, access: Access) -> Draft:
+        """The draft.
+
+        Raises NotFound, UsageError without a query, InvalidFields if the password is needed again, Forbidden.
+        """
         changes = DefinitionChanges.model_validate(self.model_dump(exclude={"definition_id"}, exclude_unset=True))
         if self.definition_id is None:
             if not self.query:
@@ -42,8 +48,9 @@ class DraftRequest(DefinitionChanges):
             # No stored definition has this id, so that nothing is compared with and nothing is locked.
             stored = Definition(folder_id=0, definition_id=-1 - randbelow(_NEW_IDS), folder="(new)")
         else:
-            stored = context.definition(self.definition_id)
+            stored = context.definition(self.definition_id, access)
         edited = changes.applied_to(stored)
+        require_permitted(access, stored, edited, new_password=self.password is not None, saved=False)
         if self.definition_id is not None and self.password_text is None:
             require_password(stored, edited)
         return Draft(stored, edited, context.runner.passwords, self.password_text)
@@ -57,9 +64,10 @@ class BrowseRequest(DraftRequest):
     )
     limit: int = Field(100, ge=1, le=10_000)
 
-    def draft(self, context: ApiContext) -> Draft:
+    def draft(self, context: ApiContext, access: Access) -> Draft:
         """See DraftRequest."""
-        return DraftRequest.model_validate(self.model_dump(exclude={"at", "limit"}, exclude_unset=True)).draft(context)
+        fields = self.model_dump(exclude={"at", "limit"}, exclude_unset=True)
+        return DraftRequest.model_validate(fields).draft(context, access)
 
 
 class Node(BaseModel):
@@ -90,33 +98,38 @@ class Browsed(BaseModel):
 
 
 @router.post("/check")
-async def check_draft(request: DraftRequest, context: Context) -> CheckDocument:
+async def check_draft(request: DraftRequest, context: Context, access: CurrentAccess) -> CheckDocument:
     """Check settings step by step, also settings that are not stored. Changes nothing."""
-    return await context.read_directory(partial(_check, request, context))
+    return await context.read_directory(partial(_check, request, context, access))
 
 
 @router.post("/preview")
-async def preview_draft(request: DraftRequest, context: Context, limit: Changes = 100) -> PreviewDocument:
+async def preview_draft(
+    request: DraftRequest, context: Context, access: CurrentAccess, limit: Changes = 100
+) -> PreviewDocument:
     """What a run with these settings would change, of a stored definition or of a new one. Changes nothing."""
-    return await context.read_directory(partial(_preview, request, context, limit))
+    return await context.read_directory(partial(_preview, request, context, access, limit))
 
 
 @router.post("/browse")
-async def browse_directory(request: BrowseRequest, context: Context) -> Browsed:
+async def browse_directory(request: BrowseRequest, context: Context, access: CurrentAccess) -> Browsed:
     """One level of a directory, to find a base."""
-    return await context.read_directory(partial(_browse, request, context))
+    return await context.read_directory(partial(_browse, request, context, access))
 
 
 @router.post("/definitions/{definition_id}/preview")
-async def preview_definition(definition_id: DefinitionId, context: Context, limit: Changes = 100) -> PreviewDocument:
+async def preview_definition(
+    definition_id: DefinitionId, context: Context, access: CurrentAccess, limit: Changes = 100
+) -> PreviewDocument:
     """What a run would change now, and whether it would be held. Nothing is changed."""
-    return await context.read_directory(partial(_preview, DraftRequest(definition_id=definition_id), context, limit))
+    request = DraftRequest(definition_id=definition_id)
+    return await context.read_directory(partial(_preview, request, context, access, limit))
 
 
-def _check(request: DraftRequest, context: ApiContext) -> CheckDocument:
+def _check(request: DraftRequest, context: ApiContext, access: Access) -> CheckDocument:
     from contactsync.checks.check import check  # noqa: PLC0415 -- it loads cryptography, 8 MB
 
-    draft = request.draft(context)
+    draft = request.draft(context, access)
     stored = request.definition_id is not None
     preview = partial(_planned, draft, context) if stored else None
     results = check(draft.definition, draft.password, context.runner.options, preview=preview)
@@ -127,8 +140,8 @@ def _planned(draft: Draft, context: ApiContext) -> Any:
     return draft.preview(context.runner, limit=0).report
 
 
-def _preview(request: DraftRequest, context: ApiContext, limit: int) -> PreviewDocument:
-    draft = request.draft(context)
+def _preview(request: DraftRequest, context: ApiContext, access: Access, limit: int) -> PreviewDocument:
+    draft = request.draft(context, access)
     if request.model_fields_set - {"definition_id"}:
         require_valid_fields(
             draft.definition, draft.passwords.references, draft.stored, new_password=draft.typed is not None
@@ -136,9 +149,9 @@ def _preview(request: DraftRequest, context: ApiContext, limit: int) -> PreviewD
     return PreviewDocument.of_preview(draft.preview(context.runner, limit=limit))
 
 
-def _browse(request: BrowseRequest, context: ApiContext) -> Browsed:
+def _browse(request: BrowseRequest, context: ApiContext, access: Access) -> Browsed:
     from contactsync.checks.browser import browse  # noqa: PLC0415 -- as above
 
-    draft = request.draft(context)
+    draft = request.draft(context, access)
     view = browse(draft.definition, draft.password, context.runner.options, base=request.at, limit=request.limit)
     return TypeAdapter(Browsed).validate_python(asdict(view))

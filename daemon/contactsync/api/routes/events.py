@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
+from anyio import to_thread
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
+from contactsync.api.access.guard import CurrentAccess
+from contactsync.api.access.visible_events import VisibleEvents, still_valid
+from contactsync.api.actor import log_fields
 from contactsync.api.context import Context
 from contactsync.api.events import EventHub
-from contactsync.api.watching import Listener
+from contactsync.api.watching import Listener, Wants
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -37,22 +43,24 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: EventHub, last_id: str | None) -> None:
+    def __init__(self, hub: EventHub, last_id: str | None, wants: Wants | None) -> None:
         super().__init__(headers={"cache-control": "no-store"})
         del self.headers["content-length"]
         self._hub = hub
         self._last_id = last_id
+        self._wants = wants
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events. Raises TooMany, Stopping before the response starts."""
-        with self._hub.listening(self._last_id) as listener:
+        actor = scope["state"]["actor"]
+        with self._hub.listening(self._last_id, self._wants) as listener:
             scope["state"]["watching"]()
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            sending = asyncio.ensure_future(_send_all(listener, send))
+            sending = asyncio.ensure_future(_send_all(listener, send, partial(still_valid, actor)))
             gone = asyncio.ensure_future(disconnected(receive))
             await asyncio.wait([sending, gone, listener.dropped], return_when=asyncio.FIRST_COMPLETED)
             if listener.dropped.done():
-                log.warning("control.listener_dropped", pid=scope["state"]["actor"].pid)
+                log.warning("control.listener_dropped", **await to_thread.run_sync(log_fields, actor))
                 await asyncio.wait([sending, gone], timeout=LAST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             for task in (sending, gone):
                 task.cancel()
@@ -67,6 +75,7 @@ class EventStream(Response):
 @router.get("/events", response_class=EventStream, status_code=HTTPStatus.OK)
 async def events(
     context: Context,
+    access: CurrentAccess,
     last_event_id: Annotated[
         str | None, Header(description="The id of the last event that you have: the stream resumes after it.")
     ] = None,
@@ -76,7 +85,8 @@ async def events(
     If the events after `Last-Event-ID` are not known any more, the first event is stream.reset. stream.dropped is the
     last event of a client that reads too slowly. run.progress has no id and is not repeated.
     """
-    return EventStream(context.hub, last_event_id)
+    wants = None if access.everything else VisibleEvents(access, context.schedule)
+    return EventStream(context.hub, last_event_id, wants)
 
 
 @router.get(
@@ -89,9 +99,9 @@ def metrics(context: Context) -> Response:
     return Response(context.metrics(), media_type=METRICS_FORMAT)
 
 
-async def _send_all(listener: Listener, send: Send) -> None:
+async def _send_all(listener: Listener, send: Send, valid: Callable[[], Awaitable[bool]]) -> None:
     event: bytes | None = b""
-    while event is not None:
+    while event is not None and await valid():
         await send({"type": "http.response.body", "body": event or HEARTBEAT, "more_body": True})
         event = await listener.get(HEARTBEAT_SECONDS)
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from contactsync import __version__
+from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.routes.definitions import Name
 from contactsync.api.schemas import (
@@ -64,15 +65,16 @@ def installation_status(context: Context) -> Installation:
 
 
 @router.get("/folders")
-def folders(context: Context) -> list[Folder]:
+def folders(context: Context, access: CurrentAccess) -> list[Folder]:
     """All folders."""
     with connection_of(context.pool) as connection:
-        return [Folder(**row) for row in read_folders(connection)]
+        return [Folder(**row) for row in read_folders(connection, access.folder_ids(connection))]
 
 
 @router.get("/runs")
 def runs(
     context: Context,
+    access: CurrentAccess,
     definition_id: Annotated[int | None, Query(description="Only of this definition.", ge=1, le=LARGEST_ID)] = None,
     before: Annotated[int | None, Query(description="Only older than this run.", ge=1, le=LARGEST_ID)] = None,
     name: Name = None,
@@ -80,7 +82,7 @@ def runs(
 ) -> Runs:
     """Runs, newest first, a page at a time."""
     with connection_of(context.pool) as connection:
-        return runs_page(connection, name=name, definition_id=definition_id, before=before, limit=limit)
+        return runs_page(connection, access, name=name, definition_id=definition_id, before=before, limit=limit)
 
 
 @router.get("/runs/{run_id}")

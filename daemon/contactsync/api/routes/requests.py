@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.routes.definitions import DefinitionId, Name
@@ -19,7 +21,7 @@ from contactsync.api.routes.events import disconnected
 from contactsync.api.routes.read import Limit
 from contactsync.api.schemas import Synchronized
 from contactsync.errors import ContactsyncError, RunWithdrawn, Stopping
-from contactsync.model import Actor, Definition, RunReport, Trigger
+from contactsync.model import Definition, RunReport, Trigger
 from contactsync.operations.requests.queue import Submitted
 from contactsync.operations.requests.tickets import Ticket
 from contactsync.store.record.runs import LARGEST_ID
@@ -45,7 +47,8 @@ async def sync_definition(
 ) -> Synchronized | Ticket:
     """Run a definition now, also a paused one; after its current run, if there is one. The answer is a ticket."""
     definition = await run_in_threadpool(context.definition, definition_id)
-    return await _sync(actor, [definition], context, request, response, wait=wait)
+    submit = partial(context.requests.submit, actor, [definition])
+    return await _sync(submit, context, request, response, wait=wait)
 
 
 @router.post("/sync", responses=_TICKET)
@@ -54,13 +57,15 @@ async def sync_all(
     request: Request,
     response: Response,
     actor: CurrentActor,
+    access: CurrentAccess,
     *,
     name: Name = None,
     wait: Wait = False,
 ) -> Synchronized | Ticket:
     """Run all definitions now that are not paused; with a name, run those, also paused ones. The answer is a ticket."""
-    definitions = None if name is None else await run_in_threadpool(context.named, name)
-    return await _sync(actor, definitions, context, request, response, wait=wait)
+    definitions = None if name is None else await run_in_threadpool(context.named, name, access)
+    submit = partial(context.requests.submit, actor, definitions, access)
+    return await _sync(submit, context, request, response, wait=wait)
 
 
 @router.get("/requests/{request_id}")
@@ -81,15 +86,14 @@ def cancel_ticket(request_id: RequestId, context: Context, actor: CurrentActor) 
 
 
 async def _sync(
-    actor: Actor,
-    definitions: Sequence[Definition] | None,
+    submit: Callable[[], Submitted],
     context: ApiContext,
     request: Request,
     response: Response,
     *,
     wait: bool,
 ) -> Synchronized | Ticket:
-    submitted = await run_in_threadpool(context.requests.submit, actor, definitions)
+    submitted = await run_in_threadpool(submit)
     if not wait:
         response.status_code = HTTPStatus.ACCEPTED
         if submitted.request_id is not None:

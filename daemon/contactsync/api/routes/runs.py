@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.routes.definitions import DefinitionId, ref
@@ -28,9 +29,11 @@ def cancel_definition(definition_id: DefinitionId, context: Context, actor: Curr
 
 
 @router.post("/cancel")
-def cancel_named(context: Context, actor: CurrentActor, name: Annotated[str, Query()]) -> Cancelled:
+def cancel_named(
+    context: Context, actor: CurrentActor, access: CurrentAccess, name: Annotated[str, Query()]
+) -> Cancelled:
     """Cancel the runs of the definition with this name, or of all of the folder with this name."""
-    return _cancel_definitions(context, actor, context.named(name))
+    return _cancel_definitions(context, actor, context.named(name, access))
 
 
 @router.post("/runs/{run_id}/cancel")

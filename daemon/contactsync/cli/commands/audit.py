@@ -39,7 +39,10 @@ def _row(deed: Mapping[str, Any]) -> list[str]:
         details += [
             f"{name}: {_shown(value)} -> {_shown(after.get(name))}" for name, value in (deed["before"] or {}).items()
         ]
-    who = (deed["actor"], deed["via"], deed["action"], deed["label"] or "all")
+    if token := (deed["after"] or {}).get("token"):
+        details.append(f"token {token}")
+    actor = f"token {deed['actor']}" if deed["actor_kind"] == "token" else deed["actor"]
+    who = (actor, deed["via"], deed["action"], deed["label"] or "all")
     return [at(deed["at"]), *who, "; ".join(details) or NOTHING]
 
 

@@ -9,6 +9,7 @@ from contactsync.bootstrap import bind_passwords, run_options
 from contactsync.cli.local.declarations import DECLARATIONS
 from contactsync.cli.local.deeds import DEEDS
 from contactsync.operations import audit, names, runs
+from contactsync.operations.access import tokens
 from contactsync.operations.reading import contacts, definitions
 from contactsync.operations.reading.runs import run_shown
 from contactsync.operations.reading.status import installation
@@ -46,6 +47,11 @@ ROUTES: dict[str, Function] = {
     "GET /v1/runs/{run_id}": lambda api, run_id, **query: runs.changes_page(api.connection, run_id, **query),
     "GET /v1/runs/{run_id}/details": lambda api, run_id, **query: run_shown(api.connection, run_id, **query),
     "GET /v1/runs/{run_id}/rejected": lambda api, run_id, **query: runs.rejected_page(api.connection, run_id, **query),
+    "GET /v1/tokens": lambda api: tokens.list_tokens(api.connection),
+    "POST /v1/tokens": lambda api, body: tokens.create_token(
+        api.connection, tokens.TokenRequest(**body), api.invocation.actor
+    ),
+    "DELETE /v1/tokens": lambda api, name: tokens.revoke_token(api.connection, name, api.invocation.actor),
     "GET /v1/audit": lambda api, **query: audit.audit_page(api.connection, **query),
 }
 """Each route calls the function of operations/ that the API's route of the same path calls."""

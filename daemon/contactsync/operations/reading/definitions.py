@@ -11,9 +11,10 @@ from pydantic import BaseModel, Field
 
 from contactsync.errors import NotFound
 from contactsync.model import Auth, Outcome, Tls
+from contactsync.operations.access.rights import LOCAL, Access
 from contactsync.operations.names import find_by_id, ids_of
 from contactsync.operations.reading.in_effect import InEffect, in_effect
-from contactsync.store.definitions import read_overview, read_overview_page
+from contactsync.store.definitions import OverviewFilters, read_overview, read_overview_page
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -114,6 +115,7 @@ class Definitions(BaseModel):
 def definitions_page(
     connection: Connection[Any],
     activity: Activity,
+    access: Access = LOCAL,
     *,
     name: str | None = None,
     after: int = 0,
@@ -122,10 +124,11 @@ def definitions_page(
 ) -> Definitions:
     """Definitions by id from the first one above `after`, those with a name or all.
 
-    `filters` are owner, state and text, as for `read_overview_page`. Raises NotFound, UsageError, DatabaseError.
+    `filters` are owner, state and text, as for `OverviewFilters`. Raises NotFound, UsageError, DatabaseError.
     """
-    ids = ids_of(connection, name=name, definition_id=None)
-    rows = read_overview_page(connection, after=after, limit=limit, ids=ids, **filters)
+    ids = ids_of(connection, name=name, definition_id=None, visible=access.covers)
+    wanted = OverviewFilters(ids=ids, folder_ids=access.folder_ids(connection), **filters)
+    rows = read_overview_page(connection, wanted, after=after, limit=limit)
     page = [DefinitionOverview(**row, **activity.of(row["definition_id"])) for row in rows]
     return Definitions(definitions=page, next_after=page[-1].definition_id if len(page) == limit else None)
 

@@ -15,6 +15,7 @@ import structlog
 
 from contactsync.errors import UsageError
 from contactsync.model import Trigger
+from contactsync.operations.access.rights import LOCAL, Access
 from contactsync.operations.audit import record_cancelled_request, record_requests
 from contactsync.operations.names import match
 from contactsync.operations.requests.tickets import NOTHING, Ticket, ticket_of
@@ -60,14 +61,18 @@ class Requests:
     _lock: Lock = field(init=False, default_factory=Lock)
     """Held from the record of a request to its dispatch, so that `catch_up` does not dispatch it a second time."""
 
-    def submit(self, actor: Actor, definitions: Sequence[Definition] | None) -> Submitted:
-        """Request runs of these definitions, also of paused ones; None: of all that may run. Raises DatabaseError."""
-        chosen = self.schedule.runnable() if definitions is None else list(definitions)
+    def submit(self, actor: Actor, definitions: Sequence[Definition] | None, access: Access = LOCAL) -> Submitted:
+        """Request runs of these definitions, also of paused ones; None: of all in the scope that may run.
+
+        Raises DatabaseError.
+        """
+        runnable = (definition for definition in self.schedule.runnable() if access.covers(definition))
+        chosen = list(runnable if definitions is None else definitions)
         ids = [definition.definition_id for definition in chosen]
         asked_at = None if definitions is None else time.monotonic()
         with self._lock:
             with connection_of(self.pool) as connection, acting(connection, actor):
-                record_requests(connection, actor, definitions)
+                record_requests(connection, actor, None if definitions is None and access.everything else chosen)
                 request_id = add_requests(connection, ids, actor.name)
             for definition_id in ids if request_id is not None else ():
                 pending = self.dispatcher.is_pending(definition_id)

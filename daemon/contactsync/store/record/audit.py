@@ -72,13 +72,14 @@ def read_audit(
     connection: Connection[Any],
     definition_ids: Sequence[int] | None = None,
     *,
+    folder_ids: list[int] | None = None,
     actions: Sequence[str] | None = None,
     before: int | None = None,
     limit: int,
 ) -> list[AuditRow]:
-    """The newest deeds, newest first: of some definitions or all, with an id below `before`. Raises DatabaseError."""
+    """The newest deeds, newest first: of some definitions and folders, or all. Raises DatabaseError."""
     ids = None if definition_ids is None else list(definition_ids)
-    values = {"definition_ids": ids, "before_id": before, "limit": limit}
+    values = {"definition_ids": ids, "folder_ids": folder_ids, "before_id": before, "limit": limit}
     return read_rows(
         connection, class_row(AuditRow), "audit", **values, actions=None if actions is None else list(actions)
     )

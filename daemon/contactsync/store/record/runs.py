@@ -120,16 +120,17 @@ def read_runs(
     connection: Connection[Any],
     *,
     definition_ids: Sequence[int] | None = None,
+    folder_ids: list[int] | None = None,
     run_id: int | None = None,
     before: int | None = None,
     limit: int = 20,
 ) -> list[dict[str, Any]]:
-    """Runs, newest first: of some definitions or all, with an id below `before`. Raises DatabaseError.
+    """Runs, newest first: of some definitions and folders or all, with an id below `before`. Raises DatabaseError.
 
     `stages` has the seconds of each stage.
     """
     ids = None if definition_ids is None else list(definition_ids)
-    values = {"definition_ids": ids, "run_id": run_id, "before": before, "limit": limit}
+    values = {"definition_ids": ids, "folder_ids": folder_ids, "run_id": run_id, "before": before, "limit": limit}
     return read_rows(connection, dict_row, "runs", **values)
 
 

@@ -14,6 +14,7 @@ SELECT contactsync.write_audit(
 SELECT audit_id, at, actor_kind, actor, via, database_role, action, folder_id, definition_id, label, run_id, before, after
 FROM contactsync.audit
 WHERE (%(definition_ids)s::bigint[] IS NULL OR definition_id = ANY (%(definition_ids)s))
+  AND (%(folder_ids)s::bigint[] IS NULL OR folder_id = ANY (%(folder_ids)s))
   AND (%(before_id)s::bigint IS NULL OR audit_id < %(before_id)s)
   AND (%(actions)s::text[] IS NULL OR action = ANY (%(actions)s))
 ORDER BY audit_id DESC

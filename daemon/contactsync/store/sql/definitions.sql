@@ -89,6 +89,7 @@ ORDER BY owner NULLS FIRST, folder, definition_id
 SELECT * FROM contactsync.definition_overview
 WHERE definition_id > %(after)s
   AND (%(ids)s::bigint[] IS NULL OR definition_id = ANY (%(ids)s))
+  AND (%(folder_ids)s::bigint[] IS NULL OR folder_id = ANY (%(folder_ids)s))
   AND (%(owner)s::text IS NULL OR coalesce(owner, '') = %(owner)s)
   AND (%(state)s::text IS NULL OR state = %(state)s)
   AND (%(text)s::text IS NULL OR strpos(lower(label), lower(%(text)s)) > 0 OR strpos(lower(query), lower(%(text)s)) > 0)

@@ -26,6 +26,7 @@ SELECT f.folder_id, f.name, f.owner,
              WHERE d.folder_id = f.folder_id ORDER BY d.definition_id) AS definitions,
        (SELECT count(*) FROM contactsync.contacts AS c WHERE c.folder_id = f.folder_id) AS contacts
 FROM contactsync.folders AS f
+WHERE %(folder_ids)s::bigint[] IS NULL OR f.folder_id = ANY (%(folder_ids)s)
 ORDER BY f.owner NULLS FIRST, f.name
 
 -- name: daemon_listens

@@ -151,6 +151,7 @@ SELECT r.folder_id, r.run_id, r.definition_id, r.definition AS label, r.trigger,
        r.error, r.held_reason, r.undoes, contactsync.undone_by(r.folder_id, r.run_id) AS undone_by
 FROM contactsync.sync_runs AS r
 WHERE (%(definition_ids)s::bigint[] IS NULL OR r.definition_id = ANY (%(definition_ids)s))
+  AND (%(folder_ids)s::bigint[] IS NULL OR r.folder_id = ANY (%(folder_ids)s))
   AND (%(run_id)s::bigint IS NULL OR r.run_id = %(run_id)s)
   AND (%(before)s::bigint IS NULL OR r.run_id < %(before)s)
 ORDER BY r.run_id DESC

@@ -1,0 +1,106 @@
+"""The port of the API: accepts TLS connections in the event loop that also serves the control socket.
+
+asyncio's own server has no limit of handshakes, and cannot replace its certificate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from contactsync.errors import SettingsError
+
+log = structlog.get_logger()
+
+MOST_HANDSHAKES = 32
+"""Beyond it the handshake ends that has taken longest: a new client is served, however many others are silent."""
+HANDSHAKE_SECONDS = 10.0
+_SHUTDOWN_SECONDS = 2.0
+_PAUSE_SECONDS = 1.0
+_BACKLOG = 64
+
+
+def bind(listen: str) -> socket.socket:
+    """A socket that listens at this address and port. Raises SettingsError."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    try:
+        addresses = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = addresses[0]
+        dual = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
+        listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG, dualstack_ipv6=dual)
+    except (OSError, OverflowError) as error:  # OverflowError: a port above 65535
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SettingsError(
+            f"The API cannot listen at {listen}: {reason}.",
+            hint="Change [api] listen in settings.toml, or end the program that uses the port.",
+        ) from None
+    listening.setblocking(False)  # noqa: FBT003  (it takes no keyword)
+    return listening
+
+
+class TlsListener:
+    """One listening socket at most. All its methods are for the event loop's thread."""
+
+    def __init__(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
+        self._make_protocol = make_protocol
+        self._context: ssl.SSLContext | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._handshakes: dict[asyncio.Task[None], None] = {}
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Use this context for new connections."""
+        self._context = context
+
+    def listen(self, listening: socket.socket) -> None:
+        """Accept connections from this socket, in place of the one before. Those that are open stay."""
+        self.close()
+        self._accepting = asyncio.ensure_future(self._accept(listening))
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        for task in [self._accepting, *self._handshakes]:
+            if task is not None:
+                task.cancel()
+        self._accepting = None
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                try:
+                    connection, _ = await loop.sock_accept(listening)
+                except OSError:  # no file descriptor is free, or the client has left already
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    continue
+                if len(self._handshakes) >= MOST_HANDSHAKES:
+                    oldest = next(iter(self._handshakes))
+                    del self._handshakes[oldest]
+                    oldest.cancel()
+                task = loop.create_task(self._shake_hands(connection))
+                self._handshakes[task] = None
+                task.add_done_callback(lambda done: self._handshakes.pop(done, None))
+
+    async def _shake_hands(self, connection: socket.socket) -> None:
+        """Hand the connection over to a protocol, which lives as long as the connection."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(
+                self._make_protocol,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+            )
+        except OSError as error:  # ssl.SSLError and TimeoutError are kinds of it
+            log.debug("api.handshake_failed", error=str(error))
+            with suppress(OSError):
+                connection.close()
+        except asyncio.CancelledError:
+            connection.close()
+            raise

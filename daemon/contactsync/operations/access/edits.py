@@ -1,0 +1,62 @@
+"""Which edits of a definition a token may make, beyond the fields themselves.
+
+The same limits hold for applications that edit by SQL (deploy/postgresql/roles.sql).
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from contactsync.credentials.bind import destination_of
+from contactsync.errors import DefinitionError, LocalField
+from contactsync.model import Auth, Definition
+from contactsync.operations.access.rights import Right
+
+if TYPE_CHECKING:
+    from contactsync.operations.access.rights import Access
+
+_MACHINE = ("password_ref", "auth", "tls_client_cert", "tls_client_key")
+"""Fields that make the daemon authenticate by a password, ticket or certificate of its machine."""
+_GUARD = ("max_delete_count", "max_delete_share", "allow_empty")
+"""Fields that decide which deletions need an approval."""
+_DEFAULTS = {field.name: field.default for field in fields(Definition)}
+
+
+def require_permitted(
+    access: Access, stored: Definition, edited: Definition, *, new_password: bool, saved: bool = True
+) -> None:
+    """Raise Forbidden unless this actor may make of a stored or empty definition what `edited` is.
+
+    `new_password`: it replaces a stored one and a reference. `saved`: not for a check or preview only.
+    """
+    if access.local:
+        return
+    if saved:
+        access.require_folder(edited.folder, edited.owner)
+        if any(getattr(stored, name) != getattr(edited, name) for name in _GUARD):
+            access.require(Right.DECIDE)
+    for name in _MACHINE:
+        if getattr(edited, name) not in {getattr(stored, name), _DEFAULTS[name]}:
+            raise LocalField(
+                f"No token may set `{name}`, because it uses what belongs to the daemon's machine.",
+                hint="Set it there: `contactsync folders edit NAME`.",
+            )
+    if _uses_machine(edited, new_password=new_password) and not _same_destination(stored, edited):
+        raise LocalField(
+            "No token may change the servers, the user or the TLS settings of a definition that authenticates by a"
+            " reference, a ticket or a certificate of the daemon's machine.",
+            hint="Give a password together with the edit, or edit it there: `contactsync folders edit NAME`.",
+        )
+
+
+def _uses_machine(definition: Definition, *, new_password: bool) -> bool:
+    reference = definition.password_ref is not None and not new_password
+    return reference or definition.auth is not Auth.SIMPLE or definition.tls_client_cert is not None
+
+
+def _same_destination(stored: Definition, edited: Definition) -> bool:
+    try:
+        return destination_of(stored) == destination_of(edited)
+    except DefinitionError:
+        return False
