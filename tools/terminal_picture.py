@@ -59,7 +59,8 @@ class Terminal:
     def quietly(self, line: str, console: Console | None = None) -> None:
         """Run a command line, with its output on `console` or nowhere."""
         hidden = Console(file=io.StringIO())
-        invocation = Invocation(out=console or hidden, err=hidden)
+        invocation = Invocation()
+        invocation.out, invocation.err = console or hidden, hidden
         app(shlex.split(line), prog_name="contactsync", standalone_mode=False, obj=invocation)
 
 

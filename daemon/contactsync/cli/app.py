@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import typer.main
 
 from contactsync import __version__
+from contactsync.cli.coercion import without_pydantic
 from contactsync.cli.context import Invocation, invocation_of
-from contactsync.cli.errors import EXIT_CODES, ExitCode, Interrupted, show_error, show_usage_error
+from contactsync.cli.errors import EXIT_CODES, ExitCode, Interrupted, show_error, show_interruption, show_usage_error
 from contactsync.cli.folders_app import folders
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
-from contactsync.cli.output.text import show_text
 from contactsync.cli.runs_app import runs_app
 from contactsync.cli.settings_app import settings_app
 from contactsync.cli.streams import check_output, flush_output, open_missing_streams
@@ -43,21 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if arguments is None else arguments, invocation)
     except Interrupted as interruption:
-        show_text(invocation.err, str(interruption))
-        return ExitCode.INTERRUPTED
+        return show_interruption(str(interruption), invocation.err)
     except ContactsyncError as error:
         return show_error(error, invocation.err)
     except typer.TyperException as error:
         return show_usage_error(error, invocation.err)
     except (typer.Abort, KeyboardInterrupt):
-        show_text(invocation.err, "Interrupted.")
-        return ExitCode.INTERRUPTED
+        return show_interruption("Interrupted.", invocation.err)
 
 
 def _run(arguments: Sequence[str], invocation: Invocation) -> int:
     _check_encoding(arguments)
     try:
-        code = app(arguments, prog_name="contactsync", standalone_mode=False, obj=invocation)
+        command = without_pydantic(typer.main.get_command(app))
+        code = command(arguments, prog_name="contactsync", standalone_mode=False, obj=invocation)
     except OSError as error:
         check_output(error)
         raise
@@ -90,7 +90,7 @@ def global_options(
     context: typer.Context,
     *,
     settings: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
             help="Settings file; by default $CONTACTSYNC_SETTINGS, /etc/contactsync/settings.toml or ./settings.toml.",
@@ -112,7 +112,8 @@ def global_options(
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(ExitCode.USAGE)
     invocation = invocation_of(context)
-    invocation.settings_file, invocation.verbosity = settings, verbose
+    invocation.settings_file = None if settings is None else Path(settings)
+    invocation.verbosity = verbose
 
 
 @app.command("sync", short_help="Synchronize a folder, or all folders, now.")

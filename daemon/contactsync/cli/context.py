@@ -7,19 +7,17 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from rich.console import Console
-
-from contactsync.cli.errors import ExitCode
 from contactsync.errors import ControlForbidden
 
 if TYPE_CHECKING:
     import typer
     from psycopg import Connection
+    from rich.console import Console
 
     from contactsync.cli.api import Api
     from contactsync.model import Actor
@@ -32,26 +30,26 @@ POOL_SIZE = 2
 _LEVELS: tuple[Literal["warning", "info", "debug"], ...] = ("warning", "info", "debug")
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> NoReturn:
-        """Exit without a message if the reader has closed the pipe (`| head`), as programs do that SIGPIPE ends."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(ExitCode.PIPE_CLOSED)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    # Values from users and directories are printed unchanged: without markup, emoji or highlighting.
-    return _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
-
-
 @dataclass
 class Invocation:
     """One call of the command line."""
 
     settings_file: Path | None = None
     verbosity: int = 0
-    out: Console = field(default_factory=_console)
-    err: Console = field(default_factory=lambda: _console(stderr=True))
+
+    @cached_property
+    def out(self) -> Console:
+        """Standard output. The help needs none, and rich takes a while to load."""
+        from contactsync.cli.output.console import console
+
+        return console()
+
+    @cached_property
+    def err(self) -> Console:
+        """Standard error."""
+        from contactsync.cli.output.console import console
+
+        return console(stderr=True)
 
     @cached_property
     def settings(self) -> Settings:

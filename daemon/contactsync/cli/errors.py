@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contactsync.cli.output.text import show_text
 from contactsync.errors import ContactsyncError
 
 if TYPE_CHECKING:
@@ -64,6 +63,14 @@ def show_error(error: ContactsyncError, console: Console) -> int:
     return error.exit_code
 
 
+def show_interruption(text: str, console: Console) -> int:
+    """Print what goes on after Ctrl-C; returns the exit code."""
+    from contactsync.cli.output.text import show_text
+
+    show_text(console, text)
+    return ExitCode.INTERRUPTED
+
+
 def show_usage_error(error: typer.TyperException, console: Console) -> int:
     """Print an error of typer: an unknown option, a missing argument, a number out of range."""
     context: Any = getattr(error, "ctx", None)
@@ -79,6 +86,8 @@ def show_usage_error(error: typer.TyperException, console: Console) -> int:
 
 
 def _show(console: Console, message: str, hint: str) -> None:
+    from contactsync.cli.output.text import show_text
+
     for line in f"Error: {message}".splitlines():
         show_text(console, line, style="red")
     if hint:
