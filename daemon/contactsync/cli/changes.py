@@ -1,72 +1,99 @@
-"""Options as changes of a definition, which `folders add` and `edit` store, and `check` and `browse` only try."""
+"""Options as the body of a request, which `folders add` and `edit` store, and `check` and `browse` only try."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contactsync.bootstrap import bind_passwords
+import typer
+
+from contactsync.cli.api import definition_of
+from contactsync.cli.client import DaemonError
 from contactsync.cli.prompts import check_input, read_mapping, read_password
 from contactsync.errors import UsageError
-from contactsync.model import Definition
-from contactsync.operations.definitions import defaults_of, with_changes
-from contactsync.operations.names import find_one
-from contactsync.operations.preview import Draft
-from contactsync.store.pool import Pool, connection_of
+from contactsync.model import Auth
+from contactsync.operations.fields import InvalidFields
+from contactsync.text import printable
 
 if TYPE_CHECKING:
-    from contactsync.cli.context import Invocation
+    from contactsync.cli.api import Api
     from contactsync.cli.options import Clearable, DefinitionOptions
 
 FILES = frozenset({"tls_ca_file", "tls_client_cert", "tls_client_key"})
 """Fields that name a file where the daemon runs."""
 
 
-def changes_of(
+def body_of(
     options: DefinitionOptions, *, query: str | None = None, cleared: Iterable[Clearable] = ()
 ) -> dict[str, Any]:
-    """The changes that the options ask for, by the fields of a definition. Raises UsageError, MappingError."""
+    """The fields that the options set, without a password; null sets the default. Raises UsageError, MappingError."""
     check_input(options)
-    changes = defaults_of(choice.field for choice in cleared) | options.given()
+    body: dict[str, Any] = {choice.field: None for choice in cleared} | options.given()
     if query is not None:
-        changes["query"] = query
+        body["query"] = query
     if options.mapping is not None:
-        changes["mapping"] = read_mapping(options.mapping)
+        body["mapping"] = read_mapping(options.mapping)
     if options.tls_ca_pem is not None:
-        changes["tls_ca_pem"] = _read_certificates(options.tls_ca_pem)
+        body["tls_ca_pem"] = _read_certificates(options.tls_ca_pem)
     # The daemon has another working directory.
-    return changes | {name: str(Path(changes[name]).absolute()) for name in FILES & changes.keys() if changes[name]}
+    return body | {name: str(Path(body[name]).absolute()) for name in FILES & body.keys() if body[name]}
 
 
-@contextmanager
-def draft_of(
-    invocation: Invocation, name: str | None, query: str | None, options: DefinitionOptions
-) -> Iterator[tuple[Draft, Pool | None]]:
-    """The definition of NAME, --query and the other options, and the database of a stored one.
+def with_password(
+    send: Callable[[Mapping[str, Any]], Any],
+    body: Mapping[str, Any],
+    options: DefinitionOptions,
+    *,
+    explain: bool = False,
+) -> Any:
+    """The answer to a request, which is sent again with a password from the terminal if it lacks one.
 
-    Raises UsageError, MappingError, DatabaseError.
+    With `explain` the reason is shown before the question, and is the error if there is no terminal. Raises
+    ContactsyncError.
     """
-    changes = changes_of(options, query=query)
-    if name is None:
-        if query is None:
-            raise UsageError(
-                "Neither a NAME nor a --query is given.",
-                hint="Give the NAME of a stored definition, or --query for a new one.",
-            )
-        yield _draft(invocation, Definition(folder_id=0, definition_id=0, folder=""), changes, options), None
-        return
-    with invocation.pool() as pool:
-        with connection_of(pool) as connection:
-            stored = find_one(connection, name)
-        yield _draft(invocation, stored, changes, options), pool
+    password = read_password(options, needed=False)
+    if password is not None:
+        return send({**body, "password": password})
+    try:
+        return send(body)
+    except (DaemonError, InvalidFields) as error:
+        if _wrong_fields(error) != {"password"} or (explain and not sys.stdin.isatty()):
+            raise
+        if explain:
+            typer.echo(printable(error.message), err=True)
+    return send({**body, "password": read_password(options, needed=True)})
 
 
-def _draft(invocation: Invocation, stored: Definition, changes: dict[str, Any], options: DefinitionOptions) -> Draft:
-    definition = with_changes(stored, changes)
-    password = read_password(options, needed=definition.lacks_password)
-    return Draft(stored, definition, bind_passwords(invocation.settings), password)
+def send_draft(
+    api: Api, path: str, name: str | None, query: str | None, options: DefinitionOptions, **more: Any
+) -> Any:
+    """The answer to a request with a draft: of NAME, or of a definition that is not stored. Raises ContactsyncError."""
+    body = body_of(options, query=query) | more
+
+    def send(body: Mapping[str, Any]) -> Any:
+        return api.post(path, body, timeout=None)
+
+    if name is not None:
+        body["definition_id"] = definition_of(api, name)["definition_id"]
+        return with_password(send, body, options, explain=True)
+    if query is None:
+        raise UsageError(
+            "Neither a NAME nor a --query is given.",
+            hint="Give the NAME of a stored definition, or --query for a new one.",
+        )
+    # The request needs no password: without one the answer would be that it lacks one.
+    password = read_password(options, needed=_lacks_password(options))
+    return send(body if password is None else body | {"password": password})
+
+
+def _lacks_password(options: DefinitionOptions) -> bool:
+    return options.user is not None and options.password_ref is None and options.auth in {None, Auth.SIMPLE}
+
+
+def _wrong_fields(error: DaemonError | InvalidFields) -> set[str]:
+    return set(error.errors) if isinstance(error, InvalidFields) else error.fields
 
 
 def _read_certificates(file: str) -> str:

@@ -9,7 +9,7 @@ import typer
 from contactsync.cli.context import invocation_of
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.options import Clearable, DefinitionOptions, Json, Name, Yes, with_definition_options
-from contactsync.model import FIRST_DEFINITION, Definition
+from contactsync.model import FIRST_DEFINITION
 
 folders = typer.Typer(
     help="List, show and edit contact folders and their definitions. The daemon applies an edit within a second.",
@@ -27,7 +27,7 @@ def folders_help(context: typer.Context) -> None:
 
 @folders.command("add", short_help="Fill a folder from a directory.")
 @with_definition_options
-def add_command(
+def add_command(  # noqa: PLR0913 -- one for each option
     context: typer.Context,
     *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The folder's name.", show_default=False)],
@@ -41,6 +41,7 @@ def add_command(
         str, typer.Option(metavar="NAME", help="Name of the definition, for a second one in the same folder.")
     ] = FIRST_DEFINITION,
     paused: Annotated[bool, typer.Option("--paused", help="Do not run it until `contactsync folders resume`.")] = False,
+    as_json: Json = False,
     options: DefinitionOptions,
 ) -> None:
     """Add a definition that fills a folder from a directory. A folder that does not exist is created.
@@ -66,10 +67,8 @@ def add_command(
     """
     from contactsync.cli.commands.folders.edit import add_folder
 
-    added = Definition(
-        folder_id=0, definition_id=0, folder=name, owner=owner, name=definition, query=query, enabled=not paused
-    )
-    add_folder(invocation_of(context), added, options)
+    names = {"folder": name, "owner": owner, "definition": definition, "enabled": not paused}
+    add_folder(invocation_of(context), names, query, options, as_json=as_json)
 
 
 @folders.command("list", short_help="List all folders with their states.")
@@ -118,6 +117,7 @@ def edit_command(
             help=f"Set this field to its default; may be repeated. One of: {', '.join(Clearable)}.",
         ),
     ] = None,
+    as_json: Json = False,
     options: DefinitionOptions,
 ) -> None:
     """Change the fields of a definition that are given; the others keep their values.
@@ -132,7 +132,7 @@ def edit_command(
     """
     from contactsync.cli.commands.folders.edit import edit_folder
 
-    edit_folder(invocation_of(context), name, query, clear or [], options)
+    edit_folder(invocation_of(context), name, query, clear or [], options, as_json=as_json)
 
 
 @folders.command("remove", short_help="Remove a definition and its contacts.")
@@ -144,6 +144,7 @@ def remove_command(
         bool, typer.Option("--keep-contacts", help="Keep its contacts in the folder, as the users' own.")
     ] = False,
     yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Remove a definition and the contacts that it added, and the folder if it is then empty.
 
@@ -155,11 +156,11 @@ def remove_command(
     """
     from contactsync.cli.commands.folders.edit import remove_folder
 
-    remove_folder(invocation_of(context), name, keep_contacts=keep_contacts, yes=yes)
+    remove_folder(invocation_of(context), name, keep_contacts=keep_contacts, yes=yes, as_json=as_json)
 
 
 @folders.command("pause", short_help="Stop running a definition until it is resumed.")
-def pause_command(context: typer.Context, *, name: Name) -> None:
+def pause_command(context: typer.Context, *, name: Name, as_json: Json = False) -> None:
     """Stop running a definition until it is resumed. The name of a folder selects all of its definitions.
 
     \b
@@ -167,11 +168,11 @@ def pause_command(context: typer.Context, *, name: Name) -> None:
     """
     from contactsync.cli.commands.folders.edit import set_enabled
 
-    set_enabled(invocation_of(context), name, enabled=False)
+    set_enabled(invocation_of(context), name, enabled=False, as_json=as_json)
 
 
 @folders.command("resume", short_help="Run a paused definition again.")
-def resume_command(context: typer.Context, *, name: Name) -> None:
+def resume_command(context: typer.Context, *, name: Name, as_json: Json = False) -> None:
     """Run a paused definition again, now and by its schedule. The name of a folder selects all of its definitions.
 
     \b
@@ -179,7 +180,7 @@ def resume_command(context: typer.Context, *, name: Name) -> None:
     """
     from contactsync.cli.commands.folders.edit import set_enabled
 
-    set_enabled(invocation_of(context), name, enabled=True)
+    set_enabled(invocation_of(context), name, enabled=True, as_json=as_json)
 
 
 @folders.command("export", short_help="Print definitions as a file for `apply`.")

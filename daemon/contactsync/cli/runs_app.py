@@ -43,7 +43,16 @@ runs_app.add_typer(runs, name="runs", short_help="List runs, or show one run wit
 
 
 @runs_app.command("preview", short_help="Show what a run would change, without changing it.")
-def preview_command(context: typer.Context, *, name: Name, limit: Limit = CONTACTS_SHOWN, as_json: Json = False) -> int:
+def preview_command(
+    context: typer.Context,
+    *,
+    name: Name,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Show N contacts with all fields, 0 for all; by default a screen."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
     """Show what a run would change now, contact by contact, without changing it.
 
     The plan is the one that a run would make; its transaction is rolled back. Exit codes: 0 no changes; 2 changes; 3

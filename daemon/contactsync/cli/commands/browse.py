@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from contactsync.bootstrap import run_options
-from contactsync.checks.browser import Level, Node, View, browse
-from contactsync.cli.changes import draft_of
+from contactsync.cli.changes import send_draft
 from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import NOTHING, show_json, show_text
 from contactsync.errors import UsageError
@@ -38,42 +36,42 @@ def browse_directory(
         if base is not None:
             raise UsageError("Give a NAME or --query, and at most one BASE.", hint="See `contactsync browse --help`.")
         name, base = None, name
-    with draft_of(invocation, name, query, options) as (draft, _), invocation.err.status("searching the directory ..."):
-        view = browse(draft.definition, draft.password, run_options(invocation.settings), base=base, limit=limit)
+    with invocation.api() as api, invocation.err.status("searching the directory ..."):
+        view = send_draft(api, "/v1/browse", name, query, options, at=base, limit=limit)
     if as_json:
-        show_json(invocation.out, asdict(view))
+        show_json(invocation.out, view)
         return
-    for level in view.levels:
+    for level in view["levels"]:
         _show_level(invocation, level)
-    if view.others:
-        show_text(invocation.out, f"Other naming contexts, without people: {', '.join(view.others)}")
+    if view["others"]:
+        show_text(invocation.out, f"Other naming contexts, without people: {', '.join(view['others'])}")
         invocation.out.print()
     _show_next(invocation, view, name, query)
 
 
-def _show_level(invocation: Invocation, level: Level) -> None:
-    show_text(invocation.out, level.base, style="bold")
-    if level.nodes:
-        show_table(invocation.out, _COLUMNS, [_cells(node) for node in level.nodes], numbers=("Below",))
+def _show_level(invocation: Invocation, level: Mapping[str, Any]) -> None:
+    show_text(invocation.out, level["base"], style="bold")
+    if level["nodes"]:
+        show_table(invocation.out, _COLUMNS, [_cells(node) for node in level["nodes"]], numbers=("Below",))
     else:
         show_text(invocation.out, "It has no children that this user may read.")
-    if level.more:
+    if level["more"]:
         show_text(
             invocation.out,
-            f"There are more than these {len(level.nodes):,}; --limit shows more.",
+            f"There are more than these {len(level['nodes']):,}; --limit shows more.",
             style="yellow",
         )
     invocation.out.print()
 
 
-def _cells(node: Node) -> tuple[str, ...]:
-    below = NOTHING if node.below is None else f"{node.below:,}{'+' if node.at_least else ''}"
-    return (node.rdn, node.object_class, below, node.contact or NOTHING)
+def _cells(node: Mapping[str, Any]) -> tuple[str, ...]:
+    below = NOTHING if node["below"] is None else f"{node['below']:,}{'+' if node['at_least'] else ''}"
+    return (node["rdn"], node["object_class"], below, node["contact"] or NOTHING)
 
 
-def _show_next(invocation: Invocation, view: View, name: str | None, query: str | None) -> None:
+def _show_next(invocation: Invocation, view: Mapping[str, Any], name: str | None, query: str | None) -> None:
     """Print the commands that show the next level and that search it for contacts."""
-    base = shlex.quote(_likely_base(view.levels[0]))
+    base = shlex.quote(_likely_base(view["levels"][0]))
     source = shlex.quote(name) if name is not None else f"--query {shlex.quote(query or '')}"
     change = f"edit {source}" if name is not None else f"add NAME {source}"
     show_text(invocation.out, "To show the next level, or to have runs search there:")
@@ -82,9 +80,10 @@ def _show_next(invocation: Invocation, view: View, name: str | None, query: str 
         invocation.out.print(Text(printable(f"  contactsync {command}")), soft_wrap=True)
 
 
-def _likely_base(level: Level) -> str:
+def _likely_base(level: Mapping[str, Any]) -> str:
     """The organizational unit with the most children, else the entry with the most, else the base itself."""
-    parents = [node for node in level.nodes if node.below]
+    parents = [node for node in level["nodes"] if node["below"]]
     if not parents:
-        return level.base
-    return max(parents, key=lambda node: (node.object_class.lower() == "organizationalunit", node.below or 0)).dn
+        return str(level["base"])
+    likely = max(parents, key=lambda node: (node["object_class"].lower() == "organizationalunit", node["below"] or 0))
+    return str(likely["dn"])

@@ -5,51 +5,50 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from contactsync.bootstrap import build_runner
+from contactsync.cli.api import definition_of
 from contactsync.cli.errors import ExitCode
-from contactsync.cli.interrupt import cancelled_by_signals
-from contactsync.cli.output.differences import show_changes
-from contactsync.cli.output.progress import run_progress
+from contactsync.cli.output.differences import show_changes, show_first_changes
 from contactsync.cli.output.summary import show_recognised, show_rejected
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.model import Outcome
-from contactsync.operations.names import find_one
 from contactsync.operations.preview import PreviewDocument
-from contactsync.store.pool import connection_of
-from contactsync.sync.observer import ObserverGroup
-from contactsync.text import counted
+from contactsync.text import counted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from contactsync.cli.context import Invocation
 
+CHANGES_SHOWN = 20
+MOST_CHANGES = 10_000
+"""As many as the API gives."""
+_LINES_ABOVE = 6
+"""Lines of a screen for the totals and the prompt."""
+
 _EXIT_CODES = {Outcome.UNCHANGED: ExitCode.DONE, Outcome.CHANGED: ExitCode.CHANGES, Outcome.HELD: ExitCode.HELD}
 
 
-def preview(invocation: Invocation, name: str, *, limit: int, as_json: bool) -> int:
-    """Print the plan of a run without applying it; returns the exit code. Raises what a run would fail with."""
-    with invocation.pool() as pool:
-        with connection_of(pool) as connection:
-            definition = find_one(connection, name)
-        runner = build_runner(invocation.settings, pool)
-        with (
-            cancelled_by_signals(runner) as interruption,
-            run_progress(invocation.err, definition.label, quiet=as_json) as progress,
-        ):
-            previewed = runner.preview(definition, ObserverGroup(progress, interruption), limit=limit or None)
-    document = PreviewDocument.of_preview(previewed)
+def preview(invocation: Invocation, name: str, *, limit: int | None, as_json: bool) -> int:
+    """Print the plan of a run without applying it; returns the exit code. Raises what a run would fail with.
+
+    Without a limit a terminal gets what fits its screen.
+    """
+    most = CHANGES_SHOWN if limit is None else limit or MOST_CHANGES
+    with invocation.api() as api:
+        definition = definition_of(api, name)
+        with invocation.err.status(printable(f"{definition['label']}: reading and comparing ...")):
+            path = f"/v1/definitions/{definition['definition_id']}/preview"
+            document = api.post(path, limit=most, timeout=None)
     if as_json:
-        show_json(invocation.out, document.model_dump())
+        show_json(invocation.out, document)
     else:
-        _show(invocation.out, document)
-    return _EXIT_CODES[previewed.report.outcome]
+        lines = invocation.out.height if limit is None and invocation.out.is_terminal else None
+        _show(invocation.out, PreviewDocument.model_validate(document), lines)
+    return _EXIT_CODES[document["outcome"]]
 
 
-def _show(console: Console, preview: PreviewDocument) -> None:
-    if preview.changes:
-        show_changes(console, [change.model_dump() for change in preview.changes], left_out=preview.changes_left_out)
-        console.print()
+def _show(console: Console, preview: PreviewDocument, lines: int | None) -> None:
+    """Print the totals and what to do, and then the changes: as many as fit into `lines`, or all."""
     show_text(console, f"{preview.label}: {_totals(preview)}")
     show_recognised(console, preview)
     if preview.rejected:
@@ -61,6 +60,13 @@ def _show(console: Console, preview: PreviewDocument) -> None:
         show_text(console, f"The run would be held. {preview.held_reason}", style="yellow")
         name = shlex.quote(preview.label)
         show_text(console, f"To make a held run that you can approve: contactsync sync {name}")
+    if preview.changes:
+        console.print()
+        changes = [change.model_dump() for change in preview.changes]
+        if lines is None:
+            show_changes(console, changes, left_out=preview.changes_left_out)
+        else:
+            show_first_changes(console, changes, lines=lines - _LINES_ABOVE, left_out=preview.changes_left_out)
 
 
 def _totals(preview: PreviewDocument) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.bootstrap import bind_passwords, run_options
 from contactsync.cli.local.declarations import DECLARATIONS
 from contactsync.cli.local.deeds import DEEDS
+from contactsync.cli.local.drafts import DRAFTS
 from contactsync.operations import audit, names, runs
 from contactsync.operations.access import tokens
 from contactsync.operations.reading import contacts, definitions
@@ -60,7 +61,7 @@ ROUTES: dict[str, Function] = {
 def find(method: str, path: str) -> tuple[Function | None, dict[str, int]]:
     """The function of a path, and the ids in it; None if there is no function."""
     parts = path.split("/")
-    for route, function in (DECLARATIONS | ROUTES | DEEDS).items():
+    for route, function in (DECLARATIONS | ROUTES | DEEDS | DRAFTS).items():
         verb, _, template = route.partition(" ")
         names_of_parts = template.split("/")
         if verb == method and len(names_of_parts) == len(parts):

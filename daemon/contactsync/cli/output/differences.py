@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 from rich.text import Text
 
-from contactsync.cli.output.text import GAP, show_value
+from contactsync.cli.output.text import GAP, show_text, show_value
 from contactsync.text import printable
 
 if TYPE_CHECKING:
@@ -20,17 +20,40 @@ KEY_NAMES = {"dn": "DN", "employee_number": "employee number", "mail": "mail and
 """The keys by which a contact is recognised under a new identity."""
 
 
+def show_first_changes(console: Console, changes: Iterable[Mapping[str, Any]], *, lines: int, left_out: int) -> None:
+    """Print as many changes as fit into some lines, at least one: contacts that come or go in one line each."""
+    shown, rest = 0, 0
+    for change in changes:
+        fields = change["fields"] if change["action"] == "update" else {}
+        needed = 1 + len(fields)
+        if rest or (shown and shown + needed > lines):
+            rest += 1
+            continue
+        shown += needed
+        console.print(_title(change, with_email=not fields), no_wrap=True, overflow="ellipsis")
+        show_fields(console, fields, action="update")
+    if rest + left_out:
+        show_text(console, f"... and {rest + left_out:,} more; --limit 50 shows 50, with all fields.")
+
+
 def show_changes(console: Console, changes: Iterable[Mapping[str, Any]], *, left_out: int) -> None:
     """Print the document of each change, and how many more there are."""
     for change in changes:
-        mark, style = _MARKS[change["action"]]
-        line = Text(f"{mark} {printable(change['display_name'] or '(no name)')}", style=f"bold {style}")
-        if change["matched_by"]:
-            line.append(f" (recognised by {KEY_NAMES[change['matched_by']]})", style="not bold")
-        console.print(line, soft_wrap=not console.is_terminal)
+        console.print(_title(change), soft_wrap=not console.is_terminal)
         show_fields(console, change["fields"], action=change["action"])
     if left_out > 0:
         console.print(Text(f"... and {left_out:,} more; --limit 0 shows all."), soft_wrap=not console.is_terminal)
+
+
+def _title(change: Mapping[str, Any], *, with_email: bool = False) -> Text:
+    mark, style = _MARKS[change["action"]]
+    line = Text(f"{mark} {printable(change['display_name'] or '(no name)')}", style=f"bold {style}")
+    emails = [email for emails in change["fields"].get("emails", {}).values() for email in emails or ()]
+    if with_email and emails:
+        line.append(f" <{printable(emails[0])}>", style="not bold")
+    if change["matched_by"]:
+        line.append(f" (recognised by {KEY_NAMES[change['matched_by']]})", style="not bold")
+    return line
 
 
 def show_fields(console: Console, fields: Mapping[str, Mapping[str, Any]], *, action: str) -> None:

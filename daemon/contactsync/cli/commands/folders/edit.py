@@ -4,48 +4,48 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contactsync.bootstrap import bind_passwords
-from contactsync.cli.changes import FILES, changes_of
+from contactsync.cli.api import definition_of, items
+from contactsync.cli.changes import FILES, body_of, with_password
 from contactsync.cli.commands.folders.list import NO_DAEMON
-from contactsync.cli.output.text import show_text
-from contactsync.cli.prompts import confirm, read_password
+from contactsync.cli.output.text import show_json, show_text
+from contactsync.cli.prompts import confirm
 from contactsync.errors import UsageError
-from contactsync.operations import definitions
-from contactsync.operations.fields import require_valid_fields
-from contactsync.operations.names import find_all, find_one
-from contactsync.store.definitions import read_overview
+from contactsync.operations.declared.fields import NewDefinition
 from contactsync.store.health import daemon_listens
 from contactsync.text import counted
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
     from contactsync.cli.options import Clearable, DefinitionOptions
-    from contactsync.model import Definition
 
 _SEARCH_FIELDS = frozenset({"query", "base", "scope", "filter", "filter_only"})
 """The guard holds any deletion in the first run after an edit of these."""
 
 
-def add_folder(invocation: Invocation, new: Definition, options: DefinitionOptions) -> None:
-    """Store a definition and print the next step. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
-    passwords = bind_passwords(invocation.settings)
-    definition = definitions.with_changes(new, changes_of(options))
-    require_valid_fields(definition, passwords.references, new_password=options.brings_password)
-    with invocation.connection(create=True) as connection:
-        definitions.check_new(connection, definition)
-        password = read_password(options, needed=definition.lacks_password)
-        added = definitions.add(connection, passwords, definition, password, invocation.actor)
-        daemon_running = daemon_listens(connection)
-    show_text(invocation.out, f"Added {added.label} (schedule: {added.schedule}).")
-    _warn_of_files(invocation, [added.tls_ca_file, added.tls_client_cert, added.tls_client_key])
-    name = shlex.quote(added.label)
-    if not added.enabled:
+def add_folder(
+    invocation: Invocation, names: dict[str, Any], query: str, options: DefinitionOptions, *, as_json: bool
+) -> None:
+    """Store a definition and print the next step; `names` are folder, owner, definition and `enabled`.
+
+    Raises UsageError, DefinitionError, SecretError, DatabaseError.
+    """
+    body = body_of(options, query=query) | names
+    with invocation.api() as api:
+        added = with_password(lambda new: api.post("/v1/definitions", new), body, options)
+        daemon_running = api.is_daemon or _daemon_listens(invocation)
+    if as_json:
+        show_json(invocation.out, added)
+        return
+    show_text(invocation.out, f"Added {added['label']} (schedule: {added['schedule']}).")
+    _warn_of_files(invocation, [added[name] for name in sorted(FILES)])
+    name = shlex.quote(added["label"])
+    if not added["enabled"]:
         show_text(invocation.out, f"It is paused. To resume it: contactsync folders resume {name}")
-    elif daemon_running and added.schedule != "manual":
+    elif daemon_running and added["schedule"] != "manual":
         show_text(invocation.out, f"The daemon runs it now. To see the result: contactsync folders show {name}")
         return
     elif not daemon_running:
@@ -54,57 +54,77 @@ def add_folder(invocation: Invocation, new: Definition, options: DefinitionOptio
 
 
 def edit_folder(
-    invocation: Invocation, name: str, query: str | None, cleared: Sequence[Clearable], options: DefinitionOptions
+    invocation: Invocation,
+    name: str,
+    query: str | None,
+    cleared: Sequence[Clearable],
+    options: DefinitionOptions,
+    *,
+    as_json: bool,
 ) -> None:
     """Store changes of a definition and print them. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
-    changes = changes_of(options, query=query, cleared=cleared)
-    if not (changes or options.brings_password):
+    body = body_of(options, query=query, cleared=cleared)
+    if not (body or options.brings_password):
         raise UsageError("There is nothing to change.", hint="See `contactsync folders edit --help`.")
-    with invocation.connection() as connection:
-        definition = find_one(connection, name)
-        edited = definitions.with_changes(definition, changes)
-        passwords = bind_passwords(invocation.settings)
-        require_valid_fields(edited, passwords.references, definition, new_password=options.brings_password)
-        password = read_password(options, needed=edited.lacks_password)
-        changed = definitions.edit(connection, passwords, definition, edited, password, invocation.actor)
-    if not changed:
-        show_text(invocation.out, f"{definition.label} has these values already.")
+    with invocation.api() as api:
+        path = f"/v1/definitions/{definition_of(api, name)['definition_id']}"
+        before = api.get(path)
+        sealed: list[bool] = []
+
+        def patch(changes: Mapping[str, Any]) -> Any:
+            sealed.append("password" in changes)
+            return api.patch(path, changes)
+
+        after = with_password(patch, body, options, explain=True)
+    if as_json:
+        show_json(invocation.out, after)
         return
-    show_text(invocation.out, f"Changed {definition.label}.")
-    for field, (before, after) in changed.items():
-        if field not in {"password_sealed", "password_new"}:
-            show_text(invocation.out, f"  {field}: {_shown(before)} -> {_shown(after)}")
-        elif field == "password_sealed" and after is not None:
-            show_text(invocation.out, "  password: sealed anew")
-    _warn_of_files(invocation, [after for field, (_, after) in changed.items() if field in FILES])
-    if changed.keys() & _SEARCH_FIELDS:
+    changed = [field for field in NewDefinition.model_fields if field in after and before[field] != after[field]]
+    if not (changed or sealed[-1]):
+        show_text(invocation.out, f"{after['label']} has these values already.")
+        return
+    show_text(invocation.out, f"Changed {after['label']}.")
+    for field in changed:
+        show_text(invocation.out, f"  {field}: {_shown(before[field])} -> {_shown(after[field])}")
+    if sealed[-1]:
+        show_text(invocation.out, "  password: sealed anew")
+    _warn_of_files(invocation, [after[field] for field in changed if field in FILES])
+    if _SEARCH_FIELDS.intersection(changed):
         show_text(invocation.err, "The next run is held if it would delete contacts, because the search was edited.")
 
 
-def remove_folder(invocation: Invocation, name: str, *, keep_contacts: bool, yes: bool) -> None:
+def remove_folder(invocation: Invocation, name: str, *, keep_contacts: bool, yes: bool, as_json: bool) -> None:
     """Remove a definition after a confirmation. Raises UsageError if that is not possible, DatabaseError."""
-    with invocation.connection() as connection:
-        definition = find_one(connection, name)
-        (row,) = read_overview(connection, [definition.definition_id])
-        contacts = f"{counted(row['contacts'], 'contact')} {'kept' if keep_contacts else 'deleted'}"
+    with invocation.api() as api:
+        path = f"/v1/definitions/{definition_of(api, name)['definition_id']}"
+        definition = api.get(path)
+        contacts = f"{counted(definition['contacts'], 'contact')} {'kept' if keep_contacts else 'deleted'}"
         if not yes:
-            confirm(f"Remove {definition.label}, with {contacts}?")
-        definitions.remove(connection, definition, invocation.actor, keep_contacts=keep_contacts)
-    show_text(invocation.out, f"Removed {definition.label}; {contacts}.")
+            confirm(f"Remove {definition['label']}, with {contacts}?")
+        removed = api.delete(path, keep_contacts=keep_contacts)
+    if as_json:
+        show_json(invocation.out, removed)
+    else:
+        show_text(invocation.out, f"Removed {removed['label']}; {contacts}.")
 
 
-def set_enabled(invocation: Invocation, name: str, *, enabled: bool) -> None:
+def set_enabled(invocation: Invocation, name: str, *, enabled: bool, as_json: bool) -> None:
     """Pause or resume a definition, or all definitions of a folder. Raises UsageError, DatabaseError."""
-    done = "Resumed" if enabled else "Paused"
+    verb, done = ("resume", "Resumed") if enabled else ("pause", "Paused")
+    with invocation.api() as api:
+        named = list(items(api, "/v1/definitions", "definitions", name=name))
+        answers = [api.post(f"/v1/definitions/{row['definition_id']}/{verb}") for row in named]
+    if as_json:
+        show_json(invocation.out, answers)
+        return
+    for row in named:
+        already = f"{row['label']} was {done.lower()} already."
+        show_text(invocation.out, already if row["enabled"] == enabled else f"{done} {row['label']}.")
+
+
+def _daemon_listens(invocation: Invocation) -> bool:
     with invocation.connection() as connection:
-        named = find_all(connection, name)
-        definitions.set_enabled(connection, named, invocation.actor, enabled=enabled)
-    for definition in named:
-        already = definition.enabled == enabled
-        show_text(
-            invocation.out,
-            f"{definition.label} was {done.lower()} already." if already else f"{done} {definition.label}.",
-        )
+        return daemon_listens(connection)
 
 
 def _warn_of_files(invocation: Invocation, paths: Iterable[str | None]) -> None:
