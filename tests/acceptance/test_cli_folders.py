@@ -69,7 +69,7 @@ def test_a_user_without_a_password_is_refused_without_a_terminal(cli: CommandLin
         (["--query", "dc1", "--password-ref", "env:X"], "needs a user"),
         (["--query", "dc1", "--user", "x@example.com", "--password-ref", "hunter22"], "env:NAME"),
         (["--query", "dc1", "--user", "x@example.com", "--password-ref", "env:X", "--password-stdin"], "one place"),
-        (["--query", "dc1", "--owner", "an/na"], "'an/na'"),
+        (["--query", "dc1", "--owner", "an/na"], '"an/na"'),
     ],
 )
 def test_a_definition_that_is_not_valid_is_not_stored(

@@ -106,12 +106,14 @@ class CommandLine:
 
     def __init__(self, database: str, directory: Path) -> None:
         self.environ = _environ(database, directory, TERM="xterm-256color")
+        self.prefix: list[str] = []
+        """A program that starts the commands, for example as another user."""
         self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command without a terminal; `typed` is its standard input."""
         return subprocess.run(
-            [CONTACTSYNC, *arguments],
+            [*self.prefix, CONTACTSYNC, *arguments],
             input=typed,
             env=self.environ | environ,
             capture_output=True,

@@ -133,7 +133,7 @@ def test_all_invalid_fields_are_reported_and_the_others_are_checked(server: Priv
     [
         ("definition", {"query": "http://localhost"}, ["http", "ldaps://"]),
         ("bind", {"password": "correct horse battery staple"}, ["cn=reader", "invalidCredentials"]),
-        ("base", {"base": "ou=Sales,ou=poeple,{0.suffix}"}, ["ou=poeple", "'dc=example,dc=test'"]),
+        ("base", {"base": "ou=Sales,ou=poeple,{0.suffix}"}, ["ou=poeple", '"dc=example,dc=test"']),
         # Anonymous users are accepted and see the root DSE, but no base.
         ("base", {"user": None, "query": "{0.url}"}, ["may not read it"]),
     ],

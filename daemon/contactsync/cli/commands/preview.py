@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHANGES_SHOWN = 20
 MOST_CHANGES = 10_000
 """As many as the API gives."""
-_LINES_ABOVE = 6
+_LINES_ABOVE = 9
 """Lines of a screen for the totals and the prompt."""
 
 _EXIT_CODES = {Outcome.UNCHANGED: ExitCode.DONE, Outcome.CHANGED: ExitCode.CHANGES, Outcome.HELD: ExitCode.HELD}
