@@ -33,6 +33,8 @@ def body_of(
     body: dict[str, Any] = {choice.field: None for choice in cleared} | options.given()
     if query is not None:
         body["query"] = query
+    for name in (name for name, value in body.items() if value == "" and name != "base"):
+        raise UsageError(f"The {name.replace('_', ' ')} is empty.", hint="Leave the option out, or use --clear.")
     if options.mapping is not None:
         body["mapping"] = read_mapping(options.mapping)
     if options.tls_ca_pem is not None:
