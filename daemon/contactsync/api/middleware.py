@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from anyio import to_thread
+from starlette.exceptions import HTTPException
 
 from contactsync import __version__
 from contactsync.api.actor import log_fields
@@ -34,12 +35,8 @@ _DETAIL = {HTTPStatus.INTERNAL_SERVER_ERROR: "An unexpected error occurred. The 
 """In place of HTTP's own words, to say what to do next."""
 
 
-class _Refused(Exception):
-    """The body is too large, or it comes too slowly."""
-
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__(status.phrase)
-        self.status = status
+class _Refused(HTTPException):
+    """The body is too large, or it comes too slowly. FastAPI passes on only exceptions of this kind."""
 
 
 class _Body:
@@ -89,7 +86,7 @@ class ErrorMiddleware:
         try:
             await self._app(scope, _Body(receive, scope["path"]).receive, observed)
         except _Refused as refused:
-            await _answer(refused.status, scope, receive, observed, begun=bool(status))
+            await _answer(HTTPStatus(refused.status_code), scope, receive, observed, begun=bool(status))
         except Exception:
             log.exception("control.crashed", method=scope["method"], path=scope["path"])
             await _answer(HTTPStatus.INTERNAL_SERVER_ERROR, scope, receive, observed, begun=bool(status))
