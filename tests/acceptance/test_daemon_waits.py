@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import LiteralString
 
 import psycopg
@@ -12,7 +13,8 @@ import psycopg
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.daemon_client import running_daemon
 from tests.support.folder import change
-from tests.support.waiting import wait_until
+from tests.support.processes import CommandLine
+from tests.support.waiting import PATIENCE, wait_until
 
 
 @contextmanager
@@ -31,12 +33,30 @@ def standby_away(database: str) -> Iterator[None]:
         execute("ALTER SYSTEM RESET synchronous_standby_names")
 
 
+@contextmanager
+def closing_commands(*lines: CommandLine) -> Iterator[None]:
+    """End what the command lines have started."""
+    with ExitStack() as stack:
+        for line in lines:
+            stack.callback(line.end)
+        yield
+
+
 def test_a_commit_that_no_standby_confirms(database: str, short_path: Path, directory: PrivateSlapd) -> None:
-    """It is logged and makes the daemon unready; a second run names the session that waits. Later all goes on."""
-    with running_daemon(database, directory, short_path) as client:
+    """It is logged and makes the daemon unready; a second run names the session that waits. Later all goes on.
+
+    Commands say what they wait for: one by the daemon, and one that finds none.
+    """
+    by_daemon, alone = CommandLine(database, short_path), CommandLine(database, short_path)
+    alone.environ["CONTACTSYNC_CONTROL__SOCKET"] = str(short_path / "none.sock")
+    with running_daemon(database, directory, short_path) as client, closing_commands(by_daemon, alone):
+        client.define("Support")
         with standby_away(database):
             change(directory)
-            client.post(f"/v1/definitions/{client.staff}/sync", 202)
+            commands = [
+                by_daemon.start("sync", "Staff", stdout=PIPE, stderr=PIPE),
+                alone.start("folders", "pause", "Support", stdout=PIPE, stderr=PIPE),
+            ]
             wait_until(lambda: client.daemon.events("database.waiting", folder="Staff"), "the warning")
             reason = client.daemon.events("database.waiting", folder="Staff")[0]["reason"]
             assert reason == "waits for a synchronous standby to confirm a commit"
@@ -49,6 +69,12 @@ def test_a_commit_that_no_standby_confirms(database: str, short_path: Path, dire
             assert "PostgreSQL's process" in busy["detail"]
             assert "(contactsync), since 2" in busy["detail"]
             assert busy["detail"].endswith(f"which {reason}.")
+            for command in commands:
+                assert command.stderr
+                line = command.stderr.readline()
+                assert line.startswith("Still waiting")
+                assert reason in line
         wait_until(lambda: client.http.get("/v1/health/ready").status_code == 200, "the end of the wait")
         wait_until(lambda: client.daemon.events("database.waiting_ended"), "the line about it")
         wait_until(lambda: client.outcomes(client.staff) == ["changed", "changed"], "the run to end")
+        assert [command.wait(PATIENCE) for command in commands] == [0, 0]

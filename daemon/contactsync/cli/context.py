@@ -81,7 +81,10 @@ class Invocation:
         except ControlForbidden as error:
             daemon, refused = None, error
         if daemon:
-            yield daemon
+            from contactsync.cli.output.waiting import reason_of_daemon, waits_shown
+
+            with waits_shown(self, reason_of_daemon(daemon)):
+                yield daemon
             return
         from contactsync.cli.local import LocalApi
 
@@ -109,9 +112,13 @@ class Invocation:
     def pool(self) -> Iterator[Pool]:
         """Connections to the database, whose schema must be the newest. Raises SettingsError, DatabaseError."""
         from contactsync.bootstrap import database_of
+        from contactsync.cli.output.waiting import reason_of_database, waits_shown
 
         self.log_quietly()
-        with database_of(self.settings).ready_pool(max_size=POOL_SIZE) as (_conninfo, pool):
+        with (
+            database_of(self.settings).ready_pool(max_size=POOL_SIZE) as (conninfo, pool),
+            waits_shown(self, reason_of_database(conninfo)),
+        ):
             yield pool
 
     @contextmanager
@@ -121,9 +128,13 @@ class Invocation:
         With `create` the command makes the database and its schema, or updates the schema.
         """
         from contactsync.bootstrap import database_of
+        from contactsync.cli.output.waiting import reason_of_database, waits_shown
 
         self.log_quietly()
-        with database_of(self.settings).ready_connection(create=create) as connection:
+        with (
+            database_of(self.settings).ready_connection(create=create) as (conninfo, connection),
+            waits_shown(self, reason_of_database(conninfo)),
+        ):
             yield connection
 
     def log_as_set(self) -> None:

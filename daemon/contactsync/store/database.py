@@ -46,8 +46,8 @@ class Database:
                 log.info("database.revived")
 
     @contextmanager
-    def ready_connection(self, *, create: bool = False) -> Iterator[Connection[Any]]:
-        """One connection to a database with the newest schema. Raises DatabaseError.
+    def ready_connection(self, *, create: bool = False) -> Iterator[tuple[str, Connection[Any]]]:
+        """The connection string and one connection to a database with the newest schema. Raises DatabaseError.
 
         With `create` the database and its schema are made or updated; without it they have to exist.
         """
@@ -58,7 +58,7 @@ class Database:
         ):
             if not create:
                 require_schema(connection)
-            yield connection
+            yield conninfo, connection
 
     @contextmanager
     def ready_pool(self, *, max_size: int, create: bool = False) -> Iterator[tuple[str, Pool]]:

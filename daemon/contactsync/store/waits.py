@@ -24,8 +24,9 @@ WAIT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 """How long PostgreSQL may take to answer a short query before that is reported."""
 _POLL_SECONDS = 1.0
+_NAME = "contactsync-waits"
 _STANDBY = "waits for a synchronous standby to confirm a commit"
-_STANDBY_HINT = "Start the standby, or take it out of synchronous_standby_names and reload PostgreSQL."
+STANDBY_HINT = "Start the standby, or take it out of synchronous_standby_names and reload PostgreSQL."
 
 
 class Wait(NamedTuple):
@@ -107,7 +108,7 @@ class WaitWatch:
         while not self._stopping.is_set():
             self._asked_at = time.monotonic()
             try:
-                with translated(), connect(self._conninfo, application_name="contactsync-waits") as connection:
+                with translated(), connect(self._conninfo, application_name=_NAME) as connection:
                     while not self._stopping.is_set():
                         self._look(connection)
                         self._stopping.wait(_POLL_SECONDS)
@@ -119,7 +120,7 @@ class WaitWatch:
 
     def _look(self, connection: Connection[Any]) -> None:
         self._asked_at = time.monotonic()
-        waits = [Wait(*row) for row in execute(connection, "waiting_sessions")]
+        waits = _waits(connection)
         self._asked_at = None
         self._note(waits)
 
@@ -132,7 +133,7 @@ class WaitWatch:
         self._long = {key: wait for key, wait in current.items() if now - self._since[key] >= self._wait_seconds}
         for key in self._long.keys() - before.keys():
             wait = self._long[key]
-            hint = _STANDBY_HINT if wait.for_standby else "End that transaction with pg_terminate_backend()."
+            hint = STANDBY_HINT if wait.for_standby else "End that transaction with pg_terminate_backend()."
             log.warning(
                 "database.waiting",
                 folder=wait.folder,
@@ -143,6 +144,16 @@ class WaitWatch:
             )
         if before and not self._long:
             log.info("database.waiting_ended")
+
+
+def read_waits(conninfo: str) -> list[Wait]:
+    """The sessions of contactsync that wait now. Raises DatabaseError."""
+    with translated(), connect(conninfo, application_name=_NAME) as connection:
+        return _waits(connection)
+
+
+def _waits(connection: Connection[Any]) -> list[Wait]:
+    return [Wait(*row) for row in execute(connection, "waiting_sessions")]
 
 
 def lock_holder(connection: Connection[Any], *, folder_id: int, definition_id: int) -> str:

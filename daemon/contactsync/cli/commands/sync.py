@@ -16,6 +16,7 @@ from contactsync.cli.interrupt import cancelled_by_signals
 from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import show_result
 from contactsync.cli.output.text import show_json, show_text
+from contactsync.cli.output.waiting import reason_of_daemon, waits_shown
 from contactsync.errors import ControlError, DefinitionLocked, UsageError
 from contactsync.model import FurtherAttempt, Outcome, Trigger
 from contactsync.operations.audit import record_requests
@@ -82,7 +83,9 @@ def _run_by_daemon(daemon: Daemon, name: str | None, invocation: Invocation, *, 
     """
     page = None if name is None else daemon.get("/v1/definitions", name=name, limit=1000)
     ids = None if page is None else {row["definition_id"] for row in page["definitions"]}
-    with _progress(daemon, invocation, "all folders" if name is None else name, ids, quiet=silent):
+    label = "all folders" if name is None else name
+    waiting = waits_shown(invocation, reason_of_daemon(daemon))
+    with _progress(daemon, invocation, label, ids, quiet=silent), waiting:
         try:
             answer = daemon.post("/v1/sync", timeout=None, wait=True, name=name)
         except KeyboardInterrupt:
