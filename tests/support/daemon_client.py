@@ -97,7 +97,8 @@ class DaemonClient:
 def running_daemon(database: str, directory: PrivateSlapd, place: Path, **settings: str) -> Iterator[DaemonClient]:
     """Start a daemon whose files are in `place`, and fill `Staff`."""
     daemon = DaemonProcess(database, place, READER=directory.reader_password, **settings)
-    client = DaemonClient(daemon, place / "state" / "control.sock", database, directory)
+    socket_path = Path(settings.get("CONTACTSYNC_CONTROL__SOCKET", place / "state" / "control.sock"))
+    client = DaemonClient(daemon, socket_path, database, directory)
     try:
         daemon.start()
         client.staff = client.define("Staff")

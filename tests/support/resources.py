@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -36,6 +37,21 @@ def short_directory() -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path)
+
+
+def as_nobody(action: Callable[[], None]) -> int:
+    """Run `action` in a child process as the user nobody; give its exit code, 0 for success."""
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            action()
+        except BaseException:  # noqa: BLE001 - this copy of pytest must end here
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _execute(server: str, statement: LiteralString, *names: str) -> None:

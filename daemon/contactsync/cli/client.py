@@ -173,16 +173,22 @@ class _Connection(http.client.HTTPConnection):
 
 def _forbidden(path: Path) -> ControlForbidden:
     """The error of a user without permission; it names the group of the socket."""
-    try:
-        group = grp.getgrgid(path.stat().st_gid).gr_name
-    except (OSError, KeyError):
-        group = ""
+    group = _group_of(path) or _group_of(path.parent)
     user = user_name()
     joining = f"Join the group {group} (usermod --append --groups {group} {user}) and log in again" if group else ""
     return ControlForbidden(
         f"You may not use the daemon's control socket {path}.",
         hint=f"{joining or 'Join its group'}, or run this command as root or as the daemon's user (sudo -u).",
     )
+
+
+def _group_of(path: Path) -> str:
+    """The group that may use a path; empty if that is not known, or the group of root."""
+    try:
+        number = path.stat().st_gid
+        return grp.getgrgid(number).gr_name if number else ""
+    except (OSError, KeyError):
+        return ""
 
 
 def user_name() -> str:

@@ -12,11 +12,12 @@ import pytest
 from pydantic import ValidationError
 
 from contactsync.errors import SettingsError
-from contactsync.settings.file import find_settings_file
+from contactsync.settings.file import find_control_socket, find_settings_file
 from contactsync.settings.in_force import settings_in_force
 from contactsync.settings.loader import load_settings
 from contactsync.settings.reload import with_live
 from contactsync.settings.schema import Settings
+from tests.support.resources import as_nobody
 
 DOCUMENTED = Path(__file__).parents[3] / "settings.toml"
 ENVIRON: Mapping[str, str] = {"STATE_DIRECTORY": "/srv/state"}
@@ -69,7 +70,7 @@ def test_the_documented_values_are_the_defaults(tmp_path: Path) -> None:
 
 def test_the_documented_file_sets_nothing(tmp_path: Path) -> None:
     """So that a new version can change a default."""
-    assert load_settings(DOCUMENTED, ENVIRON) == load(tmp_path, "")
+    assert flat(load_settings(DOCUMENTED, ENVIRON)) == flat(load(tmp_path, ""))
     assert not [line for line in DOCUMENTED.read_text(encoding="utf-8").splitlines() if re.match(r"[^#\[\s]", line)]
 
 
@@ -338,3 +339,52 @@ def test_each_setting_in_force_says_where_it_comes_from_and_shows_no_secret(tmp_
     assert again["guard.always_allow"] == ("file", 6)
     assert again["log.level"] == ("default", "info")
     assert again["scheduler.workers"] == ("file", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [
+        ("", {}),
+        ('[control]\nsocket = "/srv/in-file.sock"', {}),
+        ('[control]\nsocket = "/srv/in-file.sock"', {"CONTACTSYNC_CONTROL__SOCKET": "/srv/in-environment.sock"}),
+        ('[state]\ndirectory = "/srv/state"', {}),
+        ('[state]\ndirectory = "/srv/state"', {"CONTACTSYNC_STATE__DIRECTORY": "/srv/other"}),
+        ('[state]\ndirectory = "~/state"', {"RUNTIME_DIRECTORY": "/run/one:/run/two"}),
+        ("", {"STATE_DIRECTORY": "/srv/systemd"}),
+        ("", {"XDG_STATE_HOME": "/home/anna/state"}),
+    ],
+)
+def test_the_control_socket_is_found_without_the_other_settings(
+    tmp_path: Path, text: str, environ: dict[str, str]
+) -> None:
+    """As all settings have it: a command asks the daemon that the settings mean."""
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    assert find_control_socket(file, environ) == load_settings(file, environ).control.socket
+
+
+@pytest.mark.parametrize("text", ["control = 1", "[control]\nsocket = 1", '[control]\nsocket = "control.sock"'])
+def test_a_control_socket_that_is_not_valid_is_left_to_the_loader(tmp_path: Path, text: str) -> None:
+    """Its error names the line and what is allowed."""
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    assert find_control_socket(file, {}) is None
+    with pytest.raises(SettingsError, match="control"):
+        load_settings(file, {})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_user_who_may_not_read_the_systems_file_finds_the_socket_of_an_installation(short_path: Path) -> None:
+    """The file may hold the database's password. A file that the user names must be readable."""
+    file = short_path / "settings.toml"
+    file.write_text('[control]\nsocket = "/srv/control.sock"')
+    file.chmod(0o600)
+    short_path.chmod(0o711)
+
+    def find() -> None:
+        environ = {"RUNTIME_DIRECTORY": "/run/contactsync"}
+        assert find_control_socket(None, environ, search=(file,)) == Path("/run/contactsync/control.sock")
+        with pytest.raises(SettingsError, match="cannot be read"):
+            find_control_socket(file, environ)
+
+    assert as_nobody(find) == 0

@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from contactsync.errors import EmbeddedServerError
 from contactsync.store.embedded import embedded_server, psql_command
+from tests.support.resources import as_nobody
 
 _USER = """
 import sys
@@ -66,21 +67,6 @@ def another_process(short_path: Path) -> Iterator[subprocess.Popen[str]]:
         assert process.stdout is not None
         assert "dbname=contactsync" in process.stdout.readline()
         yield process
-
-
-def as_nobody(action: Callable[[], None]) -> int:
-    """Run `action` in a child process as the user nobody; give its exit code, 0 for success."""
-    child = os.fork()
-    if child == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-        try:
-            action()
-        except BaseException:  # noqa: BLE001 - this copy of pytest must end here
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_new_server_has_an_owned_utf8_database(short_path: Path) -> None:

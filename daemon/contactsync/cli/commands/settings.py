@@ -6,14 +6,10 @@ import os
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from contactsync.cli.client import live_daemon
 from contactsync.cli.errors import ExitCode, show_error
 from contactsync.cli.output.text import show_json, show_pairs, show_text
-from contactsync.errors import ControlError, SettingsError
-from contactsync.settings.documented import documented_settings
+from contactsync.errors import SettingsError
 from contactsync.settings.file import find_settings_file
-from contactsync.settings.in_force import settings_in_force
-from contactsync.settings.loader import load_settings
 from contactsync.text import counted
 
 if TYPE_CHECKING:
@@ -24,11 +20,15 @@ if TYPE_CHECKING:
 
 def print_documented(invocation: Invocation) -> None:
     """Print settings.toml of this release."""
+    from contactsync.settings.documented import documented_settings
+
     invocation.out.out(documented_settings(), end="", highlight=False)
 
 
 def check_settings(invocation: Invocation, file: Path | None, *, as_json: bool) -> int:
     """Print all mistakes of a settings file and of the environment; the exit code is that of SettingsError."""
+    from contactsync.settings.loader import load_settings
+
     error, path, changed = None, file or invocation.settings_file, 0
     try:
         path = find_settings_file(path, os.environ)
@@ -49,11 +49,9 @@ def check_settings(invocation: Invocation, file: Path | None, *, as_json: bool) 
 
 
 def show_settings(invocation: Invocation, *, everything: bool, as_json: bool) -> None:
-    """Print the settings of the daemon, or without one those of this process. Raises SettingsError."""
-    settings = _of_daemon(invocation)
-    daemon_running = settings is not None
-    if settings is None:
-        settings = [each.model_dump() for each in settings_in_force(invocation.settings)]
+    """Print the settings of the daemon, or without one those of this process. Raises SettingsError, ControlError."""
+    with invocation.api() as api:
+        settings, daemon_running = api.get("/v1/settings"), api.is_daemon
     if as_json:
         show_json(invocation.out, {"daemon_running": daemon_running, "settings": settings})
         return
@@ -66,16 +64,6 @@ def show_settings(invocation: Invocation, *, everything: bool, as_json: bool) ->
     if left := len(settings) - len(given):
         invocation.out.print()
         show_text(invocation.out, f"{counted(left, 'setting has', 'settings have')} the default; --all shows them.")
-
-
-def _of_daemon(invocation: Invocation) -> list[dict[str, Any]] | None:
-    """The settings in force in the daemon; None if none is running, or if the user may not ask it."""
-    try:
-        daemon = live_daemon(invocation.control_socket)
-        return list(daemon.get("/v1/settings")) if daemon else None
-    except ControlError as error:
-        show_text(invocation.err, str(error), style="yellow")
-        return None
 
 
 def _shown(setting: dict[str, Any]) -> str:
