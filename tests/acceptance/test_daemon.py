@@ -18,7 +18,7 @@ from contactsync.store.migration import migration_names
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import Person, count, define, outcomes, state
 from tests.support.peers import silent_server
-from tests.support.postgres import program
+from tests.support.processes import CommandLine
 from tests.support.resources import database_of
 from tests.support.waiting import wait_until
 
@@ -258,17 +258,18 @@ def test_an_embedded_postgresql_that_died_is_started_again(
 
 
 def test_a_restore_under_a_running_daemon_is_followed(
-    database: str, make_daemon: Callable[..., Any], person: Person, directory: PrivateSlapd
+    database: str, make_daemon: Callable[..., Any], person: Person, directory: PrivateSlapd, cli: CommandLine
 ) -> None:
     """The definitions of the dump replace those that the daemon knew, also with the same ids and revisions."""
     daemon = make_daemon(database, READER=directory.reader_password, CONTACTSYNC_SCHEDULER__RESCAN_SECONDS="1")
     daemon.start()
     define(person, directory, schedule="manual")
-    dump = program("pg_dump", "--format=custom", "--schema=contactsync", "--dbname", database)
+    dump = Path(daemon.state).with_name("contactsync.dump")
+    cli.ok("dump", str(dump))
     person.execute("DELETE FROM contactsync.folders")
     define(person, directory, "Other")
     wait_until(lambda: daemon.events("run.finished", folder="Other"), "the run of the other folder")
-    program("pg_restore", "--clean", "--if-exists", "--single-transaction", "--dbname", database, stdin=dump)
+    assert "Restart the daemon." in cli.ok("restore", str(dump), "--replace", "--yes")
     wait_until(lambda: daemon.events("definition.removed", folder="Other"), "the folder that the dump lacks to go")
     with psycopg.connect(database) as application:
         application.execute("SELECT contactsync.request_sync('Staff')")

