@@ -63,6 +63,24 @@ def test_the_status_shows_further_attempts(cli: CommandLine, closed_port: int) -
     assert (len(shown["cancelled"]), shown["withdrawn"]) == (1, [])
 
 
+@pytest.mark.usefixtures("daemon")
+def test_a_check_for_monitoring_has_one_line_and_an_exit_code(cli: CommandLine, person: Person) -> None:
+    """It is ok until a definition needs a user, whose label it names, and critical without a daemon."""
+    cli.ok("folders", "add", "Staff", "--query", "ldap://127.0.0.1:1", "--schedule", "manual")
+    assert cli.ok("status", "--check").startswith("CONTACTSYNC OK: 1 definition, 0 contacts | definitions=1;;;0 ")
+    person.execute("UPDATE contactsync.sync_definitions SET schedule = 'whenever'")
+    done = wait_until(lambda: (now := cli("status", "--check")).returncode and now, "the edit to be noticed")
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert done.stdout.startswith("CONTACTSYNC WARNING: 1 invalid (Staff) | ")
+    assert " invalid=1;0;;0 " in done.stdout
+    assert json.loads(cli("status", "--check", "--json").stdout)["health"] == "WARNING"
+    assert cli("status", "--check", CONTACTSYNC_CONTROL__SOCKET="relative").returncode == 3
+    done = cli("status", "--check", CONTACTSYNC_CONTROL__SOCKET="/nowhere/control.sock")
+    assert (done.returncode, done.stdout) == (
+        2, "CONTACTSYNC CRITICAL: no daemon listens at /nowhere/control.sock\n",
+    )  # fmt: skip
+
+
 def test_without_a_daemon_there_is_nothing_to_cancel(cli: CommandLine) -> None:
     """The message says how a run without a daemon is cancelled."""
     assert_refused(cli("cancel", "12"), 1, "No daemon is running", "Ctrl-C")

@@ -204,16 +204,32 @@ def browse_command(
 
 
 @app.command("status", short_help="Show the daemon, the folders, the last runs and the database.")
-def status_command(context: typer.Context, *, as_json: Json = False) -> None:
+def status_command(
+    context: typer.Context,
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Print one line for monitoring; exit with 0, 1, 2 or 3 as plugins do.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
     """Show whether a daemon is running, the states of the folders, the last runs, and the database in use.
+
+    --check is a plugin for Nagios and Icinga: 0 ok; 1 a definition is held, locked, invalid or failing; 2 the daemon or
+    its database does not work; 3 unknown, for example without permission.
 
     \b
     contactsync status
     contactsync status --json | jq .daemon_running
+    contactsync status --check
     """
+    if check:
+        from contactsync.cli.commands.health import check_health
+
+        return check_health(invocation_of(context), as_json=as_json)
     from contactsync.cli.commands.status import show_status
 
     show_status(invocation_of(context), as_json=as_json)
+    return ExitCode.DONE
 
 
 @app.command("daemon", short_help="Keep all folders in sync by their schedules.")

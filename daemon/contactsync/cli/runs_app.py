@@ -82,7 +82,7 @@ def approve_command(
     contactsync approve 12
     contactsync approve 12 --yes
     """
-    from contactsync.cli.commands.decide import approve_run
+    from contactsync.cli.commands.decisions.decide import approve_run
 
     return approve_run(invocation_of(context), run, limit=limit, yes=yes, as_json=as_json)
 
@@ -94,7 +94,7 @@ def reject_command(context: typer.Context, *, run: RunNumber, as_json: Json = Fa
     \b
     contactsync reject 12
     """
-    from contactsync.cli.commands.decide import reject_run
+    from contactsync.cli.commands.decisions.decide import reject_run
 
     reject_run(invocation_of(context), run, as_json=as_json)
 
@@ -116,7 +116,7 @@ def cancel_command(
     contactsync cancel 12
     contactsync cancel Staff
     """
-    from contactsync.cli.commands.cancel import cancel
+    from contactsync.cli.commands.decisions.cancel import cancel
 
     cancel(invocation_of(context), target, as_json=as_json)
 
@@ -133,7 +133,7 @@ def undo_command(context: typer.Context, *, run: RunNumber, yes: Yes = False, as
     contactsync undo 12
     contactsync undo 12 --yes --json
     """
-    from contactsync.cli.commands.undo import undo_run
+    from contactsync.cli.commands.decisions.undo import undo_run
 
     undo_run(invocation_of(context), run, yes=yes, as_json=as_json)
 

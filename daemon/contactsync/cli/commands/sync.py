@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import build_runner
 from contactsync.cli.client import live_daemon
-from contactsync.cli.commands.cancel import what_goes_on
+from contactsync.cli.commands.decisions.cancel import what_goes_on
 from contactsync.cli.errors import ExitCode, Interrupted, exit_code_of
 from contactsync.cli.interrupt import cancelled_by_signals
 from contactsync.cli.output.progress import run_progress

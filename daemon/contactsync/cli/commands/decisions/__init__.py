@@ -1,0 +1,1 @@
+"""The commands that decide about runs: approve, reject, cancel, undo."""
