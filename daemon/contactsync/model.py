@@ -303,6 +303,10 @@ class Counts:
     deleted: int = 0
     rekeyed: int = 0
 
+    def by_name(self) -> dict[str, int]:
+        """All of them; dataclasses.asdict takes ten times as long."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class Certificates:

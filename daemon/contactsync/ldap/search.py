@@ -58,7 +58,7 @@ class SearchRequest:
 
 
 def read_entries(session: Session, request: SearchRequest, limits: ReadLimits | None = None) -> Iterator[EntryBatch]:
-    """The entries in batches of up to a page, each valid until the next one is requested.
+    """Send the search; the entries in batches of up to a page, each valid until the next one is requested.
 
     Ends normally only after a complete search: every page had result code 0 and the paging control, and the last cookie
     was empty. Otherwise raises IncompleteSnapshot or another DirectoryError; MoreThanOnePage, for a request of one
@@ -101,7 +101,7 @@ def failed_search(session: Session, request: SearchRequest, result: Result, entr
 
 
 class _Search:
-    """A search in progress."""
+    """A search in progress; its request is sent at once, so that the server works while the caller prepares."""
 
     def __init__(self, session: Session, request: SearchRequest) -> None:
         self._session = session
@@ -113,10 +113,11 @@ class _Search:
         self._entries = 0
         self._entries_before_page = 0
         self._empty_pages = 0
+        _log.debug("search.started", command=ldapsearch_command(self._session, self._request, paged=self._paged))
+        self._first = self._ask(b"")
 
     def batches(self) -> Iterator[EntryBatch]:
-        _log.debug("search.started", command=ldapsearch_command(self._session, self._request, paged=self._paged))
-        message_id: int | None = self._ask(b"")
+        message_id: int | None = self._first
         while message_id is not None:
             batch = self._session.wire.read(message_id, SEARCH_DONE, expected=self._expected)
             self._entries += len(batch.entries)

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -173,6 +174,7 @@ def _redacted(name: object, value: object) -> object:
     return value
 
 
+@lru_cache(maxsize=1024)
 def _is_secret(name: object) -> bool:
     text = str(name).lower()
     return text not in _HARMLESS_NAMES and any(part in text for part in _SECRET_NAMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from psycopg import Connection, sql
@@ -30,8 +31,24 @@ def read_definitions(
     connection: Connection[Any], ids: Iterable[int] | None = None, *, name: str | None = None
 ) -> list[Definition]:
     """All definitions, those with the given ids that exist, or those that a name may mean. Raises DatabaseError."""
-    rows = read_rows(connection, dict_row, "definitions", ids=None if ids is None else list(ids), name=name)
-    return [Definition(**{**row, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])}) for row in rows]
+    if name is not None:
+        rows = _read(connection, "definitions_by_name", name=name)
+    elif ids is not None:
+        rows = _read(connection, "definitions_by_id", ids=list(ids))
+    else:
+        rows = _read(connection, "every_definition")
+    return [_definition(row) for row in rows]
+
+
+def read_and_lock(connection: Connection[Any], definition_id: int) -> tuple[Definition, bool] | None:
+    """A definition, and whether this session holds the lock of its runs now; None if it does not exist.
+
+    One statement, since many short runs begin with it. Raises DatabaseError.
+    """
+    for row in _read(connection, "definition_to_run", "lock_of_run", definition_id=definition_id):
+        is_locked = row.pop("is_locked")
+        return _definition(row), is_locked
+    return None
 
 
 def lock_definitions(connection: Connection[Any]) -> None:
@@ -169,6 +186,21 @@ def remove_definition(connection: Connection[Any], definition: Definition, *, ke
             connection.execute(statement("release_contacts"), definition.key)
         connection.execute(statement("remove_definition"), definition.key)
         connection.execute(statement("remove_empty_folder"), definition.key)
+
+
+def _read(connection: Connection[Any], condition: str, lock: str = "", **values: Any) -> list[dict[str, Any]]:
+    with translated(), connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_definitions(condition, lock), values).fetchall()
+
+
+@cache
+def _definitions(condition: str, lock: str) -> sql.Composed:
+    parts = {"condition": sql.SQL(statement(condition)), "lock": sql.SQL(statement(lock) if lock else "")}
+    return composed("definitions", **parts)
+
+
+def _definition(row: dict[str, Any]) -> Definition:
+    return Definition(**{**row, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])})
 
 
 def _adapted(values: Mapping[str, Any]) -> dict[str, Any]:

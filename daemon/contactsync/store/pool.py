@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from psycopg_pool import ConnectionPool
 
 from contactsync.errors import DatabaseUnavailable
 from contactsync.store.errors import translated
-from contactsync.store.session import ENCODING, prepare, require_usable, session_state
+from contactsync.store.session import ENCODING, SessionState, prepare, require_usable, session_state
 from contactsync.store.statements import statement
 
 Value = TypeVar("Value")
@@ -21,6 +22,8 @@ Value = TypeVar("Value")
 RECONNECT_SECONDS = 3.0
 """How long the pool retries a lost connection, with growing pauses; the next request for a connection retries at once.
 psycopg's default of five minutes leads to pauses that are longer than the outage."""
+_TRUSTED_SECONDS = 1.0
+"""How long a connection is used again without a request to test it."""
 SILENCE_SECONDS = 600.0
 """The limit for one answer of PostgreSQL, lock waits included. Without it a connection that the network has dropped
 silently would block its thread for ever."""
@@ -36,6 +39,17 @@ class _BoundedConnection(Connection[Any]):
     silence = SILENCE_SECONDS
     server_pid = 0
     """The server process that the session began with; another one is another session."""
+    found_usable_at = float("-inf")
+    """When the session was found usable, on the monotonic clock."""
+
+    @property
+    def surely_usable(self) -> bool:
+        """Whether it was usable a moment ago, and the server has sent nothing since, such as its end."""
+        if self.closed or time.monotonic() >= self.found_usable_at + _TRUSTED_SECONDS:
+            return False
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def wait(self, gen: Generator[Any, Any, Value], interval: float = 0.1, timeout: float | None = None) -> Value:
         if timeout is not None:
@@ -120,6 +134,8 @@ def _take(pool: Pool) -> _BoundedConnection:
     left = pool.max_size
     while True:
         connection = pool.getconn()
+        if connection.surely_usable:
+            return connection
         try:
             require_usable(connection, connection.server_pid)
         except BaseException as error:
@@ -138,6 +154,8 @@ def _give_back(pool: Pool, connection: _BoundedConnection) -> None:
         row = connection.execute(statement("unlock_everything")).fetchone()
         if row and row[1]:
             connection.execute(statement("drop_temporary_tables"))
+        if row and SessionState(*row[2:]) == SessionState(recovering=False, read_only=False, pid=connection.server_pid):
+            connection.found_usable_at = time.monotonic()
     except psycopg.Error:
         # The server frees everything of a closed connection, and the pool opens another.
         connection.close()

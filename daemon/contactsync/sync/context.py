@@ -27,8 +27,8 @@ class RunContext:
     """The inputs of one run, and the report that the run fills.
 
     `connection` holds the definition's lock. `password` returns the bind password and raises SecretError or
-    CredentialsRefused. `entries_before` is the number of entries that the last complete run read, if any. With `live`
-    the run stores a cursor even if the folder is small.
+    CredentialsRefused. `entries_before` and `open_plans` are those of the run's beginning. With `live` the run stores a
+    cursor even if the folder is small.
     """
 
     connection: Connection[Any]
@@ -39,6 +39,7 @@ class RunContext:
     password: Callable[[Resolved], str | None]
     observer: Observer
     entries_before: int | None = None
+    open_plans: bool = True
     live: bool = False
     _stage: str | None = None
     _since: float = 0.0

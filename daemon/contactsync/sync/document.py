@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -67,7 +66,7 @@ class RunDocument(BaseModel):
             server=report.server,
             skipped_servers=list(report.skipped_servers),
             attempts=report.attempts,
-            **asdict(report.counts),
+            **report.counts.by_name(),
             **_durations(report.seconds),
             error_code=report.error_code,
             error=report.error,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from contactsync.errors import ContactsyncError, DatabaseConflict, DeadlineExcee
 from contactsync.model import MappedBatch, Plan
 from contactsync.store.errors import translated
 from contactsync.store.plan.plan import read_plan, require_unedited
-from contactsync.store.plan.staging import Staging
+from contactsync.store.plan.staging import SameThread, Staging
 from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ class EarlyLoad(Staging):
     def beside(self, executor: Executor) -> Iterator[None]:
         """See Staging; undoes the load on an error."""
         try:
-            with _switching_often(), super().beside(executor):
+            switching = nullcontext() if isinstance(executor, SameThread) else _switching_often()
+            with switching, super().beside(executor):
                 yield
         except BaseException as error:
             # By the executor, after the batches that it has accepted.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, 
 from contactsync.model import Absence, Certificates, Counts, Mode, Trigger
 from contactsync.store.fingerprints import StoredContacts, read_stored_contacts
 from contactsync.store.plan.columns import Columns, columns_of
-from contactsync.store.plan.staging import Staging
+from contactsync.store.plan.staging import SameThread, Staging
 from contactsync.store.record.cursors import KeptCursor
 from contactsync.sync.attributes import existing_attributes
 from contactsync.sync.definition import Resolved, Source, connect_options, servers_of, source_digest, source_of
@@ -79,6 +79,10 @@ class Snapshot:
     def unchanged(self) -> bool:
         """Whether every contact was matched and no other entry came."""
         return not (self.stored or self.staging.rows or self.staging.names or self.absence is Absence.NOT_LISTED)
+
+
+def _another_thread() -> Executor:
+    return ThreadPoolExecutor(1, thread_name_prefix="beside")
 
 
 class Reader:
@@ -189,7 +193,7 @@ class Reader:
                 yield changed.entries
 
         recogniser = Recogniser(StoredContacts(), source.mapping.identity_digest)
-        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor, staging.beside(executor):
+        with _another_thread() as executor, staging.beside(executor):
             self._stage_changed(entries(), recogniser, source, staging)
         self._report.confirm_seconds = increments.confirm_seconds
         cursor = increments.cursor_after_changes()
@@ -230,8 +234,8 @@ class Reader:
         self._begin(Mode.FULL)
         columns = columns_of(source.mapping.fields, source.mapping.policies)
         pages = read_entries(scope.session, scope.request, context.limits)
-        # One thread talks to PostgreSQL, so that this one can talk to the directory.
-        with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor:
+        # One thread talks to PostgreSQL, so that this one can talk to the directory. One page is not worth a thread.
+        with SameThread() if scope.request.one_page else _another_thread() as executor:
             reading = executor.submit(read_stored_contacts, context.connection, context.definition)
             pages = read_ahead(pages, reading.done)
             context.enter("fingerprints")

@@ -258,7 +258,8 @@ class Run:
 
     def _finish(self, snapshot: Snapshot) -> None:
         """Close the held plans that the folder's new state replaces, and store the cursor with it."""
-        settle_plans(self._connection, self._definition, run_id=self._report.run_id)
+        if self._context.open_plans:
+            settle_plans(self._connection, self._definition, run_id=self._report.run_id)
         if snapshot.cursor_update is None:
             return
         cursor = snapshot.cursor_update.cursor

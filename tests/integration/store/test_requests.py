@@ -72,7 +72,7 @@ def test_one_run_answers_all_requests_before_its_start(
     early = [request(connection) for _ in range(2)]
     (definition,) = read_definitions(connection, [definition_id])
     with connected(database) as session:
-        report, _ = begin_run(session, definition, Trigger.SCHEDULE)
+        report = begin_run(session, definition, Trigger.SCHEDULE).report
         late = request(connection)
         assert [states(connection)[ticket][0] for ticket in (*early, late)] == ["running", "running", "queued"]
         assert list(open_requests(connection)) == [definition_id]
@@ -121,7 +121,7 @@ def test_a_thousand_tickets_are_answered_in_several_notifications(
     connection.execute("SELECT setval('contactsync.request_ids', 9000000000000000000)")
     connection.execute("SELECT contactsync.request_sync('Staff') FROM generate_series(1, 1000)")
     (definition,) = read_definitions(connection, [definition_id])
-    report, _ = begin_run(connection, definition, Trigger.REQUEST)
+    report = begin_run(connection, definition, Trigger.REQUEST).report
     finish_run(connection, report)
     tickets = [ticket for answer in answers(listener) for ticket in answer["request_ids"]]
     assert tickets == sorted(states(connection))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from contactsync.errors import QueryError
 from contactsync.ldap.dn import canonical_dn
@@ -27,6 +28,7 @@ _CREDENTIALS = re.compile(r"[^,=?]*@|[^,=/?]*:[^,/?]*@")
 _SCHEMES = frozenset({"ldap", "ldaps", "gc"})
 
 
+@lru_cache(maxsize=256)
 def parse_query(text: str) -> DirectoryQuery:
     """Parse a query in any of the QUERY_FORMS; raises QueryError with the part that is not valid.
 

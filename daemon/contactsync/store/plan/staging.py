@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from hashlib import blake2b
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from psycopg import Connection, sql
 
@@ -22,11 +22,29 @@ if TYPE_CHECKING:
     from contactsync.model import MappedBatch, RejectedEntry
     from contactsync.store.plan.columns import Columns
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
 PHOTO_DIGEST_BYTES = 16
 _UNMATCHED_ROWS = 50_000
 """Rows of one COPY of unmatched contacts."""
 _QUEUED_BATCHES = 3
 """Batches that wait for PostgreSQL while the next one is mapped, so that short delays of either side do no harm."""
+
+
+class SameThread(Executor):
+    """Calls each function at once, in the thread that submits it."""
+
+    def submit(
+        self, fn: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Future[Result]:
+        """See Executor."""
+        future: Future[Result] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001  (`result` raises it, as for another thread)
+            future.set_exception(error)
+        return future
 
 
 class Staging:
@@ -45,7 +63,7 @@ class Staging:
 
     @contextmanager
     def beside(self, executor: Executor) -> Iterator[None]:
-        """Within the block, `add` only queues a batch, and `executor` (one thread) sends it to PostgreSQL.
+        """Within the block, `add` only queues a batch, and `executor` (at most one thread) sends it to PostgreSQL.
 
         Until the block has ended, only the executor may use the connection. Raises DatabaseError for queued batches.
         """

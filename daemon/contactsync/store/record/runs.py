@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from contactsync.errors import AlreadyRunning, DefinitionError, DefinitionLocked
 from contactsync.model import Change, Definition, Outcome, RunReport, Trigger
+from contactsync.store.definitions import read_and_lock
 from contactsync.store.statements import execute, read_rows
 from contactsync.store.waits import lock_holder
 
@@ -23,25 +23,54 @@ LARGEST_ID = 2**63 - 1
 """The largest bigint."""
 
 
+class BegunRun(NamedTuple):
+    """A run whose record is open.
+
+    `entries_before` are the entries of the last complete full run. `open_plans` says whether plans of earlier runs wait
+    for a decision or are approved; only a held run, which needs the lock, can add one.
+    """
+
+    report: RunReport
+    entries_before: int | None
+    open_plans: bool
+
+
+def take_definition(connection: Connection[Any], definition_id: int) -> Definition | None:
+    """Read a definition and lock it until the connection is returned to its pool; None if it does not exist.
+
+    Raises AlreadyRunning, DatabaseError.
+    """
+    row = read_and_lock(connection, definition_id)
+    if row is None:
+        return None
+    definition, is_locked = row
+    if not is_locked:
+        raise _already_running(connection, definition)
+    return definition
+
+
 def lock_definition(connection: Connection[Any], definition: Definition) -> None:
     """Lock the definition until the connection is returned to its pool. Raises AlreadyRunning, DatabaseError."""
     if not _scalar(connection, "lock_definition", definition_id=definition.definition_id):
-        holder = lock_holder(connection, **definition.key)
-        raise AlreadyRunning(
-            f"{definition.label} is being synchronized by another process: {holder}.",
-            hint="Wait until that run has ended, and try again.",
-        )
+        raise _already_running(connection, definition)
+
+
+def _already_running(connection: Connection[Any], definition: Definition) -> AlreadyRunning:
+    holder = lock_holder(connection, **definition.key)
+    return AlreadyRunning(
+        f"{definition.label} is being synchronized by another process: {holder}.",
+        hint="Wait until that run has ended, and try again.",
+    )
 
 
 def begin_run(
     connection: Connection[Any], definition: Definition, trigger: Trigger, *, retry_locked: bool = False
-) -> tuple[RunReport, int | None]:
-    """Lock the definition and open the record of a run; returns also the entries of the last complete run.
+) -> BegunRun:
+    """Open the record of a run of a definition that this session has locked.
 
     Marks earlier runs of the definition without an end as interrupted: no process can hold the lock for them.
-    Raises AlreadyRunning, DefinitionLocked (unless `retry_locked`), DatabaseError.
+    Raises DefinitionLocked (unless `retry_locked`), DatabaseError.
     """
-    lock_definition(connection, definition)
     values = {
         **definition.key,
         "definition": definition.label,
@@ -55,8 +84,8 @@ def begin_run(
         raise DefinitionLocked(
             f"{definition.label} is locked: {_scalar(connection, 'locked_reason', **definition.key)}"
         )
-    run_id, started_at, entries_before = row
-    return RunReport(run_id, definition, trigger, started_at), entries_before
+    run_id, started_at, entries_before, open_plans = row
+    return BegunRun(RunReport(run_id, definition, trigger, started_at), entries_before, open_plans)
 
 
 def note_applied(
@@ -64,7 +93,7 @@ def note_applied(
 ) -> None:
     """Record outcome, counts and digests in the transaction that applies the plan. Raises DatabaseError."""
     digests = {"source_digest": source_digest, "mapping_digest": mapping_digest}
-    values = {**_key(report), "outcome": outcome.value, **asdict(report.counts), **digests}
+    values = {**_key(report), "outcome": outcome.value, **report.counts.by_name(), **digests}
     execute(connection, "note_applied", **values)
 
 
@@ -104,7 +133,7 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
         "state": _state(report),
         "source_digest": report.source_digest,
         "mapping_digest": report.mapping_digest,
-        **asdict(report.counts),
+        **report.counts.by_name(),
     }
     row = execute(connection, "finish_run", **values).fetchone()
     if row is not None:

@@ -1,21 +1,36 @@
 -- name: definitions
--- All definitions, those with these ids, or those that a name may mean (operations/names.py has the rules).
+-- The definitions that one of the following conditions selects. One statement for all conditions could not be planned
+-- once for all its parameters.
 SELECT d.folder_id, d.definition_id, f.name AS folder, f.owner, d.name, d.query, d.bind_user AS "user",
        d.password_sealed, d.password_new, d.password_ref, d.base, d.scope, d.filter, d.filter_only, d.mapping, d.schedule,
        d.time_zone, d.mode, d.jitter_seconds, d.auth, d.tls, d.tls_verify, d.tls_minimum, d.tls_ca_file, d.tls_ca_pem,
        d.tls_client_cert, d.tls_client_key, d.max_delete_count, d.max_delete_share, d.allow_empty, d.deadline_seconds,
-       d.page_size, d.enabled, d.revision
+       d.page_size, d.enabled, d.revision{lock}
 FROM contactsync.sync_definitions AS d
 JOIN contactsync.folders AS f USING (folder_id)
-CROSS JOIN LATERAL (SELECT CASE WHEN f.owner IS NULL THEN f.name ELSE f.owner || '/' || f.name END) AS l (folder_label)
-WHERE (%(ids)s::bigint[] IS NULL OR d.definition_id = ANY (%(ids)s))
-  AND (%(name)s::text IS NULL
-       OR %(name)s IN (l.folder_label, l.folder_label || ':' || d.name, f.name, f.name || ':' || d.name))
+WHERE {condition}
 ORDER BY d.folder_id, d.definition_id
 
 -- name: lock_definitions
 -- Runs go on: they refer to the keys only.
 SELECT FROM contactsync.sync_definitions ORDER BY definition_id FOR NO KEY UPDATE
+
+-- name: every_definition
+true
+
+-- name: definitions_by_id
+d.definition_id = ANY (%(ids)s)
+
+-- name: definitions_by_name
+-- Those that a name may mean (operations/names.py has the rules).
+%(name)s IN (f.name, f.name || ':' || d.name, f.owner || '/' || f.name, f.owner || '/' || f.name || ':' || d.name)
+
+-- name: definition_to_run
+d.definition_id = %(definition_id)s
+
+-- name: lock_of_run
+-- The lock that `lock_definition` takes.
+, pg_try_advisory_lock(hashtextextended('contactsync.run', d.definition_id)) AS is_locked
 
 -- name: versions
 -- After a restore a row may have the revision that it had before, but it was written by another transaction.

@@ -4,8 +4,9 @@ SELECT pg_try_advisory_lock(hashtextextended('contactsync.run', %(definition_id)
 
 -- name: unlock_everything
 -- Resets a connection before it returns to the pool. The second column says whether the run left temporary tables, of
--- which `staged` is the first.
-SELECT pg_advisory_unlock_all(), to_regclass('pg_temp.staged') IS NOT NULL
+-- which `staged` is the first; the others are those of `session_state`.
+SELECT pg_advisory_unlock_all(), to_regclass('pg_temp.staged') IS NOT NULL,
+       pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, pg_backend_pid()
 
 -- name: drop_temporary_tables
 DISCARD TEMP
@@ -41,7 +42,8 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state 
 -- name: begin_run
 -- Opens the record of a run, stores its start, and closes earlier runs without an end: their processes have ended, since
 -- this session holds the lock. An applied one keeps its outcome. Returns no row if the definition is locked, unless
--- retry_locked. The last column is the number of entries of the last complete full run.
+-- retry_locked. The last columns are the number of entries of the last complete full run, and whether there are plans that
+-- wait for a decision or are approved.
 WITH may_run AS MATERIALIZED (
     SELECT
     WHERE %(retry_locked)s OR NOT EXISTS (
@@ -71,7 +73,10 @@ RETURNING run_id, started_at, (
     SELECT before.entries FROM contactsync.sync_runs AS before
     WHERE before.folder_id = %(folder_id)s AND before.definition_id = %(definition_id)s
       AND before.mode = 'full' AND before.outcome IN ('unchanged', 'changed')
-    ORDER BY before.run_id DESC LIMIT 1)
+    ORDER BY before.run_id DESC LIMIT 1), EXISTS (
+    SELECT FROM contactsync.held_plans
+    WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+      AND (decision IS NULL OR decision = 'approved'))
 
 -- name: note_applied
 -- Written in the transaction of the changes, so that the record is right whatever happens after the commit.
