@@ -134,7 +134,7 @@ class Trial:
             return None
 
     def _expect_no_leftovers(self) -> None:
-        """No lock, temporary table, thread or connection is left."""
+        """No lock, large temporary table, thread or connection is left."""
         wait_until(
             lambda: not self.world.leftovers(self.folder),
             lambda: f"left behind: {self.world.leftovers(self.folder)}",

@@ -27,7 +27,8 @@ _LEFT_IN_DATABASE = """
 SELECT 'a lock' AS what FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
 WHERE l.locktype = 'advisory' AND d.datname = current_database()
 UNION ALL
-SELECT 'a temporary table' FROM pg_class WHERE relpersistence = 't' AND relkind = 'r' AND NOT %s
+SELECT 'a large temporary table' FROM pg_class
+WHERE relpersistence = 't' AND relkind = 'r' AND NOT %s AND pg_table_size(oid) > 1 << 20
 UNION ALL
 SELECT 'a transaction: ' || query FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'

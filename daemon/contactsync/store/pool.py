@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool
 
 from contactsync.errors import DatabaseUnavailable
 from contactsync.store.errors import translated
+from contactsync.store.run_tables import clear_run_tables
 from contactsync.store.session import ENCODING, SessionState, prepare, require_usable, session_state
 from contactsync.store.statements import statement
 
@@ -113,7 +114,7 @@ def open_pool(
 
 @contextmanager
 def connection_of(pool: Pool) -> Iterator[Connection[Any]]:
-    """Yield a connection of the pool; its advisory locks and temporary tables are dropped at the end.
+    """Yield a connection of the pool; at the end its advisory locks are released and its temporary tables are empty.
 
     Raises DatabaseUnavailable if no connection is free in time, and DatabaseError for what its block does.
     """
@@ -151,10 +152,9 @@ def _take(pool: Pool) -> _BoundedConnection:
 def _give_back(pool: Pool, connection: _BoundedConnection) -> None:
     # Not the pool's own `reset`: it runs later in another thread, and the next run must find the lock free.
     try:
+        clear_run_tables(connection)
         row = connection.execute(statement("unlock_everything")).fetchone()
-        if row and row[1]:
-            connection.execute(statement("drop_temporary_tables"))
-        if row and SessionState(*row[2:]) == SessionState(recovering=False, read_only=False, pid=connection.server_pid):
+        if row and SessionState(*row[1:]) == SessionState(recovering=False, read_only=False, pid=connection.server_pid):
             connection.found_usable_at = time.monotonic()
     except psycopg.Error:
         # The server frees everything of a closed connection, and the pool opens another.

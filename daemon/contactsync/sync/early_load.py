@@ -67,6 +67,7 @@ class EarlyLoad(Staging):
         self._inserted = 0
         self._apply: sql.Composed | None = None
         self._limited = False
+        self._is_small = False
         self.started = False
 
     @staticmethod
@@ -78,8 +79,8 @@ class EarlyLoad(Staging):
     def beside(self, executor: Executor) -> Iterator[None]:
         """See Staging; undoes the load on an error."""
         try:
-            switching = nullcontext() if isinstance(executor, SameThread) else _switching_often()
-            with switching, super().beside(executor):
+            self._is_small = isinstance(executor, SameThread)
+            with nullcontext() if self._is_small else _switching_often(), super().beside(executor):
                 yield
         except BaseException as error:
             # By the executor, after the batches that it has accepted.
@@ -114,6 +115,7 @@ class EarlyLoad(Staging):
     def _stage(self, copies: Iterable[tuple[Any, bytes]]) -> None:
         with translated():
             if self._apply is None:
+                self._create()
                 self._connection.execute(statement("begin_first_load"))
                 self.started = True
                 self._apply = self._composed()
@@ -135,6 +137,7 @@ class EarlyLoad(Staging):
             staged=columns.staged,
             display_name=sql.Identifier(columns.label),
             photos=composed("batch_photos", folder_id=folder_id) if columns.has_photo else sql.SQL(""),
+            emptied=sql.SQL(statement("empty_few_staged" if self._is_small else "empty_staged")),
         )
 
     def _undo(self, error: BaseException) -> None:

@@ -118,11 +118,12 @@ class Run:
                     all_listed=reported.all_listed,
                     unreported_fields=reported.unreported_fields,
                 )
-            if self._report.held_reason:
-                self._hold(snapshot)
-            elif not useless:
-                self._apply(plan, snapshot)
-            self._record_defects()
+            with self._connection.pipeline():  # one round trip
+                if self._report.held_reason:
+                    self._hold(snapshot)
+                elif not useless:
+                    self._apply(plan, snapshot)
+                self._record_defects(plan)
         if useless and not self._report.held_reason:
             raise useless
         count, contacts = missed
@@ -130,9 +131,10 @@ class Run:
             _log.error("run.missed", server=self._report.server, count=count, contacts=contacts)
         return Outcome.HELD if self._report.held_reason else _outcome(plan)
 
-    def _record_defects(self) -> None:
+    def _record_defects(self, plan: Plan) -> None:
         run_id = self._report.run_id
-        record_rejected(self._connection, self._definition, run_id=run_id)
+        if plan.rejected:
+            record_rejected(self._connection, self._definition, run_id=run_id)
         record_trimmed(self._connection, self._definition, self._report.trimmed_values, run_id=run_id)
 
     def _nothing_usable(self, plan: Plan) -> NoUsableEntries | None:
@@ -240,8 +242,9 @@ class Run:
                 raise useless
             self._context.enter("apply")
             self._context.deadline.remaining()
-            self._note_applied(plan, snapshot)
-            self._record_defects()
+            with self._connection.pipeline():  # one round trip
+                self._note_applied(plan, snapshot)
+                self._record_defects(plan)
         return _outcome(plan)
 
     def _note_applied(self, plan: Plan, snapshot: Snapshot) -> None:

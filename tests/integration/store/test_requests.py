@@ -99,7 +99,7 @@ def test_a_request_that_an_idle_run_has_taken_is_answered(
 
     def run(trigger: Trigger) -> int:
         with connected(database) as session:
-            report, _ = begin_run(session, definition, trigger)
+            report = begin_run(session, definition, trigger).report
             report.outcome, report.mode, report.server = Outcome.UNCHANGED, Mode.INCREMENTAL, "dc1"
             finish_run(session, report)
         return report.run_id

@@ -24,13 +24,6 @@ _BLANK = {
     "bytea": sql.SQL("c.{0} IS NULL"),
 }
 
-_STAGED_TYPES: dict[str, LiteralString] = {
-    "text": "text",
-    "text[]": "text[] DEFAULT '{}'",
-    "bytea": "bytea",
-    "jsonb": "jsonb DEFAULT '{}'",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -70,14 +63,6 @@ class Columns:
     def has_photo(self) -> bool:
         """Whether the mapping fills the photo."""
         return PHOTO in self.fields
-
-    @property
-    def staged_definitions(self) -> sql.Composed:
-        """The mapped columns of the staging table, with types and defaults; a photo and its digest are two columns."""
-        types = {column.name: column.type for column in self.columns} | ({PHOTO: "bytea"} if self.has_photo else {})
-        return _comma(
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(_STAGED_TYPES[kind])) for name, kind in types.items()
-        )
 
     @property
     def names(self) -> sql.Composed:

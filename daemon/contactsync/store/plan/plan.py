@@ -33,10 +33,11 @@ def applying(connection: Connection[Any], definition: Definition) -> Iterator[No
     session wrote one of the planned contacts at the same time, DatabaseError.
     """
     with translated(), connection.transaction():
-        connection.execute(statement("repeatable_read"))
-        require_usable(connection, getattr(connection, "server_pid", None))
-        connection.execute(statement("plan_memory"))
-        require_unedited(connection, definition)
+        with connection.pipeline():
+            connection.execute(statement("repeatable_read"))
+            connection.execute(statement("plan_memory"))
+            require_usable(connection, getattr(connection, "server_pid", None))
+            require_unedited(connection, definition)
         yield
 
 
@@ -71,14 +72,16 @@ def make_plan(
     plan_staged = composed(
         "plan_staged", before=before, after=after, changed=columns.changed, display_name=display_name
     )
-    connection.execute(statement(f"find_unconfirmed_{absence}"), key)
-    connection.execute(statement("analyze_unconfirmed"))
-    connection.execute(statement("reject_duplicates"))
-    connection.execute(statement("drop_rejected"))
-    connection.execute(plan_staged, {**key, "everything": everything})
-    connection.execute(statement("reject_twins"))
-    connection.execute(statement("plan_deletes"), {**key, "internal": INTERNAL})
-    return read_plan(connection)
+    # One round trip, since small runs wait for it.
+    with connection.pipeline():
+        connection.execute(statement(f"find_unconfirmed_{absence}"), key)
+        connection.execute(statement("analyze_unconfirmed"))
+        connection.execute(statement("reject_duplicates"))
+        connection.execute(statement("drop_rejected"))
+        connection.execute(plan_staged, {**key, "everything": everything})
+        connection.execute(statement("reject_twins"))
+        connection.execute(statement("plan_deletes"), {**key, "internal": INTERNAL})
+        return read_plan(connection)
 
 
 def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:

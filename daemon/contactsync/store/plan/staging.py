@@ -16,6 +16,7 @@ from contactsync.fields import EXTRA_PREFIX, PHOTO, Kind, kind_of
 from contactsync.store.errors import translated
 from contactsync.store.plan import copy_format
 from contactsync.store.plan.columns import PHOTO_DIGEST
+from contactsync.store.run_tables import make_run_tables
 from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class SameThread(Executor):
 
 
 class Staging:
-    """The staging tables of one attempt, created for the first row: most runs find no changes."""
+    """The staging tables of one attempt, made or emptied for the first row: most runs find no changes."""
 
     def __init__(self, connection: Connection[Any], columns: Columns) -> None:
         self._connection = connection
@@ -109,8 +110,9 @@ class Staging:
             ids, fingerprints = zip(*rows, strict=True)
             block = copy_format.copy_block([list(map(str, ids)), copy_format.octets(fingerprints)])
             self._copy([(statement("copy_unmatched"), block)])
-        with translated(), self._connection.transaction():
+        with translated():
             self._create()
+        with translated(), self._connection.pipeline(), self._connection.transaction():
             self._connection.execute(statement("small_sample"))
             self._connection.execute(statement("analyze_run_tables"))
 
@@ -133,10 +135,7 @@ class Staging:
     def _create(self) -> None:
         if self._created:
             return
-        # Dropped first, since a failed attempt may have left tables. One round trip, since small runs wait for it.
-        create = composed("create_staging", columns=self._columns.staged_definitions)
-        parts = [sql.SQL(statement("drop_run_tables")), create, sql.SQL(statement("create_plan_tables"))]
-        self._connection.execute(sql.SQL(";\n").join(parts))
+        make_run_tables(self._connection)
         self._created = True
 
 

@@ -12,6 +12,7 @@ from contactsync.fields import FIELDS, Kind
 from contactsync.model import Counts, Definition, Mode, Outcome, RunReport, Trigger
 from contactsync.store.plan.columns import PHOTO_DIGEST
 from contactsync.store.plan.plan import INTERNAL
+from contactsync.store.run_tables import make_run_tables
 from contactsync.store.statements import composed, execute, read_rows, statement
 
 _EMPTY = {"extra": sql.SQL("'{}'::jsonb")} | {
@@ -58,7 +59,7 @@ def undo_changes(connection: Connection[Any], definition: Definition, run_id: in
     Returns the report of the undo, which is recorded as a run, and the number of photos that are lost.
     """
     key = {**definition.key, "run_id": run_id}
-    connection.execute(statement("create_undo"))
+    make_run_tables(connection)
     connection.execute(statement("plan_undo"), {**key, "internal": INTERNAL})
     connection.execute(statement("apply_setting"))
     connection.execute(statement("apply_deletes"), key)

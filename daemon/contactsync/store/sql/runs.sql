@@ -3,10 +3,8 @@
 SELECT pg_try_advisory_lock(hashtextextended('contactsync.run', %(definition_id)s))
 
 -- name: unlock_everything
--- Resets a connection before it returns to the pool. The second column says whether the run left temporary tables, of
--- which `staged` is the first; the others are those of `session_state`.
-SELECT pg_advisory_unlock_all(), to_regclass('pg_temp.staged') IS NOT NULL,
-       pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, pg_backend_pid()
+-- Resets a connection before it returns to the pool. The other columns are those of `session_state`.
+SELECT pg_advisory_unlock_all(), pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, pg_backend_pid()
 
 -- name: drop_temporary_tables
 DISCARD TEMP

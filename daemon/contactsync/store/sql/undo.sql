@@ -1,8 +1,3 @@
--- name: create_undo
-CREATE TEMPORARY TABLE planned (
-    action text, contact_id bigint, source_key text, display_name text, changes jsonb, matched_by text
-) ON COMMIT DROP
-
 -- name: undo_memory
 -- The planner has no statistics of what a large run has just written, and would join it row by row in quadratic time.
 SELECT set_config('enable_nestloop', 'off', true)

@@ -1,0 +1,47 @@
+"""The temporary tables of runs. A session makes them once: to make and drop them takes longer than most runs.
+
+Between runs they are empty. Tables that a large run has filled are dropped.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+from weakref import WeakSet
+
+from psycopg import Connection, sql
+
+from contactsync.fields import FIELDS, Kind
+from contactsync.store.statements import composed, statement
+
+_MOST_OCTETS = 1 << 20
+"""The most that the emptied tables may occupy; deleted rows count too."""
+_TYPES = {Kind.TEXT: sql.SQL("text"), Kind.LIST: sql.SQL("text[] DEFAULT '{}'"), Kind.PHOTO: sql.SQL("bytea")}
+
+_used: WeakSet[Connection[Any]] = WeakSet()
+"""The connections that may have rows in their tables."""
+
+
+def make_run_tables(connection: Connection[Any]) -> None:
+    """Make the tables, or empty those of this session. Raises psycopg.Error."""
+    _used.add(connection)
+    connection.execute(_make())  # one round trip, since small runs wait for it
+
+
+def clear_run_tables(connection: Connection[Any]) -> None:
+    """Empty the tables after a run that may have used them, or drop them if they are large. Raises psycopg.Error."""
+    if connection not in _used:
+        return
+    row = connection.execute(statement("run_tables_octets")).fetchone()
+    if row and row[0] is not None:
+        connection.execute(statement("empty_run_tables" if row[0] <= _MOST_OCTETS else "drop_temporary_tables"))
+    _used.discard(connection)
+
+
+@cache
+def _make() -> sql.Composed:
+    """For any mapping: the staging table has a column for each field."""
+    column = sql.SQL("{} {}")
+    columns = sql.SQL(", ").join(column.format(sql.Identifier(name), _TYPES[kind]) for name, kind in FIELDS.items())
+    parts = [composed("make_run_tables", columns=columns), sql.SQL(statement("empty_run_tables"))]
+    return sql.SQL(";\n").join(parts)
