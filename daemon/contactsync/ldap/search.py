@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -113,7 +114,8 @@ class _Search:
         self._entries = 0
         self._entries_before_page = 0
         self._empty_pages = 0
-        _log.debug("search.started", command=ldapsearch_command(self._session, self._request, paged=self._paged))
+        if _log.is_enabled_for(logging.DEBUG):
+            _log.debug("search.started", command=ldapsearch_command(self._session, self._request, paged=self._paged))
         self._first = self._ask(b"")
 
     def batches(self) -> Iterator[EntryBatch]:

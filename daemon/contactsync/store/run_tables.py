@@ -23,9 +23,9 @@ _used: WeakSet[Connection[Any]] = WeakSet()
 
 
 def make_run_tables(connection: Connection[Any]) -> None:
-    """Make the tables, or empty those of this session. Raises psycopg.Error."""
+    """Make the tables, or empty those of an attempt before. Raises psycopg.Error."""
+    connection.execute(_make(filled=connection in _used))  # one round trip, since small runs wait for it
     _used.add(connection)
-    connection.execute(_make())  # one round trip, since small runs wait for it
 
 
 def clear_run_tables(connection: Connection[Any]) -> None:
@@ -39,9 +39,9 @@ def clear_run_tables(connection: Connection[Any]) -> None:
 
 
 @cache
-def _make() -> sql.Composed:
+def _make(*, filled: bool) -> sql.Composed:
     """For any mapping: the staging table has a column for each field."""
     column = sql.SQL("{} {}")
     columns = sql.SQL(", ").join(column.format(sql.Identifier(name), _TYPES[kind]) for name, kind in FIELDS.items())
-    parts = [composed("make_run_tables", columns=columns), sql.SQL(statement("empty_run_tables"))]
-    return sql.SQL(";\n").join(parts)
+    make = composed("make_run_tables", columns=columns)
+    return sql.SQL(";\n").join([make, sql.SQL(statement("empty_run_tables"))]) if filled else make

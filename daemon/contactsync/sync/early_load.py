@@ -87,9 +87,9 @@ class EarlyLoad(Staging):
             executor.submit(self._undo, error).result()
             raise
 
-    def add(self, batch: MappedBatch) -> None:
+    def add(self, batch: MappedBatch, *, last: bool = False) -> None:
         """See Staging; after the first batch the server has less time."""
-        super().add(batch)
+        super().add(batch, last=last)
         self._inserted += len(batch.keys)
         if not self._limited:
             self._wire.tighten_limits(seconds=MOST_SECONDS, receive_timeout=SILENCE_SECONDS)

@@ -284,7 +284,7 @@ class Reader:
             if batch.full:
                 self._stage(batch.take(), source, staging)
         if batch:
-            self._stage(batch.take(), source, staging)
+            self._stage(batch.take(), source, staging, last=True)
         if self._excluded:
             _log.info("provisioning.excluded", base=source.excluded_base, entries=self._excluded)
 
@@ -293,12 +293,14 @@ class Reader:
         self._excluded += is_excluded
         return is_excluded
 
-    def _stage(self, entries: list[tuple[bytes, bytes]], source: Source, staging: Staging) -> None:
+    def _stage(
+        self, entries: list[tuple[bytes, bytes]], source: Source, staging: Staging, *, last: bool = False
+    ) -> None:
         self._context.enter("map")
         mapped = source.mapping.map_batch(entries)
         self._report.counts.trimmed += mapped.trimmed
         noted = self._report.trimmed_values
         noted.extend(mapped.trimmed_values[: max(0, _TRIMMED_NOTED - len(noted))])
         self._context.enter("stage")
-        staging.add(mapped)
+        staging.add(mapped, last=last)
         self._context.enter("search")

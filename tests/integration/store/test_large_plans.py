@@ -12,6 +12,7 @@ from contactsync.model import Actor, Outcome
 from contactsync.operations.decisions import approve, open_plan
 from contactsync.operations.undo import undo
 from contactsync.store.pool import open_pool
+from contactsync.store.run_tables import make_run_tables
 from contactsync.store.statements import statement
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
@@ -75,7 +76,7 @@ def test_the_deletions_of_an_approval_are_not_compared_row_by_row(database: str)
     """The rows of a nested loop over stored rows are not counted, so the plan itself is read. It took a minute, too."""
     query: LiteralString = "EXPLAIN " + statement("not_approved")
     with psycopg.connect(database) as connection:
-        connection.execute(statement("create_plan_tables"))
+        make_run_tables(connection)
         connection.execute(_HELD, [PEOPLE])
         connection.execute(_PLANNED, [PEOPLE])
         lines = connection.execute(query, {"folder_id": 1, "approved": 1}).fetchall()

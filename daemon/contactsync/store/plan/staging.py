@@ -76,8 +76,8 @@ class Staging:
             self._executor = None
             self._queue.clear()  # a failed future would keep the connection from being freed
 
-    def add(self, batch: MappedBatch) -> None:
-        """Stage a batch in a transaction of its own. Raises DatabaseError, also for earlier batches."""
+    def add(self, batch: MappedBatch, *, last: bool = False) -> None:
+        """Stage a batch in a transaction of its own, the last one at once. Raises DatabaseError, also for others."""
         cells = _cells(batch, self._columns)
         names = sql.SQL(", ").join(map(sql.Identifier, cells))
         copies = [
@@ -86,7 +86,8 @@ class Staging:
         ]
         self.rows += len(batch.keys) + len(batch.rejected)
         self.photos = self.photos or PHOTO in cells
-        if self._executor is None:
+        if self._executor is None or last:
+            self._wait()
             self._stage(copies)
         else:
             self._wait(_QUEUED_BATCHES - 1)
