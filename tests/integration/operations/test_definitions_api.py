@@ -115,6 +115,10 @@ def test_every_wrong_field_is_named_at_once(call: Call) -> None:
     assert problem.keys() == {"/folder", "/query", "/filter", "/schedule", "/time_zone", "/mapping"}
     wrong_types = errors(call("POST", "/definitions", json={"folder": "Types", **NEW, "scope": "all", "page_size": -1}))
     assert wrong_types.keys() == {"/scope", "/page_size"}
+    for authorities in ("no certificate", "kein Zertifikat für"):
+        assert errors(
+            call("POST", "/definitions", json={"folder": "Types", **NEW, "tls_ca_pem": authorities})
+        ).keys() == {"/tls_ca_pem"}
     contradiction = {"folder": "Types", **NEW, "tls": "none"}
     assert errors(call("POST", "/definitions", json=contradiction)).keys() == {"/tls"}
     assert errors(call("POST", "/definitions", json={**NEW, "folder": "T", "user": None})).keys() == {"/password"}

@@ -68,7 +68,7 @@ def _context_of_authorities(ca_file: str | None, ca_pem: str | None) -> ssl.SSLC
         _check_file(ca_file, "tls_ca_file", "--ca-file")
     try:
         return ssl.create_default_context(cafile=ca_file, cadata=ca_pem)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: it is not ASCII
         if ca_pem is not None:
             raise DefinitionError(
                 f"`tls_ca_pem` holds no certificates: {error}.", hint="It takes certificates in PEM form (--ca-pem)."
