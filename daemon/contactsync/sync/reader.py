@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from contactsync.errors import CursorVoid
-from contactsync.ldap.aliases import refuse_aliases
+from contactsync.ldap.aliases import find_aliases, refuse_aliases
 from contactsync.ldap.provisioning import is_provisioned
 from contactsync.ldap.search import MoreThanOnePage, SearchRequest, read_ahead, read_entries
 from contactsync.model import Absence, Certificates, Counts, Mode, Trigger
@@ -240,21 +240,29 @@ class Reader:
             pages = read_ahead(pages, reading.done)
             context.enter("fingerprints")
             stored = reading.result()
+            is_filled = bool(stored)
             context.enter("search")
             if self._early_load and EarlyLoad.is_possible(context, stored):
                 staging: Staging = EarlyLoad(context, columns, scope.session.wire)
             else:
                 staging = Staging(context.connection, columns)
-            remapped = bool(stored) and stored.mapping_digest != source.mapping.digest
+            remapped = is_filled and stored.mapping_digest != source.mapping.digest
             recogniser = Recogniser(stored, source.mapping.identity_digest, everything=remapped)
             with staging.beside(executor):
                 entries = self._entries(pages, source.excluded_base if remapped else None)
                 self._stage_changed(entries, recogniser, source, staging)
         if not self._report.counts.entries:
             refuse_aliases(scope.session, source.base, source.scope)
+        elif not is_filled:
+            self._note_aliases(scope)
         return Snapshot(
             source=source, digest=scope.digest, columns=columns, staging=staging, stored=stored, remapped=remapped
         )
+
+    def _note_aliases(self, scope: SearchScope) -> None:
+        """Log aliases among the entries of a first load; later ones do not look again."""
+        if aliases := find_aliases(scope.session, scope.source.base, scope.source.scope):
+            _log.warning("aliases.ignored", base=scope.source.base, aliases=aliases.number, target=aliases.target)
 
     def _entries(self, pages: Iterator[EntryBatch], excluded: str | None) -> Iterator[Sequence[memoryview | bytes]]:
         """The entries outside the `excluded` subtree; the contacts of the others are then unmatched."""

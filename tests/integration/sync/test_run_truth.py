@@ -8,10 +8,12 @@ import ldap3
 import pytest
 from psycopg.types.json import Jsonb
 
+from contactsync.checks.check import check
+from contactsync.checks.result import Status, StepResult
 from contactsync.model import Mode, Outcome
 from contactsync.testing.people import Person, make_people, people_ldif
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import SyncedFolder
+from tests.support.folder import BRISK, SyncedFolder
 
 MakeFolder = Callable[..., SyncedFolder]
 BADGE = Jsonb({"identity": "employeeNumber"})
@@ -30,6 +32,12 @@ def admin(slapd: PrivateSlapd) -> Iterator[ldap3.Connection]:
     connection = slapd.connection()
     yield connection
     connection.unbind()
+
+
+def check_filter_of(folder: SyncedFolder) -> StepResult:
+    """The step of `check` about the filter."""
+    steps = check(folder.definition, lambda: folder.slapd.reader_password, BRISK)
+    return next(step for step in steps if step.name == "filter")
 
 
 def add(admin: ldap3.Connection, number: int, **attributes: object) -> Person:
@@ -69,6 +77,38 @@ def test_a_base_of_aliases_fails_with_where_they_point(
     for base in (book, alias):
         folder = make_folder(slapd, base=base)
         folder.expect_failure(folder.run(), "directory.unusable", "1 alias", "never followed", slapd.people_base)
+
+
+def test_aliases_beside_people_are_named(make_folder: MakeFolder, slapd: PrivateSlapd, admin: ldap3.Connection) -> None:
+    """Once, when the folder is filled; `check` names them too. Without an alias nothing is said."""
+    book = f"ou=mixed,{slapd.suffix}"
+    admin.add(book, "organizationalUnit")
+    admin.add(f"uid=own,{book}", "inetOrgPerson", {"cn": "Own", "sn": "Own"})
+    plain = make_folder(slapd, base=book)
+    assert plain.run().counts.inserted == 1
+    assert not plain.events("aliases.ignored")
+    admin.add(f"ou=link,{book}", ["alias", "extensibleObject"], {"aliasedObjectName": slapd.people_base})
+    folder = make_folder(slapd, base=book)
+    assert folder.run().counts.inserted == 1
+    assert folder.run().outcome is Outcome.UNCHANGED
+    (event,) = folder.events("aliases.ignored")
+    assert (event["level"], event["aliases"]) == ("warning", "1 alias")
+    assert slapd.people_base in event["target"]
+    step = check_filter_of(folder)
+    assert step.status is Status.WARNING
+    assert "(1 alias)" in step.text
+    assert slapd.people_base in step.hint
+
+
+def test_a_switch_for_freeipa_alone_is_named(
+    make_folder: MakeFolder, slapd: PrivateSlapd, admin: ldap3.Connection
+) -> None:
+    """On a server that keeps no people who have left."""
+    add(admin, 1)
+    folder = make_folder(slapd, mapping=Jsonb({"include": {"preserved": True}}))
+    step = check_filter_of(folder)
+    assert step.status is Status.WARNING
+    assert "has no effect here" in step.text
 
 
 def test_one_rejected_entry_is_no_reason_to_empty_a_folder(

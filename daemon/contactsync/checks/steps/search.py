@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from contactsync.checks.context import CheckContext, Counted
-from contactsync.checks.result import StepResult, ok, warning
+from contactsync.checks.result import Status, StepResult, ok, warning
 from contactsync.checks.searches import Search, ask, ask_by_pages, ask_for_some
-from contactsync.ldap.aliases import refuse_aliases
+from contactsync.ldap.aliases import find_aliases, refuse_aliases
 from contactsync.ldap.lookup import REFUSALS
 from contactsync.ldap.protocol.results import nothing_found
 from contactsync.ldap.query.query import Scope
@@ -68,6 +68,32 @@ def check_base(context: CheckContext) -> StepResult:
 
 def check_filter(context: CheckContext) -> StepResult:
     """Count the entries of the search without decoding them. Raises the errors of a run."""
+    result = _check_filter(context)
+    if result.status is Status.OK and (note := _aliases(context) or _preserved(context)):
+        text, hint = note
+        return warning(f"{result.text} {text}", hint, result.data, details=result.details)
+    return result
+
+
+def _aliases(context: CheckContext) -> tuple[str, str] | None:
+    """What the search does not find because an alias points to it, and what to do."""
+    aliases = find_aliases(context.session, context.source.base, context.source.scope)
+    if aliases is None:
+        return None
+    hint = f"The first alias is of {aliases.target}. To have such entries too, add a definition that searches there."
+    return f"There are also aliases ({aliases.number}), which are never followed.", hint
+
+
+def _preserved(context: CheckContext) -> tuple[str, str] | None:
+    if not context.source.mapping.preserved or context.root_dse.is_389_directory_server:
+        return None
+    return (
+        'The mapping\'s "include": {"preserved": true} has no effect here: only FreeIPA keeps people who have left.',
+        "Remove it from the mapping. If people who have left are in the search, exclude them by a filter or the base.",
+    )
+
+
+def _check_filter(context: CheckContext) -> StepResult:
     context.counted = count = _count(context)
     source = context.source
     entries = counted(count.entries, "entry", "entries")
