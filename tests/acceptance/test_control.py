@@ -113,7 +113,7 @@ def test_a_locked_definition_is_shown_and_others_run(client: DaemonClient) -> No
 
 def test_folders_are_listed_with_their_definitions(client: DaemonClient) -> None:
     """The number of contacts includes people's own ones."""
-    (staff,) = [folder for folder in client.get("/v1/folders") if folder["label"] == "Staff"]
+    (staff,) = client.get("/v1/folders", text="STAFF")["folders"]
     assert (staff["definitions"], staff["contacts"], staff["owner"]) == ([client.staff], PEOPLE, None)
 
 
@@ -171,6 +171,64 @@ def test_runs_and_their_changes_come_in_pages(client: DaemonClient) -> None:
         after = page["next_after"]
     assert len({change["contact_id"] for change in changes}) == len(changes) == PEOPLE
     assert {change["action"] for change in changes} == {"insert"}
+
+
+def test_runs_are_filtered(client: DaemonClient) -> None:
+    """Each filter alone, and two that exclude each other."""
+    other = client.define("Runs of berta")
+    client.person.execute("UPDATE contactsync.folders SET owner = 'berta' WHERE name = 'Runs of berta'")
+    client.run(other)
+    run = client.run(other)
+    first, second = [each["run_id"] for each in reversed(client.get("/v1/runs", definition_id=other)["runs"])]
+
+    def listed(**query: Any) -> list[int]:
+        return [each["run_id"] for each in client.get("/v1/runs", **query)["runs"]]
+
+    for chosen in ({"folder_id": run["folder_id"]}, {"owner": "berta"}, {"name": "berta/Runs of berta"}):
+        assert listed(**chosen) == [second, first]
+    assert first not in listed(owner="", limit=1000)
+    assert listed(owner="berta", outcome="changed") == listed(owner="berta", changed=True) == [first]
+    assert listed(owner="berta", outcome="unchanged") == [second]
+    assert listed(owner="berta", outcome="unchanged", changed=True) == listed(running=True, owner="berta") == []
+    assert listed(owner="berta", trigger="manual") == [second, first]
+    assert listed(owner="berta", trigger="undo") == []
+    assert listed(owner="berta", since=run["started_at"]) == [second]
+    assert listed(owner="berta", until=run["started_at"]) == [first]
+    assert "since" in client.problem("GET", "/v1/runs", 422, since="yesterday")["detail"]
+    assert {each["action"] for each in client.get(f"/v1/runs/{first}", action="insert")["changes"]} == {"insert"}
+    assert client.get(f"/v1/runs/{first}", action="delete")["changes"] == []
+
+
+def test_what_a_run_left_out_comes_in_pages(client: DaemonClient) -> None:
+    """Rejected entries and trimmed values, each once, with any letter in the DN."""
+    run = client.run(client.staff)
+    key = {"folder_id": run["folder_id"], "run_id": run["run_id"]}
+    rejected = [(f"cn={number},o={name}", "No name.") for name in ("a", "ä\nb", "B") for number in range(3)]
+    with client.person.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO contactsync.rejected_entries (folder_id, run_id, dn, reason)"
+            " VALUES (%(folder_id)s, %(run_id)s, %(dn)s, %(reason)s)",
+            [{**key, "dn": dn, "reason": reason} for dn, reason in rejected],
+        )
+        cursor.executemany(
+            "INSERT INTO contactsync.trimmed_values (folder_id, run_id, dn, source_key, fingerprint, field, reason)"
+            " VALUES (%(folder_id)s, %(run_id)s, %(dn)s, 'x', '', %(field)s, 'Too long.')",
+            [{**key, "dn": dn, "field": field} for dn, _ in rejected for field in ("notes", "title")],
+        )
+
+    def pages(path: str, name: str) -> list[tuple[str, ...]]:
+        items: list[tuple[str, ...]] = []
+        after: str | None = ""
+        while after is not None:
+            page = client.get(f"/v1/runs/{run['run_id']}/{path}", limit=4, after=after)
+            items += [tuple(item.values()) for item in page[name]]
+            after = page["next_after"]
+        return items
+
+    assert sorted(pages("rejected", "entries")) == sorted(rejected)
+    assert sorted(pages("trimmed", "values")) == sorted(
+        (dn, field, "Too long.") for dn, _ in rejected for field in ("notes", "title")
+    )
 
 
 def test_waiting_during_a_run_is_answered_by_the_run_after_it(client: DaemonClient) -> None:

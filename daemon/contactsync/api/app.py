@@ -28,6 +28,7 @@ from contactsync.api.routes import (
     events,
     read,
     requests,
+    run_lists,
     runs,
     tokens,
 )
@@ -58,7 +59,8 @@ def create_app(context: ApiContext) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
-    for part in (read, contacts, declarations, definitions, drafts, requests, runs, decisions, audit, events, tokens):
+    reading = (read, run_lists, contacts, audit, events)
+    for part in (*reading, declarations, definitions, drafts, requests, runs, decisions, tokens):
         app.include_router(part.router, prefix="/v1", dependencies=[Depends(guard)])
     add_handlers(app)
     app.add_middleware(ErrorMiddleware)

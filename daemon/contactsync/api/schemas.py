@@ -41,6 +41,13 @@ class Cancelled(BaseModel):
     withdrawn: list[Ref] = Field(description="The definitions that waited for a run; it was not started.")
 
 
+class Folders(BaseModel):
+    """Folders by id; `after` of the next page, or null on the last."""
+
+    folders: list[Folder]
+    next_after: int | None
+
+
 class Reloaded(BaseModel):
     """The names of settings that changed, and of those that need a restart. Definitions are read again as well."""
 

@@ -16,6 +16,7 @@ from contactsync.store.definitions import read_definitions
 from contactsync.store.record.holds import held_changes, read_held_plan
 from contactsync.store.record.runs import (
     LARGEST_ID,
+    RunFilter,
     changes_of_run,
     read_changes,
     read_run,
@@ -48,6 +49,20 @@ class RunWithChanges(RunDocument):
     next_after: int | None
 
 
+class RejectedEntries(BaseModel):
+    """Entries that could not become contacts in a run; `after` of the next page, or null on the last."""
+
+    entries: list[RejectedEntry]
+    next_after: str | None
+
+
+class TrimmedValues(BaseModel):
+    """Values that a run dropped or changed; `after` of the next page, or null on the last."""
+
+    values: list[TrimmedValue]
+    next_after: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class RunDetails:
     """A run with its held plan, if it has one, the changes that it made or would make, and its defects."""
@@ -72,10 +87,13 @@ def list_runs(
     *,
     folders: list[int] | None = None,
     before: int | None = None,
+    chosen: RunFilter = RunFilter(),  # noqa: B008  (it is immutable)
     limit: int,
 ) -> list[RunDocument]:
     """The newest runs of the definitions and folders with these ids, or of all, newest first. Raises DatabaseError."""
-    rows = read_runs(connection, definition_ids=definitions, folder_ids=folders, before=before, limit=limit)
+    rows = read_runs(
+        connection, definition_ids=definitions, folder_ids=folders, before=before, chosen=chosen, limit=limit
+    )
     return [RunDocument.of_row(row) for row in rows]
 
 
@@ -87,17 +105,25 @@ def runs_page(
     definition_id: int | None = None,
     before: int | None = None,
     limit: int = 100,
+    **chosen: Any,
 ) -> Runs:
-    """A page of runs, of all definitions, one, or those with a name. Raises NotFound, UsageError, DatabaseError."""
+    """A page of runs, of all definitions, one, or those with a name; `chosen` are fields of RunFilter.
+
+    Raises NotFound, UsageError, DatabaseError.
+    """
     ids = ids_of(connection, name=name, definition_id=definition_id, visible=access.covers)
-    page = list_runs(connection, ids, folders=access.folder_ids(connection), before=before, limit=limit)
+    folders = access.folder_ids(connection)
+    page = list_runs(connection, ids, folders=folders, before=before, chosen=RunFilter(**chosen), limit=limit)
     return Runs(runs=page, next_before=page[-1].run_id if len(page) == limit else None)
 
 
-def changes_page(connection: Connection[Any], run_id: int, *, after: int = 0, limit: int = 100) -> RunWithChanges:
-    """A run with its changes by contact id, from the first id above `after`. Raises NotFound, DatabaseError."""
+def changes_page(
+    connection: Connection[Any], run_id: int, *, action: str | None = None, after: int = 0, limit: int = 100
+) -> RunWithChanges:
+    """A run with its changes, or those of one kind, by contact id above `after`. Raises NotFound, DatabaseError."""
     run = require_run(connection, run_id)
-    changes = read_changes(connection, folder_id=run.folder_id, run_id=run_id, after=after, limit=limit)
+    key = {"folder_id": run.folder_id, "run_id": run_id}
+    changes = read_changes(connection, **key, action=action, after=after, limit=limit)
     return RunWithChanges(
         **dict(run),
         changes=ChangeDocument.of_all(changes),
@@ -105,9 +131,22 @@ def changes_page(connection: Connection[Any], run_id: int, *, after: int = 0, li
     )
 
 
-def rejected_page(connection: Connection[Any], run_id: int, *, limit: int = 1000) -> list[RejectedEntry]:
-    """The first entries that a run rejected, by DN. Raises NotFound, DatabaseError."""
-    return rejected_entries(connection, require_run(connection, run_id), limit=limit)
+def rejected_page(connection: Connection[Any], run_id: int, *, after: str = "", limit: int = 100) -> RejectedEntries:
+    """A page of the entries that a run rejected, by DN. Raises NotFound, DatabaseError."""
+    run = require_run(connection, run_id)
+    dn, _, reason = after.rpartition("\n")
+    rows = rejected_of_run(connection, folder_id=run.folder_id, run_id=run_id, after=(dn, reason), limit=limit)
+    entries = [RejectedEntry(dn=dn, reason=reason) for dn, reason in rows]
+    return RejectedEntries(entries=entries, next_after="\n".join(rows[-1]) if len(rows) == limit else None)
+
+
+def trimmed_page(connection: Connection[Any], run_id: int, *, after: str = "", limit: int = 100) -> TrimmedValues:
+    """A page of the values that a run dropped or changed, by DN and field. Raises NotFound, DatabaseError."""
+    run = require_run(connection, run_id)
+    dn, field, reason = (["", "", *after.rsplit("\n", 2)])[-3:]
+    rows = trimmed_of_run(connection, folder_id=run.folder_id, run_id=run_id, after=(dn, field, reason), limit=limit)
+    values = [TrimmedValue(dn=dn, field=field, reason=reason) for dn, field, reason in rows]
+    return TrimmedValues(values=values, next_after="\n".join(rows[-1]) if len(rows) == limit else None)
 
 
 def require_run(connection: Connection[Any], run_id: int) -> RunDocument:

@@ -45,9 +45,21 @@ def first_next_run(connection: Connection[Any]) -> tuple[str, datetime] | None:
     return None if row is None else (row[0], row[1])
 
 
-def read_folders(connection: Connection[Any], folder_ids: list[int] | None = None) -> list[dict[str, Any]]:
-    """Folders, by default all, with the ids of their definitions and the number of contacts. Raises DatabaseError."""
-    return read_rows(connection, dict_row, "folders_overview", folder_ids=folder_ids)
+def read_folders(
+    connection: Connection[Any],
+    folder_ids: list[int] | None = None,
+    *,
+    owner: str | None = None,
+    text: str | None = None,
+    after: int = 0,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Folders with the ids of their definitions and the number of their contacts, by id from the first above `after`.
+
+    Only those with these ids, of this owner (empty: shared ones), with this text in the name. Raises DatabaseError.
+    """
+    filters = {"folder_ids": folder_ids, "owner": owner, "text": text}
+    return read_rows(connection, dict_row, "folders_overview", **filters, after=after, limit=limit)
 
 
 def daemon_listens(connection: Connection[Any]) -> bool:

@@ -221,7 +221,7 @@ def test_a_held_plan_is_read_page_by_page_and_approved_by_its_digest(call: Call,
     assert (len(rest["changes"]), rest["next_after"]) == (1, None)
     refused = call("POST", f"/runs/{run_id}/approve?digest={'0' * 32}")
     assert (refused.status_code, "other contacts" in refused.json()["detail"]) == (409, True)
-    assert call("GET", f"/runs/{run_id}/rejected").json() == []
+    assert call("GET", f"/runs/{run_id}/rejected").json() == {"entries": [], "next_after": None}
     assert call("POST", f"/runs/{run_id}/reject").json()["decision"] == "rejected"
     assert call("GET", f"/runs/{run_id}/plan").json()["decided_by"] == "anna"
 

@@ -63,6 +63,7 @@ NEEDS = {
     "one_run": Need(_READ, Target.RUN),
     "run_details": Need(_READ, Target.RUN),
     "rejected_entries": Need(_READ, Target.RUN),
+    "trimmed_values": Need(_READ, Target.RUN),
     "plan_of_run": Need(_READ, Target.RUN),
     "undo_plan": Need(_READ, Target.RUN),
     # Runs

@@ -1,4 +1,4 @@
-"""Read status, folders, definitions, runs and health."""
+"""Read status, folders, settings and health."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from fastapi import APIRouter, Path, Query
 from contactsync import __version__
 from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import ApiContext, Context
-from contactsync.api.routes.definitions import Name
 from contactsync.api.schemas import (
     Folder,
+    Folders,
     Health,
     Live,
     NextRun,
     Status,
 )
 from contactsync.errors import NotReady
-from contactsync.operations.reading.runs import RunShown, run_shown
 from contactsync.operations.reading.status import Installation, installation
-from contactsync.operations.runs import Runs, RunWithChanges, changes_page, rejected_page, runs_page
 from contactsync.settings.in_force import SettingInForce, settings_in_force
 from contactsync.store.health import read_folders
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID
-from contactsync.sync.document import RejectedEntry, RunningDocument
+from contactsync.sync.document import RunningDocument
 
 router = APIRouter(tags=["read"])
 
 RunId = Annotated[int, Path(description="A run's id.", ge=1, le=LARGEST_ID, examples=[1])]
+Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 Limit = Annotated[int, Query(description="Limit of the items on the page.", ge=1, le=1000)]
 
 
@@ -65,52 +64,20 @@ def installation_status(context: Context) -> Installation:
 
 
 @router.get("/folders")
-def folders(context: Context, access: CurrentAccess) -> list[Folder]:
-    """All folders."""
-    with connection_of(context.pool) as connection:
-        return [Folder(**row) for row in read_folders(connection, access.folder_ids(connection))]
-
-
-@router.get("/runs")
-def runs(
+def folders(
     context: Context,
     access: CurrentAccess,
-    definition_id: Annotated[int | None, Query(description="Only of this definition.", ge=1, le=LARGEST_ID)] = None,
-    before: Annotated[int | None, Query(description="Only older than this run.", ge=1, le=LARGEST_ID)] = None,
-    name: Name = None,
+    owner: Annotated[Text, Query(description="Only of this owner; empty: only shared ones.")] = None,
+    text: Annotated[Text, Query(description="Only with this in the name, in any case.")] = None,
+    after: Annotated[int, Query(description="Only with an id above this.", ge=0, le=LARGEST_ID)] = 0,
     limit: Limit = 100,
-) -> Runs:
-    """Runs, newest first, a page at a time."""
+) -> Folders:
+    """Folders by id, a page at a time."""
     with connection_of(context.pool) as connection:
-        return runs_page(connection, access, name=name, definition_id=definition_id, before=before, limit=limit)
-
-
-@router.get("/runs/{run_id}")
-def one_run(
-    run_id: RunId,
-    context: Context,
-    after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=LARGEST_ID)] = 0,
-    limit: Limit = 100,
-) -> RunWithChanges:
-    """One run with its changes, a page at a time."""
-    with connection_of(context.pool) as connection:
-        return changes_page(connection, run_id, after=after, limit=limit)
-
-
-@router.get("/runs/{run_id}/details")
-def run_details(run_id: RunId, context: Context, limit: Limit = 100) -> RunShown:
-    """One run with its first changes, or with those that it would make, and what it left out."""
-    with connection_of(context.pool) as connection:
-        return run_shown(connection, run_id, limit=limit)
-
-
-@router.get("/runs/{run_id}/rejected")
-def rejected_entries(
-    run_id: RunId, context: Context, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000
-) -> list[RejectedEntry]:
-    """The first entries that could not become contacts in a run, by DN, each with the reason."""
-    with connection_of(context.pool) as connection:
-        return rejected_page(connection, run_id, limit=limit)
+        scope = access.folder_ids(connection)
+        rows = read_folders(connection, scope, owner=owner, text=text, after=after, limit=limit)
+    page = [Folder(**row) for row in rows]
+    return Folders(folders=page, next_after=page[-1].folder_id if len(page) == limit else None)
 
 
 @router.get("/settings")

@@ -48,6 +48,7 @@ ROUTES: dict[str, Function] = {
     "GET /v1/runs/{run_id}": lambda api, run_id, **query: runs.changes_page(api.connection, run_id, **query),
     "GET /v1/runs/{run_id}/details": lambda api, run_id, **query: run_shown(api.connection, run_id, **query),
     "GET /v1/runs/{run_id}/rejected": lambda api, run_id, **query: runs.rejected_page(api.connection, run_id, **query),
+    "GET /v1/runs/{run_id}/trimmed": lambda api, run_id, **query: runs.trimmed_page(api.connection, run_id, **query),
     "GET /v1/tokens": lambda api: tokens.list_tokens(api.connection),
     "POST /v1/tokens": lambda api, body: tokens.create_token(
         api.connection, tokens.TokenRequest(**body), api.invocation.actor

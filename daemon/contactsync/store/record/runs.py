@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import class_row, dict_row
@@ -15,7 +17,6 @@ from contactsync.store.waits import lock_holder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from psycopg import Connection
 
@@ -145,6 +146,23 @@ def interrupt_abandoned(connection: Connection[Any]) -> list[tuple[int, str]]:
     return execute(connection, "interrupt_abandoned").fetchall()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs are listed; None is no limit. `since` and `until` are about the start.
+
+    The owner "" is that of shared folders.
+    """
+
+    folder_id: int | None = None
+    owner: str | None = None
+    outcome: str | None = None
+    running: bool = False
+    changed: bool = False
+    trigger: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 def read_runs(
     connection: Connection[Any],
     *,
@@ -152,6 +170,7 @@ def read_runs(
     folder_ids: list[int] | None = None,
     run_id: int | None = None,
     before: int | None = None,
+    chosen: RunFilter = RunFilter(),
     limit: int = 20,
 ) -> list[dict[str, Any]]:
     """Runs, newest first: of some definitions and folders or all, with an id below `before`. Raises DatabaseError.
@@ -160,7 +179,7 @@ def read_runs(
     """
     ids = None if definition_ids is None else list(definition_ids)
     values = {"definition_ids": ids, "folder_ids": folder_ids, "run_id": run_id, "before": before, "limit": limit}
-    return read_rows(connection, dict_row, "runs", **values)
+    return read_rows(connection, dict_row, "runs", **values, **asdict(chosen))
 
 
 def read_run(connection: Connection[Any], run_id: int) -> dict[str, Any] | None:
@@ -169,10 +188,16 @@ def read_run(connection: Connection[Any], run_id: int) -> dict[str, Any] | None:
 
 
 def read_changes(
-    connection: Connection[Any], *, folder_id: int, run_id: int, after: int = 0, limit: int = 100
+    connection: Connection[Any],
+    *,
+    folder_id: int,
+    run_id: int,
+    action: str | None = None,
+    after: int = 0,
+    limit: int = 100,
 ) -> tuple[Change, ...]:
-    """The changes of a run by contact id, from the first id above `after`. Raises DatabaseError."""
-    values = {"folder_id": folder_id, "run_id": run_id, "after": after, "limit": limit}
+    """The changes of a run, or those of one kind, by contact id from the first above `after`. Raises DatabaseError."""
+    values = {"folder_id": folder_id, "run_id": run_id, "action": action, "after": after, "limit": limit}
     return tuple(read_rows(connection, class_row(Change), "changes_page", **values))
 
 
@@ -185,17 +210,24 @@ def changes_of_run(
 
 
 def rejected_of_run(
-    connection: Connection[Any], *, folder_id: int, run_id: int, limit: int = 100
+    connection: Connection[Any], *, folder_id: int, run_id: int, after: tuple[str, str] = ("", ""), limit: int = 100
 ) -> list[tuple[str, str]]:
-    """DN and reason of the first entries that a run rejected. Raises DatabaseError."""
-    return execute(connection, "rejected_of_run", folder_id=folder_id, run_id=run_id, limit=limit).fetchall()
+    """DN and reason of the entries that a run rejected, by these, from the first above `after`. DatabaseError."""
+    key = dict(zip(("dn", "reason"), after, strict=True))
+    return execute(connection, "rejected_of_run", folder_id=folder_id, run_id=run_id, limit=limit, **key).fetchall()
 
 
 def trimmed_of_run(
-    connection: Connection[Any], *, folder_id: int, run_id: int, limit: int = 100
+    connection: Connection[Any],
+    *,
+    folder_id: int,
+    run_id: int,
+    after: tuple[str, str, str] = ("", "", ""),
+    limit: int = 100,
 ) -> list[tuple[str, str, str]]:
-    """DN, field and reason of the first values that a run dropped or changed. Raises DatabaseError."""
-    return execute(connection, "trimmed_of_run", folder_id=folder_id, run_id=run_id, limit=limit).fetchall()
+    """DN, field and reason of the values that a run dropped or changed, by these, above `after`. DatabaseError."""
+    key = dict(zip(("dn", "field", "reason"), after, strict=True))
+    return execute(connection, "trimmed_of_run", folder_id=folder_id, run_id=run_id, limit=limit, **key).fetchall()
 
 
 def forget_old(connection: Connection[Any], *, keep_days: int, departed_keep_days: int) -> int:

@@ -97,19 +97,24 @@ SELECT definition_id FROM different WHERE definition_id NOT IN (SELECT definitio
 
 -- name: overview
 SELECT * FROM contactsync.definition_overview
-WHERE %(ids)s::bigint[] IS NULL OR definition_id = ANY (%(ids)s)
+WHERE true
+  AND definition_id = ANY (%(ids)s) -- if ids
 ORDER BY owner NULLS FIRST, folder, definition_id
 
 -- name: overview_page
+-- The filters are applied to the few columns that they need; contacts are counted for the page only.
 SELECT * FROM contactsync.definition_overview
-WHERE definition_id > %(after)s
-  AND (%(ids)s::bigint[] IS NULL OR definition_id = ANY (%(ids)s))
-  AND (%(folder_ids)s::bigint[] IS NULL OR folder_id = ANY (%(folder_ids)s))
-  AND (%(owner)s::text IS NULL OR coalesce(owner, '') = %(owner)s)
-  AND (%(state)s::text IS NULL OR state = %(state)s)
-  AND (%(text)s::text IS NULL OR strpos(lower(label), lower(%(text)s)) > 0 OR strpos(lower(query), lower(%(text)s)) > 0)
+WHERE definition_id = ANY (ARRAY (
+    SELECT o.definition_id FROM contactsync.definition_overview AS o
+    WHERE o.definition_id > %(after)s
+      AND o.definition_id = ANY (%(ids)s) -- if ids
+      AND o.folder_id = ANY (%(folder_ids)s) -- if folder_ids
+      AND coalesce(o.owner, '') = %(owner)s -- if owner
+      AND o.state = %(state)s -- if state
+      AND (strpos(lower(o.label), lower(%(text)s)) > 0 OR strpos(lower(o.query), lower(%(text)s)) > 0) -- if text
+    ORDER BY o.definition_id
+    LIMIT %(limit)s))
 ORDER BY definition_id
-LIMIT %(limit)s
 
 -- name: rename_folder
 UPDATE contactsync.folders SET name = %(name)s, owner = %(owner)s WHERE folder_id = %(folder_id)s

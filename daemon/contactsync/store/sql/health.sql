@@ -26,8 +26,12 @@ SELECT f.folder_id, f.name, f.owner,
              WHERE d.folder_id = f.folder_id ORDER BY d.definition_id) AS definitions,
        (SELECT count(*) FROM contactsync.contacts AS c WHERE c.folder_id = f.folder_id) AS contacts
 FROM contactsync.folders AS f
-WHERE %(folder_ids)s::bigint[] IS NULL OR f.folder_id = ANY (%(folder_ids)s)
-ORDER BY f.owner NULLS FIRST, f.name
+WHERE f.folder_id > %(after)s
+  AND f.folder_id = ANY (%(folder_ids)s) -- if folder_ids
+  AND coalesce(f.owner, '') = %(owner)s -- if owner
+  AND strpos(lower(f.name), lower(%(text)s)) > 0 -- if text
+ORDER BY f.folder_id
+LIMIT %(limit)s
 
 -- name: daemon_listens
 -- Every daemon listens on one connection with this name. pg_stat_activity shows the names of all users' connections.

@@ -147,16 +147,25 @@ WITH removed AS (
 SELECT finished_at FROM removed
 
 -- name: runs
--- Runs, newest first: all, or those of some definitions, one run, or those before a run.
+-- Runs, newest first. An empty owner is that of shared folders.
 SELECT r.folder_id, r.run_id, r.definition_id, r.definition AS label, r.trigger, r.mode, r.outcome, r.started_at,
        r.finished_at, r.full_reason, r.server, r.skipped_servers, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
        r.search_references AS "references", r.trimmed, r.inserted, r.updated, r.deleted, r.rekeyed, r.seconds AS stages, r.error_code,
        r.error, r.held_reason, r.undoes, contactsync.undone_by(r.folder_id, r.run_id) AS undone_by
 FROM contactsync.sync_runs AS r
-WHERE (%(definition_ids)s::bigint[] IS NULL OR r.definition_id = ANY (%(definition_ids)s))
-  AND (%(folder_ids)s::bigint[] IS NULL OR r.folder_id = ANY (%(folder_ids)s))
-  AND (%(run_id)s::bigint IS NULL OR r.run_id = %(run_id)s)
-  AND (%(before)s::bigint IS NULL OR r.run_id < %(before)s)
+WHERE true
+  AND r.definition_id = ANY (%(definition_ids)s) -- if definition_ids
+  AND r.folder_id = ANY (%(folder_ids)s) -- if folder_ids
+  AND r.run_id = %(run_id)s -- if run_id
+  AND r.run_id < %(before)s -- if before
+  AND r.folder_id = %(folder_id)s -- if folder_id
+  AND r.folder_id IN (SELECT f.folder_id FROM contactsync.folders AS f WHERE coalesce(f.owner, '') = %(owner)s) -- if owner
+  AND r.outcome = %(outcome)s -- if outcome
+  AND r.outcome IS NULL AND r.finished_at IS NULL -- if running
+  AND r.outcome = 'changed' -- if changed
+  AND r.trigger = %(trigger)s -- if trigger
+  AND r.started_at >= %(since)s -- if since
+  AND r.started_at < %(until)s -- if until
 ORDER BY r.run_id DESC
 LIMIT %(limit)s
 
@@ -183,13 +192,14 @@ LIMIT %(limit)s
 SELECT contact_id, action, display_name, coalesce(changes, '{}') AS fields, matched_by
 FROM contactsync.contact_changes
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND contact_id > %(after)s
+  AND action = %(action)s -- if action
 ORDER BY contact_id
 LIMIT %(limit)s
 
 -- name: rejected_of_run
 SELECT dn, reason FROM contactsync.rejected_entries
-WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s
-ORDER BY dn
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (dn, reason) > (%(dn)s, %(reason)s)
+ORDER BY dn, reason
 LIMIT %(limit)s
 
 -- name: record_trimmed
@@ -198,7 +208,7 @@ VALUES (%(folder_id)s, %(run_id)s, %(dn)s, %(key)s, %(fingerprint)s, %(field)s, 
 
 -- name: trimmed_of_run
 SELECT dn, field, reason FROM contactsync.trimmed_values
-WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s
+WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND (dn, field, reason) > (%(dn)s, %(field)s, %(reason)s)
 ORDER BY dn, field, reason
 LIMIT %(limit)s
 

@@ -56,8 +56,10 @@ def _read(api: Api, definition_id: int) -> dict[str, Any]:
     details["daemon_running"] = api.is_daemon or api.get("/v1/installation")["daemon_running"]
     details["runs"] = api.get("/v1/runs", definition_id=definition_id, limit=RUNS)["runs"]
     last = details["runs"][0] if details["runs"] else None
-    rejected = last and last["rejected"] and api.get(f"/v1/runs/{last['run_id']}/rejected", limit=REJECTED)
-    return details | {"rejected": rejected or []}
+    details["rejected"] = []
+    if last and last["rejected"]:
+        details["rejected"] = api.get(f"/v1/runs/{last['run_id']}/rejected", limit=REJECTED)["entries"]
+    return details
 
 
 def _state(details: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,98 @@
+"""Read runs: lists, one run, what it changed and what it left out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, Field
+
+from contactsync.api.access.guard import CurrentAccess
+from contactsync.api.context import Context
+from contactsync.api.routes.read import Limit, RunId
+from contactsync.model import Outcome, Trigger
+from contactsync.operations.reading.runs import RunShown, run_shown
+from contactsync.operations.runs import (
+    RejectedEntries,
+    Runs,
+    RunWithChanges,
+    TrimmedValues,
+    changes_page,
+    rejected_page,
+    runs_page,
+    trimmed_page,
+)
+from contactsync.store.pool import connection_of
+from contactsync.store.record.runs import LARGEST_ID
+
+router = APIRouter(tags=["runs"])
+
+After = Annotated[str, Query(description="`next_after` of the page before.", pattern=r"^[^\x00]*$")]
+
+
+class RunQuery(BaseModel):
+    """Which runs are listed."""
+
+    definition_id: int | None = Field(None, description="Only of this definition.", ge=1, le=LARGEST_ID)
+    name: str | None = Field(
+        None,
+        description="Only of the definition with this name, or of all of the folder with this name.",
+        max_length=600,
+        examples=["Staff"],
+    )
+    folder_id: int | None = Field(None, description="Only of this folder.", ge=1, le=LARGEST_ID)
+    owner: str | None = Field(
+        None,
+        description="Only of folders of this owner; empty: only of shared ones.",
+        max_length=200,
+        pattern=r"^[^\x00]*$",
+    )
+    outcome: Outcome | None = Field(None, description="Only with this outcome.")
+    running: bool = Field(default=False, description="Only those that have not ended.")
+    trigger: Trigger | None = Field(None, description="Only with this trigger.")
+    since: AwareDatetime | None = Field(None, description="Only started at this time or later.")
+    until: AwareDatetime | None = Field(None, description="Only started before this time.")
+    changed: bool = Field(default=False, description="Only those that changed contacts.")
+    before: int | None = Field(None, description="Only older than this run.", ge=1, le=LARGEST_ID)
+    limit: int = Field(100, description="Limit of the items on the page.", ge=1, le=1000)
+
+
+@router.get("/runs")
+def runs(context: Context, access: CurrentAccess, query: Annotated[RunQuery, Query()]) -> Runs:
+    """Runs, newest first, a page at a time."""
+    with connection_of(context.pool) as connection:
+        return runs_page(connection, access, **dict(query))
+
+
+@router.get("/runs/{run_id}")
+def one_run(
+    run_id: RunId,
+    context: Context,
+    action: Annotated[Literal["insert", "update", "delete"] | None, Query(description="Only these changes.")] = None,
+    after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=LARGEST_ID)] = 0,
+    limit: Limit = 100,
+) -> RunWithChanges:
+    """One run with its changes, a page at a time."""
+    with connection_of(context.pool) as connection:
+        return changes_page(connection, run_id, action=action, after=after, limit=limit)
+
+
+@router.get("/runs/{run_id}/details")
+def run_details(run_id: RunId, context: Context, limit: Limit = 100) -> RunShown:
+    """One run with its first changes, or with those that it would make, and what it left out."""
+    with connection_of(context.pool) as connection:
+        return run_shown(connection, run_id, limit=limit)
+
+
+@router.get("/runs/{run_id}/rejected")
+def rejected_entries(run_id: RunId, context: Context, after: After = "", limit: Limit = 100) -> RejectedEntries:
+    """The entries that could not become contacts in a run, by DN, each with the reason, a page at a time."""
+    with connection_of(context.pool) as connection:
+        return rejected_page(connection, run_id, after=after, limit=limit)
+
+
+@router.get("/runs/{run_id}/trimmed")
+def trimmed_values(run_id: RunId, context: Context, after: After = "", limit: Limit = 100) -> TrimmedValues:
+    """The values that a run dropped or changed on their way to contacts, a page at a time."""
+    with connection_of(context.pool) as connection:
+        return trimmed_page(connection, run_id, after=after, limit=limit)
