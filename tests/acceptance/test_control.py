@@ -136,7 +136,7 @@ def test_a_run_has_one_document(client: DaemonClient) -> None:
     assert result == listed | empty
     assert events[-1] == ("run.finished", listed)
     assert {**listed, "stage": "", "further_attempt": None}.keys() == events[1][1].keys()
-    (logged,) = client.daemon.events("run.finished", run=run_id)
+    (logged,) = client.daemon.wait_for_event("run.finished", run=run_id)
     about_the_record = {"timestamp", "level", "event", "logger", "folder", "definition", "run"}
     assert logged.keys() - about_the_record <= listed.keys()
     assert {name: listed[name] for name in logged.keys() & listed.keys()}.items() <= logged.items()

@@ -87,7 +87,7 @@ def test_a_definition_that_is_not_valid_does_not_run_and_the_others_do(
     wait_until(lambda: outcomes(person, good) == ["changed"], "the good definition")
     wait_until(lambda: state(person, bad)[0] == "invalid", "its state")
     assert word in state(person, bad)[1]
-    assert daemon.events("definition.invalid", folder="Bad", reason=state(person, bad)[1])
+    assert daemon.wait_for_event("definition.invalid", folder="Bad", reason=state(person, bad)[1])
     person.execute("NOTIFY contactsync_requests, 'Bad'")
     person.execute("NOTIFY contactsync_requests, 'Good'")
     wait_until(lambda: len(outcomes(person, good)) > 1, "the requested run of the good one")
@@ -216,7 +216,7 @@ def test_a_killed_daemon_leaves_nothing_half_done(daemon: Any, person: Person, d
     person.execute("UPDATE contactsync.sync_definitions SET base = NULL, query = %s", [query])
     daemon.start()
     wait_until(lambda: outcomes(person, definition_id) == ["interrupted", "changed"], "the mark and a new run")
-    assert daemon.events("run.interrupted", folder="Staff")
+    assert daemon.wait_for_event("run.interrupted", folder="Staff")
     assert count(person) == 40
 
 

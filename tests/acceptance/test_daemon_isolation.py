@@ -61,8 +61,7 @@ def test_a_locked_contact_fails_the_run_of_its_folder_in_time(
                 sql.SQL('{"fields": {"notes": "cn"}}'), definition_id
             )
         )
-        wait_until(lambda: daemon.events("run.finished", outcome="failed"), "the failed run")
-        (line,) = daemon.events("run.finished", outcome="failed")
+        (line,) = daemon.wait_for_event("run.finished", outcome="failed")
         assert "Another session holds a lock" in line["error"]
         assert locked
     done = len(outcomes(person, definition_id))

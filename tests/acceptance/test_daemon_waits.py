@@ -57,8 +57,7 @@ def test_a_commit_that_no_standby_confirms(database: str, short_path: Path, dire
                 by_daemon.start("sync", "Staff", stdout=PIPE, stderr=PIPE),
                 alone.start("folders", "pause", "Support", stdout=PIPE, stderr=PIPE),
             ]
-            wait_until(lambda: client.daemon.events("database.waiting", folder="Staff"), "the warning")
-            reason = client.daemon.events("database.waiting", folder="Staff")[0]["reason"]
+            reason = client.daemon.wait_for_event("database.waiting", folder="Staff")[0]["reason"]
             assert reason == "waits for a synchronous standby to confirm a commit"
             sentence = f"Contactsync {reason} (Staff)."
             problem = client.problem("GET", "/v1/health/ready", 503)

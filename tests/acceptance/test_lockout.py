@@ -76,7 +76,7 @@ def test_a_refused_password_is_tried_once_and_reported(
     assert len(runs(person, definition_id)) == refused(directory) == 1
     due = "SELECT next_run_at FROM contactsync.sync_status WHERE definition_id = %s"
     wait_until(lambda: person.execute(due, [definition_id]).fetchone() == (None,), "no next run")
-    (event,) = daemon.events("definition.locked")
+    (event,) = daemon.wait_for_event("definition.locked")
     assert (event["level"], event["folder"], event["definition"]) == ("error", "Staff", definition_id)
     assert ("locked", event["reason"]) == state(person, definition_id)
     assert directory.reader_dn in event["reason"]
@@ -92,7 +92,7 @@ def test_a_locked_definition_stays_locked_over_a_restart(daemon: Any, person: Pe
     daemon.start()
     wait_for_other_runs(person, directory)
     assert len(runs(person, definition_id)) == refused(directory) == 1
-    assert len(daemon.events("definition.locked")) == 2
+    wait_until(lambda: len(daemon.events("definition.locked")) == 2, "the lock in the log, again")
 
 
 def test_an_edit_unlocks_and_is_tried_once(daemon: Any, person: Person, directory: PrivateSlapd) -> None:
@@ -106,7 +106,7 @@ def test_an_edit_unlocks_and_is_tried_once(daemon: Any, person: Person, director
     set_password(person, definition_id, "env:RIGHT")
     wait_until(lambda: ("schedule", "unchanged") in runs(person, definition_id), "its schedule")
     assert state(person, definition_id) == ("ok", None)
-    assert daemon.events("definition.unlocked", definition=definition_id)
+    assert daemon.wait_for_event("definition.unlocked", definition=definition_id)
 
 
 def test_an_edit_without_a_daemon_unlocks(daemon: Any, person: Person, directory: PrivateSlapd) -> None:

@@ -191,7 +191,7 @@ def test_the_command_line_leaves_a_run_to_the_daemon(
     wait_until(
         lambda: daemon.events("control.call") or command("sync", "Staff").returncode == 0, "the daemon to know it"
     )
-    assert daemon.events("run.finished", definition=staff, outcome="changed")
+    assert daemon.wait_for_event("run.finished", definition=staff, outcome="changed")
     (run,) = command.json("sync", "--all")["runs"]
     assert (run["label"], run["outcome"], run["trigger"]) == ("Staff", "unchanged", "manual")
     done = command("sync", "Staff", "--no-wait")
@@ -202,7 +202,7 @@ def test_the_command_line_leaves_a_run_to_the_daemon(
     assert code == 0
     assert "Staff: nothing changed in 40 entries from" in shown
     assert command("sync", "Stuff").returncode == 64
-    assert daemon.events("control.call", path="/v1/sync", outcome="done")
+    assert daemon.wait_for_event("control.call", path="/v1/sync", outcome="done")
 
 
 def test_the_command_line_leaves_an_undo_to_the_daemon(
@@ -214,7 +214,7 @@ def test_the_command_line_leaves_an_undo_to_the_daemon(
     run_id = command.json("sync", "Staff")["runs"][0]["run_id"]
     undone = command.json("undo", str(run_id), "--yes")
     assert (undone["run"]["undoes"], undone["run"]["deleted"], undone["paused"]) == (run_id, 40, True)
-    assert daemon.events("control.call", path=f"/v1/runs/{run_id}/undo", outcome="done")
+    assert daemon.wait_for_event("control.call", path=f"/v1/runs/{run_id}/undo", outcome="done")
 
 
 def test_a_folder_with_a_number_for_a_name_is_no_id(

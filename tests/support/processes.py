@@ -100,6 +100,11 @@ class DaemonProcess:
         """Its log lines with this event and these fields."""
         return [line for line in self.lines() if line.get("event") == name and fields.items() <= line.items()]
 
+    def wait_for_event(self, name: str, **fields: Any) -> list[dict[str, Any]]:
+        """Its log lines with this event and these fields: at least one. The log may follow what the database shows."""
+        wait_until(lambda: self.events(name, **fields), f"the event {name} with {fields} in the log")
+        return self.events(name, **fields)
+
 
 class CommandLine:
     """The commands of contactsync on one database, in a pipe or in a terminal of 80 columns."""

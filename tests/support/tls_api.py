@@ -115,7 +115,11 @@ def tls_api(database: str, place: Path, **settings: str) -> Iterator[TlsApi]:
     with (
         PrivateSlapd(place / "slapd", ldif=people_ldif(PEOPLE, seed=7)) as directory,
         running_daemon(
-            database, directory, place, **{f"CONTACTSYNC_API__{name}": value for name, value in api.items()}
+            database,
+            directory,
+            place,
+            SSL_CERT_FILE=str(directory.ca_file),
+            **{f"CONTACTSYNC_API__{name}": value for name, value in api.items()},
         ) as local,
     ):
         wait_until(lambda: local.daemon.events("api.listening"), local.daemon.text)
