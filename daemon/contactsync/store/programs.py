@@ -84,7 +84,7 @@ def failure(name: str, errors: IO[bytes]) -> DatabaseError:
     errors.seek(0)
     lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
     reasons = [line for line in lines if "error:" in line.lower()] or lines[-1:] or ["it gave no reason"]
-    reason = re.sub(r"^.*?(?:error|ERROR):\s+(?:error:\s+)?", "", reasons[0]).rstrip(".")
+    reason = re.sub(r"^.*(?:error|ERROR):\s+", "", reasons[0]).rstrip(".")
     hint = "Nothing was changed."
     if "row-level security" in reason:
         hint = "Use a role that sees every row: --role contactsync_backup (deploy/postgresql/backup.sql)."

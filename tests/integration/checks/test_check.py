@@ -148,7 +148,7 @@ def test_a_single_fault_fails_its_step(
 def test_a_wrong_port_fails_at_tcp(server: PrivateSlapd, closed_port: int) -> None:
     """The host is found, but its port refuses the connection."""
     found = results(server, query=f"ldaps://localhost:{closed_port}")
-    expect_end(found, "tcp", "refused", "port")
+    expect_end(found, "tcp", f"ldaps://localhost:{closed_port} refused", f"listens on port {closed_port}.")
     assert found["dns"].status is Status.OK
 
 

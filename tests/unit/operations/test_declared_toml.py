@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from contactsync.operations.declared.file import parse_file
 from contactsync.operations.declared.toml import lines_of_fields, to_toml
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), min_size=1)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\x00\x1b\x9b\u202e\r\n\t\"\\'"), min_size=1)
 VALUE = st.recursive(
-    st.booleans() | st.integers(-(2**53), 2**53) | TEXT, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)
+    st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
 )
+OPTIONAL = {"filter": TEXT, "mapping": st.dictionaries(TEXT, VALUE, max_size=3)}
 
 
 @given(
@@ -24,7 +27,9 @@ VALUE = st.recursive(
 )
 def test_what_is_written_is_read_again(definitions: list[dict[str, Any]]) -> None:
     """Whatever the texts are: quotes, backslashes, control characters, line ends."""
-    assert tomllib.loads(to_toml(definitions)).get("definitions", []) == definitions
+    text = to_toml(definitions)
+    assert tomllib.loads(text).get("definitions", []) == definitions
+    assert text.replace("\n", "").isprintable()
 
 
 def test_a_mapping_with_null_becomes_a_text() -> None:

@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from contactsync.cli.app import app
+from contactsync.credentials.references import References
 from contactsync.errors import QueryError, ScheduleError
 from contactsync.fields import FIELDS, Kind
 from contactsync.ldap.query.filter import check_filter
@@ -24,6 +25,9 @@ from contactsync.mapping.mapping import compile_mapping
 from contactsync.mapping.presets import ACTIVE_DIRECTORY, INET_ORG_PERSON
 from contactsync.mapping.rules import EDITS
 from contactsync.mapping.template import Template
+from contactsync.model import Definition
+from contactsync.operations.declared.file import parse_file
+from contactsync.operations.fields import require_valid_fields
 from contactsync.schedule import parse_schedule
 from contactsync.settings.schema import MappingLimits
 
@@ -180,6 +184,14 @@ def test_each_mapping_compiles(page: str, text: str, *, active_directory: bool) 
     """The JSON in the pages is a mapping, for every kind of server."""
     mapping = compile_mapping(json.loads(text), active_directory=active_directory, limits=MappingLimits())
     assert set(json.loads(text)["fields"]) & set(mapping.fields), page
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("toml"))
+def test_each_file_of_definitions_is_accepted(page: str, text: str) -> None:
+    """The TOML in the pages has fields that exist, and their values are valid."""
+    for definition in parse_file(text, page).definitions:
+        plain = Definition(folder_id=0, definition_id=0, folder=definition.folder)
+        require_valid_fields(definition.applied_to(plain), References(("env:*",)))
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("ldap"))

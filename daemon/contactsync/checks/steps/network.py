@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from contactsync.checks.context import CheckContext
 from contactsync.checks.result import StepResult, reachable
 from contactsync.errors import DirectoryError
 from contactsync.ldap.connection.dns import is_address
-from contactsync.ldap.connection.target import Target, open_protected, targets_of
+from contactsync.ldap.connection.target import Target, open_socket, targets_of
 from contactsync.sync.definition import servers_of
 
 _MILLISECONDS = 1000
@@ -97,12 +97,11 @@ def check_tcp(context: CheckContext) -> StepResult:
 
 
 def _connect(context: CheckContext, target: Target) -> _Attempt:
-    plain = replace(target, ldaps=False, starttls=False)
     started = time.monotonic()
     try:
-        wire = open_protected(plain, context.connect_options(), context.deadline())
+        connected = open_socket(target, min(context.connect_options().connect_timeout, context.deadline().remaining()))
     except DirectoryError as error:
         return _Attempt(target, error=error)
     milliseconds = round((time.monotonic() - started) * _MILLISECONDS, 1)
-    wire.close()
+    connected.close()
     return _Attempt(target, milliseconds)

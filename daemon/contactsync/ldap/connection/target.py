@@ -56,7 +56,7 @@ def open_protected(target: Target, options: ConnectOptions, deadline: Deadline) 
     Raises DirectoryError, and DefinitionError for certificate files that cannot be used.
     """
     context = tls_context(options.trust) if target.protected else None
-    connected = _connect(target, min(options.connect_timeout, deadline.remaining()))
+    connected = open_socket(target, min(options.connect_timeout, deadline.remaining()))
     wire = Wire(connected, target.url, ReadLimits(deadline, options.receive_timeout))
     with ExitStack() as on_failure:
         on_failure.callback(wire.close)
@@ -68,13 +68,14 @@ def open_protected(target: Target, options: ConnectOptions, deadline: Deadline) 
     return wire
 
 
-def _connect(target: Target, seconds: float) -> socket.socket:
+def open_socket(target: Target, seconds: float) -> socket.socket:
+    """A TCP connection on which nothing was sent. Raises ServerTimeout, ServerUnavailable."""
     try:
         connected = socket.create_connection((target.address, target.port), seconds)
     except TimeoutError:
         raise ServerTimeout(f"{target.url} did not accept a connection within {seconds:g} seconds.") from None
     except ConnectionRefusedError:
-        hint = "Check that the directory runs, and its port."
+        hint = f"Check that the directory runs, and that it listens on port {target.port}."
         raise ServerUnavailable(f"{target.url} refused the connection.", hint=hint) from None
     except OSError as error:
         raise ServerUnavailable(f"{target.url} cannot be reached: {error.strerror or error}.") from None

@@ -13,8 +13,8 @@ _HEADER = """\
 # Definitions of contact folders, for `contactsync folders apply`. A field that is not here has its default.
 """
 _PASSWORD_STORED = "# A password is stored. It is not in this file, and stays as long as server and user do."  # noqa: S105
+_LAST_OF_FOUR_DIGITS = 0xFFFF
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _START = re.compile(r"\s*\[\[\s*[\"']?" + TABLE + r"[\"']?\s*\]\]")
 _SUBTABLE = re.compile(r"\s*\[\s*[\"']?" + TABLE + r"[\"']?\s*\.\s*[\"']?(\w+)")
 _KEY = re.compile(r"\s*[\"']?(\w+)[\"']?\s*[.=]")
@@ -83,18 +83,24 @@ def _value(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    if "\n" not in text:
-        return '"' + _escaped(text).replace("\t", "\\t") + '"'
-    return '"""\n' + _escaped(text) + '"""'
-
-
-def _escaped(text: str) -> str:
-    text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return f'"{_escaped(text)}"' if "\n" not in text else '"""\n' + "\n".join(map(_escaped, text.split("\n"))) + '"""'
 
 
 def _name(name: str) -> str:
-    return name if _BARE.fullmatch(name) else '"' + _escaped(name).replace("\n", "\\n").replace("\t", "\\t") + '"'
+    return name if _BARE.fullmatch(name) else f'"{_escaped(name)}"'
+
+
+def _escaped(text: str) -> str:
+    """The text in a basic string of TOML; what could steer a terminal is escaped."""
+    return "".join(map(_escaped_character, text))
+
+
+def _escaped_character(char: str) -> str:
+    if char in '\\"':
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) <= _LAST_OF_FOUR_DIGITS else f"\\U{ord(char):08x}"
 
 
 def _has_null(value: Any) -> bool:
