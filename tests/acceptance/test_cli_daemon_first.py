@@ -151,7 +151,7 @@ def test_a_command_that_asks_the_daemon_loads_few_libraries(client: DaemonClient
         assert "Staff" in done.stdout
         loaded = set(done.stderr.split())
         assert "http.client" in loaded
-        assert {"httpx", "importlib.metadata", "ldap3", "psycopg", "pydantic", "structlog"}.isdisjoint(loaded)
+        assert {"importlib.metadata", "ldap3", "psycopg", "pydantic", "structlog"}.isdisjoint(loaded)
 
 
 def test_an_error_of_the_daemon_is_that_of_the_command(client: DaemonClient) -> None:

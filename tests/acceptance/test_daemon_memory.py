@@ -13,7 +13,6 @@ from tests.support.resources import short_directory
 KEPT_OUT = {
     "cryptography": "about 9 MB, for sealed passwords, client certificates and Kerberos",
     "dns": "2 MB, for queries without a server and settings with name servers",
-    "httpx": "for the command line as a client of the daemon",
     "contactsync.demo": "for `contactsync demo`",
     "contactsync.checks.check": "for `contactsync check`",
 }

@@ -81,6 +81,8 @@ def test_the_definition_may_have_authorities_as_text(
     folder.expect_failure(folder.run(), "directory.certificate")
     folder.edit(tls_ca_pem="-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n")
     folder.expect_failure(folder.run(), "definition", "tls_ca_pem", "--ca-pem")
+    folder.edit(tls_ca_pem="not ASCII: ä")
+    folder.expect_failure(folder.run(), "definition", "tls_ca_pem", "--ca-pem")
     assert folder.status()["state"] == "invalid"
 
 

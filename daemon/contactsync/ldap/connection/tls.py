@@ -67,6 +67,8 @@ def _context_of_authorities(ca_file: str | None, ca_pem: str | None) -> ssl.SSLC
     if ca_file is not None:
         _check_file(ca_file, "tls_ca_file", "--ca-file")
     try:
+        if ca_pem is not None:
+            ca_pem.encode("ascii")  # Python raises TypeError for other texts
         return ssl.create_default_context(cafile=ca_file, cadata=ca_pem)
     except (OSError, ValueError, TypeError) as error:  # TypeError: it is not ASCII
         if ca_pem is not None:
