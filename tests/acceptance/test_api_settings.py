@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contactsync.control.tls_listener import bind
 from contactsync.testing.certificates import Authority, CertificateFiles
 from contactsync.testing.ports import LOOPBACK, ReservedPort
 from tests.support.processes import DaemonProcess
@@ -187,3 +188,12 @@ def test_a_token_has_a_limit_of_requests(daemon: Daemon, files: CertificateFiles
         assert answers[-1].json()["code"] == "token.rate"
         assert int(answers[-1].headers["retry-after"]) == 1
         assert http.get("/v1/health/live", headers={"Authorization": f"Bearer {tokens[1]}"}).status_code == 200
+
+
+def test_an_answer_is_not_held_back_until_the_last_one_was_confirmed() -> None:
+    """Nagle's algorithm would delay each answer in two parts by the 40 ms of a delayed acknowledgement."""
+    with bind(f"{LOOPBACK}:0") as listening, socket.create_connection(listening.getsockname()):
+        listening.setblocking(True)  # noqa: FBT003  (it takes no keyword)
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

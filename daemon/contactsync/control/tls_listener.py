@@ -39,6 +39,8 @@ def bind(listen: str) -> socket.socket:
         listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG, dualstack_ipv6=dual)
     except OSError as error:
         raise _impossible(listen, error.strerror or str(error)) from None
+    # Connections inherit it. asyncio sets it only on sockets that it has made itself.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.setblocking(False)  # noqa: FBT003  (it takes no keyword)
     return listening
 

@@ -11,7 +11,7 @@ from contactsync.cli.output.text import NOTHING, ago, show_json, show_text, unti
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
 
-_COLUMNS = ("Name", "State", "May", "For", "Used", "Expires", "Added by")
+_COLUMNS = ("Name", "State", "May", "For", "Used", "Expires")
 _STYLES = {"expired": "yellow", "revoked": "red"}
 
 
@@ -61,5 +61,4 @@ def _row(token: Mapping[str, Any]) -> list[str]:
         scope or "everything",
         ago(token["last_used_at"]),
         expires,
-        token["created_by"],
     ]
