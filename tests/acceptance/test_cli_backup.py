@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from contactsync.operations.backup.programs import find_programs
 from contactsync.store.embedded.cluster import SUPERUSER
-from contactsync.store.programs import find_programs
 from tests.support.definitions import PEOPLE, Person, count
 from tests.support.processes import CommandLine, assert_refused
 from tests.support.resources import database_of

@@ -257,3 +257,16 @@ def rename_command(
     from contactsync.cli.commands.folders.declare import rename_folder
 
     rename_folder(invocation_of(context), name, new_name, as_json=as_json)
+
+
+@folders.command("schema", short_help="Print the JSON Schema of a file for `apply`.")
+def schema_command(context: typer.Context) -> None:
+    """Print the JSON Schema of a file for `contactsync folders apply`, for editors that complete and check fields.
+
+    \b
+    contactsync folders schema > contactsync.schema.json
+    """
+    from contactsync.cli.output.text import show_json
+    from contactsync.operations.declared.file import file_schema
+
+    show_json(invocation_of(context).out, file_schema())

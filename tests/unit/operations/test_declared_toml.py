@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contactsync.operations.declared.file import parse_file
+from contactsync.operations.declared.file import file_schema, parse_file
 from contactsync.operations.declared.toml import lines_of_fields, to_toml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\x00\x1b\x9b\u202e\r\n\t\"\\'"), min_size=1)
@@ -58,3 +58,10 @@ filter = ["x"]
 """
     lines = {(0, ""): 2, (0, "folder"): 3, (0, "tls_ca_pem"): 4, (0, "query"): 8, (0, "mapping"): 10}
     assert lines_of_fields(text) == lines | {(1, ""): 13, (1, "folder"): 14}
+
+
+def test_the_schema_has_the_fields_of_a_file() -> None:
+    """All that `add` has, and no password."""
+    fields = file_schema()["$defs"]["DeclaredDefinition"]["properties"]
+    assert {"folder", "query", "user", "password_ref", "mapping", "enabled"} <= fields.keys()
+    assert "password" not in fields

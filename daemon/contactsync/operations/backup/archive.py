@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 from contactsync.errors import UsageError
-from contactsync.store.programs import Programs, failure
+from contactsync.operations.backup.programs import Programs, failure
 
 _HEADER = re.compile(r"^; +(Archive created at|dbname:|Dumped from database version:) ?(.*)$", re.MULTILINE)
 _COPY = re.compile(r"^COPY contactsync\.(\w+) \((.*)\) FROM stdin;$")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from contactsync.errors import DatabaseError, OutputError, UsageError
+from contactsync.operations.backup.programs import failure, find_programs
 from contactsync.store.errors import translated
-from contactsync.store.programs import failure, find_programs
 from contactsync.store.session import connect
 
 if TYPE_CHECKING:

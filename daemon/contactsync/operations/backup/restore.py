@@ -17,10 +17,10 @@ from contactsync.credentials.sealing import SecretBox
 from contactsync.errors import DatabaseError, SecretError, UsageError
 from contactsync.operations.backup.archive import read_archive
 from contactsync.operations.backup.dump import SCHEMA
+from contactsync.operations.backup.programs import Programs, failure, find_programs
 from contactsync.store.errors import translated
 from contactsync.store.health import daemon_listens
 from contactsync.store.migration import migrate, migration_names
-from contactsync.store.programs import Programs, failure, find_programs
 from contactsync.store.record.audit import acting, write_audit
 from contactsync.store.session import connect
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from contactsync.errors import DeclarationError
-from contactsync.operations.declared.fields import DeclaredDefinition
+from contactsync.operations.declared.fields import Declarations, DeclaredDefinition
 from contactsync.operations.declared.toml import TABLE, lines_of_fields
 
 if TYPE_CHECKING:
@@ -76,6 +76,14 @@ def parse_file(text: str, name: str) -> DefinitionsFile:
     if sentences or found:
         raise _error(name, sentences + file.sentences(found))
     return file
+
+
+def file_schema() -> dict[str, Any]:
+    """The JSON Schema of a file, for editors that complete and check."""
+    schema = Declarations.model_json_schema()
+    del schema["properties"]["remove_others"]
+    del schema["$defs"]["DeclaredDefinition"]["properties"]["password"]
+    return schema | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Definitions of contactsync"}
 
 
 def _parsed(text: str, name: str) -> tuple[dict[str, Any], dict[tuple[int, str], int]]:
