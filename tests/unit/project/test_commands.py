@@ -9,8 +9,8 @@ import typer.main
 
 from contactsync.cli.app import app
 
-WITHOUT_DOCUMENT = {"daemon", "demo"}
-"""They run for long and print a log or a story."""
+WITHOUT_DOCUMENT = {"daemon", "demo", "folders schema"}
+"""The first two run for long and print a log or a story; a schema is always JSON."""
 
 
 def commands(command: Any, *path: str) -> Iterator[tuple[str, Any]]:
