@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -581,3 +582,24 @@ def test_the_settings_in_force_are_read(client: DaemonClient) -> None:
     assert settings["guard.delete_count"] == {
         "name": "guard.delete_count", "value": 500, "source": "default", "where": None, "default": 500
     }  # fmt: skip
+
+
+def test_the_last_records_of_the_log_are_read(client: DaemonClient) -> None:
+    """Filtered by level, folder and time, in pages; they are those of the log file."""
+    run = client.run(client.staff)
+    records = client.get("/v1/log", folder="Staff", limit=1000)["records"]
+    (finished,) = [
+        each for each in records if each["event"] == "run.finished" and each["fields"]["run"] == run["run_id"]
+    ]
+    (logged,) = client.daemon.events("run.finished", run=run["run_id"])
+    assert (finished["folder"], finished["definition_id"], finished["level"]) == ("Staff", client.staff, "info")
+    assert finished["fields"].items() <= logged.items()
+    assert datetime.fromisoformat(finished["at"]) == datetime.fromisoformat(logged["timestamp"])
+    assert {each["folder"] for each in records} == {"Staff"}
+
+    first = client.get("/v1/log", limit=2)
+    second = client.get("/v1/log", limit=2, before=first["next_before"])
+    numbers = [each["number"] for each in first["records"] + second["records"]]
+    assert numbers == sorted(set(numbers), reverse=True)
+    assert {each["level"] for each in client.get("/v1/log", level="warning")["records"]} <= {"warning", "error"}
+    assert client.get("/v1/log", since="2999-01-01T00:00:00Z")["records"] == []

@@ -16,6 +16,7 @@ from contactsync.dispatch.dispatcher import Dispatcher
 from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import TooMany
+from contactsync.log.recent import RecentRecords
 from contactsync.model import Definition
 from contactsync.operations.access.rights import LOCAL, Access
 from contactsync.operations.names import find_all, find_by_id
@@ -43,6 +44,7 @@ class ApiContext:
     schedule: Schedule
     requests: Requests
     hub: EventHub
+    recent: RecentRecords
     live: LiveFolders
     settings: Callable[[], Settings]
     started_at: datetime

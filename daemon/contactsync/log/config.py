@@ -83,15 +83,16 @@ def _resolved_format(log_format: Format, stream: TextIO, environ: Mapping[str, s
 
 def _handler(log_format: Format, stream: TextIO, journal: Path) -> logging.Handler:
     lines = logging.StreamHandler(stream)
-    lines.setFormatter(_formatter(_to_console(stream) if log_format == "console" else _to_json(stream)))
+    lines.setFormatter(formatter(_to_console(stream) if log_format == "console" else _to_json(stream)))
     if log_format != "journal" or not journal.exists():
         return lines
     handler = JournalHandler(journal, fallback=lines)
-    handler.setFormatter(_formatter([structlog.processors.format_exc_info, render_record]))
+    handler.setFormatter(formatter([structlog.processors.format_exc_info, render_record]))
     return handler
 
 
-def _formatter(last: list[Processor]) -> structlog.stdlib.ProcessorFormatter:
+def formatter(last: list[Processor]) -> structlog.stdlib.ProcessorFormatter:
+    """The formatter of a handler, which applies `last` to each record after its secrets are redacted."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_common_processors(), _name_library_event],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],

@@ -32,6 +32,7 @@ from contactsync.errors import (
     SettingsError,
 )
 from contactsync.ldap.connection.cache import SessionCache
+from contactsync.log.recent import keep_recent
 from contactsync.metrics.exporter import Metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, SnapshotReader
 from contactsync.model import Definition, RunReport, Trigger
@@ -93,6 +94,7 @@ class Daemon:
         self._reloading = threading.Lock()
         self._started_at = datetime.now(UTC)
         self._hub = EventHub()
+        self._recent = keep_recent()
         self.metrics = Metrics(self._snapshot)
         # At most one idle connection for each worker.
         self._sessions = SessionCache(per_server=settings.scheduler.per_server, most=settings.scheduler.workers)
@@ -249,6 +251,7 @@ class Daemon:
             schedule=self._schedule,
             requests=self._requests,
             hub=self._hub,
+            recent=self._recent,
             live=self._live,
             settings=lambda: self._settings,
             started_at=self._started_at,

@@ -19,6 +19,7 @@ from contactsync.api.app import create_app
 from contactsync.api.context import ApiContext
 from contactsync.api.events import EventHub
 from contactsync.bootstrap import build_runner
+from contactsync.log.recent import RecentRecords
 from contactsync.settings.loader import load_settings
 from contactsync.settings.schema import Guard
 from contactsync.store.pool import Pool
@@ -44,6 +45,7 @@ def request_async(pool: Pool, tmp_path: Path) -> Callable[..., Coroutine[Any, An
         schedule=cast("Any", idle),
         requests=cast("Any", idle),
         hub=EventHub(),
+        recent=RecentRecords(),
         live=cast("Any", idle),
         settings=lambda: settings,
         started_at=datetime.now(UTC),

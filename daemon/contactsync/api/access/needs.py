@@ -48,6 +48,7 @@ NEEDS = {
     "list_definitions": Need(_READ, Target.FILTERED),
     "resolve_name": Need(_READ, Target.FILTERED),
     "runs": Need(_READ, Target.FILTERED),
+    "log_records": Need(_READ, Target.FILTERED),
     "audit": Need(_READ, Target.FILTERED),
     "events": Need(_READ, Target.FILTERED),
     # One folder, definition or run
