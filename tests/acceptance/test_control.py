@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contactsync import COMMAND_LINE, __version__
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.daemon_client import DaemonClient, running_daemon
@@ -357,6 +358,13 @@ def test_a_wrong_name_is_answered_with_similar_names(client: DaemonClient) -> No
     """The hint has them."""
     problem = client.problem("POST", "/v1/sync", 404, name="Stuff")
     assert problem["hint"] == "Did you mean Staff?"
+
+
+def test_a_hint_names_routes_to_programs_and_commands_to_the_command_line(client: DaemonClient) -> None:
+    """Both ask for a run that does not exist."""
+    assert "GET /v1/runs" in client.problem("GET", "/v1/runs/987654", 404)["hint"]
+    command = {"user-agent": f"{COMMAND_LINE}/{__version__}"}
+    assert "`contactsync runs`" in client.http.get("/v1/runs/987654", headers=command).json()["hint"]
 
 
 def test_an_invalid_request_names_what_is_wrong(client: DaemonClient) -> None:

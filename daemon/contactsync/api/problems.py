@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from contactsync.api.hints import wording_for
 from contactsync.errors import (
     ContactsyncError,
     DatabaseConflict,
@@ -129,7 +130,11 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ContactsyncError)
     async def on_error(request: Request, error: ContactsyncError) -> Response:
-        return respond(problem_of_error(error, request.url.path))
+        problem = problem_of_error(error, request.url.path)
+        wording = wording_for(request)
+        for part in (problem, *(problem.errors or ())):
+            part.hint = part.hint and wording(part.hint)
+        return respond(problem)
 
     @app.exception_handler(HTTPException)
     async def on_status(request: Request, error: HTTPException) -> Response:

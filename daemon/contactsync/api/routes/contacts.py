@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from contactsync.api.context import ApiContext, Context
+from contactsync.api.hints import CurrentWording
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.api.routes.read import Limit
 from contactsync.errors import NotFound
@@ -150,9 +151,12 @@ def history_of_person(definition_id: DefinitionId, context: Context, who: Who) -
 
 
 @router.get("/definitions/{definition_id}/explain")
-async def explain_person(definition_id: DefinitionId, context: Context, who: Who) -> Explained:
+async def explain_person(definition_id: DefinitionId, context: Context, who: Who, wording: CurrentWording) -> Explained:
     """Why a person is in a folder or not. The directory is searched for a person who is not."""
-    return await context.read_directory(partial(_explained, context, definition_id, who))
+    document = await context.read_directory(partial(_explained, context, definition_id, who))
+    for reason in document.reasons:
+        reason.text = wording(reason.text)
+    return document
 
 
 def _explained(context: ApiContext, definition_id: int, who: str) -> Explained:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.definition_fields import DefinitionChanges
+from contactsync.api.hints import CurrentWording
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.checks.document import CheckDocument
 from contactsync.errors import UsageError
@@ -98,9 +99,14 @@ class Browsed(BaseModel):
 
 
 @router.post("/check")
-async def check_draft(request: DraftRequest, context: Context, access: CurrentAccess) -> CheckDocument:
+async def check_draft(
+    request: DraftRequest, context: Context, access: CurrentAccess, wording: CurrentWording
+) -> CheckDocument:
     """Check settings step by step, also settings that are not stored. Changes nothing."""
-    return await context.read_directory(partial(_check, request, context, access))
+    document = await context.read_directory(partial(_check, request, context, access))
+    for step in document.steps:
+        step.hint = wording(step.hint)
+    return document
 
 
 @router.post("/preview")

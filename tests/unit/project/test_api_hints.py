@@ -1,0 +1,51 @@
+"""Hints in answers of the API name routes and fields, not commands and options."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import contactsync
+from contactsync.api.hints import ROUTES, for_programs
+
+PACKAGE = Path(contactsync.__file__).parent
+OF_THE_API = ("api", "checks", "credentials", "dispatch", "ldap", "mapping", "operations", "schedule", "store", "sync")
+COMMANDS = re.compile(rf"contactsync ({'|'.join(ROUTES)})\b|--[a-z]")
+
+
+def hints() -> Iterator[str]:
+    """Every hint that these folders may raise, with a number in place of what is filled in."""
+    for path in (path for folder in OF_THE_API for path in (PACKAGE / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                yield "".join(
+                    part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "12"
+                    for part in (node.value.values if isinstance(node.value, ast.JoinedStr) else [node.value])
+                )
+
+
+def test_no_hint_names_a_command_that_has_a_route() -> None:
+    """Nor an option."""
+    found = list(hints())
+    assert sum(bool(COMMANDS.search(hint)) for hint in found) > 20
+    assert [hint for hint in map(for_programs, found) if COMMANDS.search(hint)] == []
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("`contactsync runs` lists the newest ones.", "GET /v1/runs lists the newest ones."),
+        ("To make its changes again: contactsync undo 12", "To make its changes again: POST /v1/runs/12/undo"),
+        ("See it now: contactsync preview NAME.", "See it now: POST /v1/definitions/ID/preview."),
+        ("Set a smaller page size: --page-size 100.", "Set a smaller page size: `page_size` 100."),
+        ("`tls_verify` false (--no-tls-verify) skips the check.", "`tls_verify` false skips the check."),
+        ("Run `contactsync migrate`.", "Run `contactsync migrate`."),
+    ],
+)  # fmt: skip
+def test_a_command_becomes_its_route(hint: str, expected: str) -> None:
+    """With the number, if it has one; a command that only the daemon's machine has stays."""
+    assert for_programs(hint) == expected
