@@ -14,7 +14,7 @@ import pytest
 from contactsync.store.definitions import add_definition, add_folder
 from contactsync.store.migration import migration_names
 from tests.support.definitions import Person
-from tests.support.processes import CommandLine, assert_refused, width
+from tests.support.processes import CommandLine, assert_refused, visible_lines, width
 from tests.support.waiting import wait_until
 
 
@@ -102,6 +102,21 @@ def test_a_table_fits_the_terminal_and_is_plain_elsewhere(cli: CommandLine, pers
     plain = cli.ok("folders", "list")
     assert f"annelise.von.der.waterkant/{name}  never run" in plain
     assert "\x1b" not in plain
+
+
+@pytest.mark.parametrize(
+    "arguments", [["folders", "list"], ["status"], ["folders", "show", "社員名簿"], ["sync", "-h"]]
+)
+def test_forty_columns_break_no_word(cli: CommandLine, person: Person, arguments: list[str]) -> None:
+    """A row of a table becomes a paragraph, and a long value goes below its heading; wide letters count twice."""
+    query = "ldaps://dc1.example.com/OU=社員"
+    add_definition(person, add_folder(person, "社員名簿", None), {"query": query})
+    _, shown = cli.in_terminal(*arguments, columns=40)
+    lines = [line for line in visible_lines(shown) if not line.startswith("  contactsync ")]  # commands can be copied
+    assert width("\n".join(lines)) <= 40
+    expected = {"list": "never run", "status": "never run", "社員名簿": query, "-h": "Synchronize"}
+    assert any(expected[arguments[-1]] in line for line in lines), shown
+    assert not any(line.strip() in {"e", "d", "n", "y", "s", "ed"} for line in lines), shown
 
 
 def test_status_knows_whether_a_daemon_follows_the_database(

@@ -63,6 +63,24 @@ def test_the_status_shows_further_attempts(cli: CommandLine, closed_port: int) -
     assert (len(shown["cancelled"]), shown["withdrawn"]) == (1, [])
 
 
+def completed(cli: CommandLine, *words: str, **environ: str) -> list[str]:
+    """What bash offers for the last word."""
+    request = {"_CONTACTSYNC_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["contactsync", *words])}
+    done = cli(**request, COMP_CWORD=str(len(words)), **environ)
+    assert done.stderr == ""
+    return [line for line in done.stdout.splitlines() if line]
+
+
+@pytest.mark.usefixtures("daemon")
+def test_a_shell_completes_names_and_is_silent_without_a_daemon(cli: CommandLine) -> None:
+    """Names come from the daemon, with a backslash before a space."""
+    for name in ("Staff", "Stock room", "Guests"):
+        cli.ok("folders", "add", name, "--query", "ldap://127.0.0.1:1", "--schedule", "manual")
+    assert completed(cli, "sync", "St") == ["Staff", r"Stock\ room"]
+    assert completed(cli, "folders", "show", "G") == ["Guests"]
+    assert completed(cli, "sync", "St", CONTACTSYNC_CONTROL__SOCKET="/nowhere/control.sock") == []
+
+
 @pytest.mark.usefixtures("daemon")
 def test_a_check_for_monitoring_has_one_line_and_an_exit_code(cli: CommandLine, person: Person) -> None:
     """It is ok until a definition needs a user, whose label it names, and critical without a daemon."""

@@ -152,10 +152,12 @@ class CommandLine:
             with process:  # waits, and closes its pipes
                 pass
 
-    def in_terminal(self, *arguments: str, answers: Mapping[str, str] | None = None) -> tuple[int, str]:
+    def in_terminal(
+        self, *arguments: str, answers: Mapping[str, str] | None = None, columns: int = 80
+    ) -> tuple[int, str]:
         """Run a command in a terminal, answer prompts by their ends, and give the exit code and the output."""
         ours, theirs = pty.openpty()
-        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
         process = self.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
         os.close(theirs)
         try:

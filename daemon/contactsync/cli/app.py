@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -23,12 +24,21 @@ from contactsync.cli.streams import check_output, flush_output, open_missing_str
 from contactsync.cli.tokens_app import tokens
 from contactsync.errors import ContactsyncError, UsageError
 
+_NARROW = 52
+
+
+def _narrow_width() -> int | None:
+    """The width of a terminal in which typer's help, of at least 50 columns, has no room; else None."""
+    columns = shutil.get_terminal_size().columns
+    return columns if columns < _NARROW else None
+
+
 app = typer.Typer(
     help="Keeps contact folders in PostgreSQL in sync with LDAP directories.",
     epilog=EXIT_CODES,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings={"help_option_names": ["--help", "-h"], "terminal_width": _narrow_width()},
     invoke_without_command=True,
 )
 app.add_typer(runs_app)

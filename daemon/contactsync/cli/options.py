@@ -11,16 +11,25 @@ import typer
 
 from contactsync.model import DEFAULT_TLS_MINIMUM, Auth, Definition, Tls
 
+
+def _complete_name(ctx: typer.Context, incomplete: str) -> Any:
+    from contactsync.cli.completion import complete_name
+
+    return complete_name(ctx, incomplete)
+
+
 Name = Annotated[
     str,
     typer.Argument(
         metavar="NAME",
         help="Staff; anna/Private, a personal folder; Staff:branch, a second definition of a folder.",
         show_default=False,
+        autocompletion=_complete_name,
     ),
 ]
 OptionalName = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="A folder or a definition.", show_default=False)
+    str | None,
+    typer.Argument(metavar="NAME", help="A folder or a definition.", show_default=False, autocompletion=_complete_name),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -10,8 +10,27 @@ from typer.core import TyperGroup
 from contactsync.cli.context import invocation_of
 from contactsync.cli.options import Json, Name, OptionalName, Yes
 
+
+def _complete_run(ctx: typer.Context, incomplete: str) -> Any:
+    from contactsync.cli.completion import complete_run
+
+    return complete_run(ctx, incomplete)
+
+
+def _complete_run_or_name(ctx: typer.Context, incomplete: str) -> Any:
+    from contactsync.cli.completion import complete_run_or_name
+
+    return complete_run_or_name(ctx, incomplete)
+
+
 RunNumber = Annotated[
-    int, typer.Argument(metavar="RUN", min=1, help="The number of a run; `contactsync runs` lists them.")
+    int,
+    typer.Argument(
+        metavar="RUN",
+        min=1,
+        help="The number of a run; `contactsync runs` lists them.",
+        autocompletion=_complete_run,
+    ),
 ]
 Limit = Annotated[int, typer.Option(metavar="N", min=0, help="Show at most N contacts; 0 for all.")]
 
@@ -104,7 +123,12 @@ def cancel_command(
     context: typer.Context,
     *,
     target: Annotated[
-        str, typer.Argument(metavar="RUN|NAME", help="The number of a run, or the name of a folder or a definition.")
+        str,
+        typer.Argument(
+            metavar="RUN|NAME",
+            help="The number of a run, or the name of a folder or a definition.",
+            autocompletion=_complete_run_or_name,
+        ),
     ],
     as_json: Json = False,
 ) -> None:

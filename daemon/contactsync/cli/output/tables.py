@@ -1,4 +1,4 @@
-"""Tables: folded to the width of a terminal, one whole line for each row elsewhere."""
+"""Tables: fitted to the width of a terminal, one whole line for each row elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from contactsync.cli.output.text import GAP, NOTHING, ago
+from contactsync.cli.output.text import GAP, NOTHING, ago, longest_word
 from contactsync.text import printable
 
 if TYPE_CHECKING:
@@ -28,10 +28,17 @@ def show_table(
     numbers: Sequence[str] = (),
     styles: Mapping[str, str] | None = None,
 ) -> None:
-    """Print rows under headings; columns in `numbers` are right-aligned, a cell that is a key of `styles` is styled."""
+    """Print rows under headings; columns in `numbers` are right-aligned, a cell that is a key of `styles` is styled.
+
+    In a terminal that is too narrow for whole words each row becomes a paragraph.
+    """
     rows = [[printable(cell) for cell in row] for row in rows]
     if console.is_terminal:
-        console.print(_terminal_table(columns, rows, numbers, styles or {}))
+        widths = _widths(columns, rows, console.width)
+        if widths is None:
+            _show_records(console, columns, rows, styles or {})
+        else:
+            console.print(_terminal_table(columns, rows, numbers, styles or {}, widths))
         return
     widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
     for row in (columns, *rows):
@@ -66,14 +73,47 @@ def _run_cells(run: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _terminal_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str], styles: Mapping[str, str]
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Sequence[str],
+    styles: Mapping[str, str],
+    widths: Sequence[int],
 ) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold", width=width)
     for row in rows:
         table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
     return table
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], available: int) -> list[int] | None:
+    """The width of each column in a terminal that leaves words whole; None if it is too narrow for that."""
+    cells = [list(column) for column in zip(columns, *rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in cells]
+    least = [max(longest_word(cell) for cell in column) for column in cells]
+    available -= len(GAP) * len(columns)
+    if sum(least) > available:
+        return None
+    while sum(widths) > available:
+        spare = [width - minimum for width, minimum in zip(widths, least, strict=True)]
+        widths[spare.index(max(spare))] -= 1
+    return widths
+
+
+def _show_records(
+    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str]
+) -> None:
+    """Print each row as a paragraph: its first cell, and the others with their headings."""
+    for row in rows:
+        console.print(Text(f"{columns[0]} {row[0]}", style="bold"))
+        text = Text()
+        for column, cell in zip(columns[1:], row[1:], strict=True):
+            text.append(", " if text else "")
+            text.append(f"{column.lower()} ")
+            text.append(cell, style=styles.get(cell, ""))
+        for line in text.wrap(console, max(console.width - len(GAP), 1)):
+            console.print(Text.assemble(GAP, line), soft_wrap=True)
 
 
 def _padded(cell: str, width: int, *, right: bool) -> str:

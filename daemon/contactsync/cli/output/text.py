@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from contactsync.text import MOMENT, printable, printable_json
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 GAP = "  "
+_LONGEST_WORD = 20
 NOTHING = "-"
 """A table's cell without a value."""
 
@@ -41,13 +43,26 @@ def show_pairs(console: Console, pairs: Mapping[str, str]) -> None:
 
 
 def show_value(console: Console, head: Text, value: str) -> None:
-    """Print a value after its heading; in a terminal it is wrapped in a column of its own."""
-    lines = [Text(value)]
-    if console.is_terminal:
-        lines = [*Text(value).wrap(console, max(console.width - head.cell_len, 20))]
-    for number, line in enumerate(lines):
-        start = head if number == 0 else Text(" " * head.cell_len)
-        console.print(Text.assemble(start, line), soft_wrap=True)
+    """Print a value after its heading; in a terminal it is wrapped in a column of its own.
+
+    It goes below its heading if only there a word fits the width.
+    """
+    if not console.is_terminal:
+        console.print(Text.assemble(head, value), soft_wrap=True)
+        return
+    indent = head.cell_len
+    if longest_word(value, limit=console.width) > console.width - indent > 0 and indent > len(GAP):
+        head.rstrip()
+        console.print(head, soft_wrap=True)
+        head, indent = Text(GAP), len(GAP)
+    for line in Text(value).wrap(console, max(console.width - indent, 20)):
+        console.print(Text.assemble(head, line), soft_wrap=True)
+        head = Text(" " * indent)
+
+
+def longest_word(text: str, *, limit: int = _LONGEST_WORD) -> int:
+    """The width of the longest word of at most `limit` cells; longer ones are addresses and names of entries."""
+    return max((min(width, limit) for width in map(cell_len, text.split())), default=0)
 
 
 def at(moment: str) -> str:
