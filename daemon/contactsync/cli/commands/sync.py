@@ -12,7 +12,6 @@ from contactsync.bootstrap import build_runner
 from contactsync.cli.client import live_daemon
 from contactsync.cli.commands.decisions.cancel import what_goes_on
 from contactsync.cli.errors import ExitCode, Interrupted, exit_code_of
-from contactsync.cli.interrupt import cancelled_by_signals
 from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import show_result
 from contactsync.cli.output.text import show_json, show_text
@@ -140,6 +139,8 @@ def run_each(
     A locked definition runs if the user has `named` it; else its result is a failed one. Raises AlreadyRunning,
     DatabaseError.
     """
+    from contactsync.cli.local.interrupt import cancelled_by_signals
+
     results = []
     runner = build_runner(invocation.settings, pool)
     asked_at = time.monotonic() if named else None

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from contactsync.api.definition_fields import DefinitionChanges
 from contactsync.bootstrap import bind_passwords, build_runner, run_options
-from contactsync.cli.interrupt import cancelled_by_signals
+from contactsync.cli.local.interrupt import cancelled_by_signals
 from contactsync.errors import UsageError
 from contactsync.model import Definition
 from contactsync.operations import definitions
