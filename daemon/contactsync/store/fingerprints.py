@@ -106,14 +106,16 @@ class StoredContacts:
                 yield (start + bisect_left(seconds, second)) * FINGERPRINT_BYTES
 
 
-def read_stored_contacts(connection: Connection[Any], definition: Definition) -> StoredContacts:
+def read_stored_contacts(connection: Connection[Any], definition: Definition, *, few: bool = False) -> StoredContacts:
     """The contacts of a definition. Raises DatabaseError.
 
-    The fingerprints arrive in large pieces. One row for each takes twenty times as long. All in one value need three
-    times the memory, once in a buffer that libpq keeps until the connection closes.
+    With `few` all rows come at once, which takes fewer round trips. Otherwise the fingerprints arrive in large pieces.
+    One row for each takes twenty times as long. All in one value need three times the memory, once in a buffer that
+    libpq keeps until the connection closes.
     """
     with translated(), connection.cursor(binary=True) as cursor:
-        rows = cursor.stream(statement("stored_contacts"), definition.key)
+        query, key = statement("stored_contacts"), definition.key
+        rows = iter(cursor.execute(query, key).fetchall()) if few else cursor.stream(query, key)
         piece, first_ids, edited, edited_ids, mapping_digest, departed = next(rows)
         ids = array("q", first_ids)
         pieces = chain([piece], _pieces(rows, ids))

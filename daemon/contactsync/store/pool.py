@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 
 from contactsync.errors import DatabaseUnavailable
 from contactsync.store.errors import translated
-from contactsync.store.run_tables import clear_run_tables
+from contactsync.store.plan.run_tables import clear_run_tables
 from contactsync.store.session import ENCODING, SessionState, prepare, require_usable, session_state
 from contactsync.store.statements import statement
 

@@ -235,8 +235,9 @@ class Reader:
         columns = columns_of(source.mapping.fields, source.mapping.policies)
         pages = read_entries(scope.session, scope.request, context.limits)
         # One thread talks to PostgreSQL, so that this one can talk to the directory. One page is not worth a thread.
-        with SameThread() if scope.request.one_page else _another_thread() as executor:
-            reading = executor.submit(read_stored_contacts, context.connection, context.definition)
+        few = scope.request.one_page
+        with SameThread() if few else _another_thread() as executor:
+            reading = executor.submit(read_stored_contacts, context.connection, context.definition, few=few)
             pages = read_ahead(pages, reading.done)
             context.enter("fingerprints")
             stored = reading.result()

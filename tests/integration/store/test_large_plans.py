@@ -11,8 +11,8 @@ import psycopg
 from contactsync.model import Actor, Outcome
 from contactsync.operations.decisions import approve, open_plan
 from contactsync.operations.undo import undo
+from contactsync.store.plan.run_tables import make_run_tables
 from contactsync.store.pool import open_pool
-from contactsync.store.run_tables import make_run_tables
 from contactsync.store.statements import statement
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from psycopg import Connection, Rollback, sql
 
+from contactsync.store.plan.run_tables import make_run_tables
 from contactsync.store.pool import Pool, connection_of, open_pool
-from contactsync.store.run_tables import make_run_tables
 
 _TABLES = """
 SELECT oid, relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r' ORDER BY oid

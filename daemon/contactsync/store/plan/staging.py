@@ -16,7 +16,7 @@ from contactsync.fields import EXTRA_PREFIX, PHOTO, Kind, kind_of
 from contactsync.store.errors import translated
 from contactsync.store.plan import copy_format
 from contactsync.store.plan.columns import PHOTO_DIGEST
-from contactsync.store.run_tables import make_run_tables
+from contactsync.store.plan.run_tables import make_run_tables
 from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from contactsync.fields import FIELDS, Kind
 from contactsync.model import Counts, Definition, Mode, Outcome, RunReport, Trigger
 from contactsync.store.plan.columns import PHOTO_DIGEST
 from contactsync.store.plan.plan import INTERNAL
-from contactsync.store.run_tables import make_run_tables
+from contactsync.store.plan.run_tables import make_run_tables
 from contactsync.store.statements import composed, execute, read_rows, statement
 
 _EMPTY = {"extra": sql.SQL("'{}'::jsonb")} | {
