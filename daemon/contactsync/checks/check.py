@@ -50,7 +50,6 @@ STEPS = (
     Step("sample", "Sample", check_sample, ("filter",), ("mapping",)),
     Step("plan", "First plan", check_plan, ("filter",), ("mapping",)),
 )
-TITLES = {step.name: step.title for step in STEPS}
 
 
 def check(
@@ -91,4 +90,4 @@ def _result_of(step: Step, context: CheckContext, failure: str | None) -> StepRe
             result = step.run(context)
         except ContactsyncError as error:
             result = blocked(error)
-    return replace(result, name=step.name, seconds=round(time.monotonic() - started, 3))
+    return replace(result, name=step.name, title=step.title, seconds=round(time.monotonic() - started, 3))

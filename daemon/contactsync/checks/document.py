@@ -19,7 +19,8 @@ class StepDocument(BaseModel):
     hint: str
     details: list[str]
     data: dict[str, Any]
-    name: str = Field(examples=["bind"])
+    name: str = Field(examples=["root_dse"])
+    title: str = Field(description="The name for people.", examples=["Root DSE"])
     seconds: float
 
 

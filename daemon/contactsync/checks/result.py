@@ -25,7 +25,7 @@ class Status(StrEnum):
 class StepResult:
     """One step: a sentence, what to do about it, more lines, and the same for JSON in `data`.
 
-    The steps that need a `blocking` one are skipped. `check` sets `name` and `seconds`.
+    The steps that need a `blocking` one are skipped. `check` sets `name`, `title` and `seconds`.
     """
 
     status: Status
@@ -35,6 +35,7 @@ class StepResult:
     data: Data = field(default_factory=dict)
     blocking: bool = False
     name: str = ""
+    title: str = ""
     seconds: float = 0.0
 
 

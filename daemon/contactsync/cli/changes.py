@@ -12,9 +12,8 @@ import typer
 from contactsync.cli.api import definition_of
 from contactsync.cli.client import DaemonError
 from contactsync.cli.prompts import check_input, read_mapping, read_password
-from contactsync.errors import UsageError
+from contactsync.errors import ContactsyncError, UsageError
 from contactsync.model import Auth
-from contactsync.operations.fields import InvalidFields
 from contactsync.text import printable
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def with_password(
         return send({**body, "password": password})
     try:
         return send(body)
-    except (DaemonError, InvalidFields) as error:
+    except ContactsyncError as error:
         if _wrong_fields(error) != {"password"} or (explain and not sys.stdin.isatty()):
             raise
         if explain:
@@ -94,8 +93,9 @@ def _lacks_password(options: DefinitionOptions) -> bool:
     return options.user is not None and options.password_ref is None and options.auth in {None, Auth.SIMPLE}
 
 
-def _wrong_fields(error: DaemonError | InvalidFields) -> set[str]:
-    return set(error.errors) if isinstance(error, InvalidFields) else error.fields
+def _wrong_fields(error: ContactsyncError) -> set[str]:
+    """The fields of the request that are not valid: of a problem document, or of InvalidFields, which is not loaded."""
+    return error.fields if isinstance(error, DaemonError) else set(getattr(error, "errors", ()))
 
 
 def _read_certificates(file: str) -> str:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from contactsync.checks.check import TITLES
-from contactsync.checks.result import Status
 from contactsync.cli.changes import send_draft
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.tables import show_table
@@ -23,9 +21,10 @@ if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
     from contactsync.cli.options import DefinitionOptions
 
-_MARKS = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKIPPED: "–"}  # noqa: RUF001 -- a dash
-_STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
-_TITLE_WIDTH = max(map(len, TITLES.values()))
+_MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}  # noqa: RUF001 -- a dash
+_STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
+_TITLE_WIDTH = len("Definition")
+"""The longest title."""
 _COLUMNS = ("Name", "Email", "Phone", "Department")
 _INDENT = " " * 9  # the width of the longest status and its space
 
@@ -49,7 +48,7 @@ def _show(console: Console, step: Mapping[str, Any]) -> None:
     if console.is_terminal:
         console.print(_terminal_lines(console, step))
     else:
-        lines = [f"{step['status']:<8} {TITLES[step['name']]}: {step['text']}"]
+        lines = [f"{step['status']:<8} {step['title']}: {step['text']}"]
         lines += [f"{_INDENT}{line}" for line in step["details"]]
         lines += [f"{_INDENT}-> {step['hint']}"] if step["hint"] else []
         for line in lines:
@@ -61,15 +60,15 @@ def _show(console: Console, step: Mapping[str, Any]) -> None:
 
 def _terminal_lines(console: Console, step: Mapping[str, Any]) -> Table:
     """The mark, the title and the text of a step in three columns."""
-    status = Status(step["status"])
+    status = step["status"]
     style = _STYLES[status]
-    mark = status.value if console.options.ascii_only else _MARKS[status]
+    mark = status if console.options.ascii_only else _MARKS[status]
     grid = Table.grid(padding=(0, 1))
     grid.add_column()
     grid.add_column(width=_TITLE_WIDTH)
     grid.add_column(overflow="fold", ratio=1)
-    text = Text(printable(step["text"]), style="dim" if status is Status.SKIPPED else "")
-    grid.add_row(Text(mark, style=style), Text(TITLES[step["name"]], style="bold"), text)
+    text = Text(printable(step["text"]), style="dim" if status == "skipped" else "")
+    grid.add_row(Text(mark, style=style), Text(step["title"], style="bold"), text)
     for line in step["details"]:
         grid.add_row("", "", Text(printable(line), style="dim"))
     if step["hint"]:
@@ -80,8 +79,8 @@ def _terminal_lines(console: Console, step: Mapping[str, Any]) -> Table:
 def _summary(document: Mapping[str, Any]) -> str:
     label = document["label"] or "The definition"
     numbers = Counter(step["status"] for step in document["steps"])
-    if failed := numbers[Status.FAILED]:
+    if failed := numbers["failed"]:
         return f"{label} does not work: {counted(failed, 'step')} failed."
-    if warnings := numbers[Status.WARNING]:
+    if warnings := numbers["warning"]:
         return f"{label} works, with {counted(warnings, 'warning')}."
     return f"{label} works."

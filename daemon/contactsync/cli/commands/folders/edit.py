@@ -14,8 +14,6 @@ from contactsync.cli.commands.folders.list import NO_DAEMON
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.prompts import confirm
 from contactsync.errors import UsageError
-from contactsync.operations.declared.fields import NewDefinition
-from contactsync.store.health import daemon_listens
 from contactsync.text import counted
 
 if TYPE_CHECKING:
@@ -63,6 +61,8 @@ def edit_folder(
     as_json: bool,
 ) -> None:
     """Store changes of a definition and print them. Raises UsageError, DefinitionError, SecretError, DatabaseError."""
+    from contactsync.operations.declared.fields import NewDefinition
+
     body = body_of(options, query=query, cleared=cleared)
     if not (body or options.brings_password):
         raise UsageError("There is nothing to change.", hint="See `contactsync folders edit --help`.")
@@ -123,6 +123,8 @@ def set_enabled(invocation: Invocation, name: str, *, enabled: bool, as_json: bo
 
 
 def _daemon_listens(invocation: Invocation) -> bool:
+    from contactsync.store.health import daemon_listens
+
     with invocation.connection() as connection:
         return daemon_listens(connection)
 
