@@ -254,7 +254,11 @@ def test_contacts_are_listed_searched_and_explained(call: Call, folder: SyncedFo
         pages += page["contacts"]
         after = page["next_after"]
     assert len({contact["contact_id"] for contact in pages}) == len(pages)
-    (counted,) = (each for each in call("GET", "/folders").json() if each["folder_id"] == int(path.split("/")[2]))
+    (counted,) = (
+        each
+        for each in call("GET", "/folders", params={"limit": 1000}).json()["folders"]
+        if each["folder_id"] == int(path.split("/")[2])
+    )
     assert len(pages) == counted["contacts"]
     for text in ("zoe grun", "ORSTED ZOË", "grünwald", "ZOE@example"):
         found = call("GET", path, params={"text": text}).json()["contacts"]
@@ -269,6 +273,42 @@ def test_contacts_are_listed_searched_and_explained(call: Call, folder: SyncedFo
     assert call("GET", f"/definitions/{folder.definition_id}/explain", params=who).json()["verdict"] == "in the folder"
     for missing in (f"{path}/999999999", f"{path}/999999999/history", f"{path}/999999999/photo"):
         assert call("GET", missing).status_code == 404
+
+
+def test_a_contact_is_found_in_any_folder_by_mail_dn_and_telephone_number(
+    call: Call, folder: SyncedFolder, shared_database: str
+) -> None:
+    """A number is the same with and without spaces, country code and zeros; another number is not."""
+    folder_id = call("GET", f"/definitions/{folder.definition_id}").json()["folder_id"]
+    with psycopg.connect(shared_database, autocommit=True) as connection:
+        rows = connection.execute(
+            "INSERT INTO contactsync.contacts (folder_id, display_name, emails, work_phones, mobile_phones) VALUES"
+            " (%(folder_id)s, 'One', '{One@Lookup.example}', '{+49 (0)30 7654-321}', '{}'),"
+            " (%(folder_id)s, 'Two', '{two@lookup.example}', '{030 7654322}', '{4711}') RETURNING contact_id",
+            {"folder_id": folder_id},
+        ).fetchall()
+        synced = connection.execute(
+            "SELECT contact_id, source_dn FROM contactsync.contacts WHERE folder_id = %s AND source_dn IS NOT NULL"
+            " ORDER BY 1 LIMIT 1",
+            [folder_id],
+        ).fetchone()
+    assert synced
+    one, two = (row[0] for row in rows)
+
+    def found(**query: str) -> list[int]:
+        return [each["contact_id"] for each in call("GET", "/contacts", params=query).json()["contacts"]]
+
+    assert found(mail="one@lookup.EXAMPLE") == [one]
+    for number in ("+49307654321", "0049 30 7654321", "030/7654321", "+49(0)30 7654321"):
+        assert found(telephone=number) == [one]
+    assert found(telephone="+49 30 765 43 22") == [two]
+    assert found(telephone="4711") == [two]
+    assert found(telephone="7654329") == found(mail="one@lookup.example", telephone="4711") == []
+    assert synced[0] in found(dn=synced[1].upper())
+    (contact,) = call("GET", "/contacts", params={"mail": "two@lookup.example"}).json()["contacts"]
+    assert (contact["folder_id"], contact["display_name"]) == (folder_id, "Two")
+    for nothing in ({}, {"telephone": "call me"}):
+        assert call("GET", "/contacts", params=nothing).status_code == 409
 
 
 def test_silent_directories_do_not_take_all_of_the_api(

@@ -52,6 +52,7 @@ NEEDS = {
     "audit": Need(_READ, Target.FILTERED),
     "events": Need(_READ, Target.FILTERED),
     # One folder, definition or run
+    "contacts_anywhere": Need(_READ, Target.FILTERED),
     "contacts": Need(_READ, Target.FOLDER),
     "contact": Need(_READ, Target.FOLDER),
     "photo": Need(_READ, Target.FOLDER),

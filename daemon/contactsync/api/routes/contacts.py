@@ -7,12 +7,13 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
+from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import ApiContext, Context
 from contactsync.api.hints import CurrentWording
 from contactsync.api.routes.definitions import DefinitionId
-from contactsync.api.routes.read import Limit
+from contactsync.api.routes.read import Limit, Text
 from contactsync.errors import NotFound
 from contactsync.operations.history import history_of
 from contactsync.operations.reading.contacts import (
@@ -22,9 +23,10 @@ from contactsync.operations.reading.contacts import (
     explained,
     history_shown,
 )
+from contactsync.operations.reading.lookup import ContactSummary, FoundContacts, contacts_found
 from contactsync.operations.search import patterns_of
-from contactsync.store.address_book import read_contact, read_contacts, read_photo
 from contactsync.store.pool import connection_of
+from contactsync.store.record.address_book import read_contact, read_contacts, read_photo
 from contactsync.store.record.runs import LARGEST_ID
 
 router = APIRouter(tags=["contacts"])
@@ -43,20 +45,6 @@ _PHOTO_HEADERS = {
 }
 
 
-class ContactSummary(BaseModel):
-    """A contact in a list."""
-
-    contact_id: int
-    definition_id: int | None = Field(description="Null for a person's own contact.")
-    display_name: str | None
-    emails: list[str]
-    work_phones: list[str]
-    mobile_phones: list[str]
-    department: str | None
-    title: str | None
-    photo: bool
-
-
 class Contacts(BaseModel):
     """Contacts by name; `after` of the next page, or null on the last."""
 
@@ -73,6 +61,23 @@ class Contact(BaseModel):
     updated_at: datetime
     fields: dict[str, Any]
     photo: bool
+
+
+@router.get("/contacts")
+def contacts_anywhere(
+    context: Context,
+    access: CurrentAccess,
+    mail: Annotated[Text, Query(description="Only with this mail address, in any case.")] = None,
+    telephone: Annotated[
+        Text, Query(description="Only with this number: `+49 30 123-456`, `004930123456` and `030 123456` are one.")
+    ] = None,
+    dn: Annotated[str | None, Query(description="Only of this entry.", max_length=4096, pattern=r"^[^\x00]*$")] = None,
+    after: Annotated[int, Query(description="Only with an id above this.", ge=0, le=LARGEST_ID)] = 0,
+    limit: Limit = 100,
+) -> FoundContacts:
+    """Contacts of all folders by mail, telephone number or DN, as software for calls asks; by id, a page at a time."""
+    with connection_of(context.pool) as connection:
+        return contacts_found(connection, access, mail=mail, telephone=telephone, dn=dn, after=after, limit=limit)
 
 
 @router.get("/folders/{folder_id}/contacts")

@@ -27,6 +27,24 @@ def read_contacts(
     return read_rows(connection, dict_row, "contacts_page", **values, limit=limit)
 
 
+def read_contacts_anywhere(
+    connection: Connection[Any],
+    folder_ids: list[int] | None,
+    *,
+    mail: str | None,
+    dn: str | None,
+    number: str | None,
+    after: int,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Contacts of all folders, or of some, by id from the first above `after`. Raises DatabaseError.
+
+    Those with this mail, this DN and this telephone number: its digits, without leading zeros.
+    """
+    values = {"folder_ids": folder_ids, "mail": mail, "dn": dn, "number": number, "after": after, "limit": limit}
+    return read_rows(connection, dict_row, "contacts_anywhere", **values)
+
+
 def read_contact(connection: Connection[Any], folder_id: int, contact_id: int) -> dict[str, Any] | None:
     """A contact with its fields; None if it does not exist. Raises DatabaseError."""
     values = {"folder_id": folder_id, "contact_id": contact_id, "internal": [*INTERNAL, "photo_digest"]}
