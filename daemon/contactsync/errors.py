@@ -396,7 +396,7 @@ _WITHOUT_CLASS = {
     ContactsyncError.code: "Another error. The message says which.",
     INTERNAL: "An unexpected error ended the run. The log has the details.",
     INTERRUPTED: "The process that made the run ended before the run did.",
-    "invalid_request": "A part of a request to the API is missing or has another type. `invalid` names each.",
+    "malformed_request": "A part of a request to the API is missing or has another type. `errors` names each.",
     "bad_request": "The request is not HTTP.",
     "method_not_allowed": "The path does not have this method.",
     "request_entity_too_large": "The body of the request is too large.",

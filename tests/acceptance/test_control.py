@@ -338,10 +338,10 @@ def test_a_rejected_run_cannot_be_approved_any_more(client: DaemonClient) -> Non
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/v1/runs/987654", 404, "not_found"),
         ("POST", "/v1/definitions/987654/sync", 404, "not_found"),
-        ("POST", "/v1/definitions/Staff/sync", 422, "invalid_request"),
+        ("POST", "/v1/definitions/Staff/sync", 422, "malformed_request"),
         ("DELETE", "/v1/status", 405, "method_not_allowed"),
-        ("GET", "/v1/runs?limit=0", 422, "invalid_request"),
-        ("GET", "/v1/runs/eleven", 422, "invalid_request"),
+        ("GET", "/v1/runs?limit=0", 422, "malformed_request"),
+        ("GET", "/v1/runs/eleven", 422, "malformed_request"),
     ],
 )
 def test_what_cannot_be_answered_is_a_problem_document(
@@ -367,10 +367,10 @@ def test_a_hint_names_routes_to_programs_and_commands_to_the_command_line(client
     assert "`contactsync runs`" in client.http.get("/v1/runs/987654", headers=command).json()["hint"]
 
 
-def test_an_invalid_request_names_what_is_wrong(client: DaemonClient) -> None:
+def test_a_malformed_request_names_what_is_wrong(client: DaemonClient) -> None:
     """It names every parameter."""
     problem = client.problem("GET", "/v1/runs", 422, limit=0, before="x")
-    assert {item["location"] for item in problem["invalid"]} == {"query.limit", "query.before"}
+    assert {item["parameter"] for item in problem["errors"]} == {"limit", "before"}
 
 
 def test_what_is_not_http_is_answered_with_a_problem(client: DaemonClient) -> None:

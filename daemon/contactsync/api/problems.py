@@ -51,17 +51,11 @@ _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
 """The first match counts. 409 means: well-formed, but not possible in the present state."""
 
 
-class Invalid(BaseModel):
-    """One invalid part of a request."""
-
-    location: str = Field(description="Where: path, query or body, and the name.")
-    message: str
-
-
 class FieldError(BaseModel):
-    """A field of the request's body that is not valid."""
+    """A field of the request's body, or a parameter of its path or query, that is not valid."""
 
-    pointer: str = Field(description="A JSON pointer (RFC 6901) to the field.", examples=["/filter"])
+    pointer: str | None = Field(None, description="A JSON pointer (RFC 6901) to the field.", examples=["/filter"])
+    parameter: str | None = Field(None, description="The name of the parameter.", examples=["limit"])
     detail: str
     hint: str | None = None
     code: str | None = None
@@ -77,8 +71,7 @@ class Problem(BaseModel):
     instance: str | None = Field(None, description="The path of the request.")
     code: str
     hint: str | None = None
-    invalid: list[Invalid] | None = None
-    errors: list[FieldError] | None = Field(None, description="All fields of the body that are not valid.")
+    errors: list[FieldError] | None = Field(None, description="All fields and parameters that are not valid.")
 
 
 def problem_of_error(error: ContactsyncError, instance: str | None = None) -> Problem:
@@ -95,15 +88,15 @@ def problem_of_error(error: ContactsyncError, instance: str | None = None) -> Pr
     )
 
 
-def _field_errors(invalid: InvalidFields) -> list[FieldError]:
+def _field_errors(wrong: InvalidFields) -> list[FieldError]:
     return [
         FieldError(pointer=f"/{name}", detail=error.message, hint=error.hint or None, code=error.code)
-        for name, error in invalid.errors.items()
+        for name, error in wrong.errors.items()
     ]
 
 
 def problem_of_status(
-    status: int, detail: str | None = None, instance: str | None = None, invalid: list[Invalid] | None = None
+    status: int, detail: str | None = None, instance: str | None = None, errors: list[FieldError] | None = None
 ) -> Problem:
     """The problem of an HTTP status."""
     known = HTTPStatus(status)
@@ -114,8 +107,8 @@ def problem_of_status(
         detail=detail or known.description or known.phrase,
         instance=instance,
         # Python 3.13 renamed status 422; a code is stable.
-        code="invalid_request" if invalid is not None else known.name.lower(),
-        invalid=invalid,
+        code="malformed_request" if errors is not None else known.name.lower(),
+        errors=errors,
     )
 
 
@@ -143,18 +136,20 @@ def add_handlers(app: FastAPI) -> None:
         return respond(problem_of_status(error.status_code, detail, request.url.path), headers)
 
     @app.exception_handler(RequestValidationError)
-    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        invalid = [Invalid(location=".".join(map(str, item["loc"])), message=item["msg"]) for item in error.errors()]
-        detail = "; ".join(f"{item.location}: {item.message}" for item in invalid)
-        problem = problem_of_status(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, invalid)
-        in_body = [item for item in error.errors() if item["loc"][0] == "body" and item["type"] != "json_invalid"]
-        problem.errors = [_field_error(item) for item in in_body] or None
-        return respond(problem)
+    async def on_malformed(request: Request, error: RequestValidationError) -> Response:
+        detail = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        errors = [_field_error(item) for item in error.errors()]
+        return respond(problem_of_status(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, errors))
 
 
 def _field_error(item: dict[str, Any]) -> FieldError:
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in item["loc"][1:])
-    return FieldError(pointer="".join(f"/{part}" for part in parts), detail=item["msg"])
+    where, *parts = map(str, item["loc"])
+    if where != "body":
+        return FieldError(parameter=".".join(parts), detail=item["msg"])
+    if item["type"] == "json_invalid":  # the position is no field
+        parts = []
+    escaped = (part.replace("~", "~0").replace("/", "~1") for part in parts)
+    return FieldError(pointer="".join(f"/{part}" for part in escaped), detail=item["msg"])
 
 
 def problem_responses() -> dict[int | str, dict[str, Any]]:

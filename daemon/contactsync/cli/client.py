@@ -34,7 +34,7 @@ class DaemonError(ControlError):
         self.code = problem.get("code", self.code)
         self.errors: list[dict[str, Any]] = problem.get("errors", [])
         self.exit_code = exit_code_of(self.code)  # type: ignore[misc]
-        self.fields = {error["pointer"].removeprefix("/") for error in problem.get("errors") or ()}
+        self.fields = {(error.get("pointer") or "").removeprefix("/") for error in problem.get("errors") or ()}
         """The names of the fields of the request that are not valid."""
 
 

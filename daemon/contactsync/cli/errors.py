@@ -42,7 +42,7 @@ EXIT_CODES = (
 )
 
 _CLICK_USAGE = 2
-_REQUEST = "invalid_request"
+_REQUEST = "malformed_request"
 """The daemon's code for a parameter that is not valid."""
 
 
