@@ -43,6 +43,8 @@ ODD = {
     "plan_cache_mode": "force_generic_plan",
 }
 """Settings that people give to roles and databases, for other programs."""
+HARMLESS = {"work_mem", "plan_cache_mode"}
+"""Settings of ODD that a session keeps: they change no result."""
 LIBPQ = {"PGCLIENTENCODING": "LATIN1", "PGDATESTYLE": "German", "PGTZ": "Asia/Kathmandu"}
 
 
@@ -53,6 +55,14 @@ def on_database(conninfo: str, statement: LiteralString, *names: str) -> None:
         conninfo, user="postgres", autocommit=True, options="-c default_transaction_read_only=off"
     ) as c:
         c.execute(sql.SQL(statement).format(sql.Identifier(name), *map(sql.Identifier, names)))
+
+
+def expect_own_settings(conninfo: str) -> None:
+    """A session has none of the odd settings, which a client of another kind gets."""
+    query = "SELECT current_setting(%s)"
+    with connect(conninfo, application_name="test") as own, psycopg.connect(conninfo) as other:
+        for name in ODD.keys() - HARMLESS:
+            assert other.execute(query, [name]).fetchone() != own.execute(query, [name]).fetchone(), name
 
 
 def expect_equal(conninfo: str, slapd: PrivateSlapd) -> None:
@@ -90,6 +100,7 @@ def test_settings_from_outside_change_nothing(
                     sql.SQL(".").join(map(sql.Identifier, setting.split("."))), value
                 )
                 c.execute(alter.format(place) + setting_as)
+    expect_own_settings(database)
     expect_equal(database, directory)
 
 
