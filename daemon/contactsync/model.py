@@ -124,6 +124,11 @@ class Actor:
     name: str
     via: str
 
+    @property
+    def label(self) -> str:
+        """The name where the kind is not beside it: `anna`, `token helpdesk`."""
+        return f"token {self.name}" if self.kind == "token" else self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:

@@ -33,7 +33,8 @@ def log_fields(requester: Any) -> dict[str, Any]:
 def actor_of(request: Request) -> Actor:
     """The actor of a request. Not for the event loop; FastAPI calls it on a thread."""
     requester: Requester = request.state.actor
-    by_command = request.headers.get("user-agent", "").startswith(COMMAND_LINE)
+    # A program elsewhere could send the name of the command line as well.
+    by_command = requester.kind == "unix" and request.headers.get("user-agent", "").startswith(COMMAND_LINE)
     return Actor(requester.kind, requester.name, "cli" if by_command else "api")
 
 

@@ -39,6 +39,7 @@ THREADS = 4
 
 DESCRIPTION = """\
 Status, runs and control of the contactsync daemon, on its Unix socket. A user who may connect may do everything.
+Programs on other machines use it over TLS with a token, which has rights and is for some folders or for everything.
 
 A path names a definition by its id. `GET /v1/definitions?name=` finds it by its label (`Staff`, `anna/Private`,
 `Staff:branch`).

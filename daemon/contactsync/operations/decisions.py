@@ -158,7 +158,7 @@ def state_sentence(plan: HeldPlan) -> str:
 
 def _decide(connection: Connection[Any], plan: HeldPlan, decision: str, actor: Actor) -> None:
     with acting(connection, actor):
-        if not decide(connection, plan, decision, by=actor.name):
+        if not decide(connection, plan, decision, by=actor.label):
             current = read_held_plan(connection, plan.run_id) or plan
             raise UsageError(f"Run {plan.run_id} was decided in the meantime. {state_sentence(current)}", hint=_HINT)
         write_audit(
@@ -170,4 +170,4 @@ def _decide(connection: Connection[Any], plan: HeldPlan, decision: str, actor: A
             after={"inserted": plan.inserted, "updated": plan.updated, "deleted": plan.deleted},
         )
     names = {"folder": plan.label, "definition": plan.definition_id, "run": plan.run_id}
-    log.info("plan.decided", decision=decision, by=actor.name, **names)
+    log.info("plan.decided", decision=decision, by=actor.label, **names)

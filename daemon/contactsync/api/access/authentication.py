@@ -18,7 +18,7 @@ from contactsync.api.access.limits import RateLimiter
 from contactsync.api.access.token_cache import TokenCache
 from contactsync.api.problems import problem_of_error, respond
 from contactsync.credentials.tokens import contains_token, digest_of, is_complete
-from contactsync.errors import ContactsyncError, RequestsLimited, TokenInUrl, TokenRefused
+from contactsync.errors import ContactsyncError, DatabaseError, NotReady, RequestsLimited, TokenInUrl, TokenRefused
 from contactsync.operations.access.rights import Access, Right, parse_folder
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Authentication:
         await self._app(scope, receive, send)
 
     async def _holder(self, scope: Scope) -> TokenHolder:
-        """The holder of the token. Raises TokenRefused, TokenInUrl, RequestsLimited, DatabaseError."""
+        """The holder of the token. Raises TokenRefused, TokenInUrl, RequestsLimited, NotReady."""
         address: str = scope["state"]["address"]
         try:
             row = await self._valid_token(_token_of(scope), address)
@@ -84,7 +84,10 @@ class Authentication:
 
     async def _valid_token(self, text: str, address: str) -> TokenRow:
         guessing = self._failures.is_exhausted(_network(address), FAILURES_PER_MINUTE)
-        row = await self._cache.find(digest_of(text), maybe_new=not guessing)
+        try:
+            row = await self._cache.find(digest_of(text), maybe_new=not guessing)
+        except DatabaseError:  # its message names servers and roles, and a stranger may have asked
+            raise NotReady("No token can be checked at the moment.", hint="The daemon's log has the reason.") from None
         if row is None:
             raise TokenRefused(
                 "The token is not known, or it has expired or was revoked.",

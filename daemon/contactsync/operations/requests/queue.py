@@ -73,7 +73,7 @@ class Requests:
         with self._lock:
             with connection_of(self.pool) as connection, acting(connection, actor):
                 record_requests(connection, actor, None if definitions is None and access.everything else chosen)
-                request_id = add_requests(connection, ids, actor.name)
+                request_id = add_requests(connection, ids, actor.label)
             for definition_id in ids if request_id is not None else ():
                 pending = self.dispatcher.is_pending(definition_id)
                 before = self._dispatched.get(definition_id, frozenset()) if pending else frozenset()
@@ -96,7 +96,7 @@ class Requests:
         with self._lock, connection_of(self.pool) as connection:
             ticket = ticket_of(connection, request_id, {}, limit=1)
             with acting(connection, actor):
-                cancelled = cancel_request(connection, request_id, f"Cancelled by {actor.name}.")
+                cancelled = cancel_request(connection, request_id, f"Cancelled by {actor.label}.")
                 if not cancelled:
                     raise UsageError(
                         f"Request {request_id} does not wait any more: it is {ticket.state}.",
