@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from contactsync.control.tls_listener import bind
@@ -26,7 +27,7 @@ class Daemon:
     """A daemon with a file of settings that is edited and read again."""
 
     def __init__(self, database: str, place: Path) -> None:
-        self.place = place
+        self.database = database
         self.file = place / "settings.toml"
         self.process = DaemonProcess(database, place, CONTACTSYNC_SETTINGS=str(self.file))
         self.local = httpx.Client(
@@ -188,6 +189,25 @@ def test_a_token_has_a_limit_of_requests(daemon: Daemon, files: CertificateFiles
         assert answers[-1].json()["code"] == "token.rate"
         assert int(answers[-1].headers["retry-after"]) == 1
         assert http.get("/v1/health/live", headers={"Authorization": f"Bearer {tokens[1]}"}).status_code == 200
+
+
+def test_a_stranger_learns_nothing_about_the_database(daemon: Daemon, files: CertificateFiles, port: int) -> None:
+    """If the tokens cannot be read, the log says why; a good token is accepted again afterwards."""
+    daemon.reload(listen=f"{LOOPBACK}:{port}", tls_certificate=files.certificate, tls_key=files.key)
+    token = daemon.local.post("/v1/tokens", json={"name": "db", "may": ["read"], "everything": True}).json()["token"]
+    with client(port, files.authority) as http, psycopg.connect(daemon.database, autocommit=True) as owner:
+        http.headers["Authorization"] = f"Bearer {token}"
+        assert http.get("/v1/folders").status_code == 200
+        owner.execute("ALTER TABLE contactsync.tokens RENAME TO hidden")
+        answer = wait_until(lambda: (each := http.get("/v1/folders")).status_code == 503 and each, "the refusal")
+        assert (answer.json()["code"], "hidden" in answer.text, "relation" in answer.text) == (
+            "not_ready",
+            False,
+            False,
+        )
+        assert len(daemon.process.events("api.tokens_unreadable")) == 1
+        owner.execute("ALTER TABLE contactsync.hidden RENAME TO tokens")
+        wait_until(lambda: http.get("/v1/folders").status_code == 200, "the token to be accepted")
 
 
 def test_an_answer_is_not_held_back_until_the_last_one_was_confirmed() -> None:

@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
+import structlog
 from anyio import CapacityLimiter, to_thread
 
 from contactsync.errors import DatabaseError, DatabaseUnavailable
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.audit import confirm_locally
 from contactsync.store.tokens import TokenRow, note_token_uses, read_tokens
+
+log = structlog.get_logger()
 
 FRESH_SECONDS = 0.8
 """How old the tokens in memory may be: a revocation counts within a second."""
@@ -34,6 +37,7 @@ class TokenCache:
         self._tokens: Mapping[bytes, TokenRow] = {}
         self._read_at = -math.inf
         self._reading = asyncio.Lock()
+        self._unreadable = False
         self._noted_at: dict[int, float] = {}
         self._notes: set[asyncio.Task[None]] = set()
         # Threads of their own: the API's may all wait for PostgreSQL.
@@ -71,6 +75,16 @@ class TokenCache:
                     await self._read()
 
     async def _read(self) -> None:
+        try:
+            await self._read_all()
+        except DatabaseError as error:
+            if not self._unreadable:
+                log.error("api.tokens_unreadable", error_code=error.code, error=str(error))
+            self._unreadable = True
+            raise
+        self._unreadable = False
+
+    async def _read_all(self) -> None:
         # The age counts from before the read: what is committed during it may not be in it.
         began = self._clock()
         try:
