@@ -611,3 +611,22 @@ def test_the_last_records_of_the_log_are_read(client: DaemonClient) -> None:
     assert numbers == sorted(set(numbers), reverse=True)
     assert {each["level"] for each in client.get("/v1/log", level="warning")["records"]} <= {"warning", "error"}
     assert client.get("/v1/log", since="2999-01-01T00:00:00Z")["records"] == []
+
+
+def test_the_examples_of_the_openapi_document_can_be_read(client: DaemonClient) -> None:
+    """Each path and each parameter that is required has one; every route for reading answers it."""
+    document = client.get("/v1/openapi.json")
+    statuses: dict[int, int] = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"]
+            assert operation["description"].startswith(operation["summary"])
+            required = [each for each in operation.get("parameters", ()) if each["required"]]
+            values = {each["name"]: (each.get("examples") or each["schema"].get("examples"))[0] for each in required}
+            if method != "get" or path == "/v1/events":
+                continue
+            query = {each["name"]: values[each["name"]] for each in required if each["in"] == "query"}
+            answer = client.http.get(path.format(**values), params=query)
+            statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
+            assert answer.status_code in {200, 404, 409}, (path, answer.text)
+    assert statuses[200] > 20

@@ -84,11 +84,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with the schema of problems."""
+    """FastAPI's document, with the schema of problems, and the first sentence about a route as its summary."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= problem.pop("$defs", {}) | {"Problem": problem}
+        for operation in (each for path in document["paths"].values() for each in path.values()):
+            operation["summary"] = operation["description"].partition(".")[0]
         app.openapi_schema = document
     return app.openapi_schema

@@ -144,7 +144,14 @@ def history(folder_id: FolderId, contact_id: ContactId, context: Context) -> lis
 
 
 Who = Annotated[
-    str, Query(description="A name, email, uid or DN.", min_length=1, max_length=500, pattern=r"^[^\x00]*$")
+    str,
+    Query(
+        description="A name, email, uid or DN.",
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00]*$",
+        examples=["anna@example.com"],
+    ),
 ]
 
 

@@ -30,7 +30,10 @@ def cancel_definition(definition_id: DefinitionId, context: Context, actor: Curr
 
 @router.post("/cancel")
 def cancel_named(
-    context: Context, actor: CurrentActor, access: CurrentAccess, name: Annotated[str, Query()]
+    context: Context,
+    actor: CurrentActor,
+    access: CurrentAccess,
+    name: Annotated[str, Query(description="As for the list of definitions.", examples=["Staff"])],
 ) -> Cancelled:
     """Cancel the runs of the definition with this name, or of all of the folder with this name."""
     return _cancel_definitions(context, actor, context.named(name, access))
