@@ -21,7 +21,7 @@ SELECT photo FROM contactsync.contact_photos WHERE folder_id = %(folder_id)s AND
 
 -- name: contacts_anywhere
 -- Contacts of all folders by mail, DN and telephone number. A number is compared by its digits without leading zeros; the
--- shorter one of two may lack the country's code, which has up to three digits.
+-- shorter one of two may lack the country's code, which has up to three digits. LIKE excludes most contacts quickly.
 SELECT c.contact_id, c.folder_id, CASE WHEN f.owner IS NULL THEN f.name ELSE f.owner || '/' || f.name END AS folder,
        c.definition_id, c.display_name, c.emails, c.work_phones, c.mobile_phones, c.department, c.title,
        c.photo_digest IS NOT NULL AS photo
@@ -31,6 +31,8 @@ WHERE c.contact_id > %(after)s
   AND c.folder_id = ANY (%(folder_ids)s) -- if folder_ids
   AND EXISTS (SELECT FROM unnest(c.emails) AS e (mail) WHERE lower(e.mail) = lower(%(mail)s)) -- if mail
   AND lower(c.source_dn) = lower(%(dn)s) -- if dn
+  AND array_to_string(c.work_phones || c.mobile_phones || c.home_phones || c.other_phones || c.ip_phones, ' ') -- if number
+      LIKE '%%' || regexp_replace(right(%(number)s, 7), '(.)', '\1%%', 'g') -- if number
   AND EXISTS ( -- if number
       SELECT FROM unnest(c.work_phones || c.mobile_phones || c.home_phones || c.other_phones || c.ip_phones) AS p (phone), -- if number
           ltrim(regexp_replace(replace(p.phone, '(0)', ''), '[^0-9]', '', 'g'), '0') AS n (digits), -- if number
