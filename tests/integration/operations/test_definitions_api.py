@@ -369,3 +369,23 @@ def test_definitions_are_exported_planned_and_applied(call: Call, shared_databas
     nameless["query"] = "http://x"
     found = {"/definitions/0/tls_ca_file", "/definitions/1/folder", "/definitions/1/query"}
     assert errors(call("POST", "/definitions/plan", json=wrong)).keys() == found
+
+
+def test_folders_and_definitions_are_renamed_by_name(call: Call) -> None:
+    """The owner stays unless another one is named, and a name that is taken is refused."""
+    add(call, "Ann", definition="branch", owner="renamer")
+    add(call, "Bob")
+
+    def renamed(name: str, new_name: str) -> str:
+        response = call("POST", "/definitions/rename", json={"name": name, "new_name": new_name})
+        return str(response.json().get("after") or response.json()["detail"])
+
+    assert renamed("Ann", "Office") == "renamer/Office:branch"
+    assert renamed("renamer/Office:branch", ":main") == "renamer/Office:main"
+    assert renamed("renamer/Office", "ben/Office") == "ben/Office:main"
+    assert renamed("ben/Office", "/Bob") == 'There is a folder "Bob" already.'
+    assert "cannot move to another folder" in renamed("ben/Office:main", "Bob:main")
+    assert "is the name of a folder" in renamed("ben/Office:main", "Other")
+    assert "cannot be the name of a folder" in renamed("Bob", " x ")
+    assert "There is no folder or definition named" in renamed("Nobody", "Other")
+    assert renamed("ben/Office", "/Office") == "Office:main"

@@ -142,7 +142,8 @@ def _wanted(
         try:
             definition = _definition(declaration, before)
             new_password = declaration.password is not None
-            require_valid_fields(definition, references, before, new_password=new_password)
+            if new_password or definition != before:  # what SQL has stored may stay as it is
+                require_valid_fields(definition, references, before, new_password=new_password)
         except InvalidFields as invalid:
             errors |= {(index, name): error for name, error in invalid.errors.items()}
         except UsageError as error:
