@@ -574,13 +574,17 @@ def fill_backlog(client: DaemonClient, stack: ExitStack) -> None:
 
 
 def test_the_openapi_document_describes_every_answer(client: DaemonClient) -> None:
-    """Each operation has a name of its own, and problems for its errors."""
+    """Each operation has a name of its own, and problems for its errors; a program gives a token."""
     document = client.get("/v1/openapi.json")
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     names = [operation["operationId"] for operation in operations]
     assert len(names) == len(set(names)) > 20
     assert all({"4XX", "5XX"} <= operation["responses"].keys() for operation in operations)
     assert "Problem" in document["components"]["schemas"]
+    assert {(each["type"], each["scheme"]) for each in document["components"]["securitySchemes"].values()} == {
+        ("http", "bearer")
+    }
+    assert [list(each) for each in document["security"]] == [["token"], []]
 
 
 def test_the_settings_in_force_are_read(client: DaemonClient) -> None:

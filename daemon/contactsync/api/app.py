@@ -45,6 +45,13 @@ A path names a definition by its id. `GET /v1/definitions?name=` finds it by its
 `Staff:branch`).
 """
 
+_TOKEN = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The token that `contactsync tokens add` prints. The Unix socket needs none.",
+}
+"""OpenAPI's Security Scheme Object."""
+
 
 def create_app(context: ApiContext) -> FastAPI:
     """The application over these parts of the daemon."""
@@ -92,5 +99,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas |= problem.pop("$defs", {}) | {"Problem": problem}
         for operation in (each for path in document["paths"].values() for each in path.values()):
             operation["summary"] = operation["description"].partition(".")[0]
+        document["components"]["securitySchemes"] = {"token": _TOKEN}
+        document["security"] = [{"token": []}, {}]
         app.openapi_schema = document
     return app.openapi_schema
