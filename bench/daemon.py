@@ -47,10 +47,13 @@ class Daemon:
         """Approve a held run, which starts the definition's next run, without waiting."""
         self._http.post(f"/v1/runs/{run_id}/approve").raise_for_status()
 
-    def undo(self, run_id: int) -> float:
-        """Undo a run; the seconds until the daemon reported the end."""
+    def undo(self, run_id: int) -> float | None:
+        """Undo a run; the seconds until the daemon reported the end, or None while the definition is busy."""
         start = time.perf_counter()
-        self._http.post(f"/v1/runs/{run_id}/undo").raise_for_status()
+        response = self._http.post(f"/v1/runs/{run_id}/undo")
+        if response.is_error and response.json()["code"] == "run.busy":
+            return None
+        response.raise_for_status()
         return time.perf_counter() - start
 
     def sync_all(self) -> None:

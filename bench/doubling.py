@@ -69,7 +69,8 @@ class _Job:
             wanted = [definition_id, held, self._entries - 1]
             deleted = lambda: connection.execute(_DELETED, wanted).fetchone()  # noqa: E731 -- a condition
             run_id, seconds = wait_for(deleted, "An approved run did not delete.", seconds=_PATIENCE)
-            undo_seconds = self._daemon.undo(run_id)
+            # The run's row is finished a moment before its lock is released.
+            undo_seconds = wait_for(lambda: self._daemon.undo(run_id), "No undo began.", seconds=_PATIENCE)
             left = connection.execute(_LEFT, [definition_id]).fetchone()
         if left != (self._entries,):
             raise SystemExit(f"After the undo a folder of {self._entries} has {left} contacts.")

@@ -188,7 +188,7 @@ class Doubling:
 
     @property
     def ratio(self) -> float:
-        """How much longer twice as much takes; 2 or less if the cost is linear."""
+        """How much longer twice as much takes; about 2 if the cost is linear, 4 if it is quadratic."""
         return self.twice / self.once
 
 

@@ -163,7 +163,7 @@ def _doublings(results: Results) -> Sheet:
     ]
     return Sheet(
         "Twice as much",
-        "Medians, in seconds, and the ratio of the two; 2 or less is linear.",
+        "Medians, in seconds, and the ratio of the two: about 2 is linear, 4 is quadratic.",
         ("what", "entries", "s", "s for twice as many", "ratio"),
         rows,
     )
