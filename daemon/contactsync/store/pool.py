@@ -152,8 +152,9 @@ def _take(pool: Pool) -> _BoundedConnection:
 def _give_back(pool: Pool, connection: _BoundedConnection) -> None:
     # Not the pool's own `reset`: it runs later in another thread, and the next run must find the lock free.
     try:
-        clear_run_tables(connection)
+        # First the lock: others see already that the run has ended.
         row = connection.execute(statement("unlock_everything")).fetchone()
+        clear_run_tables(connection)
         if row and SessionState(*row[1:]) == SessionState(recovering=False, read_only=False, pid=connection.server_pid):
             connection.found_usable_at = time.monotonic()
     except psycopg.Error:
