@@ -617,6 +617,35 @@ def test_the_last_records_of_the_log_are_read(client: DaemonClient) -> None:
     assert client.get("/v1/log", since="2999-01-01T00:00:00Z")["records"] == []
 
 
+def test_the_examples_of_bodies_are_accepted(client: DaemonClient) -> None:
+    """Each body has one; with the names and the server of this test, every route carries it out."""
+    document = client.get("/v1/openapi.json")
+    schemas = document["components"]["schemas"]
+    server = f"{client.directory.url}/{client.directory.suffix}"
+    accepted = []
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if "requestBody" not in operation:
+                continue
+            name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            example = json.dumps(schemas[name]["examples"][0]).replace("Staff", "Example").replace("Team", "Renamed")
+            found = client.definitions(name="Example") if "{definition_id}" in path else [{"definition_id": 0}]
+            answer = client.http.request(
+                method,
+                path.format(**found[0]),
+                content=example.replace("ldaps://dc1.example.com", server),
+                headers={"content-type": "application/json"},
+            )
+            # The directory refuses the example's password.
+            assert answer.is_success or answer.json()["code"].startswith("directory."), (path, answer.text)
+            accepted.append((method, path))
+    assert len(accepted) == 10
+    client.http.delete("/v1/tokens", params={"name": "helpdesk"}).raise_for_status()
+    for name in ("Example", "Renamed"):
+        (definition,) = client.definitions(name=name)
+        client.http.delete(f"/v1/definitions/{definition['definition_id']}").raise_for_status()
+
+
 def test_the_examples_of_the_openapi_document_can_be_read(client: DaemonClient) -> None:
     """Each path and each parameter that is required has one; every route for reading answers it."""
     document = client.get("/v1/openapi.json")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from contactsync.operations.declared.fields import Fields, Long, Password, Short
+from contactsync.operations.declared.fields import Fields, Long, Password, Short, body_with_example
 
 
 class DefinitionChanges(Fields):
     """Changes of a definition: only the fields that are there. Folder and owner rename the folder."""
+
+    model_config = body_with_example(filter="(department=Sales)", schedule="every 15m")
 
     folder: Short = Field("", examples=["Staff"])
     owner: Short | None = None
@@ -19,6 +21,6 @@ class DefinitionChanges(Fields):
 class NewPassword(BaseModel):
     """A password for the definition's present server and user."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = body_with_example(password="a long password")  # noqa: S106 -- an example
 
-    password: Password = Field(examples=["a long password"])
+    password: Password

@@ -20,7 +20,7 @@ from contactsync.errors import UsageError
 from contactsync.model import Definition
 from contactsync.operations.access.edits import require_permitted
 from contactsync.operations.access.rights import Access
-from contactsync.operations.declared.fields import Text
+from contactsync.operations.declared.fields import Text, body_with_example
 from contactsync.operations.definitions import require_password
 from contactsync.operations.fields import require_valid_fields
 from contactsync.operations.preview import Draft, PreviewDocument
@@ -34,6 +34,12 @@ _NEW_IDS = 2**31 - 1
 
 class DraftRequest(DefinitionChanges):
     """Fields that are not stored: of a new definition, or changes of the one with `definition_id`."""
+
+    model_config = body_with_example(
+        query="ldaps://dc1.example.com",
+        user="reader@example.com",
+        password="a long password",  # noqa: S106 -- an example
+    )
 
     definition_id: int | None = Field(None, ge=1, le=LARGEST_ID)
 
@@ -59,6 +65,8 @@ class DraftRequest(DefinitionChanges):
 
 class BrowseRequest(DraftRequest):
     """A directory to browse, and where."""
+
+    model_config = body_with_example(query="ldaps://dc1.example.com", at="dc=example,dc=com")
 
     at: Annotated[Text, Field(min_length=1, max_length=4096)] | None = Field(
         None, description="The children of this entry; null for those of each naming context."

@@ -6,11 +6,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from contactsync.credentials.tokens import digest_of, new_token
 from contactsync.errors import NotFound, UsageError
 from contactsync.operations.access.rights import Right, folder_label, parse_folder
+from contactsync.operations.declared.fields import body_with_example
 from contactsync.store.record.audit import acting, write_audit
 from contactsync.store.tokens import add_token, read_tokens, set_revoked
 from contactsync.text import quoted
@@ -61,14 +62,14 @@ class NewToken(TokenDocument):
 class TokenRequest(BaseModel):
     """A token to add: for some folders and owners, or for everything."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = body_with_example(name="helpdesk", may=["read", "sync"], folders=["Staff"], expires="90d")
 
-    name: str = Field(examples=["helpdesk"])
-    may: list[str] = Field(description=f"Some of {', '.join(Right)}.", examples=[["read", "sync"]])
-    folders: list[str] = Field([], examples=[["Staff"]])
+    name: str
+    may: list[str] = Field(description=f"Some of {', '.join(Right)}.")
+    folders: list[str] = []
     owners: list[str] = []
     everything: bool = Field(default=False, description="For all folders.")
-    expires: str | None = Field(None, description="From now: 12h, 90d, 8w.", examples=["90d"])
+    expires: str | None = Field(None, description="From now: 12h, 90d, 8w.")
 
 
 class RevokedToken(BaseModel):

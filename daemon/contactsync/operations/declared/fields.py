@@ -47,6 +47,19 @@ File = Annotated[Text, Field(min_length=1, max_length=4096, pattern="^/")]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 
 
+def body_with_example(**example: Any) -> ConfigDict:
+    """The configuration of a request's body: unknown fields are refused, and OpenAPI shows the example."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
+_STAFF = {
+    "folder": "Staff",
+    "query": "ldaps://dc1.example.com",
+    "user": "reader@example.com",
+    "password": "a long password",
+}
+
+
 class Fields(BaseModel):
     """The fields that are set; null sets the default."""
 
@@ -96,6 +109,8 @@ class Fields(BaseModel):
 class NewDefinition(Fields):
     """A new definition. Its folder is added if it does not exist."""
 
+    model_config = body_with_example(**_STAFF)
+
     folder: Short = Field(examples=["Staff"])
     owner: Short | None = Field(None, description="Of a personal folder; null for a shared one.")
     definition: Short = Field("directory", description="The name within the folder, for a second definition of it.")
@@ -122,7 +137,7 @@ class DeclaredDefinition(NewDefinition):
 class Declarations(BaseModel):
     """Whole definitions. Folder, owner and definition identify each; a field that is not there has its default."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = body_with_example(definitions=[{**_STAFF, "schedule": "every 15m"}])
 
     definitions: list[DeclaredDefinition] = Field(max_length=_MOST)
     remove_others: Annotated[bool, Field(description="Remove those that are not here, with contacts.")] = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from contactsync.errors import UsageError
 from contactsync.operations import definitions
-from contactsync.operations.declared.fields import Text
+from contactsync.operations.declared.fields import Text, body_with_example
 from contactsync.operations.names import find_all, find_one
 from contactsync.text import quoted
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class Renaming(BaseModel):
     """A name and a new one. Without an owner, the new name keeps the owner; `/Team` is a shared folder."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = body_with_example(name="Staff", new_name="Team")
 
-    name: Text = Field(min_length=1, max_length=600, examples=["Staff"])
-    new_name: Text = Field(min_length=1, max_length=600, examples=["Team"])
+    name: Text = Field(min_length=1, max_length=600)
+    new_name: Text = Field(min_length=1, max_length=600)
 
 
 class Renamed(BaseModel):
