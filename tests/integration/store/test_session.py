@@ -147,7 +147,10 @@ def test_a_connection_that_can_only_read_is_given_up(database: str) -> None:
             pass
         on_database(database, "ALTER DATABASE {} SET default_transaction_read_only = on")
         with psycopg.connect(database, user="postgres", autocommit=True) as c:
-            c.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'contactsync'")
+            # Until the sessions have ended.
+            c.execute(
+                "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE application_name = 'contactsync'"
+            )
         with pytest.raises(DatabaseUnavailable, match="accepts no writes"), connection_of(pool):
             pass
         with pytest.raises(DatabaseUnavailable, match="accepts no writes"):
