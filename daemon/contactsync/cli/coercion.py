@@ -16,38 +16,38 @@ def without_pydantic(command: Any) -> Any:
 
     All else is left to typer; so is everything in a release of typer that converts in another way.
     """
-    command.get_params = partial(_quick_params, command.get_params)
+    command.get_params = partial(_with_converters, command.get_params)
     for subcommand in getattr(command, "commands", {}).values():
         without_pydantic(subcommand)
     return command
 
 
-def _quick_params(get_params: Callable[[typer.Context], list[Any]], ctx: typer.Context) -> list[Any]:
+def _with_converters(get_params: Callable[[typer.Context], list[Any]], ctx: typer.Context) -> list[Any]:
     parameters = get_params(ctx)
     for parameter in parameters:
-        get_slow = getattr(parameter, "get_runtime_param", None)
-        if get_slow and not isinstance(getattr(get_slow, "__self__", None), _Quick):
-            parameter.get_runtime_param = _Quick(parameter, get_slow).get
+        get_original = getattr(parameter, "get_runtime_param", None)
+        if get_original and not isinstance(getattr(get_original, "__self__", None), _Converter):
+            parameter.get_runtime_param = _Converter(parameter, get_original).get
     return parameters
 
 
-class _Quick:
-    """Stands in for typer's converter of one parameter."""
+class _Converter:
+    """Converts the values of one parameter, in place of typer's own converter."""
 
-    def __init__(self, parameter: Any, get_slow: Any) -> None:
-        self._get_slow = get_slow
+    def __init__(self, parameter: Any, get_original: Any) -> None:
+        self._get_original = get_original
         info = parameter.type_descriptor.parameter_info
         self._annotation = parameter.type_descriptor.annotation
         self._bounds = (info.min, info.max)
         self._plain = parameter.nargs == 1 and not parameter.multiple and info.parser is None
 
-    def get(self) -> _Quick:
+    def get(self) -> _Converter:
         """Itself, in place of typer's converter."""
         return self
 
     @cached_property
-    def _slow(self) -> Any:
-        return self._get_slow()
+    def _original(self) -> Any:
+        return self._get_original()
 
     def coerce(self, value: Any, param: Any, ctx: typer.Context) -> Any:
         """The value of the parameter; typer's converter raises the errors."""
@@ -58,7 +58,7 @@ class _Quick:
                 return value
             if self._annotation is int and (number := self._number(value)) is not None:
                 return number
-        return self._slow.coerce(value, param=param, ctx=ctx)
+        return self._original.coerce(value, param=param, ctx=ctx)
 
     def _number(self, value: Any) -> int | None:
         least, most = self._bounds

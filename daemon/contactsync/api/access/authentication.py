@@ -115,7 +115,7 @@ def _token_of(scope: Scope) -> str:
     url = unquote_to_bytes(scope.get("raw_path", b"") + b"?" + query).decode(errors="replace")
     if contains_token(url) or query.startswith(_PARAMETERS) or any(b"&" + name in query for name in _PARAMETERS):
         raise TokenInUrl(
-            "A token does not belong into the URL, where proxies and programs log it.",
+            "The token is in the URL, which proxies and programs log.",
             hint="Send the header Authorization: Bearer TOKEN, and replace this token by a new one.",
         )
     given = [value for name, value in scope["headers"] if name == b"authorization"]

@@ -10,8 +10,6 @@ from contactsync.errors import OutOfScope, RightMissing
 from contactsync.store.tokens import folders_in_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from psycopg import Connection
 
     from contactsync.model import Definition
@@ -83,11 +81,6 @@ def parse_folder(label: str) -> tuple[str | None, str]:
     """Owner and name of a folder label: `Staff`, `anna/Private`."""
     owner, _, name = label.rpartition("/")
     return owner or None, name
-
-
-def parse_folders(labels: Iterable[str]) -> frozenset[tuple[str | None, str]]:
-    """Owner and name of each label."""
-    return frozenset(map(parse_folder, labels))
 
 
 def folder_label(owner: str | None, name: str) -> str:

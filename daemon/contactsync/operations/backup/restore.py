@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from contactsync.model import Actor
 
-_MISSING_ROLES = "SELECT name FROM unnest(%s::text[]) AS r (name) WHERE to_regrole(quote_ident(name)) IS NULL"
 _VERSION_UNIT = 10_000
 _TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;\n"
 """A line of every dump's script that PostgreSQL before 17 does not know."""
