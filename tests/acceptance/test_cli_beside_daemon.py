@@ -1,4 +1,4 @@
-"""Runs of the daemon that a user of the command line leaves, looks at and cancels."""
+"""Commands beside a running daemon: its runs are left and cancelled; completion; the check for monitoring."""
 
 from __future__ import annotations
 
