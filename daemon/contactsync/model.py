@@ -374,6 +374,8 @@ class RunReport:
     """The first values that were dropped or changed."""
     undoes: int | None = None
     """The run that this run took back."""
+    node: str | None = None
+    """The node of the fleet that made it."""
 
     @property
     def is_idle(self) -> bool:

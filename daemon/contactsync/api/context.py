@@ -12,10 +12,11 @@ from fastapi import Depends, Request
 
 from contactsync.api.events import EventHub
 from contactsync.api.schemas import Reloaded
-from contactsync.dispatch.dispatcher import Dispatcher
 from contactsync.dispatch.live import LiveFolders
+from contactsync.dispatch.run_queue import RunQueue
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import TooMany
+from contactsync.fleet.queue import FleetQueue
 from contactsync.log.recent import RecentRecords
 from contactsync.model import Definition
 from contactsync.operations.access.rights import LOCAL, Access
@@ -40,7 +41,7 @@ class ApiContext:
 
     pool: Pool
     runner: Runner
-    dispatcher: Dispatcher
+    dispatcher: RunQueue
     schedule: Schedule
     requests: Requests
     hub: EventHub
@@ -51,6 +52,7 @@ class ApiContext:
     problems: Callable[[], list[str]]
     reload: Callable[[], Reloaded]
     metrics: Callable[[], bytes]
+    fleet: FleetQueue | None = None
     _readers: CapacityLimiter = field(init=False, default_factory=lambda: CapacityLimiter(_MOST_READERS))
 
     @property

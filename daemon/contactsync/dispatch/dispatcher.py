@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -97,13 +97,15 @@ class Dispatcher:
         for thread in self._threads:
             thread.start()
 
-    def request(self, definition_id: int, trigger: Trigger, *, asked_at: float | None = None) -> Future[RunReport]:
-        """Run a definition as soon as possible; does not block.
-
-        `asked_at` is the monotonic time at which a user asked for this folder, or edited it; None if all folders are
-        to run, or the schedule asks. A request of a user precedes most others, and its run may offer a password again
-        that was refused before that time. One request for several folders has one time, so that it is one attempt.
-        """
+    def request(
+        self,
+        definition_id: int,
+        trigger: Trigger,
+        *,
+        asked_at: float | None = None,
+        awaited: bool = False,  # noqa: ARG002 -- every future is completed
+    ) -> Future[RunReport]:
+        """Run a definition as soon as possible; does not block. See RunQueue."""
         request = RunRequest(definition_id, trigger, asked_at, next(self._numbers), trigger.by_hand)
         with self._changed:
             if self._stopping:
@@ -122,10 +124,7 @@ class Dispatcher:
             return request.report
 
     def forget(self, definition_id: int, *, only_by_hand: bool = False) -> bool:
-        """Withdraw a request whose run has not started, with `only_by_hand` if only users need the run.
-
-        Returns whether it was withdrawn.
-        """
+        """Withdraw a request whose run has not started. See RunQueue."""
         with self._changed:
             request = self._waiting[definition_id][0] if definition_id in self._waiting else None
             if request and (request.only_by_hand or not only_by_hand):
@@ -159,8 +158,12 @@ class Dispatcher:
 
     def is_pending(self, definition_id: int) -> bool:
         """Whether a definition is waiting or running."""
+        return bool(self.pending([definition_id]))
+
+    def pending(self, definition_ids: Collection[int]) -> set[int]:
+        """Those of these definitions that are waiting or running."""
         with self._changed:
-            return definition_id in self._waiting or definition_id in self._running
+            return {each for each in definition_ids if each in self._waiting or each in self._running}
 
     def is_waiting(self, definition_id: int) -> bool:
         """Whether a definition waits for a run."""

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from apscheduler.events import JobEvent
     from psycopg import Connection
 
-    from contactsync.dispatch.dispatcher import Dispatcher
+    from contactsync.dispatch.run_queue import RunQueue
     from contactsync.model import Definition
 
 log = structlog.get_logger()
@@ -88,17 +88,21 @@ class Schedule:
     """Follows the definitions in the database and requests their runs from the dispatcher.
 
     `on_followed` is called when `followed` has changed, before the runs are requested that follow from the change.
+    Unless it `leads`, it follows the definitions and requests no runs: another daemon of the fleet does.
     `accept_password` is the function of operations/new_passwords.py.
     """
 
     def __init__(
         self,
         pool: Pool,
-        dispatcher: Dispatcher,
+        dispatcher: RunQueue,
         on_followed: Callable[[], None] = lambda: None,
         accept_password: Callable[[Connection[Any], Definition], Definition] = lambda _, definition: definition,
+        *,
+        leads: bool = True,
     ) -> None:
         self._pool = pool
+        self._leads = leads
         self._accept_password = accept_password
         self._dispatcher = dispatcher
         self._on_followed = on_followed
@@ -184,8 +188,28 @@ class Schedule:
             self.follow(stale)
         self._versions = versions
 
-    def follow(self, ids: Iterable[int]) -> None:
-        """Read these definitions from the table, also deleted ones, and follow them. Raises DatabaseError."""
+    @property
+    def leads(self) -> bool:
+        """Whether it requests runs."""
+        return self._leads
+
+    def lead(self, leads: bool) -> None:  # noqa: FBT001 -- the new state
+        """Request runs from now on, as after a start, or no more. Raises DatabaseError."""
+        self._leads = leads
+        with self._lock:
+            definition_ids = list(self._followed)
+        if leads:
+            self.follow(definition_ids, anew=True)
+            return
+        with self._waking_once():
+            for definition_id in definition_ids:
+                self._unschedule(definition_id)
+
+    def follow(self, ids: Iterable[int], *, anew: bool = False) -> None:
+        """Read these definitions from the table, also deleted ones, and follow them. Raises DatabaseError.
+
+        With `anew` they are followed as after a start.
+        """
         # One time for all: one statement that edits many folders of a user is one attempt with a refused password.
         edited_at = time.monotonic()
         definition_ids = set(ids)
@@ -198,7 +222,7 @@ class Schedule:
         for definition_id in definition_ids - current.keys():
             self._forget(definition_id)
         with self._lock:
-            before = {key: self._followed.get(key) for key in current}
+            before = {key: None if anew else self._followed.get(key) for key in current}
             self._followed |= current
         self._on_followed()
         for batch in _batches(current):
@@ -250,6 +274,7 @@ class Schedule:
         jump = self._clock.jump()
         if jump:
             log.warning("clock.set", seconds=round(jump))
+        if jump and self._leads:
             with self._waking_once():
                 for followed in self.followed:
                     if followed.timetable is not None:
@@ -262,7 +287,7 @@ class Schedule:
         """Store the next run of each definition that was followed or has fired since. Raises DatabaseError."""
         with self._lock:
             fired, self._fired = self._fired, set()
-        if not fired:
+        if not (fired and self._leads):
             return
         times = {key: self._next_run(key) for key in fired}
         with connection_of(self._pool) as connection:
@@ -278,6 +303,8 @@ class Schedule:
         edited_at: float,
     ) -> None:
         """`last_run` is the start of the last run, and the revision that it used."""
+        if not self._leads:
+            return
         definition_id = current.definition.definition_id
         last_start, last_revision = last_run
         if before and before.may_run and not current.may_run:
@@ -342,6 +369,8 @@ class Schedule:
     def _forget(self, definition_id: int) -> None:
         with self._lock:
             gone = self._followed.pop(definition_id, None)
+        if not self._leads:
+            return
         self._dispatcher.forget(definition_id)
         self._unschedule(definition_id)
         if gone:

@@ -8,9 +8,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from contactsync.dispatch.dispatcher import Dispatcher
 from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.live.status import LiveSnapshot
+from contactsync.dispatch.run_queue import RunQueue
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import DatabaseError
 from contactsync.schedule import Timetable
@@ -54,7 +54,7 @@ class SnapshotReader:
 
     pool: Pool
     schedule: Schedule
-    dispatcher: Dispatcher
+    dispatcher: RunQueue
     watch: DefinitionWatch
     waits: WaitWatch
     live: LiveFolders

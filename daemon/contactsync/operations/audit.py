@@ -14,11 +14,11 @@ from contactsync.store.record.audit import acting, confirm_locally, read_audit, 
 from contactsync.store.record.requests import withdraw_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from psycopg import Connection
 
-    from contactsync.model import Actor, Definition, RunReport
+    from contactsync.model import Actor, Definition
 
 EDITS = ("definition.added", "definition.edited", "definition.removed", "definition.paused", "definition.resumed",
          "password.set", "password.cleared")  # fmt: skip
@@ -104,12 +104,11 @@ def record_cancelled_request(connection: Connection[Any], request_id: int, defin
     write_audit(connection, "sync.cancelled", after={"request_id": request_id, "definitions": definitions})
 
 
-def record_cancel(connection: Connection[Any], actor: Actor, run: RunReport) -> None:
-    """Record that a user cancelled a run. Raises DatabaseError."""
+def record_cancel(connection: Connection[Any], actor: Actor, run_id: int, key: Mapping[str, int], label: str) -> None:
+    """Record that a user cancelled a run of the definition with this key. Raises DatabaseError."""
     with acting(connection, actor):
         confirm_locally(connection)
-        definition = run.definition
-        write_audit(connection, "run.cancelled", key=definition.key, label=definition.label, run_id=run.run_id)
+        write_audit(connection, "run.cancelled", key=key, label=label, run_id=run_id)
 
 
 def withdraw_run(connection: Connection[Any], actor: Actor, definition: Definition) -> None:

@@ -22,6 +22,7 @@ from contactsync.bootstrap import allowed_references, build_runner, database_of,
 from contactsync.control.server import ControlServer
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.live import LiveFolders
+from contactsync.dispatch.run_queue import RunQueue
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import (
     AlreadyRunning,
@@ -31,6 +32,8 @@ from contactsync.errors import (
     DefinitionLocked,
     SettingsError,
 )
+from contactsync.fleet.identity import NodeIdentity, NodeLabel
+from contactsync.fleet.queue import FleetCallbacks, FleetQueue
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.log.recent import keep_recent
 from contactsync.metrics.exporter import Metrics
@@ -63,6 +66,9 @@ STATUS_SHARE = 0.01
 
 SCHEDULE_SECONDS = 60
 CONTROL_SECONDS = 60
+FLEET_SECONDS = 120
+CUT_OFF_SECONDS = 5
+"""How long the runs of a fleet's node that were cancelled at its stop may take to end."""
 WATCH_SECONDS = 900
 WORKER_SECONDS = 900
 """How long the scheduler, the control socket, the watch and a run past its deadline may make no progress.
@@ -86,6 +92,7 @@ class Daemon:
         listening: socket.socket,
         reread: Callable[[], Settings],
         manager: ServiceManager,
+        identity: NodeIdentity | None = None,
     ) -> None:
         self._settings = settings
         self._pool = pool
@@ -96,23 +103,23 @@ class Daemon:
         self._hub = EventHub()
         self._recent = keep_recent()
         self.metrics = Metrics(self._snapshot)
+        observers = [*([NodeLabel(identity.name)] if identity else []), self._hub, self.metrics]
         # At most one idle connection for each worker.
         self._sessions = SessionCache(per_server=settings.scheduler.per_server, most=settings.scheduler.workers)
-        self._runner = build_runner(settings, pool, ObserverGroup(self._hub, self.metrics), self._sessions)
-        self._dispatcher = Dispatcher(
-            self._work,
-            self._server_of,
-            workers=settings.scheduler.workers,
-            per_server=settings.scheduler.per_server,
+        self._runner = build_runner(settings, pool, ObserverGroup(*observers), self._sessions)
+        limits = {"workers": settings.scheduler.workers, "per_server": settings.scheduler.per_server}
+        self._fleet = FleetQueue(conninfo, pool, identity, self._fleet_callbacks(), **limits) if identity else None
+        self._dispatcher: RunQueue = self._fleet or Dispatcher(self._work, self._server_of, **limits)
+        self._schedule = Schedule(
+            pool, self._dispatcher, self._follow_live, self._accept_password, leads=self._fleet is None
         )
-        self._schedule = Schedule(pool, self._dispatcher, self._follow_live, self._accept_password)
         self._live = LiveFolders(self._runner, self._dispatcher)
         self._requests = Requests(pool, self._schedule, self._dispatcher)
         self._watch = DefinitionWatch(
             conninfo,
             Callbacks(
                 on_edit=self._follow,
-                on_request=self._requests.notified,
+                on_request=self._request,
                 on_rescan=self._rescan,
                 on_tick=self._tick,
                 on_lost=database_of(settings).revive,
@@ -157,9 +164,14 @@ class Daemon:
         self._live.stop()
         self._schedule.stop()
         self._dispatcher.stop()
-        self._runner.cancel_all()
+        if self._fleet is None:
+            self._runner.cancel_all()
         if not self._dispatcher.join(drain):
             log.warning("daemon.drain_exceeded", running=sorted(self._dispatcher.running), drain_seconds=drain)
+        if self._fleet is not None:
+            self._runner.cancel_all()
+            self._dispatcher.join(CUT_OFF_SECONDS)
+            self._fleet.leave()
         self._sessions.close()
         self._waits.stop()
 
@@ -188,7 +200,10 @@ class Daemon:
     def vitals(self) -> list[Part]:
         """The progress of each thread, for the watchdog."""
         watch_seconds = WATCH_SECONDS + self._settings.database.connect_timeout_seconds
+        fleet = self._fleet
+        members = [Part("the fleet", fleet.alive, fleet.silent_seconds, FLEET_SECONDS)] if fleet else []
         return [
+            *members,
             Part("the scheduler", self._schedule.alive, self._schedule.ping(), SCHEDULE_SECONDS),
             Part("the watch of the definitions", self._watch.alive, self._watch.silent_seconds, watch_seconds),
             Part("a worker", self._dispatcher.alive, self._runner.overdrawn, WORKER_SECONDS),
@@ -258,7 +273,42 @@ class Daemon:
             problems=self._problems,
             metrics=self.metrics.render,
             reload=self.reload,
+            fleet=self._fleet,
         )
+
+    def _fleet_callbacks(self) -> FleetCallbacks:
+        return FleetCallbacks(
+            work=self._work,
+            server_of=self._server_of,
+            cancel=self._cancel,
+            cancel_all=self._cancel_current,
+            reported=self._is_live,
+            on_run=self._note_run_elsewhere,
+            listening=lambda: self._live.snapshot.listening,
+        )
+
+    def _is_live(self, definition_id: int) -> bool:
+        return self._live.is_chosen(definition_id)
+
+    def _cancel(self, run_id: int) -> list[int]:
+        return [run_id] if self._runner.cancel(run_id) else []
+
+    def _cancel_current(self) -> None:
+        for run in self._runner.active():
+            self._runner.cancel(run.run_id)
+
+    def _note_run_elsewhere(self, definition_id: int, run: RunReport | ContactsyncError | None) -> None:
+        """Another node of the fleet has started or made a run of a folder that this one listens for."""
+        if run is None:
+            self._live.run_started(definition_id)
+        elif isinstance(run, RunReport):
+            self._live.run_finished(definition_id, run)
+        else:
+            self._live.run_failed(definition_id)
+
+    def _request(self, payloads: set[str]) -> None:
+        if self._schedule.leads:
+            self._requests.notified(payloads)
 
     def _problems(self) -> list[str]:
         """Why the daemon cannot work, as sentences."""
@@ -298,8 +348,9 @@ class Daemon:
     def _follow(self, ids: set[int]) -> None:
         self._schedule.follow(ids)
         self._hub.definitions_changed(ids)
-        # An edit may have made a requested definition invalid.
-        self._requests.catch_up()
+        if self._schedule.leads:
+            # An edit may have made a requested definition invalid.
+            self._requests.catch_up()
 
     def _accept_password(self, connection: Connection[Any], definition: Definition) -> Definition:
         return accept_password(connection, self._runner.passwords, definition)
@@ -307,19 +358,24 @@ class Daemon:
     def _follow_live(self) -> None:
         followed = (each for each in self._schedule.followed if each.may_run and not each.locked)
         resolved = (each.resolved for each in followed if each.resolved)
-        self._live.follow(resolved, auto=self._runner.options.auto_live_folders)
+        elsewhere = not self._schedule.leads
+        self._live.follow(resolved, auto=self._runner.options.auto_live_folders, elsewhere=elsewhere)
 
     def _rescan(self) -> None:
         self._schedule.rescan()
         self._follow_live()
-        self._requests.catch_up()
+        if self._schedule.leads:
+            self._requests.catch_up()
         self._status_due = 0.0
         self._tick()
         if time.monotonic() >= self._housekeeping_due:
             self._housekeeping_due = time.monotonic() + HOUSEKEEPING_SECONDS
-            self._forget_old()
+            if self._schedule.leads:
+                self._forget_old()
 
     def _tick(self) -> None:
+        if self._fleet:
+            self._follow_lead(self._fleet)
         if self._schedule.follow_clock():
             # What is old by the new time may not be: nothing is deleted before the time has proved to be right.
             self._housekeeping_due = time.monotonic() + HOUSEKEEPING_SECONDS
@@ -330,6 +386,17 @@ class Daemon:
                 self._health = [FolderHealth(*row) for row in count_by_state(connection)]
             ended = time.monotonic()
             self._status_due = ended + max(STATUS_SECONDS, (ended - started) / STATUS_SHARE)
+
+    def _follow_lead(self, fleet: FleetQueue) -> None:
+        """Run the schedule and listen as long as this node leads the fleet."""
+        leads = fleet.node.leads
+        if leads != self._schedule.leads:
+            self._schedule.lead(leads)
+            self._follow_live()
+            if leads:
+                self._requests.catch_up()
+        if leads:
+            fleet.tend()
 
     def _forget_old(self) -> None:
         history = self._settings.history

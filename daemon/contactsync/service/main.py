@@ -16,12 +16,14 @@ from contactsync import __version__
 from contactsync.bootstrap import database_of
 from contactsync.control.socket import check_socket, control_socket
 from contactsync.errors import ContactsyncError, DatabaseUnavailable
+from contactsync.fleet.setup import node_identity, prepare_fleet
 from contactsync.service.daemon import Daemon
 from contactsync.service.signals import Signals
 from contactsync.service.systemd import ServiceManager, troubles
 from contactsync.store.pool import Pool
 
 if TYPE_CHECKING:
+    from contactsync.fleet.identity import NodeIdentity
     from contactsync.settings.schema import Settings
 
 log = structlog.get_logger()
@@ -50,15 +52,17 @@ def run_daemon(settings: Settings, reread: Callable[[], Settings]) -> int:
     signals = Signals()
     signals.install()
     check_socket(settings.control.socket, os.environ)
+    identity = node_identity(settings)
     manager = ServiceManager(os.environ)
     log.info("daemon.starting", version=__version__)
     # The inner stack stops the embedded PostgreSQL; systemd gets messages until then.
     with ExitStack() as stopping, ExitStack() as stack:
         with manager.taking_time("Opening the database"):
-            opened = _open_database(stack, settings, signals)
+            opened = _open_database(stack, settings, signals, identity)
         if opened is not None:
+            prepare_fleet(settings, opened[0])
             listening = stack.enter_context(control_socket(settings.control, os.environ))
-            daemon = Daemon(settings, *opened, listening=listening, reread=reread, manager=manager)
+            daemon = Daemon(settings, *opened, listening=listening, reread=reread, manager=manager, identity=identity)
             with manager.taking_time("Reading the definitions"):
                 stack.enter_context(daemon.metrics.served(settings.metrics.listen))
                 daemon.start()
@@ -93,14 +97,19 @@ def _serve(daemon: Daemon, manager: ServiceManager, signals: Signals) -> None:
             daemon.handle_signal(received)
 
 
-def _open_database(stack: ExitStack, settings: Settings, signals: Signals) -> tuple[str, Pool] | None:
+def _open_database(
+    stack: ExitStack, settings: Settings, signals: Signals, identity: NodeIdentity | None
+) -> tuple[str, Pool] | None:
     """Wait for the database; None if a signal stops the daemon before it is available."""
     # A run holds one connection from its lock to its record.
     size = settings.scheduler.workers + SPARE_CONNECTIONS
     wait = 1.0
     while not signals.stopping:
         try:
-            return stack.enter_context(database_of(settings).ready_pool(max_size=size, create=True))
+            name = identity.application_name if identity else "contactsync"
+            return stack.enter_context(
+                database_of(settings).ready_pool(max_size=size, create=True, application_name=name)
+            )
         except DatabaseUnavailable as error:
             log.warning("database.unavailable", error=str(error), retry_in_seconds=wait)
             signals.wait_for_stop(wait)

@@ -189,6 +189,13 @@ class Secrets(Section):
     )
 
 
+class Fleet(Section):
+    """Whether several daemons share the definitions of one database, and the name of this one."""
+
+    enabled: bool = False
+    name: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,40}$", description='up to 40 letters, digits, ".", "_" and "-"')
+
+
 class Origin(NamedTuple):
     """Where the value of a setting comes from; `where` is a variable, or a file with the line."""
 
@@ -211,6 +218,7 @@ class Settings(Section):
     log: Log = Log()
     metrics: Metrics = Metrics()
     secrets: Secrets = Secrets()
+    fleet: Fleet = Fleet()
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(None)
 

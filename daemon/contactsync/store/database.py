@@ -61,11 +61,15 @@ class Database:
             yield conninfo, connection
 
     @contextmanager
-    def ready_pool(self, *, max_size: int, create: bool = False) -> Iterator[tuple[str, Pool]]:
+    def ready_pool(
+        self, *, max_size: int, create: bool = False, application_name: str = "contactsync"
+    ) -> Iterator[tuple[str, Pool]]:
         """The connection string and a pool of connections. `create` and errors: as for `ready_connection`."""
         with (
             self._prepared(create=create) as conninfo,
-            open_pool(conninfo, max_size=max_size, timeout=self.connect_timeout) as pool,
+            open_pool(
+                conninfo, max_size=max_size, timeout=self.connect_timeout, application_name=application_name
+            ) as pool,
         ):
             if not create:
                 with connection_of(pool) as connection:

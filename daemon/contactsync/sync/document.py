@@ -48,6 +48,7 @@ class RunDocument(BaseModel):
     held_reason: str | None
     undoes: int | None = Field(description="The run that this run took back.")
     undone_by: int | None = Field(description="The run that took this run back.")
+    node: str | None = Field(description="The daemon that made it, by its name in the fleet; null without a fleet.")
 
     @classmethod
     def of(cls, report: RunReport, *, running: bool = False, **more: Any) -> Self:
@@ -74,6 +75,7 @@ class RunDocument(BaseModel):
             held_reason=report.held_reason,
             undoes=report.undoes,
             undone_by=None,
+            node=report.node,
             **more,
         )
 

@@ -49,7 +49,7 @@ def status(context: Context) -> Status:
         paused=sum(not each.definition.enabled for each in followed),
         invalid=sum(each.resolved is None for each in followed),
         workers=context.settings().scheduler.workers,
-        running=[RunningDocument.of(report) for report in context.runner.active()],
+        running=_running(context),
         waiting=context.dispatcher.waiting,
         next_run=_next_run(context),
         live=Live(**asdict(context.live.snapshot)),
@@ -99,6 +99,14 @@ def ready(context: Context) -> Health:
     if problems:
         raise NotReady(" ".join(problems), hint="The log says more.")
     return Health(status="ok")
+
+
+def _running(context: ApiContext) -> list[RunningDocument]:
+    """The runs of this daemon, and of the other nodes of its fleet."""
+    here = [RunningDocument.of(report) for report in context.runner.active()]
+    if context.fleet is None:
+        return here
+    return here + [RunningDocument.of_row(row, further_attempt=None) for row in context.fleet.elsewhere()]
 
 
 def _next_run(context: ApiContext) -> NextRun | None:

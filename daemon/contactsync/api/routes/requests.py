@@ -47,7 +47,7 @@ async def sync_definition(
 ) -> Synchronized | Ticket:
     """Run a definition now, also a paused one; after its current run, if there is one. The answer is a ticket."""
     definition = await run_in_threadpool(context.definition, definition_id)
-    submit = partial(context.requests.submit, actor, [definition])
+    submit = partial(context.requests.submit, actor, [definition], awaited=wait)
     return await _sync(submit, context, request, response, wait=wait)
 
 
@@ -64,7 +64,7 @@ async def sync_all(
 ) -> Synchronized | Ticket:
     """Run all definitions now that are not paused; with a name, run those, also paused ones. The answer is a ticket."""
     definitions = None if name is None else await run_in_threadpool(context.named, name, access)
-    submit = partial(context.requests.submit, actor, definitions, access)
+    submit = partial(context.requests.submit, actor, definitions, access, awaited=wait)
     return await _sync(submit, context, request, response, wait=wait)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,7 +14,7 @@ from contactsync.api.routes.definitions import DefinitionId, ref
 from contactsync.api.routes.read import RunId
 from contactsync.api.schemas import Cancelled, Reloaded
 from contactsync.errors import NotFound
-from contactsync.model import Actor, Definition, RunReport
+from contactsync.model import Actor, Definition
 from contactsync.operations.audit import record_cancel, withdraw_run
 from contactsync.store.pool import connection_of
 
@@ -42,7 +43,7 @@ def cancel_named(
 @router.post("/runs/{run_id}/cancel")
 def cancel_run(run_id: RunId, context: Context, actor: CurrentActor) -> Cancelled:
     """Cancel a run, unless it has started to apply its plan."""
-    if not _cancel(context, actor, [run for run in context.runner.active() if run.run_id == run_id]):
+    if not _cancel(context, actor, run_id=run_id):
         raise NotFound(f"Run {run_id} is not running here.", hint=_RUNNING)
     return Cancelled(cancelled=[run_id], withdrawn=[])
 
@@ -55,9 +56,7 @@ def reload_settings(context: Context) -> Reloaded:
 
 def _cancel_definitions(context: ApiContext, actor: Actor, definitions: list[Definition]) -> Cancelled:
     withdrawn = [each for each in definitions if _withdraw(context, actor, each)]
-    ids = {definition.definition_id for definition in definitions}
-    runs = [run for run in context.runner.active() if run.definition.definition_id in ids]
-    cancelled = _cancel(context, actor, runs)
+    cancelled = _cancel(context, actor, definition_ids=[definition.definition_id for definition in definitions])
     if not (cancelled or withdrawn):
         labels = " and ".join(definition.label for definition in definitions)
         raise NotFound(f"{labels} {'is' if len(definitions) == 1 else 'are'} not running.", hint=_RUNNING)
@@ -73,10 +72,21 @@ def _withdraw(context: ApiContext, actor: Actor, definition: Definition) -> bool
     return withdrawn
 
 
-def _cancel(context: ApiContext, actor: Actor, runs: list[RunReport]) -> list[int]:
-    """Cancel runs of this daemon; returns the ids of those that could be."""
-    cancelled = [run for run in runs if context.runner.cancel(run.run_id)]
+def _cancel(
+    context: ApiContext, actor: Actor, *, run_id: int | None = None, definition_ids: Sequence[int] = ()
+) -> list[int]:
+    """Cancel the run with this id, or of these definitions, on any node; returns the ids of cancelled runs."""
+    here = [
+        run for run in context.runner.active() if run.run_id == run_id or run.definition.definition_id in definition_ids
+    ]
+    cancelled = [
+        (run.run_id, run.definition.key, run.definition.label) for run in here if context.runner.cancel(run.run_id)
+    ]
+    if context.fleet:
+        for row in context.fleet.cancel(run_id=run_id, definition_ids=definition_ids):
+            key = {"folder_id": row["folder_id"], "definition_id": row["definition_id"]}
+            cancelled.append((row["run_id"], key, row["label"]))
     for run in cancelled:
         with connection_of(context.pool) as connection:
-            record_cancel(connection, actor, run)
-    return [run.run_id for run in cancelled]
+            record_cancel(connection, actor, *run)
+    return [run[0] for run in cancelled]

@@ -16,7 +16,7 @@ from contactsync.model import Mode, Outcome, Trigger
 from contactsync.sync.definition import Resolved
 
 if TYPE_CHECKING:
-    from contactsync.dispatch.dispatcher import Dispatcher
+    from contactsync.dispatch.run_queue import RunQueue
     from contactsync.model import RunReport
     from contactsync.sync.runner import Runner
 
@@ -26,7 +26,7 @@ _STOP_SECONDS = 2.0
 class LiveFolders:
     """Listens for all definitions of mode live and for some of mode auto; any thread may call it."""
 
-    def __init__(self, runner: Runner, dispatcher: Dispatcher) -> None:
+    def __init__(self, runner: Runner, dispatcher: RunQueue) -> None:
         self._runner = runner
         self._dispatcher = dispatcher
         self._guard = threading.Lock()
@@ -35,18 +35,25 @@ class LiveFolders:
         self._listener_of: dict[int, Listener] = {}
         self._ending: list[Listener] = []
         self._auto: frozenset[int] = frozenset()
+        self._chosen: frozenset[int] = frozenset()
         self._surplus: frozenset[int] = frozenset()
         self._auto_limit = 0
         self._states = States()
 
-    def follow(self, definitions: Iterable[Resolved], *, auto: int = 0) -> None:
-        """Listen for these definitions and for no others, of mode auto for so many of each server."""
+    def follow(self, definitions: Iterable[Resolved], *, auto: int = 0, elsewhere: bool = False) -> None:
+        """Listen for these definitions and for no others, of mode auto for so many of each server.
+
+        With `elsewhere` another daemon of the fleet listens for them.
+        """
         chosen, surplus = _choose(definitions, auto=auto)
+        self._chosen = frozenset(each.definition.definition_id for each in chosen)
+        self._auto = frozenset(each.definition.definition_id for each in chosen if each.definition.mode == AUTO)
+        if elsewhere:
+            chosen, surplus = [], frozenset()
         definition_ids = {each.definition.definition_id for each in chosen}
         with self._guard:
             groups, closed = self._group(chosen)
             self._auto_limit, self._surplus = auto, surplus
-            self._auto = frozenset(each.definition.definition_id for each in chosen if each.definition.mode == AUTO)
             self._states.keep(definition_ids)
             self._sharing_keys.keep(definition_ids)
             self._ending = [listener for listener in self._ending if not listener.join(0)]
@@ -103,6 +110,10 @@ class LiveFolders:
         since = min((state.behind_since for state in states if state.behind_since is not None), default=None)
         behind = 0.0 if since is None else max(0.0, time.time() - since)
         return LiveSnapshot(listening, len(states) - listening - scheduled, behind, scheduled)
+
+    def is_chosen(self, definition_id: int) -> bool:
+        """Whether a definition is listened for, here or elsewhere."""
+        return definition_id in self._chosen
 
     def run_started(self, definition_id: int) -> bool:
         """A run has started; returns whether it must store a cursor, so that the folder can be listened for."""

@@ -27,7 +27,7 @@ from contactsync.model import Trigger
 from contactsync.sync.definition import Resolved
 
 if TYPE_CHECKING:
-    from contactsync.dispatch.dispatcher import Dispatcher
+    from contactsync.dispatch.run_queue import RunQueue
     from contactsync.store.record.cursors import KeptCursor
     from contactsync.sync.runner import Runner
 
@@ -49,7 +49,7 @@ class Listener:
     public methods only leave a task for it.
     """
 
-    def __init__(self, runner: Runner, dispatcher: Dispatcher, states: States) -> None:
+    def __init__(self, runner: Runner, dispatcher: RunQueue, states: States) -> None:
         self._runner = runner
         self._dispatcher = dispatcher
         self._states = states

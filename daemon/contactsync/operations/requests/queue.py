@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from contactsync.dispatch.dispatcher import Dispatcher
+    from contactsync.dispatch.run_queue import RunQueue
     from contactsync.dispatch.scheduler import Schedule
     from contactsync.model import Actor, Definition, RunReport
     from contactsync.store.pool import Pool
@@ -56,15 +57,22 @@ class Requests:
 
     pool: Pool
     schedule: Schedule
-    dispatcher: Dispatcher
+    dispatcher: RunQueue
     _dispatched: dict[int, frozenset[int]] = field(init=False, default_factory=dict)
     _lock: Lock = field(init=False, default_factory=Lock)
     """Held from the record of a request to its dispatch, so that `catch_up` does not dispatch it a second time."""
 
-    def submit(self, actor: Actor, definitions: Sequence[Definition] | None, access: Access = LOCAL) -> Submitted:
+    def submit(
+        self,
+        actor: Actor,
+        definitions: Sequence[Definition] | None,
+        access: Access = LOCAL,
+        *,
+        awaited: bool = False,
+    ) -> Submitted:
         """Request runs of these definitions, also of paused ones; None: of all in the scope that may run.
 
-        Raises DatabaseError.
+        The reports are certain to arrive if they are `awaited`. Raises DatabaseError.
         """
         runnable = (definition for definition in self.schedule.runnable() if access.covers(definition))
         chosen = list(runnable if definitions is None else definitions)
@@ -74,11 +82,12 @@ class Requests:
             with connection_of(self.pool) as connection, acting(connection, actor):
                 record_requests(connection, actor, None if definitions is None and access.everything else chosen)
                 request_id = add_requests(connection, ids, actor.label)
+            pending = self.dispatcher.pending(ids)
             for definition_id in ids if request_id is not None else ():
-                pending = self.dispatcher.is_pending(definition_id)
-                before = self._dispatched.get(definition_id, frozenset()) if pending else frozenset()
+                before = self._dispatched.get(definition_id, frozenset()) if definition_id in pending else frozenset()
                 self._dispatched[definition_id] = before | {request_id or 0}
-            answers = [self.dispatcher.request(each, Trigger.MANUAL, asked_at=asked_at) for each in ids]
+            request = partial(self.dispatcher.request, trigger=Trigger.MANUAL, asked_at=asked_at, awaited=awaited)
+            answers = [request(definition_id) for definition_id in ids]
         return Submitted(request_id, chosen, answers)
 
     def ticket(self, request_id: int | None, *, after: int = 0, limit: int = 100) -> Ticket:

@@ -9,6 +9,7 @@ from contactsync.bootstrap import database_of
 from contactsync.cli.output.text import show_json, show_pairs, show_text
 from contactsync.cli.prompts import confirm
 from contactsync.errors import UsageError
+from contactsync.fleet.setup import prepare_fleet
 from contactsync.store.migration import migrate, migration_names
 from contactsync.store.roles import READERS, SetupPlan, carry_out_setup, plan_setup
 from contactsync.text import counted
@@ -22,7 +23,9 @@ def apply_migrations(invocation: Invocation, *, as_json: bool) -> None:
     invocation.log_quietly()
     with database_of(invocation.settings).running() as conninfo:
         applied = migrate(conninfo)
+        applied += prepare_fleet(invocation.settings, conninfo)
     names = migration_names()
+    names += [name for name in applied if name not in names]
     if as_json:
         show_json(invocation.out, {"migrations": [{"name": name, "applied_now": name in applied} for name in names]})
         return

@@ -1,0 +1,136 @@
+"""The nodes of a fleet and their messages, in PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from contactsync.store.statements import execute, read_rows
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+CHANNEL = "contactsync_fleet"
+"""The channel of notifications; the payload is the id of the node that has a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadNode:
+    """A node that others take over from; for a namesake, `alive` says whether it lives."""
+
+    node_id: int
+    name: str
+    token: str
+    worker_id: int | None
+    alive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to a node."""
+
+    message_id: int
+    from_node: int
+    kind: str
+    definition_id: int | None
+    reference: int | None
+    body: dict[str, Any] | None
+
+
+class Beat(NamedTuple):
+    """The answer to a sign of life: whether the node is to drain, and PostgreSQL's time."""
+
+    draining: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRow:
+    """A node, as it last was; `fresh` says whether its last sign of life is recent."""
+
+    node_id: int
+    name: str
+    version: str
+    joined_at: datetime
+    heartbeat_at: datetime
+    leads: bool
+    draining: bool
+    running: int
+    listening: int
+    ended_at: datetime | None
+    died: bool
+    settled: bool
+    fresh: bool
+
+
+def beat(connection: Connection[Any], node_id: int, **state: Any) -> Beat | None:
+    """Give a sign of life; None if others have ended the node. Raises DatabaseError."""
+    row = execute(connection, "beat", node_id=node_id, **state).fetchone()
+    return Beat(*row) if row else None
+
+
+def namesake(connection: Connection[Any], name: str, dead_seconds: float) -> DeadNode | None:
+    """The node with this name that has not ended. Raises DatabaseError."""
+    row = execute(connection, "namesake", name=name, dead_seconds=dead_seconds).fetchone()
+    return DeadNode(row[0], name, row[1], row[2], alive=row[3]) if row else None
+
+
+def dead_nodes(
+    connection: Connection[Any], node_id: int, *, dead_seconds: float, silent_seconds: float
+) -> list[DeadNode]:
+    """The other nodes that gave no sign of life. Raises DatabaseError."""
+    values = {"node_id": node_id, "dead_seconds": dead_seconds, "silent_seconds": silent_seconds}
+    return [DeadNode(*row) for row in execute(connection, "dead_nodes", **values)]
+
+
+def take_messages(connection: Connection[Any], node_id: int) -> list[Message]:
+    """The messages to a node, which are deleted. Raises DatabaseError."""
+    messages = read_rows(connection, class_row(Message), "take_messages", node_id=node_id)
+    return sorted(messages, key=lambda message: message.message_id)
+
+
+def send_message(
+    connection: Connection[Any],
+    to_node: int,
+    kind: str,
+    *,
+    from_node: int,
+    definition_id: int | None = None,
+    reference: int | None = None,
+    body: dict[str, Any] | None = None,
+) -> int:
+    """Send a message; returns its id. Raises DatabaseError."""
+    values = {"definition_id": definition_id, "reference": reference, "body": None if body is None else Jsonb(body)}
+    row = execute(connection, "send_message", to_node=to_node, kind=kind, from_node=from_node, **values).fetchone()
+    return int(row[0]) if row else 0
+
+
+def begin_job(connection: Connection[Any], node_id: int, job_id: int, definition_id: int) -> list[int] | None:
+    """Take the messages that await a run; None if others have ended the node. Raises DatabaseError."""
+    row = execute(connection, "begin_job", node_id=node_id, job_id=job_id, definition_id=definition_id).fetchone()
+    return list(row[0]) if row else None
+
+
+def await_run(connection: Connection[Any], node_id: int, definition_id: int) -> int:
+    """Await the next run of a definition; returns the id of the message. Raises DatabaseError."""
+    row = execute(connection, "await_run", node_id=node_id, definition_id=definition_id).fetchone()
+    return int(row[0]) if row else 0
+
+
+def answer_awaiting(connection: Connection[Any], definition_id: int, job_id: int | None, body: dict[str, Any]) -> None:
+    """Send the end of a run to those that await it; `job_id` None: of a withdrawn request. Raises DatabaseError."""
+    execute(connection, "answer_awaiting", definition_id=definition_id, job_id=job_id, body=Jsonb(body))
+
+
+def read_nodes(connection: Connection[Any], *, dead_seconds: float) -> list[NodeRow]:
+    """All nodes, those that have ended last. Raises DatabaseError."""
+    return read_rows(connection, class_row(NodeRow), "nodes", dead_seconds=dead_seconds)
+
+
+def runs_elsewhere(connection: Connection[Any], name: str) -> list[dict[str, Any]]:
+    """The runs that other nodes make now, as `read_runs` returns runs. Raises DatabaseError."""
+    return read_rows(connection, dict_row, "runs_elsewhere", name=name)

@@ -1,0 +1,181 @@
+-- name: join_fleet
+-- The row of a new node and the lock that says it is alive. To be executed in a transaction, so that the row is not
+-- visible before the lock is held.
+WITH joined AS (
+    INSERT INTO contactsync.fleet_nodes (name, token, version) VALUES (%(name)s, %(token)s, %(version)s)
+    RETURNING node_id
+)
+SELECT node_id, pg_advisory_lock(hashtextextended('contactsync.node', node_id))::text FROM joined
+
+-- name: hold_node_lock
+-- Takes the lock of a node again over a new session. False if another session has it.
+SELECT pg_try_advisory_lock(hashtextextended('contactsync.node', %(node_id)s))
+
+-- name: namesake
+-- The node with this name that has not ended, and whether it is alive.
+SELECT node_id, token, worker_id,
+       heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s)
+       AND NOT pg_try_advisory_xact_lock_shared(hashtextextended('contactsync.node', node_id))
+FROM contactsync.fleet_nodes WHERE name = %(name)s AND ended_at IS NULL
+
+-- name: beat
+-- A sign of life. No row: others have ended this node. The second column is the time, for differences to the node's own.
+UPDATE contactsync.fleet_nodes
+SET heartbeat_at = clock_timestamp(), worker_id = %(worker_id)s, leads = %(leads)s, running = %(running)s,
+    listening = %(listening)s
+WHERE node_id = %(node_id)s AND ended_at IS NULL
+RETURNING draining, extract(epoch FROM clock_timestamp())::double precision
+
+-- name: take_lead
+SELECT pg_try_advisory_lock(hashtextextended('contactsync.lead', 0))
+
+-- name: leave_lead
+SELECT pg_advisory_unlock(hashtextextended('contactsync.lead', 0))
+
+-- name: dead_nodes
+-- Nodes without a sign of life for so long, or whose session has ended. Also those that another heir did not settle.
+SELECT node_id, name, token, worker_id FROM contactsync.fleet_nodes
+WHERE node_id <> %(node_id)s
+  AND (died AND NOT settled
+       OR ended_at IS NULL AND heartbeat_at < clock_timestamp() - make_interval(secs => %(dead_seconds)s)
+       OR ended_at IS NULL AND heartbeat_at < clock_timestamp() - make_interval(secs => %(silent_seconds)s)
+          AND pg_try_advisory_xact_lock_shared(hashtextextended('contactsync.node', node_id)))
+
+-- name: inherit
+-- One heir at a time; the lock lasts until the heir's session unlocks it or ends.
+SELECT pg_try_advisory_lock(hashtextextended('contactsync.heir', %(node_id)s))
+
+-- name: leave_heritage
+SELECT pg_advisory_unlock(hashtextextended('contactsync.heir', %(node_id)s))
+
+-- name: end_node
+-- From now on the node may begin no run, even if it wakes up.
+UPDATE contactsync.fleet_nodes SET ended_at = coalesce(ended_at, clock_timestamp()), died = true, leads = false
+WHERE node_id = %(node_id)s AND NOT settled
+
+-- name: settle_node
+UPDATE contactsync.fleet_nodes SET settled = true, running = 0, listening = 0 WHERE node_id = %(node_id)s
+
+-- name: leave_fleet
+UPDATE contactsync.fleet_nodes
+SET ended_at = clock_timestamp(), leads = false, settled = true, running = 0, listening = 0
+WHERE node_id = %(node_id)s AND ended_at IS NULL
+
+-- name: end_sessions
+-- Ends the sessions of a process, and counts those that are still there.
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = %(application_name)s AND pid <> pg_backend_pid()
+
+-- name: forget_nodes
+-- Nodes that ended a week ago, and messages that no node has taken.
+WITH forgotten AS (
+    DELETE FROM contactsync.fleet_messages WHERE sent_at < now() - interval '1 day'
+)
+DELETE FROM contactsync.fleet_nodes WHERE settled AND ended_at < now() - interval '7 days'
+
+-- name: begin_job
+-- Whether the node may begin a run, and the messages that await it. No row: others have ended the node.
+WITH alive AS MATERIALIZED (
+    SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL
+), taken AS (
+    UPDATE contactsync.fleet_messages SET job_id = %(job_id)s
+    WHERE kind = 'await' AND definition_id = %(definition_id)s AND job_id IS NULL AND EXISTS (SELECT FROM alive)
+    RETURNING message_id
+)
+SELECT ARRAY(SELECT message_id FROM taken) FROM alive
+
+-- name: await_run
+INSERT INTO contactsync.fleet_messages (from_node, kind, definition_id)
+VALUES (%(node_id)s, 'await', %(definition_id)s)
+RETURNING message_id
+
+-- name: answer_awaiting
+-- Sends the end of a run to those that await it: of one job, or of a definition whose request was withdrawn.
+WITH answered AS (
+    UPDATE contactsync.fleet_messages
+    SET to_node = from_node, kind = 'answer', reference = message_id, body = %(body)s
+    WHERE kind = 'await' AND definition_id = %(definition_id)s AND job_id IS NOT DISTINCT FROM %(job_id)s
+    RETURNING to_node
+)
+SELECT pg_notify('contactsync_fleet', to_node::text) FROM answered
+
+-- name: release_awaiting
+-- The run of a job ended with its node; the next one of the definition answers.
+UPDATE contactsync.fleet_messages SET job_id = NULL WHERE kind = 'await' AND job_id = ANY (%(job_ids)s)
+
+-- name: send_message
+WITH sent AS (
+    INSERT INTO contactsync.fleet_messages (from_node, to_node, kind, definition_id, reference, body)
+    VALUES (%(from_node)s, %(to_node)s, %(kind)s, %(definition_id)s, %(reference)s, %(body)s)
+    RETURNING message_id
+)
+SELECT message_id, pg_notify('contactsync_fleet', (%(to_node)s::bigint)::text)::text FROM sent
+
+-- name: take_messages
+DELETE FROM contactsync.fleet_messages WHERE to_node = %(node_id)s
+RETURNING message_id, from_node, kind, definition_id, reference, body
+
+-- name: forget_message
+DELETE FROM contactsync.fleet_messages WHERE message_id = %(message_id)s
+
+-- name: leader
+SELECT node_id FROM contactsync.fleet_nodes WHERE ended_at IS NULL AND leads
+
+-- name: nodes
+SELECT node_id, name, version, joined_at, heartbeat_at, leads, draining, running, listening, ended_at, died, settled,
+       heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s) AS fresh
+FROM contactsync.fleet_nodes
+ORDER BY ended_at IS NOT NULL, ended_at DESC, name, node_id
+
+-- name: drain_node
+WITH told AS (
+    UPDATE contactsync.fleet_nodes SET draining = %(draining)s
+    WHERE name = %(name)s AND ended_at IS NULL
+    RETURNING node_id
+)
+SELECT node_id, pg_notify('contactsync_fleet', node_id::text)::text FROM told
+
+-- name: run_in_progress
+-- The nodes that make runs at the moment, by the run or by their definitions.
+SELECT r.run_id, r.folder_id, r.definition_id, r.definition AS label, n.node_id
+FROM contactsync.sync_runs AS r JOIN contactsync.fleet_nodes AS n ON n.name = r.node AND n.ended_at IS NULL
+WHERE r.finished_at IS NULL AND r.outcome IS NULL
+  AND (r.run_id = %(run_id)s OR r.definition_id = ANY (%(definition_ids)s))
+
+-- name: runs_elsewhere
+-- The runs that other nodes make at the moment.
+SELECT r.folder_id, r.run_id, r.definition_id, r.definition AS label, r.trigger, r.mode, r.outcome, r.started_at,
+       r.finished_at, r.full_reason, r.server, r.skipped_servers, r.attempts, r.entries, r.unchanged, r.refreshed, r.rejected,
+       r.search_references AS "references", r.trimmed, r.inserted, r.updated, r.deleted, r.rekeyed, r.seconds AS stages, r.error_code,
+       r.error, r.held_reason, r.undoes, NULL AS undone_by, r.node
+FROM contactsync.sync_runs AS r
+WHERE r.finished_at IS NULL AND r.node <> %(name)s
+ORDER BY r.run_id
+LIMIT 1000
+
+-- name: queue_exists
+SELECT obj_description(n.oid, 'pg_namespace') FROM pg_namespace AS n WHERE n.nspname = 'contactsync_queue'
+
+-- name: waiting_jobs
+SELECT count(*) FROM contactsync_queue.procrastinate_jobs WHERE status = 'todo'
+
+-- name: waiting_places
+SELECT queueing_lock::bigint, row_number() OVER (ORDER BY priority DESC, id)
+FROM contactsync_queue.procrastinate_jobs WHERE status = 'todo'
+
+-- name: waiting_by_server
+-- What waits, by the directory server, with how many run there.
+SELECT regexp_replace(lock, '#[0-9]+$', '') AS server, count(*) FILTER (WHERE status = 'todo') AS waiting,
+       count(*) FILTER (WHERE status = 'doing') AS running
+FROM contactsync_queue.procrastinate_jobs
+WHERE status IN ('todo', 'doing') AND lock IS NOT NULL
+GROUP BY 1 ORDER BY 2 DESC, 1
+LIMIT %(limit)s
+
+-- name: jobs_of
+-- The jobs of definitions that are waiting, or that a worker makes.
+SELECT id, queueing_lock, status::text, args FROM contactsync_queue.procrastinate_jobs
+WHERE queueing_lock = ANY (%(locks)s) AND status IN ('todo', 'doing')
+
+-- name: living_workers
+SELECT worker_id FROM contactsync.fleet_nodes WHERE ended_at IS NULL AND worker_id IS NOT NULL

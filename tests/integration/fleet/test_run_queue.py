@@ -1,0 +1,240 @@
+"""The contract of RunQueue, which the dispatcher and the fleet's queue keep: with one node, and with two."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
+from contactsync.dispatch.run_queue import RunQueue
+from contactsync.errors import DefinitionLocked
+from contactsync.fleet.identity import NodeIdentity
+from contactsync.fleet.queue import FleetCallbacks, FleetQueue
+from contactsync.fleet.schema import prepare_queue
+from contactsync.model import Definition, RunReport, Trigger
+from contactsync.store.pool import open_pool
+from tests.support.resources import database_of
+from tests.support.waiting import PATIENCE, wait_until
+
+
+class Work:
+    """Runs that wait at a gate: their order, and how many of a definition and of a server were inside at once."""
+
+    def __init__(self) -> None:
+        self.entered: list[RunRequest] = []
+        self.most_of_definition = self.most_of_server = 0
+        self.failing: set[int] = set()
+        self._inside: Counter[int] = Counter()
+        self._changed = threading.Condition()
+        self._open = threading.Event()
+
+    def __call__(self, request: RunRequest) -> RunReport:
+        """Make a run."""
+        definition_id = request.definition_id
+        with self._changed:
+            self.entered.append(request)
+            number = len(self.entered)
+            self._inside[definition_id] += 1
+            self.most_of_definition = max(self.most_of_definition, self._inside[definition_id])
+            of_server = sum(n for key, n in self._inside.items() if server_of(key) == server_of(definition_id))
+            self.most_of_server = max(self.most_of_server, of_server)
+        assert self._open.wait(PATIENCE)
+        with self._changed:
+            self._inside[definition_id] -= 1
+        if definition_id in self.failing:
+            raise DefinitionLocked("Staff is locked.")
+        definition = Definition(folder_id=1, definition_id=definition_id, folder="Staff")
+        return RunReport(number, definition, request.trigger, datetime.now(UTC))
+
+    @property
+    def ids(self) -> list[int]:
+        """The definitions in the order in which their runs have started."""
+        return [request.definition_id for request in self.entered]
+
+    def open(self) -> None:
+        """Let all runs through."""
+        self._open.set()
+
+    def wait_for(self, number: int) -> None:
+        """Wait until so many runs have started."""
+        wait_until(lambda: len(self.entered) >= number, lambda: f"{number} runs: {self.ids}")
+
+
+def server_of(definition_id: int) -> str:
+    """Definitions above 100 have another server."""
+    return "dc1" if definition_id <= 100 else "dc2"
+
+
+Queues = Callable[[Work], list[RunQueue]]
+
+
+@contextmanager
+def fleet_queue(database: str, work: Work, name: str) -> Iterator[FleetQueue]:
+    """Give a node without a daemon."""
+    identity = NodeIdentity(name)
+    callbacks = FleetCallbacks(
+        work=work,
+        server_of=server_of,
+        cancel=lambda _: [],
+        cancel_all=lambda: None,
+        reported=lambda _: False,
+        on_run=lambda _id, _run: None,
+        listening=lambda: 0,
+    )
+    with open_pool(database, max_size=8, timeout=10, application_name=identity.application_name) as pool:
+        queue = FleetQueue(database, pool, identity, callbacks, workers=4, per_server=2)
+        queue.start()
+        try:
+            yield queue
+        finally:
+            queue.stop()
+            work.open()
+            assert queue.join(PATIENCE)
+            queue.leave()
+
+
+@pytest.fixture(scope="module")
+def queue_database(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """Make a database with the queue's tables, which every test leaves empty."""
+    with database_of(postgres_server, template=migrated_template) as database:
+        prepare_queue(database)
+        yield database
+
+
+@pytest.fixture(params=["dispatcher", "fleet of one", "fleet of two"])
+def queues(request: pytest.FixtureRequest, queue_database: str) -> Iterator[Queues]:
+    """Start the queues whose runs `work` makes: one, or two of a fleet."""
+    with ExitStack() as stack:
+
+        def start(work: Work) -> list[RunQueue]:
+            if request.param == "dispatcher":
+                dispatcher = Dispatcher(work, server_of, workers=4, per_server=2)
+                dispatcher.start()
+                stack.callback(dispatcher.join, PATIENCE)
+                stack.callback(work.open)
+                stack.callback(dispatcher.stop)
+                return [dispatcher, dispatcher]
+            names = ["a"] if request.param == "fleet of one" else ["a", "b"]
+            nodes: list[RunQueue] = [stack.enter_context(fleet_queue(queue_database, work, name)) for name in names]
+            return [nodes[0], nodes[-1]]
+
+        yield start
+
+
+def test_requests_of_a_waiting_definition_are_one_run(queues: Queues) -> None:
+    """Also if they come through different nodes."""
+    first, second = queues(work := Work())
+    first.request(1, Trigger.SCHEDULE)
+    work.wait_for(1)
+    futures = [queue.request(1, Trigger.MANUAL, awaited=True) for queue in (first, second) for _ in range(5)]
+    wait_until(lambda: first.waiting == 1, "the requests")
+    work.open()
+    reports = [future.result(PATIENCE) for future in futures]
+    assert {report.run_id for report in reports} == {2}
+    assert work.ids == [1, 1]
+    assert work.most_of_definition == 1
+
+
+def test_the_report_is_that_of_a_run_that_starts_after_the_request(queues: Queues) -> None:
+    """The run before it may have read the directory already."""
+    first, second = queues(work := Work())
+    first.request(1, Trigger.SCHEDULE)
+    work.wait_for(1)
+    answer = second.request(1, Trigger.MANUAL, asked_at=time.monotonic(), awaited=True)
+    work.open()
+    report = answer.result(PATIENCE)
+    assert (report.run_id, report.trigger, report.definition.label) == (2, Trigger.MANUAL, "Staff")
+
+
+def test_no_server_gets_more_runs_than_its_limit(queues: Queues) -> None:
+    """Of all nodes together; definitions of another server do not wait for them."""
+    first, second = queues(work := Work())
+    for definition_id in range(1, 11):
+        (first if definition_id % 2 else second).request(definition_id, Trigger.SCHEDULE)
+    wait_until(lambda: first.waiting == 8, lambda: f"eight to wait: {first.waiting}")
+    second.request(101, Trigger.SCHEDULE)
+    work.wait_for(3)
+    assert 101 in work.ids
+    work.open()
+    work.wait_for(11)
+    assert sorted(work.ids) == [*range(1, 11), 101]
+    assert work.most_of_server == 2
+
+
+def test_an_individual_request_precedes_those_of_a_round(queues: Queues) -> None:
+    """It comes last, and is one of the next two."""
+    first, second = queues(work := Work())
+    for definition_id in range(2, 12):
+        first.request(definition_id, Trigger.SCHEDULE)
+    wait_until(lambda: first.waiting == 8, "eight to wait")
+    second.request(10, Trigger.MANUAL, asked_at=time.monotonic())
+    second.request(15, Trigger.MANUAL, asked_at=time.monotonic())
+    wait_until(lambda: first.waiting == 9, "nine to wait")
+    time.sleep(0.3)  # the fleet stores the stronger request in place of the waiting one
+    work.open()
+    work.wait_for(11)
+    assert work.ids.index(10) <= 4
+    assert work.ids.count(10) == 1
+    assert next(each for each in work.entered if each.definition_id == 10).trigger is Trigger.MANUAL
+
+
+def test_an_error_reaches_those_who_wait(queues: Queues) -> None:
+    """With its class, code and sentence."""
+    _, second = queues(work := Work())
+    work.failing.add(1)
+    work.open()
+    answer = second.request(1, Trigger.MANUAL, awaited=True)
+    with pytest.raises(DefinitionLocked, match="Staff is locked") as raised:
+        answer.result(PATIENCE)
+    assert raised.value.code == DefinitionLocked.code
+
+
+def test_a_withdrawn_request_is_cancelled(queues: Queues) -> None:
+    """Its run is not made."""
+    first, second = queues(work := Work())
+    first.request(2, Trigger.SCHEDULE)
+    work.wait_for(1)
+    answer = second.request(2, Trigger.MANUAL, awaited=True)
+    wait_until(lambda: first.waiting == 1, "the request")
+    first.forget(2)
+    with pytest.raises(CancelledError):
+        answer.result(PATIENCE)
+    work.open()
+    wait_until(lambda: not first.is_pending(2), "the end")
+    assert work.ids == [2]
+
+
+def test_pending_is_what_waits_or_runs(queues: Queues) -> None:
+    """On any node."""
+    first, second = queues(work := Work())
+    assert not first.is_pending(1)
+    first.request(1, Trigger.SCHEDULE)
+    work.wait_for(1)
+    assert second.is_pending(1)
+    assert first.running | second.running == {1}
+    work.open()
+    wait_until(lambda: not (first.is_pending(1) or second.is_pending(1)), "the end")
+    assert first.alive
+
+
+def test_a_stopped_queue_starts_nothing_and_ends_what_runs(queues: Queues) -> None:
+    """The report of the running one arrives."""
+    first, second = queues(work := Work())
+    answer = first.request(1, Trigger.SCHEDULE, awaited=True)
+    work.wait_for(1)
+    first.stop()
+    second.stop()
+    later = first.request(3, Trigger.SCHEDULE, awaited=True)
+    work.open()
+    assert first.join(PATIENCE)
+    assert second.join(PATIENCE)
+    assert later.cancelled()
+    assert answer.result(PATIENCE).run_id == 1
+    assert work.ids == [1]

@@ -1,0 +1,130 @@
+"""A fleet: several daemons as processes on one database, each with its own socket."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.definitions import define
+from tests.support.processes import DaemonProcess
+from tests.support.waiting import PATIENCE, wait_until
+
+
+class FleetNode(DaemonProcess):
+    """One daemon of a fleet, and a client of its socket."""
+
+    def __init__(self, name: str, database: str, directory: Path, **settings: str) -> None:
+        fleet = {"CONTACTSYNC_FLEET__ENABLED": "true", "CONTACTSYNC_FLEET__NAME": name}
+        super().__init__(database, directory, **fleet, **settings)
+        self.name = name
+        self.http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(Path(self.state) / "control.sock")),
+            base_url="http://daemon",
+            timeout=PATIENCE,
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The document of a GET that must succeed."""
+        response = self.http.get(path, params=query)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def post(self, path: str, status: int = 200, **query: Any) -> Any:
+        """The document of a POST that must have this status."""
+        response = self.http.post(path, params=query)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    def run(self, definition_id: int) -> dict[str, Any]:
+        """The document of a run that is made now, on any node."""
+        (run,) = self.post(f"/v1/definitions/{definition_id}/sync", wait=True)["runs"]
+        assert isinstance(run, dict)
+        return run
+
+    def follows(self, number: int) -> bool:
+        """Whether it has read so many definitions."""
+        return bool(self.get("/v1/status")["definitions"] >= number)
+
+    def kill(self) -> None:
+        """End it without warning, and wait for its end."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def end(self) -> None:
+        """Leave nothing running after a test, also if it is stopped."""
+        self.http.close()
+        super().end()
+
+
+class Fleet:
+    """Nodes that share one database and one directory."""
+
+    def __init__(self, nodes: list[FleetNode], database: str, directory: PrivateSlapd) -> None:
+        self.nodes = nodes
+        self.directory = directory
+        self.person = psycopg.connect(database, autocommit=True)
+
+    def __getitem__(self, number: int) -> FleetNode:
+        return self.nodes[number]
+
+    def define(self, name: str, **columns: Any) -> int:
+        """Add a definition that runs on request only."""
+        return define(self.person, self.directory, name, **{"schedule": "manual", **columns})
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement that is written in a test."""
+        return self.person.execute(statement, values).fetchall()  # type: ignore[arg-type, unused-ignore]
+
+    def value(self, statement: str, *values: Any) -> Any:
+        """The only value of a statement that is written in a test."""
+        ((value,),) = self.rows(statement, *values)
+        return value
+
+    def leader(self) -> FleetNode | None:
+        """The node that runs the schedule, as the database says."""
+        names = [
+            name for (name,) in self.rows("SELECT name FROM contactsync.fleet_nodes WHERE ended_at IS NULL AND leads")
+        ]
+        return next((node for node in self.nodes if node.name in names), None)
+
+    def wait_for_leader(self, *others: FleetNode) -> FleetNode:
+        """The leader, when there is one that is none of `others`."""
+        leader = wait_until(lambda: (found := self.leader()) not in others and found, "a leader")
+        assert isinstance(leader, FleetNode)
+        return leader
+
+    def wait_for_definitions(self, number: int) -> None:
+        """Wait until each node has read so many definitions."""
+        for node in self.nodes:
+            wait_until(partial(node.follows, number), "definitions")
+
+
+@contextmanager
+def running_fleet(
+    database: str, directory: PrivateSlapd, place: Path, number: int = 3, **settings: str
+) -> Iterator[Fleet]:
+    """Start so many nodes, named node-1 and so on."""
+    with ExitStack() as stack:
+        nodes = []
+        for name in (f"node-{number + 1}" for number in range(number)):
+            (place / name).mkdir()
+            node = FleetNode(name, database, place / name, READER=directory.reader_password, **settings)
+            stack.callback(node.end)
+            nodes.append(node)
+        nodes[0].start()  # creates the tables of the queue
+        for node in nodes[1:]:
+            node.launch()
+        for node in nodes[1:]:
+            node.wait_for_start()
+        fleet = Fleet(nodes, database, directory)
+        stack.callback(fleet.person.close)
+        fleet.wait_for_leader()
+        yield fleet
