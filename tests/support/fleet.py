@@ -88,6 +88,16 @@ class Fleet:
         ((value,),) = self.rows(statement, *values)
         return value
 
+    def named(self, name: str) -> FleetNode:
+        """The node with this name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def running(self, definition_id: int) -> tuple[int, str]:
+        """Run and node of the present run of a definition, which may start a moment later."""
+        statement = "SELECT run_id, node FROM contactsync.sync_runs WHERE definition_id = %s AND finished_at IS NULL"
+        ((run_id, node),) = wait_until(lambda: self.rows(statement, definition_id), f"a run of {definition_id}")
+        return run_id, node
+
     def leader(self) -> FleetNode | None:
         """The node that runs the schedule, as the database says."""
         names = [

@@ -26,6 +26,7 @@ from contactsync.api.routes import (
     definitions,
     drafts,
     events,
+    fleet,
     log,
     read,
     requests,
@@ -68,7 +69,7 @@ def create_app(context: ApiContext) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
-    reading = (read, log, run_lists, contacts, audit, events)
+    reading = (read, log, run_lists, contacts, audit, events, fleet)
     for part in (*reading, declarations, definitions, drafts, requests, runs, decisions, tokens):
         app.include_router(part.router, prefix="/v1", dependencies=[Depends(guard)])
     add_handlers(app)

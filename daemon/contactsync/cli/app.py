@@ -16,6 +16,7 @@ from contactsync import __version__
 from contactsync.cli.coercion import without_pydantic
 from contactsync.cli.context import Invocation, invocation_of
 from contactsync.cli.errors import EXIT_CODES, ExitCode, Interrupted, show_error, show_interruption, show_usage_error
+from contactsync.cli.fleet_app import fleet_app
 from contactsync.cli.folders_app import folders
 from contactsync.cli.installation_app import backup_app, settings_app
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(runs_app)
 app.add_typer(backup_app)
 app.add_typer(folders, name="folders", short_help="List, show and edit folders and their definitions.")
+app.add_typer(fleet_app, name="fleet", short_help="Show and drain the daemons that share the definitions.")
 app.add_typer(settings_app, name="settings", short_help="Print, check and show the settings.")
 app.add_typer(tokens, name="tokens", short_help="Add, list and revoke tokens of programs on other machines.")
 

@@ -293,10 +293,12 @@ class FleetQueue:
         self._engine.restart()
 
     def _drain(self, draining: bool) -> None:  # noqa: FBT001 -- a callback
-        log.info("fleet.draining" if draining else "fleet.resumed", node=self.node.identity.name)
+        name = self.node.identity.name
         if draining:
+            log.info("fleet.draining", node=name)
             self._engine.stop_fetching()
         elif not self._stopping:
+            log.info("fleet.resumed", node=name)
             self._engine.fetch_again()
 
     def _settle(self, dead: DeadNode) -> None:

@@ -134,3 +134,16 @@ def read_nodes(connection: Connection[Any], *, dead_seconds: float) -> list[Node
 def runs_elsewhere(connection: Connection[Any], name: str) -> list[dict[str, Any]]:
     """The runs that other nodes make now, as `read_runs` returns runs. Raises DatabaseError."""
     return read_rows(connection, dict_row, "runs_elsewhere", name=name)
+
+
+def drain_node(connection: Connection[Any], name: str, *, draining: bool) -> bool:
+    """Tell a node to start no more runs, or to start runs again; False if there is none. Raises DatabaseError."""
+    return execute(connection, "drain_node", name=name, draining=draining).fetchone() is not None
+
+
+def read_waiting(connection: Connection[Any], limit: int) -> tuple[int, list[dict[str, Any]]]:
+    """The number of waiting definitions, and what waits and runs by server. Without a queue, nothing. DatabaseError."""
+    if execute(connection, "queue_exists").fetchone() is None:
+        return 0, []
+    row = execute(connection, "waiting_jobs").fetchone()
+    return row[0] if row else 0, read_rows(connection, dict_row, "waiting_by_server", limit=limit)

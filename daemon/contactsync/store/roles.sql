@@ -67,6 +67,18 @@ GRANT SELECT, INSERT, DELETE ON contactsync.audit TO contactsync_daemon;
 GRANT EXECUTE ON FUNCTION contactsync.write_audit TO contactsync_daemon;
 GRANT SELECT, INSERT, UPDATE (last_used_at, revoked_at, revoked_by) ON contactsync.tokens TO contactsync_daemon;
 
+-- A fleet: the queue has a schema of its own, which exists only with [fleet].
+GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.fleet_nodes, contactsync.fleet_messages TO contactsync_daemon;
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'contactsync_queue') THEN
+        GRANT USAGE ON SCHEMA contactsync_queue TO contactsync_daemon;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA contactsync_queue TO contactsync_daemon;
+        GRANT USAGE ON ALL SEQUENCES IN SCHEMA contactsync_queue TO contactsync_daemon;
+    END IF;
+END;
+$$;
+
 
 -- Edits on the command line, for a role that is also a member of contactsync_daemon.
 

@@ -43,6 +43,7 @@ NEEDS = {
     "installation_status": Need(_READ, Target.ALL),
     "metrics": Need(_READ, Target.ALL),
     "settings": Need(_READ, Target.ALL),
+    "fleet": Need(_READ, Target.ALL),
     # Lists and events
     "folders": Need(_READ, Target.FILTERED),
     "list_definitions": Need(_READ, Target.FILTERED),
@@ -93,6 +94,8 @@ NEEDS = {
     "cancel_definition": Need(_DECIDE, Target.DEFINITION),
     # Administration
     "rename_by_name": Need(None, Target.SOCKET),
+    "drain_fleet_node": Need(None, Target.SOCKET),
+    "resume_fleet_node": Need(None, Target.SOCKET),
     "plan": Need(None, Target.SOCKET),
     "apply": Need(None, Target.SOCKET),
     "reload_settings": Need(None, Target.SOCKET),

@@ -9,7 +9,7 @@ from contactsync.bootstrap import bind_passwords, run_options
 from contactsync.cli.local.declarations import DECLARATIONS
 from contactsync.cli.local.deeds import DEEDS
 from contactsync.cli.local.drafts import DRAFTS
-from contactsync.operations import audit, names, runs
+from contactsync.operations import audit, fleet, names, runs
 from contactsync.operations.access import tokens
 from contactsync.operations.reading import contacts, definitions
 from contactsync.operations.reading.runs import run_shown
@@ -54,6 +54,9 @@ ROUTES: dict[str, Function] = {
         api.connection, tokens.TokenRequest(**body), api.invocation.actor
     ),
     "DELETE /v1/tokens": lambda api, name: tokens.revoke_token(api.connection, name, api.invocation.actor),
+    "GET /v1/fleet": lambda api: fleet.fleet_state(api.connection),
+    "POST /v1/fleet/drain": lambda api, node: fleet.drain(api.connection, node, api.invocation.actor, draining=True),
+    "POST /v1/fleet/resume": lambda api, node: fleet.drain(api.connection, node, api.invocation.actor, draining=False),
     "GET /v1/audit": lambda api, **query: audit.audit_page(api.connection, **query),
 }
 """Each route calls the function of operations/ that the API's route of the same path calls."""

@@ -47,6 +47,8 @@ COMMENT ON COLUMN contactsync.fleet_messages.to_node IS 'The receiver; null whil
 COMMENT ON COLUMN contactsync.fleet_messages.job_id IS 'The job in the queue that makes the awaited run.';
 COMMENT ON COLUMN contactsync.fleet_messages.reference IS 'The message that this one answers.';
 
+COMMENT ON COLUMN contactsync.audit.action IS 'definition.added, .edited, .removed, .paused or .resumed; folder.edited; password.set or .cleared; run.approved, .rejected, .undone or .cancelled; sync.requested or .cancelled; node.drained or .resumed.';
+
 ALTER TABLE contactsync.sync_runs ADD COLUMN node text;
 -- The sessions of a node have its name in their application_name.
 ALTER TABLE contactsync.sync_runs

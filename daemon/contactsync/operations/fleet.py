@@ -1,0 +1,100 @@
+"""The nodes of a fleet: who is there, what waits, and which node is to stop its work."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from contactsync.errors import NotFound
+from contactsync.fleet.identity import DEAD_SECONDS
+from contactsync.store.fleet import NodeRow, drain_node, read_nodes, read_waiting
+from contactsync.store.record.audit import acting, confirm_locally, write_audit
+from contactsync.text import quoted
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from contactsync.model import Actor
+
+_SERVERS = 100
+
+
+class FleetNode(BaseModel):
+    """A daemon of the fleet."""
+
+    node_id: int = Field(description="Another one after each join.")
+    name: str
+    version: str
+    state: Literal["alive", "draining", "missing", "left", "died"] = Field(
+        description="missing: without a recent sign of life, and not ended by others yet."
+    )
+    leads: bool = Field(description="Whether it runs the schedule of all definitions.")
+    joined_at: datetime
+    heartbeat_at: datetime = Field(description="Its last sign of life.")
+    ended_at: datetime | None
+    running: int
+    listening: int = Field(description="Folders that it listens for.")
+
+
+class WaitingAtServer(BaseModel):
+    """What waits for a directory server, and runs there."""
+
+    server: str
+    waiting: int
+    running: int
+
+
+class FleetState(BaseModel):
+    """The fleet; without one, everything is empty."""
+
+    nodes: list[FleetNode] = Field(description="Those that ended in the last week come last.")
+    waiting: int = Field(description="Definitions that wait.")
+    servers: list[WaitingAtServer] = Field(description="The first hundred servers, by what waits there.")
+
+
+class DrainedNode(BaseModel):
+    """A node that is to start no more runs, or to start runs again."""
+
+    name: str
+    draining: bool
+
+
+def fleet_state(connection: Connection[Any]) -> FleetState:
+    """The nodes, and what waits where. Raises DatabaseError."""
+    nodes = [_document(row) for row in read_nodes(connection, dead_seconds=DEAD_SECONDS)]
+    waiting, servers = read_waiting(connection, _SERVERS)
+    return FleetState(nodes=nodes, waiting=waiting, servers=[WaitingAtServer(**server) for server in servers])
+
+
+def drain(connection: Connection[Any], name: str, actor: Actor, *, draining: bool) -> DrainedNode:
+    """Have a node start no more runs and end those that run, or start runs again. Raises NotFound, DatabaseError."""
+    with acting(connection, actor):
+        confirm_locally(connection)
+        if not drain_node(connection, name, draining=draining):
+            raise NotFound(f"There is no living node {quoted(name)}.", hint="`contactsync fleet` lists the nodes.")
+        write_audit(connection, "node.drained" if draining else "node.resumed", after={"node": name})
+    return DrainedNode(name=name, draining=draining)
+
+
+def _document(row: NodeRow) -> FleetNode:
+    state: Literal["alive", "draining", "missing", "left", "died"]
+    if row.ended_at:
+        state = "died" if row.died else "left"
+    elif not row.fresh:
+        state = "missing"
+    else:
+        state = "draining" if row.draining else "alive"
+    return FleetNode(
+        node_id=row.node_id,
+        name=row.name,
+        version=row.version,
+        state=state,
+        leads=row.leads,
+        joined_at=row.joined_at,
+        heartbeat_at=row.heartbeat_at,
+        ended_at=row.ended_at,
+        running=row.running,
+        listening=row.listening,
+    )

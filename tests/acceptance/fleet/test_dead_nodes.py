@@ -1,0 +1,95 @@
+"""A node is killed, stopped or ended: others make its runs, and it commits nothing any more."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.fleet import Fleet, FleetNode
+from tests.support.peers import silent_server
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def slow(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[int]:
+    """Define a folder whose directory never answers, and start its run."""
+    with silent_server() as port:
+        definition = fleet.define(request.node.name, query=f"127.0.0.1:{port}", base="dc=x")
+        fleet[0].post(f"/v1/definitions/{definition}/sync", 202)
+        yield definition
+        fleet.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = %s", [definition])
+        for node in fleet.nodes:
+            for run in node.get("/v1/status")["running"]:
+                node.http.post(f"/v1/runs/{run['run_id']}/cancel")
+
+
+def outcomes(fleet: Fleet, definition: int) -> list[str | None]:
+    """The outcomes of a definition's runs, oldest first."""
+    rows = fleet.rows("SELECT outcome FROM contactsync.sync_runs WHERE definition_id = %s ORDER BY run_id", definition)
+    return [outcome for (outcome,) in rows]
+
+
+def maker_of(fleet: Fleet, definition: int) -> FleetNode:
+    """The node that makes the present run."""
+    return fleet.named(fleet.running(definition)[1])
+
+
+def test_the_run_of_a_killed_node_begins_anew(fleet: Fleet, slow: int) -> None:
+    """Another node makes it, and the killed one may come back under its name."""
+    killed = maker_of(fleet, slow)
+    killed.kill()
+    wait_until(lambda: outcomes(fleet, slow) == ["interrupted", None], "the run of another node")
+    assert maker_of(fleet, slow) is not killed
+    fleet.wait_for_leader(killed)
+    killed.start()
+    statement = "SELECT died, settled FROM contactsync.fleet_nodes WHERE name = %s ORDER BY node_id"
+    states = fleet.rows(statement, killed.name)
+    assert states[-2:] == [(True, True), (False, False)]
+
+
+def test_a_stopped_node_commits_nothing_when_it_wakes_up(fleet: Fleet) -> None:
+    """It stopped in the apply. Another node's run applied the same changes before it woke up."""
+    definition = fleet.define("Stopped")
+    with fleet.person.transaction():
+        fleet.person.execute("LOCK TABLE contactsync.contacts IN SHARE MODE")
+        fleet[0].post(f"/v1/definitions/{definition}/sync", 202)
+        stopped = maker_of(fleet, definition)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s AND wait_event_type = 'Lock'"
+        wait_until(lambda: fleet.value(waits, f"contactsync {stopped.name} %"), "the apply")
+        stopped.send(signal.SIGSTOP)
+    wait_until(lambda: outcomes(fleet, definition) == ["interrupted", "changed"], "the run of another node")
+    stopped.send(signal.SIGCONT)
+    joined = "SELECT count(*) FROM contactsync.fleet_nodes WHERE name = %s AND ended_at IS NULL"
+    wait_until(lambda: fleet.value(joined, stopped.name) == 1, "its return")
+    assert stopped.run(definition)["outcome"] == "unchanged"
+    assert outcomes(fleet, definition) == ["interrupted", "changed", "unchanged"]
+    changes = """
+        SELECT r.outcome, count(*) FROM contactsync.contact_changes AS c JOIN contactsync.sync_runs AS r USING (run_id)
+        WHERE r.definition_id = %s GROUP BY r.outcome
+    """
+    assert fleet.rows(changes, definition) == [("changed", 40)]
+
+
+def test_the_run_of_an_ended_node_goes_to_another(fleet: Fleet, slow: int) -> None:
+    """SIGTERM waits as long as drain_seconds says, cancels the run, and others make it."""
+    ended = maker_of(fleet, slow)
+    assert ended.stop() == 0
+    wait_until(lambda: outcomes(fleet, slow) == ["cancelled", None], "the run of another node")
+    assert maker_of(fleet, slow) is not ended
+    ended.start()
+    assert not ended.events("fleet.crashed")
+
+
+def test_a_killed_leader_is_replaced(fleet: Fleet) -> None:
+    """The schedule goes on, and a request of each definition is made once."""
+    definition = fleet.define("Scheduled", schedule="every 1s")
+    leader = fleet.wait_for_leader()
+    wait_until(lambda: len(outcomes(fleet, definition)) >= 2, "two runs")
+    leader.kill()
+    fleet.wait_for_leader(leader)
+    number = len(outcomes(fleet, definition))
+    wait_until(lambda: len(outcomes(fleet, definition)) >= number + 2, "two more runs")
+    fleet.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = %s", [definition])
+    leader.start()
