@@ -103,6 +103,13 @@ class SettingsError(ContactsyncError):
         self.problems = tuple(problems) or (message,)
 
 
+class NodeNameTaken(ContactsyncError):
+    """A living daemon of the fleet has the same name."""
+
+    code = "fleet.name"
+    exit_code = 78
+
+
 class SecretError(ContactsyncError):
     """A password cannot be sealed, unsealed or read by its reference."""
 

@@ -16,7 +16,7 @@ from contactsync import __version__
 from contactsync.cli.coercion import without_pydantic
 from contactsync.cli.context import Invocation, invocation_of
 from contactsync.cli.errors import EXIT_CODES, ExitCode, Interrupted, show_error, show_interruption, show_usage_error
-from contactsync.cli.fleet_app import fleet_app
+from contactsync.cli.fleet.app import fleet_app
 from contactsync.cli.folders_app import folders
 from contactsync.cli.installation_app import backup_app, settings_app
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from psycopg.conninfo import make_conninfo
 
-from contactsync.errors import ContactsyncError, DatabaseError, SettingsError
+from contactsync.errors import ContactsyncError, DatabaseError, NodeNameTaken
 from contactsync.fleet.identity import BEAT_SECONDS, DEAD_SECONDS, SILENT_SECONDS, NodeIdentity
 from contactsync.store.errors import translated
 from contactsync.store.fleet import CHANNEL, DeadNode, Message, beat, dead_nodes, namesake, take_messages
@@ -51,12 +51,6 @@ class NodeCallbacks:
     expects_messages: Callable[[], bool]
 
 
-class NameTaken(SettingsError):
-    """A living node has the same name."""
-
-    code = "settings.node_name"
-
-
 class Node:
     """Keeps a node in the fleet until `stop`; joins again under a new id if others have ended it."""
 
@@ -79,7 +73,7 @@ class Node:
         self._thread = threading.Thread(target=self._serve, name="fleet", daemon=True)
 
     def start(self) -> None:
-        """Join the fleet. Raises NameTaken, DatabaseError."""
+        """Join the fleet. Raises NodeNameTaken, DatabaseError."""
         self._thread.start()
         self._joined.result()
 
@@ -166,7 +160,7 @@ class Node:
                 self._callbacks.settle(other)
                 continue
             if time.monotonic() > end:
-                raise NameTaken(
+                raise NodeNameTaken(
                     f"Another daemon in the fleet has the name {self.identity.name}.",
                     hint="Give each node a name of its own: [fleet] name in settings.toml.",
                 )

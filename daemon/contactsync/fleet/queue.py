@@ -111,7 +111,7 @@ class FleetQueue:
         )
 
     def start(self) -> None:
-        """Join the fleet and take jobs. Raises NameTaken, DatabaseError."""
+        """Join the fleet and take jobs. Raises NodeNameTaken, DatabaseError."""
         self._engine.start()
         self.node.start()
 

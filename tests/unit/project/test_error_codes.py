@@ -13,7 +13,7 @@ from contactsync.api.problems import problem_of_error
 from contactsync.cli.errors import exit_code_of
 from contactsync.errors import ContactsyncError, error_codes
 
-OF_COMMANDS = ("control", "definition.file", "demo", "output")
+OF_COMMANDS = ("control", "definition.file", "demo", "fleet", "output")
 """The API never answers with these."""
 PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
 SOURCES = Path(contactsync.__file__).parent

@@ -26,7 +26,7 @@ fleet_app = typer.Typer(help=_HELP, invoke_without_command=True)
 def show_command(context: typer.Context, *, as_json: Json = False) -> None:
     """Without a command, show the fleet."""
     if context.invoked_subcommand is None:
-        from contactsync.cli.commands.fleet import show_fleet
+        from contactsync.cli.fleet.commands import show_fleet
 
         show_fleet(invocation_of(context), as_json=as_json)
 
@@ -40,7 +40,7 @@ def drain_command(context: typer.Context, *, node: NodeName, as_json: Json = Fal
     \b
     contactsync fleet drain node-a
     """
-    from contactsync.cli.commands.fleet import drain_node
+    from contactsync.cli.fleet.commands import drain_node
 
     drain_node(invocation_of(context), node, "drain", as_json=as_json)
 
@@ -52,6 +52,6 @@ def resume_command(context: typer.Context, *, node: NodeName, as_json: Json = Fa
     \b
     contactsync fleet resume node-a
     """
-    from contactsync.cli.commands.fleet import drain_node
+    from contactsync.cli.fleet.commands import drain_node
 
     drain_node(invocation_of(context), node, "resume", as_json=as_json)

@@ -1,0 +1,1 @@
+"""`contactsync fleet`: the daemons that share one set of definitions."""
