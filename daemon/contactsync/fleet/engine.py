@@ -35,7 +35,7 @@ QUEUE = "runs"
 _TASK = "run"
 _BATCH = 500
 _RESULT_SECONDS = 30.0
-_POLL_SECONDS = 2.0
+_POLL_SECONDS = 5.0
 """How often a worker looks for jobs that no notification announced, such as those that a stopped node left."""
 _NEVER = 10 * 365 * 86_400.0
 """Workers are not pruned: a draining worker sends no heartbeats, and its jobs would look abandoned."""
@@ -288,7 +288,7 @@ class Engine:
             abort_job_polling_interval=60.0,
             delete_jobs=DeleteJobCondition.ALWAYS,
             install_signal_handlers=False,
-            update_heartbeat_interval=2.0,
+            update_heartbeat_interval=10.0,
             stalled_worker_timeout=_NEVER,
         )
         try:

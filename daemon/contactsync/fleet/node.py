@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from contactsync.errors import ContactsyncError, DatabaseError, NodeNameTaken
 from contactsync.fleet.identity import BEAT_SECONDS, DEAD_SECONDS, SILENT_SECONDS, NodeIdentity
 from contactsync.store.errors import translated
-from contactsync.store.fleet import CHANNEL, DeadNode, Message, beat, dead_nodes, namesake, take_messages
+from contactsync.store.fleet import CHANNEL, DeadNode, Message, beat, namesake, take_messages
 from contactsync.store.session import connect
 from contactsync.store.statements import execute
 
@@ -187,8 +187,6 @@ class Node:
                     self._leads = False
                     self._release(connection)
                     self._join(connection)
-                self._lead(connection)
-                self._look_for_dead(connection)
             mine = str(self.node_id)
             left = max(0.0, due - time.monotonic())
             notified = any(each.payload == mine for each in connection.notifies(timeout=left, stop_after=1))
@@ -197,8 +195,16 @@ class Node:
                     self._callbacks.on_message(message)
 
     def _beat(self, connection: Connection[Any]) -> bool:
-        """Give a sign of life. False if others have ended this node."""
+        """Give a sign of life, lead and look for dead nodes. False if others have ended this node.
+
+        Nodes are declared dead only over a session that is old enough: after an outage of PostgreSQL, all nodes connect
+        again one by one.
+        """
         started = time.monotonic()
+        wants_lead = not (self._draining or self._leaving_lead)
+        if self._leads and not wants_lead:
+            self._leads = False
+            execute(connection, "leave_lead")
         state = beat(
             connection,
             self.node_id,
@@ -206,38 +212,26 @@ class Node:
             leads=self._leads,
             running=self._callbacks.running(),
             listening=self._callbacks.listening(),
+            wants_lead=wants_lead and not self._leads,
+            looks=started - self._connected_at > DEAD_SECONDS,
+            dead_seconds=DEAD_SECONDS,
+            silent_seconds=SILENT_SECONDS,
         )
         if state is None:
             return False
+        if state.took_lead:
+            self._leads = True
+            log.info("fleet.leads", node=self.identity.name)
         self._beat_at = started
         self._clock_offset = state.at - time.monotonic()
         if state.draining != self._draining:
             self._draining = state.draining
             self._callbacks.on_draining(state.draining)
-        return True
-
-    def _lead(self, connection: Connection[Any]) -> None:
-        wants = not (self._draining or self._leaving_lead)
-        if wants and not self._leads:
-            self._leads = execute(connection, "take_lead").fetchone() == (True,)
-            if self._leads:
-                log.info("fleet.leads", node=self.identity.name)
-        elif self._leads and not wants:
-            self._leads = False
-            execute(connection, "leave_lead")
-
-    def _look_for_dead(self, connection: Connection[Any]) -> None:
-        """Take over from nodes that gave no sign of life.
-
-        Only over a session that is old enough: after an outage of PostgreSQL, all nodes connect again one by one.
-        """
-        if time.monotonic() - self._connected_at < DEAD_SECONDS:
-            return
-        found = dead_nodes(connection, self.node_id, dead_seconds=DEAD_SECONDS, silent_seconds=SILENT_SECONDS)
-        for dead in found:
+        for dead in state.dead:
             if dead.node_id not in self._settling:
                 self._settling.add(dead.node_id)
                 self._heir.submit(self._settle, dead)
+        return True
 
     def _settle(self, dead: DeadNode) -> None:
         try:

@@ -17,7 +17,7 @@ from contactsync.dispatch.dispatcher import RunRequest
 from contactsync.errors import AlreadyRunning, ContactsyncError, ControlError, DatabaseError, DatabaseUnavailable
 from contactsync.fleet.answers import WITHDRAWN, decode_report, encode_error, encode_report
 from contactsync.fleet.heirs import restart_orphans, settle
-from contactsync.fleet.identity import DEAD_SECONDS, NodeIdentity
+from contactsync.fleet.identity import NodeIdentity
 from contactsync.fleet.node import Node, NodeCallbacks
 from contactsync.model import Outcome, RunReport, Trigger
 from contactsync.store.fleet import (
@@ -43,6 +43,8 @@ _MOST_RESTARTS = 3
 """How many nodes may end while they make the same run, which may be the reason."""
 _LONGEST_SERVER = 150
 _ORPHAN_SECONDS = 5.0
+_ORPHAN_AGE_SECONDS = 30.0
+"""Three heartbeats of a worker."""
 _MOST_BUSY = 6
 
 
@@ -213,7 +215,7 @@ class FleetQueue:
         """Restart what is abandoned; the leader calls it regularly. Raises DatabaseError."""
         if time.monotonic() - self._swept_at > _ORPHAN_SECONDS:
             self._swept_at = time.monotonic()
-            restart_orphans(self._pool, self._engine, set(self._running), DEAD_SECONDS)
+            restart_orphans(self._pool, self._engine, set(self._running), _ORPHAN_AGE_SECONDS)
 
     def elsewhere(self) -> list[dict[str, Any]]:
         """The runs that other nodes make now, as rows. Raises DatabaseError."""

@@ -42,10 +42,12 @@ class Message:
 
 
 class Beat(NamedTuple):
-    """The answer to a sign of life: whether the node is to drain, and PostgreSQL's time."""
+    """The answer to a sign of life: whether the node is to drain, PostgreSQL's time, whether it took the lead."""
 
     draining: bool
     at: float
+    took_lead: bool
+    dead: list[DeadNode]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,21 +72,16 @@ class NodeRow:
 def beat(connection: Connection[Any], node_id: int, **state: Any) -> Beat | None:
     """Give a sign of life; None if others have ended the node. Raises DatabaseError."""
     row = execute(connection, "beat", node_id=node_id, **state).fetchone()
-    return Beat(*row) if row else None
+    if row is None:
+        return None
+    draining, at, took_lead, dead = row
+    return Beat(draining, at, took_lead, [DeadNode(**each) for each in dead])
 
 
 def namesake(connection: Connection[Any], name: str, dead_seconds: float) -> DeadNode | None:
     """The node with this name that has not ended. Raises DatabaseError."""
     row = execute(connection, "namesake", name=name, dead_seconds=dead_seconds).fetchone()
     return DeadNode(row[0], name, row[1], row[2], alive=row[3]) if row else None
-
-
-def dead_nodes(
-    connection: Connection[Any], node_id: int, *, dead_seconds: float, silent_seconds: float
-) -> list[DeadNode]:
-    """The other nodes that gave no sign of life. Raises DatabaseError."""
-    values = {"node_id": node_id, "dead_seconds": dead_seconds, "silent_seconds": silent_seconds}
-    return [DeadNode(*row) for row in execute(connection, "dead_nodes", **values)]
 
 
 def take_messages(connection: Connection[Any], node_id: int) -> list[Message]:

@@ -19,27 +19,29 @@ SELECT node_id, token, worker_id,
 FROM contactsync.fleet_nodes WHERE name = %(name)s AND ended_at IS NULL
 
 -- name: beat
--- A sign of life. No row: others have ended this node. The second column is the time, for differences to the node's own.
-UPDATE contactsync.fleet_nodes
-SET heartbeat_at = clock_timestamp(), worker_id = %(worker_id)s, leads = %(leads)s, running = %(running)s,
-    listening = %(listening)s
-WHERE node_id = %(node_id)s AND ended_at IS NULL
-RETURNING draining, extract(epoch FROM clock_timestamp())::double precision
-
--- name: take_lead
-SELECT pg_try_advisory_lock(hashtextextended('contactsync.lead', 0))
+-- A sign of life; takes the lead, if the node wants it and nobody has it, and looks for dead nodes, if it may. No row: others
+-- have ended this node. Dead are nodes without a sign of life for so long, or whose session has ended, and those that another
+-- heir did not settle. The time is for differences to the node's own.
+WITH beaten AS (
+    UPDATE contactsync.fleet_nodes
+    SET heartbeat_at = clock_timestamp(), worker_id = %(worker_id)s, leads = %(leads)s, running = %(running)s,
+        listening = %(listening)s
+    WHERE node_id = %(node_id)s AND ended_at IS NULL
+    RETURNING draining
+)
+SELECT draining, extract(epoch FROM clock_timestamp())::double precision,
+       %(wants_lead)s AND NOT draining AND pg_try_advisory_lock(hashtextextended('contactsync.lead', 0)),
+       ARRAY(SELECT to_jsonb(d) FROM (
+           SELECT node_id, name, token, worker_id FROM contactsync.fleet_nodes
+           WHERE %(looks)s AND node_id <> %(node_id)s
+             AND (died AND NOT settled
+                  OR ended_at IS NULL AND heartbeat_at < clock_timestamp() - make_interval(secs => %(dead_seconds)s)
+                  OR ended_at IS NULL AND heartbeat_at < clock_timestamp() - make_interval(secs => %(silent_seconds)s)
+                     AND pg_try_advisory_xact_lock_shared(hashtextextended('contactsync.node', node_id)))) AS d)
+FROM beaten
 
 -- name: leave_lead
 SELECT pg_advisory_unlock(hashtextextended('contactsync.lead', 0))
-
--- name: dead_nodes
--- Nodes without a sign of life for so long, or whose session has ended. Also those that another heir did not settle.
-SELECT node_id, name, token, worker_id FROM contactsync.fleet_nodes
-WHERE node_id <> %(node_id)s
-  AND (died AND NOT settled
-       OR ended_at IS NULL AND heartbeat_at < clock_timestamp() - make_interval(secs => %(dead_seconds)s)
-       OR ended_at IS NULL AND heartbeat_at < clock_timestamp() - make_interval(secs => %(silent_seconds)s)
-          AND pg_try_advisory_xact_lock_shared(hashtextextended('contactsync.node', node_id)))
 
 -- name: inherit
 -- One heir at a time; the lock lasts until the heir's session unlocks it or ends.
