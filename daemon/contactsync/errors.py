@@ -103,6 +103,20 @@ class SettingsError(ContactsyncError):
         self.problems = tuple(problems) or (message,)
 
 
+class NodeKeyDiffers(ContactsyncError):
+    """The other daemons of the fleet have another key for passwords."""
+
+    code = "fleet.key"
+    exit_code = 78
+
+
+class NodeClockDiffers(ContactsyncError):
+    """The clock of this machine differs from PostgreSQL's by more than a minute."""
+
+    code = "fleet.clock"
+    exit_code = 78
+
+
 class NodeNameTaken(ContactsyncError):
     """A living daemon of the fleet has the same name."""
 

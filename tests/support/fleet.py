@@ -122,11 +122,12 @@ def running_fleet(
     database: str, directory: PrivateSlapd, place: Path, number: int = 3, **settings: str
 ) -> Iterator[Fleet]:
     """Start so many nodes, named node-1 and so on."""
+    settings = {"CONTACTSYNC_SECRETS__KEY_FILE": str(place / "secret.key"), **settings}
     with ExitStack() as stack:
         nodes = []
         for name in (f"node-{number + 1}" for number in range(number)):
             (place / name).mkdir()
-            node = FleetNode(name, database, place / name, READER=directory.reader_password, **settings)
+            node = FleetNode(name, database, place / name, READER=directory.reader_password, WRONG="wrong", **settings)
             stack.callback(node.end)
             nodes.append(node)
         nodes[0].start()  # creates the tables of the queue

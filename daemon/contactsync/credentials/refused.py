@@ -18,8 +18,8 @@ class Refusals:
     It holds digests of the passwords, with a key that never leaves the process.
     """
 
-    def __init__(self) -> None:
-        self._key = os.urandom(32)
+    def __init__(self, key: bytes | None = None) -> None:
+        self._key = key or os.urandom(32)
         self._guard = threading.Lock()
         self._refused: dict[bytes, tuple[str, float]] = {}
 
@@ -35,10 +35,7 @@ class Refusals:
         with self._guard:
             reason, refused_at = self._refused.get(self._digest(server, user, password), ("", 0.0))
         if reason and (asked_at is None or refused_at >= asked_at):
-            raise CredentialsRefused(
-                f"{server} has refused the user {quoted(user or '')} with the same password before. {reason}",
-                hint="This folder was not tried. Correct the password and edit the folder, or run this folder alone.",
-            )
+            raise refused_before(server, user, reason)
 
     def add(self, server: str, user: str | None, password: str | None, reason: str) -> None:
         """Remember a refusal; `reason` is a sentence."""
@@ -52,3 +49,11 @@ class Refusals:
 
     def _digest(self, *parts: str | None) -> bytes:
         return blake2b(json.dumps(parts).encode(), digest_size=16, key=self._key).digest()
+
+
+def refused_before(server: str, user: str | None, reason: str) -> CredentialsRefused:
+    """The error for a password that is not offered again."""
+    return CredentialsRefused(
+        f"{server} has refused the user {quoted(user or '')} with the same password before. {reason}",
+        hint="This folder was not tried. Correct the password and edit the folder, or run this folder alone.",
+    )

@@ -135,7 +135,7 @@ class Engine:
         self._thread = threading.Thread(target=self._serve, name="queue", daemon=True)
 
     def start(self) -> None:
-        """Connect, and take jobs from now on. Raises psycopg.Error."""
+        """Connect; jobs are taken after `fetch_again`. Raises psycopg.Error."""
         self._thread.start()
         self._opened.result()
 
@@ -186,7 +186,7 @@ class Engine:
             self._loop.call_soon_threadsafe(worker.stop)
 
     def fetch_again(self) -> None:
-        """Take jobs again."""
+        """Take jobs, again."""
         self._loop.call_soon_threadsafe(self._fetching.set)
 
     def flush(self, timeout: float) -> bool:
@@ -246,7 +246,6 @@ class Engine:
         self._loop.set_exception_handler(_log_unexpected)
         threads = ThreadPoolExecutor(self._workers + 1, thread_name_prefix="worker")
         self._loop.set_default_executor(threads)
-        self._fetching.set()
         try:
             self._loop.run_until_complete(self._main())
         except Exception as error:

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from psycopg.conninfo import make_conninfo
 
-from contactsync.errors import ContactsyncError, DatabaseError, NodeNameTaken
+from contactsync import __version__
+from contactsync.errors import ContactsyncError, DatabaseError, NodeClockDiffers, NodeKeyDiffers, NodeNameTaken
 from contactsync.fleet.identity import BEAT_SECONDS, DEAD_SECONDS, SILENT_SECONDS, NodeIdentity
 from contactsync.store.errors import translated
 from contactsync.store.fleet import CHANNEL, DeadNode, Message, beat, namesake, take_messages
@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 _JOIN_SECONDS = DEAD_SECONDS + 6
 _LONGEST_PAUSE = 5.0
+CLOCK_SECONDS = 60.0
+"""The greatest difference of clocks with which a node may join."""
 _IMPATIENT = {"keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 3, "tcp_user_timeout": 5000}
 """Options of libpq: a connection that the network has dropped is noticed before others end the node."""
 
@@ -54,9 +56,10 @@ class NodeCallbacks:
 class Node:
     """Keeps a node in the fleet until `stop`; joins again under a new id if others have ended it."""
 
-    def __init__(self, conninfo: str, identity: NodeIdentity, callbacks: NodeCallbacks) -> None:
+    def __init__(self, conninfo: str, identity: NodeIdentity, key_id: str, callbacks: NodeCallbacks) -> None:
         self.identity = identity
         self.node_id = 0
+        self._key_id = key_id
         self._conninfo = make_conninfo(conninfo, **_IMPATIENT)
         self._callbacks = callbacks
         self._stopping = threading.Event()
@@ -73,7 +76,7 @@ class Node:
         self._thread = threading.Thread(target=self._serve, name="fleet", daemon=True)
 
     def start(self) -> None:
-        """Join the fleet. Raises NodeNameTaken, DatabaseError."""
+        """Join the fleet. Raises NodeNameTaken, NodeKeyDiffers, NodeClockDiffers, DatabaseError."""
         self._thread.start()
         self._joined.result()
 
@@ -150,7 +153,29 @@ class Node:
         if not (holds and self._beat(connection)):
             self._join(connection)
 
+    def _require_same_key(self, connection: Connection[Any]) -> None:
+        others = execute(connection, "other_keys", key_id=self._key_id, dead_seconds=DEAD_SECONDS).fetchall()
+        if others:
+            names = ", ".join(name for (name,) in others)
+            raise NodeKeyDiffers(
+                f"The key for passwords is not that of the other nodes ({names}), whose passwords it could not open.",
+                hint="Copy the file of [secrets] key_file from one of them, with its owner and mode.",
+            )
+
+    def _require_time(self, connection: Connection[Any]) -> None:
+        before = time.time()
+        row = execute(connection, "database_time").fetchone()
+        difference = (before + time.time()) / 2 - (row[0] if row else 0.0)
+        if abs(difference) > CLOCK_SECONDS:
+            raise NodeClockDiffers(
+                f"The clock of this machine is {abs(difference):,.0f} s {'ahead of' if difference > 0 else 'behind'}"
+                " PostgreSQL's, so that schedules would run at other times than on the other nodes.",
+                hint="Let a time server set the clocks of all machines, and start the daemon again.",
+            )
+
     def _join(self, connection: Connection[Any]) -> None:
+        if not self._joined.done():
+            self._require_time(connection)
         end = time.monotonic() + _JOIN_SECONDS
         while other := namesake(connection, self.identity.name, DEAD_SECONDS):
             if other.token == self.identity.token:  # this process, whose session was lost
@@ -165,8 +190,14 @@ class Node:
                     hint="Give each node a name of its own: [fleet] name in settings.toml.",
                 )
             self._stopping.wait(0.5)
+        self._require_same_key(connection)
         with connection.transaction():
-            values = {"name": self.identity.name, "token": self.identity.token, "version": version("contactsync")}
+            values = {
+                "name": self.identity.name,
+                "token": self.identity.token,
+                "version": __version__,
+                "key_id": self._key_id,
+            }
             row = execute(connection, "join_fleet", **values).fetchone()
         self.node_id = int(row[0]) if row else 0
         self._beat(connection)

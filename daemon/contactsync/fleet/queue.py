@@ -74,6 +74,7 @@ class FleetQueue:
         conninfo: str,
         pool: Pool,
         identity: NodeIdentity,
+        key_id: str,
         callbacks: FleetCallbacks,
         *,
         workers: int,
@@ -99,6 +100,7 @@ class FleetQueue:
         self.node = Node(
             conninfo,
             identity,
+            key_id,
             NodeCallbacks(
                 on_message=self._receive,
                 on_joined=self._begin_anew,
@@ -116,6 +118,7 @@ class FleetQueue:
         """Join the fleet and take jobs. Raises NodeNameTaken, DatabaseError."""
         self._engine.start()
         self.node.start()
+        self._engine.fetch_again()
 
     def request(
         self, definition_id: int, trigger: Trigger, *, asked_at: float | None = None, awaited: bool = False
@@ -334,7 +337,8 @@ class FleetQueue:
         with connection_of(self._pool) as connection:
             awaiting = begin_job(connection, self.node.node_id, job_id, job.definition_id)
         if awaiting is None:
-            return  # others have ended this node, and requested its runs again
+            self._engine.request(job)  # others have ended this node, and it joins again
+            return
         answer = self._carry_out(job)
         if not awaiting:
             return

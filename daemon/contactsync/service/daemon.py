@@ -34,6 +34,7 @@ from contactsync.errors import (
 )
 from contactsync.fleet.identity import NodeIdentity, NodeLabel
 from contactsync.fleet.queue import FleetCallbacks, FleetQueue
+from contactsync.fleet.refusals import FleetRefusals
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.log.recent import keep_recent
 from contactsync.metrics.exporter import Metrics
@@ -108,7 +109,7 @@ class Daemon:
         self._sessions = SessionCache(per_server=settings.scheduler.per_server, most=settings.scheduler.workers)
         self._runner = build_runner(settings, pool, ObserverGroup(*observers), self._sessions)
         limits = {"workers": settings.scheduler.workers, "per_server": settings.scheduler.per_server}
-        self._fleet = FleetQueue(conninfo, pool, identity, self._fleet_callbacks(), **limits) if identity else None
+        self._fleet = self._join_fleet(conninfo, identity, limits) if identity else None
         self._dispatcher: RunQueue = self._fleet or Dispatcher(self._work, self._server_of, **limits)
         self._schedule = Schedule(
             pool, self._dispatcher, self._follow_live, self._accept_password, leads=self._fleet is None
@@ -148,9 +149,9 @@ class Daemon:
         with suppress(DatabaseConflict), connection_of(self._pool) as connection:
             for run_id, definition in interrupt_abandoned(connection):
                 log.warning("run.interrupted", folder=definition, run=run_id)
+        self._dispatcher.start()  # a node with another key may not join
         with suppress(DatabaseConflict), connection_of(self._pool) as connection:
             publish_public_key(connection, self._runner.passwords)
-        self._dispatcher.start()
         self._schedule.start()
         self._watch.start()
         self._control.start()
@@ -275,6 +276,12 @@ class Daemon:
             reload=self.reload,
             fleet=self._fleet,
         )
+
+    def _join_fleet(self, conninfo: str, identity: NodeIdentity, limits: dict[str, int]) -> FleetQueue:
+        box = self._runner.passwords.open_box()
+        fleet = FleetQueue(conninfo, self._pool, identity, box.key_id.hex(), self._fleet_callbacks(), **limits)
+        self._runner.refusals = FleetRefusals(self._pool, box.derive(b"contactsync-refused"), fleet.node)
+        return fleet
 
     def _fleet_callbacks(self) -> FleetCallbacks:
         return FleetCallbacks(

@@ -54,8 +54,8 @@ RECORD_SECONDS = 10
 class Runner:
     """Runs definitions; any number of threads may call `run` at the same time.
 
-    `options` and `passwords` may be replaced at any time; a run keeps the options that it started with. `sessions`
-    keeps connections to directories from one run to the next; by default none is kept.
+    `options` and `passwords` may be replaced at any time, `refusals` before the first run; a run keeps the options that
+    it started with. `sessions` keeps connections to directories from one run to the next; by default none is kept.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Runner:
         self._deadlines: dict[Deadline, RunReport | None] = {}
         self._guard = threading.Lock()
         self._cancelled = False
-        self._refusals = Refusals()
+        self.refusals = Refusals()
 
     def run(
         self,
@@ -152,7 +152,7 @@ class Runner:
                 connecting = open_directory(resolved, self.options, password, deadline)
                 session = stack.enter_context(connecting)
             except CredentialsRefused as error:
-                self._refusals.add(resolved.server_key, resolved.definition.user, password, str(error))
+                self.refusals.add(resolved.server_key, resolved.definition.user, password, str(error))
                 raise
             yield session
 
@@ -241,20 +241,20 @@ class Runner:
     def _unrefused_password(self, asked_at: float | None, resolved: Resolved) -> str | None:
         """The password; raises CredentialsRefused if it was refused, also for another folder of the same user."""
         password = self.passwords.read(resolved.definition)
-        self._refusals.check(resolved.server_key, resolved.definition.user, password, asked_at=asked_at)
+        self.refusals.check(resolved.server_key, resolved.definition.user, password, asked_at=asked_at)
         return password
 
     def _note_logon(self, report: RunReport) -> None:
         """Remember for other definitions whether user and password were accepted."""
         definition = report.definition
-        if not report.attempts or not (report.credentials_refused or (report.server and self._refusals)):
+        if not report.attempts or not (report.credentials_refused or (report.server and self.refusals)):
             return
         with suppress(ContactsyncError):  # the password's file is gone
             logon = resolve(definition).server_key, definition.user, self.passwords.read(definition)
             if report.credentials_refused:
-                self._refusals.add(*logon, report.error or "")
+                self.refusals.add(*logon, report.error or "")
             else:
-                self._refusals.discard(*logon)
+                self.refusals.discard(*logon)
 
     def _record_anew(self, report: RunReport) -> None:
         """Close the run's row over another connection, after the run has returned its own to the pool.

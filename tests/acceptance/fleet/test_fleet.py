@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
+import ldap3
 import pytest
 
 from tests.support.fleet import Fleet
@@ -128,6 +129,36 @@ def test_a_name_is_taken_once(fleet: Fleet) -> None:
     assert done.returncode == 78, done.stderr
     assert "Another daemon in the fleet has the name node-1" in done.stderr
     assert fleet[0].run(fleet.define("Undisturbed"))["outcome"] == "changed"
+
+
+def test_all_nodes_have_one_key(fleet: Fleet, tmp_path: Any) -> None:
+    """A node could not open the passwords that another one has sealed."""
+    environ = fleet[0].environ | {
+        "CONTACTSYNC_CONTROL__SOCKET": f"{fleet[0].state}/other.sock",
+        "CONTACTSYNC_FLEET__NAME": "other",
+        "CONTACTSYNC_SECRETS__KEY_FILE": str(tmp_path / "other.key"),
+    }
+    done = subprocess.run([CONTACTSYNC, "daemon"], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 78, done.stderr
+    assert "The key for passwords is not that of the other nodes (node-" in done.stderr
+    assert fleet.value("SELECT count(DISTINCT key_id) FROM contactsync.public_key") == 1
+
+
+def test_no_node_offers_a_password_that_another_one_was_refused(fleet: Fleet, make_slapd: Any) -> None:
+    """The directory would lock the account at the second attempt."""
+    directory = make_slapd(lock_after=3)
+    columns = {"query": f"{directory.url}/{directory.suffix}", "password_ref": "env:WRONG"}
+    first, *others = [fleet.define(f"Refused {number}", **columns) for number in range(7)]
+    assert fleet[0].run(first)["error_code"].startswith("directory.credentials")
+    fleet[1].post("/v1/sync", 202)
+    errors = "SELECT error FROM contactsync.sync_runs WHERE definition_id = ANY (%s) AND outcome = 'failed'"
+    wait_until(lambda: len(fleet.rows(errors, others)) == 6, "the runs of the others")
+    assert all("with the same password before" in error for (error,) in fleet.rows(errors, others))
+    admin = directory.connection()
+    admin.search(directory.reader_dn, "(objectClass=*)", ldap3.BASE, attributes=["pwdFailureTime"])
+    assert len(admin.entries[0].entry_attributes_as_dict["pwdFailureTime"]) == 1
+    admin.unbind()
+    fleet.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = ANY (%s)", [[first, *others]])
 
 
 def test_a_fleet_needs_a_database_of_its_own(tmp_path: Any) -> None:

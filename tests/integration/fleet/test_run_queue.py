@@ -14,7 +14,7 @@ import pytest
 
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.run_queue import RunQueue
-from contactsync.errors import DefinitionLocked
+from contactsync.errors import DefinitionLocked, NodeClockDiffers
 from contactsync.fleet.identity import NodeIdentity
 from contactsync.fleet.queue import FleetCallbacks, FleetQueue
 from contactsync.fleet.schema import prepare_queue
@@ -89,9 +89,9 @@ def fleet_queue(database: str, work: Work, name: str) -> Iterator[FleetQueue]:
         listening=lambda: 0,
     )
     with open_pool(database, max_size=8, timeout=10, application_name=identity.application_name) as pool:
-        queue = FleetQueue(database, pool, identity, callbacks, workers=4, per_server=2)
-        queue.start()
+        queue = FleetQueue(database, pool, identity, "00", callbacks, workers=4, per_server=2)
         try:
+            queue.start()
             yield queue
         finally:
             queue.stop()
@@ -238,3 +238,14 @@ def test_a_stopped_queue_starts_nothing_and_ends_what_runs(queues: Queues) -> No
     assert later.cancelled()
     assert answer.result(PATIENCE).run_id == 1
     assert work.ids == [1]
+
+
+def test_a_node_with_another_time_does_not_join(queue_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its schedules would run at other times."""
+    now = time.time
+    monkeypatch.setattr("contactsync.fleet.node.time.time", lambda: now() + 300)
+    with (
+        pytest.raises(NodeClockDiffers, match=r"is (299|30[0-9]) s ahead of PostgreSQL's"),
+        fleet_queue(queue_database, Work(), "late"),
+    ):
+        pass

@@ -5,6 +5,7 @@ CREATE TABLE contactsync.fleet_nodes (
     name         text NOT NULL CHECK (name ~ '^[A-Za-z0-9._-]{1,40}$'),
     token        text NOT NULL,
     version      text NOT NULL,
+    key_id       text NOT NULL,
     worker_id    bigint,
     joined_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     heartbeat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -21,6 +22,7 @@ CREATE UNIQUE INDEX fleet_nodes_alive ON contactsync.fleet_nodes (name) WHERE en
 
 COMMENT ON TABLE contactsync.fleet_nodes IS 'The daemons that share the definitions of this database, one row from a join to its end. Empty without [fleet].';
 COMMENT ON COLUMN contactsync.fleet_nodes.token IS 'A random part of the application_name of the sessions of this process.';
+COMMENT ON COLUMN contactsync.fleet_nodes.key_id IS 'Identifies its key for passwords, which is the same on all nodes.';
 COMMENT ON COLUMN contactsync.fleet_nodes.worker_id IS 'Its worker in the queue.';
 COMMENT ON COLUMN contactsync.fleet_nodes.leads IS 'Whether it runs the schedule of all definitions.';
 COMMENT ON COLUMN contactsync.fleet_nodes.draining IS 'Whether it starts no more runs.';
@@ -46,6 +48,15 @@ COMMENT ON TABLE contactsync.fleet_messages IS 'What nodes of a fleet tell each 
 COMMENT ON COLUMN contactsync.fleet_messages.to_node IS 'The receiver; null while a run is awaited.';
 COMMENT ON COLUMN contactsync.fleet_messages.job_id IS 'The job in the queue that makes the awaited run.';
 COMMENT ON COLUMN contactsync.fleet_messages.reference IS 'The message that this one answers.';
+
+CREATE TABLE contactsync.refused_logons (
+    digest     bytea PRIMARY KEY,
+    reason     text NOT NULL,
+    refused_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+COMMENT ON TABLE contactsync.refused_logons IS 'Users and passwords that directories have refused, so that no node of a fleet offers them again. Empty without [fleet].';
+COMMENT ON COLUMN contactsync.refused_logons.digest IS 'Of server, user and password, with a key that is not in the database.';
 
 COMMENT ON COLUMN contactsync.audit.action IS 'definition.added, .edited, .removed, .paused or .resumed; folder.edited; password.set or .cleared; run.approved, .rejected, .undone or .cancelled; sync.requested or .cancelled; node.drained or .resumed.';
 

@@ -2,10 +2,19 @@
 -- The row of a new node and the lock that says it is alive. To be executed in a transaction, so that the row is not
 -- visible before the lock is held.
 WITH joined AS (
-    INSERT INTO contactsync.fleet_nodes (name, token, version) VALUES (%(name)s, %(token)s, %(version)s)
+    INSERT INTO contactsync.fleet_nodes (name, token, version, key_id)
+    VALUES (%(name)s, %(token)s, %(version)s, %(key_id)s)
     RETURNING node_id
 )
 SELECT node_id, pg_advisory_lock(hashtextextended('contactsync.node', node_id))::text FROM joined
+
+-- name: other_keys
+-- Living nodes with another key for passwords.
+SELECT name FROM contactsync.fleet_nodes
+WHERE ended_at IS NULL AND key_id <> %(key_id)s AND heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s)
+
+-- name: database_time
+SELECT extract(epoch FROM clock_timestamp())::double precision
 
 -- name: hold_node_lock
 -- Takes the lock of a node again over a new session. False if another session has it.
@@ -69,9 +78,11 @@ SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = %(application_name)s AND pid <> pg_backend_pid()
 
 -- name: forget_nodes
--- Nodes that ended a week ago, and messages that no node has taken.
+-- Nodes that ended a week ago, messages that no node has taken, and passwords that were refused a month ago.
 WITH forgotten AS (
     DELETE FROM contactsync.fleet_messages WHERE sent_at < now() - interval '1 day'
+), offered_again AS (
+    DELETE FROM contactsync.refused_logons WHERE refused_at < now() - interval '30 days'
 )
 DELETE FROM contactsync.fleet_nodes WHERE settled AND ended_at < now() - interval '7 days'
 
@@ -181,3 +192,15 @@ WHERE queueing_lock = ANY (%(locks)s) AND status IN ('todo', 'doing')
 
 -- name: living_workers
 SELECT worker_id FROM contactsync.fleet_nodes WHERE ended_at IS NULL AND worker_id IS NOT NULL
+
+-- name: refused_logon
+-- The reason and the time of a refusal, and whether there are refusals at all.
+SELECT r.reason, extract(epoch FROM r.refused_at)::double precision, EXISTS (SELECT FROM contactsync.refused_logons)
+FROM (SELECT) AS one LEFT JOIN contactsync.refused_logons AS r ON r.digest = %(digest)s
+
+-- name: refuse_logon
+INSERT INTO contactsync.refused_logons (digest, reason) VALUES (%(digest)s, %(reason)s)
+ON CONFLICT (digest) DO UPDATE SET reason = excluded.reason, refused_at = clock_timestamp()
+
+-- name: accept_logon
+DELETE FROM contactsync.refused_logons WHERE digest = %(digest)s

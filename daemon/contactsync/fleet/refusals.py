@@ -1,0 +1,48 @@
+"""The passwords that directories have refused, shared by all nodes, so that no account is locked by several of them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from contactsync.credentials.refused import Refusals, refused_before
+from contactsync.errors import DatabaseError
+from contactsync.store.pool import Pool, connection_of
+from contactsync.store.statements import execute
+
+if TYPE_CHECKING:
+    from contactsync.fleet.node import Node
+
+
+class FleetRefusals(Refusals):
+    """Keeps digests in a table; `key` is derived from the key for passwords, which only the nodes have."""
+
+    def __init__(self, pool: Pool, key: bytes, node: Node) -> None:
+        super().__init__(key)
+        self._pool = pool
+        self._node = node
+        self._any = False
+
+    def __bool__(self) -> bool:
+        """Whether there were any at the last check."""
+        return self._any
+
+    def check(self, server: str, user: str | None, password: str | None, *, asked_at: float | None = None) -> None:
+        """Raise CredentialsRefused if any node was refused with this password. See Refusals. Raises DatabaseError."""
+        digest = self._digest(server, user, password)
+        with connection_of(self._pool) as connection:
+            row = execute(connection, "refused_logon", digest=digest).fetchone()
+        reason, refused_at, self._any = row or (None, None, False)
+        if reason and (asked_at is None or self._node.monotonic_time(refused_at) >= asked_at):
+            raise refused_before(server, user, reason)
+
+    def add(self, server: str, user: str | None, password: str | None, reason: str) -> None:
+        """Remember a refusal. If the table is not available, other nodes do not learn of it."""
+        self._any = True
+        with suppress(DatabaseError), connection_of(self._pool) as connection:
+            execute(connection, "refuse_logon", digest=self._digest(server, user, password), reason=reason)
+
+    def discard(self, server: str, user: str | None, password: str | None) -> None:
+        """Forget a refusal."""
+        with suppress(DatabaseError), connection_of(self._pool) as connection:
+            execute(connection, "accept_logon", digest=self._digest(server, user, password))
