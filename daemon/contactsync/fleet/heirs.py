@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.fleet.engine import Engine
-    from contactsync.store.fleet import DeadNode
+    from contactsync.store.record.fleet import DeadNode
 
 log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ from contactsync import __version__
 from contactsync.errors import ContactsyncError, DatabaseError, NodeClockDiffers, NodeKeyDiffers, NodeNameTaken
 from contactsync.fleet.identity import BEAT_SECONDS, DEAD_SECONDS, SILENT_SECONDS, NodeIdentity
 from contactsync.store.errors import translated
-from contactsync.store.fleet import CHANNEL, DeadNode, Message, beat, namesake, take_messages
+from contactsync.store.record.fleet import CHANNEL, DeadNode, Message, beat, namesake, take_messages
 from contactsync.store.session import connect
 from contactsync.store.statements import execute
 

@@ -20,7 +20,8 @@ from contactsync.fleet.heirs import restart_orphans, settle
 from contactsync.fleet.identity import NodeIdentity
 from contactsync.fleet.node import Node, NodeCallbacks
 from contactsync.model import Outcome, RunReport, Trigger
-from contactsync.store.fleet import (
+from contactsync.store.pool import Pool, connection_of
+from contactsync.store.record.fleet import (
     DeadNode,
     Message,
     answer_awaiting,
@@ -29,7 +30,6 @@ from contactsync.store.fleet import (
     runs_elsewhere,
     send_message,
 )
-from contactsync.store.pool import Pool, connection_of
 from contactsync.store.statements import execute
 
 if TYPE_CHECKING:

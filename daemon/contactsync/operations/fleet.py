@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from contactsync.errors import NotFound
 from contactsync.fleet.identity import DEAD_SECONDS
-from contactsync.store.fleet import NodeRow, drain_node, read_nodes, read_waiting
 from contactsync.store.record.audit import acting, confirm_locally, write_audit
+from contactsync.store.record.fleet import NodeRow, drain_node, read_nodes, read_waiting
 from contactsync.text import quoted
 
 if TYPE_CHECKING:
