@@ -53,6 +53,10 @@ class FleetNode(DaemonProcess):
         """Whether it has read so many definitions."""
         return bool(self.get("/v1/status")["definitions"] >= number)
 
+    def is_ready(self) -> bool:
+        """Whether it has no problems."""
+        return not self.get("/v1/status")["problems"]
+
     def kill(self) -> None:
         """End it without warning, and wait for its end."""
         self.send(signal.SIGKILL)
@@ -71,6 +75,10 @@ class Fleet:
         self.nodes = nodes
         self.directory = directory
         self.person = psycopg.connect(database, autocommit=True)
+
+    def close(self) -> None:
+        """Close its connection, which a test may have replaced."""
+        self.person.close()
 
     def __getitem__(self, number: int) -> FleetNode:
         return self.nodes[number]
@@ -136,6 +144,6 @@ def running_fleet(
         for node in nodes[1:]:
             node.wait_for_start()
         fleet = Fleet(nodes, database, directory)
-        stack.callback(fleet.person.close)
+        stack.callback(fleet.close)
         fleet.wait_for_leader()
         yield fleet

@@ -18,6 +18,7 @@ from procrastinate import App, JobContext, PsycopgConnector, sql
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Job, Status
 from procrastinate.worker import Worker
+from psycopg.conninfo import conninfo_to_dict
 
 from contactsync.errors import DatabaseUnavailable
 from contactsync.fleet.schema import QUEUE_SCHEMA
@@ -119,7 +120,11 @@ class Engine:
         self._run = run
         self._lock_of = lock_of
         self._workers = workers
-        options = {"application_name": application_name, "options": f"-c search_path={QUEUE_SCHEMA},pg_catalog"}
+        given = conninfo_to_dict(conninfo).get("options") or ""
+        options = {
+            "application_name": application_name,
+            "options": f"{given} -c search_path={QUEUE_SCHEMA},pg_catalog".strip(),
+        }
         self._connector = _Connector(conninfo=conninfo, min_size=1, max_size=4, timeout=10, kwargs=options)
         self._app = App(connector=self._connector)
         self._app.task(name=_TASK, queue=QUEUE, pass_context=True)(self._carry_out)

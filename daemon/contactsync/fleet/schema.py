@@ -34,6 +34,8 @@ def prepare_queue(conninfo: str) -> list[str]:
     with translated(), connect(conninfo, application_name="contactsync-migration") as connection:
         if _applied(connection) == _newest():
             return []
+        if not (connection.execute("SELECT has_database_privilege(current_database(), 'CREATE')").fetchone() or [0])[0]:
+            require_queue(connection)
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '30s'")
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
