@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -23,6 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 from contactsync.errors import DatabaseUnavailable
 from contactsync.fleet.schema import QUEUE_SCHEMA
 from contactsync.model import Trigger
+from contactsync.store.pool import RECONNECT_SECONDS
 from contactsync.store.statements import statement
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ QUEUE = "runs"
 _TASK = "run"
 _BATCH = 500
 _RESULT_SECONDS = 30.0
+_SWEEP_SECONDS = 10
 _POLL_SECONDS = 5.0
 """How often a worker looks for jobs that no notification announced, such as those that a stopped node left."""
 _NEVER = 10 * 365 * 86_400.0
@@ -87,11 +91,25 @@ class _Connector(PsycopgConnector):
         await super().listen_notify(on_notification, channels)
 
     async def execute_query_async(self, query: Any, **arguments: Any) -> None:
-        await super().execute_query_async(query, **arguments)
-        if query == sql.queries["finish_job"]:
-            await self.wake()
-            # The worker forgets a wake-up that comes while it fetches.
-            asyncio.get_running_loop().call_later(0.05, lambda: asyncio.ensure_future(self.wake()))
+        if query != sql.queries["finish_job"]:
+            await super().execute_query_async(query, **arguments)
+            return
+        await self._finish(query, arguments)
+        await self.wake()
+        # The worker forgets a wake-up that comes while it fetches.
+        asyncio.get_running_loop().call_later(0.05, lambda: asyncio.ensure_future(self.wake()))
+
+    async def _finish(self, query: Any, arguments: dict[str, Any]) -> None:
+        """Note the end of a job, however long PostgreSQL is away: a job that is not finished blocks its lock."""
+        while True:
+            try:
+                await super().execute_query_async(query, **arguments)
+            except ConnectorException as error:
+                if not isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError):
+                    raise
+                await asyncio.sleep(0.5)
+            else:
+                return
 
     async def wake(self) -> None:
         """Let the worker fetch."""
@@ -125,7 +143,14 @@ class Engine:
             "application_name": application_name,
             "options": f"{given} -c search_path={QUEUE_SCHEMA},pg_catalog".strip(),
         }
-        self._connector = _Connector(conninfo=conninfo, min_size=1, max_size=4, timeout=10, kwargs=options)
+        self._connector = _Connector(
+            conninfo=conninfo,
+            min_size=1,
+            max_size=4,
+            timeout=10,
+            reconnect_timeout=RECONNECT_SECONDS,
+            kwargs=options,
+        )
         self._app = App(connector=self._connector)
         self._app.task(name=_TASK, queue=QUEUE, pass_context=True)(self._carry_out)
         self._guard = threading.Lock()
@@ -134,6 +159,9 @@ class Engine:
         self._wake = asyncio.Event()
         self._fetching = asyncio.Event()
         self._worker: Worker | None = None
+        self._former: int | None = None
+        self._held: set[int] = set()
+        """The jobs whose runs are made here now."""
         self._opened: Future[None] = Future()
         self._closing = False
         self._alive_at = time.monotonic()
@@ -278,12 +306,36 @@ class Engine:
                 pump.cancel()
 
     async def _pulse(self) -> None:
-        while True:
+        lost: set[int] = set()
+        for beat in count():
             self._alive_at = time.monotonic()
+            if beat % _SWEEP_SECONDS == 0:
+                with suppress(ConnectorException, psycopg.Error):
+                    lost = await self._restart_lost(lost)
             await asyncio.sleep(1)
+
+    async def _restart_lost(self, before: set[int]) -> set[int]:
+        """Request again the jobs that PostgreSQL has given to this worker, and whose answer was lost on the way.
+
+        Returns the ids of jobs that may be such; those that were so `before`, too, are.
+        """
+        worker_id = self.worker_id
+        if worker_id is None:
+            return set()
+        held = self._held | before
+        jobs = {job.id: job for job in await self._app.job_manager.list_jobs_async(worker_id=worker_id, status="doing")}
+        for job_id in before & jobs.keys() - self._held:
+            await self._restart(jobs[job_id])
+            log.warning("fleet.runs_restarted", runs=1)
+        return {job_id for job_id in jobs if job_id is not None and job_id not in held}
 
     async def _fetch(self) -> None:
         """Take jobs until the worker stops: on request, or since PostgreSQL is unavailable."""
+        try:
+            await self._clear_up()
+        except (ConnectorException, psycopg.Error):
+            await asyncio.sleep(0.5)
+            return
         self._worker = Worker(
             self._app,
             queues=[QUEUE],
@@ -295,8 +347,12 @@ class Engine:
             update_heartbeat_interval=10.0,
             stalled_worker_timeout=_NEVER,
         )
+        running = asyncio.ensure_future(self._worker.run())  # type: ignore[no-untyped-call]
         try:
-            await self._worker.run()  # type: ignore[no-untyped-call]
+            while not running.done():
+                await asyncio.wait([running], timeout=1)
+                self._former = self._worker.worker_id or self._former
+            running.result()
         except (ConnectorException, psycopg.Error):
             pass
         finally:
@@ -304,6 +360,12 @@ class Engine:
         if self._fetching.is_set() and not self._closing:
             log.warning("fleet.worker_restarted")
             await asyncio.sleep(0.5)
+
+    async def _clear_up(self) -> None:
+        """Request again what the former worker of this process could not finish, since PostgreSQL was unavailable."""
+        if self._former is not None:
+            await self._request_again(self._former)
+            self._former = None
 
     def _stop_worker(self) -> None:
         if self._closing:
@@ -314,7 +376,12 @@ class Engine:
             self._worker.stop()  # type: ignore[no-untyped-call]
 
     def _carry_out(self, context: JobContext, /, **arguments: Any) -> None:
-        self._run(context.job.id or 0, RunJob.of(arguments))
+        job_id = context.job.id or 0
+        self._held.add(job_id)
+        try:
+            self._run(job_id, RunJob.of(arguments))
+        finally:
+            self._held.discard(job_id)
 
     async def _pump(self) -> None:
         """Store the requests as they come, many at a time."""
