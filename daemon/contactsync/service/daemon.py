@@ -68,6 +68,8 @@ STATUS_SHARE = 0.01
 SCHEDULE_SECONDS = 60
 CONTROL_SECONDS = 60
 FLEET_SECONDS = 120
+API_SECONDS = 10.0
+"""How long the leader of a fleet leaves requests by the API to the node that got them."""
 CUT_OFF_SECONDS = 5
 """How long the runs of a fleet's node that were cancelled at its stop may take to end."""
 WATCH_SECONDS = 900
@@ -115,7 +117,8 @@ class Daemon:
             pool, self._dispatcher, self._follow_live, self._accept_password, leads=self._fleet is None
         )
         self._live = LiveFolders(self._runner, self._dispatcher)
-        self._requests = Requests(pool, self._schedule, self._dispatcher)
+        api_seconds = API_SECONDS if self._fleet else 0.0
+        self._requests = Requests(pool, self._schedule, self._dispatcher, api_seconds)
         self._watch = DefinitionWatch(
             conninfo,
             Callbacks(

@@ -35,7 +35,7 @@ def test_any_node_starts_a_run_and_awaits_it(fleet: Fleet) -> None:
 
 def test_three_nodes_make_one_run_of_an_edit_and_of_a_request(fleet: Fleet) -> None:
     """Each sees the definition, its edit and the request by SQL; one of them acts."""
-    definition = fleet.define("Once", schedule="every 1h")
+    definition = fleet.define("Once", schedule="every 1h", mode="incremental")
     wait_until(lambda: runs_of(fleet, definition) == [("catch-up", "changed")], "the first run")
     edit = "UPDATE contactsync.sync_definitions SET filter = '(uid=*)' WHERE definition_id = %s"
     fleet.person.execute(edit, [definition])
@@ -90,7 +90,9 @@ def test_every_node_shows_and_cancels_a_run(fleet: Fleet) -> None:
             assert [run["node"] for run in shown] == [maker]
         other = next(node for node in fleet.nodes if node.name != maker)
         assert other.post(f"/v1/runs/{run_id}/cancel")["cancelled"] == [run_id]
-        wait_until(lambda: runs_of(fleet, definition) == [("manual", "cancelled")], "the end")
+        wait_until(
+            lambda: runs_of(fleet, definition) == [("manual", "cancelled")], lambda: str(runs_of(fleet, definition))
+        )
 
 
 def test_a_drained_node_gives_up_its_work(fleet: Fleet) -> None:
@@ -150,10 +152,12 @@ def test_no_node_offers_a_password_that_another_one_was_refused(fleet: Fleet, ma
     columns = {"query": f"{directory.url}/{directory.suffix}", "password_ref": "env:WRONG"}
     first, *others = [fleet.define(f"Refused {number}", **columns) for number in range(7)]
     assert fleet[0].run(first)["error_code"].startswith("directory.credentials")
+    fleet.wait_for_definitions(fleet.value("SELECT count(*) FROM contactsync.sync_definitions"))
     fleet[1].post("/v1/sync", 202)
     errors = "SELECT error FROM contactsync.sync_runs WHERE definition_id = ANY (%s) AND outcome = 'failed'"
     wait_until(lambda: len(fleet.rows(errors, others)) == 6, "the runs of the others")
-    assert all("with the same password before" in error for (error,) in fleet.rows(errors, others))
+    shown = fleet.rows(errors, others)
+    assert all("with the same password before" in error for (error,) in shown), shown
     admin = directory.connection()
     admin.search(directory.reader_dn, "(objectClass=*)", ldap3.BASE, attributes=["pwdFailureTime"])
     assert len(admin.entries[0].entry_attributes_as_dict["pwdFailureTime"]) == 1

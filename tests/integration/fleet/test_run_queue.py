@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
@@ -249,3 +250,20 @@ def test_a_node_with_another_time_does_not_join(queue_database: str, monkeypatch
         fleet_queue(queue_database, Work(), "late"),
     ):
         pass
+
+
+def test_an_abandoned_job_is_made_again(queue_database: str) -> None:
+    """Its worker is gone, and no node has noticed; the leader looks for such jobs."""
+    with fleet_queue(queue_database, work := Work(), "a") as queue, psycopg.connect(queue_database) as person:
+        work.open()
+        person.execute(
+            """
+            INSERT INTO contactsync_queue.procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status)
+            VALUES ('runs', 'run', 'dc1#0', '2', '{"definition_id": 2, "trigger": "schedule"}', 'doing')
+            """
+        )
+        person.commit()
+        while not work.ids:
+            queue.tend()
+            time.sleep(0.05)
+        assert work.ids == [2]

@@ -58,6 +58,8 @@ class Requests:
     pool: Pool
     schedule: Schedule
     dispatcher: RunQueue
+    api_seconds: float = 0.0
+    """How long requests by the API are left to the node of the fleet that got them."""
     _dispatched: dict[int, frozenset[int]] = field(init=False, default_factory=dict)
     _lock: Lock = field(init=False, default_factory=Lock)
     """Held from the record of a request to its dispatch, so that `catch_up` does not dispatch it a second time."""
@@ -141,7 +143,7 @@ class Requests:
         """
         with self._lock:
             with connection_of(self.pool) as connection:
-                requested = open_requests(connection)
+                requested = open_requests(connection, api_seconds=self.api_seconds)
                 refused = self._refused() if requested else {}
                 for definition_id in requested.keys() & refused.keys():
                     if not self.dispatcher.is_pending(definition_id):
@@ -155,6 +157,8 @@ class Requests:
         A run that has just been dispatched for them takes them only when it starts.
         """
         ids = frozenset(request_ids)
+        if self.api_seconds and self.dispatcher.is_waiting(definition_id):
+            return False  # another node of the fleet may have requested this run, which takes them all
         if self.dispatcher.is_pending(definition_id) and ids <= self._dispatched.get(definition_id, frozenset()):
             return False
         self._dispatched[definition_id] = ids

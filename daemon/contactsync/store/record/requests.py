@@ -17,9 +17,12 @@ CHECK_REQUESTS = ":requested"
 """The payload of a notification by `request_sync`: not the name of a folder, but "read the open requests"."""
 
 
-def open_requests(connection: Connection[Any]) -> dict[int, list[int]]:
-    """The requests of each definition that no run has taken yet, oldest first; DatabaseError."""
-    return dict(execute(connection, "open_requests"))
+def open_requests(connection: Connection[Any], *, api_seconds: float = 0.0) -> dict[int, list[int]]:
+    """The requests of each definition that no run has taken yet, oldest first; DatabaseError.
+
+    Requests by the API that are younger than `api_seconds` are left out.
+    """
+    return dict(execute(connection, "open_requests", api_seconds=api_seconds))
 
 
 def add_requests(connection: Connection[Any], definition_ids: Sequence[int], actor: str) -> int | None:

@@ -2,6 +2,7 @@
 -- Definitions with requests that no run has taken yet, oldest request first.
 SELECT q.definition_id, array_agg(q.request_id) FROM contactsync.sync_requests AS q
 WHERE q.finished_at IS NULL AND q.run_id IS NULL
+  AND (q.actor IS NULL OR q.requested_at <= clock_timestamp() - make_interval(secs => %(api_seconds)s))
 GROUP BY q.definition_id
 ORDER BY min(q.request_id)
 
