@@ -19,6 +19,7 @@ SYSTEM_STATE = Path("/var/lib/contactsync")
 SYSTEM_RUNTIME = Path("/run/contactsync")
 KEY_FILE_NAME = "secret.key"
 SOCKET_NAME = "control.sock"
+WEB_SOCKET_NAME = "web.sock"
 
 # The system's file comes first: on a machine that has one, every command has the same settings in any directory.
 # Without it, the file in the current directory applies.
@@ -157,14 +158,17 @@ _SOCKET_VARIABLES = {variable_of(*names): names for names in (("state", "directo
 
 def fill_in_places(values: dict[str, Any], environ: Mapping[str, str], *, of_system: bool) -> None:
     """Set the paths that are not set; they depend on the user and on systemd."""
-    state, secrets, control = (values.setdefault(section, {}) for section in ("state", "secrets", "control"))
-    if not (isinstance(state, dict) and isinstance(secrets, dict) and isinstance(control, dict)):
+    tables = [values.setdefault(section, {}) for section in ("state", "secrets", "control", "web")]
+    if not all(isinstance(table, dict) for table in tables):
         return
+    state, secrets, control, web = tables
     state["directory"] = state.get("directory") or _default_state_directory(environ, of_system=of_system)
     if not secrets.get("key_file"):
         secrets["key_file"] = _default_key_file(state["directory"], environ)
     if not control.get("socket"):
         control["socket"] = _default_socket(state["directory"], environ)
+    if not web.get("socket"):
+        web["socket"] = Path(str(control["socket"])).with_name(WEB_SOCKET_NAME)
 
 
 def _default_state_directory(environ: Mapping[str, str], *, of_system: bool) -> Path:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
-from contactsync.settings.schema import Section, Settings
+from contactsync.settings.schema import Settings
+from contactsync.settings.types import Section
 
 Value = bool | int | float | str
 

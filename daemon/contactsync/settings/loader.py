@@ -24,7 +24,7 @@ from contactsync.settings.file import (
 from contactsync.settings.messages import Describer, unknown_variables
 from contactsync.settings.schema import Origin, Settings
 
-_PLACES = {("state", "directory"), ("secrets", "key_file"), ("control", "socket")}
+_PLACES = {("state", "directory"), ("secrets", "key_file"), ("control", "socket"), ("web", "socket")}
 """The paths that `fill_in_places` sets."""
 
 

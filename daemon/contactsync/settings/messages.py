@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from contactsync.settings.file import DELIMITER, PREFIX
-from contactsync.settings.schema import Section, Settings
+from contactsync.settings.schema import Settings
+from contactsync.settings.types import Section
 
 _MAX_VALUE = 60
 _TABLE = re.compile(r"\s*\[+\s*([\w.\-\"' ]+?)\s*\]+")
@@ -103,6 +104,7 @@ def _allowed(field: FieldInfo) -> str:
     low, high = bounds.get(Ge), bounds.get(Le)
     span = f" from {low.ge} to {high.le}" if isinstance(low, Ge) and isinstance(high, Le) else ""
     words: dict[object, str] = {
+        bool: "true or false",
         int: f"a whole number{span}",
         float: f"a number{span}",
         Path: "an absolute path in quotes",

@@ -2,73 +2,16 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Literal, NamedTuple, Self
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 from contactsync.settings.file import KEY_FILE_NAME, SOCKET_NAME, SYSTEM_STATE
+from contactsync.settings.types import FILE, LISTEN, AbsolutePath, ConnectionString, NameServers, Number, Section, Whole
+from contactsync.settings.web import Web
 
 _REFERENCES = r"^\s*((file|credential|env):\S+\s*)*$"
-_FILE = r"^(/.*)?$"
-_LISTEN = r"^$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
-
-
-def _not_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError  # noqa: TRY004 -- pydantic collects ValueError; a bool is an int for Python only
-    return value
-
-
-def _connection_string(value: SecretStr) -> SecretStr:
-    try:
-        conninfo_to_dict(value.get_secret_value())
-    except ProgrammingError:
-        raise ValueError from None  # its message may quote the password
-    return value
-
-
-def _absolute(value: Path) -> Path:
-    path = value.expanduser()
-    if not path.is_absolute():
-        raise ValueError
-    return path
-
-
-def _name_servers(value: str) -> str:
-    for word in value.split():
-        bare = word.count(":") > 1 and not word.startswith("[")
-        parts = urlsplit(f"//[{word}]" if bare else f"//{word}")
-        ip_address(parts.hostname or "")
-        if parts.port == 0:
-            raise ValueError
-    return value
-
-
-NameServers = Annotated[str, AfterValidator(_name_servers)]
-Whole = Annotated[int, BeforeValidator(_not_bool)]
-Number = Annotated[float, BeforeValidator(_not_bool)]
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-ConnectionString = Annotated[SecretStr, AfterValidator(_connection_string)]
-
-
-class Section(BaseModel):
-    """A table of settings.toml; immutable."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Database(Section):
@@ -150,10 +93,10 @@ class Control(Section):
 class Api(Section):
     """The API over TLS, for programs on other machines; an empty `listen`: not at all."""
 
-    listen: str = Field("", pattern=_LISTEN, description='an address and a port, like "0.0.0.0:8443" or "[::]:8443"')
-    tls_certificate: str = Field("", pattern=_FILE, description="an absolute path in quotes")
-    tls_key: str = Field("", pattern=_FILE, description="an absolute path in quotes")
-    tls_client_ca: str = Field("", pattern=_FILE, description="an absolute path in quotes")
+    listen: str = Field("", pattern=LISTEN, description='an address and a port, like "0.0.0.0:8443" or "[::]:8443"')
+    tls_certificate: str = Field("", pattern=FILE, description="an absolute path in quotes")
+    tls_key: str = Field("", pattern=FILE, description="an absolute path in quotes")
+    tls_client_ca: str = Field("", pattern=FILE, description="an absolute path in quotes")
     requests_per_minute: Whole = Field(3000, ge=1, le=1_000_000)
 
 
@@ -175,7 +118,7 @@ class Log(Section):
 class Metrics(Section):
     """Metrics over HTTP, besides the control socket."""
 
-    listen: str = Field("", pattern=_LISTEN, description='an address and a port, like "127.0.0.1:9321" or "[::1]:9321"')
+    listen: str = Field("", pattern=LISTEN, description='an address and a port, like "127.0.0.1:9321" or "[::1]:9321"')
 
 
 class Secrets(Section):
@@ -219,6 +162,7 @@ class Settings(Section):
     metrics: Metrics = Metrics()
     secrets: Secrets = Secrets()
     fleet: Fleet = Fleet()
+    web: Web = Web()
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(None)
 

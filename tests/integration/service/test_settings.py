@@ -78,7 +78,7 @@ def test_documented_bounds_are_the_real_ones(tmp_path: Path) -> None:
     """The error about a number has the bounds in the documentation."""
     sections = re.split(r"^(#\w+ = .*)$", DOCUMENTED.read_text(encoding="utf-8"), flags=re.MULTILINE)
     prose = dict(zip(documented_keys(), sections[::2], strict=False))
-    numbers = [key for key, value in flat(Settings()).items() if isinstance(value, int | float) and value is not True]
+    numbers = [key for key, value in flat(Settings()).items() if type(value) in {int, float}]
     assert len(numbers) > 20
     for key in numbers:
         section, name = key.split(".")

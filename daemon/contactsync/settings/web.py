@@ -1,0 +1,31 @@
+"""The settings of the web console: its process, and its socket of the daemon."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contactsync.settings.file import SYSTEM_STATE, WEB_SOCKET_NAME
+from contactsync.settings.types import FILE, AbsolutePath, Section
+
+_LISTEN = r"^/.+$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
+_URL = r"^$|^https?://[\w.-]+(:[0-9]{1,5})?/?$|^https?://\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?/?$"
+_NAMES = r"^[\w.:\[\] -]*$"
+
+
+class Web(Section):
+    """The console, and the socket by which its process uses the daemon."""
+
+    socket: AbsolutePath = SYSTEM_STATE / WEB_SOCKET_NAME
+    user: str = Field("contactsync-web", pattern=r"^[^:\s]*$", description="the name of a user, in quotes")
+    listen: str = Field(
+        "127.0.0.1:8480",
+        pattern=_LISTEN,
+        description='an address and a port, like "127.0.0.1:8480", or the absolute path of a Unix socket',
+    )
+    url: str = Field("", pattern=_URL, description='an address without a path, like "https://contacts.example.com"')
+    hosts: str = Field(
+        "", pattern=_NAMES, description='names of hosts with spaces between them, like "contacts contacts.example.com"'
+    )
+    plain: bool = False
+    tls_certificate: str = Field("", pattern=FILE, description="an absolute path in quotes")
+    tls_key: str = Field("", pattern=FILE, description="an absolute path in quotes")
