@@ -21,6 +21,7 @@ from contactsync.cli.folders_app import folders
 from contactsync.cli.installation_app import backup_app, settings_app
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
 from contactsync.cli.runs_app import runs_app
+from contactsync.cli.secrets.app import secrets_app
 from contactsync.cli.streams import check_output, flush_output, open_missing_streams
 from contactsync.cli.tokens_app import tokens
 from contactsync.errors import ContactsyncError, UsageError
@@ -46,6 +47,7 @@ app.add_typer(runs_app)
 app.add_typer(backup_app)
 app.add_typer(folders, name="folders", short_help="List, show and edit folders and their definitions.")
 app.add_typer(fleet_app, name="fleet", short_help="Show and drain the daemons that share the definitions.")
+app.add_typer(secrets_app, name="secrets", short_help="Export and import the key that seals passwords.")
 app.add_typer(settings_app, name="settings", short_help="Print, check and show the settings.")
 app.add_typer(tokens, name="tokens", short_help="Add, list and revoke tokens of programs on other machines.")
 

@@ -12,7 +12,8 @@ from posixpath import normpath
 
 import structlog
 
-from contactsync.credentials.sealing import read_secret, require_usable
+from contactsync.credentials.key_file import read_secret
+from contactsync.credentials.sealing import require_usable
 from contactsync.errors import SecretError
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

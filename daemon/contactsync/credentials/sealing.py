@@ -7,31 +7,24 @@ row, nor after an edit of the password's destination (see contactsync.credential
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import os
-import secrets
-import stat
-import tempfile
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contactsync.credentials.key_file import make_key, read_key
 from contactsync.errors import SecretError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _VERSION = b"\x02"
-_KEY_BYTES = 32
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 _HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES
 _LEAST_BYTES = _HEADER_BYTES + _NONCE_BYTES + 16
-_MOST_BYTES = 64 << 10
 
 _SET_AGAIN = "Set the password of this definition again."
 
@@ -50,11 +43,10 @@ class SecretBox:
     def from_file(cls, path: Path) -> SecretBox:
         """Use the key in this file, which is created if it does not exist. Raises SecretError if it is unusable."""
         try:
-            return cls(_read_key(path))
+            return cls(read_key(path))
         except FileNotFoundError:
-            _refuse_dangling_link(path)
-            _make_key(path)
-            return cls(_read_key(path))
+            make_key(path)
+            return cls(read_key(path))
 
     @property
     def key_id(self) -> bytes:
@@ -115,86 +107,5 @@ def require_usable(password: str, what: str) -> str:
     return password
 
 
-def read_secret(path: Path) -> bytes:
-    """The content of a small regular file; SecretError for others, such as a pipe, which may block for ever."""
-    if not path.is_file():
-        raise SecretError(f"{path} is not a file.", hint="Name the file that holds the secret.")
-    with path.open("rb") as file:
-        octets = file.read(_MOST_BYTES + 1)
-    if len(octets) > _MOST_BYTES:
-        raise SecretError(f"{path} is too large for a secret.", hint=f"The limit is {_MOST_BYTES} bytes.")
-    return octets
-
-
 def _context(header: bytes, folder_id: int, definition_id: int, destination: bytes) -> bytes:
     return header + folder_id.to_bytes(8, "big") + definition_id.to_bytes(8, "big") + destination
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        loose = path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP)
-        text = read_secret(path)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise SecretError(
-            f"The key file {path} cannot be read: {error.strerror}.",
-            hint="Run this as the user that the daemon runs as, or check the file's owner.",
-        ) from None
-    if loose:
-        raise SecretError(f"Other users may read or change the key file {path}.", hint=f"Run: chmod 600 {path}")
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != _KEY_BYTES:
-        raise SecretError(
-            f"{path} does not hold a key ({_KEY_BYTES} octets in base64).",
-            hint="Restore it from a backup; a new key cannot open the passwords that the old key sealed.",
-        )
-    return key
-
-
-def _refuse_dangling_link(path: Path) -> None:
-    """Raise SecretError for a link to a file that is away: a new key could not open what the old key sealed."""
-    if path.is_symlink():
-        raise SecretError(
-            f"The key file {path} is a link to {path.readlink()}, which does not exist.",
-            hint="Mount or restore the file that it names. For a new key, remove the link.",
-        )
-
-
-def _make_key(path: Path) -> None:
-    """Create the key file with its whole content, unless it exists."""
-    text = base64.b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n"
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file:  # mode 0600
-            file.write(text)
-            file.flush()
-            _give_to_owner_of(path.parent, file.fileno())
-            os.fsync(file.fileno())
-            with suppress(FileExistsError):  # another process was first; its key is used
-                path.hardlink_to(file.name)
-        _sync_directory(path.parent)
-    except OSError as error:
-        raise SecretError(
-            f"The key file {path} cannot be created: {error.strerror}.",
-            hint="Check the directory, or set another file in settings.toml: [secrets] key_file.",
-        ) from None
-
-
-def _give_to_owner_of(directory: Path, file: int) -> None:
-    """Let the daemon's user read a key that root creates in that user's directory (`sudo contactsync ...`)."""
-    if os.geteuid() == 0:
-        owner = directory.stat()
-        os.fchown(file, owner.st_uid, owner.st_gid)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Write the directory entry to the disk before the first password is sealed."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

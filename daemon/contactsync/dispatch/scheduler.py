@@ -89,7 +89,7 @@ class Schedule:
 
     `on_followed` is called when `followed` has changed, before the runs are requested that follow from the change.
     Unless it `leads`, it follows the definitions and requests no runs: another daemon of the fleet does.
-    `accept_password` is the function of operations/new_passwords.py.
+    `accept_password` is the function of operations/secrets/new_passwords.py.
     """
 
     def __init__(

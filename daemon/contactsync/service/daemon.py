@@ -40,8 +40,8 @@ from contactsync.log.recent import keep_recent
 from contactsync.metrics.exporter import Metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, SnapshotReader
 from contactsync.model import Definition, RunReport, Trigger
-from contactsync.operations.new_passwords import accept_password, publish_public_key
 from contactsync.operations.requests.queue import Requests
+from contactsync.operations.secrets.new_passwords import accept_password, publish_public_key
 from contactsync.service.systemd import FolderHealth, Part, ServiceManager, status_line, troubles
 from contactsync.settings.reload import differing, with_live
 from contactsync.store.health import count_by_state

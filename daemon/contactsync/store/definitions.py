@@ -166,6 +166,11 @@ def accept_password(connection: Connection[Any], definition: Definition, sealed:
     return None if row is None else row[0]
 
 
+def keys_of_passwords(connection: Connection[Any]) -> dict[str, int]:
+    """The number of stored passwords by the id of the key that has sealed them. Raises DatabaseError."""
+    return dict(execute(connection, "keys_of_passwords"))
+
+
 def key_published(connection: Connection[Any], key_id: bytes) -> bool:
     """Whether the table `public_key` has the key with this id. Raises DatabaseError."""
     return execute(connection, "key_published", key_id=key_id).fetchone() == (True,)

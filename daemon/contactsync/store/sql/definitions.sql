@@ -135,6 +135,12 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
 -- name: accept_password
 SELECT contactsync.accept_password(%(definition_id)s, %(revision)s, %(sealed)s)
 
+-- name: keys_of_passwords
+-- The ids of the keys that have sealed the stored passwords, with how many each.
+SELECT encode(substring(password_sealed FROM 2 FOR 4), 'hex'), count(*)
+FROM contactsync.sync_definitions WHERE password_sealed IS NOT NULL
+GROUP BY 1
+
 -- name: key_published
 SELECT EXISTS (SELECT FROM contactsync.public_key WHERE key_id = %(key_id)s)
 

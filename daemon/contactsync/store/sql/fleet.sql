@@ -13,6 +13,11 @@ SELECT node_id, pg_advisory_lock(hashtextextended('contactsync.node', node_id)):
 SELECT name FROM contactsync.fleet_nodes
 WHERE ended_at IS NULL AND key_id <> %(key_id)s AND heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s)
 
+-- name: living_keys
+-- Living nodes by name, with the id of the key for passwords.
+SELECT name, key_id FROM contactsync.fleet_nodes
+WHERE ended_at IS NULL AND heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s)
+
 -- name: database_time
 SELECT extract(epoch FROM clock_timestamp())::double precision
 

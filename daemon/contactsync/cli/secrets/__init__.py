@@ -1,0 +1,1 @@
+"""`contactsync secrets`: the key that seals bind passwords."""

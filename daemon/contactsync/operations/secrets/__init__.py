@@ -1,0 +1,1 @@
+"""The key that seals bind passwords, and passwords that programs seal with it."""
