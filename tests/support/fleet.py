@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -127,15 +127,22 @@ class Fleet:
 
 @contextmanager
 def running_fleet(
-    database: str, directory: PrivateSlapd, place: Path, number: int = 3, **settings: str
+    database: str,
+    directory: PrivateSlapd,
+    place: Path,
+    number: int = 3,
+    *,
+    through: Sequence[str] = (),
+    **settings: str,
 ) -> Iterator[Fleet]:
-    """Start so many nodes, named node-1 and so on."""
+    """Start so many nodes, named node-1 and so on. `through` are their ways to the database, if they are others."""
     settings = {"CONTACTSYNC_SECRETS__KEY_FILE": str(place / "secret.key"), **settings}
     with ExitStack() as stack:
         nodes = []
-        for name in (f"node-{number + 1}" for number in range(number)):
-            (place / name).mkdir()
-            node = FleetNode(name, database, place / name, READER=directory.reader_password, WRONG="wrong", **settings)
+        settings = {"READER": directory.reader_password, "WRONG": "wrong", **settings}
+        for index, way in enumerate(through or [database] * number, start=1):
+            (place / f"node-{index}").mkdir()
+            node = FleetNode(f"node-{index}", way, place / f"node-{index}", **settings)
             stack.callback(node.end)
             nodes.append(node)
         nodes[0].start()  # creates the tables of the queue

@@ -67,7 +67,8 @@ class Proxy:
 
     `pace` (seconds) is a pause after every 64 octets from the server. `tamper` changes what clients send. `accepted`
     counts all connections, `most` those that were open at once. `listen` is the path of a Unix socket to listen on in
-    place of a port. `lengths` find the messages to the server and to the client.
+    place of a port. `lengths` find the messages to the server and to the client. `watch` gets what passes, with its
+    client and whether it goes to the server; `gone` gets a client whose connection has ended.
     """
 
     def __init__(
@@ -76,6 +77,8 @@ class Proxy:
         self.target = target
         self.pace = 0.0
         self.tamper: Callable[[bytes], bytes] = bytes
+        self.watch: Callable[[socket.socket, bytes, bool], None] = lambda *_: None
+        self.gone: Callable[[socket.socket], None] = lambda _: None
         self.accepted = self.most = 0
         self.passed = {True: 0, False: 0}
         """Octets since the last fault was armed, to the server and to the client."""
@@ -94,6 +97,7 @@ class Proxy:
         self._ended: list[socket.socket] = []
         self._slow: dict[socket.socket, int] = {}
         self._refusing, self._closed = threading.Event(), threading.Event()
+        self._paused = threading.Event()
         self._over = threading.Event()
         self._reserved = None if listen else ReservedPort()
         self.port = self._reserved.number if self._reserved else 0
@@ -119,6 +123,10 @@ class Proxy:
         """Pass nothing more on the open connections, like a firewall that has forgotten them."""
         self._silenced = list(self._clients)
 
+    def pause(self) -> None:
+        """Pass nothing more, on no connection, until `heal`, like a network that is cut: both sides stay open."""
+        self._paused.set()
+
     def arm(self, fault: Fault | None, kill: Callable[[], object] = lambda: None) -> None:
         """Arm a fault and start counting octets; None only counts."""
         with self._guard:
@@ -136,6 +144,7 @@ class Proxy:
         self.arm(None)
         self._ended, self._doomed = self._doomed, []
         self._refusing.clear()
+        self._paused.clear()
 
     def _listen(self) -> socket.socket:
         if self._path is None:
@@ -172,6 +181,9 @@ class Proxy:
         with client, suppress(OSError), self._connect() as server:
             streams = [Stream(client, server, to_server), Stream(server, client, to_client)]
             while not (self._over.is_set() or self._refusing.is_set() or client in self._ended):
+                if self._paused.is_set():
+                    time.sleep(_TICK)
+                    continue
                 sources = [stream.source for stream in streams]
                 ready = select(sources, [], [], _TICK)[0]
                 if not all(self._pass(stream, client) for stream in streams if stream.source in ready):
@@ -180,6 +192,7 @@ class Proxy:
                 _reset(client)
         self._clients.remove(client)
         self._slow.pop(client, None)
+        self.gone(client)
 
     def _connect(self) -> socket.socket:
         if isinstance(self.target, int):
@@ -203,6 +216,7 @@ class Proxy:
             return True
         if not downwards:
             octets = self.tamper(octets)
+        self.watch(client, octets, not downwards)
         before, fault, after = self._struck_in(stream, octets, to_server=not downwards)
         stream.sink.sendall(before)
         if fault and not self._strike(fault, stream, client, after):
