@@ -17,7 +17,7 @@ from contactsync.store.session import connect
 if TYPE_CHECKING:
     from psycopg import Connection
 
-_GROUP = re.compile(r"'(contactsync_\w+)'")
+_GROUPS = re.compile(r"FOREACH name IN ARRAY ARRAY\[(.*?)\]", re.DOTALL)
 READERS = "contactsync_reader"
 OLDEST_SERVER = 140000
 
@@ -65,7 +65,8 @@ def carry_out_setup(conninfo: str, plan: SetupPlan) -> None:
 
 def _groups() -> list[str]:
     script = files("contactsync.store").joinpath("roles.sql").read_text(encoding="utf-8")
-    return list(dict.fromkeys(_GROUP.findall(script)))
+    [created] = _GROUPS.findall(script)
+    return re.findall(r"\w+", created)
 
 
 def _role(connection: Connection[Any], name: str) -> tuple[bool, bool] | None:
