@@ -63,7 +63,7 @@ class RequestsLimited(ContactsyncError):
 
 
 class Forbidden(ContactsyncError):
-    """The token may not do this."""
+    """The client may not do this."""
 
     code = "token.forbidden"
 
@@ -90,6 +90,18 @@ class SocketOnly(Forbidden):
     """No token may do this: it is for users of the control socket."""
 
     code = "token.socket_only"
+
+
+class ConsoleRefused(Forbidden):
+    """The socket of the web console is for the console's user only."""
+
+    code = "web.peer"
+
+
+class ActorMissing(ContactsyncError):
+    """A request of the web console does not say validly who it is for."""
+
+    code = "web.actor"
 
 
 class SettingsError(ContactsyncError):

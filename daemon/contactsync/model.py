@@ -118,15 +118,22 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A user who does something. `kind` is how the user was identified; `via` is the way: api, cli, daemon."""
+    """A user who does something. `kind` is how the user was identified; `via` is the way: api, cli, web, daemon.
+
+    A person at the web console has `how` the person signed in, and the `address` of the browser.
+    """
 
     kind: str
     name: str
     via: str
+    how: str | None = None
+    address: str | None = None
 
     @property
     def label(self) -> str:
-        """The name where the kind is not beside it: `anna`, `token helpdesk`."""
+        """The name where the kind is not beside it: `anna`, `token helpdesk`, `anna (web)`."""
+        if self.kind == "web":
+            return f"{self.name} (web)"
         return f"token {self.name}" if self.kind == "token" else self.name
 
 

@@ -16,6 +16,7 @@ from tests.support.definitions import PEOPLE, Person, define
 from tests.support.processes import CommandLine, DaemonProcess
 from tests.support.resources import database_of, short_directory
 from tests.support.tls_api import TlsApi, tls_api
+from tests.support.web_door import WebDoor, web_door
 
 
 @pytest.fixture
@@ -70,3 +71,14 @@ def api(postgres_server: str, migrated_template: str) -> Iterator[TlsApi]:
         tls_api(database, place) as api,
     ):
         yield api
+
+
+@pytest.fixture(scope="session")
+def door(postgres_server: str, migrated_template: str) -> Iterator[WebDoor]:
+    """Serve the web console's socket, for all tests of what people may do there."""
+    with (
+        short_directory() as place,
+        database_of(postgres_server, template=migrated_template) as database,
+        web_door(database, place) as door,
+    ):
+        yield door

@@ -13,7 +13,8 @@ from contactsync.model import Actor
 class Requester(Protocol):
     """Who makes a request. `kind` is how it was identified.
 
-    `unix`: a process, by the kernel; it has `uid` and `pid`. `token`: a program elsewhere; it has `address`.
+    `unix`: a process, by the kernel; it has `uid` and `pid`. `token`: a program elsewhere; it has `address`. `web`: a
+    person at the web console; it has `how` and `address`.
     """
 
     kind: str
@@ -27,6 +28,8 @@ def log_fields(requester: Any) -> dict[str, Any]:
     """The requester in a line of the log. Not for the event loop."""
     if requester.kind == "unix":
         return {"uid": requester.uid, "pid": requester.pid, "user": requester.name}
+    if requester.kind == "web":
+        return {"user": requester.name, "how": requester.how, "address": requester.address}
     return {"token": requester.name, "address": requester.address}
 
 
@@ -35,6 +38,8 @@ def actor_of(request: Request) -> Actor:
     requester: Requester = request.state.actor
     # A program elsewhere could send the name of the command line as well.
     by_command = requester.kind == "unix" and request.headers.get("user-agent", "").startswith(COMMAND_LINE)
+    if requester.kind == "web":
+        return Actor("web", requester.name, "web", getattr(requester, "how", None), getattr(requester, "address", None))
     return Actor(requester.kind, requester.name, "cli" if by_command else "api")
 
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from contactsync.api.hints import wording_for
 from contactsync.errors import (
+    ActorMissing,
     ContactsyncError,
     DatabaseConflict,
     DatabaseError,
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[ContactsyncError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Forbidden, HTTPStatus.FORBIDDEN),
     (TokenRefused, HTTPStatus.UNAUTHORIZED),
+    (ActorMissing, HTTPStatus.BAD_REQUEST),
     (TokenInUrl, HTTPStatus.BAD_REQUEST),
     (RequestsLimited, HTTPStatus.TOO_MANY_REQUESTS),
     (InvalidFields, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
+from contactsync.errors import SettingsError
+
 _UCRED = struct.Struct("3i")
 """struct ucred of unix(7): pid, uid, gid."""
 
@@ -32,6 +34,19 @@ class Peer:
     def name(self) -> str:
         """The user's name, or `uid 1234` without an account. May ask the network: not for the event loop."""
         return _user_name(self.uid)
+
+
+def uid_of(user: str) -> int:
+    """The number of the user with this name or number. Raises SettingsError."""
+    if user.isdecimal():
+        return int(user)
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise SettingsError(
+            f'There is no user "{user}", which [web] user in settings.toml names.',
+            hint=f"Create it (useradd --system {user}) or name another.",
+        ) from None
 
 
 def peer_of(connection: HasOptions) -> Peer:

@@ -111,6 +111,18 @@ class ControlProtocol(LimitedProtocol):
         return {"actor": peer_of(transport.get_extra_info("socket"))}
 
 
+class WebProtocol(LimitedProtocol):
+    """A connection to the web console's socket. `request.state.console` says whether the peer is the console."""
+
+    def __init__(self, *, console_uid: int, **more: Any) -> None:
+        self._console_uid = console_uid
+        super().__init__(**more)
+
+    def identify(self, transport: asyncio.Transport) -> dict[str, Any]:
+        """Compare the user of the peer, by the kernel, with the console's."""
+        return {"console": peer_of(transport.get_extra_info("socket")).uid == self._console_uid}
+
+
 class TlsProtocol(LimitedProtocol):
     """A connection over TLS. `request.state.address` is the client's; a token in the request names the actor."""
 

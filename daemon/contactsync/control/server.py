@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
-from contactsync.control.protocol import ControlProtocol, TlsProtocol, timed
-from contactsync.control.socket import BACKLOG
+from contactsync.control.protocol import ControlProtocol, TlsProtocol, WebProtocol, timed
+from contactsync.control.socket import BACKLOG, Listening
 from contactsync.control.tls_context import server_tls
 from contactsync.control.tls_listener import TlsListener, bind
 from contactsync.errors import ContactsyncError, SettingsError
@@ -37,12 +37,17 @@ class _Server(uvicorn.Server):
     ticked_at = 0.0
     loop: asyncio.AbstractEventLoop
     tls: TlsListener
+    web: socket.socket | None = None
+    console_uid = -1
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Prepare for TLS connections, which share the limits and the shutdown of uvicorn's own."""
+        """Prepare for the web console and for TLS, which share the limits and the shutdown of uvicorn's own."""
         self.loop = asyncio.get_running_loop()
         self.tls = TlsListener(self._make_tls_protocol)
         await super().startup(sockets)
+        if self.web is not None:
+            server = await self.loop.create_server(self._make_web_protocol, sock=self.web, backlog=BACKLOG)
+            self.servers.append(server)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more connections, and end those that there are."""
@@ -51,6 +56,10 @@ class _Server(uvicorn.Server):
 
     def _make_tls_protocol(self) -> TlsProtocol:
         return TlsProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    def _make_web_protocol(self) -> WebProtocol:
+        state = {"server_state": self.server_state, "app_state": self.lifespan.state}
+        return WebProtocol(config=self.config, console_uid=self.console_uid, **state)
 
     async def on_tick(self, counter: int) -> bool:
         """Note the time; uvicorn calls this ten times a second."""
@@ -61,9 +70,9 @@ class _Server(uvicorn.Server):
 class ControlServer:
     """uvicorn in a thread of its own; the main thread handles signals."""
 
-    def __init__(self, app: FastAPI, hub: EventHub, listening: socket.socket) -> None:
+    def __init__(self, app: FastAPI, hub: EventHub, listening: Listening, console_uid: int) -> None:
         self._hub = hub
-        self._listening = listening
+        self._listening = listening.control
         config = uvicorn.Config(
             timed(app),
             http=ControlProtocol,
@@ -79,6 +88,7 @@ class ControlServer:
             timeout_graceful_shutdown=STOP_SECONDS,
         )
         self._server = _Server(config)
+        self._server.web, self._server.console_uid = listening.web, console_uid
         self._address = ""
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
 

@@ -1,4 +1,4 @@
-"""The listening Unix socket: passed by systemd, or created here in place of a stale one."""
+"""The listening Unix sockets: passed by systemd, or created here in place of stale ones."""
 
 from __future__ import annotations
 
@@ -9,102 +9,111 @@ import socket
 import stat
 import time
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
+from contactsync.control.inherited import CONTROL, WEB, inherited_sockets, is_activated
 from contactsync.control.peer import peer_of
 from contactsync.errors import ControlSocketTaken, SettingsError
-from contactsync.settings.schema import Control
+from contactsync.settings.schema import Settings
 
 log = structlog.get_logger()
 
 MOST_PATH_BYTES = 107
 """The size of sun_path without its terminating null byte (unix(7))."""
-FIRST_FD = 3
-"""SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 BACKLOG = 64
 LOCK_SECONDS = 5.0
 
 
-@contextmanager
-def control_socket(settings: Control, environ: MutableMapping[str, str]) -> Iterator[socket.socket]:
-    """A listening socket; the file of one that is created here is removed at the end.
+class Listening(NamedTuple):
+    """The sockets of the API: for commands, and for the web console if it is enabled."""
 
-    Raises ControlSocketTaken if another process serves it, SettingsError if it cannot be created.
+    control: socket.socket
+    web: socket.socket | None
+
+
+@contextmanager
+def listening_sockets(settings: Settings, environ: MutableMapping[str, str]) -> Iterator[Listening]:
+    """The listening sockets; the files of those that are created here are removed at the end.
+
+    Raises ControlSocketTaken if another process serves one, SettingsError if it cannot be created.
     """
-    inherited = _inherited(environ)
-    if inherited is not None:
-        with inherited:
-            log.info("control.listening", socket=_name(inherited), given_by_systemd=True)
-            yield inherited
-        return
-    listening, file_id = _create(settings)
+    with ExitStack() as stack:
+        inherited = inherited_sockets(environ, web=settings.web.enabled)
+        for each in inherited.values():
+            stack.enter_context(each)
+
+        def listening(name: str, place: _Place) -> socket.socket:
+            given = inherited.get(name)
+            path = str(place.path) if given is None else _name(given)
+            opened = stack.enter_context(_created(place)) if given is None else given
+            log.info("control.listening", name=name, socket=path, given_by_systemd=given is not None)
+            return opened
+
+        control = listening(CONTROL, _control_place(settings))
+        yield Listening(control, listening(WEB, _web_place(settings)) if settings.web.enabled else None)
+
+
+def check_sockets(settings: Settings, environ: MutableMapping[str, str]) -> None:
+    """Raise what `listening_sockets` would raise for the paths, before anything else is started."""
+    if not is_activated(environ):
+        for place in [_control_place(settings), *([_web_place(settings)] if settings.web.enabled else [])]:
+            _check_length(place)
+            _check_free(place)
+
+
+class _Place(NamedTuple):
+    """Where a socket is created; `section` of settings.toml says so."""
+
+    section: str
+    path: Path
+    mode: int
+    group: str
+
+
+def _control_place(settings: Settings) -> _Place:
+    control = settings.control
+    return _Place("control", control.socket, int(control.mode, 8), control.group)
+
+
+def _web_place(settings: Settings) -> _Place:
+    return _Place("web", settings.web.socket, 0o660, settings.web.group)
+
+
+@contextmanager
+def _created(place: _Place) -> Iterator[socket.socket]:
+    listening, file_id = _create(place)
     try:
         with listening:
-            log.info("control.listening", socket=str(settings.socket), given_by_systemd=False)
             yield listening
     finally:
-        _remove(settings.socket, file_id)
+        _remove(place.path, file_id)
 
 
-def check_socket(path: Path, environ: MutableMapping[str, str]) -> None:
-    """Raise what `control_socket` would raise for this path, before anything else is started."""
-    if environ.get("LISTEN_PID") != str(os.getpid()):
-        _check_length(path)
-        _check_free(path)
-
-
-def _inherited(environ: MutableMapping[str, str]) -> socket.socket | None:
-    """The first socket that the service manager passed (sd_listen_fds(3)), if any."""
-    if environ.get("LISTEN_PID") != str(os.getpid()):
-        return None
-    number = environ.get("LISTEN_FDS", "")
-    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
-        environ.pop(name, None)
-    if not number.isdecimal() or int(number) < 1:
-        return None
-    if int(number) > 1:
-        log.warning("control.sockets_unused", number=int(number) - 1)
-    try:
-        os.set_inheritable(FIRST_FD, False)  # noqa: FBT003  (it takes no keyword)
-        inherited = socket.socket(fileno=FIRST_FD)
-        listens = inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    except OSError as error:
-        raise SettingsError(
-            f"The file descriptor that the service manager passed is no socket: {error.strerror}.",
-            hint="Check the socket unit (ListenStream=).",
-        ) from None
-    if inherited.family != socket.AF_UNIX or inherited.type != socket.SOCK_STREAM or not listens:
-        raise SettingsError(
-            "The socket that the service manager passed is not a listening Unix stream socket.",
-            hint="Set ListenStream= in the socket unit to an absolute path.",
-        )
-    return inherited
-
-
-def _create(settings: Control) -> tuple[socket.socket, tuple[int, int]]:
+def _create(place: _Place) -> tuple[socket.socket, tuple[int, int]]:
     """Bind and listen; also returns device and inode of the socket's file."""
-    path = settings.socket
-    _check_length(path)
+    path = place.path
+    _check_length(place)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(path.parent):
-            _check_free(path)
+            _check_free(place)
             path.unlink(missing_ok=True)
             # Linux gives the new file the mode of the socket, so its permissions are never wider than the final ones.
             os.fchmod(listening.fileno(), 0o600)
             listening.bind(os.fspath(path))
-            _set_permissions(settings)
+            _set_permissions(place)
             listening.listen(BACKLOG)
             status = path.stat()
     except OSError as error:
         listening.close()
         raise SettingsError(
-            f"The control socket {path} cannot be created: {error.strerror}.",
-            hint="Check its directory, or choose another path in settings.toml: [control] socket.",
+            f"The socket {path} cannot be created: {error.strerror}.",
+            hint=f"Check its directory, or choose another path in settings.toml: [{place.section}] socket.",
         ) from None
     except BaseException:
         listening.close()
@@ -112,31 +121,32 @@ def _create(settings: Control) -> tuple[socket.socket, tuple[int, int]]:
     return listening, (status.st_dev, status.st_ino)
 
 
-def _set_permissions(settings: Control) -> None:
-    if settings.group:
+def _set_permissions(place: _Place) -> None:
+    if place.group:
         try:
-            group = grp.getgrnam(settings.group).gr_gid
+            group = grp.getgrnam(place.group).gr_gid
         except KeyError:
-            settings.socket.unlink()
+            place.path.unlink()
             raise SettingsError(
-                f'There is no group "{settings.group}", which [control] group in settings.toml names.',
-                hint=f"Create it (groupadd --system {settings.group}) or name another.",
+                f'There is no group "{place.group}", which [{place.section}] group in settings.toml names.',
+                hint=f"Create it (groupadd --system {place.group}) or name another.",
             ) from None
-        os.chown(settings.socket, -1, group)
-    settings.socket.chmod(int(settings.mode, 8))
+        os.chown(place.path, -1, group)
+    place.path.chmod(place.mode)
 
 
-def _check_length(path: Path) -> None:
-    length = len(os.fsencode(path))
+def _check_length(place: _Place) -> None:
+    length = len(os.fsencode(place.path))
     if length > MOST_PATH_BYTES:
         raise SettingsError(
-            f"The path of the control socket has {length} bytes; a Unix socket's may have {MOST_PATH_BYTES}: {path}",
-            hint="Choose a shorter path in settings.toml: [control] socket.",
+            f"The path of a socket has {length} bytes; a Unix socket's may have {MOST_PATH_BYTES}: {place.path}",
+            hint=f"Choose a shorter path in settings.toml: [{place.section}] socket.",
         )
 
 
-def _check_free(path: Path) -> None:
+def _check_free(place: _Place) -> None:
     """Raise unless there is no file, or a socket that no process serves."""
+    path = place.path
     try:
         kind = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -144,7 +154,7 @@ def _check_free(path: Path) -> None:
     if not stat.S_ISSOCK(kind):
         raise SettingsError(
             f"{path} exists and is no socket, so it is not replaced.",
-            hint="Move it away, or choose another path in settings.toml: [control] socket.",
+            hint=f"Move it away, or choose another path in settings.toml: [{place.section}] socket.",
         )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(LOCK_SECONDS)
@@ -156,7 +166,7 @@ def _check_free(path: Path) -> None:
             process = "Another process"
         except OSError as error:
             raise SettingsError(
-                f"The control socket {path} cannot be tested: {error.strerror}.",
+                f"The socket {path} cannot be tested: {error.strerror}.",
                 hint="Run this as the daemon's user.",
             ) from None
         else:

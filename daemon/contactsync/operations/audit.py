@@ -30,9 +30,11 @@ class Deed(BaseModel):
 
     audit_id: int
     at: datetime
-    actor_kind: str = Field(description="How the actor was identified: unix, token or sql.", examples=["unix"])
+    actor_kind: str = Field(description="How the actor was identified: unix, token, web or sql.", examples=["unix"])
     actor: str = Field(examples=["anna"])
-    via: Literal["api", "cli", "sql", "daemon"]
+    via: Literal["api", "cli", "web", "sql", "daemon"]
+    how: str | None = Field(None, description="How a person signed in at the web console.", examples=["directory"])
+    address: str | None = Field(None, description="The address of the person's browser.", examples=["192.0.2.7"])
     database_role: str = Field(description="The role in PostgreSQL.")
     action: str = Field(examples=["definition.edited"])
     folder_id: int | None
@@ -115,5 +117,5 @@ def withdraw_run(connection: Connection[Any], actor: Actor, definition: Definiti
     """Withdraw the open requests for a run that was cancelled before its start, and record it. Raises DatabaseError."""
     with acting(connection, actor):
         confirm_locally(connection)
-        withdraw_requests(connection, definition.definition_id, f"Cancelled by {actor.name}.")
+        withdraw_requests(connection, definition.definition_id, f"Cancelled by {actor.label}.")
         write_audit(connection, "run.cancelled", key=definition.key, label=definition.label)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from contactsync.api.context import ApiContext
 from contactsync.api.events import EventHub
 from contactsync.api.schemas import Reloaded
 from contactsync.bootstrap import allowed_references, build_runner, database_of, run_options
+from contactsync.control.peer import uid_of
 from contactsync.control.server import ControlServer
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.live import LiveFolders
@@ -55,6 +55,7 @@ from contactsync.sync.observer import ObserverGroup
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from contactsync.control.socket import Listening
     from contactsync.settings.schema import Settings
 
 log = structlog.get_logger()
@@ -92,7 +93,7 @@ class Daemon:
         conninfo: str,
         pool: Pool,
         *,
-        listening: socket.socket,
+        listening: Listening,
         reread: Callable[[], Settings],
         manager: ServiceManager,
         identity: NodeIdentity | None = None,
@@ -140,7 +141,8 @@ class Daemon:
             live=self._live,
             workers=settings.scheduler.workers,
         )
-        self._control = ControlServer(create_app(self._api_context()), self._hub, listening)
+        console_uid = uid_of(settings.web.user) if settings.web.enabled else -1
+        self._control = ControlServer(create_app(self._api_context()), self._hub, listening, console_uid)
         self._housekeeping_due = 0.0
         self._status_due = 0.0
         self._health: list[FolderHealth] = []

@@ -14,7 +14,7 @@ import structlog
 
 from contactsync import __version__
 from contactsync.bootstrap import database_of
-from contactsync.control.socket import check_socket, control_socket
+from contactsync.control.socket import check_sockets, listening_sockets
 from contactsync.errors import ContactsyncError, DatabaseUnavailable
 from contactsync.fleet.setup import node_identity, prepare_fleet
 from contactsync.service.daemon import Daemon
@@ -51,7 +51,7 @@ def run_daemon(settings: Settings, reread: Callable[[], Settings]) -> int:
     faulthandler.enable()  # the watchdog ends a stuck process by SIGABRT; this prints its stacks
     signals = Signals()
     signals.install()
-    check_socket(settings.control.socket, os.environ)
+    check_sockets(settings, os.environ)
     identity = node_identity(settings)
     manager = ServiceManager(os.environ)
     log.info("daemon.starting", version=__version__)
@@ -61,7 +61,7 @@ def run_daemon(settings: Settings, reread: Callable[[], Settings]) -> int:
             opened = _open_database(stack, settings, signals, identity)
         if opened is not None:
             prepare_fleet(settings, opened[0])
-            listening = stack.enter_context(control_socket(settings.control, os.environ))
+            listening = stack.enter_context(listening_sockets(settings, os.environ))
             daemon = Daemon(settings, *opened, listening=listening, reread=reread, manager=manager, identity=identity)
             with manager.taking_time("Reading the definitions"):
                 stack.enter_context(daemon.metrics.served(settings.metrics.listen))

@@ -7,6 +7,7 @@ from pydantic import Field
 from contactsync.settings.file import SYSTEM_STATE, WEB_SOCKET_NAME
 from contactsync.settings.types import FILE, AbsolutePath, Section
 
+WEB_USER = "contactsync-web"
 _LISTEN = r"^/.+$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
 _URL = r"^$|^https?://[\w.-]+(:[0-9]{1,5})?/?$|^https?://\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?/?$"
 _NAMES = r"^[\w.:\[\] -]*$"
@@ -15,8 +16,10 @@ _NAMES = r"^[\w.:\[\] -]*$"
 class Web(Section):
     """The console, and the socket by which its process uses the daemon."""
 
+    enabled: bool = False
     socket: AbsolutePath = SYSTEM_STATE / WEB_SOCKET_NAME
-    user: str = Field("contactsync-web", pattern=r"^[^:\s]*$", description="the name of a user, in quotes")
+    user: str = Field(WEB_USER, pattern=r"^[^:\s]+$", description="the name or the number of a user, in quotes")
+    group: str = Field(WEB_USER, pattern=r"^[^:\s]*$", description="the name of a group, in quotes")
     listen: str = Field(
         "127.0.0.1:8480",
         pattern=_LISTEN,

@@ -1,6 +1,7 @@
-"""Authenticates the requests that come over TLS, by the token in their header (RFC 6750, section 2.1).
+"""Authenticates requests: those over TLS by the token in their header (RFC 6750, section 2.1).
 
-A request over the control socket has an actor already: the kernel identifies its process.
+A request over the control socket has an actor already: the kernel identifies its process. One of the web console names
+the person it is for.
 """
 
 from __future__ import annotations
@@ -14,11 +15,21 @@ from urllib.parse import unquote_to_bytes
 
 import structlog
 
+from contactsync.api.access.console import web_user
 from contactsync.api.access.limits import RateLimiter
 from contactsync.api.access.token_cache import TokenCache
 from contactsync.api.problems import problem_of_error, respond
 from contactsync.credentials.tokens import contains_token, digest_of, is_complete
-from contactsync.errors import ContactsyncError, DatabaseError, NotReady, RequestsLimited, TokenInUrl, TokenRefused
+from contactsync.errors import (
+    ActorMissing,
+    ConsoleRefused,
+    ContactsyncError,
+    DatabaseError,
+    NotReady,
+    RequestsLimited,
+    TokenInUrl,
+    TokenRefused,
+)
 from contactsync.operations.access.rights import Access, Right, parse_folder
 
 if TYPE_CHECKING:
@@ -51,7 +62,10 @@ class TokenHolder:
 
 
 class Authentication:
-    """ASGI middleware. `state.address` is that of a client over TLS; `state.actor` becomes its TokenHolder."""
+    """ASGI middleware. `state.actor` becomes the TokenHolder of a client over TLS, or the console's WebUser.
+
+    `state.address` is that of a client over TLS; `state.console` is there on the console's socket.
+    """
 
     def __init__(self, app: ASGIApp, cache: TokenCache, requests_per_minute: Callable[[], int]) -> None:
         self._app = app
@@ -63,7 +77,11 @@ class Authentication:
         """One request."""
         if scope["type"] == "http" and "actor" not in scope["state"]:
             try:
-                scope["state"]["actor"] = await self._holder(scope)
+                scope["state"]["actor"] = web_user(scope) if "console" in scope["state"] else await self._holder(scope)
+            except (ConsoleRefused, ActorMissing) as error:
+                log.warning("web.refused", error_code=error.code, error=error.message)
+                await respond(problem_of_error(error))(scope, receive, send)
+                return
             except ContactsyncError as error:
                 await respond(problem_of_error(error), _headers(error))(scope, receive, send)
                 return

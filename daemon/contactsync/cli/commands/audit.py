@@ -41,7 +41,7 @@ def _row(deed: Mapping[str, Any]) -> list[str]:
         ]
     if token := (deed["after"] or {}).get("token"):
         details.append(f"token {token}")
-    actor = f"token {deed['actor']}" if deed["actor_kind"] == "token" else deed["actor"]
+    actor = {"token": "token {}", "web": "{} (web)"}.get(deed["actor_kind"], "{}").format(deed["actor"])
     who = (actor, deed["via"], deed["action"], deed["label"] or "all")
     return [at(deed["at"]), *who, "; ".join(details) or NOTHING]
 

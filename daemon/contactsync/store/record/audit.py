@@ -30,6 +30,8 @@ class AuditRow:
     actor_kind: str
     actor: str
     via: str
+    how: str | None
+    address: str | None
     database_role: str
     action: str
     folder_id: int | None

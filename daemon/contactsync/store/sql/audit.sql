@@ -11,7 +11,7 @@ SELECT contactsync.write_audit(
     %(action)s, %(folder_id)s, %(definition_id)s, %(label)s, %(run_id)s, NULL, %(after)s::jsonb)
 
 -- name: audit
-SELECT audit_id, at, actor_kind, actor, via, database_role, action, folder_id, definition_id, label, run_id, before, after
+SELECT audit_id, at, actor_kind, actor, via, how, address, database_role, action, folder_id, definition_id, label, run_id, before, after
 FROM contactsync.audit
 WHERE (%(definition_ids)s::bigint[] IS NULL OR definition_id = ANY (%(definition_ids)s))
   AND (%(folder_ids)s::bigint[] IS NULL OR folder_id = ANY (%(folder_ids)s))

@@ -1,0 +1,91 @@
+"""The person a request of the web console is for, from its header Contactsync-Actor.
+
+Only the console's socket has it, and only requests of the console's own user are believed (contactsync.control).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from contactsync.errors import ActorMissing, ConsoleRefused
+from contactsync.operations.access.rights import Access, Right
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+HEADER = b"contactsync-actor"
+_WITHOUT_ACTOR = frozenset({"/v1/health/live", "/v1/health/ready"})
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError
+    return text
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_one_line)]
+
+
+class _Document(BaseModel):
+    """The header's JSON."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    user: _Name
+    groups: Annotated[list[_Name], Field(max_length=5000)]
+    admin: bool
+    how: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
+    address: Annotated[str, Field(max_length=64), AfterValidator(_one_line)]
+
+
+@dataclass(frozen=True, slots=True)
+class WebUser:
+    """A person at the web console, who signed in there; see contactsync.api.actor.Requester.
+
+    `how` is the way of signing in. Nobody has the name "".
+    """
+
+    name: str
+    how: str
+    address: str
+    access: Access
+    kind: str = "web"
+
+    async def still_valid(self) -> bool:
+        """Whether the person may go on to receive events: the console ends its own sessions."""
+        return True
+
+
+def web_user(scope: Scope) -> WebUser:
+    """The person a request is for. Raises ConsoleRefused, ActorMissing."""
+    if not scope["state"]["console"]:
+        raise ConsoleRefused(
+            "This socket is for the web console, which runs as another user.",
+            hint="Use the control socket, or check [web] user in settings.toml.",
+        )
+    given = [value for name, value in scope["headers"] if name == HEADER]
+    if not given and scope["path"] in _WITHOUT_ACTOR:
+        return WebUser("", "", "", Access(rights=frozenset()))
+    if len(given) != 1:
+        raise ActorMissing(
+            "The request does not say who it is for.", hint="Send one header Contactsync-Actor with every request."
+        )
+    document = _document(given[0])
+    access = Access(rights=frozenset(Right), everything=True) if document.admin else Access(rights=frozenset())
+    return WebUser(document.user, document.how, document.address, access)
+
+
+def _document(header: bytes) -> _Document:
+    try:
+        octets = base64.b64decode(header.rstrip(b"=") + b"=" * (-len(header.rstrip(b"=")) % 4), b"-_", validate=True)
+        return _Document.model_validate_json(octets)
+    except (binascii.Error, ValidationError):
+        raise ActorMissing(
+            "The header Contactsync-Actor is not valid.",
+            hint='Send the base64url form of JSON with "user", "groups", "admin", "how" and "address".',
+        ) from None

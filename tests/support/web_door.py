@@ -1,0 +1,70 @@
+"""A daemon with the socket of the web console, and requests there for different people."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from contactsync.testing.people import people_ldif
+from contactsync.testing.slapd import PrivateSlapd
+from tests.support.daemon_client import DaemonClient, running_daemon
+from tests.support.definitions import PEOPLE
+from tests.support.waiting import PATIENCE
+
+ADDRESS = "192.0.2.7"
+
+
+def actor_header(user: str, *, groups: tuple[str, ...] = (), admin: bool = False, **others: Any) -> dict[str, str]:
+    """The header that names a person."""
+    document = {"user": user, "groups": groups, "admin": admin, "how": "directory", "address": ADDRESS} | others
+    return {"Contactsync-Actor": base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")}
+
+
+class WebDoor:
+    """The daemon with its control socket as `local`, and its socket for the web console."""
+
+    def __init__(self, local: DaemonClient, path: Path) -> None:
+        self.local = local
+        self.path = path
+        self.http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(path)), base_url="http://daemon", timeout=PATIENCE
+        )
+
+    def ask(self, user: str, method: str, path: str, *, groups: tuple[str, ...] = (), **options: Any) -> httpx.Response:
+        """A request for a person; "root" is an administrator."""
+        headers = actor_header(user, groups=groups, admin=user == "root")
+        return self.http.request(method, path, headers=headers, **options)
+
+    def get(self, user: str, path: str, **query: Any) -> Any:
+        """The document of a GET for a person that must succeed."""
+        response = self.ask(user, "GET", path, params=query)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+@contextmanager
+def web_door(database: str, place: Path, **settings: str) -> Iterator[WebDoor]:
+    """Start a directory and a daemon that believes this process who its requests are for."""
+    web = {"ENABLED": "true", "USER": getpass.getuser(), "GROUP": "", **settings}
+    with (
+        PrivateSlapd(place / "slapd", ldif=people_ldif(PEOPLE, seed=7)) as directory,
+        running_daemon(
+            database,
+            directory,
+            place,
+            SSL_CERT_FILE=str(directory.ca_file),
+            **{f"CONTACTSYNC_WEB__{name}": value for name, value in web.items()},
+        ) as local,
+    ):
+        door = WebDoor(local, place / "state" / "web.sock")
+        try:
+            yield door
+        finally:
+            door.http.close()
