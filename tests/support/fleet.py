@@ -135,14 +135,18 @@ def running_fleet(
     through: Sequence[str] = (),
     **settings: str,
 ) -> Iterator[Fleet]:
-    """Start so many nodes, named node-1 and so on. `through` are their ways to the database, if they are others."""
+    """Start so many nodes, named node-1 and so on. `through` are their ways to the database, if they are others.
+
+    Each has the password in an environment variable of its own: ONLY_1 and so on.
+    """
     settings = {"CONTACTSYNC_SECRETS__KEY_FILE": str(place / "secret.key"), **settings}
     with ExitStack() as stack:
         nodes = []
         settings = {"READER": directory.reader_password, "WRONG": "wrong", **settings}
         for index, way in enumerate(through or [database] * number, start=1):
             (place / f"node-{index}").mkdir()
-            node = FleetNode(f"node-{index}", way, place / f"node-{index}", **settings)
+            own = {f"ONLY_{index}": directory.reader_password}
+            node = FleetNode(f"node-{index}", way, place / f"node-{index}", **settings, **own)
             stack.callback(node.end)
             nodes.append(node)
         nodes[0].start()  # creates the tables of the queue

@@ -7,7 +7,8 @@ a definition could have the password sent to another server or over an unprotect
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING
 from contactsync.credentials.envelope import EnvelopeKey
 from contactsync.credentials.references import References, resolve_reference
 from contactsync.credentials.sealing import SecretBox
+from contactsync.errors import SecretError
 from contactsync.ldap.query.query import parse_query
+from contactsync.text import quoted
 
 if TYPE_CHECKING:
     from contactsync.model import Definition
@@ -84,6 +87,21 @@ class BindPasswords:
     def open_new(self, definition: Definition) -> str:
         """The password that a program has sealed by SQL for the definition as it is now. Raises SecretError."""
         return EnvelopeKey(self.open_box()).open(definition.password_new or b"", binding_of(definition))
+
+    def missing(self, reference: str | None, key_id: bytes | None, files: Iterable[str]) -> str | None:
+        """Why this machine lacks a password or a file that a definition needs; None if it has all. Raises SecretError.
+
+        `key_id` is that of the key that has sealed the password. Without a reference no password is opened.
+        """
+        try:
+            if reference:
+                resolve_reference(reference, self.environ, self.references)
+        except SecretError as error:
+            return error.message
+        if not reference and key_id is not None and key_id != (own := self.open_box().key_id):
+            return f"The stored password was sealed with another key (id {key_id.hex()}, here {own.hex()})."
+        unreadable = next((path for path in files if not os.access(path, os.R_OK)), None)
+        return None if unreadable is None else f"The file {quoted(unreadable)} cannot be read."
 
     def seal(self, definition: Definition, password: str) -> bytes:
         """The password, sealed for a stored definition and its present destination. Raises SecretError, QueryError."""

@@ -28,7 +28,7 @@ class RunRequest:
 
     `asked_at` is the monotonic time at which a user asked for this folder alone, or edited it; else None. `report` is
     cancelled if the request is withdrawn. `number` grows with each request. `only_by_hand`: no schedule, edit or change
-    in the directory needs the run.
+    in the directory needs the run. `remark` is added to the error if the definition or its password cannot be used.
     """
 
     definition_id: int
@@ -36,6 +36,7 @@ class RunRequest:
     asked_at: float | None = None
     number: int = 0
     only_by_hand: bool = False
+    remark: str = ""
     report: Future[RunReport] = field(default_factory=Future)
 
 

@@ -23,6 +23,7 @@ from procrastinate.worker import Worker
 from psycopg.conninfo import conninfo_to_dict
 
 from contactsync.errors import DatabaseUnavailable
+from contactsync.fleet.identity import NodeIdentity, queue_of
 from contactsync.fleet.schema import QUEUE_SCHEMA
 from contactsync.model import Trigger
 from contactsync.store.pool import RECONNECT_SECONDS
@@ -35,7 +36,6 @@ Value = TypeVar("Value")
 
 log = structlog.get_logger()
 
-QUEUE = "runs"
 _TASK = "run"
 _BATCH = 500
 _RESULT_SECONDS = 30.0
@@ -51,7 +51,7 @@ class RunJob:
     """A requested run. `asked` is when a user asked for it, by PostgreSQL's clock; `restarts` counts ended nodes.
 
     `busy` counts attempts in which another process made a run of the definition. `only_by_hand`: no schedule, edit or
-    change in the directory needs the run.
+    change in the directory needs the run. `to` is the node that another one, which could not make the run, left it to.
     """
 
     definition_id: int
@@ -60,6 +60,7 @@ class RunJob:
     restarts: int = 0
     busy: int = 0
     only_by_hand: bool = False
+    to: str = ""
 
     def merged(self, earlier: RunJob) -> RunJob:
         """One run for both requests."""
@@ -127,7 +128,7 @@ class Engine:
     def __init__(
         self,
         conninfo: str,
-        application_name: str,
+        identity: NodeIdentity,
         run: Callable[[int, RunJob], None],
         lock_of: Callable[[int], str],
         *,
@@ -135,12 +136,13 @@ class Engine:
     ) -> None:
         # Its errors are restarts of the worker, which are logged here.
         logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+        self._name = identity.name
         self._run = run
         self._lock_of = lock_of
         self._workers = workers
         given = conninfo_to_dict(conninfo).get("options") or ""
         options = {
-            "application_name": application_name,
+            "application_name": identity.application_name,
             "options": f"{given} -c search_path={QUEUE_SCHEMA},pg_catalog".strip(),
         }
         self._connector = _Connector(
@@ -152,7 +154,7 @@ class Engine:
             kwargs=options,
         )
         self._app = App(connector=self._connector)
-        self._app.task(name=_TASK, queue=QUEUE, pass_context=True)(self._carry_out)
+        self._app.task(name=_TASK, queue=queue_of(), pass_context=True)(self._carry_out)
         self._guard = threading.Lock()
         self._outbox: dict[int, RunJob] = {}
         self._loop = asyncio.new_event_loop()
@@ -338,7 +340,7 @@ class Engine:
             return
         self._worker = Worker(
             self._app,
-            queues=[QUEUE],
+            queues=[queue_of(), queue_of(self._name)],
             concurrency=self._workers,
             fetch_job_polling_interval=_POLL_SECONDS,
             abort_job_polling_interval=60.0,
@@ -483,7 +485,7 @@ class Engine:
 
     def _job(self, job: RunJob) -> Job:
         return Job(
-            queue=QUEUE,
+            queue=queue_of(job.to),
             task_name=_TASK,
             priority=1 if job.asked is not None else 0,
             lock=self._lock_of(job.definition_id),
@@ -495,6 +497,7 @@ class Engine:
                 "restarts": job.restarts,
                 "busy": job.busy,
                 "only_by_hand": job.only_by_hand,
+                **({"to": job.to} if job.to else {}),
             },
         )
 

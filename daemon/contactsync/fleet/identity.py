@@ -52,3 +52,8 @@ def application_name(name: str, token: str) -> str:
 def default_name() -> str:
     """The host's name, as far as it fits."""
     return _UNFIT.sub("-", socket.gethostname()).strip("-")[:40] or "node"
+
+
+def queue_of(name: str = "") -> str:
+    """The queue of the jobs that only this node takes; without a name, of those for all nodes."""
+    return f"runs@{name}" if name else "runs"

@@ -17,12 +17,14 @@ from contactsync.dispatch.dispatcher import RunRequest
 from contactsync.errors import AlreadyRunning, ContactsyncError, ControlError, DatabaseError, DatabaseUnavailable
 from contactsync.fleet.answers import WITHDRAWN, decode_report, encode_error, encode_report
 from contactsync.fleet.heirs import restart_orphans, settle
-from contactsync.fleet.identity import NodeIdentity
+from contactsync.fleet.identity import DEAD_SECONDS, NodeIdentity, queue_of
 from contactsync.fleet.node import Node, NodeCallbacks
+from contactsync.fleet.referral import Referrals
 from contactsync.model import Outcome, RunReport, Trigger
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.fleet import (
     DeadNode,
+    LocalNeeds,
     Message,
     answer_awaiting,
     await_run,
@@ -54,7 +56,8 @@ class FleetCallbacks:
 
     `cancel` cancels the run with this id, and returns the ids of cancelled runs; `cancel_all` cancels all current ones.
     `reported` returns whether the end of a definition's runs is to be sent to the node that leads, which then calls
-    `on_run` with the report or the error, or with None when the run starts.
+    `on_run` with the report or the error, or with None when the run starts. `missing` says what this machine lacks of
+    what a definition needs; None: nothing.
     """
 
     work: Callable[[RunRequest], RunReport]
@@ -64,6 +67,7 @@ class FleetCallbacks:
     reported: Callable[[int], bool]
     on_run: Callable[[int, RunReport | ContactsyncError | None], None]
     listening: Callable[[], int]
+    missing: Callable[[LocalNeeds], str | None]
 
 
 class FleetQueue:
@@ -96,7 +100,7 @@ class FleetQueue:
         self._counted_at = 0.0
         self._swept_at = time.monotonic()
         self._stopping = False
-        self._engine = Engine(conninfo, identity.application_name, self._make, self._lock_of, workers=workers)
+        self._engine = Engine(conninfo, identity, self._make, self._lock_of, workers=workers)
         self.node = Node(
             conninfo,
             identity,
@@ -113,6 +117,7 @@ class FleetQueue:
                 expects_messages=lambda: bool(self._awaiting or self._replies),
             ),
         )
+        self.referrals = Referrals(pool, self.node, callbacks.missing)
 
     def start(self) -> None:
         """Join the fleet and take jobs. Raises NodeNameTaken, DatabaseError."""
@@ -219,6 +224,8 @@ class FleetQueue:
         if time.monotonic() - self._swept_at > _ORPHAN_SECONDS:
             self._swept_at = time.monotonic()
             restart_orphans(self._pool, self._engine, set(self._running), _ORPHAN_AGE_SECONDS)
+            with connection_of(self._pool) as connection:
+                execute(connection, "recall_jobs", queue=queue_of(), dead_seconds=DEAD_SECONDS)
 
     def elsewhere(self) -> list[dict[str, Any]]:
         """The runs that other nodes make now, as rows. Raises DatabaseError."""
@@ -335,12 +342,12 @@ class FleetQueue:
 
     def _begin(self, job_id: int, job: RunJob) -> None:
         with connection_of(self._pool) as connection:
-            awaiting = begin_job(connection, self.node.node_id, job_id, job.definition_id)
-        if awaiting is None:
+            begun = begin_job(connection, self.node.node_id, job_id, job.definition_id)
+        if begun is None:
             self._engine.request(job)  # others have ended this node, and it joins again
             return
-        answer = self._carry_out(job)
-        if not awaiting:
+        answer = self._answer(job, begun.needs)
+        if not begun.awaiting:
             return
         with connection_of(self._pool) as connection:
             if answer is None:
@@ -348,7 +355,15 @@ class FleetQueue:
             else:
                 answer_awaiting(connection, job.definition_id, job_id, answer)
 
-    def _carry_out(self, job: RunJob) -> dict[str, Any] | None:
+    def _answer(self, job: RunJob, needs: LocalNeeds) -> dict[str, Any] | None:
+        """The end of a run; None if it is requested again, or left to another node."""
+        referral = self.referrals.refer(job, needs)
+        if referral.to:
+            self._engine.request(replace(job, to=referral.to))
+            return None
+        return self._carry_out(job, referral.remark)
+
+    def _carry_out(self, job: RunJob, remark: str) -> dict[str, Any] | None:
         """Make a run; returns its end, None if it is requested again."""
         if job.restarts > _MOST_RESTARTS:
             log.error("fleet.given_up", definition=job.definition_id, restarts=job.restarts)
@@ -363,7 +378,7 @@ class FleetQueue:
         if reported:
             self._tell_leader(job.definition_id, None)
         try:
-            report = self._callbacks.work(RunRequest(job.definition_id, job.trigger, asked_at))
+            report = self._callbacks.work(RunRequest(job.definition_id, job.trigger, asked_at, remark=remark))
         except Exception as error:  # noqa: BLE001 -- logged by `work`, and sent to those who wait
             answer = encode_error(error)
             if isinstance(error, AlreadyRunning) and job.busy < _MOST_BUSY:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from contactsync.errors import NotFound
 from contactsync.fleet.identity import DEAD_SECONDS
 from contactsync.store.record.audit import acting, confirm_locally, write_audit
-from contactsync.store.record.fleet import NodeRow, drain_node, read_nodes, read_waiting
+from contactsync.store.record.fleet import NodeRow, drain_node, read_nodes, read_unable, read_waiting
 from contactsync.text import quoted
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from contactsync.model import Actor
 
-_SERVERS = 100
+_MOST_ROWS = 100
 
 
 class FleetNode(BaseModel):
@@ -46,12 +46,23 @@ class WaitingAtServer(BaseModel):
     running: int
 
 
+class LeftDefinition(BaseModel):
+    """A definition that a living node leaves to others, since it cannot open the password or lacks a file."""
+
+    definition_id: int
+    label: str
+    node: str
+    reason: str
+    noted_at: datetime
+
+
 class FleetState(BaseModel):
     """The fleet; without one, everything is empty."""
 
     nodes: list[FleetNode] = Field(description="Those that ended in the last week come last.")
     waiting: int = Field(description="Definitions that wait.")
     servers: list[WaitingAtServer] = Field(description="The first hundred servers, by what waits there.")
+    left_to_others: list[LeftDefinition] = Field(description="The first hundred, by definition and node.")
 
 
 class DrainedNode(BaseModel):
@@ -64,8 +75,13 @@ class DrainedNode(BaseModel):
 def fleet_state(connection: Connection[Any]) -> FleetState:
     """The nodes, and what waits where. Raises DatabaseError."""
     nodes = [_document(row) for row in read_nodes(connection, dead_seconds=DEAD_SECONDS)]
-    waiting, servers = read_waiting(connection, _SERVERS)
-    return FleetState(nodes=nodes, waiting=waiting, servers=[WaitingAtServer(**server) for server in servers])
+    waiting, servers = read_waiting(connection, _MOST_ROWS)
+    return FleetState(
+        nodes=nodes,
+        waiting=waiting,
+        servers=[WaitingAtServer(**server) for server in servers],
+        left_to_others=[LeftDefinition(**row) for row in read_unable(connection, _MOST_ROWS)],
+    )
 
 
 def drain(connection: Connection[Any], name: str, actor: Actor, *, draining: bool) -> DrainedNode:

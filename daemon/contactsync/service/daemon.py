@@ -48,6 +48,7 @@ from contactsync.store.health import count_by_state
 from contactsync.store.notifications import Callbacks, DefinitionWatch
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.audit import forget_audit
+from contactsync.store.record.fleet import LocalNeeds
 from contactsync.store.record.runs import forget_old, interrupt_abandoned
 from contactsync.store.waits import WaitWatch
 from contactsync.sync.observer import ObserverGroup
@@ -230,6 +231,9 @@ class Daemon:
             self._control.listen(self._settings.api)
             changed = sorted(differing(before, self._settings))
             need_restart = sorted(differing(self._settings, read))
+        if self._fleet:
+            with suppress(DatabaseError):
+                self._fleet.referrals.forget_own()
         log.info("settings.reloaded", changed=changed)
         if need_restart:
             log.warning("settings.need_restart", settings=need_restart)
@@ -297,7 +301,12 @@ class Daemon:
             reported=self._is_live,
             on_run=self._note_run_elsewhere,
             listening=lambda: self._live.snapshot.listening,
+            missing=self._missing,
         )
+
+    def _missing(self, needs: LocalNeeds) -> str | None:
+        """What this machine lacks of what a definition needs."""
+        return self._runner.passwords.missing(needs.password_ref, needs.key_id, needs.files)
 
     def _is_live(self, definition_id: int) -> bool:
         return self._live.is_chosen(definition_id)
@@ -339,7 +348,9 @@ class Daemon:
         definition_id = request.definition_id
         try:
             live = self._live.run_started(definition_id)
-            report = self._runner.run(definition_id, request.trigger, asked_at=request.asked_at, live=live)
+            report = self._runner.run(
+                definition_id, request.trigger, asked_at=request.asked_at, live=live, remark=request.remark
+            )
             self._live.run_finished(definition_id, report)
             return report
         except DefinitionLocked as error:

@@ -21,7 +21,9 @@ from contactsync.errors import (
     CredentialsRefused,
     DatabaseError,
     DatabaseUnavailable,
+    DefinitionError,
     RunCancelled,
+    SecretError,
     UsageError,
 )
 from contactsync.ldap.connection.cache import SessionCache
@@ -84,12 +86,14 @@ class Runner:
         *,
         asked_at: float | None = None,
         live: bool = False,
+        remark: str = "",
     ) -> RunReport:
         """Make one run and record it; the report says how it ended.
 
         `asked_at` is the monotonic time at which a user asked for this folder alone, or edited it: only then a locked
         definition runs, and a refused password is offered again. With `live` the run stores a cursor even if the
-        folder is small. Raises UsageError (no such definition), DefinitionLocked, AlreadyRunning, DatabaseError.
+        folder is small. `remark` follows an error about the password or the definition. Raises UsageError (no such
+        definition), DefinitionLocked, AlreadyRunning, DatabaseError.
         """
         if observer:
             observer = ObserverGroup(self._observer, observer)
@@ -102,7 +106,7 @@ class Runner:
             context.entries_before, context.open_plans, context.live = begun.entries_before, begun.open_plans, live
             with bound_contextvars(**names):
                 context.observer.started(report)
-                self._carry_out(context)
+                self._carry_out(context, remark)
                 with suppress(DatabaseError):  # the connection is broken; recorded below
                     finish_run(connection, report)
         with bound_contextvars(**names):
@@ -222,7 +226,7 @@ class Runner:
             observer=observer,
         )
 
-    def _carry_out(self, context: RunContext) -> None:
+    def _carry_out(self, context: RunContext, remark: str) -> None:
         report = context.report
         try:
             with self._cancellable(context.deadline, report):
@@ -232,6 +236,8 @@ class Runner:
             _note(report, error)
         except ContactsyncError as error:
             _note(report, error)
+            if remark and isinstance(error, SecretError | DefinitionError):
+                report.error = f"{report.error} {remark}"
         except Exception:
             report.error_code = INTERNAL
             report.error = "An unexpected error occurred. The log has the details."

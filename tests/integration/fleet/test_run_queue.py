@@ -88,6 +88,7 @@ def fleet_queue(database: str, work: Work, name: str) -> Iterator[FleetQueue]:
         reported=lambda _: False,
         on_run=lambda _id, _run: None,
         listening=lambda: 0,
+        missing=lambda _: None,
     )
     with open_pool(database, max_size=8, timeout=10, application_name=identity.application_name) as pool:
         queue = FleetQueue(database, pool, identity, "00", callbacks, workers=4, per_server=2)

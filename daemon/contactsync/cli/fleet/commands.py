@@ -33,6 +33,10 @@ def show_fleet(invocation: Invocation, *, as_json: bool) -> None:
         invocation.out.print()
         rows = [[row["server"], f"{row['waiting']:,}", f"{row['running']:,}"] for row in fleet["servers"]]
         show_table(invocation.out, ("Server", "Waiting", "Running"), rows, numbers=_NUMBERS)
+    if fleet["left_to_others"]:
+        invocation.out.print()
+        rows = [[row["label"], row["node"], row["reason"]] for row in fleet["left_to_others"]]
+        show_table(invocation.out, ("Folder", "Not on", "Reason"), rows)
     show_text(invocation.out, f"{counted(fleet['waiting'], 'definition')} waiting.")
 
 

@@ -50,6 +50,31 @@ class Beat(NamedTuple):
     dead: list[DeadNode]
 
 
+class LocalNeeds(NamedTuple):
+    """What a definition needs of the machine: a password, files. `unable`: this node has noted that it lacks some."""
+
+    revision: int = 0
+    password_ref: str | None = None
+    key_id: bytes | None = None
+    files: list[str] = []  # noqa: RUF012 -- of a tuple; nothing changes it
+    unable: bool = False
+
+
+class BegunJob(NamedTuple):
+    """The messages that await a run, and what it needs."""
+
+    awaiting: list[int]
+    needs: LocalNeeds
+
+
+class LivingNode(NamedTuple):
+    """A living node; `unable`: it has noted that it cannot make the runs of a definition."""
+
+    name: str
+    draining: bool
+    unable: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRow:
     """A node, as it last was; `fresh` says whether its last sign of life is recent."""
@@ -106,10 +131,26 @@ def send_message(
     return int(row[0]) if row else 0
 
 
-def begin_job(connection: Connection[Any], node_id: int, job_id: int, definition_id: int) -> list[int] | None:
+def begin_job(connection: Connection[Any], node_id: int, job_id: int, definition_id: int) -> BegunJob | None:
     """Take the messages that await a run; None if others have ended the node. Raises DatabaseError."""
     row = execute(connection, "begin_job", node_id=node_id, job_id=job_id, definition_id=definition_id).fetchone()
-    return list(row[0]) if row else None
+    if row is None:
+        return None
+    awaiting, *needs = row
+    return BegunJob(list(awaiting), LocalNeeds(*needs))
+
+
+def living_nodes(
+    connection: Connection[Any], definition_id: int, revision: int, dead_seconds: float
+) -> list[LivingNode]:
+    """The living nodes, those with the fewest runs first. Raises DatabaseError."""
+    values = {"definition_id": definition_id, "revision": revision, "dead_seconds": dead_seconds}
+    return [LivingNode(*row) for row in execute(connection, "living_nodes", **values)]
+
+
+def read_unable(connection: Connection[Any], limit: int) -> list[dict[str, Any]]:
+    """What living nodes leave to others, by definition, as rows. Raises DatabaseError."""
+    return read_rows(connection, dict_row, "unable", limit=limit)
 
 
 def await_run(connection: Connection[Any], node_id: int, definition_id: int) -> int:

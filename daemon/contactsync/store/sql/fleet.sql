@@ -92,7 +92,8 @@ WITH forgotten AS (
 DELETE FROM contactsync.fleet_nodes WHERE settled AND ended_at < now() - interval '7 days'
 
 -- name: begin_job
--- Whether the node may begin a run, and the messages that await it. No row: others have ended the node.
+-- Whether the node may begin a run, the messages that await it, and what the definition needs of the machine. No row: others
+-- have ended the node.
 WITH alive AS MATERIALIZED (
     SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL
 ), taken AS (
@@ -100,7 +101,56 @@ WITH alive AS MATERIALIZED (
     WHERE kind = 'await' AND definition_id = %(definition_id)s AND job_id IS NULL AND EXISTS (SELECT FROM alive)
     RETURNING message_id
 )
-SELECT ARRAY(SELECT message_id FROM taken) FROM alive
+SELECT ARRAY(SELECT message_id FROM taken), coalesce(d.revision, 0), d.password_ref,
+       substring(d.password_sealed FROM 2 FOR 4),
+       array_remove(ARRAY[d.tls_ca_file, d.tls_client_cert, d.tls_client_key], NULL),
+       EXISTS (SELECT FROM contactsync.fleet_unable AS u
+               WHERE u.definition_id = d.definition_id AND u.node_id = %(node_id)s AND u.revision = d.revision)
+FROM alive LEFT JOIN contactsync.sync_definitions AS d ON d.definition_id = %(definition_id)s
+
+-- name: note_unable
+-- Notes that a node cannot make the runs of a definition in this revision; returns the definition's label.
+WITH noted AS (
+    INSERT INTO contactsync.fleet_unable (definition_id, node_id, revision, reason)
+    VALUES (%(definition_id)s, %(node_id)s, %(revision)s, %(reason)s)
+    ON CONFLICT (definition_id, node_id) DO UPDATE
+    SET revision = excluded.revision, reason = excluded.reason, noted_at = excluded.noted_at
+)
+SELECT label FROM contactsync.definition_overview WHERE definition_id = %(definition_id)s
+
+-- name: living_nodes
+-- Living nodes, those with the fewest runs first, and whether each has noted that it cannot make the runs of a definition.
+SELECT n.name, n.draining, EXISTS (
+    SELECT FROM contactsync.fleet_unable AS u
+    WHERE u.node_id = n.node_id AND u.definition_id = %(definition_id)s AND u.revision = %(revision)s)
+FROM contactsync.fleet_nodes AS n
+WHERE n.ended_at IS NULL AND n.heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s)
+ORDER BY n.running, n.name
+
+-- name: forget_unable
+-- Of one node, or of one definition on all nodes: they try again.
+DELETE FROM contactsync.fleet_unable
+WHERE true
+  AND definition_id = %(definition_id)s -- if definition_id
+  AND node_id = %(node_id)s -- if node_id
+
+-- name: unable
+-- What living nodes leave to others, by definition.
+SELECT u.definition_id, o.label, n.name AS node, u.reason, u.noted_at
+FROM contactsync.fleet_unable AS u
+JOIN contactsync.fleet_nodes AS n ON n.node_id = u.node_id AND n.ended_at IS NULL
+JOIN contactsync.definition_overview AS o ON o.definition_id = u.definition_id AND o.revision = u.revision
+ORDER BY o.label, n.name
+LIMIT %(limit)s
+
+-- name: recall_jobs
+-- Jobs that were left to a node that is gone or draining are for all nodes again.
+UPDATE contactsync_queue.procrastinate_jobs SET queue_name = %(queue)s
+WHERE status = 'todo' AND queue_name <> %(queue)s AND EXISTS (SELECT FROM contactsync.fleet_unable)
+  AND queue_name <> ALL (ARRAY(
+      SELECT %(queue)s || '@' || n.name FROM contactsync.fleet_nodes AS n
+      WHERE n.ended_at IS NULL AND NOT n.draining
+        AND n.heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s)))
 
 -- name: await_run
 INSERT INTO contactsync.fleet_messages (from_node, kind, definition_id)

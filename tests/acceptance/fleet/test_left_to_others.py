@@ -1,0 +1,93 @@
+"""A node that cannot open a password, or lacks a file, leaves the definition to others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleet import Fleet
+from tests.support.waiting import wait_until
+
+EVENT = "fleet.left_to_others"
+
+
+@pytest.fixture
+def fleet(fleet: Fleet) -> Iterator[Fleet]:
+    """Remove the definitions of a test, which later tests would count."""
+    yield fleet
+    fleet.person.execute("DELETE FROM contactsync.sync_definitions WHERE password_ref ~ 'ONLY|elsewhere'")
+
+
+def events(fleet: Fleet, definition: int) -> Counter[str]:
+    """How often each node has logged that it leaves a definition to others."""
+    return Counter({node.name: len(node.events(EVENT, definition=definition)) for node in fleet.nodes})
+
+
+def states(fleet: Fleet) -> list[tuple[str, bool]]:
+    """The living nodes, and whether they are draining."""
+    return [
+        tuple(row) for row in fleet.rows("SELECT name, draining FROM contactsync.fleet_nodes WHERE ended_at IS NULL")
+    ]
+
+
+def test_the_node_that_has_the_password_makes_the_runs(fleet: Fleet) -> None:
+    """Whichever takes the job. Each other one tries once, and says so in its log and in the list of the fleet."""
+    definition = fleet.define("Only", password_ref="env:ONLY_2", schedule="every 1s")
+    runs = "SELECT outcome, node FROM contactsync.sync_runs WHERE definition_id = %s AND finished_at IS NOT NULL"
+    wait_until(lambda: len(fleet.rows(runs, definition)) >= 5, "five runs")
+    assert {tuple(row) for row in fleet.rows(runs, definition)} <= {("changed", "node-2"), ("unchanged", "node-2")}
+    assert fleet.value("SELECT state FROM contactsync.sync_status WHERE definition_id = %s", definition) == "valid"
+    seen = events(fleet, definition)
+    assert (seen["node-2"], max(seen.values())) == (0, 1)
+    assert sum(seen.values()) >= 1
+    shown = fleet[1].get("/v1/fleet")["left_to_others"]
+    assert {row["node"] for row in shown if row["definition_id"] == definition} == set(seen) - {"node-2"} & set(+seen)
+    assert all("environment variable ONLY_2 is not set" in row["reason"] for row in shown)
+    fleet.person.execute(
+        "UPDATE contactsync.sync_definitions SET schedule = 'manual' WHERE definition_id = %s", [definition]
+    )
+    assert fleet[0].run(definition)["node"] == "node-2"
+
+
+def test_if_no_node_has_it_the_error_names_them(fleet: Fleet, tmp_path: Path) -> None:
+    """The run fails as it does without a fleet. Later runs are no new attempts of all nodes."""
+    secret = tmp_path / "elsewhere"
+    definition = fleet.define("Nowhere", password_ref=f"file:{secret}")
+    failed = fleet[0].run(definition)
+    assert (failed["outcome"], failed["error_code"]) == ("failed", "secret")
+    assert "cannot be read: No such file or directory" in failed["error"]
+    assert failed["error"].endswith("No living node of the fleet can make this run: node-1, node-2, node-3.")
+    assert events(fleet, definition) == Counter(["node-1", "node-2", "node-3"])
+    fleet[1].post("/v1/sync", 202)  # not for this folder alone: no node tries again
+    finished = "SELECT count(*) FROM contactsync.sync_runs WHERE definition_id = %s AND outcome = 'failed'"
+    wait_until(lambda: fleet.value(finished, definition) == 2, "a second run")
+    assert sum(events(fleet, definition).values()) == 3
+    secret.write_text(fleet.directory.reader_password, encoding="utf-8")
+    secret.chmod(0o600)
+    assert fleet[2].run(definition)["outcome"] == "changed"
+
+
+def test_a_file_that_is_not_there_is_one_too(fleet: Fleet, tmp_path: Path) -> None:
+    """The authority of the directory's certificate."""
+    definition = fleet.define("Authority", tls="starttls", tls_ca_file=str(tmp_path / "elsewhere.pem"))
+    failed = fleet[0].run(definition)
+    assert failed["error_code"] == "definition"
+    assert failed["error"].endswith("No living node of the fleet can make this run: node-1, node-2, node-3.")
+    assert events(fleet, definition) == Counter(["node-1", "node-2", "node-3"])
+    fleet.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = %s", [definition])
+
+
+def test_a_job_for_a_node_that_drains_goes_back(fleet: Fleet) -> None:
+    """The others fail, and the definition is not forgotten: the node makes the run when it is resumed."""
+    definition = fleet.define("Drained", password_ref="env:ONLY_3")
+    assert fleet[0].run(definition)["node"] == "node-3"
+    fleet[0].post("/v1/fleet/drain", node="node-3")
+    failed = fleet[0].run(definition)
+    assert (failed["outcome"], failed["node"] == "node-3") == ("failed", False)
+    assert failed["error"].endswith("No living node of the fleet can make this run: node-1, node-2.")
+    fleet[0].post("/v1/fleet/resume", node="node-3")
+    wait_until(lambda: ("node-3", False) in states(fleet), "the resumed node")
+    assert fleet[0].run(definition)["node"] == "node-3"
