@@ -82,7 +82,7 @@ def test_a_file_that_is_not_there_is_one_too(fleet: Fleet, tmp_path: Path) -> No
 
 def test_a_job_for_a_node_that_drains_goes_back(fleet: Fleet) -> None:
     """The others fail, and the definition is not forgotten: the node makes the run when it is resumed."""
-    definition = fleet.define("Drained", password_ref="env:ONLY_3")
+    definition = fleet.define("Only third", password_ref="env:ONLY_3")
     assert fleet[0].run(definition)["node"] == "node-3"
     fleet[0].post("/v1/fleet/drain", node="node-3")
     failed = fleet[0].run(definition)
