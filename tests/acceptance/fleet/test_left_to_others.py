@@ -85,6 +85,8 @@ def test_a_job_for_a_node_that_drains_goes_back(fleet: Fleet) -> None:
     definition = fleet.define("Only third", password_ref="env:ONLY_3")
     assert fleet[0].run(definition)["node"] == "node-3"
     fleet[0].post("/v1/fleet/drain", node="node-3")
+    worker = "SELECT worker_id FROM contactsync.fleet_nodes WHERE name = 'node-3' AND ended_at IS NULL"
+    wait_until(lambda: fleet.value(worker) is None, "the end of its worker")
     failed = fleet[0].run(definition)
     assert (failed["outcome"], failed["node"] == "node-3") == ("failed", False)
     assert failed["error"].endswith("No living node of the fleet can make this run: node-1, node-2.")
