@@ -60,9 +60,9 @@ uninstall: ## Uninstall it; settings and data stay (PURGE=1 removes them too)
 	@tools/install.sh uninstall
 
 lock: setup-tools ## Renew requirements.lock and requirements-run.lock from pyproject.toml (needs the network)
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra web --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --group build --constraint requirements.lock --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra web --group build --constraint requirements.lock --universal \
 		--python-version 3.11 --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--no-emit-find-links --quiet -o requirements-run.lock
 

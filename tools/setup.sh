@@ -72,6 +72,7 @@ missing_packages() {
         command -v pgbouncer >/dev/null || printf ' pgbouncer'
         missing_samba
         [ -d "$debian_python/gssapi" ] || printf ' python3-gssapi'
+        missing_browser
     fi
     case $purpose in test | bench) [ -d "$debian_python/ldap" ] || printf ' python3-ldap' ;; esac
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
@@ -84,6 +85,13 @@ missing_samba() {
     [ -d /usr/share/samba/setup ] || printf ' samba-ad-provision'
     [ -n "$(find /usr/lib -path '*/samba/ldb/samba_dsdb.so' 2>/dev/null)" ] || printf ' samba-dsdb-modules'
     [ -n "$(find /usr/lib -path '*/samba/vfs/acl_xattr.so' 2>/dev/null)" ] || printf ' samba-vfs-modules'
+}
+
+# The browser of the console's tests, with letters of most scripts. Nothing is downloaded by playwright itself.
+missing_browser() {
+    command -v chromium >/dev/null || printf ' chromium'
+    [ -e /usr/share/fonts/truetype/noto/NotoSans-Regular.ttf ] || printf ' fonts-noto-core'
+    [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || printf ' fonts-noto-cjk'
 }
 
 # In Debian venv is a package: python3-venv for its python3, python3.X-venv for its other interpreters.
