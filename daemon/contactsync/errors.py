@@ -104,6 +104,18 @@ class ActorMissing(ContactsyncError):
     code = "web.actor"
 
 
+class AdministratorsOnly(Forbidden):
+    """The page of the web console is for administrators."""
+
+    code = "web.administrators"
+
+
+class SignInCodeUnknown(ContactsyncError):
+    """The code of a sign-in link is unknown, was used or has expired."""
+
+    code = "web.code"
+
+
 class SettingsError(ContactsyncError):
     """settings.toml or an environment variable is not valid. The message lists all `problems`."""
 
@@ -443,6 +455,18 @@ def error_codes() -> dict[str, str]:
     classes = _with_subclasses(ContactsyncError)
     meanings = {kind.code: (kind.__doc__ or "").split("\n\n")[0].replace("\n    ", " ") for kind in classes}
     return dict(sorted((meanings | _WITHOUT_CLASS).items()))
+
+
+def exit_code_of(error_code: str | None) -> int:
+    """The exit code of the class with this `code`, or with the longest beginning of it; that of the root without one.
+
+    `directory.credentials.52e` is one of `directory.credentials`.
+    """
+    classes = list(_with_subclasses(ContactsyncError))
+    codes = {kind.code: kind.exit_code for kind in classes} | {"malformed_request": UsageError.exit_code}
+    words = (error_code or "").split(".")
+    beginnings = (".".join(words[:number]) for number in range(len(words), 0, -1))
+    return next((codes[code] for code in beginnings if code in codes), ContactsyncError.exit_code)
 
 
 def _with_subclasses(kind: type[ContactsyncError]) -> Iterator[type[ContactsyncError]]:

@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 
-from contactsync.control.tls_listener import bind
+from contactsync.serving.address import bind
 from contactsync.testing.certificates import Authority, CertificateFiles
 from contactsync.testing.ports import LOOPBACK, ReservedPort
 from tests.support.processes import DaemonProcess
@@ -212,7 +212,7 @@ def test_a_stranger_learns_nothing_about_the_database(daemon: Daemon, files: Cer
 
 def test_an_answer_is_not_held_back_until_the_last_one_was_confirmed() -> None:
     """Nagle's algorithm would delay each answer in two parts by the 40 ms of a delayed acknowledgement."""
-    with bind(f"{LOOPBACK}:0") as listening, socket.create_connection(listening.getsockname()):
+    with bind(f"{LOOPBACK}:0", "api") as listening, socket.create_connection(listening.getsockname()):
         listening.setblocking(True)  # noqa: FBT003  (it takes no keyword)
         connection, _ = listening.accept()
         with connection:

@@ -20,6 +20,7 @@ from contactsync.api.middleware import ErrorMiddleware
 from contactsync.api.problems import Problem, add_handlers, problem_responses
 from contactsync.api.routes import (
     audit,
+    console,
     contacts,
     decisions,
     declarations,
@@ -70,7 +71,7 @@ def create_app(context: ApiContext) -> FastAPI:
     )
     app.state.context = context
     reading = (read, log, run_lists, contacts, audit, events, fleet)
-    for part in (*reading, declarations, definitions, drafts, requests, runs, decisions, tokens):
+    for part in (*reading, declarations, definitions, drafts, requests, runs, decisions, tokens, console):
         app.include_router(part.router, prefix="/v1", dependencies=[Depends(guard)])
     add_handlers(app)
     app.add_middleware(ErrorMiddleware)

@@ -20,6 +20,7 @@ from contactsync.fleet.queue import FleetQueue
 from contactsync.log.recent import RecentRecords
 from contactsync.model import Definition
 from contactsync.operations.access.rights import LOCAL, Access
+from contactsync.operations.access.sign_in_codes import SignInCodes
 from contactsync.operations.names import find_all, find_by_id
 from contactsync.operations.reading.definitions import Activity
 from contactsync.operations.requests.queue import Requests
@@ -53,6 +54,7 @@ class ApiContext:
     reload: Callable[[], Reloaded]
     metrics: Callable[[], bytes]
     fleet: FleetQueue | None = None
+    sign_in_codes: SignInCodes = field(default_factory=SignInCodes)
     _readers: CapacityLimiter = field(init=False, default_factory=lambda: CapacityLimiter(_MOST_READERS))
 
     @property

@@ -24,6 +24,7 @@ from contactsync.cli.runs_app import runs_app
 from contactsync.cli.secrets.app import secrets_app
 from contactsync.cli.streams import check_output, flush_output, open_missing_streams
 from contactsync.cli.tokens_app import tokens
+from contactsync.cli.web_app import web_app
 from contactsync.errors import ContactsyncError, UsageError
 
 _NARROW = 52
@@ -50,6 +51,7 @@ app.add_typer(fleet_app, name="fleet", short_help="Show and drain the daemons th
 app.add_typer(secrets_app, name="secrets", short_help="Export and import the key that seals passwords.")
 app.add_typer(settings_app, name="settings", short_help="Print, check and show the settings.")
 app.add_typer(tokens, name="tokens", short_help="Add, list and revoke tokens of programs on other machines.")
+app.add_typer(web_app, name="web", short_help="Serve the web console, and sign in to it.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from contactsync.cli.api import definition_of
-from contactsync.cli.client import DaemonError
 from contactsync.cli.prompts import check_input, read_mapping, read_password
+from contactsync.client import DaemonError
 from contactsync.errors import ContactsyncError, UsageError
 from contactsync.model import Auth
 from contactsync.text import printable

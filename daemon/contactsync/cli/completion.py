@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from contactsync.cli.client import Daemon, live_daemon
+from contactsync.client import Daemon, live_daemon
 from contactsync.errors import ContactsyncError
 from contactsync.settings.file import find_control_socket
 

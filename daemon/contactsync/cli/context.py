@@ -73,7 +73,7 @@ class Invocation:
         `create` is true. Raises ControlForbidden if the user
         may use neither the socket nor the database, and SettingsError, DatabaseError.
         """
-        from contactsync.cli.client import live_daemon
+        from contactsync.client import live_daemon
 
         refused = None
         try:
@@ -94,7 +94,7 @@ class Invocation:
     @cached_property
     def actor(self) -> Actor:
         """The user of this command."""
-        from contactsync.cli.client import user_name
+        from contactsync.client import user_name
         from contactsync.model import Actor
 
         return Actor("unix", user_name(), "cli")

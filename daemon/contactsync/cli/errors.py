@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -42,19 +41,6 @@ EXIT_CODES = (
 )
 
 _CLICK_USAGE = 2
-_REQUEST = "malformed_request"
-"""The daemon's code for a parameter that is not valid."""
-
-
-def exit_code_of(error_code: str | None) -> int:
-    """The exit code of the error class with this `code`, or with the longest beginning of it; FAILED if there is none.
-
-    `directory.credentials.52e` is one of `directory.credentials`.
-    """
-    codes = {kind.code: kind.exit_code for kind in _with_subclasses(ContactsyncError)} | {_REQUEST: ExitCode.USAGE}
-    words = (error_code or "").split(".")
-    beginnings = (".".join(words[:number]) for number in range(len(words), 0, -1))
-    return next((codes[code] for code in beginnings if code in codes), ExitCode.FAILED)
 
 
 def show_error(error: ContactsyncError, console: Console) -> int:
@@ -92,9 +78,3 @@ def _show(console: Console, message: str, hint: str) -> None:
         show_text(console, line, style="red")
     if hint:
         show_text(console, hint)
-
-
-def _with_subclasses(kind: type[ContactsyncError]) -> Iterator[type[ContactsyncError]]:
-    yield kind
-    for subclass in kind.__subclasses__():
-        yield from _with_subclasses(subclass)

@@ -10,7 +10,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from contactsync.api.problems import MEDIA_TYPE, problem_of_status
-from contactsync.control.peer import peer_of
+from contactsync.serving.peer import peer_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -14,9 +14,10 @@ import uvicorn
 
 from contactsync.control.protocol import ControlProtocol, TlsProtocol, WebProtocol, timed
 from contactsync.control.socket import BACKLOG, Listening
-from contactsync.control.tls_context import server_tls
-from contactsync.control.tls_listener import TlsListener, bind
+from contactsync.control.tls_listener import TlsListener
 from contactsync.errors import ContactsyncError, SettingsError
+from contactsync.serving.address import bind
+from contactsync.serving.tls_context import server_tls
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -107,7 +108,7 @@ class ControlServer:
         address = self._address
         try:
             tls = server_tls(settings) if settings.listen else None
-            listening = bind(settings.listen) if settings.listen not in {"", address} else None
+            listening = bind(settings.listen, "api") if settings.listen not in {"", address} else None
         except SettingsError as error:
             log.error("api.not_listening", listen=settings.listen, error_code=error.code, error=str(error))
             return

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import structlog
 
 from contactsync.control.inherited import CONTROL, WEB, inherited_sockets, is_activated
-from contactsync.control.peer import peer_of
 from contactsync.errors import ControlSocketTaken, SettingsError
+from contactsync.serving.peer import peer_of
 from contactsync.settings.schema import Settings
 
 log = structlog.get_logger()

@@ -13,8 +13,6 @@ from contextlib import suppress
 
 import structlog
 
-from contactsync.errors import SettingsError
-
 log = structlog.get_logger()
 
 MOST_HANDSHAKES = 32
@@ -22,34 +20,6 @@ MOST_HANDSHAKES = 32
 HANDSHAKE_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 2.0
 _PAUSE_SECONDS = 1.0
-_BACKLOG = 64
-_LARGEST_PORT = 65_535
-
-
-def bind(listen: str) -> socket.socket:
-    """A socket that listens at this address and port. Raises SettingsError."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
-    if int(port) > _LARGEST_PORT:  # getaddrinfo() would take the lower 16 bits
-        raise _impossible(listen, "the largest port is 65535")
-    try:
-        addresses = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = addresses[0]
-        dual = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
-        listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG, dualstack_ipv6=dual)
-    except OSError as error:
-        raise _impossible(listen, error.strerror or str(error)) from None
-    # Connections inherit it. asyncio sets it only on sockets that it has made itself.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listening.setblocking(False)  # noqa: FBT003  (it takes no keyword)
-    return listening
-
-
-def _impossible(listen: str, reason: str) -> SettingsError:
-    return SettingsError(
-        f"The API cannot listen at {listen}: {reason}.",
-        hint="Change [api] listen in settings.toml, or end the program that uses the port.",
-    )
 
 
 class TlsListener:

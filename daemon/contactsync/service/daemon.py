@@ -18,7 +18,6 @@ from contactsync.api.context import ApiContext
 from contactsync.api.events import EventHub
 from contactsync.api.schemas import Reloaded
 from contactsync.bootstrap import allowed_references, build_runner, database_of, run_options
-from contactsync.control.peer import uid_of
 from contactsync.control.server import ControlServer
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.live import LiveFolders
@@ -43,6 +42,7 @@ from contactsync.model import Definition, RunReport, Trigger
 from contactsync.operations.requests.queue import Requests
 from contactsync.operations.secrets.new_passwords import accept_password, publish_public_key
 from contactsync.service.systemd import FolderHealth, Part, ServiceManager, status_line, troubles
+from contactsync.serving.peer import uid_of
 from contactsync.settings.reload import differing, with_live
 from contactsync.store.health import count_by_state
 from contactsync.store.notifications import Callbacks, DefinitionWatch

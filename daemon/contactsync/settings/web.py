@@ -32,3 +32,10 @@ class Web(Section):
     plain: bool = False
     tls_certificate: str = Field("", pattern=FILE, description="an absolute path in quotes")
     tls_key: str = Field("", pattern=FILE, description="an absolute path in quotes")
+
+    @property
+    def origin(self) -> str:
+        """The address that people type: scheme, host and port."""
+        if self.url or self.listen.startswith("/"):
+            return self.url.rstrip("/") or "http://localhost"
+        return f"{'https' if self.tls_certificate else 'http'}://{self.listen}"

@@ -10,8 +10,7 @@ from pkgutil import walk_packages
 
 import contactsync
 from contactsync.api.problems import problem_of_error
-from contactsync.cli.errors import exit_code_of
-from contactsync.errors import ContactsyncError, error_codes
+from contactsync.errors import ContactsyncError, error_codes, exit_code_of
 
 OF_COMMANDS = ("control", "definition.file", "demo", "fleet", "output")
 """The API never answers with these."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 HEADER = b"contactsync-actor"
-_WITHOUT_ACTOR = frozenset({"/v1/health/live", "/v1/health/ready"})
+_WITHOUT_ACTOR = frozenset({"/v1/health/live", "/v1/health/ready", "/v1/console/sign-in-codes/redeem"})
 
 
 def _one_line(text: str) -> str:

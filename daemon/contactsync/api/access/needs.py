@@ -24,6 +24,8 @@ class Target(Enum):
     """All folders at once: only for a token for everything."""
     SOCKET = auto()
     """Only over the control socket, for no token."""
+    CONSOLE = auto()
+    """Only for the process of the web console, in the name of nobody."""
 
 
 class Need(NamedTuple):
@@ -102,4 +104,6 @@ NEEDS = {
     "tokens": Need(None, Target.SOCKET),
     "add_token": Need(None, Target.SOCKET),
     "revoke_token": Need(None, Target.SOCKET),
+    "add_sign_in_code": Need(None, Target.SOCKET),
+    "redeem_sign_in_code": Need(None, Target.CONSOLE),
 }

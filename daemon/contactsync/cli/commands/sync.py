@@ -9,14 +9,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from contactsync.bootstrap import build_runner
-from contactsync.cli.client import live_daemon
 from contactsync.cli.commands.decisions.cancel import what_goes_on
-from contactsync.cli.errors import ExitCode, Interrupted, exit_code_of
+from contactsync.cli.errors import ExitCode, Interrupted
 from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import show_result
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.output.waiting import reason_of_daemon, waits_shown
-from contactsync.errors import ControlError, DefinitionLocked, UsageError
+from contactsync.client import live_daemon
+from contactsync.errors import ControlError, DefinitionLocked, UsageError, exit_code_of
 from contactsync.model import FurtherAttempt, Outcome, Trigger
 from contactsync.operations.audit import record_requests
 from contactsync.operations.names import find_all
@@ -27,8 +27,8 @@ from contactsync.sync.observer import ObserverGroup
 from contactsync.text import counted
 
 if TYPE_CHECKING:
-    from contactsync.cli.client import Daemon
     from contactsync.cli.context import Invocation
+    from contactsync.client import Daemon
     from contactsync.model import Definition
     from contactsync.store.pool import Pool
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from contactsync.errors import ContactsyncError
 
 if TYPE_CHECKING:
-    from contactsync.cli.client import Daemon
     from contactsync.cli.context import Invocation
+    from contactsync.client import Daemon
 
 WAIT_SECONDS = 5.0
 _POLL_SECONDS = 1.0

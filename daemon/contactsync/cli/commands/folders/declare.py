@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from contactsync.cli.client import DaemonError
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.differences import show_fields
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.prompts import confirm
+from contactsync.client import DaemonError
 from contactsync.errors import UsageError
 from contactsync.operations.declared.file import DefinitionsFile, parse_file
 from contactsync.operations.declared.plan import DefinitionsPlan

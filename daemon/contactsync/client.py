@@ -1,4 +1,4 @@
-"""A client of the daemon's control socket, with the standard library only, so that it is loaded quickly."""
+"""A client of the daemon's Unix sockets, with the standard library only, so that it is loaded quickly."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from contactsync import COMMAND_LINE, __version__
-from contactsync.cli.errors import exit_code_of
-from contactsync.errors import ControlError, ControlForbidden, OtherVersion
+from contactsync.errors import ControlError, ControlForbidden, OtherVersion, exit_code_of
 
 TIMEOUT_SECONDS = 10.0
 _CONNECT_PAUSES = (0.5, 1.0, 2.0)
@@ -32,6 +32,7 @@ class DaemonError(ControlError):
     def __init__(self, problem: Mapping[str, Any]) -> None:
         super().__init__(problem.get("detail", "The daemon refused the request."), hint=problem.get("hint") or "")
         self.code = problem.get("code", self.code)
+        self.status: int = problem.get("status", HTTPStatus.CONFLICT)
         self.errors: list[dict[str, Any]] = problem.get("errors", [])
         self.exit_code = exit_code_of(self.code)  # type: ignore[misc]
         self.fields = {(error.get("pointer") or "").removeprefix("/") for error in problem.get("errors") or ()}
@@ -46,13 +47,21 @@ class Event(NamedTuple):
     id: str
 
 
+class DaemonSilent(ControlError):
+    """No process answers at the socket."""
+
+
 class Daemon:
-    """A running daemon. Every method raises DaemonError for a problem, ControlError if there is no answer."""
+    """A running daemon. Every method raises DaemonError for a problem, DaemonSilent if there is no answer.
+
+    `headers` are sent with each request.
+    """
 
     is_daemon = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self._path = path
+        self._headers = {"Accept": "application/json", "User-Agent": f"{COMMAND_LINE}/{__version__}", **headers}
 
     def get(self, path: str, *, timeout: float | None = TIMEOUT_SECONDS, **query: Any) -> Any:
         """The document at a path; `timeout` in seconds, None for no limit. A query of None is left out."""
@@ -111,14 +120,14 @@ class Daemon:
         """A response that is no problem, on a connection of its own."""
         connection = _Connection(self._path, timeout)
         try:
-            connection.request(method, target, body, {**_HEADERS, **headers})
+            connection.request(method, target, body, {**self._headers, **headers})
             response = connection.getresponse()
             self._check_version(response)
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise DaemonError(json.loads(response.read()))
             yield response
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ControlError(f"The daemon at {self._path} {_silence(error, timeout)}.", hint=_SILENT_HINT) from None
+            raise DaemonSilent(f"The daemon at {self._path} {_silence(error, timeout)}.", hint=_SILENT_HINT) from None
         finally:
             connection.close()
 
@@ -126,12 +135,11 @@ class Daemon:
         version = response.headers.get("contactsync-version", "unknown")
         if version != __version__:
             raise OtherVersion(
-                f"The daemon at {self._path} is of version {version}, and this command is of version {__version__}.",
+                f"The daemon at {self._path} is of version {version}, and this program is of version {__version__}.",
                 hint="Restart the daemon (systemctl restart contactsync.service), or use the command of its version.",
             )
 
 
-_HEADERS = {"Accept": "application/json", "User-Agent": f"{COMMAND_LINE}/{__version__}"}
 _SILENT_HINT = "It may be starting, or the control socket is not contactsync's; the daemon's log says more."
 
 

@@ -1,0 +1,98 @@
+"""The parts of the console's process, and what the functions of the pages get of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from contactsync.client import Daemon
+from contactsync.errors import AdministratorsOnly
+from contactsync.settings.schema import Settings
+from contactsync.web.errors import SessionNeeded
+from contactsync.web.person import Person
+from contactsync.web.sessions import Session, Sessions
+
+_AGENT = "contactsync-web"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebContext:
+    """The parts. `origin` is the address of the console, such as `https://contacts.example.com`."""
+
+    settings: Settings
+    origin: str
+    hosts: frozenset[str]
+    sessions: Sessions
+    directory: None = None
+    """Where people sign in with the password of the directory; None if that is not set."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach the console over TLS."""
+        return self.origin.startswith("https://")
+
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie. Browsers accept the prefix over TLS only."""
+        return "__Host-contactsync" if self.secure else "contactsync"
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's socket."""
+        return self.settings.web.socket
+
+    def address_of(self, request: Request) -> str:
+        """The address of the browser; `unix` if it is behind a web server at a Unix socket that does not say it."""
+        return request.client.host if request.client else "unix"
+
+    def daemon_for(self, person: Person) -> Daemon:
+        """The daemon, which is asked in the name of a person."""
+        return Daemon(self.socket, {"User-Agent": _AGENT, **person.headers()})
+
+
+def context_of(request: Request) -> WebContext:
+    """The parts of the process that serves a request."""
+    context: WebContext = request.app.state.context
+    return context
+
+
+def session_of(request: Request) -> Session | None:
+    """The session of a request; None if nobody has signed in."""
+    session: Session | None = request.scope["state"].get("session")
+    return session
+
+
+def current_session(request: Request) -> Session:
+    """The session of a request. Raises SessionNeeded."""
+    session = session_of(request)
+    if session is None:
+        raise SessionNeeded
+    return session
+
+
+CurrentSession = Annotated[Session, Depends(current_session)]
+
+
+def _person(session: CurrentSession) -> Person:
+    return session.person
+
+
+def _administrator(session: CurrentSession) -> Person:
+    if not session.person.admin:
+        raise AdministratorsOnly("This page is for administrators.", hint="The overview shows what you may do.")
+    return session.person
+
+
+def _daemon(request: Request, session: CurrentSession) -> Daemon:
+    return context_of(request).daemon_for(session.person)
+
+
+SignedIn = Annotated[Person, Depends(_person)]
+"""The person who has signed in."""
+Administrator = Annotated[Person, Depends(_administrator)]
+"""The same, who must be an administrator."""
+PersonsDaemon = Annotated[Daemon, Depends(_daemon)]
+"""The daemon, which is asked in the name of the person who has signed in."""

@@ -1,0 +1,1 @@
+"""What surrounds each request of the console, one protection in each file."""

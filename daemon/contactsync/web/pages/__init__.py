@@ -1,0 +1,1 @@
+"""The pages, in one file for each group of them."""

@@ -1,0 +1,51 @@
+"""Renders the templates. Each value is escaped, and a name without a value is an error."""
+
+from __future__ import annotations
+
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from contactsync import __version__
+from contactsync.web.context import session_of
+from contactsync.web.language import LANGUAGES, current_language, gettext, ngettext
+from contactsync.web.static_files import static_files
+
+
+@cache
+def environment() -> Environment:
+    """The templates in templates/. Their texts are marked with `_()`, `ngettext()` or `{% trans %}`."""
+    made = Environment(
+        loader=PackageLoader("contactsync.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
+    )
+    # The extension's methods are added at run time.
+    made.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.globals |= {"static": static_files().url, "version": __version__, "languages": LANGUAGES}
+    return made
+
+
+def render(request: Request, template: str, *, http_status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
+    """A page. Templates also have `request`, `person` (None before the sign-in), `notices` and `language`."""
+    session = session_of(request)
+    text = (
+        environment()
+        .get_template(template)
+        .render(
+            request=request,
+            person=session.person if session else None,
+            notices=session.take_notices() if session else [],
+            language=current_language(),
+            **values,
+        )
+    )
+    return HTMLResponse(text, http_status)

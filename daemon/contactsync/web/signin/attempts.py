@@ -1,0 +1,71 @@
+"""Limits failed sign-ins: by name, below the lock-out of directories, and by address."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+
+WINDOW_SECONDS = 15 * 60
+MOST_OF_A_NAME = 5
+MOST_OF_AN_ADDRESS = 20
+_MOST_KEYS = 10_000
+"""The table's size. Beyond it the key is forgotten that has failed longest ago."""
+_IPV6_PREFIX = 64
+
+
+class Attempts:
+    """The failures of the last fifteen minutes."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures: dict[tuple[str, str], deque[float]] = {}
+
+    def begin(self, name: str, address: str) -> float:
+        """Count an attempt as a failure until it succeeds. Gives seconds to wait, and counts nothing, if it is over."""
+        now = self._clock()
+        limits = {("name", _folded(name)): MOST_OF_A_NAME, ("address", network(address)): MOST_OF_AN_ADDRESS}
+        with self._lock:
+            for key, most in limits.items():
+                failures = self._recent(key, now)
+                if len(failures) >= most:
+                    return failures[-most] + WINDOW_SECONDS - now
+            for key in limits:
+                failures = self._failures.pop(key, deque(maxlen=MOST_OF_AN_ADDRESS))
+                failures.append(now)
+                self._failures[key] = failures
+            while len(self._failures) > _MOST_KEYS:
+                del self._failures[next(iter(self._failures))]
+        return 0.0
+
+    def succeed(self, name: str, address: str) -> None:
+        """Forget the failures of a name, and the last one of an address."""
+        with self._lock:
+            self._failures.pop(("name", _folded(name)), None)
+            failures = self._failures.get(("address", network(address)))
+            if failures:
+                failures.pop()
+
+    def _recent(self, key: tuple[str, str], now: float) -> deque[float]:
+        failures = self._failures.get(key, deque())
+        while failures and failures[0] <= now - WINDOW_SECONDS:
+            failures.popleft()
+        return failures
+
+
+def network(address: str) -> str:
+    """The address; of IPv6, where each client has many, the network of 64 bits."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:  # a Unix socket
+        return address
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or int(parsed) >> (128 - _IPV6_PREFIX))
+    return str(parsed)
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())

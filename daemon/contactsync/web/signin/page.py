@@ -1,0 +1,59 @@
+"""The sign-in page, the begin and the end of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import structlog
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+
+from contactsync.web.context import context_of
+from contactsync.web.person import Person
+from contactsync.web.rendering import render
+
+log = structlog.get_logger()
+
+
+def sign_in_page(
+    request: Request,
+    *,
+    to: str = "/",
+    typed: Mapping[str, str] | None = None,
+    ended: bool = False,
+    refused: str = "",
+    status: int = HTTPStatus.OK,
+) -> Response:
+    """The page; afterwards the browser goes to the path `to`, whose form then has the fields `typed`."""
+    return render(
+        request,
+        "sign_in.html.j2",
+        http_status=status,
+        to=local_path(to),
+        typed=typed or {},
+        ended=ended,
+        refused=refused,
+        with_directory=context_of(request).directory is not None,
+    )
+
+
+def begin_session(request: Request, person: Person, to: str, typed: Mapping[str, str] | None = None) -> Response:
+    """Begin a session, in place of the browser's last one, and go to the path `to`."""
+    context, path = context_of(request), local_path(to)
+    context.sessions.end(request.state.token)
+    token = context.sessions.begin(person)
+    session = context.sessions.find(token)
+    if typed and session:
+        session.keep(urlsplit(path).path, typed)
+    response = RedirectResponse(path, HTTPStatus.SEE_OTHER)
+    response.set_cookie(context.cookie, token, path="/", secure=context.secure, httponly=True, samesite="lax")
+    log.info("web.signed_in", user=person.user, admin=person.admin, how=person.how, address=person.address)
+    return response
+
+
+def local_path(path: str) -> str:
+    r"""The path of a page of this console; the overview for anything else, such as `//host` and `/\host`."""
+    is_local = path.startswith("/") and path[1:2] not in {"/", "\\"} and path.isprintable()
+    return path if is_local and not urlsplit(path).netloc else "/"
