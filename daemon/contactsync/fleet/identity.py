@@ -12,6 +12,8 @@ from contactsync.sync.observer import Observer
 
 DEAD_SECONDS = 6.0
 """After how many seconds without a sign of life others end a node's sessions and take over its runs."""
+LEASE_SECONDS = DEAD_SECONDS - 0.5
+"""After how many seconds without a sign of life a node itself stops to listen, so that others may."""
 SILENT_SECONDS = 1.5
 """The same for a node whose session has ended, as after a kill."""
 BEAT_SECONDS = 1.0

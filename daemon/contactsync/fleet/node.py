@@ -18,9 +18,17 @@ from psycopg.conninfo import make_conninfo
 
 from contactsync import __version__
 from contactsync.errors import ContactsyncError, DatabaseError, NodeClockDiffers, NodeKeyDiffers, NodeNameTaken
-from contactsync.fleet.identity import BEAT_SECONDS, DEAD_SECONDS, SILENT_SECONDS, NodeIdentity
+from contactsync.fleet.identity import BEAT_SECONDS, DEAD_SECONDS, LEASE_SECONDS, SILENT_SECONDS, NodeIdentity
 from contactsync.store.errors import translated
-from contactsync.store.record.fleet import CHANNEL, DeadNode, Message, beat, namesake, take_messages
+from contactsync.store.record.fleet import (
+    CHANNEL,
+    LISTENERS,
+    DeadNode,
+    Message,
+    beat,
+    namesake,
+    take_messages,
+)
 from contactsync.store.session import connect
 from contactsync.store.statements import execute
 
@@ -46,6 +54,8 @@ class NodeCallbacks:
     on_draining: Callable[[bool], None]
     on_isolated: Callable[[], None]
     """PostgreSQL has not answered for so long that others have ended this node, if they could reach it."""
+    on_sharing: Callable[[], None]
+    """The listeners may be shared otherwise, or the lease has ended."""
     settle: Callable[[DeadNode], None]
     worker_id: Callable[[], int | None]
     running: Callable[[], int]
@@ -66,7 +76,9 @@ class Node:
         self._joined: Future[None] = Future()
         self._leads = False
         self._draining = False
-        self._leaving_lead = False
+        self._leaving = False
+        self._attached = False
+        self._sharing = 0
         self._beat_at = time.monotonic()
         self._active_at = time.monotonic()
         self._connected_at = time.monotonic()
@@ -87,13 +99,18 @@ class Node:
         self._heir.shutdown(wait=False)
 
     def resign(self) -> None:
-        """Give up the lead at the next beat and do not take it again: the node is stopping."""
-        self._leaving_lead = True
+        """Drain for good from the next beat on: the node is stopping."""
+        self._leaving = True
 
     @property
     def leads(self) -> bool:
         """Whether this node runs the schedule. Not after a stop of the process, until the next beat."""
         return self._leads and time.monotonic() - self._beat_at < DEAD_SECONDS
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long it may listen without another sign of life; 0 if it may not listen."""
+        return max(0.0, LEASE_SECONDS - (time.monotonic() - self._beat_at)) if self._attached else 0.0
 
     @property
     def draining(self) -> bool:
@@ -129,7 +146,7 @@ class Node:
                     self._follow(connection)
                     self._leave(connection)
             except Exception as error:
-                self._leads = False
+                self._lose()
                 if not self._joined.done():
                     self._joined.set_exception(error)
                     return
@@ -142,6 +159,10 @@ class Node:
                 self._stopping.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
+    def _lose(self) -> None:
+        self._leads = self._attached = False
+        self._callbacks.on_sharing()
+
     def _connect(self) -> Connection[Any]:
         return connect(self._conninfo, application_name=self.identity.application_name)
 
@@ -152,6 +173,8 @@ class Node:
         holds = bool(self.node_id) and execute(connection, "hold_node_lock", node_id=self.node_id).fetchone() == (True,)
         if not (holds and self._beat(connection)):
             self._join(connection)
+        self._attached = True
+        self._callbacks.on_sharing()
 
     def _require_same_key(self, connection: Connection[Any]) -> None:
         others = execute(connection, "other_keys", key_id=self._key_id, dead_seconds=DEAD_SECONDS).fetchall()
@@ -215,15 +238,21 @@ class Node:
                 due = self._active_at + BEAT_SECONDS
                 if not self._beat(connection):
                     log.warning("fleet.ended", node=self.identity.name, node_id=self.node_id)
-                    self._leads = False
+                    self._lose()
                     self._release(connection)
                     self._join(connection)
-            mine = str(self.node_id)
+                    self._attached = True
             left = max(0.0, due - time.monotonic())
-            notified = any(each.payload == mine for each in connection.notifies(timeout=left, stop_after=1))
+            payloads = {each.payload for each in connection.notifies(timeout=left, stop_after=1)}
+            if LISTENERS in payloads:
+                self._callbacks.on_sharing()
+            notified = str(self.node_id) in payloads
             if notified or self._callbacks.expects_messages():
-                for message in take_messages(connection, self.node_id):
+                messages = take_messages(connection, self.node_id)
+                for message in messages:
                     self._callbacks.on_message(message)
+                if notified and not messages:
+                    due = time.monotonic()  # a user drains or resumes the node
 
     def _beat(self, connection: Connection[Any]) -> bool:
         """Give a sign of life, lead and look for dead nodes. False if others have ended this node.
@@ -232,7 +261,7 @@ class Node:
         again one by one.
         """
         started = time.monotonic()
-        wants_lead = not (self._draining or self._leaving_lead)
+        wants_lead = not (self._draining or self._leaving)
         if self._leads and not wants_lead:
             self._leads = False
             execute(connection, "leave_lead")
@@ -244,6 +273,7 @@ class Node:
             running=self._callbacks.running(),
             listening=self._callbacks.listening(),
             wants_lead=wants_lead and not self._leads,
+            leaves=self._leaving,
             looks=started - self._connected_at > DEAD_SECONDS,
             dead_seconds=DEAD_SECONDS,
             silent_seconds=SILENT_SECONDS,
@@ -258,6 +288,9 @@ class Node:
         if state.draining != self._draining:
             self._draining = state.draining
             self._callbacks.on_draining(state.draining)
+        if state.sharing != self._sharing:
+            self._sharing = state.sharing
+            self._callbacks.on_sharing()
         for dead in state.dead:
             if dead.node_id not in self._settling:
                 self._settling.add(dead.node_id)
@@ -272,6 +305,7 @@ class Node:
                 log.exception("fleet.crashed")
         finally:
             self._settling.discard(dead.node_id)
+            self._callbacks.on_sharing()
 
     def _release(self, connection: Connection[Any]) -> None:
         """Free the locks of the node that others have ended."""

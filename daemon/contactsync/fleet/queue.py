@@ -18,6 +18,7 @@ from contactsync.errors import AlreadyRunning, ContactsyncError, ControlError, D
 from contactsync.fleet.answers import WITHDRAWN, decode_report, encode_error, encode_report
 from contactsync.fleet.heirs import restart_orphans, settle
 from contactsync.fleet.identity import DEAD_SECONDS, NodeIdentity, queue_of
+from contactsync.fleet.listening import Listening, ListeningCallbacks
 from contactsync.fleet.node import Node, NodeCallbacks
 from contactsync.fleet.referral import Referrals
 from contactsync.model import Outcome, RunReport, Trigger
@@ -31,6 +32,7 @@ from contactsync.store.record.fleet import (
     begin_job,
     runs_elsewhere,
     send_message,
+    tell_listener,
 )
 from contactsync.store.statements import execute
 
@@ -55,19 +57,20 @@ class FleetCallbacks:
     """What the queue needs of the daemon.
 
     `cancel` cancels the run with this id, and returns the ids of cancelled runs; `cancel_all` cancels all current ones.
-    `reported` returns whether the end of a definition's runs is to be sent to the node that leads, which then calls
-    `on_run` with the report or the error, or with None when the run starts. `missing` says what this machine lacks of
-    what a definition needs; None: nothing.
+    `listener_of` returns the key of the listener of a live definition, None for others. The node that has this listener
+    calls `on_run` with the report or the error of each run, and with None when the run starts. `missing` says what this
+    machine lacks of what a definition needs; None: nothing.
     """
 
     work: Callable[[RunRequest], RunReport]
     server_of: Callable[[int], str]
     cancel: Callable[[int], list[int]]
     cancel_all: Callable[[], None]
-    reported: Callable[[int], bool]
+    listener_of: Callable[[int], str | None]
     on_run: Callable[[int, RunReport | ContactsyncError | None], None]
     listening: Callable[[], int]
     missing: Callable[[LocalNeeds], str | None]
+    live: ListeningCallbacks
 
 
 class FleetQueue:
@@ -110,6 +113,7 @@ class FleetQueue:
                 on_joined=self._begin_anew,
                 on_draining=self._drain,
                 on_isolated=callbacks.cancel_all,
+                on_sharing=self._look_at_listeners,
                 settle=self._settle,
                 worker_id=lambda: self._engine.worker_id,
                 running=lambda: len(self._running),
@@ -118,11 +122,13 @@ class FleetQueue:
             ),
         )
         self.referrals = Referrals(pool, self.node, callbacks.missing)
+        self.listening = Listening(pool, self.node, callbacks.live)
 
     def start(self) -> None:
         """Join the fleet and take jobs. Raises NodeNameTaken, DatabaseError."""
         self._engine.start()
         self.node.start()
+        self.listening.start()
         self._engine.fetch_again()
 
     def request(
@@ -151,6 +157,7 @@ class FleetQueue:
     def stop(self) -> None:
         """Start no more runs here; those that wait are for the other nodes."""
         self._stopping = True
+        self.listening.stop()
         self.node.resign()
         self._engine.stop_fetching()
 
@@ -313,6 +320,9 @@ class FleetQueue:
             log.info("fleet.resumed", node=name)
             self._engine.fetch_again()
 
+    def _look_at_listeners(self) -> None:
+        self.listening.look()
+
     def _settle(self, dead: DeadNode) -> None:
         settle(self._pool, self._engine, dead)
 
@@ -374,9 +384,7 @@ class FleetQueue:
                 )
             )
         asked_at = None if job.asked is None else self.node.monotonic_time(job.asked)
-        reported = self._callbacks.reported(job.definition_id) and not self.node.leads
-        if reported:
-            self._tell_leader(job.definition_id, None)
+        self._tell_listener(job.definition_id, None)
         try:
             report = self._callbacks.work(RunRequest(job.definition_id, job.trigger, asked_at, remark=remark))
         except Exception as error:  # noqa: BLE001 -- logged by `work`, and sent to those who wait
@@ -391,16 +399,16 @@ class FleetQueue:
                 self._engine.request(job)  # for another node
                 return None
             answer = encode_report(report)
-        if reported:
-            self._tell_leader(job.definition_id, answer)
+        self._tell_listener(job.definition_id, answer)
         return answer
 
-    def _tell_leader(self, definition_id: int, body: dict[str, Any] | None) -> None:
+    def _tell_listener(self, definition_id: int, body: dict[str, Any] | None) -> None:
+        """Send the start (None) or the end of a run to the node that listens for it, unless that is this one."""
+        listener = self._callbacks.listener_of(definition_id)
+        if listener is None or listener in self.listening.held:
+            return
         with suppress(DatabaseError), connection_of(self._pool) as connection:
-            for (leader,) in execute(connection, "leader").fetchall():
-                send_message(
-                    connection, leader, "run", from_node=self.node.node_id, definition_id=definition_id, body=body
-                )
+            tell_listener(connection, listener, from_node=self.node.node_id, definition_id=definition_id, body=body)
 
 
 def _run_of(body: dict[str, Any]) -> RunReport | ContactsyncError | None:

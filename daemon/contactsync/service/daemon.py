@@ -32,6 +32,7 @@ from contactsync.errors import (
     SettingsError,
 )
 from contactsync.fleet.identity import NodeIdentity, NodeLabel
+from contactsync.fleet.listening import ListeningCallbacks
 from contactsync.fleet.queue import FleetCallbacks, FleetQueue
 from contactsync.fleet.refusals import FleetRefusals
 from contactsync.ldap.connection.cache import SessionCache
@@ -118,7 +119,7 @@ class Daemon:
         self._schedule = Schedule(
             pool, self._dispatcher, self._follow_live, self._accept_password, leads=self._fleet is None
         )
-        self._live = LiveFolders(self._runner, self._dispatcher)
+        self._live = LiveFolders(self._runner, self._dispatcher, self._may_listen)
         api_seconds = API_SECONDS if self._fleet else 0.0
         self._requests = Requests(pool, self._schedule, self._dispatcher, api_seconds)
         self._watch = DefinitionWatch(
@@ -298,18 +299,34 @@ class Daemon:
             server_of=self._server_of,
             cancel=self._cancel,
             cancel_all=self._cancel_current,
-            reported=self._is_live,
+            listener_of=self._listener_of,
             on_run=self._note_run_elsewhere,
             listening=lambda: self._live.snapshot.listening,
             missing=self._missing,
+            live=ListeningCallbacks(
+                listeners=lambda: self._live.listeners,
+                listen=self._listen_with,
+                closed=self._closed,
+            ),
         )
 
     def _missing(self, needs: LocalNeeds) -> str | None:
         """What this machine lacks of what a definition needs."""
         return self._runner.passwords.missing(needs.password_ref, needs.key_id, needs.files)
 
-    def _is_live(self, definition_id: int) -> bool:
-        return self._live.is_chosen(definition_id)
+    # The fleet is built before the live folders, which request their runs of it.
+
+    def _listener_of(self, definition_id: int) -> str | None:
+        return self._live.listener_of(definition_id)
+
+    def _listen_with(self, listeners: frozenset[str]) -> None:
+        self._live.listen_with(listeners)
+
+    def _closed(self, seconds: float) -> bool:
+        return self._live.closed(seconds)
+
+    def _may_listen(self) -> bool:
+        return self._fleet is None or self._fleet.node.lease_seconds > 0
 
     def _cancel(self, run_id: int) -> list[int]:
         return [run_id] if self._runner.cancel(run_id) else []
@@ -381,8 +398,9 @@ class Daemon:
     def _follow_live(self) -> None:
         followed = (each for each in self._schedule.followed if each.may_run and not each.locked)
         resolved = (each.resolved for each in followed if each.resolved)
-        elsewhere = not self._schedule.leads
-        self._live.follow(resolved, auto=self._runner.options.auto_live_folders, elsewhere=elsewhere)
+        self._live.follow(resolved, auto=self._runner.options.auto_live_folders)
+        if self._fleet:
+            self._fleet.listening.look()
 
     def _rescan(self) -> None:
         self._schedule.rescan()
@@ -411,11 +429,10 @@ class Daemon:
             self._status_due = ended + max(STATUS_SECONDS, (ended - started) / STATUS_SHARE)
 
     def _follow_lead(self, fleet: FleetQueue) -> None:
-        """Run the schedule and listen as long as this node leads the fleet."""
+        """Run the schedule as long as this node leads the fleet."""
         leads = fleet.node.leads
         if leads != self._schedule.leads:
             self._schedule.lead(leads)
-            self._follow_live()
             if leads:
                 self._requests.catch_up()
         if leads:

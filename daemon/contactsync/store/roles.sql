@@ -68,8 +68,8 @@ GRANT EXECUTE ON FUNCTION contactsync.write_audit TO contactsync_daemon;
 GRANT SELECT, INSERT, UPDATE (last_used_at, revoked_at, revoked_by) ON contactsync.tokens TO contactsync_daemon;
 
 -- A fleet: the queue has a schema of its own, which exists only with [fleet].
-GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.fleet_nodes, contactsync.fleet_messages, contactsync.fleet_unable, contactsync.refused_logons
-    TO contactsync_daemon;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.fleet_nodes, contactsync.fleet_messages, contactsync.fleet_listeners,
+    contactsync.fleet_unable, contactsync.refused_logons TO contactsync_daemon;
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'contactsync_queue') THEN

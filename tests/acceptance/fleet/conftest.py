@@ -19,6 +19,13 @@ def fleet(postgres_server: str, migrated_template: str) -> Iterator[Fleet]:
         short_directory() as place,
         PrivateSlapd(place / "slapd", ldif=people_ldif(40, seed=7), session_log=1000) as directory,
         database_of(postgres_server, template=migrated_template) as database,
-        running_fleet(database, directory, place, CONTACTSYNC_SCHEDULER__DRAIN_SECONDS="1") as fleet,
+        running_fleet(
+            database,
+            directory,
+            place,
+            CONTACTSYNC_SCHEDULER__DRAIN_SECONDS="1",
+            ADMIN=directory.admin_password,
+            LIMITED=directory.limited_password,
+        ) as fleet,
     ):
         yield fleet

@@ -17,6 +17,7 @@ from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.run_queue import RunQueue
 from contactsync.errors import DefinitionLocked, NodeClockDiffers
 from contactsync.fleet.identity import NodeIdentity
+from contactsync.fleet.listening import ListeningCallbacks
 from contactsync.fleet.queue import FleetCallbacks, FleetQueue
 from contactsync.fleet.schema import prepare_queue
 from contactsync.model import Definition, RunReport, Trigger
@@ -85,10 +86,11 @@ def fleet_queue(database: str, work: Work, name: str) -> Iterator[FleetQueue]:
         server_of=server_of,
         cancel=lambda _: [],
         cancel_all=lambda: None,
-        reported=lambda _: False,
+        listener_of=lambda _: None,
         on_run=lambda _id, _run: None,
         listening=lambda: 0,
         missing=lambda _: None,
+        live=ListeningCallbacks(listeners=tuple, listen=lambda _: None, closed=lambda _: True),
     )
     with open_pool(database, max_size=8, timeout=10, application_name=identity.application_name) as pool:
         queue = FleetQueue(database, pool, identity, "00", callbacks, workers=4, per_server=2)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from heapq import nsmallest
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from contactsync.dispatch.live.listener import NO_CURSOR, Listener
-from contactsync.dispatch.live.sharing import SharingKeys
+from contactsync.dispatch.live.sharing import SharingKeys, listener_key
 from contactsync.dispatch.live.status import AUTO, LIVE, LiveSnapshot, LiveState, States
 from contactsync.errors import ContactsyncError
 from contactsync.model import Mode, Outcome, Trigger
@@ -24,36 +25,48 @@ _STOP_SECONDS = 2.0
 
 
 class LiveFolders:
-    """Listens for all definitions of mode live and for some of mode auto; any thread may call it."""
+    """Listens for all definitions of mode live and for some of mode auto; any thread may call it.
 
-    def __init__(self, runner: Runner, dispatcher: RunQueue) -> None:
+    `lease` returns whether this daemon may listen at this moment: in a fleet it may not after it was stopped.
+    """
+
+    def __init__(self, runner: Runner, dispatcher: RunQueue, lease: Callable[[], bool] = lambda: True) -> None:
         self._runner = runner
         self._dispatcher = dispatcher
+        self._lease = lease
         self._guard = threading.Lock()
         self._sharing_keys = SharingKeys(runner)
         self._listeners: dict[tuple[object, ...], Listener] = {}
         self._listener_of: dict[int, Listener] = {}
         self._ending: list[Listener] = []
+        self._chosen: list[Resolved] = []
+        self._keys: dict[int, str] = {}
         self._auto: frozenset[int] = frozenset()
-        self._chosen: frozenset[int] = frozenset()
-        self._surplus: frozenset[int] = frozenset()
+        self._surplus: dict[str, list[int]] = {}
         self._auto_limit = 0
+        self._here: Container[str] | None = None
         self._states = States()
 
-    def follow(self, definitions: Iterable[Resolved], *, auto: int = 0, elsewhere: bool = False) -> None:
-        """Listen for these definitions and for no others, of mode auto for so many of each server.
-
-        With `elsewhere` another daemon of the fleet listens for them.
-        """
+    def follow(self, definitions: Iterable[Resolved], *, auto: int = 0) -> None:
+        """Listen for these definitions and for no others, of mode auto for so many of each server."""
         chosen, surplus = _choose(definitions, auto=auto)
-        self._chosen = frozenset(each.definition.definition_id for each in chosen)
+        keys = {each.definition.definition_id: listener_key(each) for each in chosen}
         self._auto = frozenset(each.definition.definition_id for each in chosen if each.definition.mode == AUTO)
-        if elsewhere:
-            chosen, surplus = [], frozenset()
-        definition_ids = {each.definition.definition_id for each in chosen}
         with self._guard:
+            self._chosen, self._keys, self._surplus, self._auto_limit = chosen, keys, surplus, auto
+        self._listen()
+
+    def listen_with(self, listeners: Container[str]) -> None:
+        """Listen only with these of `listeners`: other daemons of the fleet have the others."""
+        with self._guard:
+            self._here = listeners
+        self._listen()
+
+    def _listen(self) -> None:
+        with self._guard:
+            chosen = [each for each in self._chosen if self._is_here(self._keys[each.definition.definition_id])]
+            definition_ids = {each.definition.definition_id for each in chosen}
             groups, closed = self._group(chosen)
-            self._auto_limit, self._surplus = auto, surplus
             self._states.keep(definition_ids)
             self._sharing_keys.keep(definition_ids)
             self._ending = [listener for listener in self._ending if not listener.join(0)]
@@ -64,7 +77,9 @@ class LiveFolders:
             for key, group in groups.items():
                 listener = self._listeners.get(key)
                 if listener is None:
-                    listener = self._listeners[key] = Listener(self._runner, self._dispatcher, self._states)
+                    listener = self._listeners[key] = Listener(
+                        self._runner, self._dispatcher, self._states, self._lease
+                    )
                     listener.start()
                 listener.follow(group)
                 self._listener_of |= dict.fromkeys(group, listener)
@@ -72,6 +87,9 @@ class LiveFolders:
             if self._states.not_listening([definition_id], reason, scheduled=definition_id in self._auto):
                 # The run records the error of this definition.
                 self._dispatcher.request(definition_id, Trigger.LIVE)
+
+    def _is_here(self, key: str) -> bool:
+        return self._here is None or key in self._here
 
     def _group(
         self, chosen: Iterable[Resolved]
@@ -90,16 +108,33 @@ class LiveFolders:
     def stop(self) -> None:
         """Close every connection; waits a short time for those that are blocked."""
         self.follow(())
-        end = time.monotonic() + _STOP_SECONDS
-        for listener in self._ending:
-            listener.join(max(0.0, end - time.monotonic()))
+        self.closed(_STOP_SECONDS)
+
+    def closed(self, seconds: float) -> bool:
+        """Wait so many seconds for the connections that are not needed any more; returns whether they are closed."""
+        with self._guard:
+            ending = list(self._ending)
+        end = time.monotonic() + seconds
+        return all(listener.join(max(0.0, end - time.monotonic())) for listener in ending)
+
+    @property
+    def listeners(self) -> frozenset[str]:
+        """The directory servers and users of all definitions, here or elsewhere, that are live or of mode auto."""
+        with self._guard:
+            return frozenset(self._keys.values()) | self._surplus.keys()
+
+    def listener_of(self, definition_id: int) -> str | None:
+        """The one of `listeners` that listens for a definition, here or elsewhere; None for other definitions."""
+        return self._keys.get(definition_id)
 
     @property
     def states(self) -> dict[int, LiveState]:
         """The state of each definition of mode live, and of each of mode auto that has a schedule, by its id."""
         reason = f"Its server has {self._auto_limit:,} folders that were defined before it (auto_live_folders)."
         surplus = LiveState(reason=reason if self._auto_limit else "auto_live_folders is 0.", scheduled=True)
-        return dict.fromkeys(self._surplus, surplus) | self._states.all
+        with self._guard:
+            here = [ids for key, ids in self._surplus.items() if self._is_here(key)]
+        return dict.fromkeys(chain.from_iterable(here), surplus) | self._states.all
 
     @property
     def snapshot(self) -> LiveSnapshot:
@@ -110,10 +145,6 @@ class LiveFolders:
         since = min((state.behind_since for state in states if state.behind_since is not None), default=None)
         behind = 0.0 if since is None else max(0.0, time.time() - since)
         return LiveSnapshot(listening, len(states) - listening - scheduled, behind, scheduled)
-
-    def is_chosen(self, definition_id: int) -> bool:
-        """Whether a definition is listened for, here or elsewhere."""
-        return definition_id in self._chosen
 
     def run_started(self, definition_id: int) -> bool:
         """A run has started; returns whether it must store a cursor, so that the folder can be listened for."""
@@ -156,8 +187,8 @@ class LiveFolders:
                 listener.recheck(definition_id, reason or NO_CURSOR)
 
 
-def _choose(definitions: Iterable[Resolved], *, auto: int) -> tuple[list[Resolved], frozenset[int]]:
-    """All definitions of mode live, the oldest `auto` of mode auto for each server, and the ids of the others."""
+def _choose(definitions: Iterable[Resolved], *, auto: int) -> tuple[list[Resolved], dict[str, list[int]]]:
+    """All definitions of mode live, the oldest `auto` of mode auto for each server; the ids of the others by key."""
     chosen: list[Resolved] = []
     by_server: dict[str, dict[int, Resolved]] = {}
     for resolved in definitions:
@@ -166,9 +197,9 @@ def _choose(definitions: Iterable[Resolved], *, auto: int) -> tuple[list[Resolve
             chosen.append(resolved)
         elif definition.mode == AUTO and resolved.trigger is not None:
             by_server.setdefault(resolved.server_key, {})[definition.definition_id] = resolved
-    surplus: set[int] = set()
+    surplus: dict[str, list[int]] = {}
     for candidates in by_server.values():
-        oldest = nsmallest(auto, candidates)
-        chosen += [candidates[definition_id] for definition_id in oldest]
-        surplus |= candidates.keys() - set(oldest)
-    return chosen, frozenset(surplus)
+        chosen += [candidates.pop(definition_id) for definition_id in nsmallest(auto, candidates)]
+        for definition_id, resolved in candidates.items():
+            surplus.setdefault(listener_key(resolved), []).append(definition_id)
+    return chosen, surplus

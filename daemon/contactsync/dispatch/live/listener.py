@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,7 +21,7 @@ from contactsync.dispatch.live.connections import (
 from contactsync.dispatch.live.mailbox import Mailbox
 from contactsync.dispatch.live.status import AUTO, LIVE, LONGEST_PAUSE, States
 from contactsync.dispatch.live.timers import Timers
-from contactsync.errors import ContactsyncError, CredentialsRefused, DatabaseError
+from contactsync.errors import ContactsyncError, CredentialsRefused, DatabaseError, DatabaseUnavailable
 from contactsync.ldap.changes.counters_389 import KIND as COUNTERS
 from contactsync.model import Trigger
 from contactsync.sync.definition import Resolved
@@ -49,10 +49,11 @@ class Listener:
     public methods only leave a task for it.
     """
 
-    def __init__(self, runner: Runner, dispatcher: RunQueue, states: States) -> None:
+    def __init__(self, runner: Runner, dispatcher: RunQueue, states: States, lease: Callable[[], bool]) -> None:
         self._runner = runner
         self._dispatcher = dispatcher
         self._states = states
+        self._lease = lease
         self._connections = Connections(runner)
         self._mailbox = Mailbox()
         self._timers = Timers()
@@ -112,6 +113,8 @@ class Listener:
         if self._stopping.is_set():
             return
         changed, ended = self._connections.wait(self._mailbox, self._timers.seconds)
+        if self._connections:
+            self._require_lease()
         for definition_id, error in ended.items():
             self._give_up(definition_id, error)
         for definition_id in changed | self._losing(self._connections.take_outside()):
@@ -119,6 +122,15 @@ class Listener:
             self._timers.run_at(self._states.not_before(definition_id), definition_id)
         for definition_id in self._timers.take_runs():
             self._dispatcher.request(definition_id, Trigger.LIVE)
+
+    def _require_lease(self) -> None:
+        if not self._lease():
+            raise ConnectionLost(
+                DatabaseUnavailable(
+                    "PostgreSQL has not answered for some time, so that another node may listen.",
+                    hint="This node listens again when PostgreSQL answers.",
+                )
+            )
 
     def _losing(self, outside: dict[int, set[str]]) -> set[int]:
         """The definitions that have contacts of these changed entries, which their searches do not find.
@@ -167,6 +179,7 @@ class Listener:
         if auto and (reason := _obstacle(stored, NO_CURSOR)):
             self._suspend(definition_id, reason)
             return
+        self._require_lease()
         try:
             in_sync = self._connections.start(definition_id, resolved, stored)
         except NothingReported as error:

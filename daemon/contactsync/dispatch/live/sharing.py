@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from contactsync.sync.runner import Runner
 
 
+_LONGEST_KEY = 500
+
+
+def listener_key(resolved: Resolved) -> str:
+    """The directory server and user of a definition, which one node of a fleet listens to; the same on all nodes."""
+    key = " ".join(filter(None, [resolved.server_key, resolved.definition.user]))
+    if len(key) > _LONGEST_KEY:
+        key = f"{key[:_LONGEST_KEY]}…{blake2b(key.encode(), digest_size=8).hexdigest()}"
+    return key
+
+
 class SharingKeys:
     """The key of each definition; for one thread at a time.
 

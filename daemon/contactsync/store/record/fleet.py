@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 CHANNEL = "contactsync_fleet"
-"""The channel of notifications; the payload is the id of the node that has a message."""
+"""The channel of notifications; the payload is the id of the node that has a message, or LISTENERS for all nodes."""
+LISTENERS = "listeners"
+"""The payload if a node has given up listeners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,24 @@ class Message:
 
 
 class Beat(NamedTuple):
-    """The answer to a sign of life: whether the node is to drain, PostgreSQL's time, whether it took the lead."""
+    """The answer to a sign of life: whether the node is to drain, PostgreSQL's time, whether it took the lead.
+
+    `sharing` is another number when the listeners, or the nodes that may have some, are others than before.
+    """
 
     draining: bool
     at: float
     took_lead: bool
     dead: list[DeadNode]
+    sharing: int
+
+
+class HeldListener(NamedTuple):
+    """A listener, the node that has it, and the node that wants it."""
+
+    key: str
+    node_id: int
+    wanted_by: int | None
 
 
 class LocalNeeds(NamedTuple):
@@ -99,8 +113,8 @@ def beat(connection: Connection[Any], node_id: int, **state: Any) -> Beat | None
     row = execute(connection, "beat", node_id=node_id, **state).fetchone()
     if row is None:
         return None
-    draining, at, took_lead, dead = row
-    return Beat(draining, at, took_lead, [DeadNode(**each) for each in dead])
+    draining, at, took_lead, dead, sharing = row
+    return Beat(draining, at, took_lead, [DeadNode(**each) for each in dead], sharing)
 
 
 def namesake(connection: Connection[Any], name: str, dead_seconds: float) -> DeadNode | None:
@@ -129,6 +143,14 @@ def send_message(
     values = {"definition_id": definition_id, "reference": reference, "body": None if body is None else Jsonb(body)}
     row = execute(connection, "send_message", to_node=to_node, kind=kind, from_node=from_node, **values).fetchone()
     return int(row[0]) if row else 0
+
+
+def tell_listener(
+    connection: Connection[Any], listener: str, *, from_node: int, definition_id: int, body: dict[str, Any] | None
+) -> None:
+    """Tell the node that listens for a definition about a run of it. Raises DatabaseError."""
+    values = {"definition_id": definition_id, "body": None if body is None else Jsonb(body)}
+    execute(connection, "tell_listener", listener=listener, from_node=from_node, **values)
 
 
 def begin_job(connection: Connection[Any], node_id: int, job_id: int, definition_id: int) -> BegunJob | None:

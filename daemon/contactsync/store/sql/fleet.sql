@@ -35,11 +35,12 @@ FROM contactsync.fleet_nodes WHERE name = %(name)s AND ended_at IS NULL
 -- name: beat
 -- A sign of life; takes the lead, if the node wants it and nobody has it, and looks for dead nodes, if it may. No row: others
 -- have ended this node. Dead are nodes without a sign of life for so long, or whose session has ended, and those that another
--- heir did not settle. The time is for differences to the node's own.
+-- heir did not settle. The time is for differences to the node's own. The last column changes with the listeners and with the
+-- nodes that may have some.
 WITH beaten AS (
     UPDATE contactsync.fleet_nodes
     SET heartbeat_at = clock_timestamp(), worker_id = %(worker_id)s, leads = %(leads)s, running = %(running)s,
-        listening = %(listening)s
+        listening = %(listening)s, draining = draining OR %(leaves)s
     WHERE node_id = %(node_id)s AND ended_at IS NULL
     RETURNING draining
 )
@@ -51,7 +52,11 @@ SELECT draining, extract(epoch FROM clock_timestamp())::double precision,
              AND (died AND NOT settled
                   OR ended_at IS NULL AND heartbeat_at < clock_timestamp() - make_interval(secs => %(dead_seconds)s)
                   OR ended_at IS NULL AND heartbeat_at < clock_timestamp() - make_interval(secs => %(silent_seconds)s)
-                     AND pg_try_advisory_xact_lock_shared(hashtextextended('contactsync.node', node_id)))) AS d)
+                     AND pg_try_advisory_xact_lock_shared(hashtextextended('contactsync.node', node_id)))) AS d),
+       hashtextextended(concat_ws('|',
+           (SELECT string_agg(concat_ws(' ', listener, node_id, wanted_by), ',' ORDER BY listener) FROM contactsync.fleet_listeners),
+           (SELECT string_agg(node_id::text, ',' ORDER BY node_id) FROM contactsync.fleet_nodes
+            WHERE ended_at IS NULL AND NOT draining)), 0)
 FROM beaten
 
 -- name: leave_lead
@@ -186,8 +191,56 @@ RETURNING message_id, from_node, kind, definition_id, reference, body
 -- name: forget_message
 DELETE FROM contactsync.fleet_messages WHERE message_id = %(message_id)s
 
--- name: leader
-SELECT node_id FROM contactsync.fleet_nodes WHERE ended_at IS NULL AND leads
+-- name: tell_listener
+-- Sends a message to the node that listens for a definition, if there is one.
+WITH sent AS (
+    INSERT INTO contactsync.fleet_messages (from_node, to_node, kind, definition_id, body)
+    SELECT %(from_node)s, node_id, 'run', %(definition_id)s, %(body)s
+    FROM contactsync.fleet_listeners WHERE listener = %(listener)s
+    RETURNING to_node
+)
+SELECT pg_notify('contactsync_fleet', to_node::text) FROM sent
+
+-- name: begin_sharing
+-- Nodes share the listeners one after another; to be executed in a transaction.
+SELECT pg_advisory_xact_lock(hashtextextended('contactsync.listeners', 0))
+
+-- name: forget_listeners
+-- Frees what nodes listened for that have ended, and forgets the wishes of nodes that have ended or drain.
+WITH freed AS (
+    DELETE FROM contactsync.fleet_listeners AS l
+    WHERE NOT EXISTS (SELECT FROM contactsync.fleet_nodes AS n WHERE n.node_id = l.node_id AND n.ended_at IS NULL)
+)
+UPDATE contactsync.fleet_listeners AS l SET wanted_by = NULL
+WHERE l.wanted_by IS NOT NULL
+  AND EXISTS (SELECT FROM contactsync.fleet_nodes AS n WHERE n.node_id = l.node_id AND n.ended_at IS NULL)
+  AND NOT EXISTS (
+      SELECT FROM contactsync.fleet_nodes AS n WHERE n.node_id = l.wanted_by AND n.ended_at IS NULL AND NOT n.draining)
+
+-- name: nodes_to_listen
+-- The nodes that may listen.
+SELECT node_id FROM contactsync.fleet_nodes WHERE ended_at IS NULL AND NOT draining ORDER BY node_id
+
+-- name: listeners
+SELECT listener, node_id, wanted_by FROM contactsync.fleet_listeners ORDER BY listener
+
+-- name: take_listeners
+INSERT INTO contactsync.fleet_listeners (listener, node_id)
+SELECT listener, %(node_id)s FROM unnest(%(listeners)s::text[]) AS listener
+
+-- name: want_listeners
+UPDATE contactsync.fleet_listeners SET wanted_by = %(node_id)s WHERE listener = ANY (%(listeners)s)
+
+-- name: give_up_listeners
+-- To the nodes that want them, else to whoever takes them. Each node looks at the listeners then.
+WITH given AS (
+    UPDATE contactsync.fleet_listeners SET node_id = wanted_by, wanted_by = NULL
+    WHERE node_id = %(node_id)s AND listener = ANY (%(listeners)s) AND wanted_by IS NOT NULL
+), freed AS (
+    DELETE FROM contactsync.fleet_listeners
+    WHERE node_id = %(node_id)s AND listener = ANY (%(listeners)s) AND wanted_by IS NULL
+)
+SELECT pg_notify('contactsync_fleet', 'listeners')
 
 -- name: nodes
 SELECT node_id, name, version, joined_at, heartbeat_at, leads, draining, running, listening, ended_at, died, settled,
