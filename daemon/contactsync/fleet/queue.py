@@ -352,6 +352,8 @@ class FleetQueue:
 
     def _begin(self, job_id: int, job: RunJob) -> None:
         with connection_of(self._pool) as connection:
+            if (worker_id := self._engine.worker_id) != self.node.worker_id:
+                execute(connection, "note_worker", node_id=self.node.node_id, worker_id=worker_id)
             begun = begin_job(connection, self.node.node_id, job_id, job.definition_id)
         if begun is None:
             self._engine.request(job)  # others have ended this node, and it joins again

@@ -49,6 +49,31 @@ def test_the_run_of_a_killed_node_begins_anew(fleet: Fleet, slow: int) -> None:
     assert states[-2:] == [(True, True), (False, False)]
 
 
+def test_the_run_of_a_node_that_is_killed_in_its_first_second_begins_anew(fleet: Fleet) -> None:
+    """Its first sign of life did not name the worker that makes the run."""
+    with silent_server() as port:
+        node, *others = fleet.nodes
+        definition = fleet.define("First second", query=f"127.0.0.1:{port}", base="dc=x")
+        for other in others:
+            node.post("/v1/fleet/drain", node=other.name)
+        draining = "SELECT count(*) FROM contactsync.fleet_nodes WHERE ended_at IS NULL AND draining"
+        wait_until(lambda: fleet.value(draining) == len(others), "the others to drain")
+        assert node.stop() == 0
+        fleet.person.execute("SELECT contactsync.request_sync('First second')")
+        node.start()
+        assert maker_of(fleet, definition) is node
+        node.kill()
+        for other in others:
+            others[0].post("/v1/fleet/resume", node=other.name)
+        wait_until(lambda: outcomes(fleet, definition) == ["interrupted", None], "the run of another node")
+        died = [line for other in others for line in other.events("fleet.node_died", node=node.name)]
+        assert died[-1]["runs"] == 1
+        run_id, _ = fleet.running(definition)
+        fleet.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = %s", [definition])
+        others[0].post(f"/v1/runs/{run_id}/cancel")
+        node.start()
+
+
 def test_a_stopped_node_commits_nothing_when_it_wakes_up(fleet: Fleet) -> None:
     """It stopped in the apply. Another node's run applied the same changes before it woke up."""
     definition = fleet.define("Stopped")

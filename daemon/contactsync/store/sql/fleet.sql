@@ -59,6 +59,10 @@ SELECT draining, extract(epoch FROM clock_timestamp())::double precision,
             WHERE ended_at IS NULL AND NOT draining)), 0)
 FROM beaten
 
+-- name: note_worker
+-- The worker of a node, whose jobs others request again when it dies. A run may begin before the next sign of life.
+UPDATE contactsync.fleet_nodes SET worker_id = %(worker_id)s WHERE node_id = %(node_id)s AND ended_at IS NULL
+
 -- name: leave_lead
 SELECT pg_advisory_unlock(hashtextextended('contactsync.lead', 0))
 
