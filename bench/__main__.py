@@ -3,7 +3,9 @@
     make bench
     .venv/bin/python -m bench --entries 10000 --sizes 1000,10000 --folders 100 --output /tmp/bench
 
-It writes results.json, results.md and the plots.
+    .venv/bin/python -m bench --only fleet --fleet-runs 10000 --fleet-harms 50 --output /tmp/bench
+
+It writes results.json, results.md and the plots, and for a fleet of daemons fleet.json and fleet.md.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from bench.directory import Staff, ldif
 from bench.doubling import measure_doubling
+from bench.fleet import part as fleet
 from bench.increments import measure_increments
 from bench.machine import describe
 from bench.main_job import measure_size
@@ -34,10 +37,15 @@ def main() -> None:
     # As for Ctrl-C, whatever was started is ended in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options.output.mkdir(parents=True, exist_ok=True)
-    results = _measure(options)
-    write(results, options.output)
-    draw(results, options.output)
-    show(results)
+    if options.only != "fleet":
+        results = _measure(options)
+        write(results, options.output)
+        draw(results, options.output)
+        show(results)
+    if options.only != "one" and options.fleet_runs:
+        measured = fleet.measure_fleet(options)
+        fleet.write(measured, options.output)
+        fleet.show(measured)
     say(f"Written to {options.output}.")
 
 
@@ -60,8 +68,12 @@ def _measure(options: argparse.Namespace) -> Results:
         if entries <= options.entries
     ]
     doublings = measure_doubling(options.doubled_entries, options.pairs) if options.doubled_entries else []
-    written = {name.replace("_", " "): _written(value) for name, value in vars(options).items() if name != "output"}
+    written = {name.replace("_", " "): _written(value) for name, value in vars(options).items() if _is_size(name)}
     return Results(machine, written, options.entries, sizes, rivals, folders, following, doublings)
+
+
+def _is_size(name: str) -> bool:
+    return name not in {"output", "only"} and not name.startswith("fleet_")
 
 
 def _pairs(options: argparse.Namespace, entries: int) -> int:
@@ -82,6 +94,13 @@ def _options() -> argparse.Namespace:
     add("--idle-seconds", type=float, default=10, help="how long the idle daemon is measured with them (10)")
     add("--live-seconds", type=float, default=30, help="how long a live folder is measured; 0 for not at all (30)")
     add("--doubled-entries", type=int, default=20_000, help="entries of costs that must double; 0 for none (20000)")
+    add("--only", choices=["one", "fleet"], help="only one daemon, or only a fleet of several")
+    add("--fleet-runs", type=int, default=1000, help="runs of a fleet whose nodes are harmed; 0 for no fleet (1000)")
+    add("--fleet-harms", type=int, default=6, help="kills, stops, cuts and drains meanwhile (6)")
+    add("--fleet-seed", default="1", help="the seed of these harms (1)")
+    add("--fleet-times", type=int, default=2, help="how often each way to lose a node is measured (2)")
+    add("--fleet-folders", type=int, default=600, help="small folders for one, two and three nodes (600)")
+    add("--fleet-jobs", type=int, default=10_000, help="jobs through the tables of the queue (10000)")
     add("--output", type=Path, default=Path("docs/performance"), help="the folder to write to (docs/performance)")
     return parser.parse_args()
 

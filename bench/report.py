@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +17,12 @@ from bench.terminal import console
 
 def show(results: Results) -> None:
     """Print the tables."""
-    for sheet in sheets(results):
+    print_sheets(sheets(results))
+
+
+def print_sheets(made: Iterable[Sheet]) -> None:
+    """Print some tables."""
+    for sheet in made:
         table = Table(*sheet.headings, title=sheet.title, caption=sheet.note)
         for row in sheet.rows:
             table.add_row(*row)
@@ -27,17 +33,14 @@ def write(results: Results, folder: Path) -> None:
     """Write results.json and results.md."""
     document = asdict(results) | {"targets": [asdict(target) for target in targets(results)]}
     (folder / "results.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    parts = [_head(results), *map(_markdown, sheets(results))]
-    (folder / "results.md").write_text("\n".join(parts), encoding="utf-8")
+    head = "# What was measured\n\n`make bench` writes this page; [Performance](../performance.md) explains it."
+    (folder / "results.md").write_text(page(head, results.machine | results.options, sheets(results)), encoding="utf-8")
 
 
-def _head(results: Results) -> str:
-    facts = "\n".join(f"| {name} | {value} |" for name, value in (results.machine | results.options).items())
-    return (
-        "# What was measured\n\n"
-        "`make bench` writes this page; [Performance](../performance.md) explains it.\n\n"
-        f"| on | |\n| --- | --- |\n{facts}\n"
-    )
+def page(head: str, facts: Mapping[str, str], made: Iterable[Sheet]) -> str:
+    """A page with a table of facts, and some other tables."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    return "\n".join([f"{head}\n\n| on | |\n| --- | --- |\n{rows}\n", *map(_markdown, made)])
 
 
 def _markdown(sheet: Sheet) -> str:

@@ -71,11 +71,13 @@ class FleetServers:
 
 
 @contextmanager
-def fleet_servers(*, nodes: int = 3, directories: int = 2, teams: int = 6, pace: float = 0.0) -> Iterator[FleetServers]:
+def fleet_servers(
+    *, nodes: int = 3, directories: int = 2, teams: int = 6, pace: float = 0.0, fsync: bool = False
+) -> Iterator[FleetServers]:
     """Start everything but the nodes. `pace` is the least time of each search, in seconds."""
     with ExitStack() as stack:
         place, state = stack.enter_context(short_directory()), stack.enter_context(short_directory())
-        postgres = stack.enter_context(FragilePostgres(state))
+        postgres = stack.enter_context(FragilePostgres(state, fsync=fsync))
         conninfo = postgres.new_database()
         target = Path(str(conninfo_to_dict(conninfo)["host"])) / _SOCKET
         links = [stack.enter_context(closing(Proxy(target))) for _ in range(nodes)]

@@ -33,8 +33,9 @@ class FragilePostgres:
     ended processes until autovacuum drops them.
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, *, fsync: bool = False) -> None:
         self._state_dir = state_dir
+        self._options = {} if fsync else {"fsync": "off"}
         self._uses = ExitStack()
         self.conninfo = ""
         self.newest = ""
@@ -51,7 +52,7 @@ class FragilePostgres:
     def start(self) -> None:
         """Start it unless it runs, with recovery after a crash."""
         if self.pid is None:
-            self.conninfo = self._uses.enter_context(embedded_server(self._state_dir, options={"fsync": "off"}))
+            self.conninfo = self._uses.enter_context(embedded_server(self._state_dir, options=self._options))
 
     def crash(self, number: int = signal.SIGQUIT) -> None:
         """Stop it as `pg_ctl stop -m immediate`: without a message to clients and without a checkpoint."""

@@ -35,8 +35,8 @@ class SearchMeter:
         """Refused passwords."""
         self.most_listening = 0
         """The most searches at once that listened for the same changes."""
-        self.listening_since: dict[socket.socket, float] = {}
-        """When the clients that listen began, by time.time()."""
+        self.listened_at: list[float] = []
+        """When each search that listens began, by time.time()."""
         self._searching: dict[socket.socket, set[bytes]] = {}
         self._listening: dict[socket.socket, dict[bytes, bytes]] = {}
         self._pieces: dict[tuple[socket.socket, bool], bytearray] = {}
@@ -67,7 +67,7 @@ class SearchMeter:
         with self._guard:
             if _REFRESH_AND_PERSIST in message.partition(_CONTENT_SYNC)[2]:
                 self._listening.setdefault(client, {})[message_id] = contents
-                self.listening_since.setdefault(client, time.time())
+                self.listened_at.append(time.time())
                 counted = Counter(each for made in self._listening.values() for each in made.values())
                 self.most_listening = max(self.most_listening, *counted.values())
                 return
@@ -84,8 +84,8 @@ class SearchMeter:
 
     def _gone(self, client: socket.socket) -> None:
         with self._guard:
-            for made in (self._searching, self._listening, self.listening_since):
-                made.pop(client, None)
+            self._searching.pop(client, None)
+            self._listening.pop(client, None)
             for to_server in (True, False):
                 self._pieces.pop((client, to_server), None)
 
