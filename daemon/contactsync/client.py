@@ -90,6 +90,11 @@ class Daemon:
         """The answer to a DELETE."""
         return self._request("DELETE", path, query, None, TIMEOUT_SECONDS)
 
+    def octets(self, path: str) -> bytes:
+        """The content at a path that is no document."""
+        with self._response("GET", path, headers={}, timeout=TIMEOUT_SECONDS) as response:
+            return response.read()
+
     def events(self, last_id: str | None = None) -> Iterator[Event]:
         """The events from now on, or after `last_id`, until the daemon ends the stream."""
         headers = {} if last_id is None else {"Last-Event-ID": last_id}

@@ -62,6 +62,7 @@ class Console:
         context = browser.new_context(base_url=self.url, reduced_motion="reduce", **options)
         self._contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(15_000)
         page.on("console", self._note_message)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._note_request)
@@ -87,6 +88,11 @@ class Console:
     def _note_request(self, request: Any) -> None:
         if not request.url.startswith((f"{self.url}/", "data:")):
             self.complaints.append(request.url)
+
+
+def another_view(console: Console) -> Console:
+    """The same process, with clients, pages and complaints of its own."""
+    return Console(console.process, console.url, console.door)
 
 
 @contextmanager

@@ -50,11 +50,11 @@ class WebDoor:
 
 
 @contextmanager
-def web_door(database: str, place: Path, **settings: str) -> Iterator[WebDoor]:
+def web_door(database: str, place: Path, *, ldif: str | None = None, **settings: str) -> Iterator[WebDoor]:
     """Start a directory and a daemon that believes this process who its requests are for."""
     web = {"ENABLED": "true", "USER": getpass.getuser(), "GROUP": "", **settings}
     with (
-        PrivateSlapd(place / "slapd", ldif=people_ldif(PEOPLE, seed=7)) as directory,
+        PrivateSlapd(place / "slapd", ldif=ldif or people_ldif(PEOPLE, seed=7)) as directory,
         running_daemon(
             database,
             directory,

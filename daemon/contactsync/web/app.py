@@ -23,12 +23,23 @@ from contactsync.web.middleware.hosts import HostCheck
 from contactsync.web.middleware.limits import BodyLimit, TimeLimit
 from contactsync.web.middleware.origin import OriginCheck
 from contactsync.web.middleware.session import SessionLookup
-from contactsync.web.pages import overview
+from contactsync.web.pages import (
+    contacts,
+    daemon,
+    decisions,
+    deeds,
+    explain,
+    folders,
+    overview,
+    progress,
+    runs,
+    settings,
+)
 from contactsync.web.signin import routes as signin
 
 THREADS = 16
 """The limit of requests that wait for the daemon at once."""
-PAGES = (overview,)
+PAGES = (overview, settings, folders, contacts, deeds, progress, explain, decisions, runs, daemon)
 """The modules of the pages."""
 
 _health = APIRouter()

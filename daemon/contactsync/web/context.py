@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from contactsync.client import Daemon
 from contactsync.errors import AdministratorsOnly
 from contactsync.settings.schema import Settings
 from contactsync.web.errors import SessionNeeded
+from contactsync.web.live import LiveRuns
 from contactsync.web.person import Person
 from contactsync.web.sessions import Session, Sessions
 
@@ -26,8 +27,14 @@ class WebContext:
     origin: str
     hosts: frozenset[str]
     sessions: Sessions
+    live: LiveRuns = field(init=False)
     directory: None = None
     """Where people sign in with the password of the directory; None if that is not set."""
+
+    def __post_init__(self) -> None:
+        """Make what follows the daemon's events for all browsers."""
+        everyone = Person("console", admin=True, how="events", address="")
+        object.__setattr__(self, "live", LiveRuns(lambda: self.daemon_for(everyone)))
 
     @property
     def secure(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal
 
 HEADER = "Contactsync-Actor"
 
-How = Literal["link", "directory", "proxy"]
+How = Literal["link", "directory", "proxy", "events"]
 
 
 @dataclass(frozen=True, slots=True)

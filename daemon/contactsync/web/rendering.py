@@ -14,6 +14,8 @@ from contactsync import __version__
 from contactsync.web.context import session_of
 from contactsync.web.language import LANGUAGES, current_language, gettext, ngettext
 from contactsync.web.static_files import static_files
+from contactsync.web.words.field_names import field_words
+from contactsync.web.words.formats import FILTERS
 
 
 @cache
@@ -30,7 +32,13 @@ def environment() -> Environment:
     )
     # The extension's methods are added at run time.
     made.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-    made.globals |= {"static": static_files().url, "version": __version__, "languages": LANGUAGES}
+    made.globals |= {
+        "static": static_files().url,
+        "version": __version__,
+        "languages": LANGUAGES,
+        "field_words": field_words,
+    }
+    made.filters |= FILTERS
     return made
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.resources import short_directory
-from tests.support.web import Console, chromium, web_console
-from tests.support.web_door import WebDoor
+from tests.support.resources import database_of, short_directory
+from tests.support.web import Console, another_view, chromium, web_console
+from tests.support.web_door import WebDoor, web_door
+from tests.support.web_scene import Scene, scene_ldif, set_scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -44,3 +46,29 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     """Start Debian's chromium."""
     with chromium(playwright) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def _scene(postgres_server: str, migrated_template: str) -> Iterator[tuple[Console, Scene]]:
+    with (
+        short_directory() as place,
+        short_directory() as web,
+        database_of(postgres_server, template=migrated_template) as database,
+        web_door(database, place, ldif=scene_ldif()) as door,
+        web_console(door, web) as console,
+    ):
+        yield console, set_scene(door.local)
+
+
+@pytest.fixture
+def pages(_scene: tuple[Console, Scene]) -> Iterator[Console]:
+    """Give a console with folders in every state; its pages end with the test, and none may have logged an error."""
+    with closing(another_view(_scene[0])) as console:
+        yield console
+    assert not console.complaints
+
+
+@pytest.fixture(scope="session")
+def scene(_scene: tuple[Console, Scene]) -> Scene:
+    """Give the folders in every state."""
+    return _scene[1]

@@ -1,17 +1,41 @@
-"""The overview: what the daemon does, and what needs somebody."""
+"""The first page: what needs attention, the folders by state, what runs, and the last runs."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Any
+
+from fastapi import APIRouter
 from fastapi.responses import Response
 
-from contactsync.web.context import PersonsDaemon
-from contactsync.web.rendering import render
+from contactsync.web.visit import CurrentVisit, Visit
 
 router = APIRouter()
 
+STATES = ("held", "failing", "locked", "invalid", "interrupted", "ok", "paused", "never_run")
+ATTENTION = STATES[:5]
+_OF_EACH = 10
+"""The most folders of one state in the list of those that need attention."""
+
 
 @router.get("/")
-def overview(request: Request, daemon: PersonsDaemon) -> Response:
-    """The first page."""
-    return render(request, "overview.html.j2", status=daemon.get("/v1/status"))
+def overview(visit: CurrentVisit) -> Response:
+    """The overview. Only an administrator sees the daemon's own state."""
+    status, counts = _daemon_state(visit)
+    lists = [visit.daemon.get("/v1/definitions", state=state, limit=_OF_EACH + 1)["definitions"] for state in ATTENTION]
+    return visit.render(
+        "overview.html.j2",
+        section="overview",
+        daemon_status=status,
+        counts=counts,
+        attention=[each for some in lists for each in some[:_OF_EACH]],
+        attention_more=any(len(some) > _OF_EACH for some in lists),
+        attention_states=ATTENTION,
+        runs=visit.daemon.get("/v1/runs", limit=10)["runs"],
+    )
+
+
+def _daemon_state(visit: Visit) -> tuple[dict[str, Any] | None, list[tuple[str, int]] | None]:
+    if not visit.person.admin:
+        return None, None
+    numbers = visit.daemon.get("/v1/installation")["definitions"]
+    return visit.daemon.get("/v1/status"), [(state, numbers.get(state, 0)) for state in STATES]

@@ -1,0 +1,107 @@
+"""The list of folders, the contacts of one, and its runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
+
+from contactsync.web.pages.overview import STATES
+from contactsync.web.visit import CurrentVisit, Visit
+
+router = APIRouter()
+
+PAGE = 50
+LARGEST_ID = 2**63 - 1
+Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+Text = Annotated[str, Query(max_length=200)]
+
+
+@router.get("/folders")
+def folders(visit: CurrentVisit, q: Text = "", state: Text = "", after: Annotated[int, Query(ge=0)] = 0) -> Response:
+    """Folders by id, those in one state or with a text."""
+    state = state if state in STATES else ""
+    page = visit.daemon.get("/v1/definitions", text=q.strip() or None, state=state or None, after=after, limit=PAGE)
+    return visit.render(
+        "folders.html.j2",
+        section="folders",
+        definitions=page["definitions"],
+        q=q,
+        state=state,
+        states=STATES,
+        first=link("/folders", q=q, state=state) if after else None,
+        next=page["next_after"] and link("/folders", q=q, state=state, after=page["next_after"]),
+    )
+
+
+@router.get("/folders/{definition_id}")
+def contacts(
+    definition_id: Id, visit: CurrentVisit, q: Text = "", after: Annotated[str, Query(max_length=40_000)] = ""
+) -> Response:
+    """The contacts of a folder by name."""
+    definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
+    path, here = f"/v1/folders/{definition['folder_id']}/contacts", f"/folders/{definition_id}"
+    page = visit.daemon.get(path, text=q.strip() or None, after=after, limit=PAGE)
+    return render_folder(
+        visit,
+        "contacts.html.j2",
+        definition,
+        "contacts",
+        contacts=page["contacts"],
+        q=q,
+        first=link(here, q=q) if after else None,
+        next=page["next_after"] and link(here, q=q, after=page["next_after"]),
+    )
+
+
+@router.get("/folders/{definition_id}/runs")
+def folder_runs(
+    definition_id: Id, visit: CurrentVisit, before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None
+) -> Response:
+    """The runs of a folder, newest first."""
+    definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
+    page = visit.daemon.get("/v1/runs", definition_id=definition_id, before=before, limit=PAGE)
+    here = f"/folders/{definition_id}/runs"
+    return render_folder(
+        visit,
+        "folder_runs.html.j2",
+        definition,
+        "runs",
+        runs=page["runs"],
+        first=here if before else None,
+        next=page["next_before"] and link(here, before=page["next_before"]),
+    )
+
+
+def render_folder(
+    visit: Visit, template: str, definition: dict[str, Any], tab: str, *, status: int = 200, **values: Any
+) -> Response:
+    """A page about a folder, with its heading and its tabs."""
+    _ = visit.gettext
+    may_edit = visit.may_edit(definition["folder_id"])
+    tabs = [("contacts", "", _("Contacts"))]
+    if may_edit:
+        tabs.append(("settings", "/settings", _("LDAP synchronization")))
+    tabs += [("progress", "/progress", _("Progress")), ("runs", "/runs", _("Runs"))]
+    if may_edit:
+        tabs.append(("explain", "/explain", _("Why is a person here?")))
+    words = next(words for name, _path, words in tabs if name == tab)
+    return visit.render(
+        template,
+        status=status,
+        section="folders",
+        definition=definition,
+        tab=tab,
+        tabs=tabs,
+        tab_words=words,
+        may_edit=may_edit,
+        **values,
+    )
+
+
+def link(path: str, **query: Any) -> str:
+    """A link to a page with those parameters that are set."""
+    chosen = {name: value for name, value in query.items() if value not in {None, ""}}
+    return f"{path}?{urlencode(chosen)}" if chosen else path

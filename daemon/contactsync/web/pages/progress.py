@@ -1,0 +1,119 @@
+"""The progress of a run: a page that loads itself again, and a stream that keeps it live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Query
+from fastapi.responses import Response, StreamingResponse
+
+from contactsync.client import DaemonError
+from contactsync.web.context import context_of
+from contactsync.web.pages.folders import LARGEST_ID, Id, link, render_folder
+from contactsync.web.visit import CurrentVisit, Visit
+
+router = APIRouter()
+
+_MESSAGE_SECONDS = 1.0
+"""The least time between two messages of one run, except for its end."""
+_SILENCE_SECONDS = 15.0
+Number = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
+
+
+@router.get("/folders/{definition_id}/progress")
+def progress(definition_id: Id, visit: CurrentVisit, request: Number = None, after: Number = None) -> Response:
+    """The run that answers a request, or the first one after another run; else the present run or the last."""
+    definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
+    values = _values(visit, definition, request, after)
+    return render_folder(visit, "progress.html.j2", definition, "progress", **values)
+
+
+@router.get("/folders/{definition_id}/live")
+def live(definition_id: Id, visit: CurrentVisit, request: Number = None, after: Number = None) -> Response:
+    """The run as server-sent events until it ends; each message is the part of the page with its numbers."""
+    definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
+    return StreamingResponse(_messages(visit, definition, request, after), media_type="text/event-stream")
+
+
+async def _messages(
+    visit: Visit, definition: dict[str, Any], request: int | None, after: int | None
+) -> AsyncIterator[str]:
+    with context_of(visit.request).live.watching(definition["definition_id"]) as watcher:
+        values = await to_thread.run_sync(partial(_values, visit, definition, request, after))
+        yield _message(visit, definition, values)
+        ended = not _goes_on(values)
+        while not ended:
+            try:
+                await asyncio.wait_for(watcher.changed.wait(), _SILENCE_SECONDS)
+            except TimeoutError:
+                yield ": the console is here\n\n"
+                continue
+            watcher.changed.clear()
+            if watcher.run:
+                ended = bool(watcher.run["outcome"])
+                yield _message(visit, definition, {**values, "run": watcher.run, "waiting": False})
+            if not ended:
+                await _rest(watcher.finished)
+    yield "event: finished\ndata: -\n\n"
+
+
+async def _rest(finished: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(finished.wait(), _MESSAGE_SECONDS)
+    except TimeoutError:
+        return
+
+
+def _values(visit: Visit, definition: dict[str, Any], request: int | None, after: int | None) -> dict[str, Any]:
+    here = f"/folders/{definition['definition_id']}"
+    more = {
+        "place": None,
+        "withdrawn": None,
+        "page_url": link(f"{here}/progress", request=request, after=after),
+        "live_url": link(f"{here}/live", request=request, after=after),
+    }
+    ticket = _ticket(visit, definition["definition_id"], request)
+    if ticket and ticket["state"] == "withdrawn":
+        more["withdrawn"] = ticket["reason"]
+    elif ticket and not ticket["run_id"]:
+        return {**more, "run": None, "waiting": True, "place": ticket["place"]}
+    run = _run(visit, definition["definition_id"], ticket["run_id"] if ticket else None)
+    if run and after and run["run_id"] <= after:
+        return {**more, "run": None, "waiting": True}
+    return {**more, "run": run, "waiting": False}
+
+
+def _ticket(visit: Visit, definition_id: int, request: int | None) -> dict[str, Any] | None:
+    if request is None:
+        return None
+    try:
+        requested = visit.daemon.get(f"/v1/requests/{request}", after=definition_id - 1, limit=1)["requested"]
+    except DaemonError:  # old requests are forgotten
+        return None
+    return next((each for each in requested if each["definition_id"] == definition_id), None)
+
+
+def _run(visit: Visit, definition_id: int, run_id: int | None) -> dict[str, Any] | None:
+    """The run with this id, or the newest; one in progress with its numbers, which only administrators may read."""
+    if run_id is None:
+        runs = visit.daemon.get("/v1/runs", definition_id=definition_id, limit=1)["runs"]
+        run: dict[str, Any] | None = runs[0] if runs else None
+    else:
+        run = visit.daemon.get(f"/v1/runs/{run_id}", limit=1)
+    if run and not run["outcome"] and visit.person.admin:
+        running = visit.daemon.get("/v1/status")["running"]
+        return next((each for each in running if each["run_id"] == run["run_id"]), run)
+    return run
+
+
+def _goes_on(values: dict[str, Any]) -> bool:
+    return values["waiting"] or bool(values["run"] and not values["run"]["outcome"])
+
+
+def _message(visit: Visit, definition: dict[str, Any], values: dict[str, Any]) -> str:
+    text = bytes(visit.render("progress_run.html.j2", definition=definition, **values).body).decode()
+    return "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"

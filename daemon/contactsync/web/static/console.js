@@ -1,0 +1,18 @@
+"use strict";
+// Times in the browser's zone; without this script they stay in UTC.
+(() => {
+  const day = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false };
+  const language = document.documentElement.lang || undefined;
+  const format = new Intl.DateTimeFormat(language === "en" ? "sv-SE" : language, day);
+  const show = (root) => {
+    for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
+      const moment = new Date(element.dateTime);
+      if (Number.isNaN(moment.getTime())) continue;
+      element.title = element.textContent;
+      element.textContent = format.format(moment);
+      element.dataset.local = "";
+    }
+  };
+  show(document);
+  document.addEventListener("htmx:after:swap", () => show(document));
+})();

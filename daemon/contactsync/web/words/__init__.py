@@ -1,0 +1,1 @@
+"""How templates write values, in the words of people."""

@@ -1,0 +1,95 @@
+"""How templates write values: numbers, times, names and the fields of a contact."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_GIST = ("emails", "work_phones", "mobile_phones", "department", "title")
+_LONG = 160
+"""Characters of a value in a table; the page of the contact shows it whole."""
+
+
+def number(value: float | None) -> str:
+    """A number with separators between thousands, or a dash."""
+    if value is None:
+        return "\N{EN DASH}"
+    if value % 1:
+        return f"{value:,.1f}" if value >= 1 else f"{value:.3f}"
+    return f"{value:,.0f}"
+
+
+def utc(moment: str | datetime) -> str:
+    """A time in UTC; console.js shows it in the browser's zone."""
+    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def initials(name: str | None) -> str:
+    """The first letters of the first and the last word of a name."""
+    words = [word for word in (name or "").split() if unicodedata.category(word[0]).startswith("L")]
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+
+
+def or_nameless(name: str | None) -> str:
+    """The name, or what stands in its place. A name of blanks and invisible characters would leave a link empty."""
+    visible = any(character.isprintable() and not character.isspace() for character in name or "")
+    return name if name and visible else "(no name)"
+
+
+def cut(text: str, length: int = _LONG) -> str:
+    """The beginning of a text that is longer than `length`."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def plain(value: Any) -> str:
+    """A value of a contact's field as text."""
+    return ", ".join(rows(value))
+
+
+def rows(value: Any) -> list[str]:
+    """The values of a contact's field."""
+    if isinstance(value, Mapping):
+        return [f"{key}: {content}" for key, content in value.items()]
+    if isinstance(value, list):
+        return [str(each) for each in value]
+    return [str(value)]
+
+
+def gist(fields: Mapping[str, Mapping[str, Any]]) -> str:
+    """The fields that tell an added or deleted contact from others, in one line."""
+    return ", ".join(_gist(fields))
+
+
+def _gist(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name in _GIST:
+        change = fields.get(name)
+        content = change and (change["after"] or change["before"])
+        if content:
+            yield rows(content)[0]
+
+
+def touched(deed: Mapping[str, Any]) -> list[str]:
+    """The names of the fields that a deed is about."""
+    return sorted({*(deed["before"] or ()), *(deed["after"] or ())})
+
+
+def pairs(fields: Mapping[str, Any]) -> str:
+    """Fields of a record in one line."""
+    return " ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def setting(value: Any) -> str:
+    """The value of a setting."""
+    if value == "":
+        return "\N{EN DASH}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+FILTERS = {
+    each.__name__: each
+    for each in (number, utc, initials, or_nameless, cut, plain, rows, gist, touched, pairs, setting)
+}
+"""The filters of the templates, by name."""

@@ -1,0 +1,110 @@
+"""Every page in a browser: its structure, its accessibility, its width, and names that want to break it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from tests.support.web import Console, another_view
+from tests.support.web_scene import LONG, SCRIPT, Scene
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+AXE = Path(__file__).with_name("vendor") / "axe-4.14.1.min.js"
+NARROW = 320
+PAGES = {
+    "overview": "/",
+    "folders": "/folders",
+    "folders in a state": "/folders?state=held&q=a",
+    "no folders": "/folders?q=no+such+folder",
+    "a folder": "/folders/{staff}",
+    "a folder with hostile names": "/folders/{unusual}",
+    "an empty folder": "/folders/{empty}",
+    "nobody found": "/folders/{staff}?q=no+such+person",
+    "LDAP synchronization": "/folders/{staff}/settings",
+    "settings that are not valid": "/folders/{invalid}/settings",
+    "progress": "/folders/{staff}/progress",
+    "no progress yet": "/folders/{never}/progress",
+    "runs of a folder": "/folders/{staff}/runs",
+    "why a person is here": "/folders/{staff}/explain?who=no+such+person",
+    "new folder": "/folders/new",
+    "runs": "/runs",
+    "a run": "/runs/{changed_run}",
+    "undo": "/runs/{changed_run}/undo",
+    "a failed run": "/runs/{failed_run}",
+    "a held run": "/runs/{held_run}",
+    "a contact": "/contacts/{staff_folder}/{contact}",
+    "a contact with a hostile name": "/contacts/{unusual_folder}/{hostile_contact}",
+    "audit": "/audit",
+    "log": "/log",
+    "settings in force": "/settings",
+    "not found": "/folders/999999",
+}
+AXE_OPTIONS = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
+"""What depends on the scheme."""
+SCHEMES: tuple[tuple[Literal["light", "dark"], dict[str, Any]], ...] = (("light", AXE_OPTIONS), ("dark", COLOURS))
+
+
+@pytest.fixture(scope="module")
+def view(_scene: tuple[Console, Scene]) -> Iterator[Console]:
+    """Give the console to the tests of this file, which share one page."""
+    with closing(another_view(_scene[0])) as console:
+        yield console
+
+
+@pytest.fixture(scope="module")
+def _page(view: Console, browser: Browser) -> Page:
+    page = view.page(browser)
+    page.context.add_init_script(path=AXE)
+    return page
+
+
+@pytest.fixture
+def page(view: Console, _page: Page) -> Iterator[Page]:
+    """Give an administrator's page, which may log no error."""
+    yield _page
+    assert not view.complaints
+
+
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES.keys())
+def test_a_page_is_accessible_at_each_width_and_in_each_scheme(page: Page, scene: Scene, path: str) -> None:
+    """It has one h1, landmarks, a title and a skip link; axe finds nothing, and nothing is wider than the window."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(path.format(**scene.paths))
+    assert page.locator("h1").count() == 1
+    assert page.title() != "broken"
+    assert page.locator("main#main, header, a.skip[href='#main']").count() == 3
+    found = []
+    for width in (1280, NARROW):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for scheme, options in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            result = page.evaluate("options => axe.run(document, options)", options)
+            found += [
+                (width, scheme, each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"])
+                for each in result["violations"]
+            ]
+    assert found == []
+
+
+def test_hostile_names_are_text(page: Page, scene: Scene) -> None:
+    """A script is shown, a name of 10,000 characters is cut in lists, and each name has its own direction."""
+    page.goto("/folders/{unusual}".format(**scene.paths))
+    assert page.get_by_role("link", name=SCRIPT).count() == 1
+    longest = max(page.locator("#list th a").all_inner_texts(), key=len)
+    assert LONG.startswith(longest.rstrip("…"))
+    assert len(longest) == 120
+    assert page.locator("#list th a > bdi").count() == page.locator("#list th a").count()
+    page.goto("/contacts/{unusual_folder}/{hostile_contact}".format(**scene.paths))
+    assert page.locator("h1").inner_text() == SCRIPT
+    assert page.locator("img[src='x']").count() == 0
