@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from contactsync import __version__
 from contactsync.errors import SettingsError
+from contactsync.metrics.fleet import OfNode, fleet_metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, DefinitionSnapshot
 from contactsync.model import Mode, Outcome, RunReport
 from contactsync.sync.observer import Observer
@@ -52,10 +53,10 @@ class _RunTotals:
 class Metrics(Observer, Collector):
     """All metrics; an observer of runs. `read_snapshot` reads the state of the daemon at each scrape.
 
-    The series of a definition disappear with it.
+    `node` is the daemon's name in its fleet. The series of a definition disappear with it.
     """
 
-    def __init__(self, read_snapshot: Callable[[], DaemonSnapshot]) -> None:
+    def __init__(self, read_snapshot: Callable[[], DaemonSnapshot], node: str = "") -> None:
         self._read_snapshot = read_snapshot
         self._lock = threading.Lock()
         self._totals: dict[int, _RunTotals] = {}
@@ -73,6 +74,10 @@ class Metrics(Observer, Collector):
         )
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
+        self._exported = self._registry
+        if node:
+            self._exported = CollectorRegistry()
+            self._exported.register(OfNode(self._registry, node))
 
     def finished(self, report: RunReport) -> None:
         """See Observer."""
@@ -84,7 +89,7 @@ class Metrics(Observer, Collector):
 
     def render(self) -> bytes:
         """All metrics in Prometheus's text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self._exported)
 
     @contextmanager
     def served(self, listen: str) -> Iterator[None]:
@@ -97,7 +102,7 @@ class Metrics(Observer, Collector):
             return
         host, _, port = listen.rpartition(":")
         try:
-            server, thread = start_http_server(int(port), host.strip("[]"), self._registry)
+            server, thread = start_http_server(int(port), host.strip("[]"), self._exported)
         except (OSError, OverflowError) as error:  # OverflowError: a port above 65535
             raise SettingsError(
                 f"The metrics cannot be served at {listen}: {error}.", hint="Change metrics.listen."
@@ -122,6 +127,8 @@ class Metrics(Observer, Collector):
                 existing = {definition.definition_id for definition in snapshot.definitions}
                 self._totals = {key: totals for key, totals in self._totals.items() if key in existing}
             yield from _daemon_metrics(snapshot)
+            if snapshot.fleet is not None:
+                yield from fleet_metrics(snapshot.fleet)
             yield from _definition_metrics(self._definitions)
             yield from _run_metrics(
                 [

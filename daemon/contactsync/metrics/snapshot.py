@@ -13,6 +13,7 @@ from contactsync.dispatch.live.status import LiveSnapshot
 from contactsync.dispatch.run_queue import RunQueue
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import DatabaseError
+from contactsync.operations.fleet import FleetState, fleet_state
 from contactsync.schedule import Timetable
 from contactsync.store.health import read_health
 from contactsync.store.notifications import DefinitionWatch
@@ -37,7 +38,7 @@ class DefinitionSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSnapshot:
-    """The daemon; `definitions` is None while the database is unavailable."""
+    """The daemon; `definitions` is None while the database is unavailable, `fleet` is None without a fleet too."""
 
     definitions: Sequence[DefinitionSnapshot] | None
     workers: int
@@ -46,6 +47,7 @@ class DaemonSnapshot:
     reconnects: int
     database_waits: int
     live: LiveSnapshot
+    fleet: FleetState | None = None
 
 
 @dataclass(kw_only=True)
@@ -59,6 +61,7 @@ class SnapshotReader:
     waits: WaitWatch
     live: LiveFolders
     workers: int
+    in_fleet: bool = False
 
     def __call__(self) -> DaemonSnapshot:
         """The state at this moment."""
@@ -70,7 +73,15 @@ class SnapshotReader:
             reconnects=self.watch.losses,
             database_waits=self.waits.waiting,
             live=self.live.snapshot,
+            fleet=self._fleet() if self.in_fleet and self.watch.caught_up else None,
         )
+
+    def _fleet(self) -> FleetState | None:
+        try:
+            with connection_of(self.pool) as connection:
+                return fleet_state(connection)
+        except DatabaseError:
+            return None
 
     def _definitions(self) -> list[DefinitionSnapshot] | None:
         try:

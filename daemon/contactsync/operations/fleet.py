@@ -33,6 +33,7 @@ class FleetNode(BaseModel):
     leads: bool = Field(description="Whether it runs the schedule of all definitions.")
     joined_at: datetime
     heartbeat_at: datetime = Field(description="Its last sign of life.")
+    silent_seconds: float = Field(description="Seconds since then, by PostgreSQL's clock.")
     ended_at: datetime | None
     running: int
     listening: int = Field(description="Folders that it listens for.")
@@ -110,6 +111,7 @@ def _document(row: NodeRow) -> FleetNode:
         leads=row.leads,
         joined_at=row.joined_at,
         heartbeat_at=row.heartbeat_at,
+        silent_seconds=row.silent_seconds,
         ended_at=row.ended_at,
         running=row.running,
         listening=row.listening,

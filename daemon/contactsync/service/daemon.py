@@ -108,7 +108,7 @@ class Daemon:
         self._started_at = datetime.now(UTC)
         self._hub = EventHub()
         self._recent = keep_recent()
-        self.metrics = Metrics(self._snapshot)
+        self.metrics = Metrics(self._snapshot, identity.name if identity else "")
         observers = [*([NodeLabel(identity.name)] if identity else []), self._hub, self.metrics]
         # At most one idle connection for each worker.
         self._sessions = SessionCache(per_server=settings.scheduler.per_server, most=settings.scheduler.workers)

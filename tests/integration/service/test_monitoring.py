@@ -17,6 +17,7 @@ from contactsync.dispatch.live.status import LiveSnapshot
 from contactsync.metrics.exporter import Metrics
 from contactsync.metrics.snapshot import DaemonSnapshot, DefinitionSnapshot
 from contactsync.model import Certificates, Counts, Definition, Outcome, RunReport, Trigger
+from contactsync.operations.fleet import FleetNode, FleetState, WaitingAtServer
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -49,9 +50,19 @@ def metric_names() -> set[str]:
         definition_id=3, folder="Staff", definition="directory", state="ok", last_success_at=NOW, success_due_at=NOW
     )
     live = LiveSnapshot(listening=1, not_listening=1, behind_seconds=1)
+    times = {"joined_at": NOW, "heartbeat_at": NOW, "ended_at": None, "silent_seconds": 0.5}
+    node = FleetNode(node_id=1, name="node-a", version="1", state="alive", leads=True, running=1, listening=1, **times)
+    server = WaitingAtServer(server="dc1", waiting=1, running=1)
     metrics = Metrics(
         lambda: DaemonSnapshot(
-            definitions=[definition], workers=1, workers_busy=1, waiting=1, reconnects=1, database_waits=0, live=live
+            definitions=[definition],
+            workers=1,
+            workers_busy=1,
+            waiting=1,
+            reconnects=1,
+            database_waits=0,
+            live=live,
+            fleet=FleetState(nodes=[node], waiting=1, servers=[server], left_to_others=[]),
         )
     )
     report = RunReport(1, Definition(folder_id=1, definition_id=3, folder="Staff"), Trigger.SCHEDULE, NOW)

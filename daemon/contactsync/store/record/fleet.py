@@ -106,6 +106,7 @@ class NodeRow:
     died: bool
     settled: bool
     fresh: bool
+    silent_seconds: float
 
 
 def beat(connection: Connection[Any], node_id: int, **state: Any) -> Beat | None:

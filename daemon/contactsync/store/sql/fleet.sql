@@ -248,7 +248,8 @@ SELECT pg_notify('contactsync_fleet', 'listeners')
 
 -- name: nodes
 SELECT node_id, name, version, joined_at, heartbeat_at, leads, draining, running, listening, ended_at, died, settled,
-       heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s) AS fresh
+       heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s) AS fresh,
+       round(extract(epoch FROM clock_timestamp() - heartbeat_at), 1)::double precision AS silent_seconds
 FROM contactsync.fleet_nodes
 ORDER BY ended_at IS NOT NULL, ended_at DESC, name, node_id
 
