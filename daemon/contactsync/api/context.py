@@ -59,8 +59,11 @@ class ApiContext:
 
     @property
     def activity(self) -> Activity:
-        """What the daemon does now."""
-        return Activity(self.dispatcher.running, self.live.states)
+        """What the daemon does now, and the other nodes of its fleet. Raises DatabaseError."""
+        if self.fleet is None:
+            return Activity(self.dispatcher.running, self.live.states)
+        elsewhere = {row["definition_id"] for row in self.fleet.elsewhere()}
+        return Activity(self.dispatcher.running | elsewhere, self.fleet.live_states.elsewhere() | self.live.states)
 
     async def read_directory(self, function: Callable[[], Returned]) -> Returned:
         """Call a function that reads a directory, on a thread of its own. Raises TooMany if two do already."""

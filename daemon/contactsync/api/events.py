@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from contactsync.api.watching import Event, KeptEvents, Listener, Wants, joined
 from contactsync.errors import Stopping, TooMany
@@ -35,6 +35,17 @@ PROGRESS_SECONDS = 0.2
 """The minimum time between two progress events of a run."""
 
 
+class OtherNodes(Protocol):
+    """The other nodes of a fleet, which may have clients that listen to the events of this one."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether one of them wants events."""
+
+    def send(self, kind: str, data: dict[str, Any]) -> None:
+        """Send them an event; does not block."""
+
+
 class EventHub(Observer):
     """Spreads events to listeners; an observer of runs. Any thread may call its methods, except `listening`."""
 
@@ -47,6 +58,8 @@ class EventHub(Observer):
         self._unsent: list[Event] = []
         self._reported: dict[int, tuple[str, float]] = {}
         self._guard = threading.Lock()
+        self.other_nodes: OtherNodes | None = None
+        """Set in a fleet, before the first run."""
         self.closing = asyncio.Event()
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,7 +83,7 @@ class EventHub(Observer):
             raise TooMany(
                 f"{self._most} clients listen to events already.", hint="Try again when one of them has left."
             )
-        if not self._keeps:
+        if not self.keeps:
             self._kept.forget()
         self._flush()
         first = [self._kept.position] if last_id is None else self._kept.after(last_id, wants)
@@ -84,7 +97,7 @@ class EventHub(Observer):
 
     def publish(self, kind: str, **data: Any) -> None:
         """Send an event to all listeners, and keep it for those that reconnect; returns at once."""
-        if self._keeps:
+        if self.keeps:
             self._call(self._add, kind, data)
 
     def definitions_changed(self, ids: Iterable[int]) -> None:
@@ -98,7 +111,7 @@ class EventHub(Observer):
 
     def progress(self, report: RunReport, stage: str) -> None:
         """See contactsync.sync.observer.Observer. An event too soon after the last one of its run is skipped."""
-        if not self._listeners:
+        if not (self._listeners or self._wanted_elsewhere):
             return
         now = time.monotonic()
         with self._guard:
@@ -107,8 +120,17 @@ class EventHub(Observer):
                 return
             self._reported[report.run_id] = stage, now
         # Not kept: the next one says more.
-        document = RunningDocument.of(report).model_dump(mode="json")
-        self._call(self._collect, "run.progress", {**document, "stage": stage})
+        event = {**RunningDocument.of(report).model_dump(mode="json"), "stage": stage}
+        self._call(self._collect, "run.progress", event)
+        if self.other_nodes and self.other_nodes.wanted:
+            self.other_nodes.send("run.progress", event)
+
+    def relay(self, kind: str, data: dict[str, Any]) -> None:
+        """Send an event of a run on another node to all listeners."""
+        if kind == "run.progress":
+            self._call(self._collect, kind, data)
+        else:
+            self.publish(kind, **data)
 
     def finished(self, report: RunReport) -> None:
         """See contactsync.sync.observer.Observer."""
@@ -117,13 +139,22 @@ class EventHub(Observer):
         self._publish_run("run.finished", report)
 
     @property
-    def _keeps(self) -> bool:
+    def keeps(self) -> bool:
+        """Whether events are kept: there are listeners, or were until some minutes ago."""
         return bool(self._listeners) or time.monotonic() < self._keep_until
 
+    @property
+    def _wanted_elsewhere(self) -> bool:
+        return self.other_nodes is not None and self.other_nodes.wanted
+
     def _publish_run(self, kind: str, report: RunReport, *, running: bool = False) -> None:
-        if self._keeps:
-            document = RunningDocument.of(report) if running else RunDocument.of(report)
-            self.publish(kind, **document.model_dump(mode="json"))
+        if not (self.keeps or self._wanted_elsewhere):
+            return
+        document = RunningDocument.of(report) if running else RunDocument.of(report)
+        event = document.model_dump(mode="json")
+        self.publish(kind, **event)
+        if self.other_nodes and self.other_nodes.wanted:
+            self.other_nodes.send(kind, event)
 
     def _call(self, function: Any, *arguments: Any) -> None:
         loop = self._loop

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from contactsync.operations.fleet import FleetNode
 from contactsync.sync.document import RunningDocument, RunResult
 
 
@@ -74,7 +75,7 @@ class Live(BaseModel):
 
 
 class Status(BaseModel):
-    """The state of the daemon."""
+    """The state of the daemon. In a fleet, `running`, `waiting`, `next_run` and `live` are those of all nodes."""
 
     version: str
     pid: int
@@ -89,6 +90,8 @@ class Status(BaseModel):
     waiting: int = Field(description="Definitions that wait for a worker or for their server.")
     next_run: NextRun | None
     live: Live
+    node: str | None = Field(description="The daemon's name in the fleet; null without a fleet.")
+    nodes: list[FleetNode] = Field(description="The living nodes of the fleet, at most a second old.")
 
 
 class Health(BaseModel):

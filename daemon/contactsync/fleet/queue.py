@@ -16,9 +16,11 @@ import structlog
 from contactsync.dispatch.dispatcher import RunRequest
 from contactsync.errors import AlreadyRunning, ContactsyncError, ControlError, DatabaseError, DatabaseUnavailable
 from contactsync.fleet.answers import WITHDRAWN, decode_report, encode_error, encode_report
+from contactsync.fleet.events import FleetEvents
 from contactsync.fleet.heirs import restart_orphans, settle
 from contactsync.fleet.identity import DEAD_SECONDS, NodeIdentity, queue_of
 from contactsync.fleet.listening import Listening, ListeningCallbacks
+from contactsync.fleet.live_states import LiveStates
 from contactsync.fleet.node import Node, NodeCallbacks
 from contactsync.fleet.referral import Referrals
 from contactsync.model import Outcome, RunReport, Trigger
@@ -60,6 +62,9 @@ class FleetCallbacks:
     `listener_of` returns the key of the listener of a live definition, None for others. The node that has this listener
     calls `on_run` with the report or the error of each run, and with None when the run starts. `missing` says what this
     machine lacks of what a definition needs; None: nothing.
+    `reported` returns whether the end of a definition's runs is to be sent to the node that leads, which then calls
+    `on_run` with the report or the error, or with None when the run starts. `missing` says what this machine lacks of
+    what a definition needs; None: nothing. `on_event` gets the events of other nodes.
     """
 
     work: Callable[[RunRequest], RunReport]
@@ -71,6 +76,7 @@ class FleetCallbacks:
     listening: Callable[[], int]
     missing: Callable[[LocalNeeds], str | None]
     live: ListeningCallbacks
+    on_event: Callable[[str, dict[str, Any]], None]
 
 
 class FleetQueue:
@@ -123,6 +129,8 @@ class FleetQueue:
         )
         self.referrals = Referrals(pool, self.node, callbacks.missing)
         self.listening = Listening(pool, self.node, callbacks.live)
+        self.events = FleetEvents(pool, self.node, callbacks.on_event)
+        self.live_states = LiveStates(pool, self.node)
 
     def start(self) -> None:
         """Join the fleet and take jobs. Raises NodeNameTaken, DatabaseError."""
@@ -294,6 +302,8 @@ class FleetQueue:
                 reply = self._replies.pop(message.reference or 0, None)
             if reply:
                 reply.set_result(body)
+        elif message.kind == "events":
+            self.events.receive(body)
         elif message.kind == "run" and message.definition_id is not None:
             self._callbacks.on_run(message.definition_id, _run_of(body))
 
@@ -358,6 +368,7 @@ class FleetQueue:
         if begun is None:
             self._engine.request(job)  # others have ended this node, and it joins again
             return
+        self.events.note_watchers(begun.watchers)
         answer = self._answer(job, begun.needs)
         if not begun.awaiting:
             return

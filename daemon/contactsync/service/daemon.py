@@ -115,6 +115,7 @@ class Daemon:
         self._runner = build_runner(settings, pool, ObserverGroup(*observers), self._sessions)
         limits = {"workers": settings.scheduler.workers, "per_server": settings.scheduler.per_server}
         self._fleet = self._join_fleet(conninfo, identity, limits) if identity else None
+        self._hub.other_nodes = self._fleet.events if self._fleet else None
         self._dispatcher: RunQueue = self._fleet or Dispatcher(self._work, self._server_of, **limits)
         self._schedule = Schedule(
             pool, self._dispatcher, self._follow_live, self._accept_password, leads=self._fleet is None
@@ -142,6 +143,7 @@ class Daemon:
             waits=self._waits,
             live=self._live,
             workers=settings.scheduler.workers,
+            in_fleet=self._fleet is not None,
         )
         console_uid = uid_of(settings.web.user) if settings.web.enabled else -1
         self._control = ControlServer(create_app(self._api_context()), self._hub, listening, console_uid)
@@ -308,6 +310,7 @@ class Daemon:
                 listen=self._listen_with,
                 closed=self._closed,
             ),
+            on_event=self._hub.relay,
         )
 
     def _missing(self, needs: LocalNeeds) -> str | None:
@@ -417,6 +420,7 @@ class Daemon:
     def _tick(self) -> None:
         if self._fleet:
             self._follow_lead(self._fleet)
+            self._share_view(self._fleet)
         if self._schedule.follow_clock():
             # What is old by the new time may not be: nothing is deleted before the time has proved to be right.
             self._housekeeping_due = time.monotonic() + HOUSEKEEPING_SECONDS
@@ -437,6 +441,14 @@ class Daemon:
                 self._requests.catch_up()
         if leads:
             fleet.tend()
+
+    def _share_view(self, fleet: FleetQueue) -> None:
+        """Let the other nodes know what only this one does, and have them send events that are listened to here."""
+        fleet.live_states.publish(self._live.followed_states)
+        if self._hub.keeps:
+            fleet.events.watch()
+        if self._dispatcher.running:
+            fleet.events.look_for_watchers()
 
     def _forget_old(self) -> None:
         history = self._settings.history

@@ -39,10 +39,10 @@ def count_definitions(connection: Connection[Any]) -> list[tuple[str, int, int]]
     return execute(connection, "count_definitions").fetchall()
 
 
-def first_next_run(connection: Connection[Any]) -> tuple[str, datetime] | None:
-    """The label of the definition that runs next, and when. Raises DatabaseError."""
+def first_next_run(connection: Connection[Any]) -> tuple[str, datetime, int] | None:
+    """The label of the definition that runs next, when, and its id. Raises DatabaseError."""
     row = execute(connection, "first_next_run").fetchone()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else (row[0], row[1], row[2])
 
 
 def read_folders(

@@ -69,7 +69,7 @@ GRANT SELECT, INSERT, UPDATE (last_used_at, revoked_at, revoked_by) ON contactsy
 
 -- A fleet: the queue has a schema of its own, which exists only with [fleet].
 GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.fleet_nodes, contactsync.fleet_messages, contactsync.fleet_listeners,
-    contactsync.fleet_unable, contactsync.refused_logons TO contactsync_daemon;
+    contactsync.fleet_unable, contactsync.fleet_live, contactsync.refused_logons TO contactsync_daemon;
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'contactsync_queue') THEN

@@ -91,6 +91,7 @@ def fleet_queue(database: str, work: Work, name: str) -> Iterator[FleetQueue]:
         listening=lambda: 0,
         missing=lambda _: None,
         live=ListeningCallbacks(listeners=tuple, listen=lambda _: None, closed=lambda _: True),
+        on_event=lambda _kind, _data: None,
     )
     with open_pool(database, max_size=8, timeout=10, application_name=identity.application_name) as pool:
         queue = FleetQueue(database, pool, identity, "00", callbacks, workers=4, per_server=2)

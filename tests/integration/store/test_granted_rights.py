@@ -54,6 +54,7 @@ RIGHTS = {
         "definition_overview": "SELECT",
         "departed_contacts": "DELETE SELECT",
         "fleet_listeners": "DELETE INSERT SELECT UPDATE",
+        "fleet_live": "DELETE INSERT SELECT UPDATE",
         "fleet_messages": "DELETE INSERT SELECT UPDATE",
         "fleet_nodes": "DELETE INSERT SELECT UPDATE",
         "fleet_unable": "DELETE INSERT SELECT UPDATE",

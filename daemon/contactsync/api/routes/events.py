@@ -82,9 +82,13 @@ async def events(
 ) -> EventStream:
     """Server-sent events: run.started, run.progress, run.finished, definition.changed; data is a JSON object.
 
+    In a fleet they are those of all nodes.
+
     If the events after `Last-Event-ID` are not known any more, the first event is stream.reset. stream.dropped is the
     last event of a client that reads too slowly. run.progress has no id and is not repeated.
     """
+    if context.fleet:
+        await to_thread.run_sync(context.fleet.events.watch)
     wants = None if access.everything else VisibleEvents(access, context.schedule)
     return EventStream(context.hub, last_event_id, wants)
 

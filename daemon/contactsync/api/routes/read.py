@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query
 from contactsync import __version__
 from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import ApiContext, Context
+from contactsync.api.other_nodes import other_nodes
 from contactsync.api.schemas import (
     Folder,
     Folders,
@@ -20,6 +21,7 @@ from contactsync.api.schemas import (
     Status,
 )
 from contactsync.errors import NotReady
+from contactsync.fleet.live_states import together
 from contactsync.operations.reading.status import Installation, installation
 from contactsync.settings.in_force import SettingInForce, settings_in_force
 from contactsync.store.health import read_folders
@@ -39,6 +41,7 @@ def status(context: Context) -> Status:
     """The state of the daemon."""
     followed = context.schedule.followed
     problems = context.problems()
+    others = other_nodes(context)
     return Status(
         version=__version__,
         pid=os.getpid(),
@@ -49,10 +52,15 @@ def status(context: Context) -> Status:
         paused=sum(not each.definition.enabled for each in followed),
         invalid=sum(each.resolved is None for each in followed),
         workers=context.settings().scheduler.workers,
-        running=_running(context),
+        running=[
+            *map(RunningDocument.of, context.runner.active()),
+            *(RunningDocument.of_row(row, further_attempt=None) for row in others.running),
+        ],
         waiting=context.dispatcher.waiting,
-        next_run=_next_run(context),
-        live=Live(**asdict(context.live.snapshot)),
+        next_run=_next_run(context) or others.next_run,
+        live=Live(**asdict(together(context.live.snapshot, others.live))),
+        node=context.fleet.node.identity.name if context.fleet else None,
+        nodes=others.nodes,
     )
 
 
@@ -99,14 +107,6 @@ def ready(context: Context) -> Health:
     if problems:
         raise NotReady(" ".join(problems), hint="The log says more.")
     return Health(status="ok")
-
-
-def _running(context: ApiContext) -> list[RunningDocument]:
-    """The runs of this daemon, and of the other nodes of its fleet."""
-    here = [RunningDocument.of(report) for report in context.runner.active()]
-    if context.fleet is None:
-        return here
-    return here + [RunningDocument.of_row(row, further_attempt=None) for row in context.fleet.elsewhere()]
 
 
 def _next_run(context: ApiContext) -> NextRun | None:

@@ -55,6 +55,7 @@ def _pairs(status: Mapping[str, Any]) -> dict[str, str]:
     states = [f"{number:,} {state_words(state)}" for state, number in status["definitions"].items()]
     return {
         "Daemon": _daemon(status),
+        **_nodes(status["daemon"]),
         "Definitions": ", ".join(states) or "none yet",
         "Contacts": f"{status['contacts']:,}",
         "Next run": f"{first['label']}, {until(first['at'])}" if first else NOTHING,
@@ -88,7 +89,27 @@ def _progress(run: Mapping[str, Any]) -> str:
         from contactsync.model import FurtherAttempt
 
         doing = attempt_words(FurtherAttempt(**attempt))
-    return f"run {run['run_id']}, {doing}"
+    node = f" on {run['node']}" if run["node"] else ""
+    return f"run {run['run_id']}{node}, {doing}"
+
+
+def _nodes(daemon: Mapping[str, Any] | None) -> dict[str, str]:
+    """The nodes of the fleet, the one that answers first."""
+    if not (daemon and daemon["nodes"]):
+        return {}
+    nodes = sorted(daemon["nodes"], key=lambda node: (node["name"] != daemon["node"], node["name"]))
+    return {"Nodes": "; ".join(map(_node, nodes))}
+
+
+def _node(node: Mapping[str, Any]) -> str:
+    clauses = [
+        "" if node["state"] == "alive" else node["state"],
+        "schedule" if node["leads"] else "",
+        f"{node['running']:,} running" if node["running"] else "",
+        f"{counted(node['listening'], 'folder')} live" if node["listening"] else "",
+    ]
+    said = ", ".join(filter(None, clauses))
+    return f"{node['name']} ({said})" if said else str(node["name"])
 
 
 def _live(live: Mapping[str, Any]) -> list[str]:

@@ -137,6 +137,11 @@ class LiveFolders:
         return dict.fromkeys(chain.from_iterable(here), surplus) | self._states.all
 
     @property
+    def followed_states(self) -> dict[int, LiveState]:
+        """The states without those of the folders above the limit of mode auto."""
+        return self._states.all
+
+    @property
     def snapshot(self) -> LiveSnapshot:
         """The numbers at this moment."""
         states = self.states.values()

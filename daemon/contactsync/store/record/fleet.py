@@ -75,10 +75,11 @@ class LocalNeeds(NamedTuple):
 
 
 class BegunJob(NamedTuple):
-    """The messages that await a run, and what it needs."""
+    """The messages that await a run, what it needs, and the nodes that want its events."""
 
     awaiting: list[int]
     needs: LocalNeeds
+    watchers: list[int]
 
 
 class LivingNode(NamedTuple):
@@ -159,8 +160,8 @@ def begin_job(connection: Connection[Any], node_id: int, job_id: int, definition
     row = execute(connection, "begin_job", node_id=node_id, job_id=job_id, definition_id=definition_id).fetchone()
     if row is None:
         return None
-    awaiting, *needs = row
-    return BegunJob(list(awaiting), LocalNeeds(*needs))
+    awaiting, watchers, *needs = row
+    return BegunJob(list(awaiting), LocalNeeds(*needs), list(watchers))
 
 
 def living_nodes(

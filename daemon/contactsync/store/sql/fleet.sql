@@ -101,8 +101,8 @@ WITH forgotten AS (
 DELETE FROM contactsync.fleet_nodes WHERE settled AND ended_at < now() - interval '7 days'
 
 -- name: begin_job
--- Whether the node may begin a run, the messages that await it, and what the definition needs of the machine. No row: others
--- have ended the node.
+-- Whether the node may begin a run, the messages that await it, the nodes that want its events, and what the definition needs
+-- of the machine. No row: others have ended the node.
 WITH alive AS MATERIALIZED (
     SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL
 ), taken AS (
@@ -110,12 +110,55 @@ WITH alive AS MATERIALIZED (
     WHERE kind = 'await' AND definition_id = %(definition_id)s AND job_id IS NULL AND EXISTS (SELECT FROM alive)
     RETURNING message_id
 )
-SELECT ARRAY(SELECT message_id FROM taken), coalesce(d.revision, 0), d.password_ref,
+SELECT ARRAY(SELECT message_id FROM taken),
+       ARRAY(SELECT w.node_id FROM contactsync.fleet_nodes AS w
+             WHERE w.watching_until > clock_timestamp() AND w.ended_at IS NULL AND w.node_id <> %(node_id)s),
+       coalesce(d.revision, 0), d.password_ref,
        substring(d.password_sealed FROM 2 FOR 4),
        array_remove(ARRAY[d.tls_ca_file, d.tls_client_cert, d.tls_client_key], NULL),
        EXISTS (SELECT FROM contactsync.fleet_unable AS u
                WHERE u.definition_id = d.definition_id AND u.node_id = %(node_id)s AND u.revision = d.revision)
 FROM alive LEFT JOIN contactsync.sync_definitions AS d ON d.definition_id = %(definition_id)s
+
+-- name: watch_events
+UPDATE contactsync.fleet_nodes SET watching_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+WHERE node_id = %(node_id)s
+
+-- name: watchers
+-- The other nodes that want the events of this one.
+SELECT node_id FROM contactsync.fleet_nodes
+WHERE watching_until > clock_timestamp() AND ended_at IS NULL AND node_id <> %(node_id)s
+
+-- name: send_events
+WITH sent AS (
+    INSERT INTO contactsync.fleet_messages (from_node, to_node, kind, body)
+    SELECT %(from_node)s, w.watcher, 'events', %(body)s FROM unnest(%(watchers)s::bigint[]) AS w (watcher)
+    RETURNING to_node
+)
+SELECT pg_notify('contactsync_fleet', to_node::text) FROM sent
+
+-- name: set_live
+-- Adds and changes the states of live folders of a node, and removes those that are not live there any more, or whose node
+-- has ended.
+WITH gone AS (
+    DELETE FROM contactsync.fleet_live AS l
+    WHERE l.node_id = %(node_id)s AND l.definition_id = ANY (%(gone)s)
+       OR NOT EXISTS (SELECT FROM contactsync.fleet_nodes AS n WHERE n.node_id = l.node_id AND n.ended_at IS NULL)
+)
+INSERT INTO contactsync.fleet_live (node_id, definition_id, listening_since, reason, behind_since, scheduled)
+SELECT %(node_id)s, s.* FROM jsonb_to_recordset(%(states)s) AS s (
+    definition_id bigint, listening_since double precision, reason text, behind_since double precision, scheduled boolean)
+WHERE EXISTS (SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL)
+ON CONFLICT (node_id, definition_id) DO UPDATE
+SET listening_since = excluded.listening_since, reason = excluded.reason, behind_since = excluded.behind_since,
+    scheduled = excluded.scheduled
+
+-- name: live_elsewhere
+-- The live folders of the other living nodes.
+SELECT l.definition_id, l.listening_since, l.reason, l.behind_since, l.scheduled
+FROM contactsync.fleet_live AS l JOIN contactsync.fleet_nodes AS n USING (node_id)
+WHERE n.ended_at IS NULL AND n.node_id <> %(node_id)s
+ORDER BY l.listening_since NULLS FIRST
 
 -- name: note_unable
 -- Notes that a node cannot make the runs of a definition in this revision; returns the definition's label.

@@ -43,7 +43,7 @@ SELECT EXISTS (
 SELECT state, count(*), sum(contacts)::bigint FROM contactsync.definition_overview GROUP BY state ORDER BY min(definition_id)
 
 -- name: first_next_run
-SELECT label, next_run_at FROM contactsync.definition_overview
+SELECT label, next_run_at, definition_id FROM contactsync.definition_overview
 WHERE enabled AND next_run_at IS NOT NULL
 ORDER BY next_run_at
 LIMIT 1
