@@ -154,3 +154,14 @@ def test_names_are_escaped(daemon: Daemon) -> None:
     name = 'a"b\\c\nd{e}'
     daemon.state = replace(daemon.state, definitions=[replace(STAFF, folder=name)])
     assert daemon.value("held", folder=name, definition="directory") == 1
+
+
+def test_a_node_of_a_fleet_names_itself(daemon: Daemon) -> None:
+    """In what is about its process. What comes from the database is the same on all nodes."""
+    daemon.metrics = Metrics(lambda: daemon.state, "node-a")
+    daemon.run_finished(Outcome.UNCHANGED)
+    assert daemon.value("workers", node="node-a") == 8
+    assert daemon.value("run_seconds_count", node="node-a") == 1
+    assert daemon.of_staff("runs_total", outcome="unchanged", node="node-a") == 1
+    assert daemon.value("definitions_waiting") == 5
+    assert (daemon.of_staff("held"), daemon.of_staff("held", node="node-a")) == (1, None)
