@@ -184,7 +184,7 @@ class Node:
             names = ", ".join(name for (name,) in others)
             raise NodeKeyDiffers(
                 f"The key for passwords is not that of the other nodes ({names}), whose passwords it could not open.",
-                hint="Copy the file of [secrets] key_file from one of them, with its owner and mode.",
+                hint="Run `contactsync secrets key export` on one of them, and `contactsync secrets key import` here.",
             )
 
     def _require_time(self, connection: Connection[Any]) -> None:

@@ -143,6 +143,7 @@ def test_all_nodes_have_one_key(fleet: Fleet, tmp_path: Any) -> None:
     done = subprocess.run([CONTACTSYNC, "daemon"], env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 78, done.stderr
     assert "The key for passwords is not that of the other nodes (node-" in done.stderr
+    assert "contactsync secrets key export" in done.stderr
     assert fleet.value("SELECT count(DISTINCT key_id) FROM contactsync.public_key") == 1
 
 

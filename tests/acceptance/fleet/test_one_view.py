@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -34,19 +35,21 @@ def events_of(node: FleetNode) -> Iterator[list[dict[str, Any]]]:
 
     def follow(lines: Iterator[str]) -> None:
         kind = ""
-        for line in lines:
-            connected.set()
-            name, _, value = line.partition(": ")
-            if name == "event":
-                kind = value
-            elif name == "data":
-                events.append({"kind": kind, **json.loads(value)})
+        with suppress(httpx.HTTPError):  # the block has ended
+            for line in lines:
+                connected.set()
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    events.append({"kind": kind, **json.loads(value)})
 
     with node.http.stream("GET", "/v1/events") as response:
         thread = threading.Thread(target=follow, args=[response.iter_lines()], daemon=True)
         thread.start()
         assert connected.wait(10)
         yield events
+    thread.join(10)
 
 
 def metrics_of(node: FleetNode) -> dict[tuple[str, str], float]:
