@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -75,8 +75,9 @@ class RunJob:
 
     @classmethod
     def of(cls, arguments: dict[str, Any]) -> RunJob:
-        """The request, out of a job's arguments."""
-        return cls(**arguments | {"trigger": Trigger(arguments["trigger"])})
+        """The request, out of a job's arguments; a node of a newer release may have added some."""
+        known = {each.name: arguments[each.name] for each in fields(cls) if each.name in arguments}
+        return cls(**known | {"trigger": Trigger(arguments["trigger"])})
 
 
 class _Connector(PsycopgConnector):

@@ -20,6 +20,7 @@ from contactsync import __version__
 from contactsync.errors import ContactsyncError, DatabaseError, NodeClockDiffers, NodeKeyDiffers, NodeNameTaken
 from contactsync.fleet.identity import BEAT_SECONDS, DEAD_SECONDS, LEASE_SECONDS, SILENT_SECONDS, NodeIdentity
 from contactsync.store.errors import translated
+from contactsync.store.migration import require_schema, schema_level
 from contactsync.store.record.fleet import (
     CHANNEL,
     LISTENERS,
@@ -171,6 +172,7 @@ class Node:
     def _attach(self, connection: Connection[Any]) -> None:
         """Hold the node's lock, which a lost session has freed; or join."""
         self._connected_at = time.monotonic()
+        require_schema(connection)  # a newer release may have changed it
         connection.execute(f"LISTEN {CHANNEL}")
         holds = bool(self.node_id) and execute(connection, "hold_node_lock", node_id=self.node_id).fetchone() == (True,)
         if not (holds and self._beat(connection)):
@@ -221,6 +223,7 @@ class Node:
                 "name": self.identity.name,
                 "token": self.identity.token,
                 "version": __version__,
+                "schema_level": schema_level(),
                 "key_id": self._key_id,
             }
             row = execute(connection, "join_fleet", **values).fetchone()

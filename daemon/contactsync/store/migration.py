@@ -6,6 +6,7 @@ database on which the next start goes on.
 
 from __future__ import annotations
 
+import re
 import time
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -30,6 +31,8 @@ LOCK_SECONDS = 10.0
 TABLE_LOCK = "30s"
 """How long one statement waits for a table that a session has locked (PostgreSQL's lock_timeout)."""
 _POLL_SECONDS = 0.2
+_SERVES = re.compile(r"^-- serves: ([0-9]{4})$", re.MULTILINE)
+"""Programs that know this migration work with the schema after this one, too."""
 _ALREADY_THERE = (
     pg.DuplicateTable,
     pg.DuplicateColumn,
@@ -59,7 +62,8 @@ def migrate(conninfo: str, *, wait_seconds: float = LOCK_SECONDS) -> list[str]:
     when the role may not change the schema, or when a migration fails.
     """
     with translated(), connect(conninfo, application_name="contactsync-migration") as connection:
-        _refuse_newer(connection)
+        if newer := _newer_migrations(connection):
+            _log.info("database.newer_schema", migrations=newer)
         if not missing_migrations(connection):
             return []
         _require_rights(connection)
@@ -67,6 +71,7 @@ def migrate(conninfo: str, *, wait_seconds: float = LOCK_SECONDS) -> list[str]:
         connection.execute(statement("migration_lock_timeout"), [TABLE_LOCK])
         adopted = _prepare(connection)
         missing = missing_migrations(connection)
+        _require_served_nodes(connection, missing)
         for name in missing:
             _apply(connection, name, may_be_there=adopted and name == missing[0])
         return missing
@@ -78,22 +83,32 @@ def missing_migrations(connection: Connection[Any]) -> list[str]:
     return [name for name in migration_names() if name not in applied]
 
 
-def _applied(connection: Connection[Any]) -> set[str]:
-    applied: set[str] = set()
-    for query in ("applied_migrations", "applied_by_yoyo"):
+def schema_level() -> str:
+    """The number of the newest migration that this program knows."""
+    return _number(migration_names()[-1])
+
+
+def _number(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _applied(connection: Connection[Any]) -> dict[str, str | None]:
+    """The applied migrations, with the number of the oldest one whose programs still work."""
+    applied: dict[str, str | None] = {}
+    for query in ("applied_by_yoyo", "applied_migrations"):
         try:
-            applied |= {name for (name,) in connection.execute(statement(query))}
+            applied |= dict(connection.execute(statement(query)).fetchall())
         except (pg.UndefinedTable, pg.InvalidSchemaName):
             continue
     return applied
 
 
 def require_schema(connection: Connection[Any]) -> None:
-    """Raise DatabaseError unless the schema is exactly that of this release."""
+    """Raise DatabaseError unless the schema is that of this release, or of a newer one that serves this one, too."""
     with translated():
         missing = missing_migrations(connection)
         if not missing:
-            _refuse_newer(connection)
+            _newer_migrations(connection)
             return
     database = connection.info.dbname
     if len(missing) == len(migration_names()):
@@ -107,14 +122,41 @@ def require_schema(connection: Connection[Any]) -> None:
     )
 
 
-def _refuse_newer(connection: Connection[Any]) -> None:
-    """Raise DatabaseError when a newer release has changed the schema."""
-    unknown = sorted(_applied(connection) - set(migration_names()))
-    if unknown:
+def _newer_migrations(connection: Connection[Any]) -> list[str]:
+    """The migrations of newer releases. Raises DatabaseError if one of them does not serve this release."""
+    applied, known = _applied(connection), set(migration_names())
+    newer = sorted(applied.keys() - known)
+    refusing = [name for name in newer if (applied[name] or name) > schema_level() or known - applied.keys()]
+    if refusing:
         raise DatabaseError(
-            f"The schema is that of a newer release: it has {', '.join(unknown)}, which this release does not know.",
+            f"The schema is that of a newer release: it has {', '.join(refusing)}, which this release does not know.",
             hint="Use the newer release here too, or restore a backup from before the upgrade.",
         )
+    return newer
+
+
+def _require_served_nodes(connection: Connection[Any], missing: list[str]) -> None:
+    """Raise DatabaseError if nodes of a fleet are alive that cannot work with these migrations."""
+    level = max((_serves(_text(name)) or _number(name) for name in missing), default="")
+    if not (level and (connection.execute(statement("fleet_exists")).fetchone() or [False])[0]):
+        return
+    if nodes := connection.execute(statement("nodes_below"), [level]).fetchall():
+        names = ", ".join(f"{name} ({version})" for name, version in nodes)
+        raise DatabaseError(
+            f"Nodes of the fleet are of a release that cannot work with this schema ({', '.join(missing)}): {names}.",
+            hint="Stop them, run `contactsync migrate`, and start them with the new release.",
+        )
+
+
+def _text(name: str) -> LiteralString:
+    # Package data is as trusted as the code.
+    return files("contactsync.store").joinpath("migrations", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _serves(text: str) -> str | None:
+    """The number after `-- serves:` in a migration."""
+    match = _SERVES.search(text)
+    return match[1] if match else None
 
 
 def _require_rights(connection: Connection[Any]) -> None:
@@ -166,12 +208,12 @@ def _prepare(connection: Connection[Any]) -> bool:
 
 def _apply(connection: Connection[Any], name: str, *, may_be_there: bool) -> None:
     """One migration and its note. With `may_be_there` yoyo may have been killed between the two."""
-    # Package data is as trusted as the code.
-    text: LiteralString = files("contactsync.store").joinpath("migrations", f"{name}.sql").read_text(encoding="utf-8")
+    text = _text(name)
+    note = [name, _serves(text)]
     try:
         with connection.transaction():
             connection.execute(text)
-            connection.execute(statement("note_migration"), [name])
+            connection.execute(statement("note_migration"), note)
     except _ALREADY_THERE as error:
         if not may_be_there:
             raise DatabaseError(
@@ -180,7 +222,7 @@ def _apply(connection: Connection[Any], name: str, *, may_be_there: bool) -> Non
                 hint="Restore the whole schema from a backup, with that table.",
             ) from None
         _log.warning("database.migration_adopted", migration=name)
-        connection.execute(statement("note_migration"), [name])
+        connection.execute(statement("note_migration"), note)
     except pg.LockNotAvailable:
         raise DatabaseUnavailable(
             f"The migration {name} waited {TABLE_LOCK} for a table that another session has locked.",

@@ -2,8 +2,8 @@
 -- The row of a new node and the lock that says it is alive. To be executed in a transaction, so that the row is not
 -- visible before the lock is held.
 WITH joined AS (
-    INSERT INTO contactsync.fleet_nodes (name, token, version, key_id)
-    VALUES (%(name)s, %(token)s, %(version)s, %(key_id)s)
+    INSERT INTO contactsync.fleet_nodes (name, token, version, schema_level, key_id)
+    VALUES (%(name)s, %(token)s, %(version)s, %(schema_level)s, %(key_id)s)
     RETURNING node_id
 )
 SELECT node_id, pg_advisory_lock(hashtextextended('contactsync.node', node_id))::text FROM joined
