@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from contactsync.testing.ports import LOOPBACK, ReservedPort
+from tests.support.accounts import PASSWORDS
 from tests.support.processes import CONTACTSYNC, DaemonProcess
 from tests.support.waiting import PATIENCE, wait_until
 from tests.support.web_door import WebDoor
@@ -51,6 +52,13 @@ class Console:
         """A new client that has signed in by a link."""
         client = self.client()
         response = client.post(self.link())
+        assert response.status_code == 303, response.text
+        return client
+
+    def person(self, name: str) -> httpx.Client:
+        """A new client of a person who has signed in by a password."""
+        client = self.client()
+        response = client.post("/sign-in", data={"name": name, "password": PASSWORDS[name]})
         assert response.status_code == 303, response.text
         return client
 
@@ -97,11 +105,11 @@ def another_view(console: Console) -> Console:
 
 @contextmanager
 def web_console(door: WebDoor, place: Path, **settings: str) -> Iterator[Console]:
-    """Start the console's process at a free port, with a daemon behind it."""
+    """Start the console's process at a free port, with a daemon behind it; settings as `CONTACTSYNC_WEB__...`."""
     port = ReservedPort()
     place.mkdir(exist_ok=True)
-    web = {"LISTEN": f"{LOOPBACK}:{port.number}", "SOCKET": str(door.path), **settings}
-    process = DaemonProcess("", place, **{f"CONTACTSYNC_WEB__{name}": value for name, value in web.items()})
+    own = {"CONTACTSYNC_WEB__LISTEN": f"{LOOPBACK}:{port.number}", "CONTACTSYNC_WEB__SOCKET": str(door.path)}
+    process = DaemonProcess("", place, **(own | settings))
     process.launch(str(CONTACTSYNC), "web")
     console = Console(process, f"http://{LOOPBACK}:{port.number}", door)
     try:

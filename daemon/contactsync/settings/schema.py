@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Self
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 from contactsync.settings.file import KEY_FILE_NAME, SOCKET_NAME, SYSTEM_STATE
+from contactsync.settings.sign_in import SignIn
 from contactsync.settings.types import FILE, LISTEN, AbsolutePath, ConnectionString, NameServers, Number, Section, Whole
 from contactsync.settings.web import Web
 
@@ -163,6 +164,7 @@ class Settings(Section):
     secrets: Secrets = Secrets()
     fleet: Fleet = Fleet()
     web: Web = Web()
+    sign_in: SignIn = SignIn()
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(None)
 

@@ -15,6 +15,9 @@ from contactsync.web.errors import SessionNeeded
 from contactsync.web.live import LiveRuns
 from contactsync.web.person import Person
 from contactsync.web.sessions import Session, Sessions
+from contactsync.web.signin.attempts import Attempts, is_address
+from contactsync.web.signin.directory import DirectorySignIn
+from contactsync.web.signin.proxy import ProxySignIn
 
 _AGENT = "contactsync-web"
 
@@ -28,8 +31,11 @@ class WebContext:
     hosts: frozenset[str]
     sessions: Sessions
     live: LiveRuns = field(init=False)
-    directory: None = None
-    """Where people sign in with the password of the directory; None if that is not set."""
+    directory: DirectorySignIn | None = None
+    """The sign-in by a password of the directory; None if that is not set."""
+    proxy: ProxySignIn | None = None
+    """The sign-in by a web server in front; None if that is not set."""
+    attempts: Attempts = field(default_factory=Attempts)
 
     def __post_init__(self) -> None:
         """Make what follows the daemon's events for all browsers."""
@@ -52,8 +58,23 @@ class WebContext:
         return self.settings.web.socket
 
     def address_of(self, request: Request) -> str:
-        """The address of the browser; `unix` if it is behind a web server at a Unix socket that does not say it."""
-        return request.client.host if request.client else "unix"
+        """The address of the browser; that of a web server in front, unless this is at a Unix socket and says it.
+
+        Any process of the machine could send the header over TCP, and so escape the limit of an address.
+        """
+        if request.scope["state"].get("peer_uid") is None:
+            return request.client.host if request.client else ""
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
+        return forwarded if is_address(forwarded) else "unix"
+
+    def goes_on(self, session: Session, request: Request) -> bool:
+        """Whether the directory, or the web server in front, still says that the person may use the session."""
+        if session.person.how == "proxy":
+            person = self.proxy.person(request, session.person.address) if self.proxy else None
+            if person is None or person.user != session.person.user:
+                return False
+            session.person = person
+        return self.directory.refresh(session) if self.directory else True
 
     def daemon_for(self, person: Person) -> Daemon:
         """The daemon, which is asked in the name of a person."""
@@ -73,9 +94,11 @@ def session_of(request: Request) -> Session | None:
 
 
 def current_session(request: Request) -> Session:
-    """The session of a request. Raises SessionNeeded."""
-    session = session_of(request)
-    if session is None:
+    """The session of a request, with the groups of the last fifteen minutes. Raises SessionNeeded."""
+    session, context = session_of(request), context_of(request)
+    if session is None or not context.goes_on(session, request):
+        context.sessions.end(request.state.token)
+        request.state.session = None
         raise SessionNeeded
     return session
 

@@ -39,9 +39,9 @@ def language_for(chosen: str, accept: str) -> str:
     """The language that was chosen, else the first of the header Accept-Language (RFC 9110, section 12.5.4)."""
     if chosen in LANGUAGES:
         return chosen
-    for language, _weight in sorted(map(_weighted, accept.split(",")), key=lambda each: -each[1]):
+    for language, weight in sorted(map(_weighted, accept.split(",")), key=lambda each: -each[1]):
         code = language.partition("-")[0]
-        if code in LANGUAGES:
+        if code in LANGUAGES and weight > 0:
             return code
     return next(iter(LANGUAGES))
 

@@ -18,6 +18,8 @@ from contactsync.web.listening import listening_socket
 from contactsync.web.middleware.hosts import LOOPBACK, host_name
 from contactsync.web.protocol import WebProtocol
 from contactsync.web.sessions import Sessions
+from contactsync.web.signin.directory import DirectorySignIn
+from contactsync.web.signin.proxy import ProxySignIn
 
 log = structlog.get_logger()
 
@@ -63,4 +65,11 @@ def _context(settings: Settings) -> WebContext:
     origin = settings.web.origin
     own = host_name(origin.partition("://")[2])
     hosts = {own, *map(host_name, settings.web.hosts.split()), *(LOOPBACK if own in LOOPBACK else ())}
-    return WebContext(settings=settings, origin=origin, hosts=frozenset(hosts), sessions=Sessions())
+    return WebContext(
+        settings=settings,
+        origin=origin,
+        hosts=frozenset(hosts),
+        sessions=Sessions(),
+        directory=DirectorySignIn(settings) if settings.sign_in.query else None,
+        proxy=ProxySignIn(settings.sign_in) if settings.sign_in.proxy_user and settings.sign_in.proxy_header else None,
+    )

@@ -13,6 +13,7 @@ from contactsync.web.person import Person
 
 IDLE_SECONDS = 30 * 60
 WHOLE_SECONDS = 12 * 60 * 60
+REFRESH_SECONDS = 15 * 60
 MOST_SESSIONS = 10_000
 MOST_OF_ONE_PERSON = 20
 _TOKEN_BYTES = 32
@@ -25,8 +26,8 @@ class Session:
     person: Person
     began_at: float
     used_at: float
-    checked_at: float
-    """When the groups were last read."""
+    refresh_at: float
+    """When the groups are to be read again."""
     notices: list[str] = field(default_factory=list)
     """Sentences for the next page."""
     _kept: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -59,11 +60,11 @@ class Sessions:
         with self._lock:
             self._forget_ended(now)
             own = [digest for digest, each in self._sessions.items() if each.person.user == person.user]
-            for digest in own[: len(own) - MOST_OF_ONE_PERSON + 1]:
+            for digest in own[: max(0, len(own) - MOST_OF_ONE_PERSON + 1)]:
                 del self._sessions[digest]
             while len(self._sessions) >= MOST_SESSIONS:
                 del self._sessions[next(iter(self._sessions))]
-            self._sessions[_digest(token)] = Session(person, began_at=now, used_at=now, checked_at=now)
+            self._sessions[_digest(token)] = Session(person, now, now, now + REFRESH_SECONDS)
         return token
 
     def find(self, token: str) -> Session | None:

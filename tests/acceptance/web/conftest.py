@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.accounts import Accounts
 from tests.support.resources import database_of, short_directory
 from tests.support.web import Console, another_view, chromium, web_console
 from tests.support.web_door import WebDoor, web_door
@@ -18,8 +19,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def _console(door: WebDoor) -> Iterator[Console]:
-    with short_directory() as place, web_console(door, place) as console:
+def accounts(door: WebDoor) -> Iterator[Accounts]:
+    """Add people with passwords to the directory."""
+    with short_directory() as place:
+        accounts = Accounts(door.local.directory, place)
+        yield accounts
+        accounts.close()
+
+
+@pytest.fixture(scope="session")
+def _console(door: WebDoor, accounts: Accounts) -> Iterator[Console]:
+    with short_directory() as place, web_console(door, place, **accounts.settings()) as console:
         yield console
 
 

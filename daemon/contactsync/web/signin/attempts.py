@@ -42,12 +42,17 @@ class Attempts:
         return 0.0
 
     def succeed(self, name: str, address: str) -> None:
-        """Forget the failures of a name, and the last one of an address."""
+        """Forget the failures of a name, and the attempt of an address."""
+        self.withdraw(name, address)
         with self._lock:
             self._failures.pop(("name", _folded(name)), None)
-            failures = self._failures.get(("address", network(address)))
-            if failures:
-                failures.pop()
+
+    def withdraw(self, name: str, address: str) -> None:
+        """Do not count an attempt that was neither right nor wrong."""
+        with self._lock:
+            for key in (("name", _folded(name)), ("address", network(address))):
+                if failures := self._failures.get(key):
+                    failures.pop()
 
     def _recent(self, key: tuple[str, str], now: float) -> deque[float]:
         failures = self._failures.get(key, deque())
@@ -65,6 +70,15 @@ def network(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return str(parsed.ipv4_mapped or int(parsed) >> (128 - _IPV6_PREFIX))
     return str(parsed)
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _folded(name: str) -> str:

@@ -16,12 +16,16 @@ from contactsync.web.rendering import render
 
 log = structlog.get_logger()
 
+TYPED = "typed."
+"""Begins the names of the fields that hold what was typed before a session ended."""
+
 
 def sign_in_page(
     request: Request,
     *,
     to: str = "/",
     typed: Mapping[str, str] | None = None,
+    name: str = "",
     ended: bool = False,
     refused: str = "",
     status: int = HTTPStatus.OK,
@@ -35,6 +39,8 @@ def sign_in_page(
         typed=typed or {},
         ended=ended,
         refused=refused,
+        name=name,
+        prefix=TYPED,
         with_directory=context_of(request).directory is not None,
     )
 

@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import structlog
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from contactsync.client import Daemon, DaemonError
+from contactsync.errors import ContactsyncError
 from contactsync.web.context import context_of
+from contactsync.web.language import gettext as _
 from contactsync.web.person import Person
 from contactsync.web.rendering import render
-from contactsync.web.signin.page import begin_session, sign_in_page
+from contactsync.web.signin.page import TYPED, begin_session, sign_in_page
 
 log = structlog.get_logger()
 
 router = APIRouter()
 
+_MOST_FIELDS = 200
+
 
 @router.get("/sign-in")
 def sign_in_form(request: Request, to: str = "/") -> Response:
-    """The form."""
-    return sign_in_page(request, to=to)
+    """The form; not needed if the web server in front has signed the person in."""
+    context = context_of(request)
+    person = context.proxy.person(request, context.address_of(request)) if context.proxy else None
+    return begin_session(request, person, to) if person else sign_in_page(request, to=to)
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """Sign in with the password of the directory. The form also has what was typed before a session ended."""
+    async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    return await run_in_threadpool(_sign_in, request, fields)
+
+
+def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
+    context = context_of(request)
+    name, address, to = fields.get("name", "").strip(), context.address_of(request), fields.get("to", "/")
+    typed = {key.removeprefix(TYPED): value for key, value in fields.items() if key.startswith(TYPED)}
+    person, problem, status = None, "", HTTPStatus.FORBIDDEN
+    if context.directory is None:
+        problem = _("Nobody signs in by a password here.")
+    elif wait := context.attempts.begin(name, address):
+        problem = _("There were too many failed attempts. Try again in %(minutes)d minutes.")
+        problem %= {"minutes": wait // 60 + 1}
+        status = HTTPStatus.TOO_MANY_REQUESTS
+    else:
+        try:
+            person = context.directory.sign_in(name, fields.get("password", ""), address)
+            problem = _("The user name or the password is wrong, or you may not sign in here.")
+        except ContactsyncError as error:
+            log.error("web.directory_failed", error_code=error.code, error=error.message)
+            problem = _("The directory cannot check passwords now. The console's log has the reason.")
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            context.attempts.withdraw(name, address)
+    if person:
+        context.attempts.succeed(name, address)
+        return begin_session(request, person, to, typed)
+    log.warning("web.sign_in_refused", how="directory", user=name[:200], address=address, status=status)
+    return sign_in_page(request, to=to, typed=typed, name=name, refused=problem, status=status)
 
 
 @router.get("/sign-in/{code}")
