@@ -70,6 +70,7 @@ def _create(settings: Web) -> socket.socket:
         # Linux gives the new file the mode of the socket, so its permissions are never wider than the final ones.
         os.fchmod(listening.fileno(), _MODE)
         listening.bind(os.fspath(path))
+        path.chmod(_MODE)  # without what the umask takes away
         listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
