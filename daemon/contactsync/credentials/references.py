@@ -7,8 +7,9 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
-from posixpath import normpath
+from posixpath import normpath, samefile
 
 import structlog
 
@@ -35,8 +36,7 @@ class References:
     def check(self, reference: str) -> None:
         """Raise SecretError unless the reference is allowed; does not look for the password."""
         kind, name = check_reference(reference)
-        plain = f"{kind}:{normpath(name)}" if kind == "file" else reference
-        if any(fnmatchcase(plain, pattern) for pattern in self.patterns) and not self._is_secret(kind, name):
+        if _matches(kind, name, self.patterns) and not self._is_secret(kind, name):
             return
         raise SecretError(
             f"The settings do not allow the reference {reference} to a password.",
@@ -48,7 +48,13 @@ class References:
             return _SETTING.fullmatch(name) is not None
         if kind == "credential":
             return name in {path.name for path in self.never}
-        return any(_same_file(Path(name), path) for path in self.never)
+        return any(_same_file(name, path) for path in self.never)
+
+
+@lru_cache(maxsize=256)
+def _matches(kind: str, name: str, patterns: tuple[str, ...]) -> bool:
+    plain = f"{kind}:{normpath(name) if kind == 'file' else name}"
+    return any(fnmatchcase(plain, pattern) for pattern in patterns)
 
 
 def check_reference(reference: str) -> tuple[str, str]:
@@ -123,8 +129,8 @@ def _from_file(path: Path, reference: str) -> str:
     return require_usable(password, f"The password of {reference}")
 
 
-def _same_file(one: Path, other: Path) -> bool:
+def _same_file(one: str, other: Path) -> bool:
     try:
-        return one.samefile(other)
+        return samefile(one, other)
     except (OSError, ValueError):  # what cannot be looked at cannot be read either
         return False

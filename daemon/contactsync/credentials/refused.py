@@ -32,6 +32,8 @@ class Refusals:
 
         A user's request may offer the password again, once: it is checked for refusals since `asked_at` only.
         """
+        if not self._refused:
+            return
         with self._guard:
             reason, refused_at = self._refused.get(self._digest(server, user, password), ("", 0.0))
         if reason and (asked_at is None or refused_at >= asked_at):

@@ -81,7 +81,8 @@ class Dispatcher:
         self._work = work
         self._server_of = server_of
         self._per_server = per_server
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed, self._ended = threading.Condition(lock), threading.Condition(lock)
         self._individual, self._round = _Line(), _Line()
         self._waiting: dict[int, tuple[RunRequest, str]] = {}
         self._turn_of_round = False
@@ -149,7 +150,7 @@ class Dispatcher:
     def join(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for the running ones; True if all have ended."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._running, timeout)
+            return self._ended.wait_for(lambda: not self._running, timeout)
 
     @property
     def running(self) -> frozenset[int]:
@@ -190,17 +191,18 @@ class Dispatcher:
         return all(thread.is_alive() for thread in self._threads)
 
     def _serve(self) -> None:
+        request: RunRequest | None = None
         while True:
-            with self._changed:
-                request = self._take()
-                while request is None and not self._stopping:
-                    self._changed.wait()
-                    request = self._take()
+            if request is None:
+                with self._changed:
+                    while (request := self._take()) is None and not self._stopping:
+                        self._changed.wait()
             if request is None:
                 return
-            self._carry_out(request)
+            request = self._carry_out(request)
 
-    def _carry_out(self, request: RunRequest) -> None:
+    def _carry_out(self, request: RunRequest) -> RunRequest | None:
+        """Run it, and take the next one: the end of a run lets at most one other start, so no other thread is woken."""
         failure: Exception | None = None
         report: RunReport | None = None
         try:
@@ -212,11 +214,13 @@ class Dispatcher:
             self._busy[server] -= 1
             if not self._busy[server]:
                 del self._busy[server]
-            self._changed.notify_all()
+            self._ended.notify_all()
+            following = self._take()
         if report is not None:
             request.report.set_result(report)
         else:
             request.report.set_exception(failure)
+        return following
 
     def _take(self) -> RunRequest | None:
         lines = (self._round, self._individual) if self._turn_of_round else (self._individual, self._round)

@@ -19,8 +19,10 @@ _OCTETS = b"provisioning"
 
 def provisioning_base(root_dse: RootDse, base: str) -> str | None:
     """The subtree of the preserved and staged people below a base; None for other products and for a base inside it."""
+    if not root_dse.is_389_directory_server:
+        return None
     context = root_dse.naming_context_of(base) or root_dse.default_naming_context
-    if not root_dse.is_389_directory_server or context is None or dn.is_within(base, f"{_PROVISIONING},{context}"):
+    if context is None or dn.is_within(base, f"{_PROVISIONING},{context}"):
         return None
     return f"cn=accounts,{_PROVISIONING},{context}"
 

@@ -21,7 +21,7 @@ from contactsync.ldap.query.query import Scope
 from contactsync.ldap.ranges import read_whole
 from contactsync.model import Auth
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)  # structlog finds the name anew for each record
 
 _MOST_EMPTY_PAGES = 100
 """Empty pages in a row before the search is given up.

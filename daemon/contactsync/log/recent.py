@@ -39,12 +39,15 @@ class RecentRecords(logging.Handler):
         super().__init__()
         self._records: deque[Record] = deque(maxlen=MOST_KEPT)
         self._numbers = count(1)
-        self.setFormatter(formatter([structlog.processors.format_exc_info, self._keep]))
+        self.setFormatter(formatter([structlog.processors.format_exc_info, self._kept]))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record."""
         try:
-            self.format(record)
+            if isinstance(record.msg, dict) and not record.msg.get("exc_info"):
+                self._keep(record.msg)  # one of ours, which structlog has processed already
+            else:
+                self.format(record)
         except Exception:  # noqa: BLE001 -- as every handler of logging
             self.handleError(record)
 
@@ -52,7 +55,11 @@ class RecentRecords(logging.Handler):
         """The records that are kept now."""
         return reversed(list(self._records))
 
-    def _keep(self, _logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    def _kept(self, _logger: WrappedLogger, _method: str, event: EventDict) -> str:
+        self._keep(event)
+        return ""
+
+    def _keep(self, event: EventDict) -> None:
         definition = event.get("definition")
         self._records.append(
             Record(
@@ -65,7 +72,6 @@ class RecentRecords(logging.Handler):
                 json.dumps({name: value for name, value in event.items() if name not in _OWN}, default=str),
             )
         )
-        return ""
 
 
 def keep_recent() -> RecentRecords:

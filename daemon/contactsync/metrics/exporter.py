@@ -46,7 +46,8 @@ class _RunTotals:
         if report.outcome in {Outcome.CHANGED, Outcome.UNCHANGED}:
             counts = report.counts
             self.rejected = counts.rejected
-            self.changes.update(insert=counts.inserted, update=counts.updated, delete=counts.deleted)
+            for action, number in (("insert", counts.inserted), ("update", counts.updated), ("delete", counts.deleted)):
+                self.changes[action] += number
         self.contacts = _contacts_after(report, self.contacts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ from contactsync.model import Definition
 from contactsync.operations.fields import InvalidFields, require_valid_fields
 from contactsync.store.definitions import (
     EDITABLE,
-    add_definition,
-    add_folder,
+    add_definitions,
+    add_folders,
     edit_definition,
     find_folder,
     read_definitions,
@@ -83,15 +83,32 @@ def store_new(
     connection: Connection[Any], passwords: BindPasswords, definition: Definition, password: str | None, actor: Actor
 ) -> Definition:
     """Store a new definition that was checked; returns it with its ids. Raises SecretError, DatabaseError."""
-    values = {field.name: getattr(definition, field.name) for field in fields(definition)}
+    (stored,) = store_all_new(connection, passwords, [(definition, password)], actor)
+    return stored
+
+
+def store_all_new(
+    connection: Connection[Any], passwords: BindPasswords, new: Sequence[tuple[Definition, str | None]], actor: Actor
+) -> list[Definition]:
+    """The same for many definitions with their passwords, in a few round trips."""
     with acting(connection, actor):
-        folder_id = add_folder(connection, definition.folder, definition.owner)
-        definition_id = add_definition(connection, folder_id, _columns(values))
-        definition = replace(definition, folder_id=folder_id, definition_id=definition_id)
-        if password is not None:
-            # The ids of the row are part of what is sealed.
-            edit_definition(connection, definition, {"password_sealed": passwords.seal(definition, password)})
-    return definition
+        folders = add_folders(connection, [(each.folder, each.owner) for each, _ in new])
+        rows = [(folders[each.folder, each.owner], _columns(_values(each))) for each, _ in new]
+        stored = [
+            replace(definition, folder_id=folder_id, definition_id=definition_id)
+            for (definition, _), (folder_id, _), definition_id in zip(
+                new, rows, add_definitions(connection, rows), strict=True
+            )
+        ]
+        for definition, (_, password) in zip(stored, new, strict=True):
+            if password is not None:
+                # The ids of the row are part of what is sealed.
+                edit_definition(connection, definition, {"password_sealed": passwords.seal(definition, password)})
+    return stored
+
+
+def _values(definition: Definition) -> dict[str, Any]:
+    return {field.name: getattr(definition, field.name) for field in fields(definition)}
 
 
 def edit(

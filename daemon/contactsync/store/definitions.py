@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection, sql
 from psycopg.rows import dict_row
@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from contactsync.model import Auth, Definition, Tls
 from contactsync.store.errors import translated
-from contactsync.store.statements import composed, execute, read_rows, statement
+from contactsync.store.statements import composed, execute, read_rows, statement, text_of
 
 EDITABLE = frozenset(
     {
@@ -37,18 +37,7 @@ def read_definitions(
         rows = _read(connection, "definitions_by_id", ids=list(ids))
     else:
         rows = _read(connection, "every_definition")
-    return [_definition(row) for row in rows]
-
-
-def read_and_lock(connection: Connection[Any], definition_id: int) -> tuple[Definition, bool] | None:
-    """A definition, and whether this session holds the lock of its runs now; None if it does not exist.
-
-    One statement, since many short runs begin with it. Raises DatabaseError.
-    """
-    for row in _read(connection, "definition_to_run", "lock_of_run", definition_id=definition_id):
-        is_locked = row.pop("is_locked")
-        return _definition(row), is_locked
-    return None
+    return [definition_of(row) for row in rows]
 
 
 def lock_definitions(connection: Connection[Any]) -> None:
@@ -96,11 +85,16 @@ def set_next_runs(connection: Connection[Any], times: Mapping[int, datetime | No
 
 def add_folder(connection: Connection[Any], name: str, owner: str | None) -> int:
     """The id of the folder with this name and owner, which is added if it does not exist. Raises DatabaseError."""
-    folder_id = find_folder(connection, name, owner)
-    if folder_id is not None:
-        return folder_id
-    row = execute(connection, "add_folder", name=name, owner=owner).fetchone()
-    return int(row[0]) if row else 0
+    return add_folders(connection, [(name, owner)])[name, owner]
+
+
+def add_folders(
+    connection: Connection[Any], folders: Collection[tuple[str, str | None]]
+) -> dict[tuple[str, str | None], int]:
+    """The same for many folders, in one round trip."""
+    names, owners = [name for name, _ in folders], [owner for _, owner in folders]
+    rows = execute(connection, "add_folders", names=names, owners=owners)
+    return {(name, owner): folder_id for folder_id, name, owner in rows}
 
 
 def find_folder(connection: Connection[Any], name: str, owner: str | None) -> int | None:
@@ -137,13 +131,18 @@ def read_overview_page(
 
 def add_definition(connection: Connection[Any], folder_id: int, values: Mapping[str, Any]) -> int:
     """Add a definition with the given columns (see EDITABLE) to a folder; returns its id. Raises DatabaseError."""
-    values = _adapted(values)
-    names = sql.SQL(", ").join(map(sql.Identifier, values))
-    placeholders = sql.SQL(", ").join(map(sql.Placeholder, values))
-    query = composed("add_definition", columns=names, values=placeholders)
-    with translated():
-        row = connection.execute(query, {**values, "folder_id": folder_id}).fetchone()
-    return int(row[0]) if row else 0
+    (definition_id,) = add_definitions(connection, [(folder_id, values)])
+    return definition_id
+
+
+def add_definitions(connection: Connection[Any], rows: Sequence[tuple[int, Mapping[str, Any]]]) -> list[int]:
+    """Add definitions, each with its folder and the same columns (see EDITABLE); their ids. Raises DatabaseError."""
+    if not rows:
+        return []
+    values = [{**_adapted(columns), "folder_id": folder_id} for folder_id, columns in rows]
+    with translated(), connection.cursor() as cursor:
+        cursor.executemany(_add_definition(tuple(rows[0][1])), values, returning=True)  # psycopg uses its pipeline
+        return [definition_id for _ in cursor.results() for (definition_id,) in cursor]
 
 
 def edit_definition(connection: Connection[Any], definition: Definition, values: Mapping[str, Any]) -> None:
@@ -193,19 +192,27 @@ def remove_definition(connection: Connection[Any], definition: Definition, *, ke
         connection.execute(statement("remove_empty_folder"), definition.key)
 
 
-def _read(connection: Connection[Any], condition: str, lock: str = "", **values: Any) -> list[dict[str, Any]]:
+def _read(connection: Connection[Any], condition: str, **values: Any) -> list[dict[str, Any]]:
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_definitions(condition, lock), values).fetchall()
+        return cursor.execute(_definitions(condition), values).fetchall()
 
 
 @cache
-def _definitions(condition: str, lock: str) -> sql.Composed:
-    parts = {"condition": sql.SQL(statement(condition)), "lock": sql.SQL(statement(lock) if lock else "")}
-    return composed("definitions", **parts)
+def _definitions(condition: str) -> LiteralString:
+    parts = {"columns": sql.SQL(statement("definition_columns")), "condition": sql.SQL(statement(condition))}
+    return text_of("definitions", **parts)
 
 
-def _definition(row: dict[str, Any]) -> Definition:
+def definition_of(row: Mapping[str, Any]) -> Definition:
+    """The definition in a row of `definition_columns`."""
     return Definition(**{**row, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])})
+
+
+@cache
+def _add_definition(columns: tuple[str, ...]) -> LiteralString:
+    names, placeholders = map(sql.Identifier, columns), map(sql.Placeholder, columns)
+    comma = sql.SQL(", ")
+    return text_of("add_definition", columns=comma.join(names), values=comma.join(placeholders))
 
 
 def _adapted(values: Mapping[str, Any]) -> dict[str, Any]:

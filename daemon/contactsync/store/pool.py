@@ -42,6 +42,8 @@ class _BoundedConnection(Connection[Any]):
     """The server process that the session began with; another one is another session."""
     found_usable_at = float("-inf")
     """When the session was found usable, on the monotonic clock."""
+    unlocked: SessionState | None = None
+    """The state of the session when the end of a run's record has released its locks."""
 
     @property
     def surely_usable(self) -> bool:
@@ -153,12 +155,23 @@ def _give_back(pool: Pool, connection: _BoundedConnection) -> None:
     # Not the pool's own `reset`: it runs later in another thread, and the next run must find the lock free.
     try:
         # First the lock: others see already that the run has ended.
-        row = connection.execute(statement("unlock_everything")).fetchone()
+        state, connection.unlocked = connection.unlocked or _unlock(connection), None
         clear_run_tables(connection)
-        if row and SessionState(*row[1:]) == SessionState(recovering=False, read_only=False, pid=connection.server_pid):
+        if state == SessionState(recovering=False, read_only=False, pid=connection.server_pid):
             connection.found_usable_at = time.monotonic()
     except psycopg.Error:
         # The server frees everything of a closed connection, and the pool opens another.
         connection.close()
     finally:
         pool.putconn(connection)
+
+
+def note_unlocked(connection: Connection[Any], state: SessionState) -> None:
+    """Note that a statement has released the locks of a connection, so that its return to the pool takes none."""
+    if isinstance(connection, _BoundedConnection):
+        connection.unlocked = state
+
+
+def _unlock(connection: Connection[Any]) -> SessionState | None:
+    row = connection.execute(statement("unlock_everything")).fetchone()
+    return SessionState(*row[1:]) if row else None

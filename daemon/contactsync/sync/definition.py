@@ -179,8 +179,9 @@ def _trust(definition: Definition) -> TlsOptions:
 def source_of(session: Session, resolved: Resolved, limits: MappingLimits) -> Source:
     """The source for the server of a session, with the attribute names that it uses. Raises as `choose_source`."""
     mapping = with_first_names(session, resolved.definition.mapping)
-    definition = replace(resolved.definition, mapping=mapping)
-    return choose_source(replace(resolved, definition=definition), session.root_dse, limits)
+    if mapping is not resolved.definition.mapping:
+        resolved = replace(resolved, definition=replace(resolved.definition, mapping=mapping))
+    return choose_source(resolved, session.root_dse, limits)
 
 
 def choose_source(resolved: Resolved, root_dse: RootDse, limits: MappingLimits) -> Source:

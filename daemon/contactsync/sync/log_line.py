@@ -10,7 +10,7 @@ import structlog
 from contactsync.model import CERTIFICATE_WARNING, Outcome, RunReport
 from contactsync.sync.document import RunResult
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)  # structlog finds the name anew for each record
 
 _BOUND = {"run_id", "folder_id", "definition_id", "label", "started_at", "finished_at", "deleted_names", "recognised"}
 

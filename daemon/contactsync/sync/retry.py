@@ -41,6 +41,16 @@ def retry(
     that many runs do not retry at the same time. There is no retry after the deadline. Raises RunCancelled in a pause.
     `failed` gets the number of an attempt and its error, before the pause.
     """
+    try:
+        return step()  # most steps succeed, and tenacity takes longer than some of them
+    except ContactsyncError as error:
+        first_error = error
+    failures = iter([first_error])
+
+    def attempt() -> Result:
+        for error in failures:
+            raise error
+        return step()
 
     def before_sleep(state: RetryCallState) -> None:
         error = cast("ContactsyncError", state.outcome.exception() if state.outcome else None)
@@ -56,7 +66,7 @@ def retry(
         before_sleep=before_sleep,
         reraise=True,
     )
-    return policy(step)
+    return policy(attempt)
 
 
 class _PauseExceeds(stop_base):

@@ -24,14 +24,13 @@ from contactsync.errors import (
     DefinitionError,
     RunCancelled,
     SecretError,
-    UsageError,
 )
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.model import Definition, Outcome, Preview, RunReport, Trigger
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.cursors import KeptCursor, read_cursor, read_owners
-from contactsync.store.record.runs import begin_run, finish_run, lock_definition, take_definition
+from contactsync.store.record.runs import begin_run, finish_run, lock_definition
 from contactsync.sync.context import RunContext
 from contactsync.sync.definition import Resolved, open_directory, resolve
 from contactsync.sync.log_line import log_run
@@ -98,10 +97,9 @@ class Runner:
         if observer:
             observer = ObserverGroup(self._observer, observer)
         with connection_of(self._pool) as connection:
-            definition = _locked(connection, definition_id)
-            begun = begin_run(connection, definition, trigger, retry_locked=asked_at is not None)
+            begun = begin_run(connection, definition_id, trigger, retry_locked=asked_at is not None)
             report = begun.report
-            names = {"folder": definition.label, "definition": definition_id, "run": report.run_id}
+            names = {"folder": report.definition.label, "definition": definition_id, "run": report.run_id}
             context = self._context(connection, report, observer or self._observer, asked_at)
             context.entries_before, context.open_plans, context.live = begun.entries_before, begun.open_plans, live
             with bound_contextvars(**names):
@@ -276,12 +274,6 @@ class Runner:
             retry(finish, self.options, Deadline(RECORD_SECONDS), may_pass=lambda _: True)
         except DatabaseError as error:
             log.warning("run.unrecorded", outcome=report.outcome.value, error_code=error.code, error=str(error))
-
-
-def _locked(connection: Connection[Any], definition_id: int) -> Definition:
-    if definition := take_definition(connection, definition_id):
-        return definition
-    raise UsageError(f"Definition {definition_id} does not exist any more.", hint="See `contactsync folders list`.")
 
 
 def _note(report: RunReport, error: ContactsyncError) -> None:

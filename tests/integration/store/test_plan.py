@@ -88,7 +88,7 @@ class Folder:
         columns = self.stage(entries, rejected, everything=everything)
         if during:
             during()
-        report = begin_run(self.connection, self.definition, Trigger.MANUAL).report
+        report = begin_run(self.connection, self.definition.definition_id, Trigger.MANUAL).report
         with applying(self.connection, self.definition):
             plan = make_plan(self.connection, self.definition, columns, everything=everything)
             apply_plan(self.connection, self.definition, columns, plan, run_id=report.run_id)
@@ -418,13 +418,13 @@ def test_a_run_is_not_an_edit(folder: Folder, connection: Connection) -> None:
 def test_an_applied_run_is_not_interrupted(folder: Folder) -> None:
     """The record is right if the process ends between the commit and the end of the record."""
     columns = folder.stage([person("1", "Anna")])
-    report = begin_run(folder.connection, folder.definition, Trigger.MANUAL).report
+    report = begin_run(folder.connection, folder.definition.definition_id, Trigger.MANUAL).report
     with applying(folder.connection, folder.definition):
         plan = make_plan(folder.connection, folder.definition, columns)
         apply_plan(folder.connection, folder.definition, columns, plan, run_id=report.run_id)
         report.counts.inserted = plan.inserts
         note_applied(folder.connection, report, Outcome.CHANGED, source_digest=b"s", mapping_digest=b"m")
-    begin_run(folder.connection, folder.definition, Trigger.MANUAL)
+    begin_run(folder.connection, folder.definition.definition_id, Trigger.MANUAL)
     (row, _) = folder.query("SELECT outcome, inserted, error FROM contactsync.sync_runs ORDER BY run_id")
     assert row == {"outcome": "changed", "inserted": 1, "error": None}
     (status,) = folder.query("SELECT source_digest, mapping_digest FROM contactsync.sync_status")
@@ -433,7 +433,7 @@ def test_an_applied_run_is_not_interrupted(folder: Folder) -> None:
 
 def test_a_report_follows_the_record_of_its_run(folder: Folder) -> None:
     """If the connection breaks after the commit, the run has succeeded."""
-    report = begin_run(folder.connection, folder.definition, Trigger.MANUAL).report
+    report = begin_run(folder.connection, folder.definition.definition_id, Trigger.MANUAL).report
     report.counts.inserted = 3
     note_applied(folder.connection, report, Outcome.CHANGED, source_digest=b"s", mapping_digest=b"m")
     report = replace(report, outcome=Outcome.FAILED, error="The connection broke.", counts=Counts())

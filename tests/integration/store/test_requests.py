@@ -72,7 +72,7 @@ def test_one_run_answers_all_requests_before_its_start(
     early = [request(connection) for _ in range(2)]
     (definition,) = read_definitions(connection, [definition_id])
     with connected(database) as session:
-        report = begin_run(session, definition, Trigger.SCHEDULE).report
+        report = begin_run(session, definition.definition_id, Trigger.SCHEDULE).report
         late = request(connection)
         assert [states(connection)[ticket][0] for ticket in (*early, late)] == ["running", "running", "queued"]
         assert list(open_requests(connection)) == [definition_id]
@@ -99,7 +99,7 @@ def test_a_request_that_an_idle_run_has_taken_is_answered(
 
     def run(trigger: Trigger) -> int:
         with connected(database) as session:
-            report = begin_run(session, definition, trigger).report
+            report = begin_run(session, definition.definition_id, trigger).report
             report.outcome, report.mode, report.server = Outcome.UNCHANGED, Mode.INCREMENTAL, "dc1"
             finish_run(session, report)
         return report.run_id
@@ -121,7 +121,7 @@ def test_a_thousand_tickets_are_answered_in_several_notifications(
     connection.execute("SELECT setval('contactsync.request_ids', 9000000000000000000)")
     connection.execute("SELECT contactsync.request_sync('Staff') FROM generate_series(1, 1000)")
     (definition,) = read_definitions(connection, [definition_id])
-    report = begin_run(connection, definition, Trigger.REQUEST).report
+    report = begin_run(connection, definition.definition_id, Trigger.REQUEST).report
     finish_run(connection, report)
     tickets = [ticket for answer in answers(listener) for ticket in answer["request_ids"]]
     assert tickets == sorted(states(connection))

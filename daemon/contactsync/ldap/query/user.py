@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from contactsync.errors import DefinitionError, QueryError
 from contactsync.ldap.dn import canonical_dn
@@ -31,6 +32,7 @@ def parse_user(text: str | None) -> str | None:
         raise DefinitionError(f"The user is not valid: {error.message}", hint=USER_FORMS) from None
 
 
+@lru_cache(maxsize=256)
 def _parse(text: str) -> str | None:
     if not text:
         return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import ContactsyncError, PlanOutdated, UsageError
 from contactsync.operations.declared.plan import InvalidDeclarations, compare
-from contactsync.operations.definitions import store_edited, store_new
+from contactsync.operations.definitions import store_all_new, store_edited
 from contactsync.store.definitions import lock_definitions, remove_definition
 from contactsync.store.record.audit import acting
 
@@ -39,19 +39,21 @@ def apply_definitions(
                 hint="Look at the new plan, and apply that.",
             )
         _require_passwords(comparison.steps)
-        # Removals first, so that what is added or edited meets no leftover.
-        for step in sorted(comparison.steps, key=lambda step: step.wanted is not None):
-            _carry_out(connection, passwords, step, actor)
+        _carry_out(connection, passwords, comparison.steps, actor)
     return comparison.plan
 
 
-def _carry_out(connection: Connection[Any], passwords: BindPasswords, step: Step, actor: Actor) -> None:
-    if step.wanted is None and step.stored is not None:
-        remove_definition(connection, step.stored, keep_contacts=False)
-    elif step.wanted is not None and step.stored is None:
-        store_new(connection, passwords, step.wanted, step.password, actor)
-    elif step.wanted is not None and step.stored is not None:
-        store_edited(connection, passwords, step.stored, step.wanted, step.password, actor)
+def _carry_out(connection: Connection[Any], passwords: BindPasswords, steps: Sequence[Step], actor: Actor) -> None:
+    # Removals first, so that what is added or edited meets no leftover.
+    for step in steps:
+        if step.wanted is None and step.stored is not None:
+            remove_definition(connection, step.stored, keep_contacts=False)
+    new = [(step.wanted, step.password) for step in steps if step.wanted is not None and step.stored is None]
+    if new:
+        store_all_new(connection, passwords, new, actor)
+    for step in steps:
+        if step.wanted is not None and step.stored is not None:
+            store_edited(connection, passwords, step.stored, step.wanted, step.password, actor)
 
 
 def _require_passwords(steps: Sequence[Step]) -> None:

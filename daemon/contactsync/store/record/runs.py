@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
+from psycopg import sql
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from contactsync.errors import AlreadyRunning, DefinitionError, DefinitionLocked
+from contactsync.errors import AlreadyRunning, DefinitionError, DefinitionLocked, UsageError
 from contactsync.model import Change, Definition, Outcome, RunReport, Trigger
-from contactsync.store.definitions import read_and_lock
-from contactsync.store.statements import execute, read_rows
+from contactsync.store.definitions import definition_of
+from contactsync.store.errors import translated
+from contactsync.store.pool import note_unlocked
+from contactsync.store.session import SessionState
+from contactsync.store.statements import execute, read_rows, statement, text_of
 from contactsync.store.waits import lock_holder
 
 if TYPE_CHECKING:
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+_BEGUN = ("is_locked", "run_id", "started_at", "entries_before", "open_plans", "commits")
+_FINISHED = 7
+"""The columns of `finish_run` before those of `unlock_everything`."""
 LARGEST_ID = 2**63 - 1
 """The largest bigint."""
 
@@ -34,20 +42,6 @@ class BegunRun(NamedTuple):
     report: RunReport
     entries_before: int | None
     open_plans: bool
-
-
-def take_definition(connection: Connection[Any], definition_id: int) -> Definition | None:
-    """Read a definition and lock it until the connection is returned to its pool; None if it does not exist.
-
-    Raises AlreadyRunning, DatabaseError.
-    """
-    row = read_and_lock(connection, definition_id)
-    if row is None:
-        return None
-    definition, is_locked = row
-    if not is_locked:
-        raise _already_running(connection, definition)
-    return definition
 
 
 def lock_definition(connection: Connection[Any], definition: Definition) -> None:
@@ -65,28 +59,32 @@ def _already_running(connection: Connection[Any], definition: Definition) -> Alr
 
 
 def begin_run(
-    connection: Connection[Any], definition: Definition, trigger: Trigger, *, retry_locked: bool = False
+    connection: Connection[Any], definition_id: int, trigger: Trigger, *, retry_locked: bool = False
 ) -> BegunRun:
-    """Open the record of a run of a definition that this session has locked.
+    """Lock a definition until its record is closed or the connection is returned to its pool, and open that record.
 
-    Marks earlier runs of the definition without an end as interrupted: no process can hold the lock for them.
-    Raises DefinitionLocked (unless `retry_locked`), DatabaseError.
+    Marks earlier runs of the definition without an end as interrupted: no process can hold the lock for them. One
+    statement, since small runs consist of little else. Raises UsageError if there is no such definition,
+    AlreadyRunning, DefinitionLocked (unless `retry_locked`), DatabaseError.
     """
-    values = {
-        **definition.key,
-        "definition": definition.label,
-        "revision": definition.revision,
-        "trigger": trigger.value,
-        "retry_locked": retry_locked,
-    }
-    # Checked here too: the run may have been queued before the directory refused the password.
-    row = execute(connection, "begin_run", **values).fetchone()
+    values = {"definition_id": definition_id, "trigger": trigger.value, "retry_locked": retry_locked}
+    with translated(), connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(_begin_run(), values).fetchone()
     if row is None:
-        raise DefinitionLocked(
-            f"{definition.label} is locked: {_scalar(connection, 'locked_reason', **definition.key)}"
-        )
-    run_id, started_at, entries_before, open_plans = row
+        raise UsageError(f"Definition {definition_id} does not exist any more.", hint="See `contactsync folders list`.")
+    is_locked, run_id, started_at, entries_before, open_plans, _ = map(row.pop, _BEGUN)
+    definition = definition_of(row)
+    if not is_locked:
+        raise _already_running(connection, definition)
+    if run_id is None:  # the run may have been queued before the directory refused the password
+        reason = _scalar(connection, "locked_reason", **definition.key)
+        raise DefinitionLocked(f"{definition.label} is locked: {reason}")
     return BegunRun(RunReport(run_id, definition, trigger, started_at), entries_before, open_plans)
+
+
+@cache
+def _begin_run() -> LiteralString:
+    return text_of("begin_run", columns=sql.SQL(statement("definition_columns")))
 
 
 def note_applied(
@@ -107,7 +105,7 @@ def deleted_lately(connection: Connection[Any], definition: Definition, *, hours
 
 
 def finish_run(connection: Connection[Any], report: RunReport) -> None:
-    """Close the record of a run and update the definition's status. Raises DatabaseError.
+    """Close the record of a run, update the definition's status, release its lock. Raises DatabaseError.
 
     The record of an idle run is removed, unless the run before failed or was held, or a request waits for this one. If
     the connection broke after the commit, the report says failed and the record says changed; the report then takes
@@ -117,6 +115,7 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
         idle = execute(connection, "finish_idle_run", **_key(report)).fetchone()
         if idle is not None:
             report.finished_at = idle[0]
+            note_unlocked(connection, SessionState(*idle[-3:]))
             return
     values = {
         **_key(report),
@@ -137,8 +136,12 @@ def finish_run(connection: Connection[Any], report: RunReport) -> None:
         **report.counts.by_name(),
     }
     row = execute(connection, "finish_run", **values).fetchone()
-    if row is not None:
-        _take_over(report, *row)
+    if row is None:
+        return
+    note_unlocked(connection, SessionState(*row[-3:]))
+    outcome, finished_at, *counts = row[:_FINISHED]
+    if finished_at is not None:
+        _take_over(report, outcome, finished_at, *counts)
 
 
 def interrupt_abandoned(connection: Connection[Any]) -> list[tuple[int, str]]:

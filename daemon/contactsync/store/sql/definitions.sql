@@ -1,11 +1,14 @@
+-- name: definition_columns
+d.folder_id, d.definition_id, f.name AS folder, f.owner, d.name, d.query, d.bind_user AS "user",
+d.password_sealed, d.password_new, d.password_ref, d.base, d.scope, d.filter, d.filter_only, d.mapping, d.schedule,
+d.time_zone, d.mode, d.jitter_seconds, d.auth, d.tls, d.tls_verify, d.tls_minimum, d.tls_ca_file, d.tls_ca_pem,
+d.tls_client_cert, d.tls_client_key, d.max_delete_count, d.max_delete_share, d.allow_empty, d.deadline_seconds,
+d.page_size, d.enabled, d.revision
+
 -- name: definitions
 -- The definitions that one of the following conditions selects. One statement for all conditions could not be planned
 -- once for all its parameters.
-SELECT d.folder_id, d.definition_id, f.name AS folder, f.owner, d.name, d.query, d.bind_user AS "user",
-       d.password_sealed, d.password_new, d.password_ref, d.base, d.scope, d.filter, d.filter_only, d.mapping, d.schedule,
-       d.time_zone, d.mode, d.jitter_seconds, d.auth, d.tls, d.tls_verify, d.tls_minimum, d.tls_ca_file, d.tls_ca_pem,
-       d.tls_client_cert, d.tls_client_key, d.max_delete_count, d.max_delete_share, d.allow_empty, d.deadline_seconds,
-       d.page_size, d.enabled, d.revision{lock}
+SELECT {columns}
 FROM contactsync.sync_definitions AS d
 JOIN contactsync.folders AS f USING (folder_id)
 WHERE {condition}
@@ -24,13 +27,6 @@ d.definition_id = ANY (%(ids)s)
 -- name: definitions_by_name
 -- Those that a name may mean (operations/names.py has the rules).
 %(name)s IN (f.name, f.name || ':' || d.name, f.owner || '/' || f.name, f.owner || '/' || f.name || ':' || d.name)
-
--- name: definition_to_run
-d.definition_id = %(definition_id)s
-
--- name: lock_of_run
--- The lock that `lock_definition` takes.
-, pg_try_advisory_lock(hashtextextended('contactsync.run', d.definition_id)) AS is_locked
 
 -- name: versions
 -- After a restore a row may have the revision that it had before, but it was written by another transaction.
@@ -122,8 +118,22 @@ UPDATE contactsync.folders SET name = %(name)s, owner = %(owner)s WHERE folder_i
 -- name: find_folder
 SELECT folder_id FROM contactsync.folders WHERE name = %(name)s AND owner IS NOT DISTINCT FROM %(owner)s
 
--- name: add_folder
-INSERT INTO contactsync.folders (name, owner) VALUES (%(name)s, %(owner)s) RETURNING folder_id
+-- name: add_folders
+-- Those that do not exist, in the given order. Returns all.
+WITH named AS (
+    SELECT name, owner, min(place) AS place
+    FROM unnest(%(names)s::text[], %(owners)s::text[]) WITH ORDINALITY AS n (name, owner, place) GROUP BY name, owner
+), existing AS (
+    SELECT f.folder_id, f.name, f.owner
+    FROM named AS n JOIN contactsync.folders AS f ON coalesce(f.owner, '') = coalesce(n.owner, '') AND f.name = n.name
+), added AS (
+    INSERT INTO contactsync.folders (name, owner)
+    SELECT name, owner FROM named AS n
+    WHERE NOT EXISTS (SELECT FROM existing AS e WHERE e.name = n.name AND e.owner IS NOT DISTINCT FROM n.owner)
+    ORDER BY place
+    RETURNING folder_id, name, owner
+)
+SELECT * FROM existing UNION ALL SELECT * FROM added
 
 -- name: add_definition
 INSERT INTO contactsync.sync_definitions (folder_id, {columns}) VALUES (%(folder_id)s, {values}) RETURNING definition_id

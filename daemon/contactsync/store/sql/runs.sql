@@ -3,7 +3,8 @@
 SELECT pg_try_advisory_lock(hashtextextended('contactsync.run', %(definition_id)s))
 
 -- name: unlock_everything
--- Resets a connection before it returns to the pool. The other columns are those of `session_state`.
+-- Resets a connection before it returns to the pool, as the end of a run's record does. The other columns are those of
+-- `session_state`.
 SELECT pg_advisory_unlock_all(), pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, pg_backend_pid()
 
 -- name: drop_temporary_tables
@@ -38,43 +39,51 @@ SELECT reason FROM contactsync.sync_status
 WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state = 'locked'
 
 -- name: begin_run
--- Opens the record of a run, stores its start, and closes earlier runs without an end: their processes have ended, since
--- this session holds the lock. An applied one keeps its outcome. Returns no row if the definition is locked, unless
--- retry_locked. The last columns are the number of entries of the last complete full run, and whether there are plans that
--- wait for a decision or are approved.
-WITH may_run AS MATERIALIZED (
-    SELECT
-    WHERE %(retry_locked)s OR NOT EXISTS (
-        SELECT FROM contactsync.sync_status
-        WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state = 'locked')
+-- Reads a definition, takes the lock of its runs, opens the record of a run, stores its start, and closes earlier runs
+-- without an end: their processes have ended, since this session holds the lock. An applied one keeps its outcome. Returns
+-- no row if there is no such definition. There is no run_id without the lock, or if the definition is locked, unless
+-- retry_locked: the state is that of the newest row, since a run that has just ended may have set it. The last columns are
+-- the number of entries of the last complete full run, and whether there are plans that wait for a decision or are approved.
+-- The commit does not wait for the disk: the commit of the run's changes does, and writes this record too. If PostgreSQL
+-- crashes before, the run has failed, and its definition is due again.
+WITH d AS MATERIALIZED (
+    SELECT {columns}, pg_try_advisory_lock(hashtextextended('contactsync.run', d.definition_id)) AS is_locked
+    FROM contactsync.sync_definitions AS d JOIN contactsync.folders AS f USING (folder_id)
+    WHERE d.definition_id = %(definition_id)s
 ), interrupted AS (
-    UPDATE contactsync.sync_runs
+    UPDATE contactsync.sync_runs AS r
     SET error_code = CASE WHEN outcome IS NULL THEN 'run.interrupted' END,
         error = CASE WHEN outcome IS NULL THEN 'The process that made this run ended before the run did.' END,
         outcome = coalesce(outcome, 'interrupted'), finished_at = now()
-    WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND finished_at IS NULL
-      AND EXISTS (SELECT FROM may_run)
-    RETURNING run_id, source_digest, mapping_digest
+    FROM d WHERE d.is_locked
+      AND r.folder_id = d.folder_id AND r.definition_id = %(definition_id)s AND r.finished_at IS NULL
+    RETURNING r.run_id, r.source_digest, r.mapping_digest
 ), applied AS (
     SELECT source_digest, mapping_digest FROM interrupted WHERE mapping_digest IS NOT NULL ORDER BY run_id DESC LIMIT 1
 ), noted AS (
     INSERT INTO contactsync.sync_status AS s (folder_id, definition_id, last_started_at, last_revision)
-    SELECT %(folder_id)s, %(definition_id)s, now(), %(revision)s FROM may_run
+    SELECT folder_id, definition_id, now(), revision FROM d WHERE is_locked
     ON CONFLICT (folder_id, definition_id) DO UPDATE
     SET last_started_at = excluded.last_started_at, last_revision = excluded.last_revision,
         source_digest = coalesce((SELECT source_digest FROM applied), s.source_digest),
         mapping_digest = coalesce((SELECT mapping_digest FROM applied), s.mapping_digest)
+    WHERE %(retry_locked)s OR s.state <> 'locked'
+    RETURNING 1
+), begun AS (
+    INSERT INTO contactsync.sync_runs (folder_id, definition_id, definition, trigger)
+    SELECT folder_id, definition_id, contactsync.definition_label(folder, owner, name), %(trigger)s FROM d, noted
+    RETURNING run_id, started_at
 )
-INSERT INTO contactsync.sync_runs (folder_id, definition_id, definition, trigger)
-SELECT %(folder_id)s, %(definition_id)s, %(definition)s, %(trigger)s FROM may_run
-RETURNING run_id, started_at, (
+SELECT d.*, run_id, started_at, (
     SELECT before.entries FROM contactsync.sync_runs AS before
-    WHERE before.folder_id = %(folder_id)s AND before.definition_id = %(definition_id)s
+    WHERE before.folder_id = d.folder_id AND before.definition_id = d.definition_id
       AND before.mode = 'full' AND before.outcome IN ('unchanged', 'changed')
-    ORDER BY before.run_id DESC LIMIT 1), EXISTS (
-    SELECT FROM contactsync.held_plans
-    WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
-      AND (decision IS NULL OR decision = 'approved'))
+    ORDER BY before.run_id DESC LIMIT 1) AS entries_before, EXISTS (
+    SELECT FROM contactsync.held_plans AS p
+    WHERE p.folder_id = d.folder_id AND p.definition_id = d.definition_id
+      AND (p.decision IS NULL OR p.decision = 'approved')) AS open_plans,
+    set_config('synchronous_commit', 'off', true) AS commits
+FROM d LEFT JOIN begun ON true
 
 -- name: note_applied
 -- Written in the transaction of the changes, so that the record is right whatever happens after the commit.
@@ -88,6 +97,9 @@ WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
 -- Closes the record once, and updates the definition's status. An outcome that was noted with the changes stays, also if
 -- the connection broke after the commit and the run reports a failure. If the definition was edited during the run, its
 -- state stays.
+-- Then it releases the lock of the run, in the same round trip. A run that begins before this commit waits for it at the
+-- rows that both write. After a successful run the commit does not wait for the disk: what the run has applied is there,
+-- and if PostgreSQL crashes before, the run counts as interrupted, and its definition is due again.
 WITH finished AS (
     UPDATE contactsync.sync_runs
     SET finished_at = clock_timestamp(), mode = %(mode)s, full_reason = %(full_reason)s, server = %(server)s,
@@ -124,7 +136,10 @@ WITH finished AS (
     WHERE s.folder_id = %(folder_id)s AND s.definition_id = %(definition_id)s
       AND d.folder_id = s.folder_id AND d.definition_id = s.definition_id
 )
-SELECT outcome, finished_at, inserted, updated, deleted, refreshed, rejected FROM finished
+SELECT f.outcome, f.finished_at, f.inserted, f.updated, f.deleted, f.refreshed, f.rejected,
+       CASE WHEN %(outcome)s IN ('unchanged', 'changed') THEN set_config('synchronous_commit', 'off', true) END,
+       pg_advisory_unlock_all(), pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, pg_backend_pid()
+FROM (SELECT) AS run LEFT JOIN finished AS f ON true
 
 -- name: finish_idle_run
 -- Removes the record of an increment with nothing to do, and updates the definition's status. Returns no row, and does
@@ -144,7 +159,9 @@ WITH removed AS (
     FROM removed AS r
     WHERE s.folder_id = %(folder_id)s AND s.definition_id = %(definition_id)s
 )
-SELECT finished_at FROM removed
+SELECT finished_at, set_config('synchronous_commit', 'off', true),
+       pg_advisory_unlock_all(), pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, pg_backend_pid()
+FROM removed
 
 -- name: runs
 -- Runs, newest first. An empty owner is that of shared folders.
