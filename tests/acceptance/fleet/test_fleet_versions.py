@@ -86,4 +86,4 @@ def test_a_newer_release_changes_no_schema_below_older_nodes(fleet: Fleet) -> No
 def test_a_migration_says_which_programs_still_work(fleet: Fleet) -> None:
     """By a line in its file. Without one, only programs that know it do."""
     serves = dict(fleet.rows("SELECT name, serves FROM contactsync.schema_migrations"))
-    assert (serves["0033.fleet-listeners"], serves["0034.schema-level"]) == (None, "0033")
+    assert (serves["0033.fleet-listeners"], serves["0035.schema-level"]) == (None, "0034")
