@@ -117,15 +117,15 @@ def test_events_of_all_nodes_reach_a_client_of_one(fleet: Fleet) -> None:
         while not makers - {"node-1"} or len(makers) < 2:
             makers.add(fleet[1].run(definition)["node"])
         rows = fleet.rows("SELECT run_id, node FROM contactsync.sync_runs WHERE definition_id = %s", definition)
-        expected = sorted(rows)[1:]
+        expected = set(sorted(rows)[1:])  # the event of the first run may come after the beginning
         for kind in ("run.started", "run.finished"):
             wait_until(
-                lambda kind=kind: runs_in(events, kind, definition) == expected,  # type: ignore[misc]
+                lambda kind=kind: runs_in(events, kind, definition) >= expected,  # type: ignore[misc]
                 lambda: f"the events: {events}",
             )
 
 
-def runs_in(events: list[dict[str, Any]], kind: str, definition: int) -> list[tuple[int, str]]:
+def runs_in(events: list[dict[str, Any]], kind: str, definition: int) -> set[tuple[int, str]]:
     """Run and node of the events of a kind."""
     chosen = [each for each in events if each["kind"] == kind and each["definition_id"] == definition]
-    return sorted((each["run_id"], each["node"]) for each in chosen)
+    return {(each["run_id"], each["node"]) for each in chosen}

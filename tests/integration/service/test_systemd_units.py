@@ -28,6 +28,7 @@ def units(tmp_path: Path) -> Path:
         text = (UNITS / name).read_text()
         program = str(Path(sys.executable).with_name("contactsync"))
         (tmp_path / name).write_text(text.replace("/usr/local/lib/contactsync/bin/contactsync", program))
+    shutil.copytree(UNITS / "contactsync.service.d", tmp_path / "contactsync.service.d")
     return tmp_path
 
 
