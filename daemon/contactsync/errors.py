@@ -98,6 +98,35 @@ class ConsoleRefused(Forbidden):
     code = "web.peer"
 
 
+class RoleMissing(Forbidden):
+    """The person at the web console may see this, but not do it."""
+
+    code = "web.role"
+
+
+class FieldsNotPermitted(Forbidden):
+    """The person at the web console may not set some fields, or not to these values."""
+
+    code = "web.field"
+    fields: tuple[str, ...] = ()
+
+    def __init__(self, message: str, *, hint: str = "", fields: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = tuple(fields)
+
+
+class PasswordNotTyped(Forbidden):
+    """The person at the web console has not given the password that a search of the directory needs."""
+
+    code = "web.password"
+
+
+class RequestedTooOften(RequestsLimited):
+    """The person at the web console has requested a run of this folder less than a minute ago."""
+
+    code = "web.rate"
+
+
 class ActorMissing(ContactsyncError):
     """A request of the web console does not say validly who it is for."""
 

@@ -5,58 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 
-from contactsync.api.access.needs import NEEDS, Need, Target
-from contactsync.api.app import create_app
+from contactsync.api.access.needs import NEEDS, Target
 from contactsync.operations.access.rights import Right
+from tests.support.api_routes import Route, routes
 from tests.support.tls_api import OTHERS, TlsApi
 
-BODIES: dict[str, dict[str, Any]] = {
-    "edit_definition": {"schedule": "manual"},
-    "set_password": {"password": "a long password"},
-    "check_draft": {},
-    "preview_draft": {},
-    "browse_directory": {},
-}
 ABSENT = 987_654
-
-
-class Route(NamedTuple):
-    """A route of the application."""
-
-    name: str
-    method: str
-    path: str
-
-    def request(self, client: httpx.Client, ids: dict[str, int], **options: Any) -> httpx.Response:
-        """Call it with these ids in the path."""
-        body = BODIES.get(self.name)
-        query = {"who": str(ids.get("contact_id", "Anna")), "name": "nobody"}
-        path = self.path.format(**{"name": "nobody", **ids})
-        return client.request(self.method, f"/v1{path}", json=body, params=query, **options)
-
-    @property
-    def need(self) -> Need:
-        """What it needs of a token."""
-        return NEEDS.get(self.name, Need(None, Target.SOCKET))
-
-
-def routes() -> Iterator[Route]:
-    """Every route of the application, except for the OpenAPI document itself."""
-    app = create_app(cast("Any", SimpleNamespace(pool=None)))
-    for included in app.routes[1:]:
-        for route in cast("Any", included).original_router.routes:
-            assert isinstance(route, APIRoute)
-            for method in route.methods or ():
-                yield Route(route.name, method, route.path)
-
-
 IN_PATH = {Target.DEFINITION, Target.FOLDER, Target.RUN, Target.REQUEST}
 ROUTES = sorted(routes())
 BY_PATH = [route for route in ROUTES if route.need.target in IN_PATH]
@@ -109,9 +68,9 @@ def test_what_concerns_all_is_refused_to_a_token_for_some(api: TlsApi, target: T
     expected = {Target.ALL: "token.scope", Target.SOCKET: "token.socket_only"}[target]
     for route in ROUTES:
         if route.need.target is target:
-            response = route.request(limited, {})
+            response = route.request(limited, {"folder_id": 1})
             assert (response.status_code, code_of(response)) == (403, expected), route
-            refused = route.request(full, {}).status_code == 403
+            refused = route.request(full, {"folder_id": 1}).status_code == 403
             assert refused is (target is Target.SOCKET), route
 
 

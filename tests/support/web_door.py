@@ -42,6 +42,14 @@ class WebDoor:
         headers = actor_header(user, groups=groups, admin=user == "root")
         return self.http.request(method, path, headers=headers, **options)
 
+    def give(self, definition_id: int, *rights: dict[str, Any]) -> httpx.Response:
+        """Set the rights in a definition's folder, as an administrator."""
+        return self.ask("root", "PUT", f"/v1/folders/{self.folder(definition_id)}/rights", json={"rights": rights})
+
+    def folder(self, definition_id: int) -> int:
+        """The id of a definition's folder."""
+        return int(self.local.get(f"/v1/definitions/{definition_id}")["folder_id"])
+
     def get(self, user: str, path: str, **query: Any) -> Any:
         """The document of a GET for a person that must succeed."""
         response = self.ask(user, "GET", path, params=query)
@@ -60,6 +68,7 @@ def web_door(database: str, place: Path, *, ldif: str | None = None, **settings:
             directory,
             place,
             SSL_CERT_FILE=str(directory.ca_file),
+            CONTACTSYNC_WEB__DIRECTORIES=f"{directory.url} ldaps://dc.example.net",
             **{f"CONTACTSYNC_WEB__{name}": value for name, value in web.items()},
         ) as local,
     ):

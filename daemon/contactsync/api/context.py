@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
+from contactsync.api.access.limits import RateLimiter
 from contactsync.api.events import EventHub
 from contactsync.api.schemas import Reloaded
 from contactsync.dispatch.live import LiveFolders
@@ -55,6 +56,8 @@ class ApiContext:
     metrics: Callable[[], bytes]
     fleet: FleetQueue | None = None
     sign_in_codes: SignInCodes = field(default_factory=SignInCodes)
+    by_hand: RateLimiter = field(init=False, default_factory=lambda: RateLimiter(burst_seconds=60))
+    """Requests for runs by each person at the web console, of each definition."""
     _readers: CapacityLimiter = field(init=False, default_factory=lambda: CapacityLimiter(_MOST_READERS))
 
     @property

@@ -19,9 +19,11 @@ from contactsync.errors import (
     DatabaseError,
     DatabaseForbidden,
     DirectoryError,
+    FieldsNotPermitted,
     Forbidden,
     NotFound,
     NotReady,
+    PasswordNotTyped,
     RequestsLimited,
     Stopping,
     TokenInUrl,
@@ -86,14 +88,22 @@ def problem_of_error(error: ContactsyncError, instance: str | None = None) -> Pr
         instance=instance,
         code=error.code,
         hint=error.hint or None,
-        errors=_field_errors(error) if isinstance(error, InvalidFields) else None,
+        errors=_field_errors(error),
     )
 
 
-def _field_errors(wrong: InvalidFields) -> list[FieldError]:
+def _field_errors(error: ContactsyncError) -> list[FieldError] | None:
+    if isinstance(error, InvalidFields):
+        wrong: dict[str, ContactsyncError] = dict(error.errors)
+    elif isinstance(error, FieldsNotPermitted):
+        wrong = dict.fromkeys(error.fields, error)
+    elif isinstance(error, PasswordNotTyped):
+        wrong = {"password": error}
+    else:
+        return None
     return [
-        FieldError(pointer=f"/{name}", detail=error.message, hint=error.hint or None, code=error.code)
-        for name, error in wrong.errors.items()
+        FieldError(pointer=f"/{name}", detail=each.message, hint=each.hint or None, code=each.code)
+        for name, each in wrong.items()
     ]
 
 
@@ -129,7 +139,8 @@ def add_handlers(app: FastAPI) -> None:
         wording = wording_for(request)
         for part in (problem, *(problem.errors or ())):
             part.hint = part.hint and wording(part.hint)
-        return respond(problem)
+        headers = {"Retry-After": str(error.seconds)} if isinstance(error, RequestsLimited) else None
+        return respond(problem, headers)
 
     @app.exception_handler(HTTPException)
     async def on_status(request: Request, error: HTTPException) -> Response:

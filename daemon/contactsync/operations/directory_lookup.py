@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ from contactsync.ldap.search import SearchRequest, read_entries
 from contactsync.sync.definition import Source, open_directory, resolve, source_of
 
 if TYPE_CHECKING:
-    from contactsync.credentials.bind import BindPasswords
     from contactsync.ldap.connection.limits import ReadLimits
     from contactsync.ldap.connection.session import Session
     from contactsync.model import Definition, MappedEntry, RejectedEntry
@@ -60,11 +59,11 @@ class Lookup:
     server: str
 
 
-def look_up(definition: Definition, text: str, passwords: BindPasswords, options: RunOptions) -> Lookup:
+def look_up(definition: Definition, text: str, password: Callable[[], str | None], options: RunOptions) -> Lookup:
     """Search the definition's directory for a DN, uid, email or part of a name. Raises ContactsyncError."""
     resolved = resolve(definition)
     limits = options.read_limits(Deadline(definition.deadline_seconds or options.deadline))
-    with open_directory(resolved, options, passwords.read(definition), limits.deadline) as session:
+    with open_directory(resolved, options, password(), limits.deadline) as session:
         source = source_of(session, resolved, options.map_limits)
         search = _Search(session, source, limits)
         name = _dn(text)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HOURS_OF_A_DAY = 24
+_HOURS_OF_A_DAY, _MINUTES_OF_A_DAY = 24, 1440
 _HORIZON_DAYS = 366 * 41
 """29 February on a certain weekday is at most 40 years away: 28, and 12 more across a year such as 2100."""
 _ONE_DAY = timedelta(days=1)
@@ -23,6 +23,11 @@ class Interval:
     """An interval counted from 1970-01-01 00:00 UTC, so that a restart does not shift it."""
 
     step: timedelta
+
+    @property
+    def shortest(self) -> timedelta:
+        """The shortest time between two instants."""
+        return self.step
 
     def after(self, moment: datetime) -> datetime:
         """The first instant after `moment`, which has a time zone; in UTC."""
@@ -55,6 +60,13 @@ class Cron:
         default_factory=lambda: deque(maxlen=_LATEST_GAPS), init=False, repr=False, compare=False
     )
     """The pairs of consecutive instants that were found last: a year of days takes a millisecond to search."""
+
+    @property
+    def shortest(self) -> timedelta:
+        """The shortest time between two instants of adjacent days, if clocks do not change."""
+        times = sorted(60 * hour + minute for hour in self.hours for minute in self.minutes)
+        following = [*times[1:], times[0] + _MINUTES_OF_A_DAY]
+        return timedelta(minutes=min(after - before for before, after in zip(times, following, strict=True)))
 
     def after(self, moment: datetime) -> datetime | None:
         """The first instant after `moment`, which has a time zone; in UTC, None if there is none."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from contactsync.settings.schema import Settings
 
 _LIVE_SECTIONS = ("directory", "mapping", "guard", "api", "history")
-_LIVE_KEYS = {"scheduler": ("rescan_seconds", "drain_seconds"), "log": ("level",), "secrets": ("references",)}
+_LIVE_KEYS = {
+    "scheduler": ("rescan_seconds", "drain_seconds"),
+    "log": ("level",),
+    "secrets": ("references",),
+    "web": ("directories", "least_minutes", "editors_map", "owners_approve", "personal_folders"),
+}
 
 
 def differing(before: Settings, after: Settings) -> set[str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from contactsync.settings.file import SYSTEM_STATE, WEB_SOCKET_NAME
-from contactsync.settings.types import FILE, AbsolutePath, Section
+from contactsync.settings.types import FILE, AbsolutePath, Section, Whole
 
 WEB_USER = "contactsync-web"
 _LISTEN = r"^/.+$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
+_SERVER = r"ldaps?://([A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
+_DOMAIN = r"[dD][cC]=[A-Za-z0-9-]{1,63}(,[dD][cC]=[A-Za-z0-9-]{1,63})*"
+_DIRECTORIES = rf"^\s*(({_SERVER}|{_DOMAIN})(\s+|$))*$"
 _URL = r"^$|^https?://[\w.-]+(:[0-9]{1,5})?/?$|^https?://\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?/?$"
 _NAMES = r"^[\w.:\[\] -]*$"
 
@@ -20,6 +23,15 @@ class Web(Section):
     socket: AbsolutePath = SYSTEM_STATE / WEB_SOCKET_NAME
     user: str = Field(WEB_USER, pattern=r"^[^:\s]+$", description="the name or the number of a user, in quotes")
     group: str = Field(WEB_USER, pattern=r"^[^:\s]*$", description="the name of a group, in quotes")
+    directories: str = Field(
+        "",
+        pattern=_DIRECTORIES,
+        description='servers with spaces between them, like "ldaps://dc1.example.com" or "dc=example,dc=com"',
+    )
+    least_minutes: Whole = Field(5, ge=1, le=10_080)
+    editors_map: bool = False
+    owners_approve: Whole = Field(100, ge=0, le=1_000_000_000)
+    personal_folders: bool = False
     listen: str = Field(
         "127.0.0.1:8480",
         pattern=_LISTEN,

@@ -66,6 +66,7 @@ $$;
 GRANT SELECT, INSERT, DELETE ON contactsync.audit TO contactsync_daemon;
 GRANT EXECUTE ON FUNCTION contactsync.write_audit TO contactsync_daemon;
 GRANT SELECT, INSERT, UPDATE (last_used_at, revoked_at, revoked_by) ON contactsync.tokens TO contactsync_daemon;
+GRANT SELECT, INSERT, DELETE ON contactsync.folder_rights TO contactsync_daemon;
 
 -- A fleet: the queue has a schema of its own, which exists only with [fleet].
 GRANT SELECT, INSERT, UPDATE, DELETE ON contactsync.fleet_nodes, contactsync.fleet_messages, contactsync.fleet_listeners,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.accounts import Accounts
+from tests.support.company import Company, company
 from tests.support.resources import database_of, short_directory
 from tests.support.web import Console, another_view, chromium, web_console
 from tests.support.web_door import WebDoor, web_door
@@ -82,3 +83,14 @@ def pages(_scene: tuple[Console, Scene]) -> Iterator[Console]:
 def scene(_scene: tuple[Console, Scene]) -> Scene:
     """Give the folders in every state."""
     return _scene[1]
+
+
+@pytest.fixture(scope="session")
+def people(postgres_server: str, migrated_template: str) -> Iterator[Company]:
+    """Give folders with an owner, editors and viewers, for all tests of what people may do."""
+    with (
+        short_directory() as place,
+        database_of(postgres_server, template=migrated_template) as database,
+        company(database, place) as people,
+    ):
+        yield people

@@ -98,7 +98,9 @@ def test_the_person_is_in_the_decision_the_audit_and_the_log(door: WebDoor) -> N
     )
     run = local.run(held)
     assert run["outcome"] == "held"
-    assert door.ask("root", "POST", f"/v1/runs/{run['run_id']}/reject").status_code == 200
+    digest = door.get("root", f"/v1/runs/{run['run_id']}/plan")["digest"]
+    rejected = door.ask("root", "POST", f"/v1/runs/{run['run_id']}/reject", params={"digest": digest})
+    assert rejected.status_code == 200
     decided = local.person.execute(
         "SELECT decided_by FROM contactsync.held_plans WHERE run_id = %s", [run["run_id"]]
     ).fetchone()

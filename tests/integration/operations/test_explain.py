@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,9 +20,8 @@ def explanation_of(folder: SyncedFolder, text: str) -> Explanation:
     """The explanation, whose reasons must be whole sentences without a password."""
     definition, runner = folder.definition, folder.runner()
     with folder.connection() as connection:
-        explanation = explain(
-            connection, definition, text, lambda: look_up(definition, text, runner.passwords, runner.options)
-        )
+        password = partial(runner.passwords.read, definition)
+        explanation = explain(connection, definition, text, lambda: look_up(definition, text, password, runner.options))
     for reason in explanation.reasons:
         folder.expect_sentences(reason.text)
         folder.expect_no_password(reason.text)

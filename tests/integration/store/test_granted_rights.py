@@ -25,7 +25,7 @@ WHERE table_schema = 'contactsync' GROUP BY table_name
 
 
 _OF_RUNS = "-contact_id -created_at -definition_id -fingerprint"
-_SECRET = "-password_new -password_sealed"
+_SECRET = "-password_by -password_new -password_sealed"
 _REQUEST = "INSERT(+definition_id +folder_id +request_id) SELECT"
 _CERTIFICATE = "-tls_client_cert -tls_client_key -updated_at"
 _WRITERS = {
@@ -36,9 +36,10 @@ _WRITERS = {
     "definition_overview": "SELECT",
     "folders": "DELETE INSERT(+name +owner) SELECT UPDATE(+name +owner)",
     "public_key": "SELECT",
-    "sync_definitions": "DELETE INSERT(-auth -created_at -definition_id -password_new -password_ref -password_sealed"
-    f" -password_stored -revision {_CERTIFICATE}) SELECT({_SECRET}) UPDATE(-auth -created_at -definition_id"
-    f" -folder_id -password_ref -password_sealed -password_stored -revision {_CERTIFICATE})",
+    "sync_definitions": "DELETE INSERT(-auth -created_at -definition_id -password_by -password_new -password_ref"
+    f" -password_sealed -password_stored -revision {_CERTIFICATE}) SELECT({_SECRET})"
+    " UPDATE(-auth -created_at -definition_id -folder_id -password_by -password_ref -password_sealed -password_stored"
+    f" -revision {_CERTIFICATE})",
     "sync_requests": _REQUEST,
     "sync_runs": "SELECT",
     "sync_status": "SELECT",
@@ -58,6 +59,7 @@ RIGHTS = {
         "fleet_messages": "DELETE INSERT SELECT UPDATE",
         "fleet_nodes": "DELETE INSERT SELECT UPDATE",
         "fleet_unable": "DELETE INSERT SELECT UPDATE",
+        "folder_rights": "DELETE INSERT SELECT",
         "folders": "SELECT",
         "held_changes": "DELETE INSERT SELECT",
         "held_plans": "INSERT SELECT UPDATE",

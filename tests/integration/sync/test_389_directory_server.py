@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import ldap3
@@ -245,9 +246,8 @@ def test_preserved_and_staged_people_of_freeipa_are_excluded(
         assert "2 of them, preserved or staged people, are excluded" in step.text
         definition, runner = folder.definition, folder.runner()
         with folder.connection() as connection:
-            found = explain(
-                connection, definition, staged, lambda: look_up(definition, staged, runner.passwords, runner.options)
-            )
+            look = partial(look_up, definition, staged, lambda: runner.passwords.read(definition), runner.options)
+            found = explain(connection, definition, staged, look)
         assert (found.verdict, subtree[1] in found.reasons[0].text) == (Verdict.EXCLUDED, True)
         folder.edit(mapping={"include": {"preserved": True}})
         assert folder.run().counts.inserted == 2

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from contactsync.errors import ActorMissing, ConsoleRefused
-from contactsync.operations.access.rights import Access, Right
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -47,18 +46,15 @@ class _Document(BaseModel):
 class WebUser:
     """A person at the web console, who signed in there; see contactsync.api.actor.Requester.
 
-    `how` is the way of signing in. Nobody has the name "".
+    `how` is the way of signing in. A request about the health needs nobody, who has the name "".
     """
 
     name: str
-    how: str
-    address: str
-    access: Access
+    groups: tuple[str, ...] = ()
+    admin: bool = False
+    how: str = ""
+    address: str = ""
     kind: str = "web"
-
-    async def still_valid(self) -> bool:
-        """Whether the person may go on to receive events: the console ends its own sessions."""
-        return True
 
 
 def web_user(scope: Scope) -> WebUser:
@@ -70,14 +66,13 @@ def web_user(scope: Scope) -> WebUser:
         )
     given = [value for name, value in scope["headers"] if name == HEADER]
     if not given and scope["path"] in _WITHOUT_ACTOR:
-        return WebUser("", "", "", Access(rights=frozenset()))
+        return WebUser("")
     if len(given) != 1:
         raise ActorMissing(
             "The request does not say who it is for.", hint="Send one header Contactsync-Actor with every request."
         )
     document = _document(given[0])
-    access = Access(rights=frozenset(Right), everything=True) if document.admin else Access(rights=frozenset())
-    return WebUser(document.user, document.how, document.address, access)
+    return WebUser(document.user, tuple(document.groups), document.admin, document.how, document.address)
 
 
 def _document(header: bytes) -> _Document:

@@ -1,10 +1,14 @@
-"""What each route needs of a token, by the name of its function. A route that is not here is closed to tokens."""
+"""What each route needs of a token and of a person at the web console, by the name of its function.
+
+A route that is not here is closed to both.
+"""
 
 from __future__ import annotations
 
 from enum import Enum, auto
 from typing import NamedTuple
 
+from contactsync.operations.access.person import Role
 from contactsync.operations.access.rights import Right
 
 
@@ -20,6 +24,8 @@ class Target(Enum):
     REQUEST = auto()
     FILTERED = auto()
     """Several folders: the route leaves out those of another scope, or checks what is in the body."""
+    BODY = auto()
+    """The definition that the body names, or a new one: the route checks that."""
     ALL = auto()
     """All folders at once: only for a token for everything."""
     SOCKET = auto()
@@ -29,78 +35,87 @@ class Target(Enum):
 
 
 class Need(NamedTuple):
-    """A right, or None if any token will do, and what the route concerns."""
+    """A right, or None if any token will do, and what the route concerns.
+
+    `role`: what a person at the web console needs to be; None if the console may not use the route.
+    """
 
     right: Right | None
     target: Target
+    role: Role | None = None
 
 
+_ANYONE, _VIEWER, _EDITOR, _OWNER, _ADMIN = Role
 _READ, _SYNC, _EDIT, _DECIDE = Right.READ, Right.SYNC, Right.EDIT, Right.DECIDE
 
 NEEDS = {
-    "alive": Need(None, Target.DAEMON),
-    "ready": Need(None, Target.DAEMON),
-    "status": Need(_READ, Target.ALL),
-    "export": Need(_READ, Target.ALL),
-    "installation_status": Need(_READ, Target.ALL),
-    "metrics": Need(_READ, Target.ALL),
-    "settings": Need(_READ, Target.ALL),
-    "fleet": Need(_READ, Target.ALL),
+    "alive": Need(None, Target.DAEMON, _ANYONE),
+    "ready": Need(None, Target.DAEMON, _ANYONE),
+    "status": Need(_READ, Target.ALL, _ADMIN),
+    "export": Need(_READ, Target.ALL, _ADMIN),
+    "installation_status": Need(_READ, Target.ALL, _ADMIN),
+    "metrics": Need(_READ, Target.ALL, _ADMIN),
+    "settings": Need(_READ, Target.ALL, _ADMIN),
+    "fleet": Need(_READ, Target.ALL, _ADMIN),
     # Lists and events
-    "folders": Need(_READ, Target.FILTERED),
-    "list_definitions": Need(_READ, Target.FILTERED),
-    "resolve_name": Need(_READ, Target.FILTERED),
-    "runs": Need(_READ, Target.FILTERED),
-    "log_records": Need(_READ, Target.FILTERED),
-    "audit": Need(_READ, Target.FILTERED),
-    "events": Need(_READ, Target.FILTERED),
+    "folders": Need(_READ, Target.FILTERED, _VIEWER),
+    "list_definitions": Need(_READ, Target.FILTERED, _VIEWER),
+    "resolve_name": Need(_READ, Target.FILTERED, _VIEWER),
+    "runs": Need(_READ, Target.FILTERED, _VIEWER),
+    "log_records": Need(_READ, Target.FILTERED, _ADMIN),
+    "audit": Need(_READ, Target.FILTERED, _ADMIN),
+    "events": Need(_READ, Target.FILTERED, _ADMIN),
+    "own_access": Need(None, Target.FILTERED, _VIEWER),
     # One folder, definition or run
-    "contacts_anywhere": Need(_READ, Target.FILTERED),
-    "contacts": Need(_READ, Target.FOLDER),
-    "contact": Need(_READ, Target.FOLDER),
-    "photo": Need(_READ, Target.FOLDER),
-    "history": Need(_READ, Target.FOLDER),
-    "definition": Need(_READ, Target.DEFINITION),
-    "definition_edits": Need(_READ, Target.DEFINITION),
-    "history_of_person": Need(_READ, Target.DEFINITION),
-    "explain_person": Need(_READ, Target.DEFINITION),
-    "preview_definition": Need(_READ, Target.DEFINITION),
-    "one_run": Need(_READ, Target.RUN),
-    "run_details": Need(_READ, Target.RUN),
-    "rejected_entries": Need(_READ, Target.RUN),
-    "trimmed_values": Need(_READ, Target.RUN),
-    "plan_of_run": Need(_READ, Target.RUN),
-    "undo_plan": Need(_READ, Target.RUN),
+    "contacts_anywhere": Need(_READ, Target.FILTERED, _VIEWER),
+    "contacts": Need(_READ, Target.FOLDER, _VIEWER),
+    "contact": Need(_READ, Target.FOLDER, _VIEWER),
+    "photo": Need(_READ, Target.FOLDER, _VIEWER),
+    "history": Need(_READ, Target.FOLDER, _VIEWER),
+    "definition": Need(_READ, Target.DEFINITION, _VIEWER),
+    "definition_edits": Need(_READ, Target.DEFINITION, _EDITOR),
+    "history_of_person": Need(_READ, Target.DEFINITION, _EDITOR),
+    "explain_person": Need(_READ, Target.DEFINITION, _EDITOR),
+    "explain_with_password": Need(_READ, Target.DEFINITION, _EDITOR),
+    "preview_definition": Need(_READ, Target.DEFINITION, _EDITOR),
+    "one_run": Need(_READ, Target.RUN, _VIEWER),
+    "run_details": Need(_READ, Target.RUN, _VIEWER),
+    "rejected_entries": Need(_READ, Target.RUN, _EDITOR),
+    "trimmed_values": Need(_READ, Target.RUN, _EDITOR),
+    "plan_of_run": Need(_READ, Target.RUN, _EDITOR),
+    "undo_plan": Need(_READ, Target.RUN, _OWNER),
     # Runs
-    "sync_all": Need(_SYNC, Target.FILTERED),
-    "sync_definition": Need(_SYNC, Target.DEFINITION),
-    "ticket": Need(_READ, Target.REQUEST),
-    "cancel_ticket": Need(_SYNC, Target.REQUEST),
+    "sync_all": Need(_SYNC, Target.FILTERED, _ADMIN),
+    "sync_definition": Need(_SYNC, Target.DEFINITION, _EDITOR),
+    "ticket": Need(_READ, Target.REQUEST, _EDITOR),
+    "cancel_ticket": Need(_SYNC, Target.REQUEST, _EDITOR),
     # Edits, and settings that are not stored
-    "add_definition": Need(_EDIT, Target.FILTERED),
-    "edit_definition": Need(_EDIT, Target.DEFINITION),
-    "remove_definition": Need(_EDIT, Target.DEFINITION),
-    "set_password": Need(_EDIT, Target.DEFINITION),
-    "clear_password": Need(_EDIT, Target.DEFINITION),
-    "pause_definition": Need(_EDIT, Target.DEFINITION),
-    "resume_definition": Need(_EDIT, Target.DEFINITION),
-    "check_draft": Need(_EDIT, Target.FILTERED),
-    "preview_draft": Need(_EDIT, Target.FILTERED),
-    "browse_directory": Need(_EDIT, Target.FILTERED),
+    "add_definition": Need(_EDIT, Target.FILTERED, _ANYONE),
+    "edit_definition": Need(_EDIT, Target.DEFINITION, _EDITOR),
+    "remove_definition": Need(_EDIT, Target.DEFINITION, _OWNER),
+    "set_password": Need(_EDIT, Target.DEFINITION, _EDITOR),
+    "clear_password": Need(_EDIT, Target.DEFINITION, _EDITOR),
+    "pause_definition": Need(_EDIT, Target.DEFINITION, _EDITOR),
+    "resume_definition": Need(_EDIT, Target.DEFINITION, _EDITOR),
+    "check_draft": Need(_EDIT, Target.BODY, _EDITOR),
+    "preview_draft": Need(_EDIT, Target.BODY, _EDITOR),
+    "browse_directory": Need(_EDIT, Target.BODY, _EDITOR),
     # Decisions
-    "approve_run": Need(_DECIDE, Target.RUN),
-    "reject_run": Need(_DECIDE, Target.RUN),
-    "undo_run": Need(_DECIDE, Target.RUN),
-    "cancel_run": Need(_DECIDE, Target.RUN),
-    "cancel_named": Need(_DECIDE, Target.FILTERED),
-    "cancel_definition": Need(_DECIDE, Target.DEFINITION),
+    "approve_run": Need(_DECIDE, Target.RUN, _OWNER),
+    "reject_run": Need(_DECIDE, Target.RUN, _OWNER),
+    "undo_run": Need(_DECIDE, Target.RUN, _OWNER),
+    "cancel_run": Need(_DECIDE, Target.RUN, _EDITOR),
+    "cancel_named": Need(_DECIDE, Target.FILTERED, _ADMIN),
+    "cancel_definition": Need(_DECIDE, Target.DEFINITION, _EDITOR),
     # Administration
-    "rename_by_name": Need(None, Target.SOCKET),
+    "folder_rights": Need(None, Target.SOCKET, _ADMIN),
+    "set_folder_rights": Need(None, Target.SOCKET, _ADMIN),
+    "rename_by_name": Need(None, Target.SOCKET, _ADMIN),
     "drain_fleet_node": Need(None, Target.SOCKET),
     "resume_fleet_node": Need(None, Target.SOCKET),
     "plan": Need(None, Target.SOCKET),
     "apply": Need(None, Target.SOCKET),
-    "reload_settings": Need(None, Target.SOCKET),
+    "reload_settings": Need(None, Target.SOCKET, _ADMIN),
     "tokens": Need(None, Target.SOCKET),
     "add_token": Need(None, Target.SOCKET),
     "revoke_token": Need(None, Target.SOCKET),

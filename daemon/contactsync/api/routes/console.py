@@ -1,4 +1,7 @@
-"""Sign-in codes of the web console: issued to users of the control socket, redeemed by the console's process."""
+"""For the web console: rights in folders, and sign-in codes.
+
+A code is issued to a user of the control socket, and redeemed by the console's process.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,14 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import Context
+from contactsync.api.routes.contacts import FolderId
 from contactsync.errors import SignInCodeUnknown
+from contactsync.operations.access import folder_rights as operations
+from contactsync.operations.access.folder_rights import FolderRights, NewFolderRights, OwnAccess
+from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["console"])
 
@@ -51,3 +59,25 @@ def redeem_sign_in_code(given: SignInCodeRequest, context: Context) -> RedeemedS
             hint="Make a new one on the daemon's machine: contactsync web sign-in",
         )
     return RedeemedSignInCode(user=user)
+
+
+@router.get("/access")
+def own_access(access: CurrentAccess) -> OwnAccess:
+    """What the actor of this request may see and do, by folder."""
+    return operations.own_access(access)
+
+
+@router.get("/folders/{folder_id}/rights")
+def folder_rights(folder_id: FolderId, context: Context) -> FolderRights:
+    """Who may see and who may edit a folder at the web console."""
+    with connection_of(context.pool) as connection:
+        return operations.folder_rights(connection, folder_id)
+
+
+@router.put("/folders/{folder_id}/rights")
+def set_folder_rights(folder_id: FolderId, new: NewFolderRights, context: Context, actor: CurrentActor) -> FolderRights:
+    """Replace the rights in a folder. They count for the next request of each person."""
+    with connection_of(context.pool) as connection:
+        rights = operations.set_folder_rights(connection, folder_id, new.rights, actor)
+    context.hub.publish("rights.changed", definition_id=0, folder_id=folder_id)
+    return rights

@@ -7,15 +7,22 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import ApiContext, Context
-from contactsync.api.hints import CurrentWording
+from contactsync.api.hints import CurrentWording, Wording
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.api.routes.read import Limit, Text
 from contactsync.errors import NotFound
+from contactsync.operations.access.person import PersonAccess
+from contactsync.operations.access.rights import Access
+from contactsync.operations.access.visible import visible_fields
+from contactsync.operations.declared.fields import Password, body_with_example
+from contactsync.operations.declared.fields import Text as Stored
 from contactsync.operations.history import history_of
+from contactsync.operations.names import find_by_id
+from contactsync.operations.preview import Draft
 from contactsync.operations.reading.contacts import (
     ContactEvent,
     ContactHistory,
@@ -109,13 +116,13 @@ def contacts(
 
 
 @router.get("/folders/{folder_id}/contacts/{contact_id}")
-def contact(folder_id: FolderId, contact_id: ContactId, context: Context) -> Contact:
+def contact(folder_id: FolderId, contact_id: ContactId, context: Context, access: CurrentAccess) -> Contact:
     """One contact."""
     with connection_of(context.pool) as connection:
         row = read_contact(connection, folder_id, contact_id)
     if row is None:
         raise _no_contact(contact_id)
-    return Contact(**row)
+    return Contact(**row | {"fields": visible_fields(access, row["fields"])})
 
 
 @router.get(
@@ -134,13 +141,16 @@ def photo(folder_id: FolderId, contact_id: ContactId, context: Context) -> Respo
 
 
 @router.get("/folders/{folder_id}/contacts/{contact_id}/history")
-def history(folder_id: FolderId, contact_id: ContactId, context: Context) -> list[ContactEvent]:
+def history(folder_id: FolderId, contact_id: ContactId, context: Context, access: CurrentAccess) -> list[ContactEvent]:
     """What runs and people changed in a contact, oldest first; also of a deleted one."""
     with connection_of(context.pool) as connection:
         events = history_of(connection, folder_id=folder_id, contact_id=contact_id)
     if not events:
         raise _no_contact(contact_id)
-    return ContactEvent.of_all(events)
+    documents = ContactEvent.of_all(events)
+    for document in documents:
+        document.fields = visible_fields(access, document.fields)
+    return documents
 
 
 Who = Annotated[
@@ -155,6 +165,15 @@ Who = Annotated[
 ]
 
 
+class Question(BaseModel):
+    """Who is looked for, and the password for it in place of the stored one."""
+
+    model_config = body_with_example(who="anna@example.com")
+
+    who: Annotated[Stored, Field(min_length=1, max_length=500)]
+    password: Password | None = None
+
+
 @router.get("/definitions/{definition_id}/history")
 def history_of_person(definition_id: DefinitionId, context: Context, who: Who) -> ContactHistory:
     """What runs and people changed in the contact of a person, oldest first; also in a deleted one."""
@@ -163,17 +182,38 @@ def history_of_person(definition_id: DefinitionId, context: Context, who: Who) -
 
 
 @router.get("/definitions/{definition_id}/explain")
-async def explain_person(definition_id: DefinitionId, context: Context, who: Who, wording: CurrentWording) -> Explained:
+async def explain_person(
+    definition_id: DefinitionId, context: Context, access: CurrentAccess, who: Who, wording: CurrentWording
+) -> Explained:
     """Why a person is in a folder or not. The directory is searched for a person who is not."""
-    document = await context.read_directory(partial(_explained, context, definition_id, who))
+    return await _explain(context, access, definition_id, Question(who=who), wording)
+
+
+@router.post("/definitions/{definition_id}/explain")
+async def explain_with_password(
+    definition_id: DefinitionId, question: Question, context: Context, access: CurrentAccess, wording: CurrentWording
+) -> Explained:
+    """The same with a password that is not stored."""
+    return await _explain(context, access, definition_id, question, wording)
+
+
+async def _explain(
+    context: ApiContext, access: Access, definition_id: int, question: Question, wording: Wording
+) -> Explained:
+    document = await context.read_directory(partial(_explained, context, access, definition_id, question))
     for reason in document.reasons:
         reason.text = wording(reason.text)
     return document
 
 
-def _explained(context: ApiContext, definition_id: int, who: str) -> Explained:
+def _explained(context: ApiContext, access: Access, definition_id: int, question: Question) -> Explained:
+    typed = question.password.get_secret_value() if question.password else None
     with connection_of(context.pool) as connection:
-        return explained(connection, definition_id, who, context.runner.passwords, context.runner.options)
+        definition = find_by_id(connection, definition_id)
+        if isinstance(access, PersonAccess):
+            access.require_own_password(connection, definition, definition, typed=typed is not None)
+        draft = Draft(definition, definition, context.runner.passwords, typed)
+        return explained(connection, definition, question.who, draft.password, context.runner.options)
 
 
 def _no_contact(contact_id: int) -> NotFound:

@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
+from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import Context
 from contactsync.api.routes.read import Limit, RunId
 from contactsync.model import Trigger
+from contactsync.operations.access.decisions import require_decision, require_digest
 from contactsync.operations.decisions import Decided, Plan, approve, open_plan, plan_page, reject
 from contactsync.operations.undo import Undone, UndoPlan, preview_undo, undo
 from contactsync.store.pool import connection_of
@@ -42,20 +44,27 @@ def plan_of_run(
 
 
 @router.post("/runs/{run_id}/approve")
-def approve_run(run_id: RunId, context: Context, actor: CurrentActor, digest: Digest = None) -> Decided:
+def approve_run(
+    run_id: RunId, context: Context, actor: CurrentActor, access: CurrentAccess, digest: Digest = None
+) -> Decided:
     """Allow exactly the deletions of a held run, and run its definition."""
     with connection_of(context.pool) as connection:
+        require_digest(actor, digest)
         plan = open_plan(connection, run_id, digest)
+        require_decision(access, plan.deleted)
         approve(connection, plan, actor)
     context.dispatcher.request(plan.definition_id, Trigger.MANUAL, asked_at=time.monotonic())
     return Decided.of(plan, "approved", requested=True)
 
 
 @router.post("/runs/{run_id}/reject")
-def reject_run(run_id: RunId, context: Context, actor: CurrentActor) -> Decided:
+def reject_run(
+    run_id: RunId, context: Context, actor: CurrentActor, access: CurrentAccess, digest: Digest = None
+) -> Decided:
     """Discard the plan of a held run, or withdraw its approval."""
     with connection_of(context.pool) as connection:
-        plan = open_plan(connection, run_id)
+        plan = open_plan(connection, run_id, digest)
+        require_decision(access, plan.deleted)
         reject(connection, plan, actor)
     return Decided.of(plan, "rejected", requested=False)
 

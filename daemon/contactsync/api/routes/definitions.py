@@ -14,8 +14,9 @@ from contactsync.api.definition_fields import DefinitionChanges, NewPassword
 from contactsync.api.schemas import Ref
 from contactsync.model import Actor, Definition
 from contactsync.operations import definitions as operations
-from contactsync.operations.access.edits import require_permitted
+from contactsync.operations.access.edits import require_permitted, require_removable
 from contactsync.operations.access.rights import Access
+from contactsync.operations.access.visible import visible_definition
 from contactsync.operations.declared.fields import NewDefinition
 from contactsync.operations.names import Resolved, resolve
 from contactsync.operations.reading.definitions import (
@@ -88,9 +89,9 @@ def add_definition(
 
 
 @router.get("/definitions/{definition_id}")
-def definition(definition_id: DefinitionId, context: Context) -> DefinitionDetails:
+def definition(definition_id: DefinitionId, context: Context, access: CurrentAccess) -> DefinitionDetails:
     """One definition with all its fields, and whether a password is stored."""
-    return _details(context, definition_id)
+    return visible_definition(access, _details(context, definition_id))
 
 
 @router.patch("/definitions/{definition_id}")
@@ -114,11 +115,13 @@ def remove_definition(
     definition_id: DefinitionId,
     context: Context,
     actor: CurrentActor,
+    access: CurrentAccess,
     *,
     keep_contacts: Annotated[bool, Query(description="Keep its contacts as people's own.")] = False,
 ) -> Ref:
     """Remove a definition with its contacts, and its folder if that is then empty."""
     stored = context.definition(definition_id)
+    require_removable(access)
     with connection_of(context.pool) as connection:
         operations.remove(connection, stored, actor, keep_contacts=keep_contacts)
     return ref(stored)

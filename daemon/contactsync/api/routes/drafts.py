@@ -19,11 +19,13 @@ from contactsync.checks.document import CheckDocument
 from contactsync.errors import UsageError
 from contactsync.model import Definition
 from contactsync.operations.access.edits import require_permitted
+from contactsync.operations.access.person import PersonAccess
 from contactsync.operations.access.rights import Access
 from contactsync.operations.declared.fields import Text, body_with_example
 from contactsync.operations.definitions import require_password
 from contactsync.operations.fields import require_valid_fields
 from contactsync.operations.preview import Draft, PreviewDocument
+from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID
 
 router = APIRouter(tags=["drafts"])
@@ -167,5 +169,8 @@ def _browse(request: BrowseRequest, context: ApiContext, access: Access) -> Brow
     from contactsync.checks.browser import browse  # noqa: PLC0415 -- as above
 
     draft = request.draft(context, access)
+    if isinstance(access, PersonAccess):
+        with connection_of(context.pool) as connection:
+            access.require_own_password(connection, draft.stored, draft.definition, typed=draft.typed is not None)
     view = browse(draft.definition, draft.password, context.runner.options, base=request.at, limit=request.limit)
     return TypeAdapter(Browsed).validate_python(asdict(view))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
@@ -20,8 +21,9 @@ from contactsync.api.routes.definitions import DefinitionId, Name
 from contactsync.api.routes.events import disconnected
 from contactsync.api.routes.read import Limit
 from contactsync.api.schemas import Synchronized
-from contactsync.errors import ContactsyncError, RunWithdrawn, Stopping
+from contactsync.errors import ContactsyncError, RequestedTooOften, RunWithdrawn, Stopping
 from contactsync.model import Definition, RunReport, Trigger
+from contactsync.operations.access.person import PersonAccess
 from contactsync.operations.requests.queue import Submitted
 from contactsync.operations.requests.tickets import Ticket
 from contactsync.store.record.runs import LARGEST_ID
@@ -42,11 +44,14 @@ async def sync_definition(
     request: Request,
     response: Response,
     actor: CurrentActor,
+    access: CurrentAccess,
     *,
     wait: Wait = False,
 ) -> Synchronized | Ticket:
     """Run a definition now, also a paused one; after its current run, if there is one. The answer is a ticket."""
     definition = await run_in_threadpool(context.definition, definition_id)
+    if isinstance(access, PersonAccess):
+        _require_pause(context, access.name.casefold(), definition_id)
     submit = partial(context.requests.submit, actor, [definition], awaited=wait)
     return await _sync(submit, context, request, response, wait=wait)
 
@@ -83,6 +88,12 @@ def ticket(
 def cancel_ticket(request_id: RequestId, context: Context, actor: CurrentActor) -> Ticket:
     """Withdraw a request where no run has started. A run that has started goes on, and so do other requests."""
     return context.requests.cancel(actor, request_id)
+
+
+def _require_pause(context: ApiContext, name: str, definition_id: int) -> None:
+    if seconds := context.by_hand.take((name, definition_id), 1):
+        message = "You have requested a run of this folder less than a minute ago."
+        raise RequestedTooOften(message, seconds=math.ceil(seconds))
 
 
 async def _sync(

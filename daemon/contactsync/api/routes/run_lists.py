@@ -11,6 +11,7 @@ from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import Context
 from contactsync.api.routes.read import Limit, RunId
 from contactsync.model import Outcome, Trigger
+from contactsync.operations.access.visible import hide_entries, visible_run
 from contactsync.operations.reading.runs import RunShown, run_shown
 from contactsync.operations.runs import (
     RejectedEntries,
@@ -68,20 +69,23 @@ def runs(context: Context, access: CurrentAccess, query: Annotated[RunQuery, Que
 def one_run(
     run_id: RunId,
     context: Context,
+    access: CurrentAccess,
     action: Annotated[Literal["insert", "update", "delete"] | None, Query(description="Only these changes.")] = None,
     after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=LARGEST_ID)] = 0,
     limit: Limit = 100,
 ) -> RunWithChanges:
     """One run with its changes, a page at a time."""
     with connection_of(context.pool) as connection:
-        return changes_page(connection, run_id, action=action, after=after, limit=limit)
+        page = changes_page(connection, run_id, action=action, after=after, limit=limit)
+    hide_entries(access, page.changes)
+    return page
 
 
 @router.get("/runs/{run_id}/details")
-def run_details(run_id: RunId, context: Context, limit: Limit = 100) -> RunShown:
+def run_details(run_id: RunId, context: Context, access: CurrentAccess, limit: Limit = 100) -> RunShown:
     """One run with its first changes, or with those that it would make, and what it left out."""
     with connection_of(context.pool) as connection:
-        return run_shown(connection, run_id, limit=limit)
+        return visible_run(access, run_shown(connection, run_id, limit=limit))
 
 
 @router.get("/runs/{run_id}/rejected")

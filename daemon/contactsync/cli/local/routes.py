@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import bind_passwords, run_options
@@ -29,7 +30,8 @@ def _definition(api: LocalApi, definition_id: int) -> Any:
 
 def _explain(api: LocalApi, definition_id: int, who: str) -> Any:
     passwords, options = bind_passwords(api.settings), run_options(api.settings)
-    return contacts.explained(api.connection, definition_id, who, passwords, options)
+    definition = names.find_by_id(api.connection, definition_id)
+    return contacts.explained(api.connection, definition, who, partial(passwords.read, definition), options)
 
 
 ROUTES: dict[str, Function] = {

@@ -1,4 +1,4 @@
-"""Which edits of a definition a token may make, beyond the fields themselves.
+"""Which edits of a definition an actor may make, beyond the fields themselves. This module has the rules for tokens.
 
 The same limits hold for applications that edit by SQL (deploy/postgresql/roles.sql).
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from contactsync.credentials.bind import destination_of
-from contactsync.errors import DefinitionError, LocalField
-from contactsync.model import Auth, Definition
+from contactsync.errors import LocalField
+from contactsync.model import Definition
+from contactsync.operations.access.machine import same_destination, uses_machine
+from contactsync.operations.access.person import PersonAccess
+from contactsync.operations.access.person_edits import require_may_add, require_permitted_to_person
 from contactsync.operations.access.rights import Right
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ def require_permitted(
 
     `new_password`: it replaces a stored one and a reference. `saved`: not for a check or preview only.
     """
-    if access.local:
+    if access.local or access.administrator:
+        return
+    if isinstance(access, PersonAccess):
+        require_permitted_to_person(access, stored, edited, new_password=new_password)
         return
     if saved:
         access.require_folder(edited.folder, edited.owner)
@@ -42,7 +47,7 @@ def require_permitted(
                 f"No token may set `{name}`, because it uses what belongs to the daemon's machine.",
                 hint="Set it there: `contactsync folders edit NAME`.",
             )
-    if _uses_machine(edited, new_password=new_password) and not _same_destination(stored, edited):
+    if uses_machine(edited, new_password=new_password) and not same_destination(stored, edited):
         raise LocalField(
             "No token may change the servers, the user or the TLS settings of a definition that authenticates by a"
             " reference, a ticket or a certificate of the daemon's machine.",
@@ -50,13 +55,7 @@ def require_permitted(
         )
 
 
-def _uses_machine(definition: Definition, *, new_password: bool) -> bool:
-    reference = definition.password_ref is not None and not new_password
-    return reference or definition.auth is not Auth.SIMPLE or definition.tls_client_cert is not None
-
-
-def _same_destination(stored: Definition, edited: Definition) -> bool:
-    try:
-        return destination_of(stored) == destination_of(edited)
-    except DefinitionError:
-        return False
+def require_removable(access: Access) -> None:
+    """Raise RoleMissing for a person who may not add and remove folders."""
+    if isinstance(access, PersonAccess):
+        require_may_add(access)

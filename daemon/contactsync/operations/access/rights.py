@@ -28,7 +28,8 @@ class Right(StrEnum):
 class Access:
     """What an actor may do. `local`: a user of the control socket, who may do everything.
 
-    The scope is `everything`, or folders as pairs of owner and name, and all folders of some owners.
+    `administrator`: one at the web console, who may do what its pages have. The scope is `everything`, or folders as
+    pairs of owner and name, and all folders of some owners.
     """
 
     rights: frozenset[Right]
@@ -36,6 +37,17 @@ class Access:
     folders: frozenset[tuple[str | None, str]] = frozenset()
     owners: frozenset[str] = frozenset()
     local: bool = False
+    administrator: bool = False
+
+    @property
+    def sees_entries(self) -> bool:
+        """Whether the actor may see names of directory entries (DNs), besides contacts."""
+        return True
+
+    def sees_settings(self, folder_id: int) -> bool:
+        """Whether the actor may see what the definitions of a folder search for, and why they fail."""
+        del folder_id
+        return True
 
     def require(self, right: Right) -> None:
         """Raise RightMissing unless the actor has this right."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,7 @@ from contactsync.operations.preview import FieldChange
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from contactsync.credentials.bind import BindPasswords
+    from contactsync.model import Definition
     from contactsync.sync.options import RunOptions
 
 
@@ -89,10 +89,13 @@ def history_shown(connection: Connection[Any], definition_id: int, who: str) -> 
 
 
 def explained(
-    connection: Connection[Any], definition_id: int, who: str, passwords: BindPasswords, options: RunOptions
+    connection: Connection[Any],
+    definition: Definition,
+    who: str,
+    password: Callable[[], str | None],
+    options: RunOptions,
 ) -> Explained:
     """Why a person is in a folder or not; searches the directory for one who is not. Raises as `explain` does."""
-    definition = find_by_id(connection, definition_id)
-    explanation = explain(connection, definition, who, partial(look_up, definition, who, passwords, options))
+    explanation = explain(connection, definition, who, partial(look_up, definition, who, password, options))
     reasons = [ReasonDocument(verdict=reason.verdict, text=reason.text) for reason in explanation.reasons]
     return Explained(verdict=explanation.verdict, reasons=reasons)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from contactsync.errors import NotFound
 from contactsync.model import Auth, Outcome, Tls
 from contactsync.operations.access.rights import LOCAL, Access
+from contactsync.operations.access.visible import visible_definition
 from contactsync.operations.names import find_by_id, ids_of
 from contactsync.operations.reading.in_effect import InEffect, in_effect
 from contactsync.store.definitions import OverviewFilters, read_overview, read_overview_page
@@ -102,7 +103,7 @@ class DefinitionDetails(DefinitionOverview):
     allow_empty: bool
     deadline_seconds: int | None
     page_size: int | None
-    in_effect: InEffect
+    in_effect: InEffect | None = Field(description="Null for a viewer at the web console, as the settings are.")
 
 
 class Definitions(BaseModel):
@@ -129,7 +130,7 @@ def definitions_page(
     ids = ids_of(connection, name=name, definition_id=None, visible=access.covers)
     wanted = OverviewFilters(ids=ids, folder_ids=access.folder_ids(connection), **filters)
     rows = read_overview_page(connection, wanted, after=after, limit=limit)
-    page = [DefinitionOverview(**row, **activity.of(row["definition_id"])) for row in rows]
+    page = [visible_definition(access, DefinitionOverview(**row, **activity.of(row["definition_id"]))) for row in rows]
     return Definitions(definitions=page, next_after=page[-1].definition_id if len(page) == limit else None)
 
 

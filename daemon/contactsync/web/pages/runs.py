@@ -47,7 +47,8 @@ def run(
     if document["outcome"] == "held":
         return held_page(visit, document, action=action, after=after)
     here = f"/runs/{run_id}"
-    rejected = visit.daemon.get(f"/v1/runs/{run_id}/rejected", limit=PAGE)["entries"] if document["rejected"] else []
+    sees_entries = document["rejected"] and visit.may_edit(document["folder_id"])
+    rejected = visit.daemon.get(f"/v1/runs/{run_id}/rejected", limit=PAGE)["entries"] if sees_entries else []
     return visit.render(
         "run.html.j2",
         section="runs",
