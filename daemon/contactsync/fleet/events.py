@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LEASE_SECONDS, _RENEW_SECONDS = 30.0, 10.0
 """How long a node counts as listening, and how often it says so again."""
+_LOOK_SECONDS = 2.0
+"""How old the knowledge may be which nodes want events. Each run at its start renews it."""
 _PAUSE = 0.05
 """Seconds in which events are collected into one message."""
 
@@ -34,24 +36,26 @@ class FleetEvents:
         self._node = node
         self._relay = relay
         self._watchers: tuple[int, ...] = ()
+        self._looked_at = 0.0
         self._watched = (0, 0.0)
         self._guard = threading.Lock()
         self._unsent: list[tuple[str, dict[str, Any]]] = []
 
     @property
     def wanted(self) -> bool:
-        """Whether another node wants the events of this one."""
+        """Whether another node wants the events of this one; may read the database."""
+        if time.monotonic() - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            with suppress(DatabaseError), connection_of(self._pool) as connection:
+                self.note_watchers(
+                    node_id for (node_id,) in execute(connection, "watchers", node_id=self._node.node_id)
+                )
         return bool(self._watchers)
 
     def note_watchers(self, node_ids: Iterable[int]) -> None:
-        """These nodes want events from now on, and no others."""
+        """These nodes want events now, and no others."""
         self._watchers = tuple(node_ids)
-
-    def look_for_watchers(self) -> None:
-        """Find out which nodes want events; to be called regularly while runs are in progress. Raises DatabaseError."""
-        with connection_of(self._pool) as connection:
-            rows = execute(connection, "watchers", node_id=self._node.node_id)
-            self.note_watchers([node_id for (node_id,) in rows])
+        self._looked_at = time.monotonic()
 
     def watch(self) -> None:
         """Ask the other nodes for their events; to be called again regularly. Raises DatabaseError."""

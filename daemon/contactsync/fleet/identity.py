@@ -32,6 +32,10 @@ class NodeLabel(Observer):
         """A run has started."""
         report.node = self._name
 
+    def finished(self, report: RunReport) -> None:
+        """A run has ended, which may be an undo, whose start is not observed."""
+        report.node = self._name
+
 
 @dataclass(frozen=True, slots=True)
 class NodeIdentity:

@@ -447,8 +447,6 @@ class Daemon:
         fleet.live_states.publish(self._live.followed_states)
         if self._hub.keeps:
             fleet.events.watch()
-        if self._dispatcher.running:
-            fleet.events.look_for_watchers()
 
     def _forget_old(self) -> None:
         history = self._settings.history

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fleet import Fleet
+from tests.support.processes import CONTACTSYNC
 from tests.support.waiting import wait_until
 
 EVENT = "fleet.left_to_others"
@@ -61,6 +63,9 @@ def test_if_no_node_has_it_the_error_names_them(fleet: Fleet, tmp_path: Path) ->
     assert "cannot be read: No such file or directory" in failed["error"]
     assert failed["error"].endswith("No living node of the fleet can make this run: node-1, node-2, node-3.")
     assert events(fleet, definition) == Counter(["node-1", "node-2", "node-3"])
+    shown = subprocess.run([CONTACTSYNC, "fleet"], env=fleet[1].environ, capture_output=True, text=True, check=True)
+    rows = [line.split() for line in shown.stdout.splitlines() if line.startswith("Nowhere")]
+    assert [row[1] for row in rows] == ["node-1", "node-2", "node-3"]
     fleet[1].post("/v1/sync", 202)  # not for this folder alone: no node tries again
     finished = "SELECT count(*) FROM contactsync.sync_runs WHERE definition_id = %s AND outcome = 'failed'"
     wait_until(lambda: fleet.value(finished, definition) == 2, "a second run")

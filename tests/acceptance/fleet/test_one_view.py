@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.fleet import Fleet, FleetNode
 from tests.support.peers import silent_server
+from tests.support.processes import CONTACTSYNC
 from tests.support.waiting import wait_until
 
 NAMES = {"node-1", "node-2", "node-3"}
@@ -76,7 +78,19 @@ def test_every_node_shows_the_runs_and_live_folders_of_all(fleet: Fleet) -> None
             shown = {each["definition_id"]: each for each in node.get("/v1/definitions", limit=1000)["definitions"]}
             assert shown[slow]["running"]
             wait_until(lambda node=node: runs_shown(node) == {maker: 1}, "the number of runs")  # type: ignore[misc]
+        lines = command(fleet[0], "status").splitlines()
+        (shown_nodes,) = [line.partition("  ")[2].strip() for line in lines if line.startswith("Nodes")]
+        assert [text.split()[0].rstrip(";") for text in shown_nodes.split("; ")] == ["node-1", "node-2", "node-3"]
+        assert sum("schedule" in text for text in shown_nodes.split("; ")) == 1
+        assert f" on {maker}, 0 read" in " ".join(lines)
         fleet[0].post(f"/v1/definitions/{slow}/cancel")
+
+
+def command(node: FleetNode, *arguments: str) -> str:
+    """The output of a command on the machine of a node."""
+    return subprocess.run(
+        [CONTACTSYNC, *arguments], env=node.environ, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def is_listening(node: FleetNode, definition: int) -> bool:
@@ -123,6 +137,8 @@ def test_events_of_all_nodes_reach_a_client_of_one(fleet: Fleet) -> None:
                 lambda kind=kind: runs_in(events, kind, definition) >= expected,  # type: ignore[misc]
                 lambda: f"the events: {events}",
             )
+        undone = fleet[1].post(f"/v1/runs/{min(rows)[0]}/undo")["run"]["run_id"]
+        wait_until(lambda: (undone, "node-2") in runs_in(events, "run.finished", definition), "the event of an undo")
 
 
 def runs_in(events: list[dict[str, Any]], kind: str, definition: int) -> set[tuple[int, str]]:
