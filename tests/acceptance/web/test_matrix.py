@@ -432,3 +432,16 @@ def test_rights_are_set_by_administrators_and_audited(people: Company) -> None:
     deeds = [deed for deed in people.get("root", "/v1/audit")["deeds"] if deed["action"] == "rights.set"]
     assert (deeds[0]["actor"], deeds[0]["label"]) == ("root", "Board")
     assert deeds[0]["after"] == {"before": [], "after": ["vi: view"]}
+
+
+def test_numbers_are_of_what_a_person_may_see(people: Company) -> None:
+    """Thirty days up to today with the runs of each, and the definitions by state."""
+    days = people.get("root", f"/v1/definitions/{people.board}/statistics")["days"]
+    assert len(days) == 30
+    assert [day["day"] for day in days] == sorted(day["day"] for day in days)
+    assert days[0] | {"day": ""} == dict.fromkeys(days[0], 0) | {"day": ""}
+    assert (days[-1]["runs"], days[-1]["inserted"], days[-1]["failed"]) >= (1, 40, 0)
+    assert days[-1]["seconds"] > 0
+    assert len(people.get("bob", f"/v1/definitions/{people.staff}/statistics", days=1)["days"]) == 1
+    everywhere, visible = (sum(people.get(user, "/v1/states")["states"].values()) for user in ("root", "bob"))
+    assert 1 <= visible < everywhere

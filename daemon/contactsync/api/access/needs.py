@@ -61,6 +61,8 @@ NEEDS = {
     "folders": Need(_READ, Target.FILTERED, _VIEWER),
     "list_definitions": Need(_READ, Target.FILTERED, _VIEWER),
     "resolve_name": Need(_READ, Target.FILTERED, _VIEWER),
+    "run_statistics": Need(_READ, Target.DEFINITION, _VIEWER),
+    "definition_states": Need(_READ, Target.FILTERED, _VIEWER),
     "runs": Need(_READ, Target.FILTERED, _VIEWER),
     "log_records": Need(_READ, Target.FILTERED, _ADMIN),
     "audit": Need(_READ, Target.FILTERED, _ADMIN),

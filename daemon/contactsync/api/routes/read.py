@@ -22,6 +22,7 @@ from contactsync.api.schemas import (
 )
 from contactsync.errors import NotReady
 from contactsync.fleet.live_states import together
+from contactsync.operations.reading.statistics import States, states
 from contactsync.operations.reading.status import Installation, installation
 from contactsync.settings.in_force import SettingInForce, settings_in_force
 from contactsync.store.health import read_folders
@@ -86,6 +87,13 @@ def folders(
         rows = read_folders(connection, scope, owner=owner, text=text, after=after, limit=limit)
     page = [Folder(**row) for row in rows]
     return Folders(folders=page, next_after=page[-1].folder_id if len(page) == limit else None)
+
+
+@router.get("/states")
+def definition_states(context: Context, access: CurrentAccess) -> States:
+    """The number of definitions in each state."""
+    with connection_of(context.pool) as connection:
+        return states(connection, access)
 
 
 @router.get("/settings")

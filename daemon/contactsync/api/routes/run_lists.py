@@ -9,10 +9,12 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import Context
+from contactsync.api.routes.definitions import DefinitionId
 from contactsync.api.routes.read import Limit, RunId
 from contactsync.model import Outcome, Trigger
 from contactsync.operations.access.visible import hide_entries, visible_run
 from contactsync.operations.reading.runs import RunShown, run_shown
+from contactsync.operations.reading.statistics import Statistics, statistics
 from contactsync.operations.runs import (
     RejectedEntries,
     Runs,
@@ -100,3 +102,14 @@ def trimmed_values(run_id: RunId, context: Context, after: After = "", limit: Li
     """The values that a run dropped or changed on their way to contacts, a page at a time."""
     with connection_of(context.pool) as connection:
         return trimmed_page(connection, run_id, after=after, limit=limit)
+
+
+@router.get("/definitions/{definition_id}/statistics")
+def run_statistics(
+    definition_id: DefinitionId,
+    context: Context,
+    days: Annotated[int, Query(description="Days up to today.", ge=1, le=366)] = 30,
+) -> Statistics:
+    """What the runs of a definition did on each of the last days."""
+    with connection_of(context.pool) as connection:
+        return statistics(connection, definition_id, days=days)
