@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
 CONTACTSYNC = Path(sys.executable).with_name("contactsync")
@@ -32,6 +33,8 @@ STORY = (
     "4. The first load",
     "佐藤 ミドリ",
     '"run.finished"',
+    "The web console shows all of this in a browser.",
+    "/sign-in/",
     "5. A contact of anna's own",
     "+ anna/Sales",
     "work_phones   +1 514 555-6377 -> +49 30 5550 4711",
@@ -162,6 +165,10 @@ def test_in_a_terminal_it_goes_on_until_ctrl_c(start_demo: Callable[..., Demo], 
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "anna/Sales" in listed.stdout
+    link = re.search(r"http://127\.0\.0\.1:\d+/sign-in/\S+", demo.shown)
+    assert link
+    with httpx.Client(headers={"Sec-Fetch-Site": "same-origin"}, follow_redirects=True) as client:
+        assert "Staff" in client.post(link[0], timeout=PATIENCE).text
     second = start_demo()
     assert second.wait() == 64
     assert f"Another demo is running in {tmp_path}/.demo (process {demo.process.pid})." in second.shown.replace(

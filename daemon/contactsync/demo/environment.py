@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from contextlib import ExitStack
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -19,6 +21,7 @@ from contactsync.errors import DemoError
 from contactsync.store.embedded import embedded_server
 from contactsync.testing.company import Company, administered
 from contactsync.testing.people import people_ldif
+from contactsync.testing.ports import LOOPBACK, ReservedPort
 from contactsync.testing.slapd import PrivateSlapd
 
 _LOG_POLLS = 50
@@ -35,6 +38,7 @@ class Environment:
         self.slapd = PrivateSlapd(place.slapd, ldif=place.people)
         self.conninfo = ""
         self._stack = stack
+        self._console_port = ReservedPort()
 
     def start_directory(self, count: int) -> None:
         """Start slapd with `count` people. Raises ContactsyncError if it is not installed."""
@@ -47,6 +51,8 @@ class Environment:
         directory = json.dumps(str(self.place.state), ensure_ascii=False)
         text = f"# The settings of a demo; the next demo overwrites them.\n\n[state]\ndirectory = {directory}\n"
         text += f'\n[secrets]\nreferences = "file:*/{self.place.reader_password.name}"\n'
+        listen = f"{LOOPBACK}:{self._console_port.number}"
+        text += f'\n[web]\nenabled = true\nuser = "{os.geteuid()}"\ngroup = ""\nlisten = "{listen}"\n'
         self.place.settings.write_text(text, encoding="utf-8")
         self.conninfo = self._stack.enter_context(embedded_server(self.place.state))
         self.stopper.check()
@@ -55,6 +61,19 @@ class Environment:
         """Start the daemon; its process id."""
         self._stack.callback(self._stop_daemon)
         return self.programs.start_daemon()
+
+    def start_console(self) -> str | None:
+        """Start the web console; a link that signs an administrator in, once. None if its packages are missing."""
+        if find_spec("jinja2") is None or find_spec("python_multipart") is None:
+            return None
+        self._stack.callback(self.programs.stop_console)
+        self.programs.start_console()
+        self.stopper.check()
+        return self.sign_in_link()
+
+    def sign_in_link(self) -> str:
+        """A new link."""
+        return str(json.loads(self.programs.run("web", "sign-in", "--json"))["url"])
 
     @cached_property
     def company(self) -> Company:

@@ -29,6 +29,7 @@ def introduce(environment: Environment, printer: Printer) -> list[Folder]:
     _add_sales(environment, printer)
     folders = [environment.database.folder(label) for label in (STAFF, SALES)]
     _show_first_load(environment, printer, folders)
+    _start_console(environment, printer)
     return folders
 
 
@@ -114,6 +115,15 @@ def _show_first_load(environment: Environment, printer: Printer, folders: Sequen
     printer.table(("name", "email", "phone"), sample(people, contacts[STAFF].values()))
     printer.say("The daemon's log describes each run in one line:")
     printer.quote(environment.log_line(runs[-1].run_id))
+
+
+def _start_console(environment: Environment, printer: Printer) -> None:
+    link = environment.start_console()
+    if link is None:
+        printer.say("The web console would show all of this in a browser: pip install contactsync[web].")
+        return
+    printer.say("The web console shows all of this in a browser. This link signs you in, once, within five minutes:")
+    printer.output(link, style="cyan")
 
 
 def _row(folder: Folder, run: Run) -> tuple[str, ...]:

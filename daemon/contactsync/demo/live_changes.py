@@ -54,6 +54,8 @@ class LiveChanges:
         for arguments in (("folders", "list"), ("folders", "show", "anna/Sales"), ("sync", "Staff")):
             printer.command(programs.shown(*arguments))
         printer.command(["tail", "-f", programs.short(self._environment.place.log)])
+        printer.say("Another link to the web console:")
+        printer.command(programs.shown("web", "sign-in"))
         printer.say("Meanwhile the directory changes every few seconds. Ctrl-C ends the demo and all that it started.")
         printer.line("")
 

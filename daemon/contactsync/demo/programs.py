@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -17,6 +18,7 @@ _COMMAND_SECONDS = 60
 _DRAIN_SECONDS = 40
 """More than the daemon's own drain time."""
 _LAST_LINES = 5
+_POLL_SECONDS = 0.1
 
 
 class Programs:
@@ -28,6 +30,7 @@ class Programs:
         script = Path(sys.executable).with_name("contactsync")
         self._program = [str(script)] if script.exists() else [sys.executable, "-m", "contactsync"]
         self._daemon: subprocess.Popen[bytes] | None = None
+        self._console: subprocess.Popen[bytes] | None = None
 
     def shown(self, *arguments: str, stdin: Path | None = None) -> list[str]:
         """The command line for these arguments, to copy into a shell here, in pieces: each option with its value."""
@@ -61,6 +64,22 @@ class Programs:
             self._daemon = self._start(["daemon"], nothing, log)
         return self._daemon.pid
 
+    def start_console(self) -> None:
+        """Start the web console, which logs into a file, and wait until it listens. Raises ContactsyncError."""
+        with Path(os.devnull).open("rb") as nothing, self._place.console_log.open("ab") as log:
+            self._console = self._start(["web"], nothing, log)
+        end = time.monotonic() + _COMMAND_SECONDS
+        while '"web.listening"' not in self._place.console_log.read_text(encoding="utf-8", errors="replace"):
+            if self._console.poll() is not None or time.monotonic() > end:
+                raise ContactsyncError("The web console does not start.", hint=f"Its log: {self._place.console_log}.")
+            time.sleep(_POLL_SECONDS)
+
+    def stop_console(self) -> None:
+        """End the web console with SIGTERM, or SIGKILL if that takes too long."""
+        if self._console is not None:
+            _end(self._console)
+            self._console = None
+
     def check_daemon(self) -> None:
         """Raise ContactsyncError if the daemon has ended."""
         if self._daemon is not None and self._daemon.poll() is not None:
@@ -76,13 +95,7 @@ class Programs:
         if self._daemon is None:
             return None
         daemon, self._daemon = self._daemon, None
-        daemon.terminate()
-        try:
-            daemon.wait(_DRAIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            daemon.wait()
-        return daemon.returncode
+        return _end(daemon)
 
     def _start(self, arguments: Sequence[str], stdin: IO[bytes], output: IO[bytes] | int) -> subprocess.Popen[bytes]:
         # In a session of its own: Ctrl-C in the terminal is for the demo, which then ends the program in order.
@@ -97,3 +110,13 @@ class Programs:
             env={name: value for name, value in os.environ.items() if not name.startswith("CONTACTSYNC_")},
             start_new_session=True,
         )
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    process.terminate()
+    try:
+        process.wait(_DRAIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return process.returncode

@@ -17,6 +17,7 @@ from contactsync.demo.interrupt import Stopped, Stopper
 from contactsync.demo.introduction import introduce
 from contactsync.demo.live_changes import LiveChanges
 from contactsync.demo.printer import Printer
+from contactsync.demo.programs import Programs
 from contactsync.demo.workspace import Workspace, open_workspace
 from contactsync.errors import ContactsyncError, DemoError
 from contactsync.store.errors import translated
@@ -33,6 +34,8 @@ def run_demo(*, console: Console) -> int:
     with stopper.listening(), open_workspace(Path.cwd()) as place:
         is_told = _run(place, printer, stopper)
         printer.say(_farewell(place))
+        if is_told and not place.temporary:
+            _say_how_to_look_again(place, printer)
     return 0 if is_told or stopper.signal is None else _SIGNAL_EXIT + stopper.signal
 
 
@@ -41,7 +44,7 @@ def _run(place: Workspace, printer: Printer, stopper: Stopper) -> bool:
     try:
         with translated(), ExitStack() as stack:
             is_told = _tell(Environment(stack, place, stopper), printer)
-            printer.say("Stopping the daemon, PostgreSQL and slapd ...")
+            printer.say("Stopping the console, the daemon, PostgreSQL and slapd ...")
     except DemoError as error:
         error.hint = "" if place.temporary else f"The daemon's log is {place.log}."
         raise
@@ -71,6 +74,14 @@ def _greet(place: Workspace, printer: Printer) -> None:
         printer.say("That is a temporary directory, because the current directory is not writable.")
     elif place.reused:
         printer.say("What an earlier demo had left there is removed.")
+
+
+def _say_how_to_look_again(place: Workspace, printer: Printer) -> None:
+    programs = Programs(place, Path.cwd())
+    printer.say("To look at the folders in the web console again, without the directory:")
+    printer.command([*programs.shown("daemon"), "&"])
+    printer.command([*programs.shown("web"), "&"])
+    printer.command(programs.shown("web", "sign-in"))
 
 
 def _farewell(place: Workspace) -> str:

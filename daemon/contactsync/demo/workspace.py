@@ -35,6 +35,7 @@ class Workspace:
         self.reader_password = root / "reader-password"
         self.sales_mapping = root / "sales-mapping.json"
         self.log = root / "daemon.log"
+        self.console_log = root / "web.log"
 
     @property
     def database_runs(self) -> bool:
