@@ -96,7 +96,11 @@ install_files() {
     mkdir -p "$stage$units" "$stage/usr/lib/sysusers.d" "$stage/usr/lib/tmpfiles.d" "$stage$sysconf/contactsync"
     sed "s|/usr/local/lib/contactsync|$home|; s|/etc/contactsync|$sysconf/contactsync|" \
         deploy/systemd/contactsync.service >"$stage$units/contactsync.service"
-    cp deploy/systemd/contactsync.socket "$stage$units/"
+    sed "s|/usr/local/lib/contactsync|$home|; s|/etc/contactsync|$sysconf/contactsync|" \
+        deploy/systemd/contactsync-web.service >"$stage$units/contactsync-web.service"
+    for unit in contactsync.socket contactsync-web.socket contactsync-web-daemon.socket; do
+        cp "deploy/systemd/$unit" "$stage$units/"
+    done
     cp deploy/systemd/contactsync.sysusers.conf "$stage/usr/lib/sysusers.d/contactsync.conf"
     sed "s|/etc/contactsync|$sysconf/contactsync|" \
         deploy/systemd/contactsync.tmpfiles.conf >"$stage/usr/lib/tmpfiles.d/contactsync.conf"
@@ -105,19 +109,35 @@ install_files() {
     else
         cp settings.toml "$stage$sysconf/contactsync/settings.toml"
     fi
+    if [ -e "$stage$sysconf/contactsync/web.toml" ]; then
+        say "$sysconf/contactsync/web.toml exists already and is not changed."
+    else
+        web_settings >"$stage$sysconf/contactsync/web.toml"
+    fi
+}
+
+# The console cannot read settings.toml, where a password of the database may be.
+web_settings() {
+    printf '# The settings of the web console: contactsync --settings %s web\n' "$sysconf/contactsync/web.toml"
+    printf '# settings.toml, which the console cannot read, needs [web] enabled = true for the daemon.\n\n\n'
+    sed -n '/^\[web\]$/,$p' settings.toml
 }
 
 uninstall_all() {
     if is_live && [ -e "$units/contactsync.service" ]; then
+        systemctl disable --now contactsync-web.service contactsync-web.socket contactsync-web-daemon.socket
         systemctl disable --now contactsync.service contactsync.socket
     fi
     rm -rf "$stage$home"
-    rm -f "$stage$prefix/bin/contactsync" "$stage$units/contactsync.service" "$stage$units/contactsync.socket" \
+    for unit in contactsync contactsync-web contactsync-web-daemon; do
+        rm -f "$stage$units/$unit.service" "$stage$units/$unit.socket"
+    done
+    rm -f "$stage$prefix/bin/contactsync" \
         "$stage/usr/lib/sysusers.d/contactsync.conf" "$stage/usr/lib/tmpfiles.d/contactsync.conf"
     ! is_live || systemctl daemon-reload
     if [ "${PURGE:-}" = 1 ]; then
         rm -rf "$stage$sysconf/contactsync" "$stage$state" "$stage/run/contactsync"
-        say "Removed, with settings, data and key. The account contactsync is still there: userdel contactsync"
+        say "Removed, with settings, data and key. The accounts are still there: userdel contactsync; userdel contactsync-web"
     else
         say "Removed. Settings ($sysconf/contactsync) and data with the key ($state) are kept; PURGE=1 removes them too."
     fi

@@ -16,6 +16,9 @@ INSTALLED = (
     "usr/local/bin/contactsync",
     "etc/systemd/system/contactsync.service",
     "etc/systemd/system/contactsync.socket",
+    "etc/systemd/system/contactsync-web.service",
+    "etc/systemd/system/contactsync-web.socket",
+    "etc/systemd/system/contactsync-web-daemon.socket",
     "usr/lib/sysusers.d/contactsync.conf",
     "usr/lib/tmpfiles.d/contactsync.conf",
 )

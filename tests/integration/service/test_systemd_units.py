@@ -13,6 +13,7 @@ from contactsync.settings.file import KEY_FILE_NAME, SYSTEM_STATE
 from contactsync.settings.schema import Settings
 
 UNITS = Path(__file__).parents[3] / "deploy" / "systemd"
+NAMES = tuple(sorted(path.name for path in UNITS.glob("contactsync*.s*") if path.suffix in {".service", ".socket"}))
 EXPOSURE = 15
 """The highest exposure that `systemd-analyze security` may report, in tenths."""
 
@@ -24,7 +25,7 @@ needs_systemd = pytest.mark.skipif(
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
     """Copy the units, with a program that exists here."""
-    for name in ("contactsync.service", "contactsync.socket"):
+    for name in NAMES:
         text = (UNITS / name).read_text()
         program = str(Path(sys.executable).with_name("contactsync"))
         (tmp_path / name).write_text(text.replace("/usr/local/lib/contactsync/bin/contactsync", program))
@@ -40,7 +41,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 def verify(units: Path) -> subprocess.CompletedProcess[str]:
     """Check both units. Without the first option, unknown keys would pass."""
     options = ("--no-pager", "--recursive-errors=no", "--man=no")
-    return run("systemd-analyze", "verify", *options, units / "contactsync.service", units / "contactsync.socket")
+    return run("systemd-analyze", "verify", *options, *(units / name for name in NAMES))
 
 
 def values(name: str) -> dict[str, list[str]]:
@@ -72,10 +73,11 @@ def test_an_unknown_key_would_be_found(units: Path) -> None:
 
 @needs_systemd
 def test_the_service_is_confined(units: Path) -> None:
-    """The exposure is at most 1.5; the unit has the reason for each permission."""
+    """The exposure is at most 1.5; the unit has the reason for each permission. The console's is, too."""
     command = ("systemd-analyze", "--no-pager", "security", "--offline=true", f"--threshold={EXPOSURE}")
-    rated = run(*command, units / "contactsync.service")
-    assert rated.returncode == 0, rated.stdout
+    for name in ("contactsync.service", "contactsync-web.service"):
+        rated = run(*command, units / name)
+        assert rated.returncode == 0, rated.stdout
 
 
 @pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed")
@@ -85,7 +87,8 @@ def test_the_account_is_created_with_its_group(tmp_path: Path) -> None:
     made = run("systemd-sysusers", f"--root={tmp_path}", UNITS / "contactsync.sysusers.conf")
     assert made.returncode == 0, made.stderr
     assert f":{SYSTEM_STATE}:" in (tmp_path / "etc" / "passwd").read_text()
-    assert (tmp_path / "etc" / "group").read_text().startswith("contactsync:")
+    groups = [line.partition(":")[0] for line in (tmp_path / "etc" / "group").read_text().splitlines()]
+    assert groups == ["contactsync", "contactsync-web"]
 
 
 def test_the_units_agree_with_the_program() -> None:
@@ -96,6 +99,18 @@ def test_the_units_agree_with_the_program() -> None:
     assert int(service["TimeoutStopSec"][0].removesuffix("s")) > Settings().scheduler.drain_seconds
     assert socket["SocketGroup"] == service["Group"] == ["contactsync"]
     assert socket["ListenStream"] == [f"/run/{service['RuntimeDirectory'][0]}/control.sock"]
+
+
+def test_the_units_of_the_console_agree_with_the_program() -> None:
+    """On the daemon's socket and its name there, the user, and the address."""
+    service, door = values("contactsync-web.service"), values("contactsync-web-daemon.socket")
+    defaults = Settings().web
+    assert service["User"] == [defaults.user]
+    assert door["SocketGroup"] == [defaults.group]
+    assert door["FileDescriptorName"] == ["web"]
+    assert door["Service"] == ["contactsync.service"]
+    assert door["ListenStream"] == [f"/run/contactsync/{defaults.socket.name}"]
+    assert values("contactsync-web.socket")["ListenStream"] == [defaults.listen]
 
 
 def test_only_the_daemon_gets_a_sigterm() -> None:
