@@ -43,16 +43,16 @@ def console(_console: Console) -> Iterator[Console]:
     assert not _console.complaints
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """Start playwright's driver."""
+    """Start playwright's driver. Its event loop must end before other tests run theirs in this thread."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 -- it takes a while, and only some tests need it
 
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Start Debian's chromium."""
     with chromium(playwright) as started:
