@@ -64,7 +64,7 @@ def measure_harmed(runs: int, harms: int, seed: str, *, directories: int = 3, te
                 _PER_SERVER,
                 [max(directory.meter.most for directory in servers.directories)],
             ),
-            Figure("the same by their rows", _PER_SERVER, [most_at_once(fleet)]),
+            Figure("the same by the rows of the runs that were not interrupted", _PER_SERVER, [most_at_once(fleet)]),
             Figure("changes by runs that were interrupted", 0, [late_commits(fleet)]),
             Figure("requests that no run answered", 0, [unanswered_requests(fleet)]),
             Figure("unexpected errors in the logs", 0, [sum(map(_crashes, fleet.nodes))]),

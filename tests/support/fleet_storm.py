@@ -41,7 +41,7 @@ WHERE q.state <> 'done' OR r.run_id IS NULL OR r.finished_at < q.requested_at
 _INTERVALS = """
 SELECT d.query, r.started_at, r.finished_at
 FROM contactsync.sync_runs AS r JOIN contactsync.sync_definitions AS d USING (definition_id)
-WHERE r.finished_at IS NOT NULL
+WHERE r.finished_at IS NOT NULL AND r.outcome <> 'interrupted'
 """
 _CALM = """
 SELECT (SELECT count(*) FROM contactsync_queue.procrastinate_jobs)
@@ -199,7 +199,7 @@ def unanswered_requests(fleet: Fleet) -> int:
 
 
 def most_at_once(fleet: Fleet) -> int:
-    """The most runs on one server at once, by the rows of the runs."""
+    """The most runs on one server at once, by their rows, but not those that are closed long after a node has ended."""
     instants = []
     for server, started_at, finished_at in fleet.rows(_INTERVALS):
         instants += [(started_at, 1, server), (finished_at, -1, server)]

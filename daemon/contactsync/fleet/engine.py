@@ -195,9 +195,10 @@ class Engine:
         """
         with self._guard:
             kept = self._outbox.get(definition_id)
-            if kept and (kept.only_by_hand or not only_by_hand):
+            unstored = kept is not None and (kept.only_by_hand or not only_by_hand)
+            if unstored:
                 del self._outbox[definition_id]
-        return self._result(self._withdraw(definition_id, only_by_hand=only_by_hand))
+        return self._result(self._withdraw(definition_id, only_by_hand=only_by_hand)) or unstored
 
     def unstored(self, definition_ids: Iterable[int]) -> list[int]:
         """Those of these definitions whose requests are not stored yet."""
