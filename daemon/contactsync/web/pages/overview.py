@@ -13,6 +13,8 @@ router = APIRouter()
 
 STATES = ("held", "failing", "locked", "invalid", "interrupted", "ok", "paused", "never_run")
 ATTENTION = STATES[:5]
+_ALWAYS = ("held", "failing", "ok")
+"""The states that are counted also if no folder has them."""
 _OF_EACH = 10
 """The most folders of one state in the list of those that need attention."""
 
@@ -38,4 +40,5 @@ def _daemon_state(visit: Visit) -> tuple[dict[str, Any] | None, list[tuple[str, 
     if not visit.person.admin:
         return None, None
     numbers = visit.daemon.get("/v1/installation")["definitions"]
-    return visit.daemon.get("/v1/status"), [(state, numbers.get(state, 0)) for state in STATES]
+    shown = [state for state in STATES if numbers.get(state) or state in _ALWAYS]
+    return visit.daemon.get("/v1/status"), [(state, numbers.get(state, 0)) for state in shown]

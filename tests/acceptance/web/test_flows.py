@@ -1,0 +1,208 @@
+"""What people do at the console: with the mouse, with the keyboard alone, and without JavaScript."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from tests.support.web import Console
+from tests.support.web_scene import Scene, hold
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+def choose(page: Page, name: str) -> None:
+    """Press a button as people of the keyboard do: go there by Tab, and press Enter."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText?.trim()") == name:
+            page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"Tab does not reach {name}")
+
+
+def type_into(page: Page, label: str, text: str) -> None:
+    """Go to a field by Tab, and type in place of what is there."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.labels?.[0]?.innerText.trim()") == label:
+            page.keyboard.press("Control+A")
+            page.keyboard.type(text)
+            return
+    raise AssertionError(f"Tab does not reach {label}")
+
+
+def test_settings_are_tested_previewed_and_saved_with_the_mouse(pages: Console, browser: Browser) -> None:
+    """Test and preview change nothing, and leave the password in its field; a save does what the preview showed."""
+    definition_id = pages.door.local.define("Mouse", filter="(l=Berlin)")
+    pages.door.local.run(definition_id)
+    page = pages.page(browser)
+    page.goto(f"/folders/{definition_id}")
+    page.get_by_role("link", name="LDAP synchronization").click()
+    page.get_by_role("button", name="Test", exact=True).click()
+    page.get_by_role("heading", name="The test found no fault").wait_for()
+    page.get_by_label("Filter").fill("")
+    page.get_by_role("button", name="Show what would change").click()
+    page.get_by_role("heading", name="What a run with these settings would do").wait_for()
+    assert page.locator("#result tbody tr").count() == 50
+    assert page.locator("#result tbody td").first.inner_text() == "add"
+    assert pages.door.local.get(f"/v1/definitions/{definition_id}")["filter"] == "(l=Berlin)"
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved.").wait_for()
+    assert pages.door.local.get(f"/v1/definitions/{definition_id}")["filter"] is None
+
+
+def test_a_run_is_started_and_watched_with_the_mouse(pages: Console, scene: Scene, browser: Browser) -> None:
+    """The page shows its end by itself."""
+    page = pages.page(browser)
+    page.goto("/folders/{staff}".format(**scene.paths))
+    page.get_by_role("button", name="Synchronize now").click()
+    page.locator("#run .mark", has_text="unchanged").wait_for()
+    page.locator("#live").wait_for(state="detached")
+    assert page.locator("h1").inner_text() == "Staff"
+
+
+def test_contacts_are_searched_while_typing(pages: Console, scene: Scene, browser: Browser) -> None:
+    """Without regard to accents; the address of the page follows."""
+    page = pages.page(browser)
+    page.goto("/folders/{staff}".format(**scene.paths))
+    page.get_by_label("Name, email, phone or department").press_sequentially("gunther mull")
+    page.wait_for_url("**q=gunther+mull*")
+    page.get_by_role("link", name="Günther Müller").click()
+    assert page.locator("h1").inner_text() == "Günther Müller"
+
+
+def test_wrong_settings_are_marked_and_kept(pages: Console, scene: Scene, browser: Browser) -> None:
+    """The page names the field, keeps what was typed, and never has the password in it."""
+    for javascript in (True, False):
+        page = pages.page(browser, java_script_enabled=javascript)
+        page.goto("/folders/{staff}/settings".format(**scene.paths))
+        if not javascript:
+            page.locator("summary").first.click()
+        else:
+            page.get_by_text("Who of them, and when").click()
+        page.get_by_label("Filter").fill("((l=Berlin)")
+        page.get_by_label("Password").fill("secret words")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_role("heading", name="Please correct these fields").wait_for()
+        field = page.get_by_label("Filter")
+        assert (field.get_attribute("aria-invalid"), field.input_value()) == ("true", "((l=Berlin)")
+        assert page.get_by_label("Password").input_value() == ""
+        assert "secret words" not in page.content()
+        page.locator("#summary a").click()
+        assert page.url.endswith("#filter")
+
+
+def test_a_stored_password_is_typed_anew_for_another_server(pages: Console, browser: Browser) -> None:
+    """The form marks the field, for a test and a preview as well as for a save."""
+    local = pages.door.local
+    definition_id = local.define("Sealed", password_ref=None)
+    stored = local.http.put(
+        f"/v1/definitions/{definition_id}/password", json={"password": local.directory.reader_password}
+    )
+    assert stored.status_code == 200, stored.text
+    page = pages.page(browser)
+    for button in ("Test", "Show what would change", "Save"):
+        page.goto(f"/folders/{definition_id}/settings")
+        page.get_by_label("LDAP query").fill("ldap://elsewhere.example.com")
+        page.get_by_role("button", name=button, exact=True).click()
+        page.locator("#password[aria-invalid=true]").wait_for()
+        assert page.get_by_label("LDAP query").input_value() == "ldap://elsewhere.example.com"
+
+
+def test_a_held_run_is_approved_with_the_mouse(pages: Console, browser: Browser) -> None:
+    """Exactly those who were shown are deleted; the CSV has all of them."""
+    local = pages.door.local
+    definition_id, run_id = hold(local, "Held for the mouse")
+    plan = local.get(f"/v1/runs/{run_id}/plan", action="delete", limit=1000)
+    page = pages.page(browser)
+    page.goto("/")
+    page.get_by_role("row", name="Held for the mouse").get_by_role("link", name="Review the plan").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
+    assert {int(row["contact_id"]) for row in rows} == {each["contact_id"] for each in plan["changes"]}
+    page.get_by_role("button", name=f"Delete these {plan['deleted']} contacts").click()
+    page.wait_for_url(f"**/folders/{definition_id}/progress*")
+    page.locator("#run .mark", has_text="changed").wait_for()
+    assert local.get(f"/v1/definitions/{definition_id}")["last_outcome"] == "changed"
+
+
+def test_two_people_decide_about_one_run(pages: Console, browser: Browser) -> None:
+    """The second one reads that it is decided, and by whom."""
+    _, run_id = hold(pages.door.local, "Held for two")
+    first, second = pages.page(browser), pages.page(browser)
+    for page in (first, second):
+        page.goto(f"/runs/{run_id}")
+    first.get_by_role("button", name="Keep them and discard this plan").click()
+    first.locator(".mark", has_text="rejected").wait_for()
+    second.get_by_role("button", name="Delete these").click()
+    second.get_by_role("heading", name="Nothing was decided").wait_for()
+    assert second.locator(".mark", has_text="rejected").count() == 1
+
+
+def test_a_folder_is_searched_paused_and_resumed_with_the_keyboard(pages: Console, browser: Browser) -> None:
+    """From the skip link on."""
+    definition_id = pages.door.local.define("Keyboard")
+    pages.door.local.run(definition_id)
+    page = pages.page(browser)
+    page.goto("/folders")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText") == "Skip to the content"
+    page.keyboard.press("Enter")
+    type_into(page, "Name or query contains", "Keyb")
+    page.wait_for_url("**q=Keyb*")
+    choose(page, "Keyboard")
+    page.wait_for_url(f"**/folders/{definition_id}")
+    choose(page, "Pause")
+    page.locator(".head .mark", has_text="paused").wait_for()
+    choose(page, "Resume")
+    page.locator(".head .mark", has_text="in sync").wait_for()
+    choose(page, "LDAP synchronization")
+    page.wait_for_url("**/settings")
+    choose(page, "Who of them, and when")
+    type_into(page, "Filter", "((l=Berlin)")
+    choose(page, "Save")
+    page.get_by_role("heading", name="Please correct these fields").wait_for()
+
+
+def test_a_new_folder_is_filled_without_javascript(pages: Console, browser: Browser) -> None:
+    """From its settings to its contacts; the preview says what it would bring."""
+    local = pages.door.local
+    page = pages.page(browser, java_script_enabled=False)
+
+    def fill_in() -> None:
+        page.get_by_label("Password").fill(local.directory.reader_password)
+
+    page.goto("/folders/new")
+    page.get_by_label("LDAP query").fill(f"{local.directory.url}/{local.directory.suffix}??sub?(l=Berlin)")
+    page.get_by_label("User").fill(local.directory.reader_dn)
+    page.get_by_label("Name of the folder").fill("Berlin people")
+    page.locator("summary", has_text="Connection and limits").click()
+    page.get_by_label("Encryption").select_option("none")
+    fill_in()
+    page.get_by_role("button", name="Show what it would bring").click()
+    expected = page.locator("#result tbody tr").count()
+    assert expected > 0
+    assert page.get_by_label("Name of the folder").input_value() == "Berlin people"
+    fill_in()
+    page.get_by_role("button", name="Add the folder and start").click()
+    page.wait_for_url("**/progress*")
+    page.locator("#run .mark", has_text="changed").wait_for()  # the page loads itself again until then
+    page.get_by_role("link", name="Contacts", exact=True).click()
+    assert page.locator("#list tbody tr").count() == expected
+
+
+def test_search_and_decisions_work_without_javascript(pages: Console, scene: Scene, browser: Browser) -> None:
+    """Each form leads to a page of its own."""
+    _, run_id = hold(pages.door.local, "Held without JavaScript")
+    page = pages.page(browser, java_script_enabled=False)
+    page.goto("/folders/{staff}".format(**scene.paths))
+    page.get_by_label("Name, email, phone or department").fill("gunther")
+    page.get_by_role("button", name="Search").click()
+    assert page.get_by_role("link", name="Günther Müller").count() == 1
+    page.goto(f"/runs/{run_id}")
+    page.get_by_role("button", name="Keep them and discard this plan").click()
+    page.locator(".mark", has_text="rejected").wait_for()
