@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
 from contactsync.client import DaemonError
+from contactsync.errors import ControlError
 from contactsync.web.context import context_of
 from contactsync.web.pages.folders import LARGEST_ID, Id, link, render_folder
 from contactsync.web.visit import CurrentVisit, Visit
@@ -20,7 +22,8 @@ router = APIRouter()
 
 _MESSAGE_SECONDS = 1.0
 """The least time between two messages of one run, except for its end."""
-_SILENCE_SECONDS = 15.0
+_SILENCE_SECONDS = (1.0, 15.0)
+"""The first and the longest time without an event, after which the run is read again."""
 Number = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 
 
@@ -43,14 +46,19 @@ async def _messages(
     visit: Visit, definition: dict[str, Any], request: int | None, after: int | None
 ) -> AsyncIterator[str]:
     with context_of(visit.request).live.watching(definition["definition_id"]) as watcher:
-        values = await to_thread.run_sync(partial(_values, visit, definition, request, after))
+        read = partial(to_thread.run_sync, partial(_values, visit, definition, request, after))
+        values = await read()
         yield _message(visit, definition, values)
-        ended = not _goes_on(values)
+        ended, silence = not _goes_on(values), _SILENCE_SECONDS[0]
         while not ended:
             try:
-                await asyncio.wait_for(watcher.changed.wait(), _SILENCE_SECONDS)
-            except TimeoutError:
-                yield ": the console is here\n\n"
+                await asyncio.wait_for(watcher.changed.wait(), silence)
+            except TimeoutError:  # events may have been lost, above all before the connection to the daemon is there
+                silence = min(2 * silence, _SILENCE_SECONDS[1])
+                with suppress(ControlError):
+                    values = await read()
+                ended = not _goes_on(values)
+                yield _message(visit, definition, values)
                 continue
             watcher.changed.clear()
             if watcher.run:
