@@ -70,7 +70,7 @@ class Console:
         context = browser.new_context(base_url=self.url, reduced_motion="reduce", **options)
         self._contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.on("console", self._note_message)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._note_request)
