@@ -39,6 +39,17 @@ def test_the_help_loads_no_library_that_only_commands_need() -> None:
     assert {"ldap3", "psycopg", "pydantic", "structlog"}.isdisjoint(loaded.split())
 
 
+def test_a_command_that_reads_loads_neither_ldap_nor_the_server(cli: CommandLine) -> None:
+    """Without a daemon, too, it starts without the libraries of runs and of the API."""
+    program = "import sys; from contactsync.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    for arguments in (("status",), ("folders", "list"), ("runs",), ("tokens", "list"), ("audit",)):
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, env=cli.environ, capture_output=True, text=True, check=True)
+        loaded = set(done.stderr.split())
+        assert "psycopg" in loaded
+        assert {"anyio", "apscheduler", "fastapi", "ldap3", "tenacity", "uvicorn"}.isdisjoint(loaded)
+
+
 def test_the_help_names_the_exit_codes_and_fits_a_terminal(cli: CommandLine) -> None:
     """The help explains the exit codes, and no line of any help is wider than 80 columns."""
     assert "3 held" in cli.ok("--help")

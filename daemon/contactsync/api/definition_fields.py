@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from contactsync.operations.declared.fields import Fields, Long, Password, Short, body_with_example
+from contactsync.operations.declared.bodies import body_with_example
+from contactsync.operations.declared.fields import Fields, Long, Password, Short
 
 
 class DefinitionChanges(Fields):

@@ -19,12 +19,8 @@ from contactsync.operations.access.rights import Access
 from contactsync.operations.access.visible import visible_definition
 from contactsync.operations.declared.fields import NewDefinition
 from contactsync.operations.names import Resolved, resolve
-from contactsync.operations.reading.definitions import (
-    DefinitionDetails,
-    Definitions,
-    definition_details,
-    definitions_page,
-)
+from contactsync.operations.reading.definitions import Definitions, definitions_page
+from contactsync.operations.reading.details import DefinitionDetails, definition_details
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID
 

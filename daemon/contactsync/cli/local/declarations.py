@@ -61,10 +61,10 @@ def _parsed(model: type[Model], body: Any) -> Model:
         raise UsageError(" ".join(texts)) from None
 
 
-DECLARATIONS: dict[str, Callable[..., Any]] = {
+ROUTES: dict[str, Callable[..., Any]] = {
     "GET /v1/definitions/export": export,
     "POST /v1/definitions/plan": plan,
     "POST /v1/definitions/apply": apply,
     "POST /v1/definitions/rename": rename,
 }
-"""The functions by their paths."""
+"""The function of each path; see contactsync.cli.local.routes."""

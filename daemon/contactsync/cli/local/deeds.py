@@ -30,11 +30,11 @@ def _reject(api: LocalApi, run_id: int) -> decisions.Decided:
     return decisions.Decided.of(plan, "rejected", requested=False)
 
 
-DEEDS: dict[str, Callable[..., Any]] = {
+ROUTES: dict[str, Callable[..., Any]] = {
     "GET /v1/runs/{run_id}/plan": lambda api, run_id, **query: decisions.plan_page(api.connection, run_id, **query),
     "POST /v1/runs/{run_id}/approve": _approve,
     "POST /v1/runs/{run_id}/reject": _reject,
     "GET /v1/runs/{run_id}/undo": lambda api, run_id: preview_undo(api.connection, run_id),
     "POST /v1/runs/{run_id}/undo": lambda api, run_id: undo(api.pool, run_id, api.invocation.actor),
 }
-"""The function of each path, as contactsync.cli.local.routes has them."""
+"""The function of each path; see contactsync.cli.local.routes."""

@@ -17,7 +17,8 @@ from contactsync.operations import definitions
 from contactsync.operations.declared.fields import NewDefinition
 from contactsync.operations.names import find_by_id
 from contactsync.operations.preview import Draft, PreviewDocument
-from contactsync.operations.reading.definitions import NO_DAEMON, definition_details
+from contactsync.operations.reading.definitions import NO_DAEMON
+from contactsync.operations.reading.details import definition_details
 from contactsync.text import printable
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _preview(api: LocalApi, definition_id: int, limit: int) -> Any:
     return PreviewDocument.of_preview(previewed)
 
 
-DRAFTS: dict[str, Callable[..., Any]] = {
+ROUTES: dict[str, Callable[..., Any]] = {
     "POST /v1/definitions": _add,
     "PATCH /v1/definitions/{definition_id}": _edit,
     "DELETE /v1/definitions/{definition_id}": _remove,
@@ -119,4 +120,4 @@ DRAFTS: dict[str, Callable[..., Any]] = {
     "POST /v1/check": _check,
     "POST /v1/browse": _browse,
 }
-"""The function of each path, as contactsync.cli.local.routes has them."""
+"""The function of each path; see contactsync.cli.local.routes."""

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from contactsync.errors import NotFound, UsageError
 from contactsync.operations.access.person import PersonAccess, Role
 from contactsync.operations.access.rights import folder_label
-from contactsync.operations.declared.fields import Text, body_with_example
+from contactsync.operations.declared.bodies import body_with_example
+from contactsync.operations.declared.fields import Text
 from contactsync.store.record.audit import acting, write_audit
 from contactsync.store.rights import RightRow, folder_named, replace_rights, rights_of_folder
 from contactsync.text import quoted

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from contactsync.credentials.tokens import digest_of, new_token
 from contactsync.errors import NotFound, UsageError
 from contactsync.operations.access.rights import Right, folder_label, parse_folder
-from contactsync.operations.declared.fields import body_with_example
+from contactsync.operations.declared.bodies import body_with_example
 from contactsync.store.record.audit import acting, write_audit
 from contactsync.store.tokens import add_token, read_tokens, set_revoked
 from contactsync.text import quoted

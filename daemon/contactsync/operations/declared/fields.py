@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from contactsync.model import Auth, Definition, Tls
+from contactsync.operations.declared.bodies import body_with_example
 from contactsync.operations.definitions import defaults_of, with_changes
 
 _RENAMED = {"definition": "name"}
@@ -45,11 +46,6 @@ Short = Annotated[Text, Field(min_length=1, max_length=200)]
 Long = Annotated[Text, Field(min_length=1, max_length=4096)]
 File = Annotated[Text, Field(min_length=1, max_length=4096, pattern="^/")]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
-
-
-def body_with_example(**example: Any) -> ConfigDict:
-    """The configuration of a request's body: unknown fields are refused, and OpenAPI shows the example."""
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
 
 
 _STAFF = {

@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from contactsync.errors import NotFound
-from contactsync.model import Auth, Outcome, Tls
+from contactsync.model import Outcome
 from contactsync.operations.access.rights import LOCAL, Access
 from contactsync.operations.access.visible import visible_definition
-from contactsync.operations.names import find_by_id, ids_of
-from contactsync.operations.reading.in_effect import InEffect, in_effect
-from contactsync.store.definitions import OverviewFilters, read_overview, read_overview_page
+from contactsync.operations.names import ids_of
+from contactsync.store.definitions import OverviewFilters, read_overview_page
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from contactsync.dispatch.live import LiveState
-    from contactsync.settings.schema import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +75,6 @@ class DefinitionOverview(BaseModel):
     )
 
 
-class DefinitionDetails(DefinitionOverview):
-    """A definition with all fields that can be edited. Null is the default; `in_effect` has its value."""
-
-    user: str | None
-    password_ref: str | None
-    base: str | None
-    scope: str | None
-    filter: str | None
-    filter_only: bool
-    mapping: dict[str, Any] | None
-    mode: str
-    jitter_seconds: int
-    auth: Auth
-    tls: Tls
-    tls_verify: bool
-    tls_minimum: str | None
-    tls_ca_file: str | None
-    tls_ca_pem: str | None
-    tls_client_cert: str | None
-    tls_client_key: str | None
-    max_delete_count: int | None
-    max_delete_share: float | None
-    allow_empty: bool
-    deadline_seconds: int | None
-    page_size: int | None
-    in_effect: InEffect | None = Field(description="Null for a viewer at the web console, as the settings are.")
-
-
 class Definitions(BaseModel):
     """Definitions by id; `after` of the next page, or null on the last."""
 
@@ -132,16 +101,3 @@ def definitions_page(
     rows = read_overview_page(connection, wanted, after=after, limit=limit)
     page = [visible_definition(access, DefinitionOverview(**row, **activity.of(row["definition_id"]))) for row in rows]
     return Definitions(definitions=page, next_after=page[-1].definition_id if len(page) == limit else None)
-
-
-def definition_details(
-    connection: Connection[Any], definition_id: int, activity: Activity, settings: Settings
-) -> DefinitionDetails:
-    """One definition with all its fields. Raises NotFound, DatabaseError."""
-    stored = find_by_id(connection, definition_id)
-    for row in read_overview(connection, [definition_id]):
-        overview = DefinitionOverview(**row, **activity.of(definition_id))
-        own = DefinitionDetails.model_fields.keys() - DefinitionOverview.model_fields.keys() - {"in_effect"}
-        values = {name: getattr(stored, name) for name in own}
-        return DefinitionDetails(**dict(overview), **values, in_effect=in_effect(stored, settings))
-    raise NotFound(f"There is no definition {definition_id}.", hint="`contactsync folders list` shows all there are.")
