@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from bench.plots import draw
 from bench.results import KINDS, Folders, Kind, Results, Rival, Round, Size, Turn
 from bench.servers import Servers
 from contactsync.testing.slapd import PrivateSlapd
+from tests.support.resources import short_directory
 
 ROOT = Path(__file__).parents[2]
 ENTRIES, MORE, FOLDERS = 200, 400, 5
@@ -52,7 +54,9 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = f"--entries {ENTRIES} --sizes {MORE} --pairs 1 --folders {FOLDERS} --idle-seconds 0.5 --live-seconds 1"
     options += f" --doubled-entries {ENTRIES} --only one"
     command = [sys.executable, "-m", "bench", *options.split(), "--output", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    with short_directory() as place:
+        environ = {**os.environ, "TMPDIR": str(place)}
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,13 +16,13 @@ ROOT = Path(__file__).parents[2]
 VITALS = Vitals(memory=100 << 20, threads=17, sockets=20, files=25)
 
 
-def test_a_short_soak(pytestconfig: pytest.Config) -> None:
+def test_a_short_soak(pytestconfig: pytest.Config, short_path: Path) -> None:
     """The daemon, a slapd and a PostgreSQL are stopped, killed and cut off, and every folder is in sync afterwards."""
     seed = str(pytestconfig.getoption("--fault-seed"))
     options = ["--minutes", "0.6", "--definitions", "30", "--every", "5s", "--seed", seed]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.endurance.soak", *options], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "tests.endurance.soak", *options]
+    environ = {**os.environ, "TMPDIR": str(short_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (
         f"To repeat it: python -m tests.endurance.soak {' '.join(options)}\n{done.stdout}{done.stderr}"
     )
