@@ -74,6 +74,14 @@ def server_of(definition_id: int) -> str:
     return "dc1" if definition_id <= 100 else "dc2"
 
 
+def stored_triggers(database: str, definition_id: int) -> set[str]:
+    """The triggers of a definition's waiting job in the queue of a fleet."""
+    statement = "SELECT args ->> 'trigger' FROM contactsync_queue.procrastinate_jobs WHERE queueing_lock = %s"
+    with psycopg.connect(database) as person:
+        rows = person.execute(f"{statement} AND status = 'todo'", [str(definition_id)]).fetchall()
+    return {trigger for (trigger,) in rows}
+
+
 Queues = Callable[[Work], list[RunQueue]]
 
 
@@ -173,7 +181,7 @@ def test_no_server_gets_more_runs_than_its_limit(queues: Queues) -> None:
     assert work.most_of_server == 2
 
 
-def test_an_individual_request_precedes_those_of_a_round(queues: Queues) -> None:
+def test_an_individual_request_precedes_those_of_a_round(queues: Queues, queue_database: str) -> None:
     """It comes last, and is one of the next two."""
     first, second = queues(work := Work())
     for definition_id in range(2, 12):
@@ -182,7 +190,7 @@ def test_an_individual_request_precedes_those_of_a_round(queues: Queues) -> None
     second.request(10, Trigger.MANUAL, asked_at=time.monotonic())
     second.request(15, Trigger.MANUAL, asked_at=time.monotonic())
     wait_until(lambda: first.waiting == 9, "nine to wait")
-    time.sleep(0.3)  # the fleet stores the stronger request in place of the waiting one
+    wait_until(lambda: stored_triggers(queue_database, 10) <= {"manual"}, "the request in place of that of the round")
     work.open()
     work.wait_for(11)
     assert work.ids.index(10) <= 4
