@@ -14,10 +14,12 @@ import sys
 import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from rich.cells import cell_len
 
+from tests.support.forked import Forked, fork
 from tests.support.waiting import PATIENCE, wait_until
 
 CONTACTSYNC = Path(sys.executable).with_name("contactsync")
@@ -35,7 +37,7 @@ class DaemonProcess:
         self._lines: list[dict[str, Any]] = []
         self._position = 0
         self._starts = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -51,8 +53,10 @@ class DaemonProcess:
     def launch(self, *command: str, pass_fds: Sequence[int] = ()) -> None:
         """Start it, with another command if one is given, without waiting."""
         self._starts = len(self.events("daemon.started"))
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+        with self._log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            streams = [stream.fileno() for stream in (nothing, log, log)]
+            forked = None if command or pass_fds else fork(["daemon"], self.environ, streams)
+            self._process = forked or subprocess.Popen(
                 command or [CONTACTSYNC, "daemon"], env=self.environ, stdout=log, stderr=log, pass_fds=pass_fds
             )
 
@@ -117,6 +121,8 @@ class CommandLine:
 
     def __call__(self, *arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command without a terminal; `typed` is its standard input."""
+        if not self.prefix and (done := self._forked(arguments, self.environ | environ, typed)):
+            return done
         return subprocess.run(
             [*self.prefix, CONTACTSYNC, *arguments],
             input=typed,
@@ -126,6 +132,24 @@ class CommandLine:
             timeout=PATIENCE,
             check=False,
         )
+
+    @staticmethod
+    def _forked(
+        arguments: Sequence[str], environ: Mapping[str, str], typed: str
+    ) -> subprocess.CompletedProcess[str] | None:
+        with TemporaryFile("w+") as stdin, TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
+            stdin.write(typed)
+            stdin.seek(0)
+            process = fork(arguments, environ, [stdin.fileno(), stdout.fileno(), stderr.fileno()])
+            if process is None:
+                return None
+            try:
+                exit_code = process.wait(PATIENCE)
+            finally:
+                process.kill()
+            for stream in (stdout, stderr):
+                stream.seek(0)
+            return subprocess.CompletedProcess(arguments, exit_code, stdout.read(), stderr.read())
 
     def ok(self, *arguments: str, typed: str = "") -> str:
         """Run a command that succeeds without a warning, and give its output."""
