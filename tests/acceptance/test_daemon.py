@@ -128,7 +128,7 @@ def test_edits_are_followed_after_the_listening_connection_was_lost(
     )
     define(person, directory)
     wait_until(lambda: count(person) == 40, "forty contacts")
-    assert len(daemon.events("database.listening")) > listening
+    wait_until(lambda: len(daemon.events("database.listening")) > listening, "the event in the log")
 
 
 def test_edits_are_followed_after_postgresql_was_restarted(

@@ -158,7 +158,7 @@ def test_a_token_in_the_url_is_refused_and_is_not_logged(api: TlsApi) -> None:
             assert client.get(url).json()["code"] == "token.in_url"
     with from_address(api, "127.0.2.1") as client:
         assert client.post(f"/v1/sync?access_token={token}").json()["code"] == "token.in_url"
-    assert api.local.daemon.events("api.refused", error_code="token.in_url", address="127.0.2.1")
+    api.local.daemon.wait_for_event("api.refused", error_code="token.in_url", address="127.0.2.1")
     assert token[3:] not in api.local.daemon.text()
 
 
@@ -219,7 +219,7 @@ def test_what_a_token_does_is_audited_and_logged_under_its_name(api: TlsApi) -> 
     (deed,) = api.local.get("/v1/audit", definition_id=api.staff, limit=1)["deeds"]
     assert (deed["action"], deed["via"]) == ("definition.paused", "api")
     assert (deed["actor_kind"], deed["actor"]) == ("token", name)
-    assert api.local.daemon.events("control.call", token=name, address=LOOPBACK, outcome="done")
+    api.local.daemon.wait_for_event("control.call", token=name, address=LOOPBACK, outcome="done")
     api.local.post(f"/v1/definitions/{api.staff}/resume")
     assert f"token {name}" in cli(api, "audit", "Staff", "--limit", "5").stdout
 
