@@ -15,7 +15,7 @@ from contactsync.store.definitions import add_definition, add_folder
 from contactsync.store.migration import migration_names
 from tests.support.definitions import Person
 from tests.support.processes import CommandLine, assert_refused, visible_lines, width
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 
 @pytest.mark.parametrize("arguments", [[], ["folders"]])
@@ -100,7 +100,7 @@ def test_a_reader_that_closes_the_pipe_ends_the_command_in_silence(cli: CommandL
     os.close(reading)
     process = cli.start("folders", "list", stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (141, "")
 
 

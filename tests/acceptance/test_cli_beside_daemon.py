@@ -12,7 +12,7 @@ import pytest
 from tests.support.definitions import Person, outcomes
 from tests.support.peers import silent_server
 from tests.support.processes import CommandLine, DaemonProcess, assert_refused
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_ctrl_c_says_that_the_run_goes_on_and_how_to_cancel_it(cli: CommandLine,
         process = cli.start("sync", "Staff", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         run = wait_until(lambda: cli.json("status")["daemon"]["running"], "the run to begin")[0]["run_id"]
         process.send_signal(signal.SIGINT)
-        shown, errors = process.communicate(timeout=20)
+        shown, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, shown) == (130, "")
         assert errors == (
             f"Interrupted. The daemon goes on with run {run} of Staff. To cancel it: contactsync cancel {run}\n"

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from contactsync.store.definitions import add_definition, add_folder
 from tests.support.definitions import Person
 from tests.support.processes import CommandLine, assert_refused
+from tests.support.waiting import PATIENCE
 
 
 def test_no_output_steers_the_terminal(cli: CommandLine, person: Person) -> None:
@@ -53,7 +54,7 @@ def test_standard_input_that_is_not_utf_8_is_refused(cli: CommandLine, option: s
     process = cli.start(*arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert isinstance(process.stdin, io.TextIOWrapper)
     process.stdin.buffer.write(b"hunter\xff\n")
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, "not text in UTF-8" in errors) == (64, True)
     assert "hunter" not in errors
 

@@ -13,7 +13,7 @@ from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import PEOPLE, Person, count
 from tests.support.peers import silent_server
 from tests.support.processes import CommandLine, assert_refused
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 
 @pytest.mark.usefixtures("staff")
@@ -92,7 +92,7 @@ def test_an_interrupted_sync_is_recorded_as_cancelled(
         process = cli.start("sync", "Staff", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         wait_until(lambda: count(person, "sync_runs"), "the run to begin")
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Error" not in errors
     assert person.execute("SELECT outcome FROM contactsync.sync_runs").fetchall() == [("cancelled",)]

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.support.processes import CONTACTSYNC, DaemonProcess
+from tests.support.waiting import PATIENCE
 
 MakeDaemon = Callable[..., DaemonProcess]
 
@@ -36,7 +37,7 @@ def place(short_path: Path) -> Path:
 
 def pid_of(path: Path) -> int:
     """The process id of the daemon that serves a socket."""
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=20) as http:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=PATIENCE) as http:
         return int(http.get("http://daemon/v1/status").json()["pid"])
 
 

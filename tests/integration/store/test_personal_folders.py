@@ -32,7 +32,7 @@ def roles(postgres_server: str, migrated_template: str, shared_directory: Privat
             name: role_with(owner, f"trial_{name}_of_shared", f"contactsync_{name}")
             for name in ("reader", "application", "operator")
         }
-        with open_pool(daemon, max_size=3, timeout=5) as pool:
+        with open_pool(daemon, max_size=3, timeout=30) as pool:
             folders = [SyncedFolder(owner, pool, shared_directory) for _ in range(3)]
             for folder, of in zip(folders, ("anna", "ben", None), strict=True):
                 folder.query("UPDATE contactsync.folders SET owner = %s WHERE folder_id = %s", of, folder.folder_id)

@@ -48,7 +48,7 @@ def test_the_store_works(programs: Path, short_path: Path, directory: PrivateSla
         for _ in range(2):
             carry_out(conninfo, "roles.sql")
             carry_out(conninfo, "personal-folders.sql")
-        with open_pool(role_with(conninfo, "daemon", "contactsync_daemon"), max_size=3, timeout=10) as pool:
+        with open_pool(role_with(conninfo, "daemon", "contactsync_daemon"), max_size=3, timeout=30) as pool:
             folder = SyncedFolder(conninfo, pool, directory)
             assert folder.run().outcome is Outcome.CHANGED
             change(directory)

@@ -29,7 +29,7 @@ PERSON = "INSERT INTO contactsync.contacts (folder_id, display_name) VALUES (%s,
 @pytest.fixture
 def filled(database: str, directory: PrivateSlapd) -> Iterator[SyncedFolder]:
     """Give a folder with people from a directory, and one of its own."""
-    with open_pool(database, max_size=3, timeout=10) as pool:
+    with open_pool(database, max_size=3, timeout=30) as pool:
         folder = SyncedFolder(database, pool, directory)
         assert folder.run().outcome is Outcome.CHANGED
         folder.query(PERSON, folder.definition.folder_id)
@@ -50,7 +50,7 @@ def expect_restored(folder: SyncedFolder, conninfo: str) -> None:
     before = folder.query("SELECT * FROM contactsync.contacts ORDER BY contact_id")
     audit = folder.query("SELECT * FROM contactsync.audit ORDER BY audit_id")
     folder_id = folder.definition.folder_id
-    with open_pool(conninfo, max_size=3, timeout=10) as folder.pool:
+    with open_pool(conninfo, max_size=3, timeout=30) as folder.pool:
         folder.conninfo = conninfo
         assert folder.query("SELECT * FROM contactsync.contacts ORDER BY contact_id") == before
         assert folder.query("SELECT * FROM contactsync.audit ORDER BY audit_id") == audit

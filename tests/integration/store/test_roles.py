@@ -100,7 +100,7 @@ def place(postgres_server: str, migrated_template: str) -> Iterator[Conninfo]:
 @pytest.fixture
 def folder(place: Conninfo, directory: PrivateSlapd) -> Iterator[SyncedFolder]:
     """Fill a folder by a run with the daemon's role."""
-    with open_pool(place.daemon, max_size=3, timeout=5) as pool:
+    with open_pool(place.daemon, max_size=3, timeout=30) as pool:
         folder = SyncedFolder(place.owner, pool, directory)
         assert folder.run().outcome is Outcome.CHANGED
         yield folder
@@ -136,7 +136,7 @@ def test_the_daemon_runs_incrementally(
 ) -> None:
     """With a cursor, which is dropped when an application deletes a contact."""
     slapd = make_slapd(ldif=people_ldif(8), session_log=50)
-    with open_pool(place.daemon, max_size=3, timeout=5) as pool:
+    with open_pool(place.daemon, max_size=3, timeout=30) as pool:
         folder = SyncedFolder(place.owner, pool, slapd, mode="incremental", max_delete_share=1)
         folder.run()
         change(slapd)

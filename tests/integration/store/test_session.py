@@ -67,7 +67,7 @@ def expect_own_settings(conninfo: str) -> None:
 
 def expect_equal(conninfo: str, slapd: PrivateSlapd) -> None:
     """Fill a folder over this database: the contacts are the people of the directory, letter by letter."""
-    with open_pool(conninfo, max_size=3, timeout=10) as pool:
+    with open_pool(conninfo, max_size=3, timeout=30) as pool:
         folder = SyncedFolder(conninfo, pool, slapd)
         assert folder.run().outcome is Outcome.CHANGED
         query = "SELECT source_dn, source_key, notes FROM contactsync.contacts WHERE definition_id IS NOT NULL"
@@ -109,7 +109,7 @@ def test_time_limits_of_the_database_do_not_end_a_run(database: str) -> None:
     on_database(database, "ALTER DATABASE {} SET statement_timeout = '300ms'")
     on_database(database, "ALTER DATABASE {} SET idle_in_transaction_session_timeout = '300ms'")
     on_database(database, "ALTER DATABASE {} SET transaction_timeout = '300ms'")
-    with open_pool(database, max_size=1, timeout=10) as pool, connection_of(pool) as c, c.transaction():
+    with open_pool(database, max_size=1, timeout=30) as pool, connection_of(pool) as c, c.transaction():
         c.execute("SELECT pg_sleep(0.5)")
         time.sleep(0.5)
         c.execute("SELECT 1")
@@ -142,7 +142,7 @@ def test_triggers_that_are_switched_off_are_refused(database: str) -> None:
 
 def test_a_connection_that_can_only_read_is_given_up(database: str) -> None:
     """While the database takes no writes the error says so; afterwards the pool makes a connection that works."""
-    with open_pool(database, max_size=2, timeout=10) as pool:
+    with open_pool(database, max_size=2, timeout=30) as pool:
         with connection_of(pool):
             pass
         on_database(database, "ALTER DATABASE {} SET default_transaction_read_only = on")
