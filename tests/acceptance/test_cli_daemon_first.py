@@ -20,7 +20,7 @@ from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.daemon_client import DaemonClient, running_daemon
 from tests.support.definitions import PEOPLE
-from tests.support.processes import CONTACTSYNC, CommandLine, assert_refused
+from tests.support.processes import CONTACTSYNC, CommandLine, assert_refused, run_command
 from tests.support.resources import database_of, short_directory
 from tests.support.waiting import PATIENCE
 
@@ -120,14 +120,7 @@ def test_the_document_is_the_same_without_the_daemon(client: DaemonClient, argum
 
 def document(client: DaemonClient, *arguments: str, **environ: str) -> Any:
     """The document of a command, without what only a daemon knows."""
-    done = subprocess.run(
-        [CONTACTSYNC, *arguments, "--json"],
-        env=client.daemon.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_command(*arguments, "--json", environ=client.daemon.environ | environ)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout, object_hook=lambda fields: {k: v for k, v in fields.items() if k not in OF_A_DAEMON})
 
@@ -135,9 +128,7 @@ def document(client: DaemonClient, *arguments: str, **environ: str) -> Any:
 def test_the_daemon_answers_without_a_database(client: DaemonClient) -> None:
     """The command does not open it: this one is not there."""
     nowhere = {"CONTACTSYNC_DATABASE__URL": "postgresql://127.0.0.1:1/nowhere"}
-    done = subprocess.run(
-        [CONTACTSYNC, "runs"], env=client.daemon.environ | nowhere, capture_output=True, text=True, check=False
-    )
+    done = run_command("runs", environ=client.daemon.environ | nowhere)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Staff" in done.stdout
 
@@ -158,13 +149,7 @@ def test_an_error_of_the_daemon_is_that_of_the_command(client: DaemonClient) -> 
     """Sentence, hint and exit code are the same with and without the daemon."""
     for arguments in (("folders", "show", "Staf"), ("runs", "show", "4711"), ("history", "Staff", "no-such-person")):
         answers = [
-            subprocess.run(
-                [CONTACTSYNC, *arguments],
-                env=client.daemon.environ | environ,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            run_command(*arguments, environ=client.daemon.environ | environ)
             for environ in ({}, {"CONTACTSYNC_CONTROL__SOCKET": "/nowhere/control.sock"})
         ]
         assert_refused(answers[0], 64)

@@ -109,12 +109,12 @@ class Demo:
 
 
 @pytest.fixture
-def start_demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+def start_demo(short_path: Path) -> Iterator[Callable[..., Demo]]:
     """Start demos in the test's own directory."""
     with ExitStack() as stack:
 
         def start(*, in_terminal: bool = False, **environ: str) -> Demo:
-            demo = Demo(tmp_path, in_terminal=in_terminal, **environ)
+            demo = Demo(short_path, in_terminal=in_terminal, **environ)
             stack.callback(demo.close)
             return demo
 
@@ -134,7 +134,9 @@ def processes_of(directory: Path) -> list[str]:
     return found
 
 
-def test_without_a_terminal_the_demo_tells_its_story_and_ends(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
+def test_without_a_terminal_the_demo_tells_its_story_and_ends(
+    start_demo: Callable[..., Demo], short_path: Path
+) -> None:
     """It prints everything in order, in 80 columns, ends with exit code 0 and leaves no process."""
     # FORCE_COLOR makes no terminal; the demo does not use the settings of the environment.
     demo = start_demo(COLUMNS="80", CONTACTSYNC_DATABASE__URL="postgresql://nobody.invalid/", FORCE_COLOR="")
@@ -145,10 +147,10 @@ def test_without_a_terminal_the_demo_tells_its_story_and_ends(start_demo: Callab
         position = demo.shown.index(text, position)
     prose = [line for line in demo.shown.splitlines() if not line.lstrip().startswith(("$", "--"))]
     assert max(map(len, prose)) <= 80
-    assert processes_of(tmp_path) == []
+    assert processes_of(short_path) == []
 
 
-def test_in_a_terminal_it_goes_on_until_ctrl_c(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
+def test_in_a_terminal_it_goes_on_until_ctrl_c(start_demo: Callable[..., Demo], short_path: Path) -> None:
     """Its commands work; a second demo is refused; Ctrl-C ends it with exit code 0."""
     demo = start_demo(in_terminal=True)
     demo.read_until("Ctrl-C ends the demo")
@@ -157,12 +159,12 @@ def test_in_a_terminal_it_goes_on_until_ctrl_c(start_demo: Callable[..., Demo], 
     assert psql
     counted = subprocess.run(
         [*shlex.split(psql[1]), "-Atc", "SELECT count(*) >= 1200 FROM contactsync.contacts"],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
+        cwd=short_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert counted.stdout == "t\n"
     listed = subprocess.run(
         [CONTACTSYNC, "--settings", ".demo/settings.toml", "folders", "list"],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
+        cwd=short_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "anna/Sales" in listed.stdout
     link = re.search(r"http://127\.0\.0\.1:\d+/sign-in/\S+", demo.shown)
@@ -171,17 +173,17 @@ def test_in_a_terminal_it_goes_on_until_ctrl_c(start_demo: Callable[..., Demo], 
         assert "Staff" in client.post(link[0], timeout=PATIENCE).text
     second = start_demo()
     assert second.wait() == 64
-    assert f"Another demo is running in {tmp_path}/.demo (process {demo.process.pid})." in second.shown.replace(
+    assert f"Another demo is running in {short_path}/.demo (process {demo.process.pid})." in second.shown.replace(
         "\n", " "
     )
     demo.press_ctrl_c()
     assert demo.wait() == 0, demo.shown
     assert "Traceback" not in demo.shown
-    assert processes_of(tmp_path) == []
+    assert processes_of(short_path) == []
 
 
 @pytest.mark.parametrize("moment", ["1. A directory", "2. The daemon", "4. The first load"])
-def test_a_signal_in_the_middle_ends_it_cleanly(start_demo: Callable[..., Demo], tmp_path: Path, moment: str) -> None:
+def test_a_signal_in_the_middle_ends_it_cleanly(start_demo: Callable[..., Demo], short_path: Path, moment: str) -> None:
     """SIGINT, also twice, ends all its processes, with the exit code of the signal."""
     demo = start_demo()
     demo.read_until(moment)
@@ -189,29 +191,31 @@ def test_a_signal_in_the_middle_ends_it_cleanly(start_demo: Callable[..., Demo],
     demo.send(signal.SIGINT)
     assert demo.wait() == 128 + signal.SIGINT
     assert "Traceback" not in demo.shown
-    assert processes_of(tmp_path) == []
+    assert processes_of(short_path) == []
 
 
-def test_what_a_killed_demo_left_running_is_ended_by_the_next(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
+def test_what_a_killed_demo_left_running_is_ended_by_the_next(
+    start_demo: Callable[..., Demo], short_path: Path
+) -> None:
     """After SIGKILL of the demo alone, the next demo ends the daemon, slapd and PostgreSQL of the first."""
     killed = start_demo()
     killed.read_until("3. Two folders")
-    left = processes_of(tmp_path)
+    left = processes_of(short_path)
     killed.send(signal.SIGKILL)
     killed.process.wait()
     demo = start_demo()
     demo.read_until("What an earlier demo had left there is removed.")
-    assert not set(left) & set(processes_of(tmp_path))
+    assert not set(left) & set(processes_of(short_path))
     demo.read_until("2. The daemon")
     demo.send(signal.SIGTERM)
     assert demo.wait() == 128 + signal.SIGTERM
     assert len(left) >= 3
-    assert processes_of(tmp_path) == []
+    assert processes_of(short_path) == []
 
 
-def test_it_deletes_nothing_that_is_not_its_own(start_demo: Callable[..., Demo], tmp_path: Path) -> None:
+def test_it_deletes_nothing_that_is_not_its_own(start_demo: Callable[..., Demo], short_path: Path) -> None:
     """It refuses a directory .demo that contains something else."""
-    precious = tmp_path / ".demo" / "thesis.txt"
+    precious = short_path / ".demo" / "thesis.txt"
     precious.parent.mkdir()
     precious.write_text("years of work")
     demo = start_demo()

@@ -19,7 +19,7 @@ from psycopg import sql
 from contactsync.api.access.authentication import FAILURES_PER_MINUTE
 from contactsync.credentials.tokens import new_token
 from contactsync.testing.ports import LOOPBACK
-from tests.support.processes import CONTACTSYNC
+from tests.support.processes import run_command
 from tests.support.tls_api import TlsApi
 from tests.support.waiting import wait_until
 
@@ -44,9 +44,7 @@ def from_address(api: TlsApi, address: str, token: str | None = None) -> httpx.C
 
 def cli(api: TlsApi, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command on the daemon's machine."""
-    return subprocess.run(
-        [CONTACTSYNC, *arguments], env=api.local.daemon.environ, capture_output=True, text=True, check=False
-    )
+    return run_command(*arguments, environ=api.local.daemon.environ)
 
 
 def test_curl_with_a_token_from_the_command_line_reads_definitions(api: TlsApi, tmp_path: Path) -> None:

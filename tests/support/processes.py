@@ -121,35 +121,7 @@ class CommandLine:
 
     def __call__(self, *arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command without a terminal; `typed` is its standard input."""
-        if not self.prefix and (done := self._forked(arguments, self.environ | environ, typed)):
-            return done
-        return subprocess.run(
-            [*self.prefix, CONTACTSYNC, *arguments],
-            input=typed,
-            env=self.environ | environ,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-
-    @staticmethod
-    def _forked(
-        arguments: Sequence[str], environ: Mapping[str, str], typed: str
-    ) -> subprocess.CompletedProcess[str] | None:
-        with TemporaryFile("w+") as stdin, TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
-            stdin.write(typed)
-            stdin.seek(0)
-            process = fork(arguments, environ, [stdin.fileno(), stdout.fileno(), stderr.fileno()])
-            if process is None:
-                return None
-            try:
-                exit_code = process.wait(PATIENCE)
-            finally:
-                process.kill()
-            for stream in (stdout, stderr):
-                stream.seek(0)
-            return subprocess.CompletedProcess(arguments, exit_code, stdout.read(), stderr.read())
+        return run_command(*arguments, environ=self.environ | environ, typed=typed, prefix=self.prefix)
 
     def ok(self, *arguments: str, typed: str = "") -> str:
         """Run a command that succeeds without a warning, and give its output."""
@@ -189,6 +161,33 @@ class CommandLine:
         finally:
             os.close(ours)
         return process.wait(PATIENCE), shown
+
+
+def run_command(
+    *arguments: str, environ: Mapping[str, str], typed: str = "", prefix: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a command without a terminal; `typed` is its standard input. With `prefix` it is a new program."""
+    with TemporaryFile("w+") as stdin, TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
+        stdin.write(typed)
+        stdin.seek(0)
+        streams = stdin.fileno(), stdout.fileno(), stderr.fileno()
+        if not prefix and (process := fork(arguments, environ, streams)):
+            try:
+                exit_code = process.wait(PATIENCE)
+            finally:
+                process.kill()
+            stdout.seek(0)
+            stderr.seek(0)
+            return subprocess.CompletedProcess(arguments, exit_code, stdout.read(), stderr.read())
+    return subprocess.run(
+        [*prefix, CONTACTSYNC, *arguments],
+        input=typed,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
 
 def _environ(database: str, directory: Path, **more: str) -> dict[str, str]:
