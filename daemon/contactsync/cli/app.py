@@ -266,7 +266,7 @@ def daemon_command(context: typer.Context) -> int:
     from contactsync.service.main import run_daemon
 
     invocation = invocation_of(context)
-    invocation.log_as_set()
+    invocation.become_service()
     return run_daemon(invocation.settings, invocation.reload_settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from contactsync.model import Actor
     from contactsync.settings.schema import Settings
     from contactsync.store.pool import Pool
+
+_USUAL_THRESHOLDS = (700, 10, 10)
+"""See gc.set_threshold."""
 
 POOL_SIZE = 2
 """Connections of a command: one for a run, and one that can record the outcome if the first breaks."""
@@ -137,8 +141,12 @@ class Invocation:
         ):
             yield connection
 
-    def log_as_set(self) -> None:
-        """Log in the format and at the level of settings.toml, as a service does; -v raises the level."""
+    def become_service(self) -> None:
+        """Log in the format and at the level of settings.toml; -v raises the level. Collect garbage as Python does.
+
+        What a command sets is for a process that soon ends.
+        """
+        gc.set_threshold(*_USUAL_THRESHOLDS)
         from contactsync.log.config import configure_logging
 
         configure_logging(self.settings.log.format, self._level(self.settings), sys.stderr, os.environ)

@@ -36,9 +36,6 @@ STOP_SECONDS = 150
 
 READY_POLL_SECONDS = 0.05
 
-_GC_THRESHOLDS = (700, 10, 10)
-"""Python's own: those of the command line are for processes that soon end."""
-
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _LARGE_BYTES = 128 * 1024
 """mallopt(3): numbers of parameters, and glibc's initial threshold, which it would raise."""
@@ -73,7 +70,6 @@ def run_daemon(settings: Settings, reread: Callable[[], Settings]) -> int:
                 # The objects that exist now stay. Collecting them again took a fifth of the CPU of an unchanged run.
                 gc.collect()
                 gc.freeze()
-                gc.set_threshold(*_GC_THRESHOLDS)
                 log.info("daemon.started", workers=settings.scheduler.workers)
                 _serve(daemon, manager, signals)
             log.info("daemon.stopping")

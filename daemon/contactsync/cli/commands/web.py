@@ -21,7 +21,7 @@ def serve(invocation: Invocation, environ: MutableMapping[str, str]) -> int:
         raise UsageError(
             f"The Python package {error.name} is missing.", hint="The console needs: pip install contactsync[web]"
         ) from None
-    invocation.log_as_set()
+    invocation.become_service()
     return run_web(invocation.settings, environ)
 
 
