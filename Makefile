@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint fuzz faults soak bench audit licences lock clean install uninstall setup setup-tools \
+.PHONY: help demo test coverage lint fuzz faults soak bench audit licences translations lock clean install uninstall setup setup-tools \
 	setup-test setup-bench setup-postgresql
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -49,6 +49,9 @@ bench: setup-bench ## Measure the speed and write docs/performance, in ten minut
 
 audit: setup-tools ## Look up known vulnerabilities of all locked packages (needs the network; OPTIONS= of pip-audit)
 	@$(BIN)/python -m tools.audit $(OPTIONS)
+
+translations: setup-tools ## Merge new texts of the web console into its catalogues, and compile them
+	@$(BIN)/python -m tools.translations
 
 licences: setup-tools ## Write docs/licences.md from the installed packages
 	@$(BIN)/python -m tools.licences

@@ -76,7 +76,7 @@ class Console:
         page.on("request", self._note_request)
         if signed_in:
             page.goto(self.link())
-            page.get_by_role("button").last.click()
+            page.get_by_role("main").get_by_role("button").click()
             page.wait_for_url(f"{self.url}/")
         return page
 

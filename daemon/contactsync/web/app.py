@@ -24,6 +24,7 @@ from contactsync.web.middleware.limits import BodyLimit, TimeLimit
 from contactsync.web.middleware.origin import OriginCheck
 from contactsync.web.middleware.session import SessionLookup
 from contactsync.web.pages import (
+    choose_language,
     contacts,
     daemon,
     decisions,
@@ -39,7 +40,7 @@ from contactsync.web.signin import routes as signin
 
 THREADS = 16
 """The limit of requests that wait for the daemon at once."""
-PAGES = (overview, settings, folders, contacts, deeds, progress, explain, decisions, runs, daemon)
+PAGES = (overview, settings, folders, contacts, deeds, progress, explain, decisions, runs, daemon, choose_language)
 """The modules of the pages."""
 
 _health = APIRouter()

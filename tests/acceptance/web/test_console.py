@@ -107,6 +107,19 @@ def test_a_form_of_another_site_does_nothing(console: Console, browser: Browser)
     console.complaints.clear()
 
 
+def test_the_language_is_the_browsers_until_a_person_chooses_another(console: Console, browser: Browser) -> None:
+    """The browser keeps the choice, and comes back to its page."""
+    page = console.page(browser, signed_in=False, locale="de-AT")
+    page.goto("/sign-in?to=/runs")
+    assert page.get_by_role("heading", level=1).inner_text() == "Anmelden"
+    assert page.locator("html").get_attribute("lang") == "de"
+    page.get_by_role("button", name="English").click()
+    page.wait_for_url(f"{console.url}/sign-in?to=/runs")
+    assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
+    page.reload()
+    assert page.locator("html").get_attribute("lang") == "en"
+
+
 def test_health_is_for_the_web_server_in_front(console: Console) -> None:
     """It needs no session."""
     answer = console.client().get("/health")
