@@ -55,8 +55,9 @@ SCHEMES: tuple[tuple[Literal["light", "dark"], dict[str, Any]], ...] = (("light"
 
 
 @pytest.fixture(scope="module")
-def view(_scene: tuple[Console, Scene]) -> Iterator[Console]:
-    """Give the console to the tests of this file, which share one page."""
+def view(_scene: tuple[Console, Scene], browser: Browser) -> Iterator[Console]:
+    """Give the console to the tests of this file, which share one page. It is closed before the browser is."""
+    assert browser.is_connected()
     with closing(another_view(_scene[0])) as console:
         yield console
 
