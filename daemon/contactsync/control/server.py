@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 START_SECONDS = 10.0
 STOP_SECONDS = 2
 """The limit for open responses when the daemon stops."""
+_TICK_SECONDS = 1.0
 IDLE_SECONDS = 5
 """How long a connection may be open between two requests."""
 
@@ -37,6 +39,7 @@ IDLE_SECONDS = 5
 class _Server(uvicorn.Server):
     ticked_at = 0.0
     loop: asyncio.AbstractEventLoop
+    _ending: asyncio.Event
     tls: TlsListener
     web: socket.socket | None = None
     console_uid = -1
@@ -44,6 +47,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Prepare for the web console and for TLS, which share the limits and the shutdown of uvicorn's own."""
         self.loop = asyncio.get_running_loop()
+        self._ending = asyncio.Event()
         self.tls = TlsListener(self._make_tls_protocol)
         await super().startup(sockets)
         if self.web is not None:
@@ -62,10 +66,19 @@ class _Server(uvicorn.Server):
         state = {"server_state": self.server_state, "app_state": self.lifespan.state}
         return WebProtocol(config=self.config, console_uid=self.console_uid, **state)
 
-    async def on_tick(self, counter: int) -> bool:
-        """Note the time; uvicorn calls this ten times a second."""
-        self.ticked_at = time.monotonic()
-        return await super().on_tick(counter)
+    async def main_loop(self) -> None:
+        """Note the time and renew the Date header each second; uvicorn would wake up ten times."""
+        while not await self.on_tick(0):
+            self.ticked_at = time.monotonic()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _TICK_SECONDS)
+
+    def end(self) -> None:
+        """Shut down at once; any thread may call it."""
+        self.should_exit = True
+        if self.started:
+            with suppress(RuntimeError):  # the loop is closed
+                self.loop.call_soon_threadsafe(self._ending.set)
 
 
 class ControlServer:
@@ -131,7 +144,7 @@ class ControlServer:
     def stop(self) -> None:
         """Accept no more connections, end the event streams and the thread."""
         self._hub.close()
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(STOP_SECONDS + START_SECONDS)
 
     @property

@@ -39,9 +39,10 @@ log = structlog.get_logger()
 _TASK = "run"
 _BATCH = 500
 _RESULT_SECONDS = 30.0
-_SWEEP_SECONDS = 10
 _POLL_SECONDS = 5.0
 """How often a worker looks for jobs that no notification announced, such as those that a stopped node left."""
+_WAIT_SECONDS = 60.0
+_PULSE_SECONDS = 5.0
 _NEVER = 10 * 365 * 86_400.0
 """Workers are not pruned: a draining worker sends no heartbeats, and its jobs would look abandoned."""
 
@@ -78,6 +79,13 @@ class RunJob:
         """The request, out of a job's arguments; a node of a newer release may have added some."""
         known = {each.name: arguments[each.name] for each in fields(cls) if each.name in arguments}
         return cls(**known | {"trigger": Trigger(arguments["trigger"])})
+
+
+class _Connection(psycopg.AsyncConnection[Any]):
+    """A connection that does not wake up ten times a second while it waits, which only an interrupt would need."""
+
+    async def wait(self, gen: Any, interval: float = _WAIT_SECONDS, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        return await super().wait(gen, interval, timeout)
 
 
 class _Connector(PsycopgConnector):
@@ -153,6 +161,7 @@ class Engine:
             timeout=10,
             reconnect_timeout=RECONNECT_SECONDS,
             kwargs=options,
+            connection_class=_Connection,
         )
         self._app = App(connector=self._connector)
         self._app.task(name=_TASK, queue=queue_of(), pass_context=True)(self._carry_out)
@@ -313,10 +322,10 @@ class Engine:
         lost: set[int] = set()
         for beat in count():
             self._alive_at = time.monotonic()
-            if beat % _SWEEP_SECONDS == 0:
+            if beat % 2 == 0:
                 with suppress(ConnectorException, psycopg.Error):
                     lost = await self._restart_lost(lost)
-            await asyncio.sleep(1)
+            await asyncio.sleep(_PULSE_SECONDS)
 
     async def _restart_lost(self, before: set[int]) -> set[int]:
         """Request again the jobs that PostgreSQL has given to this worker, and whose answer was lost on the way.
@@ -354,7 +363,7 @@ class Engine:
         running = asyncio.ensure_future(self._worker.run())  # type: ignore[no-untyped-call]
         try:
             while not running.done():
-                await asyncio.wait([running], timeout=1)
+                await asyncio.wait([running], timeout=None if self._worker.worker_id else 1)
                 self._former = self._worker.worker_id or self._former
             running.result()
         except (ConnectorException, psycopg.Error):

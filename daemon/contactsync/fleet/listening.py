@@ -30,6 +30,7 @@ log = structlog.get_logger()
 _PATIENCE_SECONDS = 2.5
 """After how long a node takes free listeners beyond its share, since the others do not take them."""
 _RETRY_SECONDS = 1.0
+_SHORTEST_REST = 0.5
 _CLOSE_SECONDS = 2.0
 
 
@@ -76,7 +77,6 @@ class Listening:
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
-            seconds = self._node.lease_seconds
             try:
                 settled = self._step()
             except DatabaseError:
@@ -84,11 +84,16 @@ class Listening:
             except Exception:
                 log.exception("fleet.crashed")
                 settled = False
-            # A lease that ends has to be noticed.
-            self._changed.wait(max(0.1, seconds) if settled else _RETRY_SECONDS)
-            self._changed.clear()
+            self._rest(settled=settled)
         with suppress(DatabaseError):
             self._step()
+
+    def _rest(self, *, settled: bool) -> None:
+        """Wait for a change, for the end of the lease, or for the next attempt."""
+        while not self._changed.wait(max(_SHORTEST_REST, self._node.lease_seconds) if settled else _RETRY_SECONDS):
+            if not (settled and self._node.lease_seconds):
+                break
+        self._changed.clear()
 
     def _step(self) -> bool:
         """Take and give up listeners; returns whether nothing is left to do."""

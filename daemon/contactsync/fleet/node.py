@@ -289,6 +289,7 @@ class Node:
         self.worker_id = worker_id
         if state.took_lead:
             self._leads = True
+            execute(connection, "note_lead", node_id=self.node_id)
             log.info("fleet.leads", node=self.identity.name)
         self._beat_at = started
         self._clock_offset = state.at - time.monotonic()

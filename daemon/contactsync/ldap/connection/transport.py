@@ -22,7 +22,7 @@ from contactsync.ldap.protocol.results import Result
 _UNBIND_REQUEST = 0x42
 _SMALLEST_BUFFER = 64
 _NO_DEADLINE_SECONDS = 10 * 366 * 86_400
-_LONGEST_WAIT = 0.25
+_LONGEST_WAIT = 0.1
 """Seconds of one wait, so that a cancelled run ends at once and not after a whole receive timeout."""
 
 

@@ -63,6 +63,11 @@ FROM beaten
 -- The worker of a node, whose jobs others request again when it dies. A run may begin before the next sign of life.
 UPDATE contactsync.fleet_nodes SET worker_id = %(worker_id)s WHERE node_id = %(node_id)s AND ended_at IS NULL
 
+-- name: note_lead
+-- Of this node, and of no other: the one that led before may not be taken for dead yet.
+UPDATE contactsync.fleet_nodes SET leads = (node_id = %(node_id)s)
+WHERE ended_at IS NULL AND leads <> (node_id = %(node_id)s)
+
 -- name: leave_lead
 SELECT pg_advisory_unlock(hashtextextended('contactsync.lead', 0))
 
