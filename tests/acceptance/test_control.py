@@ -623,23 +623,30 @@ def test_the_examples_of_bodies_are_accepted(client: DaemonClient) -> None:
     schemas = document["components"]["schemas"]
     server = f"{client.directory.url}/{client.directory.suffix}"
     accepted = []
-    for path, methods in document["paths"].items():
+    staff = client.get(f"/v1/definitions/{client.staff}")
+    paths = sorted(document["paths"].items(), key=lambda item: "explain" in item[0])  # of what others add
+    for path, methods in paths:
         for method, operation in methods.items():
             if "requestBody" not in operation:
                 continue
             name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             example = json.dumps(schemas[name]["examples"][0]).replace("Staff", "Example").replace("Team", "Renamed")
-            found = client.definitions(name="Example") if "{definition_id}" in path else [{"definition_id": 0}]
+            example = example.replace("anna@example.com", "Nobody Atall")
+            found = client.definitions(name="Example") if "{definition_id}" in path else [staff]
             answer = client.http.request(
                 method,
                 path.format(**found[0]),
                 content=example.replace("ldaps://dc1.example.com", server),
                 headers={"content-type": "application/json"},
             )
-            # The directory refuses the example's password.
-            assert answer.is_success or answer.json()["code"].startswith("directory."), (path, answer.text)
+            # The directory refuses the example's password, and no link has the example's code.
+            assert answer.is_success or answer.json()["code"].startswith(("directory.", "web.code")), (
+                path,
+                answer.text,
+            )
             accepted.append((method, path))
-    assert len(accepted) == 10
+    assert len(accepted) == 13
+    client.http.put(f"/v1/folders/{staff['folder_id']}/rights", json={"rights": []}).raise_for_status()
     client.http.delete("/v1/tokens", params={"name": "helpdesk"}).raise_for_status()
     for name in ("Example", "Renamed"):
         (definition,) = client.definitions(name=name)

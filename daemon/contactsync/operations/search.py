@@ -14,8 +14,9 @@ _MARKS = "[\u0300-\u036f]*"
 
 
 def patterns_of(text: str) -> list[str]:
-    """A regular expression of PostgreSQL for each word of the text."""
-    return ["".join(map(_pattern, _folded(word))) for word in text.split()]
+    """A regular expression of PostgreSQL for each word of the text, the longest word first: it excludes most rows."""
+    words = sorted(text.split(), key=len, reverse=True)
+    return ["".join(map(_pattern, _folded(word))) for word in words]
 
 
 def _folded(text: str) -> str:

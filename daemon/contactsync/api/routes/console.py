@@ -18,6 +18,7 @@ from contactsync.api.routes.contacts import FolderId
 from contactsync.errors import SignInCodeUnknown
 from contactsync.operations.access import folder_rights as operations
 from contactsync.operations.access.folder_rights import FolderRights, NewFolderRights, OwnAccess
+from contactsync.operations.declared.bodies import body_with_example
 from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["console"])
@@ -33,7 +34,9 @@ class NewSignInCode(BaseModel):
 class SignInCodeRequest(BaseModel):
     """A code to redeem."""
 
-    code: str = Field(max_length=200, examples=["pX2c"])
+    model_config = body_with_example(code="pX2c")
+
+    code: str = Field(max_length=200)
 
 
 class RedeemedSignInCode(BaseModel):

@@ -32,6 +32,7 @@ class Role(IntEnum):
     ADMINISTRATOR = 4
 
 
+_ROLES = tuple(Role)
 _WORDS = {
     Role.EDITOR: "Only an editor of the folder may do this.",
     Role.OWNER: "Only the owner of a personal folder may do this.",
@@ -129,7 +130,7 @@ def person_access(
 
     With `visible` it lists folders with that role, too. Raises NotFound, RoleMissing, DatabaseError.
     """
-    roles = {key: Role(role) for key, role in roles_of_person(connection, name, groups, folder_ids).items()}
+    roles = {key: _ROLES[role] for key, role in roles_of_person(connection, name, groups, folder_ids).items()}
     if folder_ids is None:
         roles = {key: role for key, role in roles.items() if role >= (needed if visible is None else visible)}
     elif not folder_ids or set(folder_ids) - roles.keys():

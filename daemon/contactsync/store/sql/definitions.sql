@@ -104,7 +104,7 @@ WHERE definition_id = ANY (ARRAY (
     SELECT o.definition_id FROM contactsync.definition_overview AS o
     WHERE o.definition_id > %(after)s
       AND o.definition_id = ANY (%(ids)s) -- if ids
-      AND o.folder_id = ANY (%(folder_ids)s) -- if folder_ids
+      AND o.folder_id IN (SELECT unnest(%(folder_ids)s::bigint[])) -- if folder_ids
       AND coalesce(o.owner, '') = %(owner)s -- if owner
       AND o.state = %(state)s -- if state
       AND (strpos(lower(o.label), lower(%(text)s)) > 0 OR strpos(lower(o.query), lower(%(text)s)) > 0) -- if text

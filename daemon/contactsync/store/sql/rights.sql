@@ -3,17 +3,23 @@
 WITH granted AS (
     SELECT r.folder_id, max(CASE r."right" WHEN 'edit' THEN 2 ELSE 1 END) AS role
     FROM contactsync.folder_rights AS r
-    WHERE (NOT r.is_group AND lower(r.who) = lower(%(name)s::text))
-       OR (r.is_group AND lower(r.who) = ANY (SELECT lower(g) FROM unnest(%(groups)s::text[]) AS g))
+    WHERE (lower(r.who), r.is_group) IN (
+        SELECT lower(%(name)s::text), false UNION ALL SELECT lower(g), true FROM unnest(%(groups)s::text[]) AS g)
+      AND r.folder_id = ANY (%(folder_ids)s::bigint[]) -- if folder_ids
     GROUP BY r.folder_id
+), narrowed AS (
+    SELECT DISTINCT r.folder_id FROM contactsync.folder_rights AS r
+    WHERE r."right" = 'view'
+      AND r.folder_id = ANY (%(folder_ids)s::bigint[]) -- if folder_ids
 ), roles AS (
     SELECT f.folder_id,
            CASE WHEN lower(f.owner) = lower(%(name)s::text) THEN 3
                 WHEN g.role IS NOT NULL THEN g.role
-                WHEN f.owner IS NULL AND NOT EXISTS (
-                    SELECT FROM contactsync.folder_rights AS r WHERE r.folder_id = f.folder_id AND r."right" = 'view') THEN 1
+                WHEN f.owner IS NULL AND n.folder_id IS NULL THEN 1
            END AS role
-    FROM contactsync.folders AS f LEFT JOIN granted AS g USING (folder_id)
+    FROM contactsync.folders AS f
+    LEFT JOIN granted AS g USING (folder_id)
+    LEFT JOIN narrowed AS n USING (folder_id)
     WHERE true
       AND f.folder_id = ANY (%(folder_ids)s::bigint[]) -- if folder_ids
 )

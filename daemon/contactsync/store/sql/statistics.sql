@@ -17,5 +17,5 @@ ORDER BY 1
 SELECT o.state, count(*) AS definitions
 FROM contactsync.definition_overview AS o
 WHERE true
-  AND o.folder_id = ANY (%(folder_ids)s) -- if folder_ids
+  AND o.folder_id IN (SELECT unnest(%(folder_ids)s::bigint[])) -- if folder_ids
 GROUP BY o.state
