@@ -30,6 +30,7 @@ from contactsync.model import Definition, Mode, Outcome, RunReport, Trigger
 from contactsync.settings.schema import Settings
 from contactsync.store.definitions import add_definition, add_folder, edit_definition, read_definitions
 from contactsync.store.pool import Pool
+from contactsync.store.session import connect
 from contactsync.sync.runner import Runner
 from contactsync.testing.people import Person, make_people
 from contactsync.testing.private_server import PrivateServer
@@ -96,7 +97,7 @@ class SyncedFolder:
         self.pool = pool
         self.log: list[str] = []
         self.passwords = BindPasswords(lambda: _BOX, References(("file:*", "credential:*", "env:*")), {})
-        with self.connection() as connection:
+        with connect(conninfo, application_name="test") as connection:
             self.name = f"Staff {next(_numbers)}"
             self.folder_id = add_folder(connection, self.name, None)
             connection.execute(
