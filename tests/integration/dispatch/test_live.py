@@ -54,7 +54,8 @@ class Following:
         self.folders = folders
         self.runner = runner
         self.dispatcher = Dispatcher(self._run, lambda _: "", workers=2, per_server=2)
-        self.live = LiveFolders(runner, self.dispatcher)
+        self.may_listen = True
+        self.live = LiveFolders(runner, self.dispatcher, lambda: self.may_listen)
         self.dispatcher.start()
         self.follow()
 
@@ -124,6 +125,26 @@ def test_every_change_arrives(following: Callable[[int], Following], admin: ldap
     caused = live.reports[first:]
     assert caused
     assert {(report.trigger, report.mode) for report in caused} == {(Trigger.LIVE, Mode.INCREMENTAL)}
+
+
+def test_nothing_is_reported_without_the_lease(following: Callable[[int], Following], admin: ldap3.Connection) -> None:
+    """As in a node of a fleet that was stopped: it closes its connection, and reads the change when it may listen."""
+    live = following(1)
+    (folder,) = live.folders
+    live.expect_listening()
+    live.expect_in_sync(folder)
+    number = len(live.reports)
+    live.may_listen = False
+    person = someone()
+    admin.add(person.dn, attributes=person.attributes)
+    wait_until(lambda: all(not state.listening_since for state in live.live.states.values()))
+    ((reason, runs),) = [(state.reason, len(live.reports)) for state in live.live.states.values()]
+    assert "another node may listen" in str(reason)
+    assert runs == number
+    live.may_listen = True
+    live.expect_in_sync(folder)
+    live.expect_listening()
+    admin.delete(person.dn)
 
 
 def test_an_increment_with_nothing_to_do_leaves_no_row(
