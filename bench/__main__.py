@@ -4,6 +4,7 @@
     .venv/bin/python -m bench --entries 10000 --sizes 1000,10000 --folders 100 --output /tmp/bench
 
     .venv/bin/python -m bench --only fleet --fleet-runs 10000 --fleet-harms 50 --output /tmp/bench
+    .venv/bin/python -m bench --only definitions --definitions 100000 --output /tmp/bench
 
 It writes results.json, results.md and the plots, and for a fleet of daemons fleet.json and fleet.md.
 """
@@ -16,6 +17,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from bench import many_definitions
 from bench.directory import Staff, ldif
 from bench.doubling import measure_doubling
 from bench.fleet import part as fleet
@@ -37,6 +39,11 @@ def main() -> None:
     # As for Ctrl-C, whatever was started is ended in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options.output.mkdir(parents=True, exist_ok=True)
+    if options.only == "definitions":
+        many = many_definitions.measure_definitions(options)
+        many_definitions.write(many, options.output)
+        many_definitions.show(many)
+        return
     if options.only != "fleet":
         results = _measure(options)
         write(results, options.output)
@@ -73,7 +80,7 @@ def _measure(options: argparse.Namespace) -> Results:
 
 
 def _is_size(name: str) -> bool:
-    return name not in {"output", "only"} and not name.startswith("fleet_")
+    return name not in {"output", "only"} and not name.startswith(("fleet_", "definitions"))
 
 
 def _pairs(options: argparse.Namespace, entries: int) -> int:
@@ -94,7 +101,13 @@ def _options() -> argparse.Namespace:
     add("--idle-seconds", type=float, default=10, help="how long the idle daemon is measured with them (10)")
     add("--live-seconds", type=float, default=30, help="how long a live folder is measured; 0 for not at all (30)")
     add("--doubled-entries", type=int, default=20_000, help="entries of costs that must double; 0 for none (20000)")
-    add("--only", choices=["one", "fleet"], help="only one daemon, or only a fleet of several")
+    add(
+        "--only",
+        choices=["one", "fleet", "definitions"],
+        help="only one daemon, a fleet, or a fleet with many definitions",
+    )
+    add("--definitions", type=int, default=100_000, help="definitions, with --only definitions (100000)")
+    add("--definitions-seconds", type=float, default=300, help="how long they run by their schedule (300)")
     add("--fleet-runs", type=int, default=1000, help="runs of a fleet whose nodes are harmed; 0 for no fleet (1000)")
     add("--fleet-harms", type=int, default=6, help="kills, stops, cuts and drains meanwhile (6)")
     add("--fleet-seed", default="1", help="the seed of these harms (1)")

@@ -108,7 +108,7 @@ class Schedule:
         self._on_followed = on_followed
         self._lock = Lock()
         self._followed: dict[int, Followed] = {}
-        self._versions: dict[int, tuple[int, str]] = {}
+        self._versions: dict[int, int] = {}
         self._fired: set[int] = set()
         self._unmarked: set[int] = set()
         self._clock = WallClock()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,24 +29,34 @@ _Family = CounterMetricFamily | GaugeMetricFamily
 class _RunTotals:
     """The runs of one definition since the daemon started."""
 
-    runs: Counter[str] = field(default_factory=Counter)
-    changes: Counter[str] = field(default_factory=Counter)
+    runs: dict[str, int] = field(default_factory=dict)
+    inserted: int | None = None
+    updated: int = 0
+    deleted: int = 0
     retries: int = 0
     rejected: int = 0
     contacts: int | None = None
     server_expires_at: datetime | None = None
     client_expires_at: datetime | None = None
 
+    @property
+    def changes(self) -> dict[str, int]:
+        """The changed contacts by action; empty before the first run that succeeded."""
+        if self.inserted is None:
+            return {}
+        return {"insert": self.inserted, "update": self.updated, "delete": self.deleted}
+
     def add(self, report: RunReport) -> None:
-        self.runs[report.outcome.value] += 1
+        self.runs[report.outcome.value] = self.runs.get(report.outcome.value, 0) + 1
         self.retries += max(report.attempts - 1, 0)
         self.server_expires_at = report.certificates.server_expires_at or self.server_expires_at
         self.client_expires_at = report.certificates.client_expires_at or self.client_expires_at
         if report.outcome in {Outcome.CHANGED, Outcome.UNCHANGED}:
             counts = report.counts
             self.rejected = counts.rejected
-            for action, number in (("insert", counts.inserted), ("update", counts.updated), ("delete", counts.deleted)):
-                self.changes[action] += number
+            self.inserted = (self.inserted or 0) + counts.inserted
+            self.updated += counts.updated
+            self.deleted += counts.deleted
         self.contacts = _contacts_after(report, self.contacts)
 
 

@@ -13,7 +13,7 @@ from contactsync.schedule.instants import Cron, Interval
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Timetable(BaseTrigger):  # type: ignore[misc]  # APScheduler publishes no types
     """When a definition is due: the instants of its schedule, each delayed by its share of the jitter.
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
+from sys import intern
 from typing import Any, LiteralString
 
 from psycopg import Connection, sql
@@ -25,6 +26,7 @@ EDITABLE = frozenset(
     }
 )  # fmt: skip
 """The columns of sync_definitions that users may set."""
+_SHARED = ("name", "query", "user", "password_ref", "scope", "filter", "schedule", "time_zone", "mode", "tls_ca_file")
 
 
 def read_definitions(
@@ -45,9 +47,9 @@ def lock_definitions(connection: Connection[Any]) -> None:
     execute(connection, "lock_definitions")
 
 
-def read_versions(connection: Connection[Any]) -> dict[int, tuple[int, str]]:
-    """The revision of each definition and the transaction that wrote it, by id. Raises DatabaseError."""
-    return {key: (revision, written_by) for key, revision, written_by in execute(connection, "versions")}
+def read_versions(connection: Connection[Any]) -> dict[int, int]:
+    """A number for the stored version of each definition, by id. Raises DatabaseError."""
+    return dict(execute(connection, "versions").fetchall())
 
 
 def read_last_starts(connection: Connection[Any], ids: Iterable[int]) -> dict[int, tuple[datetime | None, int | None]]:
@@ -204,8 +206,9 @@ def _definitions(condition: str) -> LiteralString:
 
 
 def definition_of(row: Mapping[str, Any]) -> Definition:
-    """The definition in a row of `definition_columns`."""
-    return Definition(**{**row, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])})
+    """The definition in a row of `definition_columns`. Texts that most definitions share are kept once."""
+    shared = {name: intern(row[name]) for name in _SHARED if row[name] is not None}
+    return Definition(**{**row, **shared, "auth": Auth(row["auth"]), "tls": Tls(row["tls"])})
 
 
 @cache

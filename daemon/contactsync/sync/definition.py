@@ -150,7 +150,7 @@ def resolve(definition: Definition) -> Resolved:
         definition=definition,
         query=query,
         user=user,
-        base=canonical_dn(definition.base) if definition.base else query.base if definition.base is None else "",
+        base=_base(definition, query),
         scope=Scope(definition.scope) if definition.scope else query.scope or Scope.SUB,
         filter=own_filter,
         trigger=parse_schedule(
@@ -163,10 +163,17 @@ def resolve(definition: Definition) -> Resolved:
     )
 
 
+def _base(definition: Definition, query: DirectoryQuery) -> str | None:
+    if not definition.base:
+        return query.base if definition.base is None else ""
+    base = canonical_dn(definition.base)
+    return definition.base if base == definition.base else base  # the same object: there may be 100,000
+
+
 def _trust(definition: Definition) -> TlsOptions:
     if definition.tls_ca_pem:
         check_authorities(definition.tls_ca_pem)
-    return TlsOptions(
+    return _tls_options(
         verify=definition.tls_verify,
         minimum=definition.tls_minimum,
         ca_file=definition.tls_ca_file,
@@ -174,6 +181,10 @@ def _trust(definition: Definition) -> TlsOptions:
         client_cert=definition.tls_client_cert,
         client_key=definition.tls_client_key,
     )
+
+
+_tls_options = lru_cache(maxsize=256)(TlsOptions)
+"""One object for all definitions with the same settings."""
 
 
 def source_of(session: Session, resolved: Resolved, limits: MappingLimits) -> Source:

@@ -176,7 +176,7 @@ def test_an_increment_with_nothing_to_do_leaves_no_row(
     after = folder.status()
     assert after["last_success_at"] > before["last_success_at"]
     assert (after["last_run_id"], after["last_outcome"]) == (before["last_run_id"], "unchanged")
-    requested = live.dispatcher.request(folder.definition_id, Trigger.MANUAL, asked_at=time.monotonic())
+    requested = live.dispatcher.request(folder.definition_id, Trigger.MANUAL, asked_at=time.monotonic(), awaited=True)
     assert folder.row(requested.result(PATIENCE).run_id)["outcome"] == "unchanged"
     folder.query(
         "UPDATE contactsync.sync_status SET last_outcome = 'failed' WHERE definition_id = %s RETURNING 1",

@@ -113,7 +113,7 @@ def test_mode_auto_runs_by_its_schedule(
 
     try:
         wait_until(lambda: "389 Directory Server does not report" in reason())
-        live.dispatcher.request(folder.definition_id, Trigger.SCHEDULE).result()
+        live.dispatcher.request(folder.definition_id, Trigger.SCHEDULE, awaited=True).result()
         assert names(folder) == found(folder)
         wait_until(lambda: "389 Directory Server does not report" in reason())
         now = live.live.snapshot

@@ -400,7 +400,7 @@ def test_auto_is_live_for_a_user_with_the_rights(
     live = Following(folder.runner(), [folder, blind], auto=2)
     try:
         for one in (folder, blind):
-            live.dispatcher.request(one.definition_id, Trigger.SCHEDULE).result()
+            live.dispatcher.request(one.definition_id, Trigger.SCHEDULE, awaited=True).result()
         wait_until(lambda: live.live.snapshot.listening == 1)
         why = "shows this user no deleted objects"
         wait_until(lambda: why in (live.live.states[blind.definition_id].reason or ""))

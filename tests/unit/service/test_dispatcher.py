@@ -171,7 +171,7 @@ def test_a_stop_withdraws_requests_and_waits_for_runs() -> None:
 def test_requests_for_the_same_run_share_its_report() -> None:
     """It is the report of a run that started after the requests."""
     with dispatching(1) as gate:
-        reports = {gate.request(1, Trigger.REQUEST) for _ in range(100)}
+        reports = {gate.request(1, Trigger.REQUEST, awaited=True) for _ in range(100)}
         assert len(reports) == 1
         gate.open(until_entered=2)
         assert reports.pop().result(WAIT).run_id == 2
@@ -180,7 +180,7 @@ def test_requests_for_the_same_run_share_its_report() -> None:
 def test_a_request_by_hand_changes_the_trigger_of_a_waiting_one() -> None:
     """The record says who asked."""
     with dispatching(1) as gate:
-        waiting = gate.request(2, Trigger.SCHEDULE)
+        waiting = gate.request(2, Trigger.SCHEDULE, awaited=True)
         gate.request(2, Trigger.MANUAL)
         gate.open()
         assert waiting.result(WAIT).trigger is Trigger.MANUAL
@@ -189,10 +189,10 @@ def test_a_request_by_hand_changes_the_trigger_of_a_waiting_one() -> None:
 def test_a_withdrawn_request_has_a_cancelled_report() -> None:
     """After the definition was removed or the dispatcher was stopped."""
     with dispatching(1) as gate:
-        forgotten, dropped = (gate.request(key, Trigger.MANUAL) for key in (2, 3))
+        forgotten, dropped = (gate.request(key, Trigger.MANUAL, awaited=True) for key in (2, 3))
         gate.forget(2)
         gate.stop()
-        for report in (forgotten, dropped, gate.request(4, Trigger.MANUAL)):
+        for report in (forgotten, dropped, gate.request(4, Trigger.MANUAL, awaited=True)):
             with pytest.raises(CancelledError):
                 report.result(WAIT)
 
@@ -207,5 +207,5 @@ def test_an_exception_goes_to_the_future_and_ends_no_worker() -> None:
     dispatcher.start()
     for definition_id in (1, 2):
         with pytest.raises(LookupError, match=str(definition_id)):
-            dispatcher.request(definition_id, Trigger.MANUAL).result(WAIT)
+            dispatcher.request(definition_id, Trigger.MANUAL, awaited=True).result(WAIT)
     dispatcher.stop()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-_BEGUN = ("is_locked", "run_id", "started_at", "entries_before", "open_plans", "commits")
+_BEGUN = ("is_locked", "run_id", "started_at", "entries_before", "open_plans")
 _FINISHED = 7
 """The columns of `finish_run` before those of `unlock_everything`."""
 LARGEST_ID = 2**63 - 1
@@ -72,7 +72,7 @@ def begin_run(
         row = cursor.execute(_begin_run(), values).fetchone()
     if row is None:
         raise UsageError(f"Definition {definition_id} does not exist any more.", hint="See `contactsync folders list`.")
-    is_locked, run_id, started_at, entries_before, open_plans, _ = map(row.pop, _BEGUN)
+    is_locked, run_id, started_at, entries_before, open_plans = map(row.pop, _BEGUN)
     definition = definition_of(row)
     if not is_locked:
         raise _already_running(connection, definition)

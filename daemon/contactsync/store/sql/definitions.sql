@@ -29,8 +29,9 @@ d.definition_id = ANY (%(ids)s)
 %(name)s IN (f.name, f.name || ':' || d.name, f.owner || '/' || f.name, f.owner || '/' || f.name || ':' || d.name)
 
 -- name: versions
--- After a restore a row may have the revision that it had before, but it was written by another transaction.
-SELECT definition_id, revision, xmin::text FROM contactsync.sync_definitions
+-- The revision, and the transaction that wrote it: after a restore a row may have the revision that it had before. One number,
+-- because the daemon keeps it for each definition.
+SELECT definition_id, revision << 32 | xmin::text::bigint FROM contactsync.sync_definitions
 
 -- name: last_starts
 -- An interrupted run does not count: it is still due.

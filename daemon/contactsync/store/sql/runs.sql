@@ -44,8 +44,7 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state 
 -- no row if there is no such definition. There is no run_id without the lock, or if the definition is locked, unless
 -- retry_locked: the state is that of the newest row, since a run that has just ended may have set it. The last columns are
 -- the number of entries of the last complete full run, and whether there are plans that wait for a decision or are approved.
--- The commit does not wait for the disk: the commit of the run's changes does, and writes this record too. If PostgreSQL
--- crashes before, the run has failed, and its definition is due again.
+-- The commit waits for the disk: after a crash of PostgreSQL the number of the run may not be given to another one.
 WITH d AS MATERIALIZED (
     SELECT {columns}, pg_try_advisory_lock(hashtextextended('contactsync.run', d.definition_id)) AS is_locked
     FROM contactsync.sync_definitions AS d JOIN contactsync.folders AS f USING (folder_id)
@@ -81,8 +80,7 @@ SELECT d.*, run_id, started_at, (
     ORDER BY before.run_id DESC LIMIT 1) AS entries_before, EXISTS (
     SELECT FROM contactsync.held_plans AS p
     WHERE p.folder_id = d.folder_id AND p.definition_id = d.definition_id
-      AND (p.decision IS NULL OR p.decision = 'approved')) AS open_plans,
-    set_config('synchronous_commit', 'off', true) AS commits
+      AND (p.decision IS NULL OR p.decision = 'approved')) AS open_plans
 FROM d LEFT JOIN begun ON true
 
 -- name: note_applied
