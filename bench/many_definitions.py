@@ -120,6 +120,7 @@ class _Many:
         self._fleet = fleet
         self._connection = connection
         self._definitions = definitions
+        self._stop()  # they have made the tables of the queue
         values = {"url": f"ldap://127.0.0.1:{directory.slapd.port}", "base": PEOPLE_BASE, "team": TEAM_SIZE}
         values |= {"user": directory.slapd.reader_dn, "password": f"env:{directory.reader}", "schedule": SCHEDULES[0]}
         connection.execute(_DEFINE, values | {"definitions": definitions, "people": _TEAMS * TEAM_SIZE})
@@ -127,6 +128,7 @@ class _Many:
     def start(self, schedule: str) -> Start:
         """The start of all nodes with this schedule."""
         seconds = self._start(schedule, 0)
+        self._stop()
         say(f"  {schedule!r}: started after {seconds:.1f} s")
         return Start(schedule, seconds)
 
@@ -154,10 +156,12 @@ class _Many:
         ((succeeded, ended),) = self._connection.execute(_RUNS).fetchall()
         return succeeded, ended
 
-    def _start(self, schedule: str, jitter: int) -> float:
-        """Start all nodes with another schedule; the seconds until they are ready."""
+    def _stop(self) -> None:
         for node in self._fleet.nodes:
             node.stop()
+
+    def _start(self, schedule: str, jitter: int) -> float:
+        """Start all nodes with another schedule; the seconds until they are ready."""
         self._connection.execute(_RESCHEDULE, [schedule, jitter])
         self._connection.execute(_JUST_RAN)
         self._connection.execute("VACUUM ANALYZE contactsync.sync_definitions, contactsync.sync_status")
@@ -165,6 +169,7 @@ class _Many:
         for node in self._fleet.nodes:
             node.launch()
         for node in self._fleet.nodes:
+            node.wait_for_start()
             wait_for(partial(node.follows, self._definitions), "A node did not start.", seconds=_PATIENCE)
             wait_for(node.is_ready, "A node is not ready.", seconds=_PATIENCE)
         wait_for(self._all_scheduled, "The definitions are not scheduled.", seconds=_PATIENCE)
