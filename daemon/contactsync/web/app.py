@@ -33,6 +33,7 @@ from contactsync.web.pages import (
     folders,
     overview,
     progress,
+    rights,
     runs,
     settings,
 )
@@ -40,7 +41,20 @@ from contactsync.web.signin import routes as signin
 
 THREADS = 16
 """The limit of requests that wait for the daemon at once."""
-PAGES = (overview, settings, folders, contacts, deeds, progress, explain, decisions, runs, daemon, choose_language)
+PAGES = (
+    overview,
+    settings,
+    folders,
+    contacts,
+    deeds,
+    progress,
+    explain,
+    rights,
+    decisions,
+    runs,
+    daemon,
+    choose_language,
+)
 """The modules of the pages."""
 
 _health = APIRouter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -10,7 +11,8 @@ from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from contactsync.client import Daemon
-from contactsync.web.context import PersonsDaemon, SignedIn
+from contactsync.errors import AdministratorsOnly
+from contactsync.web.context import PersonsDaemon, SignedIn, session_of
 from contactsync.web.language import gettext
 from contactsync.web.person import Person
 from contactsync.web.rendering import render
@@ -28,13 +30,32 @@ class Visit:
         """A page."""
         return render(self.request, template, http_status=status, **values)
 
+    def take_kept(self) -> Mapping[str, str]:
+        """What was typed into the form of this page before the last session ended, once."""
+        session = session_of(self.request)
+        return session.take_kept(self.request.url.path) if session else {}
+
     def redirect(self, path: str) -> Response:
         """The answer to a form that has done something: the browser asks for a page."""
         return RedirectResponse(path, HTTPStatus.SEE_OTHER)
 
+    def editable(self) -> Callable[[int], bool]:
+        """Whether to show the forms of a folder, by its id. The daemon decides about each request all the same."""
+        if self.person.admin:
+            return lambda _folder_id: True
+        access = self._access
+        return frozenset([*access["editor"], *access["owner"]]).__contains__
+
     def may_edit(self, folder_id: int) -> bool:
-        """Whether to show the forms of a folder. The daemon decides about each request all the same."""
-        return self.person.admin or folder_id in {*self._access["editor"], *self._access["owner"]}
+        """Whether to show the forms of a folder."""
+        return self.editable()(folder_id)
+
+    def require_editor(self, folder_id: int) -> None:
+        """Raise AdministratorsOnly for a person who may only see a folder, whose settings the daemon does not give."""
+        if not self.may_edit(folder_id):
+            raise AdministratorsOnly(
+                "You may not edit this folder.", hint="Ask an administrator for the right to edit it."
+            )
 
     def may_decide(self, folder_id: int) -> bool:
         """Whether to show the buttons that approve, reject and undo runs of a folder."""

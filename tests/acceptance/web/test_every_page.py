@@ -32,6 +32,7 @@ PAGES = {
     "no progress yet": "/folders/{never}/progress",
     "runs of a folder": "/folders/{staff}/runs",
     "why a person is here": "/folders/{staff}/explain?who=no+such+person",
+    "rights": "/folders/{staff}/rights",
     "new folder": "/folders/new",
     "runs": "/runs",
     "a run": "/runs/{changed_run}",

@@ -20,6 +20,7 @@ _DIRECTORY_SECONDS = 60
 def explain(definition_id: Id, visit: CurrentVisit, who: Annotated[str, Query(max_length=500)] = "") -> Response:
     """The question, and its answer once a person is named. The directory is read for one who is not in the folder."""
     definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
+    visit.require_editor(definition["folder_id"])
     explained, problem = None, None
     if who.strip():
         try:

@@ -87,6 +87,8 @@ def render_folder(
     tabs += [("progress", "/progress", _("Progress")), ("runs", "/runs", _("Runs"))]
     if may_edit:
         tabs.append(("explain", "/explain", _("Why is a person here?")))
+    if visit.person.admin:
+        tabs.append(("rights", "/rights", _("Rights")))
     words = next(words for name, _path, words in tabs if name == tab)
     return visit.render(
         template,

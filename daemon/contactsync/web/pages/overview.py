@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from contactsync.web.visit import CurrentVisit, Visit
+from contactsync.web.visit import CurrentVisit
 
 router = APIRouter()
 
@@ -22,23 +20,16 @@ _OF_EACH = 10
 @router.get("/")
 def overview(visit: CurrentVisit) -> Response:
     """The overview. Only an administrator sees the daemon's own state."""
-    status, counts = _daemon_state(visit)
     lists = [visit.daemon.get("/v1/definitions", state=state, limit=_OF_EACH + 1)["definitions"] for state in ATTENTION]
+    numbers = visit.daemon.get("/v1/states")["states"]
     return visit.render(
         "overview.html.j2",
         section="overview",
-        daemon_status=status,
-        counts=counts,
+        daemon_status=visit.daemon.get("/v1/status") if visit.person.admin else None,
+        counts=[(state, numbers.get(state, 0)) for state in STATES if numbers.get(state) or state in _ALWAYS],
         attention=[each for some in lists for each in some[:_OF_EACH]],
         attention_more=any(len(some) > _OF_EACH for some in lists),
         attention_states=ATTENTION,
+        may_edit=visit.editable(),
         runs=visit.daemon.get("/v1/runs", limit=10)["runs"],
     )
-
-
-def _daemon_state(visit: Visit) -> tuple[dict[str, Any] | None, list[tuple[str, int]] | None]:
-    if not visit.person.admin:
-        return None, None
-    numbers = visit.daemon.get("/v1/installation")["definitions"]
-    shown = [state for state in STATES if numbers.get(state) or state in _ALWAYS]
-    return visit.daemon.get("/v1/status"), [(state, numbers.get(state, 0)) for state in shown]

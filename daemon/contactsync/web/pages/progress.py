@@ -81,7 +81,6 @@ def _values(visit: Visit, definition: dict[str, Any], request: int | None, after
     more = {
         "place": None,
         "withdrawn": None,
-        "page_url": link(f"{here}/progress", request=request, after=after),
         "live_url": link(f"{here}/live", request=request, after=after),
     }
     ticket = _ticket(visit, definition["definition_id"], request)

@@ -31,7 +31,9 @@ _NEW = {"mode": "auto", "tls": "auto", "tls_verify": True, "schedule": "every 15
 @router.get("/folders/new")
 def new_folder(visit: CurrentVisit) -> Response:
     """An empty form."""
-    return _render_new(visit, _new_fields(visit))
+    fields = _new_fields(visit)
+    show_typed(fields, visit.take_kept())
+    return _render_new(visit, fields)
 
 
 @router.post("/folders/new")
@@ -59,7 +61,9 @@ def add_folder(visit: CurrentVisit, form: CurrentForm) -> Response:
 def settings(definition_id: Id, visit: CurrentVisit, *, saved: bool = False) -> Response:
     """The form with the stored settings."""
     definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
+    visit.require_editor(definition["folder_id"])
     fields = _stored_fields(visit, definition)
+    show_typed(fields, visit.take_kept())
     sentence = ""
     if saved:
         sentence = (
@@ -74,6 +78,7 @@ def settings(definition_id: Id, visit: CurrentVisit, *, saved: bool = False) -> 
 def edit(definition_id: Id, visit: CurrentVisit, form: CurrentForm) -> Response:
     """Test the settings, show what they would change, or save them. Fields that are missing stay as they are."""
     definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
+    visit.require_editor(definition["folder_id"])
     fields = _stored_fields(visit, definition)
     show_typed(fields, form)
     changes, errors = typed_changes(fields, form, definition, visit.gettext)

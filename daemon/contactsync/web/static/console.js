@@ -1,5 +1,5 @@
 "use strict";
-// Times in the browser's zone; without this script they stay in UTC.
+// Times in the browser's zone, without this script in UTC; and the end of a run.
 (() => {
   const day = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false };
   const language = document.documentElement.lang || undefined;
@@ -13,6 +13,8 @@
       element.dataset.local = "";
     }
   };
+  // The end of the run that this page watches: the whole page has changed, not only its numbers.
+  document.addEventListener("finished", () => location.reload(), true);
   show(document);
   document.addEventListener("htmx:after:swap", () => show(document));
 })();
