@@ -18,7 +18,7 @@ from contactsync.web.pages.fields import (
     show_typed,
     typed_changes,
 )
-from contactsync.web.pages.folders import Id, render_folder
+from contactsync.web.pages.folders import Id, link, render_folder
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
 
 router = APIRouter()
@@ -51,7 +51,9 @@ def add_folder(visit: CurrentVisit, form: CurrentForm) -> Response:
             return _render_new(visit, fields, **found)
         if not errors:
             added = visit.daemon.post("/v1/definitions", changes)
-            return visit.redirect(f"/folders/{added['definition_id']}/progress")
+            # Also one with the schedule "manual" starts: the button says so.
+            ticket = visit.daemon.post(f"/v1/definitions/{added['definition_id']}/sync")
+            return visit.redirect(link(f"/folders/{added['definition_id']}/progress", request=ticket["request_id"]))
     except DaemonError as error:
         return _render_new(visit, fields, **_failure(visit, fields, error))
     return _render_new(visit, fields, **_marked(visit, fields, errors))
