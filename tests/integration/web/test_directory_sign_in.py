@@ -67,7 +67,9 @@ def test_a_name_cannot_become_another_dn(accounts: Accounts) -> None:
     """Its commas are escaped where people bind as themselves; a hostile but real name signs in."""
     assert directory(accounts).sign_in(HOSTILE, PASSWORDS[HOSTILE], ADDRESS)
     base = accounts.base.partition(",")[2]
-    own = directory(accounts, USER="", PASSWORD_FILE="", BIND_AS=f"cn={{name}},{base}", FILTER="(cn={name})")
+    own = directory(
+        accounts, USER="", PASSWORD_FILE="", BIND_AS=f"cn={{name}},{base}", FILTER="(|(uid=anna)(cn={name}))"
+    )
     assert own.sign_in("person0,ou=accounts", PASSWORDS["anna"], ADDRESS) is None
     own = directory(accounts, USER="", PASSWORD_FILE="", BIND_AS=f"cn={{name}},{accounts.base}", FILTER="(cn={name})")
     person = own.sign_in("person0", PASSWORDS["anna"], ADDRESS)
