@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AXE = Path(__file__).with_name("vendor") / "axe-4.14.1.min.js"
 NARROW = 320
+BETWEEN = (960, 900, 768, 640)
 PAGES = {
     "overview": "/",
     "folders": "/folders",
@@ -85,6 +86,9 @@ def test_a_page_is_accessible_at_each_width_and_in_each_scheme(page: Page, scene
     assert page.locator("h1").count() == 1
     assert page.title() != "broken"
     assert page.locator("main#main, header, a.skip[href='#main']").count() == 3
+    for width in BETWEEN:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = []
     for width in (1280, NARROW):
         page.set_viewport_size({"width": width, "height": 900})
