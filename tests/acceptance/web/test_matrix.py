@@ -286,6 +286,23 @@ def test_a_referenced_password_stays_where_an_administrator_sent_it(people: Comp
     assert response.status_code in {403, 422}, response.text
 
 
+def test_an_administrator_types_the_password_in_place_of_a_reference(people: Company) -> None:
+    """For another server: a stolen session does not learn the password that is on the daemon's machine."""
+    moved = people.local.define("Moved")
+    elsewhere = {"query": "ldap://127.0.0.1:9"}
+    answers = [edit(people, "root", moved, **elsewhere)]
+    answers += [
+        people.ask("root", "POST", f"/v1/{path}", json={"definition_id": moved, **elsewhere})
+        for path in ("check", "preview", "browse")
+    ]
+    for response in answers:
+        assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/password"), response.text
+        assert "env:READER" in response.json()["detail"]
+    assert edit(people, "root", moved, filter="(sn=*)").status_code == 200
+    assert edit(people, "root", moved, **elsewhere, password="a long password").status_code == 200
+    assert people.local.get(f"/v1/definitions/{moved}")["password_ref"] is None
+
+
 def test_browse_and_explain_need_a_password_of_this_person(people: Company, own: int) -> None:
     """One that the person gave, or types now: what they show may be outside of the folder."""
     searches: list[tuple[str, str, dict[str, Any]]] = [

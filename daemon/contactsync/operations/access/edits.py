@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from contactsync.errors import LocalField
+from contactsync.errors import LocalField, UsageError
 from contactsync.model import Definition
 from contactsync.operations.access.machine import same_destination, uses_machine
 from contactsync.operations.access.person import PersonAccess
 from contactsync.operations.access.person_edits import require_may_add, require_permitted_to_person
 from contactsync.operations.access.rights import Right
+from contactsync.operations.fields import InvalidFields
 
 if TYPE_CHECKING:
     from contactsync.operations.access.rights import Access
@@ -31,8 +32,13 @@ def require_permitted(
     """Raise Forbidden unless this actor may make of a stored or empty definition what `edited` is.
 
     `new_password`: it replaces a stored one and a reference. `saved`: not for a check or preview only.
+    Raises InvalidFields if an administrator at the web console has to give the password.
     """
-    if access.local or access.administrator:
+    if access.local:
+        return
+    if access.administrator:
+        if not new_password:
+            _require_same_place(stored, edited)
         return
     if isinstance(access, PersonAccess):
         require_permitted_to_person(access, stored, edited, new_password=new_password)
@@ -53,6 +59,21 @@ def require_permitted(
             " reference, a ticket or a certificate of the daemon's machine.",
             hint="Give a password together with the edit, or edit it there: `contactsync folders edit NAME`.",
         )
+
+
+def _require_same_place(stored: Definition, edited: Definition) -> None:
+    """Raise InvalidFields if the password behind a stored reference would be sent to another place.
+
+    A browser whose session was stolen could learn it that way.
+    """
+    reference = stored.password_ref
+    if reference is not None and reference == edited.password_ref and not same_destination(stored, edited):
+        error = UsageError(
+            f"The password that is read from {reference} is for the present server, user and TLS settings.",
+            hint="Give a password together with the edit, or edit it on the daemon's machine:"
+            " `contactsync folders edit NAME`.",
+        )
+        raise InvalidFields({"password": error})
 
 
 def require_removable(access: Access) -> None:
