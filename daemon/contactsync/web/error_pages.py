@@ -44,8 +44,9 @@ def add_error_pages(app: FastAPI) -> None:
         return error_page(request, error)
 
     @app.exception_handler(RequestValidationError)
-    def on_malformed(request: Request, _error: RequestValidationError) -> Response:
-        return _missing(request)
+    def on_malformed(request: Request, error: RequestValidationError) -> Response:
+        in_path = any(each["loc"][0] == "path" for each in error.errors())
+        return _missing(request) if in_path else _impossible(request, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     @app.exception_handler(HTTPException)
     def on_status(request: Request, error: HTTPException) -> Response:
@@ -53,9 +54,8 @@ def add_error_pages(app: FastAPI) -> None:
             return _missing(request)
         if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             title, text = _("That is too much"), _("A form may have 64 kB. Nothing was done.")
-        else:
-            title, text = _("That is not possible"), _("The page does not know this request. Nothing was done.")
-        return _page(request, title, text, _("Go back, and try it another way."), error.status_code)
+            return _page(request, title, text, _("Go back, and try it another way."), error.status_code)
+        return _impossible(request, error.status_code)
 
 
 def defect_page(request: Request) -> Response:
@@ -93,6 +93,11 @@ def _missing(request: Request, error: ContactsyncError | None = None) -> Respons
     text = error.message if error else _("There is no such page.")
     hint = _("It may have been removed, or you may not see it. The overview has all that you may see.")
     return _page(request, _("Not found"), text, hint, HTTPStatus.NOT_FOUND)
+
+
+def _impossible(request: Request, status: int) -> Response:
+    title, text = _("That is not possible"), _("The page does not know this request. Nothing was done.")
+    return _page(request, title, text, _("Go back, and try it another way."), status)
 
 
 def _page(request: Request, title: str, text: str, hint: str, status: int, code: str = "") -> Response:

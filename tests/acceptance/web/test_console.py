@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +14,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
-from tests.support.web import Console
+from contactsync.testing.certificates import make_certificates
+from contactsync.testing.ports import LOOPBACK, ReservedPort
+from tests.support.processes import CONTACTSYNC, DaemonProcess
+from tests.support.resources import database_of
+from tests.support.waiting import PATIENCE
+from tests.support.web import SAME_SITE, Console, web_console
+from tests.support.web_door import WebDoor, web_door
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+
+HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""What a service manager does between fork and exec (sd_listen_fds(3))."""
 
 
 @contextmanager
@@ -124,3 +144,122 @@ def test_health_is_for_the_web_server_in_front(console: Console) -> None:
     """It needs no session."""
     answer = console.client().get("/health")
     assert (answer.status_code, answer.json()["healthy"]) == (200, True)
+
+
+OCTETS = {
+    b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>": None,
+    b"<html><script>alert(1)</script>": None,
+    b"\x00": None,
+    b"\xff\xd8\xff<html><script>alert(1)</script>": "image/jpeg",
+    b"GIF89a/*<script>*/=alert(1)": "image/gif",
+}
+
+
+def test_a_photo_is_a_photo_or_nothing(console: Console) -> None:
+    """Whatever the directory has as one: no page, no script, and no other type than that of the first octets."""
+    local = console.door.local
+    folder_id = console.door.folder(local.staff)
+    contact = local.get(f"/v1/folders/{folder_id}/contacts", limit=1)["contacts"][0]["contact_id"]
+    client = console.administrator()
+    for octets, kind in OCTETS.items():
+        local.person.execute(
+            "INSERT INTO contactsync.contact_photos (folder_id, contact_id, digest, photo) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (folder_id, contact_id) DO UPDATE SET photo = excluded.photo",
+            [folder_id, contact, b"digest", octets],
+        )
+        answer = client.get(f"/photos/{folder_id}/{contact}")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        if kind is None:
+            assert answer.status_code == 404
+            assert octets not in answer.content
+        else:
+            assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+            assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    local.person.execute("DELETE FROM contactsync.contact_photos WHERE contact_id = %s", [contact])
+
+
+@pytest.mark.parametrize("text", ["x" * 201, "\0", '"><script>alert(1)</script>'], ids=["long", "NUL", "hostile"])
+def test_what_is_searched_for_is_text(console: Console, text: str) -> None:
+    """Shown as it was typed, or refused without a word of the daemon's own."""
+    client = console.administrator()
+    for path in ("/folders", f"/folders/{console.door.local.staff}"):
+        answer = client.get(path, params={"q": text})
+        assert "<script>alert" not in answer.text
+        if "<" in text:
+            assert (answer.status_code, "&lt;script&gt;alert(1)" in answer.text) == (200, True)
+        else:
+            assert (answer.status_code, "That is not possible" in answer.text) == (422, True)
+            assert "pattern" not in answer.text
+
+
+def test_a_progress_page_outlives_the_daemon(postgres_server: str, migrated_template: str, short_path: Path) -> None:
+    """The stream stays open, and shows the run of the daemon that comes back."""
+    with (
+        database_of(postgres_server, template=migrated_template) as database,
+        web_door(database, short_path) as door,
+        web_console(door, short_path / "web") as console,
+    ):
+        local = door.local
+        (run,) = local.get("/v1/runs", definition_id=local.staff, limit=1)["runs"]
+        client = console.administrator()
+        path = f"/folders/{local.staff}/live"
+        with client.stream("GET", path, params={"after": run["run_id"]}, timeout=PATIENCE) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            local.daemon.stop(signal.SIGKILL)
+            assert client.get("/").status_code == 503
+            local.daemon.start()
+            newer = local.run(local.staff)["run_id"]
+            text = "".join(lines)
+        assert f"/runs/{newer}" in text
+        assert text.endswith("event: finisheddata: -")
+
+
+def test_it_serves_tls_itself(door: WebDoor, short_path: Path) -> None:
+    """The cookie is for TLS only, and a request without TLS gets no answer."""
+    files, port = make_certificates(short_path), ReservedPort()
+    settings = {
+        "LISTEN": f"{LOOPBACK}:{port.number}",
+        "SOCKET": str(door.path),
+        "TLS_CERTIFICATE": str(files.certificate),
+        "TLS_KEY": str(files.key),
+    }
+    process = DaemonProcess("", short_path, **{f"CONTACTSYNC_WEB__{name}": text for name, text in settings.items()})
+    process.launch(str(CONTACTSYNC), "web")
+    try:
+        (line,) = process.wait_for_event("web.listening")
+        assert line["url"] == f"https://{LOOPBACK}:{port.number}"
+        trusted = ssl.create_default_context(cafile=str(files.authority))
+        with httpx.Client(base_url=line["url"], verify=trusted, headers=SAME_SITE, timeout=PATIENCE) as client:
+            code = door.local.http.post("/v1/console/sign-in-codes").json()["code"]
+            answer = client.post(f"/sign-in/{code}")
+            assert answer.status_code == 303, answer.text
+            cookie = answer.headers["set-cookie"]
+            assert cookie.startswith("__Host-contactsync=")
+            assert "; Secure" in cookie
+            assert client.get("/").status_code == 200
+            assert "max-age" in client.get("/health").headers["strict-transport-security"]
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://{LOOPBACK}:{port.number}/health", timeout=PATIENCE)
+    finally:
+        process.end()
+
+
+def test_it_serves_at_the_socket_of_the_service_manager(door: WebDoor, short_path: Path) -> None:
+    """A request that came before the start is answered, and the socket is still there at the end."""
+    process = DaemonProcess("", short_path, CONTACTSYNC_WEB__SOCKET=str(door.path))
+    path = short_path / "console.sock"
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as early:
+        listening.bind(str(path))
+        listening.listen()
+        early.connect(str(path))
+        early.settimeout(PATIENCE)
+        early.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        number = listening.fileno()
+        process.launch(sys.executable, "-c", HAND_OVER, str(number), str(CONTACTSYNC), "web", pass_fds=[number])
+        try:
+            assert early.recv(100).startswith(b"HTTP/1.1 200 ")
+            assert process.stop() == 0
+        finally:
+            process.end()
+        assert path.is_socket()

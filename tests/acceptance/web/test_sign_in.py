@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 from pathlib import Path
@@ -48,6 +49,32 @@ def test_five_wrong_passwords_lock_a_name_and_no_other(door: WebDoor, accounts: 
         text = console.process.text()
         assert "wrong-one" not in text
         assert PASSWORDS["jörg"] not in text
+
+
+def test_a_form_that_was_sent_after_the_end_of_a_session_has_its_texts_again(console: Console) -> None:
+    """Also over a wrong password; the form's own password is not kept."""
+    local = console.door.local
+    path = f"/folders/{local.define('Kept')}/settings"
+    client = console.client(headers=SAME_SITE | {"Referer": f"{console.url}{path}"})
+    typed = {
+        "query": "ldaps://kept.example.com",
+        "filter": '(sn="><script>*)',
+        "password": "secret words",
+        "do": "save",
+    }
+    answer = client.post(path, data=typed)
+    for password, status in (("wrong-one", 403), (PASSWORDS["anna"], 303)):
+        assert "secret words" not in answer.text
+        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', answer.text)
+        fields = {name: html.unescape(value) for name, value in hidden}
+        answer = client.post("/sign-in", data={**fields, "name": "anna", "password": password})
+        assert answer.status_code == status
+    assert answer.headers["location"] == path
+    first, second = client.get(path).text, client.get(path).text
+    assert html.escape(typed["filter"], quote=False).replace('"', "&#34;") in first
+    assert typed["query"] in first
+    assert "<script>*" not in first
+    assert typed["query"] not in second
 
 
 def proxied(path: Path, **headers: str) -> httpx.Client:
