@@ -7,11 +7,12 @@ deleted are matched with entries that would be inserted, by keys that are unique
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from psycopg import Connection, sql
+from psycopg import Connection, Error, ServerCursor, sql
 
 from contactsync.errors import QueryError
 from contactsync.store.plan import copy_format
@@ -19,7 +20,7 @@ from contactsync.store.plan.plan import read_plan
 from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from contactsync.model import Definition, Plan
     from contactsync.store.plan.columns import Columns
@@ -64,13 +65,27 @@ def recognise(
 
 def _add_dns(connection: Connection[Any], comparison_key: Callable[[str], str]) -> None:
     """Store the digest of each left-over DN, in batches, so that memory does not grow with the number of contacts."""
-    with connection.cursor(name="left_over") as rows:
+    with _server_cursor(connection, "left_over") as rows:
         rows.execute(statement("left_over_dns"))
         while batch := rows.fetchmany(_BATCH_ROWS):
             block = _dn_block(batch, comparison_key)
             if block:
                 with connection.cursor() as cursor, cursor.copy(statement("copy_match_keys")) as copy:
                     copy.write(block)
+
+
+@contextmanager
+def _server_cursor(connection: Connection[Any], name: str) -> Iterator[ServerCursor[Any]]:
+    """Open a cursor whose rows stay in PostgreSQL. psycopg leaves it open if the connection breaks while it closes."""
+    cursor = connection.cursor(name=name)
+    try:
+        yield cursor
+    finally:
+        try:
+            cursor.close()
+        except Error:
+            cursor.close()
+            raise
 
 
 def _dn_block(rows: Iterable[tuple[int | None, str | None, str]], comparison_key: Callable[[str], str]) -> bytes:
