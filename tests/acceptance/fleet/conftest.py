@@ -10,10 +10,11 @@ from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.fleet import Fleet, running_fleet
 from tests.support.resources import database_of, short_directory
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
-def fleet(postgres_server: str, migrated_template: str) -> Iterator[Fleet]:
+def nodes(postgres_server: str, migrated_template: str) -> Iterator[Fleet]:
     """Start three nodes with a directory of forty people."""
     with (
         short_directory() as place,
@@ -29,3 +30,11 @@ def fleet(postgres_server: str, migrated_template: str) -> Iterator[Fleet]:
         ) as fleet,
     ):
         yield fleet
+
+
+@pytest.fixture(scope="module")
+def fleet(nodes: Fleet) -> Iterator[Fleet]:
+    """The nodes, without definitions of other files."""
+    yield nodes
+    nodes.person.execute("DELETE FROM contactsync.sync_definitions")
+    wait_until(lambda: nodes.value("SELECT count(*) FROM contactsync.fleet_listeners") == 0, "the listeners to end")

@@ -76,7 +76,7 @@ def test_a_live_folder_has_one_listener_and_one_run_of_a_change(fleet: Fleet) ->
     wait_until(lambda: fleet.value(count) == 40, "the person to leave")
     admin.unbind()
     assert [run for run in runs_of(fleet, definition)[before:] if run[1] == "changed"] == [("live", "changed")] * 2
-    assert fleet.value(listening) == 1
+    wait_until(lambda: fleet.value(listening) == 1, "one listener after the runs")
 
 
 def test_every_node_shows_and_cancels_a_run(fleet: Fleet) -> None:
