@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import threading
 import time
@@ -12,25 +11,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
-from procrastinate import App, JobContext, PsycopgConnector, sql
+from procrastinate import App, JobContext
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Job, Status
 from procrastinate.worker import Worker
 from psycopg.conninfo import conninfo_to_dict
 
 from contactsync.errors import DatabaseUnavailable
+from contactsync.fleet.connector import QueueConnector
 from contactsync.fleet.identity import NodeIdentity, queue_of
 from contactsync.fleet.schema import QUEUE_SCHEMA
 from contactsync.model import Trigger
 from contactsync.store.pool import RECONNECT_SECONDS
 from contactsync.store.statements import statement
-
-if TYPE_CHECKING:
-    from procrastinate.connector import Notify
 
 Value = TypeVar("Value")
 
@@ -41,7 +38,6 @@ _BATCH = 500
 _RESULT_SECONDS = 30.0
 _POLL_SECONDS = 5.0
 """How often a worker looks for jobs that no notification announced, such as those that a stopped node left."""
-_WAIT_SECONDS = 60.0
 _PULSE_SECONDS = 5.0
 _NEVER = 10 * 365 * 86_400.0
 """Workers are not pruned: a draining worker sends no heartbeats, and its jobs would look abandoned."""
@@ -81,51 +77,17 @@ class RunJob:
         return cls(**known | {"trigger": Trigger(arguments["trigger"])})
 
 
-class _Connection(psycopg.AsyncConnection[Any]):
-    """A connection that does not wake up ten times a second while it waits, which only an interrupt would need."""
+class _Worker(Worker):
+    """A worker that calls `on_stop` when it takes no more jobs, whoever stops it."""
 
-    async def wait(self, gen: Any, interval: float = _WAIT_SECONDS, timeout: float | None = None) -> Any:  # noqa: ASYNC109
-        return await super().wait(gen, interval, timeout)
+    def __init__(self, *arguments: Any, on_stop: Callable[[], None], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._on_stop = on_stop
 
-
-class _Connector(PsycopgConnector):
-    """Tells the worker when a job has ended, because the next one may have waited for its lock.
-
-    Without that the worker would notice at its next poll.
-    """
-
-    _on_notification: Notify | None = None
-
-    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
-        self._on_notification = on_notification
-        await super().listen_notify(on_notification, channels)
-
-    async def execute_query_async(self, query: Any, **arguments: Any) -> None:
-        if query != sql.queries["finish_job"]:
-            await super().execute_query_async(query, **arguments)
-            return
-        await self._finish(query, arguments)
-        await self.wake()
-        # The worker forgets a wake-up that comes while it fetches.
-        asyncio.get_running_loop().call_later(0.05, lambda: asyncio.ensure_future(self.wake()))
-
-    async def _finish(self, query: Any, arguments: dict[str, Any]) -> None:
-        """Note the end of a job, however long PostgreSQL is away: a job that is not finished blocks its lock."""
-        while True:
-            try:
-                await super().execute_query_async(query, **arguments)
-            except ConnectorException as error:
-                if not isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError):
-                    raise
-                await asyncio.sleep(0.5)
-            else:
-                return
-
-    async def wake(self) -> None:
-        """Let the worker fetch."""
-        if self._on_notification:
-            payload = json.dumps({"type": "job_inserted", "job_id": 0})
-            await self._on_notification(channel="", payload=payload)
+    def stop(self) -> None:
+        """Take no more jobs; running ones go on."""
+        super().stop()  # type: ignore[no-untyped-call]
+        self._on_stop()
 
 
 class Engine:
@@ -154,14 +116,14 @@ class Engine:
             "application_name": identity.application_name,
             "options": f"{given} -c search_path={QUEUE_SCHEMA},pg_catalog".strip(),
         }
-        self._connector = _Connector(
+        self._connector = QueueConnector(
+            self._give_back,
             conninfo=conninfo,
             min_size=1,
             max_size=4,
             timeout=10,
             reconnect_timeout=RECONNECT_SECONDS,
             kwargs=options,
-            connection_class=_Connection,
         )
         self._app = App(connector=self._connector)
         self._app.task(name=_TASK, queue=queue_of(), pass_context=True)(self._carry_out)
@@ -172,6 +134,7 @@ class Engine:
         self._fetching = asyncio.Event()
         self._worker: Worker | None = None
         self._former: int | None = None
+        self._returning: set[asyncio.Task[None]] = set()
         self._held: set[int] = set()
         """The jobs whose runs are made here now."""
         self._opened: Future[None] = Future()
@@ -349,7 +312,7 @@ class Engine:
         except (ConnectorException, psycopg.Error):
             await asyncio.sleep(0.5)
             return
-        self._worker = Worker(
+        self._worker = _Worker(
             self._app,
             queues=[queue_of(), queue_of(self._name)],
             concurrency=self._workers,
@@ -359,6 +322,7 @@ class Engine:
             install_signal_handlers=False,
             update_heartbeat_interval=10.0,
             stalled_worker_timeout=_NEVER,
+            on_stop=self._give_back,
         )
         running = asyncio.ensure_future(self._worker.run())  # type: ignore[no-untyped-call]
         try:
@@ -370,6 +334,8 @@ class Engine:
             pass
         finally:
             self._worker = None
+            self._give_back()
+            await asyncio.gather(*self._returning)
         if self._fetching.is_set() and not self._closing:
             log.warning("fleet.worker_restarted")
             await asyncio.sleep(0.5)
@@ -387,6 +353,21 @@ class Engine:
             self._fetching.clear()
         if self._worker:
             self._worker.stop()  # type: ignore[no-untyped-call]
+
+    def _give_back(self) -> None:
+        """Let other nodes take the jobs that this one has taken, but makes no more."""
+        if jobs := self._connector.stop_taking():
+            task = self._loop.create_task(self._return(jobs))
+            self._returning.add(task)
+            task.add_done_callback(self._returning.discard)
+
+    async def _return(self, jobs: list[Job]) -> None:
+        with suppress(ConnectorException, psycopg.Error):  # else they are orphans
+            for job in jobs:
+                async with self._connector.pool.connection() as connection:
+                    returned = await (await connection.execute(statement("return_job"), {"job_id": job.id})).fetchone()
+                if not returned:
+                    await self._app.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
 
     def _carry_out(self, context: JobContext, /, **arguments: Any) -> None:
         job_id = context.job.id or 0
@@ -450,7 +431,7 @@ class Engine:
             return
         manager = self._app.job_manager
         try:
-            async with self._connector.pool.connection() as connection:
+            async with self._connector.pool.connection() as connection, connection.transaction():
                 cancelled = await manager.cancel_job_by_id_async(job_id, delete_job=True, connection=connection)
                 if cancelled:
                     await manager.defer_job_async(self._job(merged), connection=connection)

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 QUEUE_SCHEMA = "contactsync_queue"
-_VACUUM = """
+_TUNING = """
 ALTER TABLE procrastinate_jobs SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE procrastinate_events SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
     autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE procrastinate_workers SET (fillfactor = 50);
+CREATE INDEX jobs_of_lock ON procrastinate_jobs (lock, priority DESC, id) WHERE status = 'todo';
 """
 """Each run writes and deletes a row, so that the share of dead rows says nothing."""
 
@@ -71,7 +72,7 @@ def _prepare(connection: Connection[Any]) -> list[str]:
         )
     if applied is None:
         connection.execute(SchemaManager.get_schema())
-        connection.execute(_VACUUM)
+        connection.execute(_TUNING)
     for file in missing:
         # Files of the installed package are as trusted as its code.
         text: LiteralString = file.read_text(encoding="utf-8")

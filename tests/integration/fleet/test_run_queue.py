@@ -279,3 +279,49 @@ def test_an_abandoned_job_is_made_again(queue_database: str) -> None:
             queue.tend()
             time.sleep(0.05)
         assert work.ids == [2]
+
+
+@pytest.fixture
+def never_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nodes take jobs only at notifications and at the end of other jobs."""
+    monkeypatch.setattr("contactsync.fleet.engine._POLL_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("never_polling")
+def test_the_end_of_a_run_starts_the_next_one(queue_database: str) -> None:
+    """Of its lock or of another one, on one of two nodes that take jobs at the same time."""
+    work = Work()
+    with fleet_queue(queue_database, work, "a") as first, fleet_queue(queue_database, work, "b") as second:
+        numbers = [*range(1, 31), *range(101, 131)]
+        for number in numbers:
+            (first if number % 3 else second).request(number, Trigger.SCHEDULE)
+        wait_until(lambda: first.waiting == len(numbers) - 4, lambda: f"the others to wait: {first.waiting}")
+        work.open()
+        work.wait_for(len(numbers))
+        assert sorted(work.ids) == numbers
+        assert work.most_of_server == 2
+
+
+@pytest.mark.usefixtures("never_polling")
+def test_a_node_that_stops_gives_a_taken_run_to_another(queue_database: str) -> None:
+    """It stops while PostgreSQL ends one job and gives it the next."""
+    work = Work()
+    with (
+        fleet_queue(queue_database, work, "a") as first,
+        fleet_queue(queue_database, work, "b") as second,
+        psycopg.connect(queue_database) as person,
+    ):
+        first.request(1, Trigger.SCHEDULE)
+        work.wait_for(1)
+        holder = first if first.running else second
+        first.request(3, Trigger.SCHEDULE)
+        wait_until(lambda: first.waiting == 1, "the second request")
+        person.execute("LOCK TABLE contactsync_queue.procrastinate_jobs IN SHARE MODE")
+        work.open()
+        waits = "SELECT FROM pg_locks WHERE relation = 'contactsync_queue.procrastinate_jobs'::regclass AND NOT granted"
+        wait_until(lambda: person.execute(waits).fetchone() is not None, "the end of the job")
+        holder.stop()
+        person.commit()
+        work.wait_for(2)
+        assert holder.join(PATIENCE)
+        assert work.ids == [1, 3]

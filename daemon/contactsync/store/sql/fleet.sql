@@ -330,6 +330,50 @@ LIMIT 1000
 -- name: queue_exists
 SELECT obj_description(n.oid, 'pg_namespace') FROM pg_namespace AS n WHERE n.nspname = 'contactsync_queue'
 
+-- name: take_job
+-- Ends a job, if one is given, and gives the first job that may run to a worker: of each lock that no running job has, the
+-- first waiting job is one. Always one row. procrastinate's own statement looks at each waiting job, this one at each lock.
+WITH RECURSIVE finished AS MATERIALIZED (
+    SELECT CASE WHEN %(job_id)s::bigint IS NOT NULL
+           THEN contactsync_queue.procrastinate_finish_job_v1(%(job_id)s, %(status)s, true)::text END
+), locks AS (
+    (SELECT lock FROM contactsync_queue.procrastinate_jobs WHERE status = 'todo' ORDER BY lock LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.lock FROM contactsync_queue.procrastinate_jobs AS j
+            WHERE j.status = 'todo' AND j.lock > l.lock ORDER BY j.lock LIMIT 1)
+    FROM locks AS l WHERE l.lock IS NOT NULL
+), firsts AS MATERIALIZED (
+    SELECT first.id
+    FROM locks AS l CROSS JOIN LATERAL (
+        SELECT j.id, j.queue_name FROM contactsync_queue.procrastinate_jobs AS j
+        WHERE j.lock = l.lock AND j.status = 'todo' ORDER BY j.priority DESC, j.id LIMIT 1) AS first
+    WHERE first.queue_name = ANY (%(queues)s::varchar[]) AND NOT EXISTS (
+        SELECT FROM contactsync_queue.procrastinate_jobs AS d WHERE d.lock = l.lock AND d.status = 'doing' AND d.id IS DISTINCT FROM %(job_id)s)
+), candidate AS (
+    SELECT j.id FROM contactsync_queue.procrastinate_jobs AS j
+    WHERE j.id = ANY (ARRAY(SELECT id FROM firsts)) AND j.status = 'todo'
+    ORDER BY j.priority DESC, j.id LIMIT 1
+    FOR UPDATE OF j SKIP LOCKED
+), taken AS (
+    UPDATE contactsync_queue.procrastinate_jobs AS j SET status = 'doing', worker_id = %(worker_id)s
+    FROM finished CROSS JOIN candidate WHERE j.id = candidate.id
+    RETURNING j.*
+)
+SELECT t.id, t.status, t.task_name, t.priority, t.lock, t.queueing_lock, t.args, t.scheduled_at, t.queue_name, t.attempts,
+       t.worker_id
+FROM finished LEFT JOIN taken AS t ON true
+
+-- name: return_job
+-- Lets a job wait again that was taken but not begun, for all nodes that may take it. No row: another request of it waits.
+WITH returned AS (
+    UPDATE contactsync_queue.procrastinate_jobs AS j SET status = 'todo', worker_id = NULL
+    WHERE j.id = %(job_id)s AND j.status = 'doing' AND NOT EXISTS (
+        SELECT FROM contactsync_queue.procrastinate_jobs AS w WHERE w.queueing_lock = j.queueing_lock AND w.status = 'todo')
+    RETURNING j.id, j.queue_name
+)
+SELECT pg_notify('procrastinate_queue_v1#' || queue_name, json_build_object('type', 'job_inserted', 'job_id', id)::text)
+FROM returned
+
 -- name: waiting_jobs
 SELECT count(*) FROM contactsync_queue.procrastinate_jobs WHERE status = 'todo'
 
