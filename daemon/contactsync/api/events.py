@@ -42,6 +42,9 @@ class OtherNodes(Protocol):
     def wanted(self) -> bool:
         """Whether one of them wants events."""
 
+    def look_again(self) -> None:
+        """Forget which of them want events."""
+
     def send(self, kind: str, data: dict[str, Any]) -> None:
         """Send them an event; does not block."""
 
@@ -136,6 +139,8 @@ class EventHub(Observer):
         """See contactsync.sync.observer.Observer."""
         with self._guard:
             self._reported.pop(report.run_id, None)
+        if report.undoes is not None and self.other_nodes:  # it had no beginning that asked the database
+            self.other_nodes.look_again()
         self._publish_run("run.finished", report)
 
     @property

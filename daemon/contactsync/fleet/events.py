@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LEASE_SECONDS, _RENEW_SECONDS = 30.0, 10.0
 """How long a node counts as listening, and how often it says so again."""
-_LOOK_SECONDS = 2.0
+_LOOK_SECONDS = 0.1
 """How old the knowledge may be which nodes want events. Each run at its start renews it."""
 _PAUSE = 0.05
 """Seconds in which events are collected into one message."""
@@ -51,6 +51,10 @@ class FleetEvents:
                     node_id for (node_id,) in execute(connection, "watchers", node_id=self._node.node_id)
                 )
         return bool(self._watchers)
+
+    def look_again(self) -> None:
+        """Read at the next event which nodes want it."""
+        self._looked_at = 0.0
 
     def note_watchers(self, node_ids: Iterable[int]) -> None:
         """These nodes want events now, and no others."""
