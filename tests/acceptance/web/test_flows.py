@@ -154,6 +154,7 @@ def test_a_folder_is_searched_paused_and_resumed_with_the_keyboard(pages: Consol
     page.keyboard.press("Enter")
     type_into(page, "Name or query contains", "Keyb")
     page.wait_for_url("**q=Keyb*")
+    page.locator("#list tbody tr").nth(1).wait_for(state="detached")
     choose(page, "Keyboard")
     page.wait_for_url(f"**/folders/{definition_id}")
     choose(page, "Pause")
