@@ -47,7 +47,7 @@ def linear(database: str, folder: SyncedFolder) -> Iterator[None]:
     before = rows_read(database)
     with open_pool(database, max_size=4, timeout=30) as folder.pool:
         yield
-    read = rows_read(database) - before
+    read = wait_until(lambda: max(0, rows_read(database) - before), "the numbers of rows that were read")
     assert PEOPLE < read < READS * PEOPLE
 
 
