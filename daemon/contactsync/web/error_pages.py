@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import structlog
@@ -58,6 +59,12 @@ def add_error_pages(app: FastAPI) -> None:
         return _impossible(request, error.status_code)
 
 
+def path_for_log(scope: Mapping[str, Any]) -> str:
+    """The path of a request; that of a link that signs in without its code, which may still be valid."""
+    route, path = scope.get("route"), str(scope["path"])
+    return str(route.path) if "code" in scope.get("path_params", {}) and route else path
+
+
 def defect_page(request: Request) -> Response:
     """The page about an unexpected error, which the log has."""
     title, text = _("Something went wrong here"), _("The console met an unexpected error.")
@@ -70,7 +77,7 @@ def error_page(request: Request, error: ContactsyncError) -> Response:
         return _missing(request, error)
     title, status = _title_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("web.daemon_failed", path=request.url.path, error_code=error.code, error=error.message)
+        log.warning("web.daemon_failed", path=path_for_log(request.scope), error_code=error.code, error=error.message)
     return _page(request, title, error.message, error.hint, status, error.code)
 
 

@@ -28,6 +28,7 @@ from contactsync.web.context import CurrentSession, PersonsDaemon, WebContext
 from contactsync.web.middleware.limits import MOST_BODY_BYTES, TimeLimit
 from contactsync.web.person import Person
 from contactsync.web.sessions import Sessions
+from contactsync.web.signin import routes
 
 ANNA = Person("anna", admin=False, how="directory", address="192.0.2.7")
 PLAIN, SECURE = "http://127.0.0.1:8480", "https://contacts.example.com"
@@ -250,6 +251,16 @@ def test_a_daemon_that_is_not_there_has_a_page(console: Console) -> None:
     assert answer.status_code == 503
     assert "The daemon does not answer" in page(answer)
     assert console.request("GET", "/health").status_code == 503
+
+
+def test_the_code_of_a_link_is_in_no_record_of_the_log(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither if the daemon does not answer, who may still know it, nor after a defect."""
+    with structlog.testing.capture_logs() as logged:
+        assert console.request("POST", "/sign-in/secret-code", signed_in=False).status_code == 503
+        monkeypatch.setattr(routes, "Daemon", None)
+        assert console.request("POST", "/sign-in/secret-code", signed_in=False).status_code == 500
+    assert [line["event"] for line in logged] == ["web.daemon_failed", "web.crashed"]
+    assert "secret-code" not in str(logged)
 
 
 def test_a_defect_has_a_page_without_details(console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import Request
 
-from contactsync.web.error_pages import defect_page
+from contactsync.web.error_pages import defect_page, path_for_log
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,5 +35,5 @@ class Defects:
         except Exception:
             if scope["type"] != "http" or begun:
                 raise
-            log.exception("web.crashed", method=scope["method"], path=scope["path"])
+            log.exception("web.crashed", method=scope["method"], path=path_for_log(scope))
             await defect_page(Request(scope))(scope, receive, send)
