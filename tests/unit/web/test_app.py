@@ -294,6 +294,16 @@ def test_a_problem_of_the_daemon_has_a_page(context: WebContext, status: int, co
     assert "<so>" not in answer.text
 
 
+@pytest.mark.parametrize("ending", ["/contacts/2", "/history"])
+def test_a_contact_that_cannot_be_read_is_not_called_deleted(context: WebContext, ending: str) -> None:
+    """Nor one without a history: only a daemon that knows says so."""
+    problem = {"status": 503, "code": "database.unavailable", "detail": "No database.", "hint": ""}
+    with daemon(context, 503, problem, ending=ending):
+        answer = Console(context).request("GET", "/contacts/1/2")
+    assert answer.status_code == 503
+    assert "This is not possible now" in page(answer)
+
+
 def test_a_daemon_of_another_version_has_a_page(context: WebContext) -> None:
     """With both versions, and what to restart."""
     with daemon(context, 200, {}, version="0.0.9"):
@@ -305,14 +315,16 @@ def test_a_daemon_of_another_version_has_a_page(context: WebContext) -> None:
 
 
 class daemon:  # noqa: N801 -- used as a function
-    """A process at the daemon's socket that gives one answer to everything."""
+    """A process at the daemon's socket that gives one answer to everything; the status only for paths with `ending`."""
 
-    def __init__(self, context: WebContext, status: int, document: Any, version: str = __version__) -> None:
+    def __init__(
+        self, context: WebContext, status: int, document: Any, version: str = __version__, ending: str = ""
+    ) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length", "0")))
                 body = json.dumps(document).encode()
-                self.send_response(status)
+                self.send_response(status if self.path.endswith(ending) else 200)
                 self.send_header("contactsync-version", version)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter
@@ -23,13 +24,16 @@ _PHOTO_HEADERS = {"Content-Security-Policy": "sandbox; default-src 'none'", "Cac
 def contact(folder_id: Id, contact_id: Id, visit: CurrentVisit) -> Response:
     """A contact and what changed in it; of a deleted one, what is known of it."""
     path = f"/v1/folders/{folder_id}/contacts/{contact_id}"
-    events = []
-    with suppress(DaemonError):
+    try:
         events = visit.daemon.get(f"{path}/history")
+    except DaemonError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        events = []
     try:
         document, present = visit.daemon.get(path), True
-    except DaemonError:
-        if not events:
+    except DaemonError as error:
+        if error.status != HTTPStatus.NOT_FOUND or not events:
             raise
         document, present = _deleted(folder_id, contact_id, events), False
     given = document["fields"]
