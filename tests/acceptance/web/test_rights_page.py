@@ -33,6 +33,20 @@ def test_rights_are_given_and_taken_away(pages: Console, browser: Browser) -> No
     assert local.get(f"/v1/folders/{folder_id}/rights")["rights"] == []
 
 
+def test_a_right_that_was_typed_before_the_end_of_a_session_is_in_the_form_again(console: Console) -> None:
+    """As on the other pages with a form."""
+    path = f"/folders/{console.door.local.staff}/rights"
+    client = console.client()
+    typed = {"who": "editors <b>", "kind": "group", "right": "edit", "do": "add"}
+    assert client.post(path, data=typed).status_code == 401
+    kept = {f"typed.{name}": value for name, value in typed.items()}
+    client.post("/sign-in", data={**kept, "name": "anna", "password": PASSWORDS["anna"], "to": path})
+    first, second = client.get(path).text, client.get(path).text
+    assert 'value="editors &lt;b&gt;"' in first
+    assert '<option value="edit" selected>' in first
+    assert "editors" not in second
+
+
 def test_a_viewer_sees_contacts_and_no_forms(console: Console, accounts: Accounts) -> None:
     """What the pages do not offer, the daemon refuses."""
     assert accounts.dn("bert")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +22,7 @@ _RIGHTS = {"view", "edit"}
 @router.get("/folders/{definition_id}/rights")
 def rights(definition_id: Id, visit: CurrentVisit, _administrator: Administrator) -> Response:
     """The rights in a folder, and a form for one more."""
-    return _render(visit, visit.daemon.get(f"/v1/definitions/{definition_id}"))
+    return _render(visit, visit.daemon.get(f"/v1/definitions/{definition_id}"), visit.take_kept())
 
 
 @router.post("/folders/{definition_id}/rights")
@@ -49,9 +50,9 @@ def change(definition_id: Id, visit: CurrentVisit, _administrator: Administrator
     return visit.redirect(f"/folders/{definition_id}/rights")
 
 
-def _render(visit: Visit, definition: dict[str, Any], form: dict[str, str] | None = None, error: str = "") -> Response:
+def _render(visit: Visit, definition: dict[str, Any], form: Mapping[str, str], error: str = "") -> Response:
     document = visit.daemon.get(f"/v1/folders/{definition['folder_id']}/rights")
     status = HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
     return render_folder(
-        visit, "rights.html.j2", definition, "rights", status=status, rights=document, form=form or {}, error=error
+        visit, "rights.html.j2", definition, "rights", status=status, rights=document, form=form, error=error
     )
