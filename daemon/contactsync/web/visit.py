@@ -14,6 +14,7 @@ from contactsync.client import Daemon
 from contactsync.errors import AdministratorsOnly
 from contactsync.web.context import PersonsDaemon, SignedIn, session_of
 from contactsync.web.language import gettext
+from contactsync.web.middleware.limits import LONG_REQUEST_SECONDS, allow_long
 from contactsync.web.person import Person
 from contactsync.web.rendering import render
 
@@ -29,6 +30,11 @@ class Visit:
     def render(self, template: str, *, status: int = HTTPStatus.OK, **values: Any) -> Response:
         """A page."""
         return render(self.request, template, http_status=status, **values)
+
+    def allow_long(self) -> float:
+        """Give the answer to this request more time; the seconds that the daemon has."""
+        allow_long(self.request.state)
+        return LONG_REQUEST_SECONDS
 
     def take_kept(self) -> Mapping[str, str]:
         """What was typed into the form of this page before the last session ended, once."""

@@ -25,7 +25,7 @@ from contactsync import __version__
 from contactsync.settings.loader import load_settings
 from contactsync.web.app import create_app
 from contactsync.web.context import CurrentSession, PersonsDaemon, WebContext
-from contactsync.web.middleware.limits import MOST_BODY_BYTES, TimeLimit
+from contactsync.web.middleware.limits import MOST_BODY_BYTES, TimeLimit, allow_long
 from contactsync.web.person import Person
 from contactsync.web.sessions import Sessions
 from contactsync.web.signin import routes
@@ -190,6 +190,53 @@ def test_a_request_that_takes_too_long_is_answered() -> None:
     answer = asyncio.run(ask_it())
     assert answer.status_code == 504
     assert "late" not in answer.text
+
+
+def test_a_page_may_give_its_answer_more_time() -> None:
+    """It goes on beyond the limit of others."""
+
+    async def longer(scope: Any, receive: Any, send: Any) -> None:
+        allow_long(Request(scope).state)
+        await asyncio.sleep(0.2)
+        await PlainTextResponse("late")(scope, receive, send)
+
+    async def ask_it() -> httpx.Response:
+        transport = httpx.ASGITransport(TimeLimit(longer, seconds=0.05))
+        async with httpx.AsyncClient(transport=transport, base_url=PLAIN) as client:
+            return await client.get("/")
+
+    assert asyncio.run(ask_it()).text == "late"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "do", "longer"),
+    [
+        ("POST", "/folders/new", "test", True),
+        ("POST", "/folders/new", "preview", True),
+        ("POST", "/runs/1/undo", "", True),
+        ("POST", "/folders/new", "add", False),
+        ("GET", "/runs", "", False),
+    ],
+)
+def test_what_reads_a_directory_may_take_longer(
+    context: WebContext, method: str, path: str, do: str, *, longer: bool
+) -> None:
+    """And what undoes a run; nothing else."""
+    console, states = Console(context), []
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        states.append(scope.setdefault("state", {}))
+        await console.app(scope, receive, send)
+
+    async def ask_it() -> httpx.Response:
+        transport = httpx.ASGITransport(noting)
+        async with httpx.AsyncClient(transport=transport, base_url=PLAIN, headers=OWN) as client:
+            client.cookies.set(context.cookie, context.sessions.begin(ANNA))
+            return await client.request(method, path, data={"do": do, "query": "dc1", "folder": "Staff"})
+
+    with daemon(context, 409, {"status": 409, "code": "run.busy", "detail": "It is so.", "hint": "Do that."}):
+        assert "It is so." in page(asyncio.run(ask_it()))
+    assert states[0].get("answer_seconds", 0) == (310 if longer else 0)
 
 
 def test_the_cookie_is_for_this_host_and_no_script(console: Console, secure: Console) -> None:

@@ -13,8 +13,6 @@ from contactsync.web.visit import CurrentVisit
 
 router = APIRouter()
 
-_DIRECTORY_SECONDS = 60
-
 
 @router.get("/folders/{definition_id}/explain")
 def explain(definition_id: Id, visit: CurrentVisit, who: Annotated[str, Query(max_length=500)] = "") -> Response:
@@ -25,7 +23,7 @@ def explain(definition_id: Id, visit: CurrentVisit, who: Annotated[str, Query(ma
     if who.strip():
         try:
             path = f"/v1/definitions/{definition_id}/explain"
-            explained = visit.daemon.get(path, who=who.strip(), timeout=_DIRECTORY_SECONDS)
+            explained = visit.daemon.get(path, who=who.strip(), timeout=visit.allow_long())
         except DaemonError as error:
             problem = {"detail": error.message, "hint": error.hint}
     return render_folder(visit, "explain.html.j2", definition, "explain", who=who, explained=explained, problem=problem)

@@ -71,7 +71,7 @@ def undo_plan(run_id: Id, visit: CurrentVisit) -> Response:
 @router.post("/runs/{run_id}/undo")
 def undo(run_id: Id, visit: CurrentVisit) -> Response:
     """Undo a run, and show the run that did so."""
-    done = visit.daemon.post(f"/v1/runs/{run_id}/undo", timeout=None)
+    done = visit.daemon.post(f"/v1/runs/{run_id}/undo", timeout=visit.allow_long())
     return visit.redirect(f"/runs/{done['run']['run_id']}")
 
 

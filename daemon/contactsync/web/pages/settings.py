@@ -24,7 +24,6 @@ from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
 router = APIRouter()
 
 _SHOWN = 50
-_DIRECTORY_SECONDS = 300
 _NEW = {"mode": "auto", "tls": "auto", "tls_verify": True, "schedule": "every 15m"}
 
 
@@ -98,9 +97,10 @@ def edit(definition_id: Id, visit: CurrentVisit, form: CurrentForm) -> Response:
 
 
 def _ask(visit: Visit, do: str, draft: dict[str, Any]) -> dict[str, Any]:
+    seconds = visit.allow_long()
     if do == "test":
-        return {"check": visit.daemon.post("/v1/check", draft, timeout=_DIRECTORY_SECONDS)}
-    return {"preview": visit.daemon.post("/v1/preview", draft, timeout=_DIRECTORY_SECONDS, limit=_SHOWN)}
+        return {"check": visit.daemon.post("/v1/check", draft, timeout=seconds)}
+    return {"preview": visit.daemon.post("/v1/preview", draft, timeout=seconds, limit=_SHOWN)}
 
 
 def _failure(visit: Visit, fields: dict[str, FormField], error: DaemonError) -> dict[str, Any]:
