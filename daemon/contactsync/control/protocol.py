@@ -23,6 +23,8 @@ MOST_CONNECTIONS = 64
 
 Event streams do not count: they have a limit of their own.
 """
+_MOST_HEADER_BYTES = 2_000_000
+"""At the console's socket: the header that names a person has all groups, which may be thousands of DNs."""
 
 
 class LimitedProtocol(H11Protocol):
@@ -117,6 +119,7 @@ class WebProtocol(LimitedProtocol):
     def __init__(self, *, console_uid: int, **more: Any) -> None:
         self._console_uid = console_uid
         super().__init__(**more)
+        self.conn = h11.Connection(h11.SERVER, _MOST_HEADER_BYTES)  # uvicorn's setting would count for all sockets
 
     def identify(self, transport: asyncio.Transport) -> dict[str, Any]:
         """Compare the user of the peer, by the kernel, with the console's."""

@@ -88,6 +88,13 @@ def test_two_headers_are_refused(door: WebDoor) -> None:
     assert (response.status_code, response.json()["code"]) == (400, "web.actor")
 
 
+def test_a_person_has_any_number_of_groups_and_any_groups(door: WebDoor) -> None:
+    """Also those that no right can name: too long, or with a character that is not printable."""
+    many = [f"CN=Members of the project number {number},OU=Groups,DC=example,DC=com" for number in range(8000)]
+    groups = (*many, f"CN={'a' * 300}", "CN=no\u00a0break", "CN=nul\0", "CN=one \n", "")
+    assert door.ask("anna", "GET", "/v1/folders", groups=groups).status_code == 200
+
+
 def test_the_person_is_in_the_decision_the_audit_and_the_log(door: WebDoor) -> None:
     """With the way of signing in and the address of the browser."""
     local = door.local

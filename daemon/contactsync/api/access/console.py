@@ -21,13 +21,17 @@ HEADER = b"contactsync-actor"
 _WITHOUT_ACTOR = frozenset({"/v1/health/live", "/v1/health/ready", "/v1/console/sign-in-codes/redeem"})
 
 
+_LONGEST = 256
+
+
+def _is_line(text: str) -> bool:
+    return text.isprintable() and text == text.strip()
+
+
 def _one_line(text: str) -> str:
-    if not text.isprintable() or text != text.strip():
+    if not _is_line(text):
         raise ValueError
     return text
-
-
-_Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_one_line)]
 
 
 class _Document(BaseModel):
@@ -35,8 +39,8 @@ class _Document(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    user: _Name
-    groups: Annotated[list[_Name], Field(max_length=5000)]
+    user: Annotated[str, Field(min_length=1, max_length=_LONGEST), AfterValidator(_one_line)]
+    groups: list[str]
     admin: bool
     how: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
     address: Annotated[str, Field(max_length=64), AfterValidator(_one_line)]
@@ -72,7 +76,9 @@ def web_user(scope: Scope) -> WebUser:
             "The request does not say who it is for.", hint="Send one header Contactsync-Actor with every request."
         )
     document = _document(given[0])
-    return WebUser(document.user, tuple(document.groups), document.admin, document.how, document.address)
+    # A right cannot name other groups, and a person who is in one has those of the rest.
+    groups = tuple(group for group in document.groups if len(group) <= _LONGEST and _is_line(group))
+    return WebUser(document.user, groups, document.admin, document.how, document.address)
 
 
 def _document(header: bytes) -> _Document:
