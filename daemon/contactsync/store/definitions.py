@@ -114,7 +114,8 @@ def rename_folder(connection: Connection[Any], folder_id: int, name: str, owner:
 class OverviewFilters:
     """Which definitions: with these ids, in these folders, in this state, with `text` in label or query.
 
-    `owner` is that of the folder; empty: of shared folders. None is no filter.
+    `owner` is that of the folder; empty: of shared folders. None is no filter. `query_folders` are the folders whose
+    queries `text` may find; None for all.
     """
 
     ids: list[int] | None = None
@@ -122,6 +123,7 @@ class OverviewFilters:
     owner: str | None = None
     state: str | None = None
     text: str | None = None
+    query_folders: list[int] | None = None
 
 
 def read_overview_page(

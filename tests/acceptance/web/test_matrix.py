@@ -151,6 +151,25 @@ def test_a_viewer_sees_no_names_of_entries(people: Company) -> None:
         assert "dc=example" not in shown, path
 
 
+def test_a_viewer_sees_no_servers_of_runs_and_does_not_find_them(people: Company) -> None:
+    """Neither why a run failed, nor which server it used, nor a folder by a part of its query; an editor does."""
+    broken = people.local.define("Broken", base="ou=Nowhere,dc=example,dc=com")
+    people.give(broken, {"who": "ed", "right": "edit"})
+    run = people.local.run(broken)
+    assert run["outcome"] == "failed"
+    server = people.local.directory.url
+    for user, sees in (("bob", False), ("ed", True)):
+        (listed,) = people.get(user, "/v1/runs", definition_id=broken)["runs"]
+        one, details = (people.get(user, f"/v1/runs/{run['run_id']}{more}") for more in ("", "/details"))
+        for document in (listed, one, details):
+            assert document["error_code"] == run["error_code"]
+            assert (bool(document["error"]), "nowhere" in json.dumps(document).lower()) == (sees, sees)
+            assert (document["server"] is not None) is sees
+        found = people.get(user, "/v1/definitions", text=server)["definitions"]
+        assert (broken in [each["definition_id"] for each in found]) is sees
+        assert people.get(user, "/v1/definitions", text="broken")["definitions"]
+
+
 def edit(people: Company, who: str, definition_id: int, **changes: Any) -> httpx.Response:
     """Edit a definition for a person."""
     return people.ask(who, "PATCH", f"/v1/definitions/{definition_id}", json=changes)

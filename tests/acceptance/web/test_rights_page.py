@@ -68,5 +68,12 @@ def test_a_viewer_sees_contacts_and_no_forms(console: Console, accounts: Account
     assert "ou=people" not in shown.text
     for path in ("/audit", "/log", "/settings", f"{folder}/rights"):
         assert client.get(path).status_code == 403, path
+    with client.stream("GET", f"{folder}/live", params={"after": run}) as stream:
+        messages = stream.iter_lines()
+        next(messages)
+        local.run(staff)
+        ended = "\n".join(messages)
+    assert ended.count("Seconds") >= 1
+    assert "Server" not in ended
     assert client.post(f"{folder}/sync").status_code == 403
     assert client.post(f"{folder}/settings", data={"do": "save", "filter": "(l=Berlin)"}).status_code == 403

@@ -12,7 +12,7 @@ from contactsync.api.context import Context
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.api.routes.read import Limit, RunId
 from contactsync.model import Outcome, Trigger
-from contactsync.operations.access.visible import hide_entries, visible_run
+from contactsync.operations.access.visible import hide_entries, hide_settings, visible_run
 from contactsync.operations.reading.runs import RunShown, run_shown
 from contactsync.operations.reading.statistics import Statistics, statistics
 from contactsync.operations.runs import (
@@ -64,7 +64,9 @@ class RunQuery(BaseModel):
 def runs(context: Context, access: CurrentAccess, query: Annotated[RunQuery, Query()]) -> Runs:
     """Runs, newest first, a page at a time."""
     with connection_of(context.pool) as connection:
-        return runs_page(connection, access, **dict(query))
+        page = runs_page(connection, access, **dict(query))
+    hide_settings(access, page.runs)
+    return page
 
 
 @router.get("/runs/{run_id}")
@@ -79,6 +81,7 @@ def one_run(
     """One run with its changes, a page at a time."""
     with connection_of(context.pool) as connection:
         page = changes_page(connection, run_id, action=action, after=after, limit=limit)
+    hide_settings(access, [page])
     hide_entries(access, page.changes)
     return page
 

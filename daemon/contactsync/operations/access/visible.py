@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contactsync.operations.preview import ChangeDocument
     from contactsync.operations.reading.definitions import DefinitionOverview
     from contactsync.operations.reading.runs import RunShown
+    from contactsync.sync.document import RunDocument
 
 _OF_ENTRIES = frozenset({"source_dn"})
 """Fields of contacts that name directory entries."""
@@ -45,8 +46,17 @@ def hide_entries(access: Access, changes: Iterable[ChangeDocument]) -> None:
         change.fields = visible_fields(access, change.fields)
 
 
+def hide_settings(access: Access, runs: Iterable[RunDocument]) -> None:
+    """Remove from runs what names servers and users, for an actor who may only see the contacts of their folders."""
+    for run in runs:
+        if not access.sees_settings(run.folder_id):
+            run.server = run.full_reason = run.error = None
+            run.skipped_servers = []
+
+
 def visible_run(access: Access, run: RunShown) -> RunShown:
-    """A run without a held plan and without entries, for an actor who may not see them."""
+    """A run without settings, a held plan and entries, for an actor who may not see them."""
+    hide_settings(access, [run])
     if not access.sees_entries:
         run.rejected_entries, run.trimmed_values = [], []
         if run.outcome is Outcome.HELD:

@@ -90,14 +90,16 @@ def definitions_page(
     name: str | None = None,
     after: int = 0,
     limit: int = 100,
-    **filters: str | None,
+    **filters: Any,
 ) -> Definitions:
     """Definitions by id from the first one above `after`, those with a name or all.
 
     `filters` are owner, state and text, as for `OverviewFilters`. Raises NotFound, UsageError, DatabaseError.
     """
     ids = ids_of(connection, name=name, definition_id=None, visible=access.covers)
-    wanted = OverviewFilters(ids=ids, folder_ids=access.folder_ids(connection), **filters)
+    folder_ids = access.folder_ids(connection)
+    readable = None if folder_ids is None else list(filter(access.sees_settings, folder_ids))
+    wanted = OverviewFilters(ids=ids, folder_ids=folder_ids, query_folders=readable, **filters)
     rows = read_overview_page(connection, wanted, after=after, limit=limit)
     page = [visible_definition(access, DefinitionOverview(**row, **activity.of(row["definition_id"]))) for row in rows]
     return Definitions(definitions=page, next_after=page[-1].definition_id if len(page) == limit else None)

@@ -108,7 +108,9 @@ WHERE definition_id = ANY (ARRAY (
       AND o.folder_id IN (SELECT unnest(%(folder_ids)s::bigint[])) -- if folder_ids
       AND coalesce(o.owner, '') = %(owner)s -- if owner
       AND o.state = %(state)s -- if state
-      AND (strpos(lower(o.label), lower(%(text)s)) > 0 OR strpos(lower(o.query), lower(%(text)s)) > 0) -- if text
+      AND (strpos(lower(o.label), lower(%(text)s)) > 0 -- if text
+           OR (strpos(lower(o.query), lower(%(text)s)) > 0 -- if text
+               AND coalesce(o.folder_id = ANY (%(query_folders)s::bigint[]), true))) -- if text
     ORDER BY o.definition_id
     LIMIT %(limit)s))
 ORDER BY definition_id

@@ -24,6 +24,14 @@ _MESSAGE_SECONDS = 1.0
 """The least time between two messages of one run, except for its end."""
 _SILENCE_SECONDS = (1.0, 15.0)
 """The first and the longest time without an event, after which the run is read again."""
+_HIDDEN: dict[str, Any] = {
+    "server": None,
+    "skipped_servers": [],
+    "full_reason": None,
+    "error": None,
+    "further_attempt": None,
+}
+"""What of an event is not for a person who may only see the folder."""
 Number = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 
 
@@ -39,11 +47,13 @@ def progress(definition_id: Id, visit: CurrentVisit, request: Number = None, aft
 def live(definition_id: Id, visit: CurrentVisit, request: Number = None, after: Number = None) -> Response:
     """The run as server-sent events until it ends; each message is the part of the page with its numbers."""
     definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
-    return StreamingResponse(_messages(visit, definition, request, after), media_type="text/event-stream")
+    hidden = {} if visit.may_edit(definition["folder_id"]) else _HIDDEN
+    messages = _messages(visit, definition, request, after, hidden)
+    return StreamingResponse(messages, media_type="text/event-stream")
 
 
 async def _messages(
-    visit: Visit, definition: dict[str, Any], request: int | None, after: int | None
+    visit: Visit, definition: dict[str, Any], request: int | None, after: int | None, hidden: dict[str, Any]
 ) -> AsyncIterator[str]:
     with context_of(visit.request).live.watching(definition["definition_id"]) as watcher:
         read = partial(to_thread.run_sync, partial(_values, visit, definition, request, after))
@@ -63,7 +73,7 @@ async def _messages(
             watcher.changed.clear()
             if watcher.run:
                 ended = bool(watcher.run["outcome"])
-                yield _message(visit, definition, {**values, "run": watcher.run, "waiting": False})
+                yield _message(visit, definition, {**values, "run": watcher.run | hidden, "waiting": False})
             if not ended:
                 await _rest(watcher.finished)
     yield "event: finished\ndata: -\n\n"
