@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+from ipaddress import ip_address
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
 
 from contactsync.settings.file import SYSTEM_STATE, WEB_SOCKET_NAME
 from contactsync.settings.types import FILE, AbsolutePath, Section, Whole
 
 WEB_USER = "contactsync-web"
 _LISTEN = r"^/.+$|^([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"
-_SERVER = r"ldaps?://([A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
-_DOMAIN = r"[dD][cC]=[A-Za-z0-9-]{1,63}(,[dD][cC]=[A-Za-z0-9-]{1,63})*"
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_SERVER = rf"ldaps?://({_LABEL}(\.{_LABEL})*\.?|\[[0-9a-fA-F:.]+\])(:[0-9]{{1,5}})?"
+_DOMAIN = rf"[dD][cC]={_LABEL}(,[dD][cC]={_LABEL})*"
 _DIRECTORIES = rf"^\s*(({_SERVER}|{_DOMAIN})(\s+|$))*$"
 _URL = r"^$|^https?://[\w.-]+(:[0-9]{1,5})?/?$|^https?://\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?/?$"
+_LONGEST_NAME = 253
+"""Of a host (RFC 1035)."""
 _NAMES = r"^[\w.:\[\] -]*$"
+
+
+def _directories(value: str) -> str:
+    for word in value.split():
+        server = urlsplit(word)
+        host = server.hostname or word
+        if ":" in host or re.split("[.=]", host.removesuffix("."))[-1].isdigit():
+            ip_address(host)
+        if server.port == 0 or len(host) > _LONGEST_NAME:
+            raise ValueError
+    return value
 
 
 class Web(Section):
@@ -23,7 +42,7 @@ class Web(Section):
     socket: AbsolutePath = SYSTEM_STATE / WEB_SOCKET_NAME
     user: str = Field(WEB_USER, pattern=r"^[^:\s]+$", description="the name or the number of a user, in quotes")
     group: str = Field(WEB_USER, pattern=r"^[^:\s]*$", description="the name of a group, in quotes")
-    directories: str = Field(
+    directories: Annotated[str, AfterValidator(_directories)] = Field(
         "",
         pattern=_DIRECTORIES,
         description='servers with spaces between them, like "ldaps://dc1.example.com" or "dc=example,dc=com"',

@@ -123,6 +123,7 @@ def test_the_environment_of_the_process_is_not_read(tmp_path: Path, monkeypatch:
 
 
 WORKERS = "must be a whole number from 1 to 256"
+DIRECTORIES = 'must be servers with spaces between them, like "ldaps://dc1.example.com" or "dc=example,dc=com"'
 NAME_SERVERS = 'must be IP addresses with spaces between them, like "192.0.2.53 [2001:db8::53]:5353"'
 
 
@@ -135,6 +136,10 @@ NAME_SERVERS = 'must be IP addresses with spaces between them, like "192.0.2.53 
         *(
             (f'[directory]\ndns_servers = "{wrong}"\n', 2, f'directory.dns_servers is "{wrong}" but {NAME_SERVERS}.')
             for wrong in ("ns1.example.com", "192.0.2.53:0", "[192.0.2.53", "192.0.2.53,192.0.2.54", "192.0.2.53:99999")
+        ),
+        *(
+            (f'[web]\ndirectories = "{wrong}"\n', 2, f'web.directories is "{wrong}" but {DIRECTORIES}.')
+            for wrong in ("dc1.example.com", "ldaps://-", "ldaps://a..b", "ldaps://192.0.2", "ldap://a:0", "dc=a,dc=1")
         ),
         ("[guard]\ndelete_share = nan\n", 2, "guard.delete_share is nan but must be a number from 0 to 1."),
         (
