@@ -72,7 +72,7 @@ def test_a_live_socket_is_never_stolen(database: str, make_daemon: MakeDaemon, p
     """The second daemon names the process that serves it, and ends."""
     first, second = (make_daemon(database, CONTACTSYNC_CONTROL__SOCKET=str(place)) for _ in range(2))
     first.start()
-    assert f"Process {first.pid} serves the control socket" in refusal(second, 1)
+    assert f"Process {first.pid} serves the socket" in refusal(second, 1)
     assert pid_of(place) == first.pid
 
 

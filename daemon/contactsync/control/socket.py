@@ -172,7 +172,7 @@ def _check_free(place: _Place) -> None:
         else:
             process = f"Process {peer_of(probe).pid}"
     raise ControlSocketTaken(
-        f"{process} serves the control socket {path} already.",
+        f"{process} serves the socket {path} already.",
         hint="Stop that daemon first, or use another state directory for this one.",
     )
 

@@ -16,7 +16,10 @@ _HINTS = {
     "api": "Correct [api] in settings.toml or the file, then `systemctl reload contactsync` or SIGHUP.",
     "web": "Correct [web] in the settings or the file, then start the console again.",
 }
-_SERVERS = {"api": "the API is", "web": "passwords are"}
+_MISSING = {
+    "api": "[api] listen needs tls_certificate and tls_key, because the API is never served without TLS.",
+    "web": "[web] tls_certificate and tls_key are needed together, and one of them is not set.",
+}
 
 
 class _Unusable(Exception):
@@ -39,10 +42,7 @@ def server_tls(settings: Api | Web) -> ServerTls:
             return _server_tls(settings, section)
     except _Unusable as unusable:
         raise SettingsError(str(unusable), hint=_HINTS[section]) from None
-    raise SettingsError(
-        f"[{section}] listen needs tls_certificate and tls_key, because {_SERVERS[section]} never served without TLS.",
-        hint=_HINTS[section],
-    )
+    raise SettingsError(_MISSING[section], hint=_HINTS[section])
 
 
 def _server_tls(settings: Api | Web, section: str) -> ServerTls:
