@@ -145,7 +145,7 @@ class Daemon:
             workers=settings.scheduler.workers,
             in_fleet=self._fleet is not None,
         )
-        console_uid = uid_of(settings.web.user) if settings.web.enabled else -1
+        console_uid = uid_of(settings.web.user, "[web] user in settings.toml") if settings.web.enabled else -1
         self._control = ControlServer(create_app(self._api_context()), self._hub, listening, console_uid)
         self._housekeeping_due = 0.0
         self._status_due = 0.0

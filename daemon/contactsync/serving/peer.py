@@ -36,15 +36,15 @@ class Peer:
         return _user_name(self.uid)
 
 
-def uid_of(user: str) -> int:
-    """The number of the user with this name or number. Raises SettingsError."""
+def uid_of(user: str, setting: str) -> int:
+    """The number of the user with this name or number, which a setting has. Raises SettingsError."""
     if user.isdecimal():
         return int(user)
     try:
         return pwd.getpwnam(user).pw_uid
     except KeyError:
         raise SettingsError(
-            f'There is no user "{user}", which [web] user in settings.toml names.',
+            f'There is no user "{user}", which {setting} names.',
             hint=f"Create it (useradd --system {user}) or name another.",
         ) from None
 

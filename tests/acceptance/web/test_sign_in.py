@@ -8,7 +8,11 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
+from contactsync.errors import SettingsError
+from contactsync.settings.sign_in import SignIn
+from contactsync.web.signin.proxy import ProxySignIn
 from tests.support.accounts import PASSWORDS, Accounts
 from tests.support.processes import CONTACTSYNC, DaemonProcess
 from tests.support.waiting import PATIENCE, wait_until
@@ -101,6 +105,12 @@ def behind(door: WebDoor, place: Path, user: int) -> tuple[DaemonProcess, Path]:
     process.wait_for_event("web.listening")
     wait_until(path.exists, process.text)
     return process, path
+
+
+def test_a_web_server_without_a_user_is_refused_by_the_name_of_the_setting() -> None:
+    """The console does not start with a setting that has no meaning."""
+    with pytest.raises(SettingsError, match=r"\[sign_in\] proxy_user"):
+        ProxySignIn(SignIn(proxy_user="no-such-user", proxy_header="Remote-User"))
 
 
 def test_a_web_server_in_front_signs_people_in(door: WebDoor, short_path: Path) -> None:

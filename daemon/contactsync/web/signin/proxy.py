@@ -20,7 +20,7 @@ class ProxySignIn:
 
     def __init__(self, settings: SignIn) -> None:
         """Raises SettingsError."""
-        self._uid = uid_of(settings.proxy_user)
+        self._uid = uid_of(settings.proxy_user, "[sign_in] proxy_user")
         self._header, self._groups_header = settings.proxy_header, settings.proxy_groups_header
         self._roles = Roles(settings)
 
