@@ -49,7 +49,7 @@ from contactsync.store.health import count_by_state
 from contactsync.store.notifications import Callbacks, DefinitionWatch
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.audit import forget_audit
-from contactsync.store.record.fleet import LocalNeeds
+from contactsync.store.record.fleet import LocalNeeds, forget_nodes
 from contactsync.store.record.runs import forget_old, interrupt_abandoned
 from contactsync.store.waits import WaitWatch
 from contactsync.sync.observer import ObserverGroup
@@ -455,5 +455,7 @@ class Daemon:
                 connection, keep_days=history.keep_days, departed_keep_days=history.departed_keep_days
             )
             forget_audit(connection, keep_days=history.audit_keep_days)
+            if self._fleet:
+                forget_nodes(connection)
         if forgotten:
             log.info("history.forgotten", runs=forgotten)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -42,6 +43,44 @@ def test_a_node_needs_few_rights(database: str, directory: PrivateSlapd, short_p
     with running_fleet(rights, directory, short_path, 1) as fleet:
         assert fleet[0].run(definition)["outcome"] == "changed"
         assert not [line for line in fleet[0].lines() if line["level"] in {"warning", "error"}]
+
+
+def test_the_leader_forgets_what_is_old(database: str, directory: PrivateSlapd, short_path: Path) -> None:
+    """Nodes after a week, messages after a day, refused passwords after a month; also with few rights."""
+    prepare_queue(database)
+    carry_out(database, "roles.sql")
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute(
+            """
+            INSERT INTO contactsync.fleet_nodes (name, token, version, key_id, settled, ended_at)
+            SELECT name, '', '', '', true, now() - age
+            FROM (VALUES ('old', interval '8 days'), ('late', '6 days')) AS n (name, age)
+            """
+        )
+        owner.execute(
+            """
+            INSERT INTO contactsync.fleet_messages (from_node, to_node, kind, sent_at)
+            VALUES (0, 0, 'old', now() - interval '2 days'), (0, 0, 'late', now())
+            """
+        )
+        owner.execute(
+            """
+            INSERT INTO contactsync.refused_logons (digest, reason, refused_at)
+            VALUES ('old', '', now() - interval '31 days'), ('late', '', now() - interval '29 days')
+            """
+        )
+    rights = role_with(database, "trial_daemon", "contactsync_daemon")
+    with running_fleet(rights, directory, short_path, 1), psycopg.connect(database, autocommit=True) as owner:
+        wait_until(lambda: kept(owner) == {"node-1", "late"}, lambda: f"the old rows to go: {kept(owner)}")
+
+
+def kept(owner: psycopg.Connection[Any]) -> set[str]:
+    """The nodes, the messages and the refused passwords that are stored."""
+    statement = """
+        SELECT name FROM contactsync.fleet_nodes UNION ALL SELECT kind FROM contactsync.fleet_messages
+        UNION ALL SELECT convert_from(digest, 'UTF8') FROM contactsync.refused_logons
+    """
+    return {name for (name,) in owner.execute(statement)}
 
 
 def test_all_nodes_survive_a_restart_of_postgresql(directory: PrivateSlapd, short_path: Path) -> None:

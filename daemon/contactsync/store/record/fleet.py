@@ -193,6 +193,11 @@ def read_nodes(connection: Connection[Any], *, dead_seconds: float) -> list[Node
     return read_rows(connection, class_row(NodeRow), "nodes", dead_seconds=dead_seconds)
 
 
+def forget_nodes(connection: Connection[Any]) -> None:
+    """Delete old rows: nodes that have ended, messages, passwords that were refused. Raises DatabaseError."""
+    execute(connection, "forget_nodes")
+
+
 def runs_elsewhere(connection: Connection[Any], name: str) -> list[dict[str, Any]]:
     """The runs that other nodes make now, as `read_runs` returns runs. Raises DatabaseError."""
     return read_rows(connection, dict_row, "runs_elsewhere", name=name)
