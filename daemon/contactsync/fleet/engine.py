@@ -39,6 +39,8 @@ _RESULT_SECONDS = 30.0
 _POLL_SECONDS = 5.0
 """How often a worker looks for jobs that no notification announced, such as those that a stopped node left."""
 _PULSE_SECONDS = 5.0
+_FLUSH_SECONDS = 2.0
+"""How long the end of the thread waits until the requests of its last jobs are stored."""
 _NEVER = 10 * 365 * 86_400.0
 """Workers are not pruned: a draining worker sends no heartbeats, and its jobs would look abandoned."""
 
@@ -277,6 +279,7 @@ class Engine:
                     await self._fetching.wait()
                     if not self._closing:
                         await self._fetch()
+                await asyncio.to_thread(self.flush, _FLUSH_SECONDS)
             finally:
                 pulse.cancel()
                 pump.cancel()

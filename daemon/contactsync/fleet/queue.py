@@ -61,10 +61,7 @@ class FleetCallbacks:
     `cancel` cancels the run with this id, and returns the ids of cancelled runs; `cancel_all` cancels all current ones.
     `listener_of` returns the key of the listener of a live definition, None for others. The node that has this listener
     calls `on_run` with the report or the error of each run, and with None when the run starts. `missing` says what this
-    machine lacks of what a definition needs; None: nothing.
-    `reported` returns whether the end of a definition's runs is to be sent to the node that leads, which then calls
-    `on_run` with the report or the error, or with None when the run starts. `missing` says what this machine lacks of
-    what a definition needs; None: nothing. `on_event` gets the events of other nodes.
+    machine lacks of what a definition needs; None: nothing. `on_event` gets the events of other nodes.
     """
 
     work: Callable[[RunRequest], RunReport]
@@ -164,7 +161,8 @@ class FleetQueue:
 
     def stop(self) -> None:
         """Start no more runs here; those that wait are for the other nodes."""
-        self._stopping = True
+        with self._guard:
+            self._stopping = True
         self.listening.stop()
         self.node.resign()
         self._engine.stop_fetching()
@@ -348,6 +346,9 @@ class FleetQueue:
     def _make(self, job_id: int, job: RunJob) -> None:
         """Make the run of a job, on a thread of the engine; raises nothing."""
         with self._guard:
+            if self._stopping:  # the job was taken at the same time, and `join` may not wait for it
+                self._engine.request(job)
+                return
             self._running[job_id] = job.definition_id
         try:
             self._begin(job_id, job)

@@ -325,3 +325,32 @@ def test_a_node_that_stops_gives_a_taken_run_to_another(queue_database: str) -> 
         work.wait_for(2)
         assert holder.join(PATIENCE)
         assert work.ids == [1, 3]
+
+
+@pytest.mark.usefixtures("never_polling")
+def test_a_node_that_stops_begins_no_run_that_it_takes_late(queue_database: str) -> None:
+    """It stops while PostgreSQL gives it a job, and another node makes the run."""
+    late, other = Work(), Work()
+    with (
+        fleet_queue(queue_database, late, "a") as queue,
+        psycopg.connect(queue_database) as person,
+        psycopg.connect(queue_database, autocommit=True) as announcer,
+    ):
+        person.execute("SET search_path TO contactsync_queue")
+        person.execute("LOCK TABLE procrastinate_jobs IN EXCLUSIVE MODE")
+        person.execute(
+            """
+            INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)
+            VALUES ('runs', 'run', 'dc1#0', '2', '{"definition_id": 2, "trigger": "schedule"}')
+            """
+        )
+        payload = '{"type": "job_inserted", "job_id": 0}'
+        waits = "SELECT FROM pg_locks WHERE relation = 'contactsync_queue.procrastinate_jobs'::regclass AND NOT granted"
+        announcer.execute("SELECT pg_notify('procrastinate_queue_v1#runs', %s)", [payload])
+        wait_until(lambda: announcer.execute(waits).fetchone() is not None, "the node to take a job")
+        queue.stop()
+        assert queue.join(PATIENCE)
+        person.commit()
+        with fleet_queue(queue_database, other, "b"):
+            other.wait_for(1)
+        assert (late.ids, other.ids) == ([], [2])
