@@ -182,7 +182,7 @@ def test_no_server_gets_more_runs_than_its_limit(queues: Queues) -> None:
 
 
 def test_an_individual_request_precedes_those_of_a_round(queues: Queues, queue_database: str) -> None:
-    """It comes last, and is one of the next two."""
+    """It comes last, and is one of the next two of its half of the server: no half waits for the other one."""
     first, second = queues(work := Work())
     for definition_id in range(2, 12):
         first.request(definition_id, Trigger.SCHEDULE)
@@ -193,7 +193,7 @@ def test_an_individual_request_precedes_those_of_a_round(queues: Queues, queue_d
     wait_until(lambda: stored_triggers(queue_database, 10) <= {"manual"}, "the request in place of that of the round")
     work.open()
     work.wait_for(11)
-    assert work.ids.index(10) <= 4
+    assert [each for each in work.ids if each % 2 == 0].index(10) <= 2
     assert work.ids.count(10) == 1
     assert next(each for each in work.entered if each.definition_id == 10).trigger is Trigger.MANUAL
 
