@@ -40,7 +40,7 @@ class Watcher:
 
 
 class LiveRuns:
-    """All watchers. The connection to the daemon lasts while there are any, and a while longer."""
+    """All watchers. The first one begins the connection to the daemon, which lasts as long as the process."""
 
     def __init__(self, daemon: Callable[[], Daemon]) -> None:
         self._daemon = daemon

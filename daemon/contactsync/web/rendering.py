@@ -10,7 +10,6 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from contactsync import __version__
 from contactsync.web.context import session_of
 from contactsync.web.language import LANGUAGES, current_language, gettext, ngettext
 from contactsync.web.static_files import static_files
@@ -34,7 +33,6 @@ def environment() -> Environment:
     made.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     made.globals |= {
         "static": static_files().url,
-        "version": __version__,
         "languages": LANGUAGES,
         "field_words": field_words,
     }
@@ -43,15 +41,13 @@ def environment() -> Environment:
 
 
 def render(request: Request, template: str, *, http_status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
-    """A page. Templates also have `request`, `person` (None before the sign-in), `notices` and `language`."""
+    """A page. Templates also have `person` (None before the sign-in) and `language`."""
     session = session_of(request)
     text = (
         environment()
         .get_template(template)
         .render(
-            request=request,
             person=session.person if session else None,
-            notices=session.take_notices() if session else [],
             language=current_language(),
             **values,
         )

@@ -28,8 +28,6 @@ class Session:
     used_at: float
     refresh_at: float
     """When the groups are to be read again."""
-    notices: list[str] = field(default_factory=list)
-    """Sentences for the next page."""
     _kept: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def keep(self, path: str, fields: Mapping[str, str]) -> None:
@@ -39,11 +37,6 @@ class Session:
     def take_kept(self, path: str) -> Mapping[str, str]:
         """What was typed into the form at this path before the last session ended, once; empty if nothing was."""
         return self._kept.pop(path, {})
-
-    def take_notices(self) -> list[str]:
-        """The sentences for this page, once."""
-        taken, self.notices = self.notices, []
-        return taken
 
 
 class Sessions:
