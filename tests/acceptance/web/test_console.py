@@ -146,6 +146,14 @@ def test_health_is_for_the_web_server_in_front(console: Console) -> None:
     assert (answer.status_code, answer.json()["healthy"]) == (200, True)
 
 
+def test_a_run_that_has_just_ended_is_shown_when_it_is_cancelled(console: Console) -> None:
+    """A folder that is not there is still not found."""
+    client = console.administrator()
+    for definition_id, status in ((console.door.local.staff, 200), (999_999, 404)):
+        answer = client.post(f"/folders/{definition_id}/cancel", follow_redirects=True)
+        assert (answer.status_code, answer.url.path) == (status, f"/folders/{definition_id}/progress")
+
+
 OCTETS = {
     b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>": None,
     b"<html><script>alert(1)</script>": None,

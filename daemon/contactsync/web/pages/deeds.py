@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -25,7 +27,7 @@ def cancel(definition_id: Id, visit: CurrentVisit) -> Response:
     try:
         visit.daemon.post(f"/v1/definitions/{definition_id}/cancel")
     except DaemonError as error:
-        if "not running" not in error.message:
+        if error.status != HTTPStatus.NOT_FOUND:
             raise
     return visit.redirect(f"/folders/{definition_id}/progress")
 
