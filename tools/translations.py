@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
@@ -63,6 +64,16 @@ def compiled(catalog: Catalog) -> bytes:
     return stream.getvalue()
 
 
+def forms(text: str | Sequence[str] | None) -> list[str]:
+    """The text; of one with a number, that for one and that for more."""
+    return [text] if isinstance(text, str) else list(text or [""])
+
+
+def is_translated(message: Message) -> bool:
+    """Whether a text has a translation, in each of its forms."""
+    return all(forms(message.string))
+
+
 def main() -> None:
     """Merge and compile; print what is not translated yet."""
     template = extracted()
@@ -76,7 +87,7 @@ def main() -> None:
         with file.open("wb") as stream:
             write_po(stream, catalog, width=_WIDTH, no_location=True, sort_output=True, omit_header=False)
         file_of(language, "mo").write_bytes(compiled(read(language)))
-        missing = [message.id for message in catalog if message.id and not message.string]
+        missing = [message.id for message in catalog if message.id and not is_translated(message)]
         print(f"{language}: {len(catalog)} texts, {len(missing)} not translated")  # noqa: T201
 
 

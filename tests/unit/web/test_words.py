@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contactsync.web.language import language_for
+from contactsync.web.language import language_for, ngettext, use_language
 from contactsync.web.middleware.hosts import host_name
 from contactsync.web.signin.page import local_path
 
@@ -56,3 +56,13 @@ def test_the_name_of_a_host_has_no_port(header: str, name: str) -> None:
 def test_the_language_is_chosen_or_the_browsers(chosen: str, accepted: str, code: str) -> None:
     """English if the console has none of them."""
     assert language_for(chosen, accepted) == code
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "1 Feld"), (2, "2 Felder"), (0, "0 Felder")])
+def test_a_number_has_its_form_of_the_words(number: int, words: str) -> None:
+    """In the language of the request."""
+    use_language("de")
+    try:
+        assert ngettext("%(number)s field", "%(number)s fields", number) % {"number": number} == words
+    finally:
+        use_language("en")

@@ -14,6 +14,7 @@ from contactsync.client import Daemon, DaemonError
 from contactsync.errors import ContactsyncError
 from contactsync.web.context import context_of
 from contactsync.web.language import gettext as _
+from contactsync.web.language import ngettext
 from contactsync.web.person import Person
 from contactsync.web.rendering import render
 from contactsync.web.signin.page import TYPED, begin_session, sign_in_page
@@ -49,8 +50,12 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
     if context.directory is None:
         problem = _("Nobody signs in by a password here.")
     elif wait := context.attempts.begin(name, address):
-        problem = _("There were too many failed attempts. Try again in %(minutes)d minutes.")
-        problem %= {"minutes": wait // 60 + 1}
+        minutes = int(wait // 60) + 1
+        problem = ngettext(
+            "There were too many failed attempts. Try again in a minute.",
+            "There were too many failed attempts. Try again in %(minutes)d minutes.",
+            minutes,
+        ) % {"minutes": minutes}
         status = HTTPStatus.TOO_MANY_REQUESTS
     else:
         try:

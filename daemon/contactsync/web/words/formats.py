@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from contactsync.web.language import gettext
+
 _GIST = ("emails", "work_phones", "mobile_phones", "department", "title")
 _LONG = 160
 """Characters of a value in a table; the page of the contact shows it whole."""
@@ -36,7 +38,7 @@ def initials(name: str | None) -> str:
 def or_nameless(name: str | None) -> str:
     """The name, or what stands in its place. A name of blanks and invisible characters would leave a link empty."""
     visible = any(character.isprintable() and not character.isspace() for character in name or "")
-    return name if name and visible else "(no name)"
+    return name if name and visible else gettext("(no name)")
 
 
 def cut(text: str, length: int = _LONG) -> str:
