@@ -168,7 +168,7 @@ class FleetQueue:
         self._engine.stop_fetching()
 
     def join(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds for the runs of this node."""
+        """Wait up to `timeout` seconds for the runs of this node; after `stop` none begins."""
         with self._guard:
             return self._guard.wait_for(lambda: not self._running, timeout)
 

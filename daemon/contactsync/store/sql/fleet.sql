@@ -72,11 +72,8 @@ WHERE ended_at IS NULL AND leads <> (node_id = %(node_id)s)
 SELECT pg_advisory_unlock(hashtextextended('contactsync.lead', 0))
 
 -- name: inherit
--- One heir at a time; the lock lasts until the heir's session unlocks it or ends.
+-- One heir at a time; the lock lasts until the connection returns to its pool.
 SELECT pg_try_advisory_lock(hashtextextended('contactsync.heir', %(node_id)s))
-
--- name: leave_heritage
-SELECT pg_advisory_unlock(hashtextextended('contactsync.heir', %(node_id)s))
 
 -- name: end_node
 -- From now on the node may begin no run, even if it wakes up.
@@ -239,9 +236,6 @@ SELECT message_id, pg_notify('contactsync_fleet', (%(to_node)s::bigint)::text)::
 -- name: take_messages
 DELETE FROM contactsync.fleet_messages WHERE to_node = %(node_id)s
 RETURNING message_id, from_node, kind, definition_id, reference, body
-
--- name: forget_message
-DELETE FROM contactsync.fleet_messages WHERE message_id = %(message_id)s
 
 -- name: tell_listener
 -- Sends a message to the node that listens for a definition, if there is one.
