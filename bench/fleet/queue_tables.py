@@ -7,12 +7,13 @@ import time
 from typing import Any
 
 import psycopg
-from procrastinate import App, PsycopgConnector
+from procrastinate import App
 from procrastinate.jobs import Job, Status
 from psycopg import sql
 
 from bench.fleet.results import Queue, QueueSize
 from bench.terminal import say
+from contactsync.fleet.connector import QueueConnector
 from contactsync.fleet.schema import QUEUE_SCHEMA, prepare_queue
 from tests.support.postgres import FragilePostgres
 from tests.support.resources import short_directory
@@ -42,7 +43,8 @@ def measure_queue(jobs: int, steps: int = 10) -> Queue:
 
 
 async def _measure(postgres: FragilePostgres, conninfo: str, jobs: int, steps: int) -> Queue:
-    connector = PsycopgConnector(conninfo=conninfo, kwargs={"options": f"-c search_path={QUEUE_SCHEMA},pg_catalog"})
+    options = {"options": f"-c search_path={QUEUE_SCHEMA},pg_catalog"}
+    connector = QueueConnector(lambda: None, conninfo=conninfo, kwargs=options)
     sizes: list[QueueSize] = []
     naptime = _NAPTIME
     async with (
