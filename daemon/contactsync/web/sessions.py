@@ -73,6 +73,12 @@ class Sessions:
             session.used_at = now
             return session
 
+    def is_open(self, token: str) -> bool:
+        """Whether the session of a cookie goes on; that does not count as a use of it."""
+        with self._lock:
+            session = self._sessions.get(_digest(token))
+            return session is not None and not _has_ended(session, self._clock())
+
     def end(self, token: str) -> Session | None:
         """End the session of a cookie; gives it if it was there."""
         with self._lock:

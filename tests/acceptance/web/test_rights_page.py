@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import httpx
+
 from tests.support.accounts import PASSWORDS, Accounts
+from tests.support.waiting import PATIENCE
 from tests.support.web import Console
 
 if TYPE_CHECKING:
@@ -77,3 +81,27 @@ def test_a_viewer_sees_contacts_and_no_forms(console: Console, accounts: Account
     assert "Server" not in ended
     assert client.post(f"{folder}/sync").status_code == 403
     assert client.post(f"{folder}/settings", data={"do": "save", "filter": "(l=Berlin)"}).status_code == 403
+
+
+def test_progress_ends_with_the_session_and_with_the_right(console: Console, accounts: Accounts) -> None:
+    """Also while the run waits: the page, which is then loaded again, says why."""
+    assert accounts.dn("bert")
+    local = console.door.local
+    rights = f"/v1/folders/{local.get(f'/v1/definitions/{local.staff}')['folder_id']}/rights"
+    narrowed = [{"who": "carla", "is_group": False, "right": "view"}]
+    (run,) = local.get("/v1/runs", definition_id=local.staff, limit=1)["runs"]
+    path = f"/folders/{local.staff}/live"
+
+    def expect_end(client: httpx.Client, end: Callable[[], httpx.Response]) -> None:
+        client.post("/sign-in", data={"name": "bert", "password": PASSWORDS["bert"]})
+        with client.stream("GET", path, params={"after": run["run_id"]}, timeout=PATIENCE) as stream:
+            lines = stream.iter_lines()
+            assert "Waiting" in next(lines) + next(lines) + next(lines)
+            assert end().status_code < 400
+            assert "".join(lines).endswith("event: finisheddata: -")
+
+    client = console.client()
+    expect_end(client, lambda: client.post("/sign-out"))
+    expect_end(client, lambda: local.http.put(rights, json={"rights": narrowed}))
+    assert client.get(path).status_code == 404
+    assert local.http.put(rights, json={"rights": []}).is_success

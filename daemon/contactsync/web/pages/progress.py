@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
 from functools import partial
+from http import HTTPStatus
+from time import monotonic
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -24,14 +25,12 @@ _MESSAGE_SECONDS = 1.0
 """The least time between two messages of one run, except for its end."""
 _SILENCE_SECONDS = (1.0, 15.0)
 """The first and the longest time without an event, after which the run is read again."""
-_HIDDEN: dict[str, Any] = {
-    "server": None,
-    "skipped_servers": [],
-    "full_reason": None,
-    "error": None,
-    "further_attempt": None,
-}
-"""What of an event is not for a person who may only see the folder."""
+_CHECK_SECONDS = 5.0
+"""The longest time until the run is read again in the name of the person, whose rights or session may have ended."""
+_NUMBERS = {"stage", "entries", "seconds"}
+"""What of an event everybody may see who sees the run: events are those of an administrator."""
+_FOR_EDITORS = {"further_attempt"}
+_LOST = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 Number = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 
 
@@ -47,36 +46,49 @@ def progress(definition_id: Id, visit: CurrentVisit, request: Number = None, aft
 def live(definition_id: Id, visit: CurrentVisit, request: Number = None, after: Number = None) -> Response:
     """The run as server-sent events until it ends; each message is the part of the page with its numbers."""
     definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
-    hidden = {} if visit.may_edit(definition["folder_id"]) else _HIDDEN
-    messages = _messages(visit, definition, request, after, hidden)
+    shown = _NUMBERS | (_FOR_EDITORS if visit.may_edit(definition["folder_id"]) else set())
+    messages = _messages(visit, definition, partial(_values, visit, definition, request, after), shown)
     return StreamingResponse(messages, media_type="text/event-stream")
 
 
 async def _messages(
-    visit: Visit, definition: dict[str, Any], request: int | None, after: int | None, hidden: dict[str, Any]
+    visit: Visit, definition: dict[str, Any], read: Callable[[], dict[str, Any]], shown: set[str]
 ) -> AsyncIterator[str]:
-    with context_of(visit.request).live.watching(definition["definition_id"]) as watcher:
-        read = partial(to_thread.run_sync, partial(_values, visit, definition, request, after))
-        values = await read()
+    context = context_of(visit.request)
+    with context.live.watching(definition["definition_id"]) as watcher:
+        values, read_at = await to_thread.run_sync(read), monotonic()
         yield _message(visit, definition, values)
-        ended, silence = not _goes_on(values), _SILENCE_SECONDS[0]
-        while not ended:
+        silence = _SILENCE_SECONDS[0]
+        while _goes_on(values):
             try:
                 await asyncio.wait_for(watcher.changed.wait(), silence)
             except TimeoutError:  # events may have been lost, above all before the connection to the daemon is there
                 silence = min(2 * silence, _SILENCE_SECONDS[1])
-                with suppress(ControlError):
-                    values = await read()
-                ended = not _goes_on(values)
-                yield _message(visit, definition, values)
-                continue
+            if not context.sessions.is_open(visit.request.state.token):
+                break
+            goes_on = watcher.changed.is_set() and _is_of(watcher.run, values)
             watcher.changed.clear()
-            if watcher.run:
-                ended = bool(watcher.run["outcome"])
-                yield _message(visit, definition, {**values, "run": watcher.run | hidden, "waiting": False})
-            if not ended:
+            watcher.finished.clear()
+            if not goes_on or monotonic() - read_at > _CHECK_SECONDS:
+                try:
+                    values, read_at = await to_thread.run_sync(read), monotonic()
+                except ControlError as error:
+                    if isinstance(error, DaemonError) and error.status in _LOST:
+                        break  # the page, which is loaded again, says why
+                    continue  # the daemon is away
+            if goes_on and _goes_on(values):
+                numbers = {name: value for name, value in (watcher.run or {}).items() if name in shown}
+                values = {**values, "run": {**values["run"], **numbers}}
+            yield _message(visit, definition, values)
+            if _goes_on(values):
                 await _rest(watcher.finished)
     yield "event: finished\ndata: -\n\n"
+
+
+def _is_of(event: dict[str, Any] | None, values: dict[str, Any]) -> bool:
+    """Whether an event says only how far the run is that is shown."""
+    run = values["run"]
+    return bool(event and run and event["run_id"] == run["run_id"] and not event["outcome"])
 
 
 async def _rest(finished: asyncio.Event) -> None:
