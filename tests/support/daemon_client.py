@@ -17,32 +17,21 @@ from tests.support.processes import DaemonProcess
 from tests.support.waiting import PATIENCE, wait_until
 
 
-class DaemonClient:
-    """A daemon, its directory, its database and a client of its control socket."""
+class SocketClient:
+    """Requests to a daemon over its control socket."""
 
-    def __init__(self, daemon: DaemonProcess, socket_path: Path, database: str, directory: PrivateSlapd) -> None:
-        self.daemon = daemon
-        self.path = socket_path
-        self.directory = directory
-        self.person = psycopg.connect(database, autocommit=True)
-        self.http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket_path)), base_url="http://daemon", timeout=PATIENCE
-        )
-        self.staff = 0
+    http: httpx.Client
 
-    def define(self, name: str, **columns: Any) -> int:
-        """Add a definition that runs on request only."""
-        return define(self.person, self.directory, name, **{"schedule": "manual", **columns})
+    def connect(self, socket_path: Path) -> None:
+        """Make the client; it connects with the first request."""
+        transport = httpx.HTTPTransport(uds=str(socket_path))
+        self.http = httpx.Client(transport=transport, base_url="http://daemon", timeout=PATIENCE)
 
     def get(self, path: str, **query: Any) -> Any:
         """The document of a GET that must succeed."""
         response = self.http.get(path, params=query)
         assert response.status_code == 200, response.text
         return response.json()
-
-    def definitions(self, **query: Any) -> list[dict[str, Any]]:
-        """The first page of definitions."""
-        return list(self.get("/v1/definitions", **query)["definitions"])
 
     def post(self, path: str, status: int = 200, **query: Any) -> Any:
         """The document of a POST that must have this status."""
@@ -55,6 +44,26 @@ class DaemonClient:
         (run,) = self.post(f"/v1/definitions/{definition_id}/sync", wait=True)["runs"]
         assert isinstance(run, dict)
         return run
+
+
+class DaemonClient(SocketClient):
+    """A daemon, its directory, its database and a client of its control socket."""
+
+    def __init__(self, daemon: DaemonProcess, socket_path: Path, database: str, directory: PrivateSlapd) -> None:
+        self.daemon = daemon
+        self.path = socket_path
+        self.directory = directory
+        self.person = psycopg.connect(database, autocommit=True)
+        self.connect(socket_path)
+        self.staff = 0
+
+    def define(self, name: str, **columns: Any) -> int:
+        """Add a definition that runs on request only."""
+        return define(self.person, self.directory, name, **{"schedule": "manual", **columns})
+
+    def definitions(self, **query: Any) -> list[dict[str, Any]]:
+        """The first page of definitions."""
+        return list(self.get("/v1/definitions", **query)["definitions"])
 
     def problem(self, method: str, path: str, status: int, **query: Any) -> dict[str, Any]:
         """The problem document of a request that must fail with this status."""

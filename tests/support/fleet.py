@@ -9,45 +9,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 
 from contactsync.testing.slapd import PrivateSlapd
+from tests.support.daemon_client import SocketClient
 from tests.support.definitions import define
 from tests.support.processes import DaemonProcess
-from tests.support.waiting import PATIENCE, wait_until
+from tests.support.waiting import wait_until
 
 
-class FleetNode(DaemonProcess):
+class FleetNode(DaemonProcess, SocketClient):
     """One daemon of a fleet, and a client of its socket."""
 
     def __init__(self, name: str, database: str, directory: Path, **settings: str) -> None:
         fleet = {"CONTACTSYNC_FLEET__ENABLED": "true", "CONTACTSYNC_FLEET__NAME": name}
         super().__init__(database, directory, **fleet, **settings)
         self.name = name
-        self.http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(Path(self.state) / "control.sock")),
-            base_url="http://daemon",
-            timeout=PATIENCE,
-        )
-
-    def get(self, path: str, **query: Any) -> Any:
-        """The document of a GET that must succeed."""
-        response = self.http.get(path, params=query)
-        assert response.status_code == 200, response.text
-        return response.json()
-
-    def post(self, path: str, status: int = 200, **query: Any) -> Any:
-        """The document of a POST that must have this status."""
-        response = self.http.post(path, params=query)
-        assert response.status_code == status, response.text
-        return response.json()
-
-    def run(self, definition_id: int) -> dict[str, Any]:
-        """The document of a run that is made now, on any node."""
-        (run,) = self.post(f"/v1/definitions/{definition_id}/sync", wait=True)["runs"]
-        assert isinstance(run, dict)
-        return run
+        self.connect(Path(self.state) / "control.sock")
 
     def follows(self, number: int) -> bool:
         """Whether it has read so many definitions."""
