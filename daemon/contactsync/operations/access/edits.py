@@ -62,9 +62,9 @@ def require_permitted(
 
 
 def _require_same_place(stored: Definition, edited: Definition) -> None:
-    """Raise InvalidFields if the password behind a stored reference would be sent to another place.
+    """Raise InvalidFields if an edit of the place alone would send the password behind a stored reference there.
 
-    A browser whose session was stolen could learn it that way.
+    Only administrators get here, who may name references anew; `[secrets] references` limits which.
     """
     reference = stored.password_ref
     if reference is not None and reference == edited.password_ref and not same_destination(stored, edited):
