@@ -23,6 +23,11 @@ NAMES = {
     "umlaut": "Günther Müller",
     "quoted": "Ann \"'&amp; O'Neill",
 }
+PAST_RUNS = (
+    (29, "changed", 900, 0), (20, "held", 0, 0), (12, "failed", 0, 0), (12, "failed", 0, 0), (4, "changed", 12, 3),
+    (1, "unchanged", 0, 0),
+)  # fmt: skip
+"""Days before today, outcome, added and deleted contacts."""
 _HOSTILE_UNIT = "ou=Unusual,ou=people,dc=example,dc=test"
 
 
@@ -74,6 +79,7 @@ def set_scene(client: DaemonClient) -> Scene:
     client.run(made["berlin"])
     made["paused"] = client.define("連絡先", enabled=False)
     made["new"] = client.define("جهات الاتصال", schedule="every 1d")
+    _have_run_before(client, made["new"])
     client.run(made["new"])
     made["empty"] = client.define("Nobody yet", filter="(uid=none)")
     client.run(made["empty"])
@@ -86,6 +92,21 @@ def set_scene(client: DaemonClient) -> Scene:
     edited = client.get(f"/v1/runs/{changed}", action="update", limit=1)["changes"][0]["contact_id"]
     hostile = _contact_named(client, of["unusual"], "<script>")
     return Scene(made, of, changed, held, failed, edited, hostile)
+
+
+def _have_run_before(client: DaemonClient, definition_id: int) -> None:
+    """Record runs of the days before: what they changed, one that was held, and two on one day that failed."""
+    for days, outcome, inserted, deleted in PAST_RUNS:
+        client.person.execute(
+            """
+            INSERT INTO contactsync.sync_runs
+                (folder_id, definition_id, definition, trigger, outcome, inserted, deleted, started_at, finished_at)
+            SELECT folder_id, definition_id, name, 'schedule', %s, %s, %s, at, at + interval '3 s'
+            FROM contactsync.sync_definitions, (SELECT now() - make_interval(days => %s)) AS t (at)
+            WHERE definition_id = %s
+            """,
+            [outcome, inserted, deleted, days, definition_id],
+        )
 
 
 def _contact_named(client: DaemonClient, folder_id: int, beginning: str) -> int:

@@ -32,6 +32,7 @@ PAGES = {
     "progress": "/folders/{staff}/progress",
     "no progress yet": "/folders/{never}/progress",
     "runs of a folder": "/folders/{staff}/runs",
+    "runs of thirty days": "/folders/{new}/runs",
     "why a person is here": "/folders/{staff}/explain?who=no+such+person",
     "rights": "/folders/{staff}/rights",
     "new folder": "/folders/new",

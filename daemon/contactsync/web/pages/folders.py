@@ -10,10 +10,12 @@ from fastapi.responses import Response
 
 from contactsync.web.pages.overview import STATES
 from contactsync.web.visit import CurrentVisit, Visit
+from contactsync.web.words.days import lanes
 
 router = APIRouter()
 
 PAGE = 50
+_DAYS = 30
 LARGEST_ID = 2**63 - 1
 Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
@@ -60,9 +62,10 @@ def contacts(
 def folder_runs(
     definition_id: Id, visit: CurrentVisit, before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None
 ) -> Response:
-    """The runs of a folder, newest first."""
+    """The runs of a folder, newest first, below the picture of the last days."""
     definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
     page = visit.daemon.get("/v1/runs", definition_id=definition_id, before=before, limit=PAGE)
+    days = [] if before else visit.daemon.get(f"/v1/definitions/{definition_id}/statistics", days=_DAYS)["days"]
     here = f"/folders/{definition_id}/runs"
     return render_folder(
         visit,
@@ -70,6 +73,8 @@ def folder_runs(
         definition,
         "runs",
         runs=page["runs"],
+        days=days,
+        lanes=lanes(days),
         first=here if before else None,
         next=page["next_before"] and link(here, before=page["next_before"]),
     )

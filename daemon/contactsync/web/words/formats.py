@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from contactsync.web.language import gettext
+from contactsync.web.language import current_language, gettext
 
 _GIST = ("emails", "work_phones", "mobile_phones", "department", "title")
 _LONG = 160
@@ -27,6 +27,11 @@ def utc(moment: str | datetime) -> str:
     """A time in UTC; console.js shows it in the browser's zone."""
     at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def day(date: str) -> str:
+    """A day, such as 2026-11-30, as the language of the request writes it."""
+    return f"{datetime.fromisoformat(date):%d.%m.%Y}" if current_language() == "de" else date
 
 
 def initials(name: str | None) -> str:
@@ -92,6 +97,6 @@ def setting(value: Any) -> str:
 
 FILTERS = {
     each.__name__: each
-    for each in (number, utc, initials, or_nameless, cut, plain, rows, gist, touched, pairs, setting)
+    for each in (number, utc, day, initials, or_nameless, cut, plain, rows, gist, touched, pairs, setting)
 }
 """The filters of the templates, by name."""
