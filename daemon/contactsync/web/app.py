@@ -37,6 +37,7 @@ from contactsync.web.pages import (
     runs,
     settings,
 )
+from contactsync.web.pages.folder import edits, removal
 from contactsync.web.signin import routes as signin
 
 THREADS = 16
@@ -50,6 +51,8 @@ PAGES = (
     progress,
     explain,
     rights,
+    edits,
+    removal,
     decisions,
     runs,
     daemon,

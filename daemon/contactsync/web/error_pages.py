@@ -14,16 +14,18 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from contactsync.client import DaemonError, DaemonSilent
-from contactsync.errors import AdministratorsOnly, ContactsyncError, ControlForbidden, OtherVersion
-from contactsync.web.context import context_of
+from contactsync.errors import AdministratorsOnly, ContactsyncError, ControlError, ControlForbidden, OtherVersion
+from contactsync.web.context import context_of, session_of
 from contactsync.web.errors import SessionNeeded
 from contactsync.web.language import gettext as _
 from contactsync.web.middleware.origin import SAFE
 from contactsync.web.rendering import render
 from contactsync.web.signin.page import sign_in_page
+from contactsync.web.words.formats import utc
 
 log = structlog.get_logger()
 
+_FOLDER = "/folders/{definition_id}"
 _SECRETS = ("password", "secret")
 """Parts of the names of fields that are not kept."""
 
@@ -74,7 +76,7 @@ def defect_page(request: Request) -> Response:
 def error_page(request: Request, error: ContactsyncError) -> Response:
     """The page about an error of the daemon, or of the way to it."""
     if isinstance(error, DaemonError) and error.status == HTTPStatus.NOT_FOUND:
-        return _missing(request, error)
+        return _missing_folder(request) if _is_of_folder(request) else _missing(request, error)
     title, status = _title_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("web.daemon_failed", path=path_for_log(request.scope), error_code=error.code, error=error.message)
@@ -100,6 +102,36 @@ def _missing(request: Request, error: ContactsyncError | None = None) -> Respons
     text = error.message if error else _("There is no such page.")
     hint = _("It may have been removed, or you may not see it. The overview has all that you may see.")
     return _page(request, _("Not found"), text, hint, HTTPStatus.NOT_FOUND)
+
+
+def _is_of_folder(request: Request) -> bool:
+    return str(getattr(request.scope.get("route"), "path", "")).startswith(_FOLDER)
+
+
+def _missing_folder(request: Request) -> Response:
+    """The page in place of one of a folder that is gone. Only an administrator may know that there was one."""
+    removal = _removal(request)
+    if removal is None:
+        text = _("It was removed, or you may not see it any more. Nothing was done.")
+        hint = _("The list of folders has all that you may see.")
+        return _page(request, _("This folder is not there"), text, hint, HTTPStatus.NOT_FOUND)
+    values = {"folder": removal["label"] or "", "who": removal["actor"], "when": utc(removal["at"])}
+    text = _("%(who)s removed the folder %(folder)s on %(when)s. Nothing was done.") % values
+    hint = _("Who did what, below Daemon, has its settings. The list of folders has all that there are.")
+    return _page(request, _("This folder was removed"), text, hint, HTTPStatus.NOT_FOUND)
+
+
+def _removal(request: Request) -> dict[str, Any] | None:
+    """The deed of a removal, for administrators, if the definition in the path is gone and the audit has it."""
+    session = session_of(request)
+    if session is None or not session.person.admin:
+        return None
+    path = f"/v1/definitions/{request.path_params['definition_id']}/edits"
+    try:
+        deeds = context_of(request).daemon_for(session.person).get(path, limit=1)["deeds"]
+    except ControlError:
+        return None
+    return next((deed for deed in deeds if deed["action"] == "definition.removed"), None)
 
 
 def _impossible(request: Request, status: int) -> Response:

@@ -67,6 +67,13 @@ class Visit:
         """Whether to show the buttons that approve, reject and undo runs of a folder."""
         return self.person.admin or folder_id in self._access["owner"]
 
+    def may_remove(self, folder_id: int) -> bool:
+        """Whether to show the way to remove a folder: for administrators, and owners who may add folders."""
+        if self.person.admin:
+            return True
+        access = self._access
+        return access["personal_folders"] and folder_id in access["owner"]
+
     @property
     def _access(self) -> dict[str, Any]:
         access: dict[str, Any] = self.daemon.get("/v1/access")

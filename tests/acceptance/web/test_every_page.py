@@ -29,6 +29,7 @@ PAGES = {
     "nobody found": "/folders/{staff}?q=no+such+person",
     "LDAP synchronization": "/folders/{staff}/settings",
     "settings that are not valid": "/folders/{invalid}/settings",
+    "edits": "/folders/{sales}/edits",
     "progress": "/folders/{staff}/progress",
     "no progress yet": "/folders/{never}/progress",
     "runs of a folder": "/folders/{staff}/runs",

@@ -22,7 +22,14 @@ Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 @router.get("/folders")
-def folders(visit: CurrentVisit, q: Text = "", state: Text = "", after: Annotated[int, Query(ge=0)] = 0) -> Response:
+def folders(
+    visit: CurrentVisit,
+    *,
+    q: Text = "",
+    state: Text = "",
+    after: Annotated[int, Query(ge=0)] = 0,
+    removed: bool = False,
+) -> Response:
     """Folders by id, those in one state or with a text."""
     state = state if state in STATES else ""
     page = visit.daemon.get("/v1/definitions", text=q.strip() or None, state=state or None, after=after, limit=PAGE)
@@ -33,6 +40,7 @@ def folders(visit: CurrentVisit, q: Text = "", state: Text = "", after: Annotate
         q=q,
         state=state,
         states=STATES,
+        removed=removed,
         first=link("/folders", q=q, state=state) if after else None,
         next=page["next_after"] and link("/folders", q=q, state=state, after=page["next_after"]),
     )
@@ -88,7 +96,7 @@ def render_folder(
     may_edit = visit.may_edit(definition["folder_id"])
     tabs = [("contacts", "", _("Contacts"))]
     if may_edit:
-        tabs.append(("settings", "/settings", _("LDAP synchronization")))
+        tabs += [("settings", "/settings", _("LDAP synchronization")), ("edits", "/edits", _("Edits"))]
     tabs += [("progress", "/progress", _("Progress")), ("runs", "/runs", _("Runs"))]
     if may_edit:
         tabs.append(("explain", "/explain", _("Why is a person here?")))

@@ -1,0 +1,1 @@
+"""Further pages about one folder."""
