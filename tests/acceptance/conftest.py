@@ -79,6 +79,6 @@ def door(postgres_server: str, migrated_template: str) -> Iterator[WebDoor]:
     with (
         short_directory() as place,
         database_of(postgres_server, template=migrated_template) as database,
-        web_door(database, place) as door,
+        web_door(database, place, PERSONAL_FOLDERS="true") as door,
     ):
         yield door

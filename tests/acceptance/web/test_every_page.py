@@ -37,6 +37,7 @@ PAGES = {
     "why a person is here": "/folders/{staff}/explain?who=no+such+person",
     "rights": "/folders/{staff}/rights",
     "new folder": "/folders/new",
+    "removal": "/folders/{unusual}/remove",
     "runs": "/runs",
     "a run": "/runs/{changed_run}",
     "undo": "/runs/{changed_run}/undo",
