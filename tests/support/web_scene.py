@@ -28,7 +28,7 @@ PAST_RUNS = (
     (1, "unchanged", 0, 0),
 )  # fmt: skip
 """Days before today, outcome, added and deleted contacts."""
-_HOSTILE_UNIT = "ou=Unusual,ou=people,dc=example,dc=test"
+HOSTILE_UNIT = "ou=Unusual,ou=people,dc=example,dc=test"
 
 
 class Scene(NamedTuple):
@@ -52,7 +52,7 @@ class Scene(NamedTuple):
 
 def scene_ldif() -> str:
     """The directory: people, and those with unusual names."""
-    unit = ldif_record(_HOSTILE_UNIT, {"objectClass": ["organizationalUnit"], "ou": ["Unusual"]})
+    unit = ldif_record(HOSTILE_UNIT, {"objectClass": ["organizationalUnit"], "ou": ["Unusual"]})
     return (
         people_ldif(PEOPLE, seed=7)
         + unit
@@ -69,7 +69,7 @@ def set_scene(client: DaemonClient) -> Scene:
     _change_people(client)
     changed = client.run(made["staff"])["run_id"]
     made["sales"], held = hold(client, "Sales")
-    made["unusual"] = client.define(f"{SCRIPT[:60]} {BIDI}", base=_HOSTILE_UNIT)
+    made["unusual"] = client.define(f"{SCRIPT[:60]} {BIDI}", base=HOSTILE_UNIT)
     client.run(made["unusual"])
     made["offline"] = client.define("Offline", query="ldap://127.0.0.1:9")
     failed = client.run(made["offline"])["run_id"]
@@ -125,7 +125,7 @@ def _change_people(client: DaemonClient) -> None:
 
 
 def _unusual(uid: str, name: str) -> Person:
-    return _person(uid, name, _HOSTILE_UNIT)
+    return _person(uid, name, HOSTILE_UNIT)
 
 
 def _person(uid: str, name: str, unit: str) -> Person:

@@ -10,7 +10,7 @@ from contactsync.checks.searches import Search, ask_for_some
 from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.limits import ReadLimits
 from contactsync.ldap.connection.session import Session
-from contactsync.ldap.dn import canonical_dn, first_rdn
+from contactsync.ldap.dn import canonical_dn, comparison_key, first_rdn, is_within, parent_of
 from contactsync.ldap.protocol.entry import Entry
 from contactsync.ldap.query.query import Scope
 from contactsync.ldap.rootdse import RootDse
@@ -22,6 +22,7 @@ from contactsync.sync.options import RunOptions
 _SECONDS = 60
 _MAX_CHILDREN_COUNTED = 1000
 _MAX_NODES_COUNTED = 50
+_MOST_ABOVE = 50
 _COUNTS = ("numSubordinates", "msDS-Approx-Immed-Subordinates")
 """The number of children at 389 Directory Server and at Active Directory. OpenLDAP has hasSubordinates only."""
 _PHOTOS = frozenset({"jpegphoto", "thumbnailphoto"})
@@ -45,12 +46,25 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Above:
+    """An entry above the one that is browsed; `rdn` is the whole DN for a naming context."""
+
+    dn: str
+    rdn: str
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
-    """An entry and its children; `more` if there are others that were not read."""
+    """An entry and its children; `more` if there are others that were not read.
+
+    `above` are the entries from the naming context down to the parent. `references` lead to other servers.
+    """
 
     base: str
     nodes: tuple[Node, ...]
     more: bool
+    above: tuple[Above, ...] = ()
+    references: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +121,8 @@ class _Browser:
         matching_dns = {entry.dn for entry in matching.entries}
         nodes = [self._node(entry, matches=entry.dn in matching_dns) for entry in answer.entries]
         nodes.sort(key=lambda node: (node.below == 0, node.rdn.casefold()))
-        return Level(base, tuple(self._with_counts(nodes)), answer.more)
+        above = tuple(_above(base, self.session.root_dse.naming_contexts))
+        return Level(base, tuple(self._with_counts(nodes)), answer.more, above, answer.references)
 
     def _attributes(self) -> tuple[str, ...]:
         names = {name.lower(): name for name in ("objectClass", "hasSubordinates", *_COUNTS, *self.mapping.attributes)}
@@ -141,6 +156,18 @@ class _Browser:
             children = Search(node.dn, Scope.ONE)
             answer = ask_for_some(self.session, children, self.limits, most=_MAX_CHILDREN_COUNTED, decode=False)
             yield replace(node, below=answer.number, at_least=answer.more)
+
+
+def _above(base: str, contexts: Sequence[str]) -> list[Above]:
+    """The entries above, from the nearest naming context on; none if the base is in no naming context."""
+    context = max((name for name in contexts if is_within(base, name)), key=len, default=None)
+    if context is None:
+        return []
+    top, name, found = comparison_key(context), base, list[Above]()
+    while comparison_key(name) != top and len(found) < _MOST_ABOVE:
+        name = parent_of(name)
+        found.insert(0, Above(name, first_rdn(name) if comparison_key(name) != top else name))
+    return found
 
 
 def _children(entry: Entry) -> int | None:

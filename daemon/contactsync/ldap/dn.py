@@ -75,6 +75,11 @@ def first_rdn(dn: str) -> str:
     return dn
 
 
+def parent_of(dn: str) -> str:
+    """The DN without its first RDN; "" at the top, and for no DN."""
+    return dn.lstrip()[len(first_rdn(dn)) :].lstrip(" ,;")
+
+
 def domain_of(dn: str) -> str | None:
     """The DNS domain of the DC components at the end of a DN (RFC 2247), in lower case; None without them."""
     if _BY_IDENTITY.fullmatch(dn):

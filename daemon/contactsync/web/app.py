@@ -24,6 +24,7 @@ from contactsync.web.middleware.limits import BodyLimit, TimeLimit
 from contactsync.web.middleware.origin import OriginCheck
 from contactsync.web.middleware.session import SessionLookup
 from contactsync.web.pages import (
+    browse,
     choose_language,
     contacts,
     daemon,
@@ -50,6 +51,7 @@ PAGES = (
     deeds,
     progress,
     explain,
+    browse,
     rights,
     edits,
     removal,

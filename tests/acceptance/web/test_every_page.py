@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 import pytest
 
 from tests.support.web import Console, another_view
-from tests.support.web_scene import LONG, SCRIPT, Scene
+from tests.support.web_scene import HOSTILE_UNIT, LONG, SCRIPT, Scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -30,6 +31,11 @@ PAGES = {
     "LDAP synchronization": "/folders/{staff}/settings",
     "settings that are not valid": "/folders/{invalid}/settings",
     "edits": "/folders/{sales}/edits",
+    "a base that was taken": "/folders/{staff}/settings?base=ou%3Dpeople",
+    "the directory": "/folders/{staff}/browse",
+    "people of the directory": f"/folders/{{unusual}}/browse?base={quote(HOSTILE_UNIT)}",
+    "a base that does not exist": "/folders/{staff}/browse?base=ou%3Dnowhere",
+    "the directory for a password": "/folders/{locked}/browse",
     "progress": "/folders/{staff}/progress",
     "no progress yet": "/folders/{never}/progress",
     "runs of a folder": "/folders/{staff}/runs",

@@ -346,6 +346,22 @@ def test_browse_and_explain_need_a_password_of_this_person(people: Company, own:
     assert code_of(people.ask("anna", *searches[0][:2], **searches[0][2])) == "web.password"
 
 
+@pytest.mark.parametrize(
+    "columns", [{"auth": "kerberos", "bind_user": None}, {"bind_user": None, "tls_client_cert": "/etc/client.pem"}]
+)
+def test_any_password_does_not_open_what_the_machine_may_see(people: Company, columns: dict[str, Any]) -> None:
+    """Where a ticket or a certificate of the daemon's machine is used, a typed password would make no difference."""
+    machine = people.local.define(f"Machine {len(columns)} {columns.get('auth')}", password_ref=None, **columns)
+    people.give(machine, {"who": "ed", "right": "edit"})
+    answers = [
+        people.ask("ed", "POST", "/v1/browse", json={"definition_id": machine, "password": "any"}),
+        people.ask("ed", "POST", f"/v1/definitions/{machine}/explain", json={"who": "Anna", "password": "any"}),
+    ]
+    for response in answers:
+        assert (response.status_code, code_of(response)) == (403, "web.role"), response.text
+        assert "only an administrator may search" in response.json()["detail"]
+
+
 def test_editors_test_and_preview(people: Company) -> None:
     """With the password that is stored."""
     for path in ("check", "preview"):

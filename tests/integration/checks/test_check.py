@@ -17,7 +17,7 @@ from contactsync.checks.browser import Level, browse
 from contactsync.checks.check import STEPS, check
 from contactsync.checks.context import CheckLimits, Preview
 from contactsync.checks.result import Status, StepResult
-from contactsync.errors import BaseNotFound, DefinitionError, IncompleteSnapshot
+from contactsync.errors import BaseNotFound, DefinitionError, DirectoryError, IncompleteSnapshot
 from contactsync.model import Definition, RunReport, Tls
 from contactsync.store.record.runs import lock_definition
 from contactsync.testing.certificates import make_certificates
@@ -399,6 +399,32 @@ def test_browsing_shows_as_contacts_only_what_the_filter_matches(server: Private
     """The definition's own filter."""
     level = browsed(server, f"ou=Sales,ou=people,{server.suffix}", filter="(uid=u000002)")
     assert [node.rdn for node in level.nodes if node.contact] == ["uid=u000002"]
+
+
+def test_browsing_names_the_entries_above(server: PrivateSlapd) -> None:
+    """Down from the naming context, which has its whole DN, in the spelling of the base that was given."""
+    people = f"ou=people,{server.suffix}"
+    assert browsed(server).above == ()
+    above = browsed(server, f"OU=sales,{people}").above
+    assert [(each.dn, each.rdn) for each in above] == [(server.suffix, server.suffix), (people, "ou=people")]
+
+
+def test_browsing_counts_references_and_does_not_follow_them(server: PrivateSlapd) -> None:
+    """A reference below the base is counted; one at the base is an error that names the other server."""
+    elsewhere, name = "ldap://elsewhere.example.com/ou=branch", f"ou=branch,{server.suffix}"
+    referral = {"ou": "branch", "ref": elsewhere}
+    manage = [("2.16.840.1.113730.3.4.2", True, None)]  # ManageDsaIT (RFC 3296)
+    connection = server.connection()
+    assert connection.add(name, ["referral", "extensibleObject"], referral), connection.result
+    try:
+        level = browsed(server)
+        with pytest.raises(DirectoryError, match=r"elsewhere\.example\.com"):
+            browsed(server, name)
+    finally:
+        connection.delete(name, controls=manage)
+        connection.unbind()
+    assert level.references == 1
+    assert [node.rdn for node in level.nodes] == ["ou=people", "cn=limited", "cn=reader"]
 
 
 def test_browsing_an_invalid_or_unknown_base_is_an_error(server: PrivateSlapd) -> None:

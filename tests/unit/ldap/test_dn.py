@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contactsync.errors import QueryError
-from contactsync.ldap.dn import canonical_dn, comparison_key, first_rdn, first_value
+from contactsync.ldap.dn import canonical_dn, comparison_key, first_rdn, first_value, parent_of
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,22 @@ from contactsync.ldap.dn import canonical_dn, comparison_key, first_rdn, first_v
 def test_the_canonical_form_is_that_of_rfc_4514(text: str, canonical: str) -> None:
     """Whatever RFC 2253 allows is accepted, and sent as RFC 4514 has it."""
     assert canonical_dn(text) == canonical
+
+
+@pytest.mark.parametrize(
+    ("text", "parent"),
+    [
+        (r"CN=Smith\, John , OU=x;DC=y", "OU=x;DC=y"),
+        ("CN=a+UID=1,OU=x", "OU=x"),
+        (" OU=x", ""),
+        ("DC=y", ""),
+        ("no name", ""),
+        ("", ""),
+    ],
+)
+def test_the_parent_is_the_name_without_its_first_rdn(text: str, parent: str) -> None:
+    """Its escapes and its spelling stay."""
+    assert parent_of(text) == parent
 
 
 @pytest.mark.parametrize(

@@ -93,12 +93,21 @@ class Node(BaseModel):
     contact: str | None = Field(description="The contact that it becomes.")
 
 
+class Above(BaseModel):
+    """An entry above the one that is browsed."""
+
+    dn: str
+    rdn: str = Field(description="The whole DN for a naming context.")
+
+
 class Level(BaseModel):
     """An entry and its children; `more` if not all were read."""
 
     base: str
     nodes: list[Node]
     more: bool
+    above: list[Above] = Field(description="From the naming context down to the parent.")
+    references: int = Field(description="How many references to other servers there are; they are not followed.")
 
 
 class Browsed(BaseModel):

@@ -98,13 +98,20 @@ class PersonAccess(Access):
     ) -> None:
         """Raise PasswordNotTyped if a search of the directory would use what another user has stored.
 
-        What it finds may be outside of the folder. Raises DatabaseError.
+        What it finds may be outside of the folder. Raises RoleMissing where a password makes no difference,
+        DatabaseError.
         """
-        anonymous = definition.auth is Auth.SIMPLE and definition.user is None
+        anonymous = definition.user is None
+        if definition.auth is not Auth.SIMPLE or (anonymous and definition.tls_client_cert is not None):
+            raise RoleMissing(
+                "This folder authenticates by a ticket or a certificate of the daemon's machine, so only an"
+                " administrator may search its directory.",
+                hint="Ask an administrator.",
+            )
         if typed or anonymous:
             return
-        simple = definition.auth is Auth.SIMPLE and definition.password_ref is None
-        if not (simple and self.is_named(password_by(connection, stored.definition_id))):
+        sealed = definition.password_ref is None
+        if not (sealed and self.is_named(password_by(connection, stored.definition_id))):
             raise PasswordNotTyped(
                 "You have not given the password of this folder's user, so you may not search the directory with it.",
                 hint="Type the password.",

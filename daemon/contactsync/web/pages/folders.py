@@ -89,9 +89,16 @@ def folder_runs(
 
 
 def render_folder(
-    visit: Visit, template: str, definition: dict[str, Any], tab: str, *, status: int = 200, **values: Any
+    visit: Visit,
+    template: str,
+    definition: dict[str, Any],
+    tab: str,
+    *,
+    status: int = 200,
+    title: str = "",
+    **values: Any,
 ) -> Response:
-    """A page about a folder, with its heading and its tabs."""
+    """A page about a folder, with its heading and its tabs; `title` is that of a page behind a tab."""
     _ = visit.gettext
     may_edit = visit.may_edit(definition["folder_id"])
     tabs = [("contacts", "", _("Contacts"))]
@@ -102,7 +109,7 @@ def render_folder(
         tabs.append(("explain", "/explain", _("Why is a person here?")))
     if visit.person.admin:
         tabs.append(("rights", "/rights", _("Rights")))
-    words = next(words for name, _path, words in tabs if name == tab)
+    words = title or next(words for name, _path, words in tabs if name == tab)
     return visit.render(
         template,
         status=status,
@@ -111,6 +118,7 @@ def render_folder(
         tab=tab,
         tabs=tabs,
         tab_words=words,
+        behind=bool(title),
         may_edit=may_edit,
         **values,
     )

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from contactsync.client import DaemonError
+from contactsync.web.pages.browse import Dn, browse_draft
 from contactsync.web.pages.fields import (
     CONNECTION,
     WHO_AND_WHEN,
@@ -24,6 +25,10 @@ from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
 router = APIRouter()
 
 _SHOWN = 50
+_PLACE = ("query", "user", "tls", "tls_verify")
+_SEARCH = ("query", "user", *WHO_AND_WHEN, *CONNECTION)
+_ASKED = {"browse": _PLACE, "test": _SEARCH, "preview": _SEARCH}
+"""The fields that matter for a question about a directory; the folder itself may have no name yet."""
 _NEW = {"mode": "auto", "tls": "auto", "tls_verify": True, "schedule": "every 15m"}
 
 
@@ -37,34 +42,38 @@ def new_folder(visit: CurrentVisit) -> Response:
 
 @router.post("/folders/new")
 def add_folder(visit: CurrentVisit, form: CurrentForm) -> Response:
-    """Test the settings, show what they would bring, or add the folder."""
+    """Browse the directory, test the settings, show what they would bring, or add the folder."""
     fields = _new_fields(visit)
     show_typed(fields, form)
-    changes, errors = typed_changes(fields, form, {}, visit.gettext)
+    if "take" in form:  # an entry of the directory as the base
+        fields["base"].value = form["take"]
+        return _render_new(visit, fields)
+    do = "browse" if "to" in form else form.get("do", "")
+    wanted = {name: fields[name] for name in _ASKED.get(do, fields)}
+    changes, errors = typed_changes(wanted, form, {}, visit.gettext)
     changes = {name: value for name, value in changes.items() if value is not None}
-    do = form.get("do", "")
+    if errors:
+        return _render_new(visit, fields, **_marked(visit, fields, errors))
     try:
-        if not errors and do in {"test", "preview"}:
-            folder = ("folder", "owner")
-            found = _ask(visit, do, {name: value for name, value in changes.items() if name not in folder})
-            return _render_new(visit, fields, **found)
-        if not errors:
-            added = visit.daemon.post("/v1/definitions", changes)
-            # Also one with the schedule "manual" starts: the button says so.
-            ticket = visit.daemon.post(f"/v1/definitions/{added['definition_id']}/sync")
-            return visit.redirect(link(f"/folders/{added['definition_id']}/progress", request=ticket["request_id"]))
+        if do == "browse":
+            return _render_new(visit, fields, view=browse_draft(visit, changes, form.get("to", "")))
+        if do in _ASKED:
+            return _render_new(visit, fields, **_ask(visit, do, changes))
+        added = visit.daemon.post("/v1/definitions", changes)
+        # Also one with the schedule "manual" starts: the button says so.
+        ticket = visit.daemon.post(f"/v1/definitions/{added['definition_id']}/sync")
     except DaemonError as error:
         return _render_new(visit, fields, **_failure(visit, fields, error))
-    return _render_new(visit, fields, **_marked(visit, fields, errors))
+    return visit.redirect(link(f"/folders/{added['definition_id']}/progress", request=ticket["request_id"]))
 
 
 @router.get("/folders/{definition_id}/settings")
-def settings(definition_id: Id, visit: CurrentVisit, *, saved: bool = False) -> Response:
-    """The form with the stored settings."""
+def settings(definition_id: Id, visit: CurrentVisit, *, saved: bool = False, base: Dn = "") -> Response:
+    """The form with the stored settings; `base` is filled in, and not saved."""
     definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
     visit.require_editor(definition["folder_id"])
     fields = _stored_fields(visit, definition)
-    show_typed(fields, visit.take_kept())
+    show_typed(fields, {"base": base} if base else visit.take_kept())
     sentence = ""
     if saved:
         sentence = (
@@ -72,7 +81,7 @@ def settings(definition_id: Id, visit: CurrentVisit, *, saved: bool = False) -> 
             if definition["enabled"]
             else visit.gettext("The folder is paused.")
         )
-    return _render(visit, definition, fields, saved=sentence)
+    return _render(visit, definition, fields, saved=sentence, taken=bool(base))
 
 
 @router.post("/folders/{definition_id}/settings")
@@ -161,13 +170,13 @@ def _groups(
 
 
 def _render(visit: Visit, definition: dict[str, Any], fields: dict[str, FormField], **values: Any) -> Response:
-    values = {"problem": None, "errors": {}, "check": None, "preview": None, "saved": "", **values}
+    values = {"problem": None, "errors": {}, "check": None, "preview": None, "saved": "", "taken": False, **values}
     groups = _groups(visit, fields, values["errors"])
     values["may_remove"] = visit.may_remove(definition["folder_id"])
     return render_folder(visit, "settings.html.j2", definition, "settings", fields=fields, groups=groups, **values)
 
 
 def _render_new(visit: Visit, fields: dict[str, FormField], **values: Any) -> Response:
-    values = {"problem": None, "errors": {}, "check": None, "preview": None, **values}
+    values = {"problem": None, "errors": {}, "check": None, "preview": None, "view": None, **values}
     groups = _groups(visit, fields, values["errors"])
     return visit.render("new_folder.html.j2", section="folders", fields=fields, groups=groups, **values)
