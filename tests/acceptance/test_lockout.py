@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import ldap3
@@ -12,6 +13,8 @@ import pytest
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support import definitions
 from tests.support.definitions import Person, runs, state
+from tests.support.proxy import Proxy
+from tests.support.search_meter import SearchMeter
 from tests.support.waiting import wait_until
 
 LOCK_AFTER = 3
@@ -146,13 +149,24 @@ def shared(
     database: str, make_daemon: Callable[..., Any], person: Person, directory: PrivateSlapd
 ) -> tuple[Any, list[int]]:
     """Start a daemon with more folders of one user than the account survives refusals; all are locked."""
-    daemon = make_daemon(
-        database, WRONG="not it", OTHER=directory.limited_password, CONTACTSYNC_SCHEDULER__PER_SERVER="1"
-    )
+    daemon = make_daemon(database, WRONG="not it", OTHER=directory.limited_password)
     ids = [define(person, directory, f"Folder {number}") for number in range(LOCK_AFTER + 2)]
     daemon.start()
     wait_until(lambda: all((state(person, key) or ("",))[0] == "locked" for key in ids), "all of them to be locked")
     return daemon, ids
+
+
+def test_runs_that_begin_at_once_are_one_attempt(
+    database: str, make_daemon: Callable[..., Any], person: Person, directory: PrivateSlapd
+) -> None:
+    """Also while the directory takes its time to refuse the first one's password."""
+    with closing(Proxy(directory.port)) as proxy:
+        meter = SearchMeter(proxy, pace=0.3)
+        query = f"ldap://127.0.0.1:{proxy.port}/{directory.people_base}"
+        ids = [define(person, directory, f"Folder {number}", query=query) for number in range(8)]
+        make_daemon(database, WRONG="not it").start()
+        wait_until(lambda: all((state(person, key) or ("",))[0] == "locked" for key in ids), "all of them to be locked")
+    assert meter.refused == refused(directory) == 1
 
 
 def test_many_folders_of_one_user_are_one_attempt(

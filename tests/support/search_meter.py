@@ -23,7 +23,7 @@ class SearchMeter:
 
     Searches for one entry are not counted: those that listen also read the schema, which is no run.
 
-    `pace` (seconds) delays the end of each search, so that searches which may overlap do so.
+    `pace` (seconds) delays the end of each search and each refusal, so that those which may overlap do so.
     """
 
     def __init__(self, proxy: Proxy, pace: float = 0.0) -> None:
@@ -62,6 +62,7 @@ class SearchMeter:
                 self._end(client, contents)
             elif operation == _BIND_RESPONSE and contents.startswith(_INVALID_CREDENTIALS):
                 self.refused += 1
+                time.sleep(self.pace)
 
     def _begin(self, client: socket.socket, message_id: bytes, contents: bytes, message: bytes) -> None:
         with self._guard:

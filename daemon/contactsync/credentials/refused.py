@@ -6,10 +6,19 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
 
 from contactsync.errors import CredentialsRefused
 from contactsync.text import quoted
+
+if TYPE_CHECKING:
+    from contactsync.ldap.connection.deadline import Deadline
+
+_LOOK_SECONDS = 0.1
+"""How soon a run that waits for its turn notices that it was cancelled."""
 
 
 class Refusals:
@@ -22,10 +31,31 @@ class Refusals:
         self._key = key or os.urandom(32)
         self._guard = threading.Lock()
         self._refused: dict[bytes, tuple[str, float]] = {}
+        self._turn = threading.Condition()
+        self._offered: set[bytes] = set()
 
-    def __bool__(self) -> bool:
-        """Whether there are any. If not, `check` needs no password."""
-        return bool(self._refused)
+    @contextmanager
+    def offering(
+        self,
+        connection: Any,
+        logon: tuple[str, str | None, str | None],
+        deadline: Deadline,
+        *,
+        asked_at: float | None = None,
+    ) -> Iterator[None]:
+        """The block offers a password, and no other one offers it meanwhile; `logon` is server, user and password.
+
+        Otherwise all runs that begin at once would offer it before the first one is refused. `connection` is one to
+        PostgreSQL that the caller has for itself. Raises as `check`, and RunCancelled, DeadlineExceeded, DatabaseError.
+        """
+        with self._alone(connection, self._digest(*logon), deadline):
+            self.check(*logon, asked_at=asked_at)
+            try:
+                yield
+            except CredentialsRefused as error:
+                self.add(*logon, str(error))
+                raise
+            self.discard(*logon)
 
     def check(self, server: str, user: str | None, password: str | None, *, asked_at: float | None = None) -> None:
         """Raise CredentialsRefused if this server has refused this user with this password.
@@ -48,6 +78,19 @@ class Refusals:
         """Forget a refusal, since the server has accepted the password."""
         with self._guard:
             self._refused.pop(self._digest(server, user, password), None)
+
+    @contextmanager
+    def _alone(self, connection: Any, digest: bytes, deadline: Deadline) -> Iterator[None]:  # noqa: ARG002 -- a fleet's
+        with self._turn:
+            while digest in self._offered:
+                self._turn.wait(min(_LOOK_SECONDS, deadline.remaining()))
+            self._offered.add(digest)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._offered.remove(digest)
+                self._turn.notify_all()
 
     def _digest(self, *parts: str | None) -> bytes:
         return blake2b(json.dumps(parts).encode(), digest_size=16, key=self._key).digest()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from contactsync.credentials.refused import Refusals, refused_before
 from contactsync.errors import DatabaseError
+from contactsync.store.errors import translated
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.statements import execute
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from contactsync.fleet.node import Node
+    from contactsync.ldap.connection.deadline import Deadline
+
+_POLL_SECONDS = 0.02
 
 
 class FleetRefusals(Refusals):
@@ -22,10 +29,7 @@ class FleetRefusals(Refusals):
         self._pool = pool
         self._node = node
         self._any = False
-
-    def __bool__(self) -> bool:
-        """Whether there were any at the last check."""
-        return self._any
+        """Whether there were refusals at the last check."""
 
     def check(self, server: str, user: str | None, password: str | None, *, asked_at: float | None = None) -> None:
         """Raise CredentialsRefused if any node was refused with this password. See Refusals. Raises DatabaseError."""
@@ -43,6 +47,21 @@ class FleetRefusals(Refusals):
             execute(connection, "refuse_logon", digest=self._digest(server, user, password), reason=reason)
 
     def discard(self, server: str, user: str | None, password: str | None) -> None:
-        """Forget a refusal."""
+        """Forget a refusal, if there were any at the last check."""
+        if not self._any:
+            return
         with suppress(DatabaseError), connection_of(self._pool) as connection:
             execute(connection, "accept_logon", digest=self._digest(server, user, password))
+
+    @contextmanager
+    def _alone(self, connection: Connection[Any], digest: bytes, deadline: Deadline) -> Iterator[None]:
+        """A lock of the session, which ends with it if this node dies."""
+        with super()._alone(connection, digest, deadline):
+            with translated():
+                while execute(connection, "offer_logon", digest=digest).fetchone() != (True,):
+                    deadline.sleep(_POLL_SECONDS)
+            try:
+                yield
+            finally:
+                with suppress(DatabaseError), translated():
+                    execute(connection, "end_offer", digest=digest)

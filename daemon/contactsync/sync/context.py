@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,8 @@ class RunContext:
     """The inputs of one run, and the report that the run fills.
 
     `connection` holds the definition's lock. `password` returns the bind password and raises SecretError or
-    CredentialsRefused. `entries_before` and `open_plans` are those of the run's beginning. With `live` the run stores a
-    cursor even if the folder is small.
+    CredentialsRefused; the bind with it is within `logon`. `entries_before` and `open_plans` are those of the run's
+    beginning. With `live` the run stores a cursor even if the folder is small.
     """
 
     connection: Connection[Any]
@@ -37,6 +38,7 @@ class RunContext:
     limits: ReadLimits
     sessions: SessionCache
     password: Callable[[Resolved], str | None]
+    logon: Callable[[Resolved, str | None], AbstractContextManager[None]]
     observer: Observer
     entries_before: int | None = None
     open_plans: bool = True

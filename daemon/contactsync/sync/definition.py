@@ -6,8 +6,8 @@ The command line checks a definition in this way before it saves it, and the dae
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -97,9 +97,13 @@ def servers_of(resolved: Resolved, name_servers: tuple[ServerAddress, ...]) -> t
 
 
 def connect_options(
-    resolved: Resolved, password: str | None, servers: tuple[ServerAddress, ...], options: RunOptions
+    resolved: Resolved,
+    password: str | None,
+    servers: tuple[ServerAddress, ...],
+    options: RunOptions,
+    logon: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> ConnectOptions:
-    """How a run connects to these servers."""
+    """How a run connects to these servers; each bind is within `logon`."""
     definition = resolved.definition
     return ConnectOptions(
         servers=servers,
@@ -112,16 +116,21 @@ def connect_options(
         connect_timeout=options.connect_timeout,
         receive_timeout=options.receive_timeout,
         name_servers=options.name_servers,
+        logon=logon,
     )
 
 
 @contextmanager
 def open_directory(
-    resolved: Resolved, options: RunOptions, password: str | None, deadline: Deadline
+    resolved: Resolved,
+    options: RunOptions,
+    password: str | None,
+    deadline: Deadline,
+    logon: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[Session]:
     """A session with the first of the definition's servers that answers. Raises DirectoryError, RunCancelled."""
     servers = servers_of(resolved, options.name_servers)
-    with connect(connect_options(resolved, password, servers, options), deadline) as session:
+    with connect(connect_options(resolved, password, servers, options, logon), deadline) as session:
         yield session
 
 

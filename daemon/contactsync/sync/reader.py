@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -103,7 +104,10 @@ class Reader:
         self._report.full_reason = self._report.confirm_seconds = None
         context.enter("connect")
         servers = servers_of(resolved, options.name_servers)
-        connecting = context.sessions.connect(connect_options(resolved, password, servers, options), context.deadline)
+        logon = partial(context.logon, resolved, password)
+        connecting = context.sessions.connect(
+            connect_options(resolved, password, servers, options, logon), context.deadline
+        )
         with connecting as session:
             self._note_server(session)
             scope = self._scope(session, resolved)

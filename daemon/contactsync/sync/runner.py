@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +18,6 @@ from contactsync.credentials.refused import Refusals
 from contactsync.errors import (
     INTERNAL,
     ContactsyncError,
-    CredentialsRefused,
     DatabaseError,
     DatabaseUnavailable,
     DefinitionError,
@@ -32,7 +31,7 @@ from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.cursors import KeptCursor, read_cursor, read_owners
 from contactsync.store.record.runs import begin_run, finish_run, lock_definition
 from contactsync.sync.context import RunContext
-from contactsync.sync.definition import Resolved, open_directory, resolve
+from contactsync.sync.definition import Resolved, open_directory
 from contactsync.sync.log_line import log_run
 from contactsync.sync.observer import Observer, ObserverGroup
 from contactsync.sync.options import RunOptions
@@ -147,15 +146,15 @@ class Runner:
         A refused password is not offered again, neither here nor by a scheduled run.
         """
         password = self._unrefused_password(None, resolved)
-        with ExitStack() as stack:
-            try:
-                # Not the definition's own deadline: the connection is shared.
-                deadline = Deadline(self.options.deadline)
-                connecting = open_directory(resolved, self.options, password, deadline)
-                session = stack.enter_context(connecting)
-            except CredentialsRefused as error:
-                self.refusals.add(resolved.server_key, resolved.definition.user, password, str(error))
-                raise
+        # Not the definition's own deadline: the connection is shared.
+        deadline = Deadline(self.options.deadline)
+
+        @contextmanager
+        def logon() -> Iterator[None]:
+            with connection_of(self._pool) as connection, self._logon(connection, deadline, None, resolved, password):
+                yield
+
+        with open_directory(resolved, self.options, password, deadline, logon) as session:
             yield session
 
     def kept_cursor(self, resolved: Resolved) -> KeptCursor | None:
@@ -221,6 +220,7 @@ class Runner:
             limits=options.read_limits(deadline),
             sessions=self._sessions,
             password=partial(self._unrefused_password, asked_at),
+            logon=partial(self._logon, connection, deadline, asked_at),
             observer=observer,
         )
 
@@ -240,7 +240,6 @@ class Runner:
             report.error_code = INTERNAL
             report.error = "An unexpected error occurred. The log has the details."
             log.exception("run.crashed")
-        self._note_logon(report)
 
     def _unrefused_password(self, asked_at: float | None, resolved: Resolved) -> str | None:
         """The password; raises CredentialsRefused if it was refused, also for another folder of the same user."""
@@ -248,17 +247,17 @@ class Runner:
         self.refusals.check(resolved.server_key, resolved.definition.user, password, asked_at=asked_at)
         return password
 
-    def _note_logon(self, report: RunReport) -> None:
-        """Remember for other definitions whether user and password were accepted."""
-        definition = report.definition
-        if not report.attempts or not (report.credentials_refused or (report.server and self.refusals)):
-            return
-        with suppress(ContactsyncError):  # the password's file is gone
-            logon = resolve(definition).server_key, definition.user, self.passwords.read(definition)
-            if report.credentials_refused:
-                self.refusals.add(*logon, report.error or "")
-            else:
-                self.refusals.discard(*logon)
+    def _logon(
+        self,
+        connection: Connection[Any],
+        deadline: Deadline,
+        asked_at: float | None,
+        resolved: Resolved,
+        password: str | None,
+    ) -> AbstractContextManager[None]:
+        """For a bind: other definitions learn whether user and password were accepted before they offer them."""
+        logon = resolved.server_key, resolved.definition.user, password
+        return self.refusals.offering(connection, logon, deadline, asked_at=asked_at)
 
     def _record_anew(self, report: RunReport) -> None:
         """Close the run's row over another connection, after the run has returned its own to the pool.

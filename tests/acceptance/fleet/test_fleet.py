@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from typing import Any
 
 import ldap3
@@ -13,6 +14,8 @@ import pytest
 from tests.support.fleet import Fleet
 from tests.support.peers import silent_server
 from tests.support.processes import CONTACTSYNC
+from tests.support.proxy import Proxy
+from tests.support.search_meter import SearchMeter
 from tests.support.waiting import wait_until
 
 NAMES = {"node-1", "node-2", "node-3"}
@@ -148,22 +151,24 @@ def test_all_nodes_have_one_key(fleet: Fleet, tmp_path: Any) -> None:
 
 
 def test_no_node_offers_a_password_that_another_one_was_refused(fleet: Fleet, make_slapd: Any) -> None:
-    """The directory would lock the account at the second attempt."""
-    directory = make_slapd(lock_after=3)
-    columns = {"query": f"{directory.url}/{directory.suffix}", "password_ref": "env:WRONG"}
-    first, *others = [fleet.define(f"Refused {number}", **columns) for number in range(7)]
-    assert fleet[0].run(first)["error_code"].startswith("directory.credentials")
-    fleet.wait_for_definitions(fleet.value("SELECT count(*) FROM contactsync.sync_definitions"))
-    fleet[1].post("/v1/sync", 202)
-    errors = "SELECT error FROM contactsync.sync_runs WHERE definition_id = ANY (%s) AND outcome = 'failed'"
-    wait_until(lambda: len(fleet.rows(errors, others)) == 6, "the runs of the others")
-    shown = fleet.rows(errors, others)
-    assert all("with the same password before" in error for (error,) in shown), shown
+    """The directory would lock the account at the second attempt. All folders of the account are due at once."""
+    directory = make_slapd(lock_after=9)
+    with closing(Proxy(directory.port)) as proxy:
+        meter = SearchMeter(proxy, pace=0.3)
+        columns = {"query": f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}", "password_ref": "env:WRONG"}
+        with fleet.person.transaction():
+            refused = [fleet.define(f"Refused {number}", schedule="every 1h", **columns) for number in range(8)]
+        errors = "SELECT error FROM contactsync.sync_runs WHERE definition_id = ANY (%s) AND outcome = 'failed'"
+        wait_until(lambda: len(fleet.rows(errors, refused)) == 8, "the runs of all")
+        shown = fleet.rows(errors, refused)
+        assert sum("with the same password before" in error for (error,) in shown) == 7, shown
+        fleet[1].post("/v1/sync", 202)
+        assert fleet[0].run(refused[0])["outcome"] == "failed"  # a user's own request offers it once more
+        fleet.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = ANY (%s)", [refused])
     admin = directory.connection()
     admin.search(directory.reader_dn, "(objectClass=*)", ldap3.BASE, attributes=["pwdFailureTime"])
-    assert len(admin.entries[0].entry_attributes_as_dict["pwdFailureTime"]) == 1
+    assert len(admin.entries[0].entry_attributes_as_dict["pwdFailureTime"]) == meter.refused == 2
     admin.unbind()
-    fleet.person.execute("DELETE FROM contactsync.sync_definitions WHERE definition_id = ANY (%s)", [[first, *others]])
 
 
 def test_a_fleet_needs_a_database_of_its_own(tmp_path: Any) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -107,7 +107,7 @@ class SessionCache:
         secrets = [(options.password or "").encode(errors="surrogatepass"), *map(_content, options.trust.files)]
         # Each has a digest of its own, so that octets cannot move from one to the next unnoticed.
         digest = self._digest(b"".join(map(self._digest, secrets)))
-        return _Key(replace(options, servers=servers, password=None), digest)
+        return _Key(replace(options, servers=servers, password=None, logon=nullcontext), digest)
 
     def _digest(self, octets: bytes) -> bytes:
         return blake2b(octets, digest_size=32, key=self._secret).digest()

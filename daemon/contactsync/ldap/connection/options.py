@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from contactsync.errors import DefinitionError
@@ -36,7 +37,8 @@ class TlsOptions:
 class ConnectOptions:
     """Servers in the order to try them, authentication and TLS. Times are in seconds.
 
-    `drawn`: the order of the servers is random (RFC 2782). Without `name_servers` this machine's are used.
+    `drawn`: the order of the servers is random (RFC 2782). Without `name_servers` this machine's are used. `logon` is
+    entered for each bind with a user.
     """
 
     servers: tuple[ServerAddress, ...]
@@ -49,6 +51,7 @@ class ConnectOptions:
     connect_timeout: float
     receive_timeout: float
     name_servers: tuple[ServerAddress, ...] = ()
+    logon: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False, repr=False)
 
     @property
     def anonymous(self) -> bool:

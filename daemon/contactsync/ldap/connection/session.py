@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -131,7 +131,8 @@ def _session(target: Target, options: ConnectOptions, deadline: Deadline) -> Ses
     wire = open_protected(target, options, deadline)
     with ExitStack() as on_failure:
         on_failure.callback(wire.close)
-        bind(wire, options)
+        with nullcontext() if options.anonymous else options.logon():
+            bind(wire, options)
         root_dse = read_root_dse(wire)
         on_failure.pop_all()
     return Session(

@@ -392,6 +392,13 @@ WHERE queueing_lock = ANY (%(locks)s) AND status IN ('todo', 'doing')
 -- name: living_workers
 SELECT worker_id FROM contactsync.fleet_nodes WHERE ended_at IS NULL AND worker_id IS NOT NULL
 
+-- name: offer_logon
+-- One run of all nodes offers a password at a time. False if another one does.
+SELECT pg_try_advisory_lock(hashtextextended('contactsync.logon ' || encode(%(digest)s, 'hex'), 0))
+
+-- name: end_offer
+SELECT pg_advisory_unlock(hashtextextended('contactsync.logon ' || encode(%(digest)s, 'hex'), 0))
+
 -- name: refused_logon
 -- The reason and the time of a refusal, and whether there are refusals at all.
 SELECT r.reason, extract(epoch FROM r.refused_at)::double precision, EXISTS (SELECT FROM contactsync.refused_logons)
