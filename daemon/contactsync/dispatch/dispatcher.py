@@ -29,7 +29,7 @@ class RunRequest:
     `asked_at` is the monotonic time at which a user asked for this folder alone, or edited it; else None. `report` is
     cancelled if the request is withdrawn; it is None if no caller waits, since a future takes 1.7 kB. `number` grows
     with each request. `only_by_hand`: no schedule, edit or change in the directory needs the run. `remark` is added to
-    the error if the definition or its password cannot be used.
+    the error if the definition or its password cannot be used. `node_id` is the node of a fleet that makes the run.
     """
 
     definition_id: int
@@ -38,6 +38,7 @@ class RunRequest:
     number: int = 0
     only_by_hand: bool = False
     remark: str = ""
+    node_id: int | None = None
     report: Future[RunReport] | None = None
 
     def withdraw(self) -> None:

@@ -365,12 +365,13 @@ class FleetQueue:
         with connection_of(self._pool) as connection:
             if (worker_id := self._engine.worker_id) != self.node.worker_id:
                 execute(connection, "note_worker", node_id=self.node.node_id, worker_id=worker_id)
-            begun = begin_job(connection, self.node.node_id, job_id, job.definition_id)
+            node_id = self.node.node_id
+            begun = begin_job(connection, node_id, job_id, job.definition_id)
         if begun is None:
             self._engine.request(job)  # others have ended this node, and it joins again
             return
         self.events.note_watchers(begun.watchers)
-        answer = self._answer(job, begun.needs)
+        answer = self._answer(job, begun.needs, node_id)
         if not begun.awaiting:
             return
         with connection_of(self._pool) as connection:
@@ -379,15 +380,15 @@ class FleetQueue:
             else:
                 answer_awaiting(connection, job.definition_id, job_id, answer)
 
-    def _answer(self, job: RunJob, needs: LocalNeeds) -> dict[str, Any] | None:
+    def _answer(self, job: RunJob, needs: LocalNeeds, node_id: int) -> dict[str, Any] | None:
         """The end of a run; None if it is requested again, or left to another node."""
         referral = self.referrals.refer(job, needs)
         if referral.to:
             self._engine.request(replace(job, to=referral.to))
             return None
-        return self._carry_out(job, referral.remark)
+        return self._carry_out(job, referral.remark, node_id)
 
-    def _carry_out(self, job: RunJob, remark: str) -> dict[str, Any] | None:
+    def _carry_out(self, job: RunJob, remark: str, node_id: int) -> dict[str, Any] | None:
         """Make a run; returns its end, None if it is requested again."""
         if job.restarts > _MOST_RESTARTS:
             log.error("fleet.given_up", definition=job.definition_id, restarts=job.restarts)
@@ -400,11 +401,13 @@ class FleetQueue:
         asked_at = None if job.asked is None else self.node.monotonic_time(job.asked)
         self._tell_listener(job.definition_id, None)
         try:
-            report = self._callbacks.work(RunRequest(job.definition_id, job.trigger, asked_at, remark=remark))
+            request = RunRequest(job.definition_id, job.trigger, asked_at, remark=remark, node_id=node_id)
+            report = self._callbacks.work(request)
         except Exception as error:  # noqa: BLE001 -- logged by `work`, and sent to those who wait
             answer = encode_error(error)
             if isinstance(error, AlreadyRunning) and job.busy < _MOST_BUSY:
-                # A command makes a run of it, or a job with the lock of the server before an edit.
+                # A command makes a run of it, or a job with the lock of the server before an edit; or others have ended
+                # this node.
                 again = replace(job, busy=job.busy + 1)
                 threading.Timer(2**job.busy, self._engine.request, [again]).start()
                 return None

@@ -369,7 +369,12 @@ class Daemon:
         try:
             live = self._live.run_started(definition_id)
             report = self._runner.run(
-                definition_id, request.trigger, asked_at=request.asked_at, live=live, remark=request.remark
+                definition_id,
+                request.trigger,
+                asked_at=request.asked_at,
+                live=live,
+                remark=request.remark,
+                node_id=request.node_id,
             )
             self._live.run_finished(definition_id, report)
             return report

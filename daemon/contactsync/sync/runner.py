@@ -85,18 +85,20 @@ class Runner:
         asked_at: float | None = None,
         live: bool = False,
         remark: str = "",
+        node_id: int | None = None,
     ) -> RunReport:
         """Make one run and record it; the report says how it ended.
 
         `asked_at` is the monotonic time at which a user asked for this folder alone, or edited it: only then a locked
         definition runs, and a refused password is offered again. With `live` the run stores a cursor even if the
-        folder is small. `remark` follows an error about the password or the definition. Raises UsageError (no such
-        definition), DefinitionLocked, AlreadyRunning, DatabaseError.
+        folder is small. `remark` follows an error about the password or the definition. `node_id` is the node of a
+        fleet that makes the run, unless others have ended it. Raises UsageError (no such definition), DefinitionLocked,
+        AlreadyRunning, DatabaseError.
         """
         if observer:
             observer = ObserverGroup(self._observer, observer)
         with connection_of(self._pool) as connection:
-            begun = begin_run(connection, definition_id, trigger, retry_locked=asked_at is not None)
+            begun = begin_run(connection, definition_id, trigger, retry_locked=asked_at is not None, node_id=node_id)
             report = begun.report
             names = {"folder": report.definition.label, "definition": definition_id, "run": report.run_id}
             context = self._context(connection, report, observer or self._observer, asked_at)

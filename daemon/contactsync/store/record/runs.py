@@ -59,15 +59,22 @@ def _already_running(connection: Connection[Any], definition: Definition) -> Alr
 
 
 def begin_run(
-    connection: Connection[Any], definition_id: int, trigger: Trigger, *, retry_locked: bool = False
+    connection: Connection[Any],
+    definition_id: int,
+    trigger: Trigger,
+    *,
+    retry_locked: bool = False,
+    node_id: int | None = None,
 ) -> BegunRun:
     """Lock a definition until its record is closed or the connection is returned to its pool, and open that record.
 
     Marks earlier runs of the definition without an end as interrupted: no process can hold the lock for them. One
     statement, since small runs consist of little else. Raises UsageError if there is no such definition,
-    AlreadyRunning, DefinitionLocked (unless `retry_locked`), DatabaseError.
+    AlreadyRunning, also if others have ended the node of a fleet, DefinitionLocked (unless `retry_locked`),
+    DatabaseError.
     """
-    values = {"definition_id": definition_id, "trigger": trigger.value, "retry_locked": retry_locked}
+    values: dict[str, Any] = {"definition_id": definition_id, "trigger": trigger.value}
+    values |= {"retry_locked": retry_locked, "node_id": node_id}
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(_begin_run(), values).fetchone()
     if row is None:

@@ -104,9 +104,12 @@ DELETE FROM contactsync.fleet_nodes WHERE settled AND ended_at < now() - interva
 
 -- name: begin_job
 -- Whether the node may begin a run, the messages that await it, the nodes that want its events, and what the definition needs
--- of the machine. No row: others have ended the node.
+-- of the machine. No row: others have ended the node, or make the job, which it took when it had another id.
 WITH alive AS MATERIALIZED (
-    SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL
+    SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL AND EXISTS (
+        SELECT FROM contactsync_queue.procrastinate_jobs AS j
+        WHERE j.id = %(job_id)s AND j.status = 'doing' AND NOT EXISTS (
+            SELECT FROM contactsync.fleet_nodes AS e WHERE e.worker_id = j.worker_id AND e.ended_at IS NOT NULL))
 ), taken AS (
     UPDATE contactsync.fleet_messages SET job_id = %(job_id)s
     WHERE kind = 'await' AND definition_id = %(definition_id)s AND job_id IS NULL AND EXISTS (SELECT FROM alive)

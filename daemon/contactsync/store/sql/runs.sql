@@ -44,9 +44,13 @@ WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND state 
 -- no row if there is no such definition. There is no run_id without the lock, or if the definition is locked, unless
 -- retry_locked: the state is that of the newest row, since a run that has just ended may have set it. The last columns are
 -- the number of entries of the last complete full run, and whether there are plans that wait for a decision or are approved.
+-- A node that others have ended does not get the lock: they end its sessions afterwards, but it may have opened this one later.
 -- The commit waits for the disk: after a crash of PostgreSQL the number of the run may not be given to another one.
 WITH d AS MATERIALIZED (
-    SELECT {columns}, pg_try_advisory_lock(hashtextextended('contactsync.run', d.definition_id)) AS is_locked
+    SELECT {columns}, CASE
+        WHEN %(node_id)s::bigint IS NULL
+          OR EXISTS (SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL)
+        THEN pg_try_advisory_lock(hashtextextended('contactsync.run', d.definition_id)) ELSE false END AS is_locked
     FROM contactsync.sync_definitions AS d JOIN contactsync.folders AS f USING (folder_id)
     WHERE d.definition_id = %(definition_id)s
 ), interrupted AS (
