@@ -24,6 +24,11 @@ def quoted(text: str | None, *, most: int | None = None) -> str:
     return f'"{printable(text if most is None or len(text) <= most else f"{text[:most]}…")}"'
 
 
+def lower(text: str) -> str:
+    """A text in lower case, character by character, as PostgreSQL writes it."""
+    return text.lower() if text.isascii() else "".join(character.lower()[0] for character in text)
+
+
 def printable(text: str) -> str:
     r"""The text with each such character in the form `\x1b`, line ends included."""
     if text.isprintable():

@@ -30,6 +30,7 @@ READING = (
     ("status",),
     ("folders", "list"),
     ("folders", "show", "Staff"),
+    ("folders", "rights", "show", "Staff"),
     ("runs",),
     ("runs", "Staff", "--limit", "5"),
     ("runs", "show", "1"),

@@ -63,6 +63,8 @@ def test_a_member_of_the_group_edits_runs_and_decides(member: CommandLine, direc
     assert "sealed anew" in member.ok(*edit, "--password-stdin", typed=password)
     member.ok("sync", "Staff")
     assert "run 1" in member.ok("undo", "1", "--yes")
+    assert "anna" in member.ok("folders", "rights", "grant", "Staff", "anna", "--may", "view")
+    assert "Everyone who signs in" in member.ok("folders", "rights", "revoke", "Staff", "anna")
     assert "Resumed Staff." in member.ok("folders", "resume", "Staff")
     assert "Paused Staff." in member.ok("folders", "pause", "Staff")
     assert "Removed Staff" in member.ok("folders", "remove", "Staff", "--yes")
@@ -70,7 +72,7 @@ def test_a_member_of_the_group_edits_runs_and_decides(member: CommandLine, direc
     assert {(deed["actor"], deed["actor_kind"], deed["via"]) for deed in deeds} == {(USER, "unix", "cli")}
     assert {deed["action"] for deed in deeds} >= {
         "definition.added", "definition.edited", "definition.paused", "definition.resumed", "definition.removed",
-        "password.set", "run.rejected", "run.undone", "sync.requested",
+        "password.set", "rights.set", "run.rejected", "run.undone", "sync.requested",
     }  # fmt: skip
 
 

@@ -9,12 +9,14 @@ import typer
 from contactsync.cli.context import invocation_of
 from contactsync.cli.errors import ExitCode
 from contactsync.cli.options import Clearable, DefinitionOptions, Json, Name, Yes, with_definition_options
+from contactsync.cli.rights.app import rights
 from contactsync.model import FIRST_DEFINITION
 
 folders = typer.Typer(
     help="List, show and edit contact folders and their definitions. The daemon applies an edit within a second.",
     invoke_without_command=True,
 )
+folders.add_typer(rights, name="rights", short_help="Who may see and who may edit a folder at the web console.")
 
 
 @folders.callback()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 from contactsync.errors import QueryError
 from contactsync.ldap.query.address import parse_host_name
 from contactsync.ldap.query.text import shown
+from contactsync.text import lower
 
 _ESCAPED = r"""\\(?:[0-9A-Fa-f]{2}|[ "#+,;<=>\\/])"""  # \/ is from ADSI paths
 _PAIR = re.compile(
@@ -49,6 +51,15 @@ def comparison_key(dn: str) -> str:
         if pair["end"] not in {"", "+"}:
             rdns.append([])
     return ",".join("+".join(sorted(rdn)) for rdn in rdns)
+
+
+@lru_cache(maxsize=10_000)
+def group_key(name: str) -> str:
+    """One text for all spellings of the name of a group: a DN, or a name in any case."""
+    try:
+        return comparison_key(name)
+    except QueryError:
+        return lower(name)
 
 
 def is_within(dn: str, base: str) -> bool:

@@ -44,14 +44,22 @@ def rights_of_folder(connection: Connection[Any], folder_id: int) -> list[RightR
     return read_rows(connection, class_row(RightRow), "rights_of_folder", folder_id=folder_id)
 
 
-def replace_rights(connection: Connection[Any], folder_id: int, rights: Sequence[RightRow]) -> list[RightRow]:
-    """Replace the rights in a folder; returns those before. Raises DatabaseError."""
+def lock_rights(connection: Connection[Any], folder_id: int) -> None:
+    """Wait for other edits of the rights in a folder, until the transaction ends. Raises DatabaseError."""
     execute(connection, "lock_folder", folder_id=folder_id)
-    before = rights_of_folder(connection, folder_id)
+
+
+def replace_rights(connection: Connection[Any], folder_id: int, rights: Sequence[RightRow]) -> None:
+    """Replace the rights in a folder, after `lock_rights`. Raises DatabaseError."""
     execute(connection, "clear_rights", folder_id=folder_id)
     columns = {"who": [row.who for row in rights], "is_group": [row.is_group for row in rights]}
     execute(connection, "add_rights", folder_id=folder_id, **columns, allowed=[row.right for row in rights])
-    return before
+
+
+def groups_with_rights(connection: Connection[Any], folder_ids: Collection[int] | None = None) -> list[str]:
+    """The groups that have a right in any folder, or in one of some. Raises DatabaseError."""
+    ids = None if folder_ids is None else list(folder_ids)
+    return [row[0] for row in execute(connection, "groups_with_rights", folder_ids=ids)]
 
 
 def password_by(connection: Connection[Any], definition_id: int) -> str | None:

@@ -11,7 +11,6 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.middleware.gzip import GZipMiddleware
 
-from contactsync import __version__
 from contactsync.client import Daemon
 from contactsync.errors import ControlError
 from contactsync.web import static_files
@@ -97,4 +96,4 @@ def health(request: Request) -> Response:
         Daemon(context_of(request).socket).get("/v1/health/live")
     except ControlError as error:
         return JSONResponse({"healthy": False, "code": error.code}, HTTPStatus.SERVICE_UNAVAILABLE)
-    return JSONResponse({"healthy": True, "version": __version__})
+    return JSONResponse({"healthy": True})

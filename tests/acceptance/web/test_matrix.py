@@ -118,6 +118,19 @@ def test_folders_are_seen_by_role_name_and_group(people: Company) -> None:
     assert people.give(people.board, *rights).status_code == 200
     assert labels(people, "carol", groups=("Managers",)) == {"Staff", "Board"}
     assert labels(people, "managers") == {"Staff"}, "the name of a group is no person's"
+    spelled: dict[str, Any] = {
+        "who": "CN=Board\\2c Members, OU=Groups,DC=example,DC=com",
+        "is_group": True,
+        "right": "view",
+    }
+    assert people.give(people.board, {"who": "vi", "right": "view"}, spelled).status_code == 200
+    for group, sees in (
+        ("cn=board\\, members,ou=Groups,dc=example,dc=com", True),
+        ("cn=board,ou=Groups,dc=example", False),
+    ):
+        assert ("Board" in labels(people, "carol", groups=(group,))) is sees, group
+    twice = {**spelled, "who": spelled["who"].lower()}
+    assert people.give(people.board, spelled, twice).status_code == 409
     people.give(people.board, {"who": "vi", "right": "view"})
 
 

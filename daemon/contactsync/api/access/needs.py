@@ -112,6 +112,8 @@ NEEDS = {
     # Administration
     "folder_rights": Need(None, Target.SOCKET, _ADMIN),
     "set_folder_rights": Need(None, Target.SOCKET, _ADMIN),
+    "give_folder_right": Need(None, Target.SOCKET, _ADMIN),
+    "take_folder_right": Need(None, Target.SOCKET, _ADMIN),
     "rename_by_name": Need(None, Target.SOCKET, _ADMIN),
     "drain_fleet_node": Need(None, Target.SOCKET),
     "resume_fleet_node": Need(None, Target.SOCKET),

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.actor import CurrentActor
-from contactsync.api.context import Context
+from contactsync.api.context import ApiContext, Context
 from contactsync.api.routes.contacts import FolderId
 from contactsync.errors import SignInCodeUnknown
 from contactsync.operations.access import folder_rights as operations
-from contactsync.operations.access.folder_rights import FolderRights, NewFolderRights, OwnAccess
+from contactsync.operations.access.folder_rights import FolderRight, FolderRights, NewFolderRights, OwnAccess
 from contactsync.operations.declared.bodies import body_with_example
 from contactsync.store.pool import connection_of
 
@@ -82,5 +83,32 @@ def set_folder_rights(folder_id: FolderId, new: NewFolderRights, context: Contex
     """Replace the rights in a folder. They count for the next request of each person."""
     with connection_of(context.pool) as connection:
         rights = operations.set_folder_rights(connection, folder_id, new.rights, actor)
-    context.hub.publish("rights.changed", definition_id=0, folder_id=folder_id)
+    return _published(context, rights)
+
+
+@router.post("/folders/{folder_id}/rights")
+def give_folder_right(folder_id: FolderId, right: FolderRight, context: Context, actor: CurrentActor) -> FolderRights:
+    """Give a person or a group a right in a folder, in place of the one before."""
+    with connection_of(context.pool) as connection:
+        rights = operations.give_right(connection, folder_id, right, actor)
+    return _published(context, rights)
+
+
+@router.delete("/folders/{folder_id}/rights")
+def take_folder_right(
+    folder_id: FolderId,
+    context: Context,
+    actor: CurrentActor,
+    who: Annotated[str, Query(description="The person or the group.", max_length=256, pattern=r"^[^\x00]*$")],
+    *,
+    is_group: bool = False,
+) -> FolderRights:
+    """Take the right of a person or a group in a folder away."""
+    with connection_of(context.pool) as connection:
+        rights = operations.take_right(connection, folder_id, who, actor, is_group=is_group)
+    return _published(context, rights)
+
+
+def _published(context: ApiContext, rights: FolderRights) -> FolderRights:
+    context.hub.publish("rights.changed", definition_id=0, folder_id=rights.folder_id)
     return rights

@@ -28,6 +28,7 @@ from contactsync.operations.requests.queue import Submitted
 from contactsync.operations.requests.tickets import Ticket
 from contactsync.store.record.runs import LARGEST_ID
 from contactsync.sync.document import RunResult, not_started
+from contactsync.text import lower
 
 router = APIRouter(tags=["requests"])
 
@@ -51,7 +52,7 @@ async def sync_definition(
     """Run a definition now, also a paused one; after its current run, if there is one. The answer is a ticket."""
     definition = await run_in_threadpool(context.definition, definition_id)
     if isinstance(access, PersonAccess):
-        _require_pause(context, access.name.casefold(), definition_id)
+        _require_pause(context, lower(access.name), definition_id)
     submit = partial(context.requests.submit, actor, [definition], awaited=wait)
     return await _sync(submit, context, request, response, wait=wait)
 

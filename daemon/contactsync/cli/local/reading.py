@@ -1,4 +1,4 @@
-"""The paths that only read, and those of tokens and nodes, which are as quick to load."""
+"""The paths that only read, and those of tokens, rights and nodes, which are as quick to load."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.bootstrap import bind_passwords, run_options
 from contactsync.operations import audit, fleet, names, runs
-from contactsync.operations.access import tokens
+from contactsync.operations.access import folder_rights, tokens
 from contactsync.operations.reading.definitions import NO_DAEMON, definitions_page
 from contactsync.operations.reading.runs import run_shown
 from contactsync.operations.reading.status import installation
@@ -56,6 +56,13 @@ ROUTES: dict[str, Callable[..., Any]] = {
         api.connection, tokens.TokenRequest(**body), api.invocation.actor
     ),
     "DELETE /v1/tokens": lambda api, name: tokens.revoke_token(api.connection, name, api.invocation.actor),
+    "GET /v1/folders/{folder_id}/rights": lambda api, folder_id: folder_rights.folder_rights(api.connection, folder_id),
+    "POST /v1/folders/{folder_id}/rights": lambda api, folder_id, body: folder_rights.give_right(
+        api.connection, folder_id, folder_rights.FolderRight(**body), api.invocation.actor
+    ),
+    "DELETE /v1/folders/{folder_id}/rights": lambda api, folder_id, who, is_group: folder_rights.take_right(
+        api.connection, folder_id, who, api.invocation.actor, is_group=is_group
+    ),
     "GET /v1/fleet": lambda api: fleet.fleet_state(api.connection),
     "POST /v1/fleet/drain": lambda api, node: fleet.drain(api.connection, node, api.invocation.actor, draining=True),
     "POST /v1/fleet/resume": lambda api, node: fleet.drain(api.connection, node, api.invocation.actor, draining=False),

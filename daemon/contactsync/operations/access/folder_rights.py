@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from contactsync.errors import NotFound, UsageError
+from contactsync.ldap.dn import group_key
 from contactsync.operations.access.person import PersonAccess, Role
 from contactsync.operations.access.rights import folder_label
 from contactsync.operations.declared.bodies import body_with_example
 from contactsync.operations.declared.fields import Text
 from contactsync.store.record.audit import acting, write_audit
-from contactsync.store.rights import RightRow, folder_named, replace_rights, rights_of_folder
-from contactsync.text import quoted
+from contactsync.store.rights import RightRow, folder_named, lock_rights, replace_rights, rights_of_folder
+from contactsync.text import lower, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from psycopg import Connection
 
@@ -31,7 +32,7 @@ class FolderRight(BaseModel):
     """A right of a person or a group."""
 
     who: Annotated[Text, Field(min_length=1, max_length=256)] = Field(
-        description="The name that the sign-in gives, in any case.", examples=["anna"]
+        description="The name that the sign-in gives, in any case; a DN of a group in any spelling.", examples=["anna"]
     )
     is_group: bool = False
     right: Literal["view", "edit"] = Field(description="`edit` includes `view`.")
@@ -85,14 +86,50 @@ def set_folder_rights(
     connection: Connection[Any], folder_id: int, rights: Sequence[FolderRight], actor: Actor
 ) -> FolderRights:
     """Replace the rights in a folder. Raises NotFound, UsageError, DatabaseError."""
-    _check(rights)
+    return _replace(connection, folder_id, actor, lambda _before: rights)
+
+
+def give_right(connection: Connection[Any], folder_id: int, right: FolderRight, actor: Actor) -> FolderRights:
+    """Give a right in a folder, in place of the one before. Raises NotFound, UsageError, DatabaseError."""
+
+    def added(before: list[FolderRight]) -> list[FolderRight]:
+        return [*_without(before, right.who, is_group=right.is_group), right]
+
+    return _replace(connection, folder_id, actor, added)
+
+
+def take_right(connection: Connection[Any], folder_id: int, who: str, actor: Actor, *, is_group: bool) -> FolderRights:
+    """Take the right of a person or a group away. Raises NotFound if there is none, DatabaseError."""
+
+    def removed(before: list[FolderRight]) -> list[FolderRight]:
+        left = _without(before, who, is_group=is_group)
+        if len(left) == len(before):
+            kind = "group" if is_group else "person"
+            raise NotFound(f"The {kind} {quoted(who)} has no right in this folder.", hint="Look at its rights.")
+        return left
+
+    return _replace(connection, folder_id, actor, removed)
+
+
+def _replace(
+    connection: Connection[Any],
+    folder_id: int,
+    actor: Actor,
+    change: Callable[[list[FolderRight]], Sequence[FolderRight]],
+) -> FolderRights:
     with acting(connection, actor):
-        label = folder_rights(connection, folder_id).label
-        rows = [RightRow(right.who, right.is_group, right.right) for right in rights]
-        before = replace_rights(connection, folder_id, rows)
-        details = {"before": [_shown(row) for row in before], "after": [_shown(row) for row in rows]}
-        write_audit(connection, "rights.set", key={"folder_id": folder_id}, label=label, after=details)
+        lock_rights(connection, folder_id)
+        stored = folder_rights(connection, folder_id)
+        rights = change(stored.rights)
+        _check(rights)
+        replace_rights(connection, folder_id, [RightRow(right.who, right.is_group, right.right) for right in rights])
+        details = {"before": list(map(_shown, stored.rights)), "after": list(map(_shown, rights))}
+        write_audit(connection, "rights.set", key={"folder_id": folder_id}, label=stored.label, after=details)
     return folder_rights(connection, folder_id)
+
+
+def _without(rights: list[FolderRight], who: str, *, is_group: bool) -> list[FolderRight]:
+    return [right for right in rights if _key(right.who, is_group=right.is_group) != _key(who, is_group=is_group)]
 
 
 def own_access(access: Access) -> OwnAccess:
@@ -113,9 +150,11 @@ def own_access(access: Access) -> OwnAccess:
 
 
 def _check(rights: Sequence[FolderRight]) -> None:
+    if len(rights) > MOST_RIGHTS:
+        raise UsageError(f"A folder has at most {MOST_RIGHTS:,} rights.", hint="Give rights to groups.")
     seen: set[tuple[str, bool]] = set()
     for right in rights:
-        key = (right.who.lower(), right.is_group)
+        key = _key(right.who, is_group=right.is_group)
         if not right.who.isprintable() or right.who != right.who.strip():
             raise UsageError(f"{quoted(right.who)} cannot be the name of a person or group.", hint="Correct the name.")
         if key in seen:
@@ -123,5 +162,9 @@ def _check(rights: Sequence[FolderRight]) -> None:
         seen.add(key)
 
 
-def _shown(row: RightRow) -> str:
-    return f"{'group ' if row.is_group else ''}{row.who}: {row.right}"
+def _key(who: str, *, is_group: bool) -> tuple[str, bool]:
+    return (group_key(who) if is_group else lower(who), is_group)
+
+
+def _shown(right: FolderRight) -> str:
+    return f"{'group ' if right.is_group else ''}{right.who}: {right.right}"

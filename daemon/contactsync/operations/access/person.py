@@ -8,9 +8,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from contactsync.errors import NotFound, PasswordNotTyped, RoleMissing
+from contactsync.ldap.dn import group_key
 from contactsync.model import Auth
 from contactsync.operations.access.rights import Access, Right
-from contactsync.store.rights import password_by, roles_of_person
+from contactsync.store.rights import groups_with_rights, password_by, roles_of_person
+from contactsync.text import lower
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -91,7 +93,7 @@ class PersonAccess(Access):
 
     def is_named(self, name: str | None) -> bool:
         """Whether this is the person's name, in any case."""
-        return name is not None and name.casefold() == self.name.casefold()
+        return name is not None and lower(name) == lower(self.name)
 
     def require_own_password(
         self, connection: Connection[Any], stored: Definition, definition: Definition, *, typed: bool
@@ -137,7 +139,9 @@ def person_access(
 
     With `visible` it lists folders with that role, too. Raises NotFound, RoleMissing, DatabaseError.
     """
-    roles = {key: _ROLES[role] for key, role in roles_of_person(connection, name, groups, folder_ids).items()}
+    keys = set(map(group_key, groups))
+    named = [group for group in groups_with_rights(connection, folder_ids) if group_key(group) in keys] if keys else []
+    roles = {key: _ROLES[role] for key, role in roles_of_person(connection, name, named, folder_ids).items()}
     if folder_ids is None:
         roles = {key: role for key, role in roles.items() if role >= (needed if visible is None else visible)}
     elif not folder_ids or set(folder_ids) - roles.keys():

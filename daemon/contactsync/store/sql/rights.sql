@@ -25,6 +25,12 @@ WITH granted AS (
 )
 SELECT folder_id, role FROM roles WHERE role IS NOT NULL
 
+-- name: groups_with_rights
+-- Their names are compared outside of SQL: a DN has several spellings.
+SELECT DISTINCT r.who FROM contactsync.folder_rights AS r
+WHERE r.is_group
+  AND r.folder_id = ANY (%(folder_ids)s::bigint[]) -- if folder_ids
+
 -- name: folder_named
 SELECT name, owner FROM contactsync.folders WHERE folder_id = %(folder_id)s
 

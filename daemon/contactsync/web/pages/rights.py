@@ -33,20 +33,16 @@ def change(definition_id: Id, visit: CurrentVisit, _administrator: Administrator
     who, is_group = form.get("who", "").strip(), form.get("kind") == "group"
     if not who:
         return _render(visit, definition, form, visit.gettext("This field is needed."))
-    kept = [
-        each
-        for each in visit.daemon.get(path)["rights"]
-        if (each["who"].lower(), each["is_group"]) != (who.lower(), is_group)
-    ]
-    if form.get("do") == "add":
-        right = form.get("right") if form.get("right") in _RIGHTS else "view"
-        kept.append({"who": who, "is_group": is_group, "right": right})
     try:
-        visit.daemon.put(path, {"rights": kept})
+        if form.get("do") == "add":
+            right = form.get("right") if form.get("right") in _RIGHTS else "view"
+            visit.daemon.post(path, {"who": who, "is_group": is_group, "right": right})
+        else:
+            visit.daemon.delete(path, who=who, is_group=is_group)
     except DaemonError as error:
-        if error.status == HTTPStatus.NOT_FOUND:
-            raise
-        return _render(visit, definition, form, f"{error.message} {error.hint}")
+        # Another administrator has taken it away, or removed the folder: the page says which.
+        if error.status != HTTPStatus.NOT_FOUND:
+            return _render(visit, definition, form, f"{error.message} {error.hint}")
     return visit.redirect(f"/folders/{definition_id}/rights")
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contactsync.errors import QueryError
-from contactsync.ldap.dn import canonical_dn, comparison_key
+from contactsync.ldap.dn import group_key
 from contactsync.settings.sign_in import SignIn
 from contactsync.web.person import How, Person
 
@@ -32,11 +31,4 @@ def split_groups(text: str) -> list[str]:
 
 
 def _keys(groups: Iterable[str]) -> frozenset[str]:
-    return frozenset(map(_key, groups))
-
-
-def _key(group: str) -> str:
-    try:
-        return comparison_key(canonical_dn(group))
-    except QueryError:
-        return group.casefold()
+    return frozenset(map(group_key, groups))

@@ -1,0 +1,1 @@
+"""`contactsync folders rights`: who may see and who may edit a folder at the web console."""
