@@ -26,6 +26,7 @@ def test_rights_are_granted_shown_and_revoked(cli: CommandLine, person: Person, 
     assert "Nobody else" in cli.ok(*folder, "revoke", "Staff", "ANNA")
     assert_refused(cli(*folder, "revoke", "Staff", "anna"), 64, "has no right in this folder")
     assert_refused(cli(*folder, "grant", "Staff", "bob", "--may", "own"), 64, "view")
+    assert_refused(cli(*folder, "grant", "Staff", "b" * 257, "--may", "view"), 64, "256 characters")
     assert_refused(cli(*folder, "show", "Nowhere"), 64, "Nowhere")
     deeds = [deed for deed in cli.json("audit") if deed["action"] == "rights.set"]
     assert [deed["via"] for deed in deeds] == ["cli"] * 4

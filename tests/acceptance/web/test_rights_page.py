@@ -20,6 +20,8 @@ def test_rights_are_given_and_taken_away(pages: Console, browser: Browser) -> No
     local = pages.door.local
     definition_id = local.define("Shared with few")
     folder_id = local.get(f"/v1/definitions/{definition_id}")["folder_id"]
+    too_long = pages.administrator().post(f"/folders/{definition_id}/rights", data={"who": "w" * 257, "do": "add"})
+    assert (too_long.status_code, "at most 256 characters" in too_long.text) == (422, True)
     page = pages.page(browser, java_script_enabled=False)
     page.goto(f"/folders/{definition_id}")
     page.get_by_role("link", name="Rights", exact=True).click()

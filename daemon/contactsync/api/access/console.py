@@ -85,7 +85,13 @@ def _document(header: bytes) -> _Document:
     try:
         octets = base64.b64decode(header.rstrip(b"=") + b"=" * (-len(header.rstrip(b"=")) % 4), b"-_", validate=True)
         return _Document.model_validate_json(octets)
-    except (binascii.Error, ValidationError):
+    except (binascii.Error, ValidationError) as error:
+        if isinstance(error, ValidationError) and any(
+            each["loc"] == ("user",) and each["type"] == "string_too_long" for each in error.errors()
+        ):
+            raise ActorMissing(
+                f"The name of the user has more than {_LONGEST} characters.", hint="Sign in under a shorter name."
+            ) from None
         raise ActorMissing(
             "The header Contactsync-Actor is not valid.",
             hint='Send the base64url form of JSON with "user", "groups", "admin", "how" and "address".',

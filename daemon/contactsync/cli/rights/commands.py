@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from contactsync.cli.api import items
 from contactsync.cli.output.tables import show_table
 from contactsync.cli.output.text import show_json, show_text
+from contactsync.errors import UsageError
 
 if TYPE_CHECKING:
     from contactsync.cli.api import Api
     from contactsync.cli.context import Invocation
 
+_LONGEST = 256
 _COLUMNS = ("Who", "Kind", "May")
 
 
@@ -25,8 +27,11 @@ def show_rights(invocation: Invocation, name: str, *, as_json: bool) -> None:
 
 def grant_right(invocation: Invocation, name: str, who: str, right: str, *, group: bool, as_json: bool) -> None:
     """Give a right, and print all. Raises NotFound, UsageError, DatabaseError."""
+    who = who.strip()
+    if not 0 < len(who) <= _LONGEST:
+        raise UsageError(f"A name of a person or group has 1 to {_LONGEST} characters.", hint="Correct the name.")
     with invocation.api() as api:
-        document = api.post(_path(api, name), {"who": who.strip(), "is_group": group, "right": right})
+        document = api.post(_path(api, name), {"who": who, "is_group": group, "right": right})
     _show(invocation, document, as_json=as_json)
 
 

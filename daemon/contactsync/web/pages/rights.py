@@ -17,6 +17,7 @@ from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
 router = APIRouter()
 
 _RIGHTS = {"view", "edit"}
+_LONGEST = 256
 
 
 @router.get("/folders/{definition_id}/rights")
@@ -33,6 +34,8 @@ def change(definition_id: Id, visit: CurrentVisit, _administrator: Administrator
     who, is_group = form.get("who", "").strip(), form.get("kind") == "group"
     if not who:
         return _render(visit, definition, form, visit.gettext("This field is needed."))
+    if len(who) > _LONGEST:
+        return _render(visit, definition, form, visit.gettext("A name has at most 256 characters."))
     try:
         if form.get("do") == "add":
             right = form.get("right") if form.get("right") in _RIGHTS else "view"
