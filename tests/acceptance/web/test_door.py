@@ -70,6 +70,12 @@ def test_a_header_that_is_not_valid_is_refused(door: WebDoor, value: str) -> Non
         assert response.headers["content-type"] == "application/problem+json"
 
 
+def test_a_name_that_is_too_long_is_refused_in_words(door: WebDoor) -> None:
+    """Of all that can be wrong with the header, only this can come from a person."""
+    response = door.http.get("/v1/status", headers={HEADER: MALFORMED["a long user"]})
+    assert response.json()["detail"] == "The name of the user has more than 256 characters."
+
+
 def test_without_the_header_only_the_health_is_answered(door: WebDoor) -> None:
     """Nothing else is allowed, whatever other header there is."""
     assert door.http.get("/v1/health/live").json() == {"status": "ok"}
