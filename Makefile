@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint fuzz faults soak bench audit licences translations lock clean install uninstall setup setup-tools \
+.PHONY: help demo test coverage lint fuzz faults soak bench audit licences man dist translations lock clean install uninstall setup setup-tools \
 	setup-test setup-bench setup-postgresql
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -53,6 +53,12 @@ audit: setup-tools ## Look up known vulnerabilities of all locked packages (need
 translations: setup-tools ## Merge new texts of the web console into its catalogues, and compile them
 	@$(BIN)/python -m tools.translations
 
+man: setup-tools ## Write the man pages and completion scripts in deploy/ from the commands
+	@$(BIN)/python -m tools.man_pages
+
+dist: setup-tools ## Build wheel, sdist, SBOM and licences into dist/, reproducibly (offline once set up)
+	@$(BIN)/python -m tools.dist
+
 licences: setup-tools ## Write docs/licences.md from the installed packages
 	@$(BIN)/python -m tools.licences
 
@@ -62,15 +68,17 @@ install: ## Install contactsync on this machine, as root (PREFIX=/usr/local, DES
 uninstall: ## Uninstall it; settings and data stay (PURGE=1 removes them too)
 	@tools/install.sh uninstall
 
-lock: setup-tools ## Renew requirements.lock and requirements-run.lock from pyproject.toml (needs the network)
-	$(BIN)/uv pip compile pyproject.toml --extra web --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
+lock: setup-tools ## Renew the locks from pyproject.toml (needs the network)
+	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra web --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra web --group build --constraint requirements.lock --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra web --constraint requirements.lock --universal \
 		--python-version 3.11 --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--no-emit-find-links --quiet -o requirements-run.lock
+	$(BIN)/uv pip compile --group build --constraint requirements.lock --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements-build.lock
 
 clean: ## Remove the virtual environment, the demo's data and caches
-	rm -rf .venv .setup .demo .fuzz .postgresql .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .setup dist .demo .fuzz .postgresql .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find daemon tests bench tools -name __pycache__ -type d -exec rm -rf {} +
 
 setup:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("requirements-run.lock", "requirements.lock")
+LOCKS = ("requirements-run.lock", "requirements-build.lock", "requirements.lock")
 AUDIT = "pip-audit>=2.9,<3"
 
 CLEAN, VULNERABLE, UNKNOWN = range(3)
@@ -56,7 +56,7 @@ def ask(lock: str, options: list[str]) -> tuple[int, list[str]]:
 
 
 def main() -> int:
-    """Look up both locks, print the results, and return the worst exit code."""
+    """Look up all locks, print the results, and return the worst exit code."""
     codes = []
     for lock in LOCKS:
         code, lines = ask(lock, sys.argv[1:])

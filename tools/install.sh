@@ -60,17 +60,27 @@ make_environment() {
     new=$stage$home.new
     rm -rf "$new"
     mkdir -p "$stage$prefix/lib"
-    trap 'rm -rf "$new"' EXIT
+    trap 'rm -rf "$new" "$new.build"' EXIT
+    say "Downloading the packages of the locks, checked by their hashes."
+    build_wheel
     "$python" -m venv "$new"
-    say "Downloading the packages of requirements-run.lock, checked by their hashes."
-    pip_install --require-hashes --only-binary :all: --requirement requirements-run.lock
-    pip_install --no-index --no-deps --no-build-isolation .
+    pip_install "$new" --requirement requirements-run.lock
+    pip_install "$new" --no-index --no-deps "$new.build/dist/"*.whl
+    "$new/bin/python" -m pip --quiet uninstall --yes setuptools 2>/dev/null
     borrow_gssapi
     # Its scripts must name its final place.
     grep -lIrF "$new" "$new/bin" "$new/pyvenv.cfg" | while read -r file; do
         sed -i "s|$new|$home|g" "$file"
     done
     "$new/bin/python" -m compileall -q -j 0 -s "$new" -p "$home" "$new/lib" || fail "The Python files do not compile."
+}
+
+# In an environment of its own: no build tools are installed.
+build_wheel() {
+    rm -rf "$new.build"
+    "$python" -m venv "$new.build"
+    pip_install "$new.build" --requirement requirements-build.lock
+    "$new.build/bin/python" -m hatchling build --target wheel --directory "$new.build/dist" >/dev/null
 }
 
 # For Kerberos: python-gssapi has no wheel, but Debian's package works with Debian's Python.
@@ -81,7 +91,12 @@ borrow_gssapi() {
     "$new/bin/python" -c 'import gssapi' 2>/dev/null || rm "$site/gssapi" "$site/decorator.py"
 }
 
-pip_install() { "$new/bin/python" -m pip --quiet --disable-pip-version-check install --no-compile "$@"; }
+pip_install() {
+    environment=$1
+    shift
+    case $1 in --requirement) set -- --require-hashes --only-binary :all: "$@" ;; esac
+    "$environment/bin/python" -m pip --quiet --disable-pip-version-check install --no-compile "$@"
+}
 
 put_in_place() {
     rm -rf "$stage$home.old"

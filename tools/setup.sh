@@ -112,12 +112,13 @@ add_account() {
 
 # The stamps are in the environment, and are deleted with it.
 make_environment() {
-    packages="$(checksum requirements-run.lock) $(pwd -P) $version"
+    packages="$(checksum requirements-run.lock) $(checksum requirements-build.lock) $(pwd -P) $version"
     tools=$(checksum requirements.lock)
     if ! is_stamped packages "$packages" || { [ -e .venv/tools.stamp ] && ! is_stamped tools "$tools"; }; then
-        say "Making the virtual environment .venv: downloading the packages of requirements-run.lock, checked by their hashes."
+        say "Making the virtual environment .venv: downloading the packages of the locks, checked by their hashes."
         "$python" -m venv --clear .venv
         pip_install --require-hashes --only-binary :all: --requirement requirements-run.lock
+        pip_install --require-hashes --only-binary :all: --requirement requirements-build.lock
         stamp packages "$packages"
     fi
     # The same versions of the same packages, and the packages for developers.

@@ -19,7 +19,7 @@ from contactsync.cli.context import Invocation, invocation_of
 from contactsync.cli.errors import EXIT_CODES, ExitCode, Interrupted, show_error, show_interruption, show_usage_error
 from contactsync.cli.fleet.app import fleet_app
 from contactsync.cli.folders_app import folders
-from contactsync.cli.installation_app import backup_app, settings_app
+from contactsync.cli.installation_app import backup_app, files_app, settings_app
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
 from contactsync.cli.runs_app import runs_app
 from contactsync.cli.secrets.app import secrets_app
@@ -50,6 +50,7 @@ app = typer.Typer(
 app.add_typer(runs_app)
 app.add_typer(backup_app)
 app.add_typer(folders, name="folders", short_help="List, show and edit folders and their definitions.")
+app.add_typer(files_app, name="files", short_help="List and copy out units, SQL, alert rules, completion, man pages.")
 app.add_typer(fleet_app, name="fleet", short_help="Show and drain the daemons that share the definitions.")
 app.add_typer(secrets_app, name="secrets", short_help="Export and import the key that seals passwords.")
 app.add_typer(settings_app, name="settings", short_help="Print, check and show the settings.")

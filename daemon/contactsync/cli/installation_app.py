@@ -1,4 +1,4 @@
-"""The commands about the installation: `contactsync settings ...`, `dump` and `restore`."""
+"""The commands about the installation: `contactsync settings ...`, `files ...`, `dump` and `restore`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ contactsync settings check settings.toml
 contactsync settings show
 """
 
+_FILES_HELP = """List the files that come with contactsync: units, SQL, alert rules, completion, man pages, settings.
+
+\b
+contactsync files
+contactsync files copy systemd --to /etc/systemd/system
+"""
+
 backup_app = typer.Typer()
+files_app = typer.Typer(help=_FILES_HELP, invoke_without_command=True)
 settings_app = typer.Typer(help=_HELP, invoke_without_command=True)
 
 
@@ -75,6 +83,41 @@ def show_command(
     from contactsync.cli.commands.settings import show_settings
 
     show_settings(invocation_of(context), everything=everything, as_json=as_json)
+
+
+@files_app.callback()
+def files_command(context: typer.Context, *, as_json: Json = False) -> None:
+    """Without a command, list the files."""
+    if context.invoked_subcommand is None:
+        from contactsync.cli.commands.files import list_files
+
+        list_files(invocation_of(context), as_json=as_json)
+
+
+@files_app.command("copy", short_help="Copy files to a directory.")
+def copy_command(
+    context: typer.Context,
+    *,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="A file or a folder of the list; all by default.", show_default=False),
+    ] = None,
+    directory: Annotated[Path, typer.Option("--to", metavar="DIRECTORY", help="It is created if it does not exist.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist with other content.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Copy files to a directory: those of a folder without the folder, and without NAME all, in their folders.
+
+    If a file exists with other content, nothing is copied. The units name the program of this installation.
+
+    \b
+    contactsync files copy --to contactsync-files
+    contactsync files copy postgresql/roles.sql --to .
+    contactsync files copy systemd --to /etc/systemd/system --force
+    """
+    from contactsync.cli.commands.files import copy_out
+
+    copy_out(invocation_of(context), names or [], directory, force=force, as_json=as_json)
 
 
 @backup_app.command("dump", short_help="Write a dump of the database to a file.")

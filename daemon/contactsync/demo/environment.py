@@ -7,7 +7,6 @@ import os
 import signal
 from contextlib import ExitStack
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -18,6 +17,7 @@ from contactsync.demo.interrupt import Stopper
 from contactsync.demo.programs import Programs
 from contactsync.demo.workspace import Workspace
 from contactsync.errors import DemoError
+from contactsync.extras import is_installed
 from contactsync.store.embedded import embedded_server
 from contactsync.testing.company import Company, administered
 from contactsync.testing.people import people_ldif
@@ -64,7 +64,7 @@ class Environment:
 
     def start_console(self) -> str | None:
         """Start the web console; a link that signs an administrator in, once. None if its packages are missing."""
-        if find_spec("jinja2") is None or find_spec("python_multipart") is None:
+        if not is_installed("web"):
             return None
         self._stack.callback(self.programs.stop_console)
         self.programs.start_console()

@@ -120,7 +120,7 @@ def _show_first_load(environment: Environment, printer: Printer, folders: Sequen
 def _start_console(environment: Environment, printer: Printer) -> None:
     link = environment.start_console()
     if link is None:
-        printer.say("The web console would show all of this in a browser: pip install contactsync[web].")
+        printer.say("The web console would show all of this in a browser: pip install 'contactsync[web]'.")
         return
     printer.say("The web console shows all of this in a browser. This link signs you in, once, within five minutes:")
     printer.output(link, style="cyan")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from contactsync.errors import SettingsError
+from contactsync.extras import install_hint, is_installed
 from contactsync.fleet.identity import NodeIdentity, default_name
 
 if TYPE_CHECKING:
@@ -21,10 +21,9 @@ def node_identity(settings: Settings) -> NodeIdentity | None:
             "[fleet] is enabled, and [database] url is empty: other machines cannot use the embedded database.",
             hint="Set [database] url to a PostgreSQL that all nodes reach, or set [fleet] enabled = false.",
         )
-    if find_spec("procrastinate") is None:
+    if not is_installed("fleet"):
         raise SettingsError(
-            "[fleet] is enabled, and the Python package procrastinate is not installed.",
-            hint="Install it: pip install 'contactsync[fleet]'.",
+            "[fleet] is enabled, and the Python package procrastinate is not installed.", hint=install_hint("fleet")
         )
     return NodeIdentity(settings.fleet.name or default_name())
 

@@ -7,4 +7,4 @@ from importlib.resources import files
 
 def documented_settings() -> str:
     """The text of the file: every setting with its meaning, its unit and its default, as a comment."""
-    return files("contactsync.settings").joinpath("settings.toml").read_text(encoding="utf-8")
+    return files("contactsync.files").joinpath("settings.toml").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.client import live_daemon
 from contactsync.errors import NeedsDaemon, UsageError
+from contactsync.extras import install_hint, is_installed
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
@@ -15,12 +16,10 @@ if TYPE_CHECKING:
 
 def serve(invocation: Invocation, environ: MutableMapping[str, str]) -> int:
     """Serve the console; returns the exit code. Raises SettingsError, UsageError."""
-    try:
-        from contactsync.web.server import run_web
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"The Python package {error.name} is missing.", hint="The console needs: pip install contactsync[web]"
-        ) from None
+    if not is_installed("web"):
+        raise UsageError("The packages of the web console are not installed.", hint=install_hint("web"))
+    from contactsync.web.server import run_web
+
     invocation.become_service()
     return run_web(invocation.settings, environ)
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from contactsync.errors import AccessRefused, CredentialsRefused, DefinitionError, DirectoryError, ServerUnavailable
+from contactsync.extras import install_hint
 from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.protocol.messages import BIND_RESPONSE
 from contactsync.ldap.protocol.requests import sasl_bind_op
@@ -74,7 +75,7 @@ def _library() -> ModuleType:
     except ImportError as error:
         raise DefinitionError(
             f"`auth` is 'kerberos', but python-gssapi cannot be imported: {error}.",
-            hint="Install the extra `kerberos` (docs/active-directory.md), or set `auth` to 'simple'.",
+            hint=f"{install_hint('kerberos')} Or set `auth` to 'simple'.",
         ) from None
     return gssapi  # type: ignore[no-any-return]
 

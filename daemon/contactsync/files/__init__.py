@@ -1,0 +1,1 @@
+"""Files for administrators that are no code: units, SQL, monitoring, man pages, completion, settings.toml."""
