@@ -25,10 +25,9 @@ def test_each_page_is_that_of_its_command() -> None:
 def test_man_shows_a_page_without_warnings() -> None:
     """Its commands are known to groff, and what people type stands in it unchanged."""
     page = DEPLOY / "man" / "contactsync-folders-add.1"
-    command = ["man", "--warnings=w", "--local-file", page]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={"LC_ALL": "C.UTF-8", "PATH": "/bin"}
-    )
+    command = ["man", "--warnings=w", "--local-file", str(page)]
+    environ = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
     assert done.stderr == ""
     assert r"contactsync folders add Staff --query ldaps://dc1.example.com \ " in done.stdout.replace("\n", " ")
 
