@@ -119,6 +119,7 @@ install_files() {
     cp deploy/systemd/contactsync.sysusers.conf "$stage/usr/lib/sysusers.d/contactsync.conf"
     sed "s|/etc/contactsync|$sysconf/contactsync|" \
         deploy/systemd/contactsync.tmpfiles.conf >"$stage/usr/lib/tmpfiles.d/contactsync.conf"
+    install_shared
     if [ -e "$stage$sysconf/contactsync/settings.toml" ]; then
         say "$sysconf/contactsync/settings.toml exists already and is not changed."
     else
@@ -129,6 +130,19 @@ install_files() {
     else
         web_settings >"$stage$sysconf/contactsync/web.toml"
     fi
+}
+
+# What people read: man pages, completion, SQL and monitoring.
+install_shared() {
+    share=$stage$prefix/share
+    mkdir -p "$share/man/man1" "$share/bash-completion/completions" "$share/zsh/site-functions" \
+        "$share/fish/vendor_completions.d" "$share/contactsync"
+    rm -f "$share/man/man1/contactsync"*.1
+    cp deploy/man/contactsync*.1 "$share/man/man1/"
+    cp deploy/completion/contactsync.bash "$share/bash-completion/completions/contactsync"
+    cp deploy/completion/_contactsync "$share/zsh/site-functions/"
+    cp deploy/completion/contactsync.fish "$share/fish/vendor_completions.d/"
+    cp -RL deploy/postgresql deploy/monitoring "$share/contactsync/"
 }
 
 # The console cannot read settings.toml, where a password of the database may be.
@@ -147,6 +161,10 @@ uninstall_all() {
     for unit in contactsync contactsync-web contactsync-web-daemon; do
         rm -f "$stage$units/$unit.service" "$stage$units/$unit.socket"
     done
+    share=$stage$prefix/share
+    rm -rf "$share/contactsync"
+    rm -f "$share/man/man1/contactsync"*.1 "$share/bash-completion/completions/contactsync" \
+        "$share/zsh/site-functions/_contactsync" "$share/fish/vendor_completions.d/contactsync.fish"
     rm -f "$stage$prefix/bin/contactsync" \
         "$stage/usr/lib/sysusers.d/contactsync.conf" "$stage/usr/lib/tmpfiles.d/contactsync.conf"
     ! is_live || systemctl daemon-reload

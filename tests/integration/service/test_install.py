@@ -19,11 +19,22 @@ INSTALLED = (
     "etc/systemd/system/contactsync-web.service",
     "etc/systemd/system/contactsync-web.socket",
     "etc/systemd/system/contactsync-web-daemon.socket",
+    "usr/local/share/man/man1/contactsync.1",
+    "usr/local/share/man/man1/contactsync-folders-add.1",
+    "usr/local/share/bash-completion/completions/contactsync",
+    "usr/local/share/zsh/site-functions/_contactsync",
+    "usr/local/share/fish/vendor_completions.d/contactsync.fish",
+    "usr/local/share/contactsync/postgresql/roles.sql",
     "usr/lib/sysusers.d/contactsync.conf",
     "usr/lib/tmpfiles.d/contactsync.conf",
 )
 KEPT = ("etc/contactsync/settings.toml", "var/lib/contactsync/secret.key")
-OTHERS = ("usr/local/bin/other", "usr/local/lib/other/file", "etc/systemd/system/other.service")
+OTHERS = (
+    "usr/local/share/man/man1/other.1",
+    "usr/local/bin/other",
+    "usr/local/lib/other/file",
+    "etc/systemd/system/other.service",
+)
 
 
 @pytest.fixture

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from tools.audit import CLEAN, UNKNOWN, VULNERABLE, verdict
 from tools.licences import PAGE, licence_of, packages
+
+PACKAGE = r"^\| `([a-z0-9-]+)` \| [^|`]+ \| [^|]+ \|$"
+EXTRA = r"^\| `([a-z]+)` \| `([a-z0-9-]+)` \|"
+BOUND = r"^\| `([a-z0-9-]+<[0-9.]+)` \|"
 
 LOOKED_UP = {"name": "rich", "version": "14.2", "vulns": []}
 SILENT = {"name": "typer", "skip_reason": "Dependency not found on PyPI and could not be audited: typer (0.26)"}
@@ -45,3 +51,21 @@ def test_a_package_that_is_not_found_is_unknown(found: list[dict[str, Any]], cod
     given, lines = verdict({"dependencies": found, "fixes": []})
     assert given == code
     assert said in lines
+
+
+def test_the_page_of_dependencies_has_each_package_and_each_bound() -> None:
+    """What pyproject.toml asks for, what the extras ask for, and why a version is refused."""
+    project = tomllib.loads((PAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (PAGE.parent / "dependencies.md").read_text(encoding="utf-8")
+    asked = [Requirement(line) for line in project["dependencies"]]
+    extras = {(extra, Requirement(line)) for extra, lines in project["optional-dependencies"].items() for line in lines}
+    base, of_extras, bounds = (re.findall(pattern, text, re.MULTILINE) for pattern in (PACKAGE, EXTRA, BOUND))
+    assert {need.name for need in asked} == set(base)
+    assert {(extra, need.name) for extra, need in extras} == set(of_extras)
+    upper = {
+        f"{need.name}{bound}"
+        for need in [*asked, *(need for _, need in extras)]
+        for bound in need.specifier
+        if bound.operator == "<"
+    }
+    assert upper == set(bounds)
