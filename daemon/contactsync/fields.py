@@ -7,12 +7,35 @@ and `department` those of ORG, the address parts those of ADR.
 from __future__ import annotations
 
 from enum import Enum
+from hashlib import blake2b
 
 EXTRA_PREFIX = "extra."
 """The field `extra.badge` is the key `badge` of the column `extra` (jsonb with text values)."""
 
 PHOTO = "photo"
 """The only binary field: its octets are stored in `contact_photos`, its digest in `contacts.photo_digest`."""
+
+
+_PHOTOS = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+PHOTO_TYPES = (*dict.fromkeys(_PHOTOS.values()), "image/webp")
+"""The media types of photos."""
+
+
+def photo_type(octets: bytes) -> str | None:
+    """The media type of a photo by its first octets; None for any other content, which no program should show."""
+    if octets[:4] == b"RIFF" and octets[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for start, kind in _PHOTOS.items() if octets.startswith(start)), None)
+
+
+def photo_digest(octets: bytes) -> bytes:
+    """The digest of a photo: BLAKE2b with 16 bytes."""
+    return blake2b(octets, digest_size=16).digest()
 
 
 class Kind(Enum):

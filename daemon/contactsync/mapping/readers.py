@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from contactsync.fields import Kind, kind_of
+from contactsync.fields import Kind, kind_of, photo_type
 from contactsync.ldap import dn
 from contactsync.mapping import values
 from contactsync.mapping.rules import EDITS, AttributeSource, FieldRule, is_multi_line
 from contactsync.mapping.template import Template
-from contactsync.mapping.values import TextCleaner, TrimCounter, clean_text, is_picture
+from contactsync.mapping.values import TextCleaner, TrimCounter, clean_text
 from contactsync.settings.schema import MappingLimits
 from contactsync.text import counted
 
@@ -136,7 +136,7 @@ def _read_photo(limit: int, raws: list[bytes], value: bytes | None, trims: TrimC
     if value:
         return value
     for raw in sorted(raws):
-        if len(raw) <= limit and is_picture(raw):
+        if len(raw) <= limit and photo_type(raw):
             return raw
         if raw:
             why = f"of over {limit:,} bytes" if len(raw) > limit else "that is no JPEG, PNG, GIF or WebP"

@@ -19,8 +19,6 @@ _MAX_COMPOSED_BYTES = 12
 """Bytes that one character may become: NFC makes up to three characters of it, and UTF-8 up to four bytes of each."""
 _ADDRESS_ESCAPES = re.compile(r"\\(24|5[cC])")
 _SMTP = "smtp:"
-_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
-"""JPEG, PNG, GIF. WebP has its name after the size of the file."""
 
 
 class TrimCounter:
@@ -133,11 +131,6 @@ def smtp(text: str) -> str:
 def uri(text: str) -> str:
     """The URI of a labeledURI, without the label (RFC 2079)."""
     return text.strip().partition(" ")[0]
-
-
-def is_picture(octets: bytes) -> bool:
-    """Whether octets begin as a JPEG, PNG, GIF or WebP file does."""
-    return octets.startswith(_PICTURES) or (octets[:4] == b"RIFF" and octets[8:12] == b"WEBP")
 
 
 def _without_controls(text: str, *, multi_line: bool) -> str:

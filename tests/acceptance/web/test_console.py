@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,6 +161,7 @@ OCTETS = {
     b"\x00": None,
     b"\xff\xd8\xff<html><script>alert(1)</script>": "image/jpeg",
     b"GIF89a/*<script>*/=alert(1)": "image/gif",
+    b"RIFF<js>WEBP": "image/webp",
 }
 
 
@@ -175,7 +177,8 @@ def test_a_photo_is_a_photo_or_nothing(console: Console) -> None:
             " ON CONFLICT (folder_id, contact_id) DO UPDATE SET photo = excluded.photo",
             [folder_id, contact, b"digest", octets],
         )
-        answer = client.get(f"/photos/{folder_id}/{contact}")
+        digest = blake2b(octets, digest_size=16).hexdigest()
+        answer = client.get(f"/photos/{folder_id}/{contact}/{digest}")
         assert answer.headers["x-content-type-options"] == "nosniff"
         if kind is None:
             assert answer.status_code == 404
@@ -183,6 +186,15 @@ def test_a_photo_is_a_photo_or_nothing(console: Console) -> None:
         else:
             assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
             assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
+            assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+            of_an_old_page = client.get(f"/photos/{folder_id}/{contact}/{digest[::-1]}")
+            assert (of_an_old_page.content, of_an_old_page.headers["cache-control"]) == (octets, "no-store")
+    set_digest = "UPDATE contactsync.contacts SET photo_digest = %s WHERE contact_id = %s"
+    digest = "00ff" * 8
+    local.person.execute(set_digest, [bytes.fromhex(digest), contact])
+    for path in (f"/folders/{local.staff}", f"/contacts/{folder_id}/{contact}"):
+        assert f'src="/photos/{folder_id}/{contact}/{digest}"' in client.get(path).text
+    local.person.execute(set_digest, [None, contact])
     local.person.execute("DELETE FROM contactsync.contact_photos WHERE contact_id = %s", [contact])
 
 

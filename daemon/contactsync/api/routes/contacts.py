@@ -15,6 +15,7 @@ from contactsync.api.hints import CurrentWording, Wording
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.api.routes.read import Limit, Text
 from contactsync.errors import NotFound
+from contactsync.fields import PHOTO_TYPES, photo_type
 from contactsync.operations.access.person import PersonAccess
 from contactsync.operations.access.rights import Access
 from contactsync.operations.access.visible import visible_fields
@@ -41,12 +42,6 @@ router = APIRouter(tags=["contacts"])
 
 FolderId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
 ContactId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
-PHOTO_TYPES = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"GIF8": "image/gif",
-}
-"""By the first octets; others are not served, since nothing is known about them."""
 _PHOTO_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -69,6 +64,7 @@ class Contact(BaseModel):
     updated_at: datetime
     fields: dict[str, Any]
     photo: bool
+    photo_digest: str | None = Field(description="BLAKE2b of the photo with 16 bytes, as hexadecimal digits.")
 
 
 @router.get("/contacts")
@@ -129,13 +125,13 @@ def contact(folder_id: FolderId, contact_id: ContactId, context: Context, access
 @router.get(
     "/folders/{folder_id}/contacts/{contact_id}/photo",
     response_class=Response,
-    responses={200: {"content": {kind: {} for kind in sorted(PHOTO_TYPES.values())}}},
+    responses={200: {"content": {kind: {} for kind in sorted(PHOTO_TYPES)}}},
 )
 def photo(folder_id: FolderId, contact_id: ContactId, context: Context) -> Response:
     """The photo of a contact, as the directory has it."""
     with connection_of(context.pool) as connection:
         octets = read_photo(connection, folder_id, contact_id) or b""
-    kind = next((kind for start, kind in PHOTO_TYPES.items() if octets.startswith(start)), None)
+    kind = photo_type(octets)
     if kind is None:
         raise NotFound(f"There is no photo of contact {contact_id} in a known format.")
     return Response(octets, media_type=kind, headers=_PHOTO_HEADERS)

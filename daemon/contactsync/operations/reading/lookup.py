@@ -28,6 +28,7 @@ class ContactSummary(BaseModel):
     department: str | None
     title: str | None
     photo: bool
+    photo_digest: str | None = Field(description="BLAKE2b of the photo with 16 bytes, as hexadecimal digits.")
 
 
 class FoundContact(ContactSummary):

@@ -6,13 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from psycopg import Connection, sql
 
-from contactsync.fields import EXTRA_PREFIX, PHOTO, Kind, kind_of
+from contactsync.fields import EXTRA_PREFIX, PHOTO, Kind, kind_of, photo_digest
 from contactsync.store.errors import translated
 from contactsync.store.plan import copy_format
 from contactsync.store.plan.columns import PHOTO_DIGEST
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-PHOTO_DIGEST_BYTES = 16
 _UNMATCHED_ROWS = 50_000
 """Rows of one COPY of unmatched contacts."""
 _QUEUED_BATCHES = 3
@@ -165,7 +163,7 @@ def _cells(batch: MappedBatch, columns: Columns) -> dict[str, list[str]]:
 
 
 def _photo_digest(photo: bytes | None) -> bytes | None:
-    return None if photo is None else blake2b(photo, digest_size=PHOTO_DIGEST_BYTES).digest()
+    return None if photo is None else photo_digest(photo)
 
 
 def _rejected_cells(entries: Sequence[RejectedEntry]) -> list[list[str]]:

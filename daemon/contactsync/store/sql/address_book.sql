@@ -1,7 +1,7 @@
 -- name: contacts_page
 -- The pattern is matched with what is shown; there is no index for parts of words.
 SELECT c.contact_id, c.definition_id, c.display_name, c.emails, c.work_phones, c.mobile_phones, c.department, c.title,
-       c.photo_digest IS NOT NULL AS photo
+       c.photo_digest IS NOT NULL AS photo, encode(c.photo_digest, 'hex') AS photo_digest
 FROM contactsync.contacts AS c
 WHERE c.folder_id = %(folder_id)s
   AND (coalesce(c.display_name, ''), c.contact_id) > (%(name)s::text, %(contact_id)s::bigint)
@@ -12,7 +12,7 @@ LIMIT %(limit)s
 
 -- name: one_contact
 SELECT c.contact_id, c.folder_id, c.definition_id, c.updated_at, to_jsonb(c) - %(internal)s::text[] AS fields,
-       c.photo_digest IS NOT NULL AS photo
+       c.photo_digest IS NOT NULL AS photo, encode(c.photo_digest, 'hex') AS photo_digest
 FROM contactsync.contacts AS c
 WHERE c.folder_id = %(folder_id)s AND c.contact_id = %(contact_id)s
 
@@ -24,7 +24,7 @@ SELECT photo FROM contactsync.contact_photos WHERE folder_id = %(folder_id)s AND
 -- shorter one of two may lack the country's code, which has up to three digits. LIKE excludes most contacts quickly.
 SELECT c.contact_id, c.folder_id, CASE WHEN f.owner IS NULL THEN f.name ELSE f.owner || '/' || f.name END AS folder,
        c.definition_id, c.display_name, c.emails, c.work_phones, c.mobile_phones, c.department, c.title,
-       c.photo_digest IS NOT NULL AS photo
+       c.photo_digest IS NOT NULL AS photo, encode(c.photo_digest, 'hex') AS photo_digest
 FROM contactsync.contacts AS c
 JOIN contactsync.folders AS f USING (folder_id)
 WHERE c.contact_id > %(after)s

@@ -10,14 +10,14 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from contactsync.client import DaemonError
-from contactsync.fields import FIELDS
+from contactsync.fields import FIELDS, photo_digest, photo_type
 from contactsync.web.pages.folders import Id
 from contactsync.web.visit import CurrentVisit
 
 router = APIRouter()
 
-_PHOTOS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"GIF8": "image/gif"}
-_PHOTO_HEADERS = {"Content-Security-Policy": "sandbox; default-src 'none'", "Cache-Control": "private, max-age=300"}
+_PHOTO_HEADERS = {"Content-Security-Policy": "sandbox; default-src 'none'"}
+_FOR_GOOD = {**_PHOTO_HEADERS, "Cache-Control": "private, max-age=31536000, immutable"}
 
 
 @router.get("/contacts/{folder_id}/{contact_id}")
@@ -48,14 +48,15 @@ def contact(folder_id: Id, contact_id: Id, visit: CurrentVisit) -> Response:
     )
 
 
-@router.get("/photos/{folder_id}/{contact_id}")
-def photo(folder_id: Id, contact_id: Id, visit: CurrentVisit) -> Response:
-    """A photo, as the directory has it, if its first octets are those of a known format."""
+@router.get("/photos/{folder_id}/{contact_id}/{digest}")
+def photo(folder_id: Id, contact_id: Id, digest: str, visit: CurrentVisit) -> Response:
+    """The photo, as the directory has it, if it is one; the browser keeps that with this digest until the sign-out."""
     octets = visit.daemon.octets(f"/v1/folders/{folder_id}/contacts/{contact_id}/photo")
-    kind = next((kind for start, kind in _PHOTOS.items() if octets.startswith(start)), None)
+    kind = photo_type(octets)
     if kind is None:
-        return Response(status_code=404)
-    return Response(octets, media_type=kind, headers=_PHOTO_HEADERS)
+        return Response(status_code=HTTPStatus.NOT_FOUND)
+    headers = _FOR_GOOD if photo_digest(octets).hex() == digest else _PHOTO_HEADERS
+    return Response(octets, media_type=kind, headers=headers)
 
 
 def _deleted(folder_id: int, contact_id: int, events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -64,6 +65,6 @@ def _deleted(folder_id: int, contact_id: int, events: list[dict[str, Any]]) -> d
         "folder_id": folder_id,
         "contact_id": contact_id,
         "definition_id": None,
-        "photo": False,
+        "photo_digest": None,
         "fields": fields,
     }
