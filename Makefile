@@ -69,9 +69,9 @@ uninstall: ## Uninstall it; settings and data stay (PURGE=1 removes them too)
 	@tools/install.sh uninstall
 
 lock: setup-tools ## Renew the locks from pyproject.toml (needs the network)
-	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra web --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra web --extra oidc --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra web --constraint requirements.lock --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra web --extra oidc --constraint requirements.lock --universal \
 		--python-version 3.11 --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url \
 		--no-emit-find-links --quiet -o requirements-run.lock
 	$(BIN)/uv pip compile --group build --constraint requirements.lock --universal --python-version 3.11 --upgrade \

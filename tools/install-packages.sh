@@ -28,7 +28,7 @@ if was_killed; then
     new_services=$(sed -n 's/^# new://p' "$policy")
 else
     new_services=
-    for service in slapd prometheus smbd nmbd winbind samba-ad-dc; do
+    for service in slapd prometheus smbd nmbd winbind samba-ad-dc glewlwyd; do
         case $service in winbind) program=winbindd ;; samba-ad-dc) program=samba ;; *) program=$service ;; esac
         command -v "$program" >/dev/null || new_services="$new_services $service"
     done

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements-run.lock"
 PAGE = ROOT / "docs" / "licences.md"
 
-ELSEWHERE = {"colorama": "BSD-3-Clause", "tzdata": "Apache-2.0"}
+ELSEWHERE = {"colorama": "BSD-3-Clause", "httpx2-jsfetch": "BSD-3-Clause", "tzdata": "Apache-2.0"}
 """The licences of packages that are not installed on every system."""
 
 _HEAD = """# Licences

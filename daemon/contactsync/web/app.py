@@ -39,6 +39,7 @@ from contactsync.web.pages import (
 )
 from contactsync.web.pages.folder import edits, removal
 from contactsync.web.signin import routes as signin
+from contactsync.web.signin.oidc import routes as oidc
 
 THREADS = 16
 """The limit of requests that wait for the daemon at once."""
@@ -68,7 +69,7 @@ def create_app(context: WebContext) -> FastAPI:
     """The application over these parts."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan)
     app.state.context = context
-    for router in (_health, static_files.router, signin.router, *(page.router for page in PAGES)):
+    for router in (_health, static_files.router, oidc.router, signin.router, *(page.router for page in PAGES)):
         app.include_router(router)
     add_error_pages(app)
     # The last one is the first to see a request.

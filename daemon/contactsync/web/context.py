@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
@@ -18,6 +18,9 @@ from contactsync.web.sessions import Session, Sessions
 from contactsync.web.signin.attempts import Attempts, is_address
 from contactsync.web.signin.directory import DirectorySignIn
 from contactsync.web.signin.proxy import ProxySignIn
+
+if TYPE_CHECKING:
+    from contactsync.web.signin.oidc.sign_in import OidcSignIn  # needs an extra
 
 _AGENT = "contactsync-web"
 
@@ -33,6 +36,8 @@ class WebContext:
     live: LiveRuns = field(init=False)
     directory: DirectorySignIn | None = None
     """The sign-in by a password of the directory; None if that is not set."""
+    oidc: OidcSignIn | None = None
+    """The sign-in by an OpenID provider; None if that is not set."""
     proxy: ProxySignIn | None = None
     """The sign-in by a web server in front; None if that is not set."""
     attempts: Attempts = field(default_factory=Attempts)
@@ -68,12 +73,14 @@ class WebContext:
         return forwarded if is_address(forwarded) else "unix"
 
     def goes_on(self, session: Session, request: Request) -> bool:
-        """Whether the directory, or the web server in front, still says that the person may use the session."""
+        """Whether the directory, the provider or the web server in front still says that the session may be used."""
         if session.person.how == "proxy":
             person = self.proxy.person(request, session.person.address) if self.proxy else None
             if person is None or person.user != session.person.user:
                 return False
             session.person = person
+        if session.person.how == "oidc":
+            return self.oidc is not None and self.oidc.refresh(session)
         return self.directory.refresh(session) if self.directory else True
 
     def daemon_for(self, person: Person) -> Daemon:

@@ -9,7 +9,7 @@ from typing import Literal
 
 HEADER = "Contactsync-Actor"
 
-How = Literal["link", "directory", "proxy", "events"]
+How = Literal["link", "directory", "oidc", "proxy", "events"]
 
 
 @dataclass(frozen=True, slots=True)

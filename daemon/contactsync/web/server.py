@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 import ssl
 from collections.abc import MutableMapping
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 
 from contactsync import __version__
+from contactsync.errors import UsageError
+from contactsync.extras import install_hint, is_installed
 from contactsync.serving.tls_context import server_tls
 from contactsync.settings.schema import Settings
 from contactsync.web.app import create_app
@@ -20,6 +23,9 @@ from contactsync.web.protocol import WebProtocol
 from contactsync.web.sessions import Sessions
 from contactsync.web.signin.directory import DirectorySignIn
 from contactsync.web.signin.proxy import ProxySignIn
+
+if TYPE_CHECKING:
+    from contactsync.web.signin.oidc.sign_in import OidcSignIn
 
 log = structlog.get_logger()
 
@@ -71,5 +77,14 @@ def _context(settings: Settings) -> WebContext:
         hosts=frozenset(hosts),
         sessions=Sessions(),
         directory=DirectorySignIn(settings) if settings.sign_in.query else None,
+        oidc=_oidc(settings) if settings.sign_in.oidc_issuer else None,
         proxy=ProxySignIn(settings.sign_in) if settings.sign_in.proxy_user and settings.sign_in.proxy_header else None,
     )
+
+
+def _oidc(settings: Settings) -> OidcSignIn:
+    if not is_installed("oidc"):
+        raise UsageError("The packages for [sign_in] oidc_issuer are not installed.", hint=install_hint("oidc"))
+    from contactsync.web.signin.oidc.sign_in import OidcSignIn  # noqa: PLC0415 -- it needs an extra
+
+    return OidcSignIn(settings)

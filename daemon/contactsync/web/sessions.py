@@ -19,6 +19,15 @@ MOST_OF_ONE_PERSON = 20
 _TOKEN_BYTES = 32
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What asks an OpenID provider about a person again; `refresh` is empty if it gave none."""
+
+    subject: str
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
+
+
 @dataclass(slots=True)
 class Session:
     """A person's session; times are those of the clock of its Sessions."""
@@ -28,6 +37,7 @@ class Session:
     used_at: float
     refresh_at: float
     """When the groups are to be read again."""
+    tokens: Tokens | None = None
     _kept: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def keep(self, path: str, fields: Mapping[str, str]) -> None:

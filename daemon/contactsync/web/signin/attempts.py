@@ -24,10 +24,15 @@ class Attempts:
         self._lock = threading.Lock()
         self._failures: dict[tuple[str, str], deque[float]] = {}
 
-    def begin(self, name: str, address: str) -> float:
-        """Count an attempt as a failure until it succeeds. Gives seconds to wait, and counts nothing, if it is over."""
+    def begin(self, name: str | None, address: str) -> float:
+        """Count an attempt as a failure until it succeeds. Gives seconds to wait, and counts nothing, if it is over.
+
+        Where no name is typed, it is None.
+        """
         now = self._clock()
-        limits = {("name", _folded(name)): MOST_OF_A_NAME, ("address", network(address)): MOST_OF_AN_ADDRESS}
+        limits = {("address", network(address)): MOST_OF_AN_ADDRESS}
+        if name is not None:
+            limits["name", _folded(name)] = MOST_OF_A_NAME
         with self._lock:
             for key, most in limits.items():
                 failures = self._recent(key, now)
@@ -47,10 +52,10 @@ class Attempts:
         with self._lock:
             self._failures.pop(("name", _folded(name)), None)
 
-    def withdraw(self, name: str, address: str) -> None:
+    def withdraw(self, name: str | None, address: str) -> None:
         """Do not count an attempt that was neither right nor wrong."""
         with self._lock:
-            for key in (("name", _folded(name)), ("address", network(address))):
+            for key in (*([] if name is None else [("name", _folded(name))]), ("address", network(address))):
                 if failures := self._failures.get(key):
                     failures.pop()
 

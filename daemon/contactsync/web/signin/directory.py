@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
@@ -20,6 +19,7 @@ from contactsync.settings.schema import Settings
 from contactsync.web.person import Person
 from contactsync.web.sessions import REFRESH_SECONDS, Session
 from contactsync.web.signin.roles import Roles
+from contactsync.web.signin.secret_file import read_secret
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ def _directory(settings: Settings) -> AccountDirectory:
         return AccountDirectory(
             query=parse_query(section.query),
             user=parse_user(section.user),
-            password=lambda: _password(section.password_file),
+            password=lambda: read_secret(section.password_file, "password_file"),
             bind_as=section.bind_as,
             filter=section.filter,
             name_attributes=tuple(section.name_attributes.split()),
@@ -91,16 +91,6 @@ def _directory(settings: Settings) -> AccountDirectory:
         )
     except ContactsyncError as error:
         raise _invalid(f"[sign_in] is not valid: {error.message}") from None
-
-
-def _password(path: str) -> str:
-    try:
-        text = Path(path).read_text(encoding="utf-8").removesuffix("\n")
-    except (OSError, UnicodeDecodeError):
-        raise SecretError(f"The file {path}, which is [sign_in] password_file, cannot be read.") from None
-    if not text or "\n" in text:
-        raise SecretError(f"The file {path}, which is [sign_in] password_file, must have one line.")
-    return text
 
 
 def _invalid(message: str) -> SettingsError:

@@ -11,8 +11,11 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
 from contactsync.web.context import context_of
+from contactsync.web.language import ngettext
 from contactsync.web.person import Person
 from contactsync.web.rendering import render
+from contactsync.web.sessions import Tokens
+from contactsync.web.signin.oidc.sealed import TYPED_SECONDS
 
 log = structlog.get_logger()
 
@@ -31,7 +34,9 @@ def sign_in_page(
     status: int = HTTPStatus.OK,
 ) -> Response:
     """The page; afterwards the browser goes to the path `to`, whose form then has the fields `typed`."""
-    return render(
+    context = context_of(request)
+    kept = context.oidc.sealer.seal(typed) if context.oidc and typed else ""
+    response = render(
         request,
         "sign_in.html.j2",
         http_status=status,
@@ -41,22 +46,51 @@ def sign_in_page(
         refused=refused,
         name=name,
         prefix=TYPED,
-        with_directory=context_of(request).directory is not None,
+        with_directory=context.directory is not None,
+        provider=context.oidc.host if context.oidc else "",
+        kept=bool(kept),
     )
+    if kept:
+        name, age = typed_cookie(request), TYPED_SECONDS
+        response.set_cookie(name, kept, age, path="/", secure=context.secure, httponly=True, samesite="lax")
+    return response
 
 
-def begin_session(request: Request, person: Person, to: str, typed: Mapping[str, str] | None = None) -> Response:
+def begin_session(
+    request: Request,
+    person: Person,
+    to: str,
+    typed: Mapping[str, str] | None = None,
+    tokens: Tokens | None = None,
+) -> Response:
     """Begin a session, in place of the browser's last one, and go to the path `to`."""
     context, path = context_of(request), local_path(to)
     context.sessions.end(request.state.token)
     token = context.sessions.begin(person)
     session = context.sessions.find(token)
-    if typed and session:
-        session.keep(urlsplit(path).path, typed)
+    if session:
+        session.tokens = tokens
+        if typed:
+            session.keep(urlsplit(path).path, typed)
     response = RedirectResponse(path, HTTPStatus.SEE_OTHER)
     response.set_cookie(context.cookie, token, path="/", secure=context.secure, httponly=True, samesite="lax")
     log.info("web.signed_in", user=person.user, admin=person.admin, how=person.how, address=person.address)
     return response
+
+
+def too_many(wait: float) -> str:
+    """The sentence about too many failed attempts, with the time to wait in seconds."""
+    minutes = int(wait // 60) + 1
+    return ngettext(
+        "There were too many failed attempts. Try again in a minute.",
+        "There were too many failed attempts. Try again in %(minutes)d minutes.",
+        minutes,
+    ) % {"minutes": minutes}
+
+
+def typed_cookie(request: Request) -> str:
+    """The name of the cookie that keeps what was typed while a person is at the provider."""
+    return f"{context_of(request).cookie}-typed"
 
 
 def local_path(path: str) -> str:

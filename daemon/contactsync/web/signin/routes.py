@@ -14,10 +14,9 @@ from contactsync.client import Daemon, DaemonError
 from contactsync.errors import ContactsyncError
 from contactsync.web.context import context_of
 from contactsync.web.language import gettext as _
-from contactsync.web.language import ngettext
 from contactsync.web.person import Person
 from contactsync.web.rendering import render
-from contactsync.web.signin.page import TYPED, begin_session, sign_in_page
+from contactsync.web.signin.page import TYPED, begin_session, sign_in_page, too_many
 
 log = structlog.get_logger()
 
@@ -50,12 +49,7 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
     if context.directory is None:
         problem = _("Nobody signs in by a password here.")
     elif wait := context.attempts.begin(name, address):
-        minutes = int(wait // 60) + 1
-        problem = ngettext(
-            "There were too many failed attempts. Try again in a minute.",
-            "There were too many failed attempts. Try again in %(minutes)d minutes.",
-            minutes,
-        ) % {"minutes": minutes}
+        problem = too_many(wait)
         status = HTTPStatus.TOO_MANY_REQUESTS
     else:
         try:

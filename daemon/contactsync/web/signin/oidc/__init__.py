@@ -1,0 +1,1 @@
+"""Sign-in by an OpenID provider: code flow with PKCE, state and nonce. Only `sign_in` and `provider` need the extra."""
