@@ -51,13 +51,16 @@ def _has_room(place: Path) -> bool:
     return status.f_bavail * status.f_frsize > _ROOM and not status.f_flag & os.ST_NOEXEC
 
 
-def as_nobody(action: Callable[[], None]) -> int:
-    """Run `action` in a child process as the user nobody; give its exit code, 0 for success."""
+NOBODY = 65534
+
+
+def as_nobody(action: Callable[[], None], *, uid: int = NOBODY) -> int:
+    """Run `action` in a child process as the user nobody or another; give its exit code, 0 for success."""
     child = os.fork()
     if child == 0:
         os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
+        os.setgid(uid)
+        os.setuid(uid)
         try:
             action()
         except BaseException:  # noqa: BLE001 - this copy of pytest must end here

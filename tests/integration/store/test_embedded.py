@@ -298,6 +298,20 @@ def test_root_runs_the_server_as_another_account(short_path: Path) -> None:
 
 
 @needs_root
+def test_a_user_without_a_name_leaves_nothing_behind(short_path: Path) -> None:
+    """As in a container: PostgreSQL cannot run as this user, and a directory of theirs would refuse every other."""
+    short_path.chmod(0o777)
+    state = short_path / "state"
+
+    def enter() -> None:
+        with pytest.raises(EmbeddedServerError, match="user id 54321 has no name"), embedded_server(state):
+            pass
+
+    assert as_nobody(enter, uid=54321) == 0
+    assert not state.exists()
+
+
+@needs_root
 def test_the_state_directory_of_another_user_is_refused(short_path: Path) -> None:
     """The error names the owner."""
     short_path.chmod(0o755)

@@ -41,6 +41,11 @@ def owner_of(path: Path) -> Account:
     return _account(path.stat().st_uid)
 
 
+def require_name() -> None:
+    """Raise EmbeddedServerError if the current user id has no name, which PostgreSQL needs."""
+    _account(os.geteuid())
+
+
 def server_account(state_dir: Path, data: Path) -> Account:
     """The account that runs the server of `state_dir`: its owner, or if that is root, the owner of `data` in it.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contactsync.errors import EmbeddedServerError
-from contactsync.store.embedded.account import Account, owner_of, server_account
+from contactsync.store.embedded.account import Account, owner_of, require_name, server_account
 
 SOCKET_NAME = ".s.PGSQL.5432"
 
@@ -97,6 +97,7 @@ class Layout:
 
 def layout_of(state_dir: Path) -> Layout:
     """The layout below `state_dir`, which is created if it does not exist. Raises EmbeddedServerError, OSError."""
+    require_name()  # before anything is made that no account could use later
     state_dir.mkdir(mode=_PASSABLE if os.geteuid() == 0 else _PRIVATE, parents=True, exist_ok=True)
     state_dir = state_dir.resolve()
     home = state_dir / "postgresql"
