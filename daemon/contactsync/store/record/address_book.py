@@ -23,8 +23,10 @@ def read_contacts(
     Each of the regular expressions `patterns` matches the name, an email, a phone or the department.
     """
     name, contact_id = after
-    values = {"folder_id": folder_id, "patterns": list(patterns), "name": name, "contact_id": contact_id}
-    return read_rows(connection, dict_row, "contacts_page", **values, limit=limit)
+    values = {"folder_id": folder_id, "name": name, "contact_id": contact_id, "limit": limit}
+    if patterns:
+        return read_rows(connection, dict_row, "contacts_search", **values, patterns=list(patterns))
+    return read_rows(connection, dict_row, "contacts_page", **values)
 
 
 def read_contacts_anywhere(
