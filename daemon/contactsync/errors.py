@@ -276,12 +276,15 @@ class CredentialsRefused(DirectoryError):
     """The server refused the user or the password (`invalidCredentials`, 49). A retry may lock the account.
 
     `data` is Active Directory's code for the reason (`52e`). It is appended to the code: `directory.credentials.52e`.
+    `result` is the result code of the bind.
     """
 
     code = "directory.credentials"
 
-    def __init__(self, message: str, *, hint: str = "", data: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", data: str = "", result: int = 49) -> None:
         super().__init__(message, hint=hint)
+        self.data = data
+        self.result = result
         if data:
             self.code = f"{self.code}.{data}"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import escape_rdn
@@ -26,6 +28,8 @@ _SECONDS = 20.0
 _LONGEST_NAME = 200
 _MOST_GROUPS = 5000
 _MEMBER_OF = "memberOf"
+_DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\(?P<name>[^\\]+)")
+"""A name as in `EXAMPLE\\anna`, which people type where Windows asks for one."""
 _LOGON_NAMES = frozenset('"/\\[]:;|=,+*?<>@')
 """Characters that are in no name of Active Directory, and would make another user of `{name}@example.com`."""
 
@@ -51,6 +55,33 @@ class AccountDirectory:
     name_servers: tuple[ServerAddress, ...] = ()
 
 
+class AccountState(StrEnum):
+    """Why an account cannot be used, if the directory says so. It may say that also for a wrong password."""
+
+    LOCKED = "locked"
+    DISABLED = "disabled"
+    PASSWORD_EXPIRED = "password_expired"  # noqa: S105 -- no password
+
+
+class AccountUnusable(Exception):
+    """The directory refuses the account, whatever the password."""
+
+    def __init__(self, state: AccountState) -> None:
+        super().__init__(state)
+        self.state = state
+
+
+_STATES_OF_ACTIVE_DIRECTORY = {
+    "532": AccountState.PASSWORD_EXPIRED,
+    "533": AccountState.DISABLED,
+    "701": AccountState.DISABLED,
+    "773": AccountState.PASSWORD_EXPIRED,
+    "775": AccountState.LOCKED,
+}
+_STATES_OF_RESULTS = {19: AccountState.LOCKED, 53: AccountState.DISABLED}
+"""Of 389 Directory Server: constraintViolation after too many attempts, unwillingToPerform for one that is inactive."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A person's account: the name as the directory has it, the DN, and the DNs of the groups."""
@@ -61,10 +92,12 @@ class Account:
 
 
 def authenticate(directory: AccountDirectory, name: str, password: str) -> Account | None:
-    """The account with this name, if the password is right. Raises DirectoryError, SecretError.
+    r"""The account with this name, if the password is right. Raises AccountUnusable, DirectoryError, SecretError.
 
-    An empty password is wrong: servers take it for an anonymous bind, which succeeds (RFC 4513, section 5.1.2).
+    A domain before the name, as in EXAMPLE\anna, is left out: the directory is that of the settings. An empty password
+    is wrong: servers take it for an anonymous bind, which succeeds (RFC 4513, section 5.1.2).
     """
+    name = name_without_domain(name)
     if not password or not _is_name(name):
         return None
     if not directory.user:
@@ -76,8 +109,15 @@ def authenticate(directory: AccountDirectory, name: str, password: str) -> Accou
         try:
             with _connected(directory, user, password):
                 return _account(directory, service, entry) if entry else None
-        except CredentialsRefused:
+        except CredentialsRefused as refused:
+            _raise_state(refused)
             return None
+
+
+def name_without_domain(name: str) -> str:
+    r"""The name `anna` of `EXAMPLE\anna`; any other name as it is."""
+    match = _DOMAIN.fullmatch(name)
+    return match["name"] if match else name
 
 
 def find_account(directory: AccountDirectory, name: str) -> Account | None:
@@ -90,6 +130,9 @@ def find_account(directory: AccountDirectory, name: str) -> Account | None:
 
 
 def _authenticate_directly(directory: AccountDirectory, name: str, password: str) -> Account | None:
+    suffix = directory.bind_as.removeprefix("{name}")
+    if suffix.startswith("@") and name.casefold().endswith(suffix.casefold()):
+        name = name[: -len(suffix)]
     if "=" in directory.bind_as:
         user = directory.bind_as.replace("{name}", escape_rdn(name))
     elif _LOGON_NAMES.isdisjoint(name):
@@ -100,8 +143,16 @@ def _authenticate_directly(directory: AccountDirectory, name: str, password: str
         with _connected(directory, user, password) as session:
             entry = _find(directory, session, name)
             return _account(directory, session, entry) if entry else None
-    except CredentialsRefused:
+    except CredentialsRefused as refused:
+        _raise_state(refused)
         return None
+
+
+def _raise_state(refused: CredentialsRefused) -> None:
+    """Raise AccountUnusable if the directory says more than that the name or the password is wrong."""
+    state = _STATES_OF_ACTIVE_DIRECTORY.get(refused.data) or _STATES_OF_RESULTS.get(refused.result)
+    if state:
+        raise AccountUnusable(state) from None
 
 
 @contextmanager

@@ -22,6 +22,16 @@ def test_five_failures_of_a_name_are_allowed_from_any_address() -> None:
     assert attempts.begin("anna", "192.0.2.99") == 0
 
 
+def test_a_domain_makes_no_other_name() -> None:
+    """A directory counts the failures of the account; a name that only looks like one with a domain is itself."""
+    attempts = Attempts(lambda: 0.0)
+    for number, name in enumerate(["anna", "EXAMPLE\\anna", "Anna@example.com", " other\\ANNA", "anna@x"]):
+        assert attempts.begin(name, f"192.0.2.{number}") == 0
+    assert attempts.begin("anna@example.net", "192.0.2.9") > 0
+    for name in ("@", "\\", "anna\\", "o*b\\anna"):
+        assert attempts.begin(name, f"192.0.2.{len(name) + 20}") == 0
+
+
 def test_twenty_failures_of_an_address_are_allowed_with_any_name() -> None:
     """So that nobody tries one password with many names."""
     attempts = Attempts(lambda: 0.0)

@@ -205,6 +205,7 @@ def bind_error(result: Result, *, server: str, user: str | None) -> DirectoryErr
             f"{server} refused {who}: {result}.",
             hint="Check the user and the password, and the form of the user"
             r" (a DN for all servers; also DOMAIN\user and user@domain for Active Directory).",
+            result=result.code,
         )
     kind, hint = _COMMON.get(result.code, (DirectoryError, ""))
     return kind(f"{server} refused {who}: {result}.", hint=hint)

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
+from contactsync.ldap.accounts import name_without_domain
+
 WINDOW_SECONDS = 15 * 60
 MOST_OF_A_NAME = 5
 MOST_OF_AN_ADDRESS = 20
@@ -87,4 +89,6 @@ def is_address(text: str) -> bool:
 
 
 def _folded(name: str) -> str:
-    return " ".join(name.casefold().split())
+    r"""One key for a name with and without its domain: a directory counts the failures of the account."""
+    short = name_without_domain(name.strip()).partition("@")[0] or name
+    return " ".join(short.casefold().split())

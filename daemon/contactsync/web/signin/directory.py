@@ -38,7 +38,10 @@ class DirectorySignIn:
         self._refreshing = threading.Lock()
 
     def sign_in(self, name: str, password: str, address: str) -> Person | None:
-        """The person, if the password is right and the groups may sign in. Raises DirectoryError, SecretError."""
+        """The person, if the password is right and the groups may sign in.
+
+        Raises AccountUnusable, DirectoryError, SecretError.
+        """
         account = authenticate(self._directory, name.strip(), password)
         return self._person(account, address) if account else None
 

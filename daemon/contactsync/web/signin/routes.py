@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from contactsync.client import Daemon, DaemonError
 from contactsync.errors import ContactsyncError
+from contactsync.ldap.accounts import AccountState, AccountUnusable
 from contactsync.web.context import context_of
 from contactsync.web.language import gettext as _
 from contactsync.web.person import Person
@@ -55,6 +56,10 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
         try:
             person = context.directory.sign_in(name, fields.get("password", ""), address)
             problem = _("The user name or the password is wrong, or you may not sign in here.")
+        except AccountUnusable as unusable:
+            problem = _of_account(unusable.state)
+            if unusable.state is AccountState.PASSWORD_EXPIRED:  # the password was right
+                context.attempts.withdraw(name, address)
         except ContactsyncError as error:
             log.error("web.directory_failed", error_code=error.code, error=error.message)
             problem = _("The directory cannot check passwords now. The console's log has the reason.")
@@ -65,6 +70,14 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
         return begin_session(request, person, to, typed)
     log.warning("web.sign_in_refused", how="directory", user=name[:200], address=address, status=status)
     return sign_in_page(request, to=to, typed=typed, name=name, refused=problem, status=status)
+
+
+def _of_account(state: AccountState) -> str:
+    return {
+        AccountState.LOCKED: _("The directory has locked this account. Wait until it is unlocked, or ask for that."),
+        AccountState.DISABLED: _("This account is disabled in the directory, or has expired. Ask its administrator."),
+        AccountState.PASSWORD_EXPIRED: _("Your password has to be changed. Change it where you log on, then sign in."),
+    }[state]
 
 
 @router.get("/sign-in/{code}")
