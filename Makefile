@@ -53,7 +53,7 @@ audit: setup-tools ## Look up known vulnerabilities of all locked packages (need
 translations: setup-tools ## Merge new texts of the web console into its catalogues, and compile them
 	@$(BIN)/python -m tools.translations
 
-man: setup-tools ## Write the man pages and completion scripts in deploy/ from the commands
+man: setup-tools ## Write man pages, completion and JSON Schemas in deploy/ from the code
 	@$(BIN)/python -m tools.man_pages
 
 dist: setup-tools ## Build wheel, sdist, SBOM and licences into dist/, reproducibly (offline once set up)

@@ -1,7 +1,8 @@
-"""Writes the man pages and the completion scripts in deploy/ from the commands (make man)."""
+"""Writes what is made from the code in deploy/: man pages, completion scripts, JSON Schemas (make man)."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,11 @@ from typer._completion_shared import get_completion_script
 from contactsync import __version__
 from contactsync.cli.app import app
 from contactsync.cli.errors import EXIT_CODES
+from contactsync.mapping.json_schema import mapping_schema
+from contactsync.operations.declared.file import file_schema
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
+FOLDERS = ("completion", "man", "schemas")
 PROGRAM = "contactsync"
 COMPLETION = {"bash": "contactsync.bash", "fish": "contactsync.fish", "zsh": "_contactsync"}
 
@@ -36,7 +40,11 @@ def pages() -> dict[Path, str]:
         DEPLOY / "completion" / file: get_completion_script(**words, shell=shell) + "\n"
         for shell, file in COMPLETION.items()
     }
-    return man | scripts
+    schemas = {
+        DEPLOY / "schemas" / f"{name}.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in (("definitions", file_schema()), ("mapping", mapping_schema()))
+    }
+    return man | scripts | schemas
 
 
 def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -118,7 +126,7 @@ def _text(text: str) -> str:
 def main() -> None:
     """Write all pages, and remove those of commands that no longer exist."""
     written = pages()
-    for path in {path for folder in ("man", "completion") for path in (DEPLOY / folder).glob("*")} - written.keys():
+    for path in {path for folder in FOLDERS for path in (DEPLOY / folder).glob("*")} - written.keys():
         path.unlink()
     for path, text in written.items():
         path.parent.mkdir(exist_ok=True)

@@ -43,6 +43,7 @@ IN_THE_WHEEL = (
     "contactsync/files/monitoring/grafana-dashboard.json",
     "contactsync/files/completion/contactsync.bash",
     "contactsync/files/man/contactsync-folders-add.1",
+    "contactsync/files/schemas/mapping.schema.json",
     "contactsync/store/migrations/0001.folders-and-definitions.sql",
     "contactsync/web/templates/base.html.j2",
     "contactsync/web/static/console.css",

@@ -261,14 +261,20 @@ def rename_command(
     rename_folder(invocation_of(context), name, new_name, as_json=as_json)
 
 
-@folders.command("schema", short_help="Print the JSON Schema of a file for `apply`.")
-def schema_command(context: typer.Context) -> None:
+@folders.command("schema", short_help="Print the JSON Schema of a file for `apply`, or of a mapping.")
+def schema_command(
+    context: typer.Context,
+    *,
+    mapping: Annotated[bool, typer.Option("--mapping", help="That of a mapping, for --mapping of `add`.")] = False,
+) -> None:
     """Print the JSON Schema of a file for `contactsync folders apply`, for editors that complete and check fields.
 
     \b
     contactsync folders schema > contactsync.schema.json
+    contactsync folders schema --mapping > mapping.schema.json
     """
     from contactsync.cli.output.text import show_json
+    from contactsync.mapping.json_schema import mapping_schema
     from contactsync.operations.declared.file import file_schema
 
-    show_json(invocation_of(context).out, file_schema())
+    show_json(invocation_of(context).out, mapping_schema() if mapping else file_schema())

@@ -21,6 +21,7 @@ _PURPOSES = {
     "man": "man pages",
     "monitoring": "alert rules for Prometheus and Loki, a Grafana dashboard",
     "postgresql": "database roles, personal folders, a role for backups",
+    "schemas": "JSON Schemas of definitions in a file and of mappings",
     "settings.toml": "every setting with its meaning and its default",
     "systemd": "units, accounts (sysusers.d) and directories (tmpfiles.d)",
 }

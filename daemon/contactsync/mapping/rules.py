@@ -31,9 +31,9 @@ EDITS: dict[str, Callable[[str], str]] = {
 
 _MULTI_LINE = frozenset({"street", "home_address", "notes"})
 _EXTRA_KEY = re.compile(r"\w[\w.-]{0,62}")
-_MAX_FIELDS = 100
-_MAX_SOURCES = 20
-_MAX_IDENTITIES = 10
+MAX_FIELDS = 100
+MAX_SOURCES = 20
+MAX_IDENTITIES = 10
 _SHOWN = 60
 """Characters of a value that a message shows."""
 
@@ -117,7 +117,7 @@ def _filter(switches: dict[str, bool], preset: Preset) -> EntryFilter:
 def _identity(value: object) -> tuple[str, ...]:
     if value == BY_DN:
         return (BY_DN,)
-    names = _list(value, "identity", _MAX_IDENTITIES)
+    names = _list(value, "identity", MAX_IDENTITIES)
     if not names:
         raise _error("identity", "names no attribute", f'Name at least one, or write "{BY_DN}".')
     if BY_DN in names:
@@ -129,8 +129,8 @@ def _identity(value: object) -> tuple[str, ...]:
 
 def _fields(value: object, preset: Preset) -> dict[str, FieldRule]:
     own = {} if value is None else _object(value, "fields", None)
-    if len(own) > _MAX_FIELDS:
-        raise _error("fields", f"has {len(own)} fields", f"At most {_MAX_FIELDS} are possible.")
+    if len(own) > MAX_FIELDS:
+        raise _error("fields", f"has {len(own)} fields", f"At most {MAX_FIELDS} are possible.")
     for field in own:
         _check_field(field)
     rules = {}
@@ -156,7 +156,7 @@ def _field_rule(field: str, value: object, default: object) -> FieldRule:
         elif default is None:
             raise _error(path, 'has no "from"', "The preset does not fill this field; name its attributes.")
         value = parts.get("from", default)
-    sources = [] if value is None else _list(value, path, _MAX_SOURCES)
+    sources = [] if value is None else _list(value, path, MAX_SOURCES)
     return FieldRule(tuple(_source(field, source, path) for source in sources), policy)
 
 

@@ -4,13 +4,62 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from contactsync.errors import MappingError
+from contactsync.mapping.json_schema import mapping_schema
 from contactsync.mapping.mapping import compile_mapping
+from contactsync.mapping.presets import PRESETS
 from contactsync.model import Policy
 from contactsync.settings.schema import MappingLimits
 from tests.unit.mapping.mappings import DEFAULTS, mapping_of
+
+REFUSED: list[tuple[Any, str, str]] = [
+    ([], "mapping is a list", ""),
+    ({"field": {}}, '"field"', '"fields"'),
+    ({"preset": "inetorgperson"}, "preset", '"inetOrgPerson"'),
+    ({"identity": []}, "identity", "dn"),
+    ({"identity": ["dn", "uid"]}, "identity", "alone"),
+    ({"identity": ["uid", 7]}, "identity[1]", "RFC 4512"),
+    ({"fields": []}, "fields", ""),
+    ({"preset": "none"}, "fields", "display_name"),
+    ({"fields": {"displayName": "cn"}}, '"displayName"', '"display_name"'),
+    ({"fields": {"extra.": "cn"}}, '"extra."', "extra.NAME"),
+    ({"fields": {"extra.a\0b": "cn"}}, "extra.a\\x00b", "extra.NAME"),
+    (
+        {"fields": {"emails": {"policy": "fil"}}},
+        "fields.emails.policy",
+        '"fill"? It may be: directory, fill, insert',
+    ),
+    ({"fields": {"emails": {"form": "mail"}}}, "fields.emails", '"from"'),
+    ({"fields": {"emails": {"from": ["mail", True]}}}, "fields.emails.from", "RFC 4512"),
+    ({"fields": {"nickname": {"policy": "fill"}}}, "fields.nickname", "preset"),
+    ({"fields": {"title": "a b"}}, "fields.title", "RFC 4512"),
+    ({"fields": {"title": "{a"}}, "fields.title", "template"),
+    ({"fields": {"title": {"attribute": "a", "as": "dn"}}}, "fields.title.as", "rdn"),
+    ({"fields": {"title": {"attribute": None}}}, "fields.title", "RFC 4512"),
+    ({"fields": {"title": [["a"]]}}, "fields.title", "RFC 4512"),
+    ({"fields": {"photo": "{a}"}}, "fields.photo", "jpegPhoto"),
+    ({"fields": {"title": ["a"] * 21}}, "fields.title", "20"),
+    ({"fields": {f"extra.x{number}": "a" for number in range(10_000)}}, "10000 fields", "100"),
+    ({"fields": {f"extra.x{n}": [f"{{a{n}x{m}}}" for m in range(20)] for n in range(90)}}, "fields", "500"),
+    ({"fields": {"notes": "member;range=0-1499"}}, "fields.notes", "Remove the range"),
+    ({"identity": "uid;Range=0-*"}, "identity[0]", "Remove the range"),
+    ({"include": ["disabled"]}, "include is a list", ""),
+    ({"include": {"computer": True}}, '"computer"', '"computers"'),
+    ({"include": {"hidden": 1}}, "include.hidden", "true, false"),
+    (
+        {"include": {"people": False, "contacts": False}},
+        "include",
+        "people, contacts, groups, computers",
+    ),
+    ({"include": {"hidden": True}, "preset": "inetOrgPerson"}, "include", "inetOrgPerson"),
+]
+"""Mappings, what is wrong in them, and a part of the hint."""
+
+BEYOND_A_SCHEMA = ("display", "preset", "template", "jpegPhoto", "500", "extra.", "Remove", "inetOrgPerson", "people,")
+"""Parts of the hints of mistakes that need more than a schema."""
 
 
 def test_requested_attributes() -> None:
@@ -45,50 +94,7 @@ def test_policies() -> None:
     assert "mail" in mapping.attributes
 
 
-@pytest.mark.parametrize(
-    ("definition", "path", "hint"),
-    [
-        ([], "mapping is a list", ""),
-        ({"field": {}}, '"field"', '"fields"'),
-        ({"preset": "inetorgperson"}, "preset", '"inetOrgPerson"'),
-        ({"identity": []}, "identity", "dn"),
-        ({"identity": ["dn", "uid"]}, "identity", "alone"),
-        ({"identity": ["uid", 7]}, "identity[1]", "RFC 4512"),
-        ({"fields": []}, "fields", ""),
-        ({"preset": "none"}, "fields", "display_name"),
-        ({"fields": {"displayName": "cn"}}, '"displayName"', '"display_name"'),
-        ({"fields": {"extra.": "cn"}}, '"extra."', "extra.NAME"),
-        ({"fields": {"extra.a\0b": "cn"}}, "extra.a\\x00b", "extra.NAME"),
-        (
-            {"fields": {"emails": {"policy": "fil"}}},
-            "fields.emails.policy",
-            '"fill"? It may be: directory, fill, insert',
-        ),
-        ({"fields": {"emails": {"form": "mail"}}}, "fields.emails", '"from"'),
-        ({"fields": {"emails": {"from": ["mail", True]}}}, "fields.emails.from", "RFC 4512"),
-        ({"fields": {"nickname": {"policy": "fill"}}}, "fields.nickname", "preset"),
-        ({"fields": {"title": "a b"}}, "fields.title", "RFC 4512"),
-        ({"fields": {"title": "{a"}}, "fields.title", "template"),
-        ({"fields": {"title": {"attribute": "a", "as": "dn"}}}, "fields.title.as", "rdn"),
-        ({"fields": {"title": {"attribute": None}}}, "fields.title", "RFC 4512"),
-        ({"fields": {"title": [["a"]]}}, "fields.title", "RFC 4512"),
-        ({"fields": {"photo": "{a}"}}, "fields.photo", "jpegPhoto"),
-        ({"fields": {"title": ["a"] * 21}}, "fields.title", "20"),
-        ({"fields": {f"extra.x{number}": "a" for number in range(10_000)}}, "10000 fields", "100"),
-        ({"fields": {f"extra.x{n}": [f"{{a{n}x{m}}}" for m in range(20)] for n in range(90)}}, "fields", "500"),
-        ({"fields": {"notes": "member;range=0-1499"}}, "fields.notes", "Remove the range"),
-        ({"identity": "uid;Range=0-*"}, "identity[0]", "Remove the range"),
-        ({"include": ["disabled"]}, "include is a list", ""),
-        ({"include": {"computer": True}}, '"computer"', '"computers"'),
-        ({"include": {"hidden": 1}}, "include.hidden", "true, false"),
-        (
-            {"include": {"people": False, "contacts": False}},
-            "include",
-            "people, contacts, groups, computers",
-        ),
-        ({"include": {"hidden": True}, "preset": "inetOrgPerson"}, "include", "inetOrgPerson"),
-    ],
-)
+@pytest.mark.parametrize(("definition", "path", "hint"), REFUSED)
 def test_invalid_mappings(definition: Any, path: str, hint: str) -> None:
     """The error names the key that is not valid, and what is valid there."""
     with pytest.raises(MappingError) as caught:
@@ -124,3 +130,27 @@ def test_digest_follows_what_changes_the_result() -> None:
         mapping_of(base, identity="dn"),
     ]
     assert len({digest, *(mapping.digest for mapping in others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize("definition", [row[0] for row in REFUSED if not row[2].startswith(BEYOND_A_SCHEMA)])
+def test_the_schema_refuses_what_is_refused(definition: Any) -> None:
+    """An editor marks it while it is typed."""
+    assert not jsonschema_rs.validator_for(mapping_schema()).is_valid(definition)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        None,
+        {},
+        {"identity": "dn"},
+        {"identity": ["entryUUID", "uid"], "include": {"disabled": True}, "preset": None},
+        {"fields": {"pagers": None, "notes": [], "extra.Ausweis-Nr.": "badge", "emails": {"policy": "fill"}}},
+        {"fields": {"title": ["title;lang-de", "{Title} ({ou})", {"attribute": "2.5.4.12", "as": "rdn"}]}},
+        *({"preset": "none", "fields": preset.fields} for preset in PRESETS.values()),
+    ],
+)
+def test_the_schema_accepts_what_is_accepted(definition: Any) -> None:
+    """It never marks a mapping that works."""
+    compile_mapping(definition, active_directory=True, limits=DEFAULTS)
+    jsonschema_rs.validator_for(mapping_schema()).validate(definition)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
+import jsonschema_rs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,11 @@ def test_the_schema_has_the_fields_of_a_file() -> None:
     fields = file_schema()["$defs"]["DeclaredDefinition"]["properties"]
     assert {"folder", "query", "user", "password_ref", "mapping", "enabled"} <= fields.keys()
     assert "password" not in fields
+
+
+def test_the_schema_accepts_an_export_with_a_mapping() -> None:
+    """As a table and as a text in JSON; a mistake in it is found."""
+    validator = jsonschema_rs.validator_for(file_schema())
+    for mapping, valid in (({"preset": "none"}, True), ('{"preset": "none"}', True), ({"presets": "none"}, False)):
+        definition = {"folder": "Staff", "query": "dc1", "mapping": mapping}
+        assert validator.is_valid({"definitions": [definition]}) is valid

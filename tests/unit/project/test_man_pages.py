@@ -1,4 +1,4 @@
-"""The man pages and completion scripts are those of the commands, and the bill of materials is that of the lock."""
+"""Man pages, completion and schemas are those of the code, and the bill of materials is that of the lock."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tools.man_pages import DEPLOY, pages
+from tools.man_pages import DEPLOY, FOLDERS, pages
 from tools.sbom import bill, licence_texts, locked
 
-MADE = [path for folder in ("man", "completion") for path in sorted((DEPLOY / folder).iterdir())]
+MADE = [path for folder in FOLDERS for path in sorted((DEPLOY / folder).iterdir())]
 
 
 def test_each_page_is_that_of_its_command() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from contactsync.errors import DeclarationError
+from contactsync.mapping.json_schema import mapping_schema
 from contactsync.operations.declared.fields import Declarations, DeclaredDefinition
 from contactsync.operations.declared.toml import TABLE, lines_of_fields
 
@@ -82,7 +83,13 @@ def file_schema() -> dict[str, Any]:
     """The JSON Schema of a file, for editors that complete and check."""
     schema = Declarations.model_json_schema()
     del schema["properties"]["remove_others"]
-    del schema["$defs"]["DeclaredDefinition"]["properties"]["password"]
+    fields = schema["$defs"]["DeclaredDefinition"]["properties"]
+    del fields["password"]
+    mapping = mapping_schema()
+    schema["$defs"] |= mapping.pop("$defs")
+    del mapping["$schema"]
+    # TOML has no null, so that an export may write a mapping as JSON in a text.
+    fields["mapping"] = {"anyOf": [mapping, {"type": "string"}], "default": None, "title": "Mapping"}
     return schema | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Definitions of contactsync"}
 
 
