@@ -139,15 +139,33 @@ def test_the_extras_are_those_of_the_code() -> None:
     assert project["optional-dependencies"].keys() - {"c"} == EXTRAS.keys()
 
 
-def test_a_daemon_and_a_folder_from_the_wheel(installed: Installed, directory: PrivateSlapd) -> None:
-    """With only what it asks for, the wheel migrates a database, keeps a folder in sync and shows its state."""
-    installed.process.start(str(installed.environment.program), "daemon")
+def test_a_folder_and_the_console_from_the_wheel(
+    installed: Installed, make_daemon: Callable[..., DaemonProcess], directory: PrivateSlapd, tmp_path: Path
+) -> None:
+    """With only what it asks for, the wheel migrates a database, keeps a folder in sync and shows its state.
+
+    With the extra of the console it serves pages with their templates, translations and static files.
+    """
+    port, program, daemon = ReservedPort(), str(installed.environment.program), installed.process
+    web = {"ENABLED": "true", "USER": getpass.getuser(), "GROUP": "", "LISTEN": f"{LOOPBACK}:{port.number}"}
+    daemon.environ |= {f"CONTACTSYNC_WEB__{name}": value for name, value in web.items()}
+    daemon.start(program, "daemon")
     user = ("--user", directory.reader_dn, "--tls", "none", "--password-stdin")
     added = ("folders", "add", "Staff", "--query", directory.url)
     installed.ok(*added, *user, "--schedule", "manual", typed=directory.reader_password)
     assert f"{PEOPLE} added" in installed.ok("sync", "Staff")
     assert installed.json("status")["daemon_running"] is True
-    assert installed.process.stop() == 0
+    packages = installed.environment.path_of_extra("web", tmp_path / "web")
+    console = make_daemon("", PYTHONPATH=packages, CONTACTSYNC_WEB__SOCKET=f"{daemon.state}/web.sock")
+    console.environ["CONTACTSYNC_WEB__LISTEN"] = web["LISTEN"]
+    console.launch(program, "web")
+    console.wait_for_event("web.listening")
+    with httpx.Client(base_url=f"http://{web['LISTEN']}", timeout=PATIENCE) as client:
+        page = client.get("/sign-in", headers={"Accept-Language": "de"})
+        [style] = re.findall(r'href="(/[^"]*\.css[^"]*)"', page.text)
+        assert (page.status_code, client.get(style).status_code) == (200, 200)
+        assert 'lang="de"' in page.text
+    assert console.stop() == daemon.stop() == 0
 
 
 def test_what_needs_no_database(installed: Installed) -> None:
@@ -172,25 +190,3 @@ def test_each_missing_extra_is_one_sentence(installed: Installed, directory: Pri
         assert done.returncode != 0
         assert f"pip install 'contactsync[{extra}]'" in done.stdout + done.stderr, extra
         assert "Traceback" not in done.stderr, extra
-
-
-def test_the_console_from_the_wheel(
-    installed: Installed, make_daemon: Callable[..., DaemonProcess], tmp_path: Path
-) -> None:
-    """With its extra it serves pages with their templates, translations and static files."""
-    port, program = ReservedPort(), str(installed.environment.program)
-    web = {"ENABLED": "true", "USER": getpass.getuser(), "GROUP": "", "LISTEN": f"{LOOPBACK}:{port.number}"}
-    daemon = installed.process
-    daemon.environ |= {f"CONTACTSYNC_WEB__{name}": value for name, value in web.items()}
-    daemon.start(program, "daemon")
-    packages = installed.environment.path_of_extra("web", tmp_path / "web")
-    console = make_daemon("", PYTHONPATH=packages, CONTACTSYNC_WEB__SOCKET=f"{daemon.state}/web.sock")
-    console.environ["CONTACTSYNC_WEB__LISTEN"] = web["LISTEN"]
-    console.launch(program, "web")
-    console.wait_for_event("web.listening")
-    with httpx.Client(base_url=f"http://{web['LISTEN']}", timeout=PATIENCE) as client:
-        page = client.get("/sign-in", headers={"Accept-Language": "de"})
-        [style] = re.findall(r'href="(/[^"]*\.css[^"]*)"', page.text)
-        assert (page.status_code, client.get(style).status_code) == (200, 200)
-        assert 'lang="de"' in page.text
-    assert console.stop() == daemon.stop() == 0

@@ -16,8 +16,8 @@ MADE = [path for folder in FOLDERS for path in sorted((DEPLOY / folder).iterdir(
 
 def test_each_page_is_that_of_its_command() -> None:
     """A command that is new or gone, or another help, needs `make man`."""
-    written = {path: path.read_text(encoding="utf-8") for path in MADE}
-    stale = sorted(path.name for path in written.keys() | pages().keys() if written.get(path) != pages().get(path))
+    written, current = {path: path.read_text(encoding="utf-8") for path in MADE}, pages()
+    stale = sorted(path.name for path in written | current if written.get(path) != current.get(path))
     assert stale == [], "run make man"
 
 
