@@ -12,6 +12,7 @@ from contactsync.client import Daemon
 from contactsync.errors import AdministratorsOnly
 from contactsync.settings.schema import Settings
 from contactsync.web.errors import SessionNeeded
+from contactsync.web.language import gettext
 from contactsync.web.live import LiveRuns
 from contactsync.web.person import Person
 from contactsync.web.sessions import Session, Sessions
@@ -119,7 +120,9 @@ def _person(session: CurrentSession) -> Person:
 
 def _administrator(session: CurrentSession) -> Person:
     if not session.person.admin:
-        raise AdministratorsOnly("This page is for administrators.", hint="The overview shows what you may do.")
+        raise AdministratorsOnly(
+            gettext("This page is for administrators."), hint=gettext("The overview shows what you may do.")
+        )
     return session.person
 
 

@@ -22,6 +22,7 @@ from contactsync.web.middleware.origin import SAFE
 from contactsync.web.rendering import render
 from contactsync.web.signin.page import sign_in_page
 from contactsync.web.words.formats import utc
+from contactsync.web.words.problems import in_words, problem_of
 
 log = structlog.get_logger()
 
@@ -80,7 +81,9 @@ def error_page(request: Request, error: ContactsyncError) -> Response:
     title, status = _title_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("web.daemon_failed", path=path_for_log(request.scope), error_code=error.code, error=error.message)
-    return _page(request, title, error.message, error.hint, status, error.code)
+    # The console's own errors are in the language of the request already.
+    said = problem_of(error) if isinstance(error, ControlError) else {"detail": error.message, "hint": error.hint}
+    return _page(request, title, said["detail"], said["hint"], status, error.code)
 
 
 def _title_of(error: ContactsyncError) -> tuple[str, int]:
@@ -99,7 +102,7 @@ def _title_of(error: ContactsyncError) -> tuple[str, int]:
 
 
 def _missing(request: Request, error: ContactsyncError | None = None) -> Response:
-    text = error.message if error else _("There is no such page.")
+    text = in_words(error.code, error.message) if error else _("There is no such page.")
     hint = _("It may have been removed, or you may not see it. The overview has all that you may see.")
     return _page(request, _("Not found"), text, hint, HTTPStatus.NOT_FOUND)
 

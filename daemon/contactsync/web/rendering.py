@@ -15,6 +15,8 @@ from contactsync.web.language import LANGUAGES, current_language, gettext, ngett
 from contactsync.web.static_files import static_files
 from contactsync.web.words.field_names import field_words
 from contactsync.web.words.formats import FILTERS
+from contactsync.web.words.problems import in_words, reason_words
+from contactsync.web.words.steps import step_words
 
 
 @cache
@@ -35,6 +37,9 @@ def environment() -> Environment:
         "static": static_files().url,
         "languages": LANGUAGES,
         "field_words": field_words,
+        "step_words": step_words,
+        "in_words": in_words,
+        "reason_words": reason_words,
     }
     made.filters |= FILTERS
     return made

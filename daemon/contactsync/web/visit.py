@@ -60,7 +60,7 @@ class Visit:
         """Raise AdministratorsOnly for a person who may only see a folder, whose settings the daemon does not give."""
         if not self.may_edit(folder_id):
             raise AdministratorsOnly(
-                "You may not edit this folder.", hint="Ask an administrator for the right to edit it."
+                gettext("You may not edit this folder."), hint=gettext("Ask an administrator for the right to edit it.")
             )
 
     def may_decide(self, folder_id: int) -> bool:

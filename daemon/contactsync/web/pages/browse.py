@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from contactsync.client import DaemonError
 from contactsync.web.pages.folders import Id, render_folder
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
+from contactsync.web.words.problems import problem_of
 
 router = APIRouter()
 
@@ -91,6 +92,6 @@ def _render(
         title=visit.gettext("Browse the directory"),
         base=base,
         view=view,
-        problem=problem and {"detail": problem.message, "hint": problem.hint},
+        problem=problem and problem_of(problem),
         typing=typing,
     )

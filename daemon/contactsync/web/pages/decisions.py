@@ -15,6 +15,7 @@ from contactsync.client import DaemonError
 from contactsync.web.pages.folders import PAGE, Id, link
 from contactsync.web.visit import CurrentVisit, Visit
 from contactsync.web.words.formats import plain
+from contactsync.web.words.problems import problem_of
 
 router = APIRouter()
 
@@ -114,7 +115,7 @@ def _decide(visit: Visit, run_id: int, decision: str, digest: str) -> Response:
         run = visit.daemon.get(f"/v1/runs/{run_id}", limit=1)
         if run["outcome"] != "held":
             raise
-        problem = {"title": visit.gettext("Nothing was decided"), "detail": error.message, "hint": error.hint}
+        problem = {"title": visit.gettext("Nothing was decided"), **problem_of(error)}
         return held_page(visit, run, problem=problem, status=HTTPStatus.CONFLICT)
     if decision == "approve":
         return visit.redirect(f"/folders/{done['definition_id']}/progress?after={done['run_id']}")

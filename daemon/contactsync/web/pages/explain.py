@@ -12,6 +12,7 @@ from contactsync.client import DaemonError
 from contactsync.web.pages.browse import wants_password
 from contactsync.web.pages.folders import Id, render_folder
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
+from contactsync.web.words.problems import problem_of
 
 router = APIRouter()
 
@@ -40,9 +41,9 @@ def _answer(visit: Visit, definition_id: int, who: str, password: str = "", *, t
             explained = _ask(visit, path, question, password)
         except DaemonError as error:
             if not typing and wants_password(error):  # the page asks for it
-                typing, asked = True, error
+                typing, asked = True, problem_of(error)
             else:
-                problem = {"detail": error.message, "hint": error.hint}
+                problem = problem_of(error)
     return render_folder(
         visit,
         "explain.html.j2",

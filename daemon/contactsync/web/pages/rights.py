@@ -13,6 +13,7 @@ from contactsync.client import DaemonError
 from contactsync.web.context import Administrator
 from contactsync.web.pages.folders import Id, render_folder
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
+from contactsync.web.words.problems import in_words
 
 router = APIRouter()
 
@@ -45,7 +46,7 @@ def change(definition_id: Id, visit: CurrentVisit, _administrator: Administrator
     except DaemonError as error:
         # Another administrator has taken it away, or removed the folder: the page says which.
         if error.status != HTTPStatus.NOT_FOUND:
-            return _render(visit, definition, form, f"{error.message} {error.hint}")
+            return _render(visit, definition, form, in_words(error.code, error.message, error.hint))
     return visit.redirect(f"/folders/{definition_id}/rights")
 
 

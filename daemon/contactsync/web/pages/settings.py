@@ -21,6 +21,7 @@ from contactsync.web.pages.fields import (
 )
 from contactsync.web.pages.folders import Id, link, render_folder
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
+from contactsync.web.words.problems import in_words, problem_of
 
 router = APIRouter()
 
@@ -119,7 +120,10 @@ def _failure(visit: Visit, fields: dict[str, FormField], error: DaemonError) -> 
     errors = {}
     for each in error.errors:
         name = (each.get("pointer") or "").removeprefix("/").partition("/")[0]
-        errors[name] = " ".join(filter(None, [each["detail"], each.get("hint")]))
+        code = each.get("code") or error.code
+        if name != "query" and code in {"definition", "definition.query"}:  # their sentences are about the folder
+            code = {"filter": "directory.filter"}.get(name, "malformed_request")
+        errors[name] = in_words(code, each["detail"], each.get("hint") or "")
     if errors:
         return _marked(visit, fields, errors)
     title = (
@@ -128,7 +132,7 @@ def _failure(visit: Visit, fields: dict[str, FormField], error: DaemonError) -> 
         else visit.gettext("This was not possible")
     )
     return {
-        "problem": {"title": title, "detail": error.message, "hint": error.hint},
+        "problem": {"title": title, **problem_of(error)},
         "status": HTTPStatus.UNPROCESSABLE_ENTITY,
     }
 
@@ -145,10 +149,11 @@ def _stored_fields(visit: Visit, definition: dict[str, Any]) -> dict[str, FormFi
     fields = form_fields(visit.gettext)
     del fields["folder"], fields["owner"]
     show_stored(fields, definition)
+    empty = visit.gettext("Empty:")
     for name, field in fields.items():
         default = definition["in_effect"].get(name)
         if default and default["value"] is not None and default["source"] != "definition" and field.kind != "choice":
-            field.hint = f"{field.hint} {visit.gettext('Empty:')} {default['value']}".strip()
+            field.hint = f"{field.hint} {empty} {default['value']}".strip()
     return fields
 
 

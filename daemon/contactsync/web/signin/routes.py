@@ -18,6 +18,7 @@ from contactsync.web.language import gettext as _
 from contactsync.web.person import Person
 from contactsync.web.rendering import render
 from contactsync.web.signin.page import TYPED, begin_session, sign_in_page, too_many
+from contactsync.web.words.problems import in_words
 
 log = structlog.get_logger()
 
@@ -95,7 +96,9 @@ def follow_link(request: Request, code: str) -> Response:
     except DaemonError as error:
         address = context.address_of(request)
         log.warning("web.sign_in_refused", how="link", address=address, error_code=error.code)
-        return sign_in_page(request, refused=f"{error.message} {error.hint}", status=HTTPStatus.FORBIDDEN)
+        return sign_in_page(
+            request, refused=in_words(error.code, error.message, error.hint), status=HTTPStatus.FORBIDDEN
+        )
     return begin_session(request, Person(user, admin=True, how="link", address=context.address_of(request)), "/")
 
 

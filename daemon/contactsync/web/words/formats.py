@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from markupsafe import Markup
+
 from contactsync.web.language import current_language, gettext
 
 _GIST = ("emails", "work_phones", "mobile_phones", "department", "title")
@@ -47,8 +49,8 @@ def or_nameless(name: str | None) -> str:
 
 
 def cut(text: str, length: int = _LONG) -> str:
-    """The beginning of a text that is longer than `length`."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    """The beginning of a text that is longer than `length`; not of one with marks, which was cut when it was made."""
+    return text if len(text) <= length or isinstance(text, Markup) else f"{text[: length - 1]}…"
 
 
 def plain(value: Any) -> str:

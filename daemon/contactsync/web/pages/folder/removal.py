@@ -13,6 +13,7 @@ from contactsync.client import DaemonError
 from contactsync.errors import AdministratorsOnly
 from contactsync.web.pages.folders import Id
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
+from contactsync.web.words.problems import in_words
 
 router = APIRouter()
 
@@ -34,14 +35,16 @@ def remove(definition_id: Id, visit: CurrentVisit, form: CurrentForm) -> Respons
     except DaemonError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise
-        return _render(visit, definition, form, f"{error.message} {error.hint}")
+        return _render(visit, definition, form, in_words(error.code, error.message, error.hint))
     return visit.redirect("/folders?removed=true")
 
 
 def _definition(visit: Visit, definition_id: int) -> dict[str, Any]:
     definition: dict[str, Any] = visit.daemon.get(f"/v1/definitions/{definition_id}")
     if not visit.may_remove(definition["folder_id"]):
-        raise AdministratorsOnly("You may not remove this folder.", hint="Ask an administrator.")
+        raise AdministratorsOnly(
+            visit.gettext("You may not remove this folder."), hint=visit.gettext("Ask an administrator.")
+        )
     return definition
 
 
