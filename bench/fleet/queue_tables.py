@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from statistics import median
 from typing import Any
 
 import psycopg
@@ -46,7 +47,7 @@ async def _measure(postgres: FragilePostgres, conninfo: str, jobs: int, steps: i
     options = {"options": f"-c search_path={QUEUE_SCHEMA},pg_catalog"}
     connector = QueueConnector(lambda: None, conninfo=conninfo, kwargs=options)
     sizes: list[QueueSize] = []
-    naptime = _NAPTIME
+    naptimes: list[float] = []
     async with (
         App(connector=connector).open_async() as app,
         await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as person,
@@ -54,14 +55,14 @@ async def _measure(postgres: FragilePostgres, conninfo: str, jobs: int, steps: i
         worker_id = await app.job_manager.register_worker()
         start = time.monotonic()
         for step in range(1, steps + 1):
+            begun = time.monotonic()
             await _pass(app, worker_id, jobs // steps)
-            if step == 1:
-                naptime = _shorten_naptime(postgres, jobs / steps / (time.monotonic() - start))
+            naptimes.append(_shorten_naptime(postgres, jobs / steps / (time.monotonic() - begun)))
             rows = await (await person.execute(_SIZES, [QUEUE_SCHEMA])).fetchall()
             sizes.append(QueueSize(jobs // steps * step, {str(name): int(octets) for name, octets in rows}))
         seconds = time.monotonic() - start
         row = await (await person.execute(_VACUUMS, [QUEUE_SCHEMA])).fetchone()
-    return Queue(jobs / seconds, naptime, sizes, int(row[0]) if row else 0)
+    return Queue(jobs / seconds, median(naptimes), sizes, int(row[0]) if row else 0)
 
 
 async def _pass(app: App, worker_id: int, jobs: int) -> None:

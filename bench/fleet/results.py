@@ -82,7 +82,7 @@ class QueueSize:
 
 @dataclass(frozen=True)
 class Queue:
-    """How the tables of the queue grow: `naptime` is the seconds between two looks of autovacuum."""
+    """How the tables of the queue grow: `naptime` is the median of the seconds between two looks of autovacuum."""
 
     jobs_per_second: float
     naptime: float

@@ -170,6 +170,12 @@ class NodeClockDiffers(ContactsyncError):
     exit_code = 78
 
 
+class NodeAlive(ContactsyncError):
+    """The node gives signs of life, and is not to be forgotten."""
+
+    code = "fleet.alive"
+
+
 class NodeNameTaken(ContactsyncError):
     """A living daemon of the fleet has the same name."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -27,24 +27,31 @@ _POLL_SECONDS = 0.02
 
 
 def settle(pool: Pool, engine: Engine, dead: DeadNode) -> None:
-    """End a node's sessions, close its runs and request them again. One heir does it at a time.
-
-    The order is the fence: first the node may begin no run, then none of its open transactions can be committed, and
-    only then its runs begin anew. Raises DatabaseError, ConnectorException.
-    """
+    """End a node, and request its runs again. Raises DatabaseError, ConnectorException."""
     with connection_of(pool) as connection:
-        if execute(connection, "inherit", node_id=dead.node_id).fetchone() != (True,):
+        if not end(connection, dead):
             return
-        if not execute(connection, "end_node", node_id=dead.node_id).rowcount:
-            return  # another heir was faster
-        _end_sessions(connection, application_name(dead.name, dead.token))
-        with suppress(DatabaseConflict):
-            for run_id, definition in interrupt_abandoned(connection):
-                log.warning("run.interrupted", folder=definition, run=run_id)
         job_ids = engine.request_again(dead.worker_id)
         execute(connection, "release_awaiting", job_ids=job_ids)
         execute(connection, "settle_node", node_id=dead.node_id)
     log.warning("fleet.node_died", node=dead.name, node_id=dead.node_id, runs=len(job_ids))
+
+
+def end(connection: Connection[Any], dead: DeadNode) -> bool:
+    """End a node's sessions and close its runs, before they are requested again. False if another heir does that.
+
+    The order is the fence: first the node may begin no run, then none of its open transactions can be committed. The
+    connection is to have no transaction, and to be returned to its pool afterwards. Raises DatabaseError.
+    """
+    if execute(connection, "inherit", node_id=dead.node_id).fetchone() != (True,):
+        return False
+    if not execute(connection, "end_node", node_id=dead.node_id).rowcount:
+        return False  # another heir was faster
+    _end_sessions(connection, application_name(dead.name, dead.token))
+    with suppress(DatabaseConflict):
+        for run_id, definition in interrupt_abandoned(connection):
+            log.warning("run.interrupted", folder=definition, run=run_id)
+    return True
 
 
 def restart_orphans(pool: Pool, engine: Engine, running: set[int], seconds: float) -> None:

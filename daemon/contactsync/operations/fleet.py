@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from contactsync.errors import NotFound
-from contactsync.fleet.identity import DEAD_SECONDS
+from contactsync.errors import NodeAlive, NotFound
+from contactsync.fleet.heirs import end
+from contactsync.fleet.identity import DEAD_SECONDS, queue_of
+from contactsync.store.errors import translated
 from contactsync.store.record.audit import acting, confirm_locally, write_audit
-from contactsync.store.record.fleet import NodeRow, drain_node, read_nodes, read_unable, read_waiting
+from contactsync.store.record.fleet import (
+    NodeRow,
+    drain_node,
+    forget_node,
+    nodes_named,
+    read_nodes,
+    read_unable,
+    read_waiting,
+)
 from contactsync.text import quoted
 
 if TYPE_CHECKING:
@@ -73,6 +83,13 @@ class DrainedNode(BaseModel):
     draining: bool
 
 
+class ForgottenNode(BaseModel):
+    """A node that is not listed any more."""
+
+    name: str
+    runs: int = Field(description="Its runs, which others make.")
+
+
 def fleet_state(connection: Connection[Any]) -> FleetState:
     """The nodes, and what waits where. Raises DatabaseError."""
     nodes = [_document(row) for row in read_nodes(connection, dead_seconds=DEAD_SECONDS)]
@@ -93,6 +110,30 @@ def drain(connection: Connection[Any], name: str, actor: Actor, *, draining: boo
             raise NotFound(f"There is no living node {quoted(name)}.", hint="`contactsync fleet` lists the nodes.")
         write_audit(connection, "node.drained" if draining else "node.resumed", after={"node": name})
     return DrainedNode(name=name, draining=draining)
+
+
+def forget(connection: Connection[Any], name: str, actor: Actor) -> ForgottenNode:
+    """Give what a node had to others, and remove it from the list. Raises NotFound, NodeAlive, DatabaseError.
+
+    If the node runs after all, it commits nothing more that it has begun, and joins again.
+    """
+    with translated():
+        nodes = nodes_named(connection, name, DEAD_SECONDS)
+        if not nodes:
+            raise NotFound(f"There is no node {quoted(name)}.", hint="`contactsync fleet` lists the nodes.")
+        if any(node.alive for node in nodes):
+            raise NodeAlive(
+                f"The node {quoted(name)} gives signs of life.",
+                hint="Stop its daemon, and forget the node a few seconds later. To keep it without runs, drain it.",
+            )
+        for node in nodes:
+            end(connection, node)
+    with acting(connection, actor):
+        confirm_locally(connection)
+        worker_ids = [node.worker_id for node in nodes if node.worker_id is not None]
+        runs = forget_node(connection, name, worker_ids, queue=queue_of(), own_queue=queue_of(name))
+        write_audit(connection, "node.forgotten", after={"node": name})
+    return ForgottenNode(name=name, runs=runs)
 
 
 def _document(row: NodeRow) -> FleetNode:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.fleet import Fleet, FleetNode
 from tests.support.peers import silent_server
+from tests.support.processes import CONTACTSYNC
 from tests.support.waiting import wait_until
 
 
@@ -47,6 +49,26 @@ def test_the_run_of_a_killed_node_begins_anew(fleet: Fleet, slow: int) -> None:
     statement = "SELECT died, settled FROM contactsync.fleet_nodes WHERE name = %s ORDER BY node_id"
     states = fleet.rows(statement, killed.name)
     assert states[-2:] == [(True, True), (False, False)]
+
+
+def test_a_node_that_will_not_come_back_is_forgotten(fleet: Fleet) -> None:
+    """Not while it is alive. Until then, it is in the list and the metrics; afterwards, it may still join again."""
+    gone, other, _ = fleet.nodes
+    command = [str(CONTACTSYNC), "fleet", "forget", gone.name]
+    refused = subprocess.run(command, env=other.environ, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "gives signs of life" in refused.stderr) == (1, True), refused
+    gone.kill()
+    died = "SELECT settled FROM contactsync.fleet_nodes WHERE name = %s ORDER BY node_id DESC LIMIT 1"
+    wait_until(lambda: fleet.value(died, gone.name), "its end")
+    up = f'contactsync_fleet_node_up{{node="{gone.name}"}}'
+    wait_until(lambda: f"{up} 0.0" in other.http.get("/v1/metrics").text, "the metric of a missing node")
+    done = subprocess.run(command, env=other.environ, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{gone.name} is forgotten.\n"
+    assert gone.name not in {node["name"] for node in other.get("/v1/fleet")["nodes"]}
+    wait_until(lambda: up not in other.http.get("/v1/metrics").text, "the end of the metric")
+    again = other.http.post("/v1/fleet/forget", params={"node": gone.name})
+    assert (again.status_code, again.json()["code"]) == (404, "not_found"), again.text
+    gone.start()
 
 
 def test_the_run_of_a_node_that_is_killed_in_its_first_second_begins_anew(fleet: Fleet) -> None:

@@ -117,6 +117,7 @@ NEEDS = {
     "rename_by_name": Need(None, Target.SOCKET, _ADMIN),
     "drain_fleet_node": Need(None, Target.SOCKET),
     "resume_fleet_node": Need(None, Target.SOCKET),
+    "forget_fleet_node": Need(None, Target.SOCKET),
     "plan": Need(None, Target.SOCKET),
     "apply": Need(None, Target.SOCKET),
     "reload_settings": Need(None, Target.SOCKET, _ADMIN),

@@ -1,4 +1,4 @@
-"""The nodes of a fleet, and their drain."""
+"""The nodes of a fleet: their list, their drain, and their end for ever."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import Context
-from contactsync.operations.fleet import DrainedNode, FleetState, drain, fleet_state
+from contactsync.operations.fleet import DrainedNode, FleetState, ForgottenNode, drain, fleet_state, forget
 from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["fleet"])
@@ -35,3 +35,10 @@ def resume_fleet_node(node: NodeName, context: Context, actor: CurrentActor) -> 
     """Have a drained node start runs again."""
     with connection_of(context.pool) as connection:
         return drain(connection, node, actor, draining=False)
+
+
+@router.post("/fleet/forget")
+def forget_fleet_node(node: NodeName, context: Context, actor: CurrentActor) -> ForgottenNode:
+    """Remove a node from the list that will not come back. Other nodes make its runs. Refused while it is alive."""
+    with connection_of(context.pool) as connection:
+        return forget(connection, node, actor)

@@ -15,6 +15,7 @@ _HELP = """Show the daemons that share the definitions of this database, and wha
 contactsync fleet
 contactsync fleet drain node-a
 contactsync fleet resume node-a
+contactsync fleet forget node-a
 """
 
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="The name of a node.")]
@@ -55,3 +56,17 @@ def resume_command(context: typer.Context, *, node: NodeName, as_json: Json = Fa
     from contactsync.cli.fleet.commands import drain_node
 
     drain_node(invocation_of(context), node, "resume", as_json=as_json)
+
+
+@fleet_app.command("forget", short_help="Remove a node that will not come back.")
+def forget_command(context: typer.Context, *, node: NodeName, as_json: Json = False) -> None:
+    """Remove a node that will not come back from the list and from the metrics. Others make its runs.
+
+    A node that gives signs of life is refused: stop its daemon first.
+
+    \b
+    contactsync fleet forget node-a
+    """
+    from contactsync.cli.fleet.commands import forget_node
+
+    forget_node(invocation_of(context), node, as_json=as_json)

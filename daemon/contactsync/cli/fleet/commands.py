@@ -1,4 +1,4 @@
-"""`contactsync fleet`, `contactsync fleet drain NODE` and `contactsync fleet resume NODE`."""
+"""`contactsync fleet`, and `contactsync fleet drain|resume|forget NODE`."""
 
 from __future__ import annotations
 
@@ -50,6 +50,17 @@ def drain_node(invocation: Invocation, node: str, deed: str, *, as_json: bool) -
         show_text(invocation.out, f"{node} starts no more runs. Running ones end; `contactsync fleet` shows them.")
     else:
         show_text(invocation.out, f"{node} starts runs again.")
+
+
+def forget_node(invocation: Invocation, node: str, *, as_json: bool) -> None:
+    """Remove a node that will not come back. Raises NotFound, NodeAlive, DatabaseError."""
+    with invocation.api() as api:
+        answer = api.post("/v1/fleet/forget", node=node)
+    if as_json:
+        show_json(invocation.out, answer)
+    else:
+        others = f" Others make {counted(answer['runs'], 'run')} of it." if answer["runs"] else ""
+        show_text(invocation.out, f"{node} is forgotten.{others}")
 
 
 def _cells(node: Mapping[str, Any]) -> list[str]:

@@ -65,6 +65,7 @@ ROUTES: dict[str, Callable[..., Any]] = {
     ),
     "GET /v1/fleet": lambda api: fleet.fleet_state(api.connection),
     "POST /v1/fleet/drain": lambda api, node: fleet.drain(api.connection, node, api.invocation.actor, draining=True),
+    "POST /v1/fleet/forget": lambda api, node: fleet.forget(api.connection, node, api.invocation.actor),
     "POST /v1/fleet/resume": lambda api, node: fleet.drain(api.connection, node, api.invocation.actor, draining=False),
     "GET /v1/audit": lambda api, **query: audit.audit_page(api.connection, **query),
 }

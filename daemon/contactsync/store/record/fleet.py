@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -206,6 +207,28 @@ def runs_elsewhere(connection: Connection[Any], name: str) -> list[dict[str, Any
 def drain_node(connection: Connection[Any], name: str, *, draining: bool) -> bool:
     """Tell a node to start no more runs, or to start runs again; False if there is none. Raises DatabaseError."""
     return execute(connection, "drain_node", name=name, draining=draining).fetchone() is not None
+
+
+def nodes_named(connection: Connection[Any], name: str, dead_seconds: float) -> list[DeadNode]:
+    """All nodes of this name, ended ones too, and whether they give signs of life. Raises DatabaseError."""
+    return [DeadNode(*row) for row in execute(connection, "nodes_named", name=name, dead_seconds=dead_seconds)]
+
+
+def forget_node(
+    connection: Connection[Any], name: str, worker_ids: Sequence[int], *, queue: str, own_queue: str
+) -> int:
+    """Delete ended nodes, and let their jobs wait again, for all nodes; returns how many they were making.
+
+    To be called in a transaction. Raises DatabaseError.
+    """
+    job_ids: list[int] = []
+    if execute(connection, "queue_exists").fetchone():
+        execute(connection, "in_queue")
+        values = {"worker_ids": list(worker_ids), "queue": queue, "own_queue": own_queue}
+        job_ids = [job_id for (job_id,) in execute(connection, "return_jobs", **values)]
+        execute(connection, "release_awaiting", job_ids=job_ids)
+    execute(connection, "forget_node", name=name)
+    return len(job_ids)
 
 
 def read_waiting(connection: Connection[Any], limit: int) -> tuple[int, list[dict[str, Any]]]:

@@ -102,6 +102,14 @@ WITH forgotten AS (
 )
 DELETE FROM contactsync.fleet_nodes WHERE settled AND ended_at < now() - interval '7 days'
 
+-- name: nodes_named
+SELECT node_id, name, token, worker_id,
+       ended_at IS NULL AND heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s)
+FROM contactsync.fleet_nodes WHERE name = %(name)s
+
+-- name: forget_node
+DELETE FROM contactsync.fleet_nodes WHERE name = %(name)s AND ended_at IS NOT NULL
+
 -- name: begin_job
 -- Whether the node may begin a run, the messages that await it, the nodes that want its events, and what the definition needs
 -- of the machine. No row: others have ended the node, or make the job, which it took when it had another id.
@@ -370,6 +378,30 @@ WITH returned AS (
 )
 SELECT pg_notify('procrastinate_queue_v1#' || queue_name, json_build_object('type', 'job_inserted', 'job_id', id)::text)
 FROM returned
+
+-- name: in_queue
+-- For triggers of the queue's tables, which name them without their schema, until the transaction ends.
+SELECT set_config('search_path', 'contactsync_queue,pg_catalog', true)
+
+-- name: return_jobs
+-- Lets the jobs of workers that are gone wait again, for all nodes, with those that were left to their node. A job beside which
+-- another request of the same run waits is removed. Returns the jobs of the workers.
+WITH again AS (
+    SELECT j.id, EXISTS (
+        SELECT FROM contactsync_queue.procrastinate_jobs AS w
+        WHERE w.queueing_lock = j.queueing_lock AND w.status = 'todo') AS twice
+    FROM contactsync_queue.procrastinate_jobs AS j
+    WHERE j.worker_id = ANY (%(worker_ids)s) AND j.status = 'doing'
+), removed AS (
+    DELETE FROM contactsync_queue.procrastinate_jobs AS j USING again AS a WHERE a.twice AND j.id = a.id
+), returned AS (
+    UPDATE contactsync_queue.procrastinate_jobs AS j SET status = 'todo', worker_id = NULL, queue_name = %(queue)s
+    FROM again AS a WHERE NOT a.twice AND j.id = a.id
+), left_to_it AS (
+    UPDATE contactsync_queue.procrastinate_jobs SET queue_name = %(queue)s
+    WHERE queue_name = %(own_queue)s AND status = 'todo'
+)
+SELECT id FROM again
 
 -- name: waiting_jobs
 SELECT count(*) FROM contactsync_queue.procrastinate_jobs WHERE status = 'todo'
