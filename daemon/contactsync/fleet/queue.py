@@ -346,7 +346,7 @@ class FleetQueue:
     def _make(self, job_id: int, job: RunJob) -> None:
         """Make the run of a job, on a thread of the engine; raises nothing."""
         with self._guard:
-            if self._stopping:  # the job was taken at the same time, and `join` may not wait for it
+            if self._stopping or self.node.draining:  # the job was taken at the same time; `join` may not wait for it
                 self._engine.request(job)
                 return
             self._running[job_id] = job.definition_id

@@ -14,6 +14,7 @@ from contactsync.dispatch.dispatcher import Dispatcher
 from contactsync.dispatch.run_queue import RunQueue
 from contactsync.errors import DefinitionLocked, NodeClockDiffers
 from contactsync.model import Trigger
+from contactsync.store.record.fleet import drain_node
 from tests.support.fleet_queue import Work, fleet_queue, server_of
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -236,8 +237,9 @@ def test_a_node_that_stops_gives_a_taken_run_to_another(queue_database: str) -> 
 
 
 @pytest.mark.usefixtures("never_polling")
-def test_a_node_that_stops_begins_no_run_that_it_takes_late(queue_database: str) -> None:
-    """It stops while PostgreSQL gives it a job, and another node makes the run."""
+@pytest.mark.parametrize("way", ["stop", "drain"])
+def test_a_node_that_stops_begins_no_run_that_it_takes_late(queue_database: str, way: str) -> None:
+    """It stops or drains while PostgreSQL gives it a job, and another node makes the run."""
     late, other = Work(), Work()
     with (
         fleet_queue(queue_database, late, "a") as queue,
@@ -256,8 +258,12 @@ def test_a_node_that_stops_begins_no_run_that_it_takes_late(queue_database: str)
         waits = "SELECT FROM pg_locks WHERE relation = 'contactsync_queue.procrastinate_jobs'::regclass AND NOT granted"
         announcer.execute("SELECT pg_notify('procrastinate_queue_v1#runs', %s)", [payload])
         wait_until(lambda: announcer.execute(waits).fetchone() is not None, "the node to take a job")
-        queue.stop()
-        assert queue.join(PATIENCE)
+        if way == "stop":
+            queue.stop()
+            assert queue.join(PATIENCE)
+        else:
+            drain_node(announcer, "a", draining=True)
+            wait_until(lambda: queue.node.draining, "the drain")
         person.commit()
         with fleet_queue(queue_database, other, "b"):
             other.wait_for(1)
