@@ -128,11 +128,20 @@ make_environment() {
         pip_install --require-hashes --only-binary :all: --requirement requirements.lock
         stamp tools "$tools"
     fi
+    link_files
     wanted=$(checksum pyproject.toml)
     if ! is_stamped project "$wanted"; then
         pip_install --no-index --no-deps --no-build-isolation --editable .
         stamp project "$wanted"
     fi
+}
+
+# A clone has these links; in an unpacked sdist they are made here.
+link_files() {
+    for path in deploy/* settings.toml; do
+        link=daemon/contactsync/files/${path##*/}
+        [ -e "$link" ] || ln -s "../../../$path" "$link"
+    done
 }
 
 pip_install() { .venv/bin/python -m pip --quiet --disable-pip-version-check install "$@"; }
