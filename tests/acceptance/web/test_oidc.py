@@ -135,13 +135,19 @@ def test_what_the_provider_refuses_and_that_it_is_away_is_said(console: Console,
 
 
 def test_what_was_typed_is_kept_over_the_way_to_the_provider(console: Console, provider: Glewlwyd) -> None:
-    """In a cookie that only the console can read, without passwords."""
+    """In a cookie that only the console can read, without passwords, for the same form and no other."""
     path = f"/folders/{console.door.local.define('Kept at the provider')}/settings"
     client = console.client(headers=SAME_SITE | {"Referer": f"{console.url}{path}"})
     typed = {"query": "ldaps://kept.example.com", "password": "secret words", "do": "save"}
     answer = client.post(path, data=typed)
     assert answer.status_code == 401
     assert "kept.example.com" not in client.cookies["contactsync-typed"]
+    other = f"/folders/{console.door.local.define('Another form')}/settings"
+    assert go(client, provider, "anna", other).status_code == 303
+    assert "contactsync-typed" not in client.cookies
+    assert "kept.example.com" not in client.get(other).text
+    client.post("/sign-out")
+    answer = client.post(path, data=typed)
     (to,) = re.findall(r'href="/sign-in/oidc\?to=([^"]+)"', answer.text)
     assert go(client, provider, "anna", to).headers["location"] == path
     assert "contactsync-typed" not in client.cookies

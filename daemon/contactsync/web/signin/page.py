@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 TYPED = "typed."
 """Begins the names of the fields that hold what was typed before a session ended."""
+_FORM = ":form"
+"""The name, which is that of no field, of the path of the form."""
 
 
 def sign_in_page(
@@ -35,7 +37,7 @@ def sign_in_page(
 ) -> Response:
     """The page; afterwards the browser goes to the path `to`, whose form then has the fields `typed`."""
     context = context_of(request)
-    kept = context.oidc.sealer.seal(typed) if context.oidc and typed else ""
+    kept = context.oidc.sealer.seal({**typed, _FORM: local_path(to)}) if context.oidc and typed else ""
     response = render(
         request,
         "sign_in.html.j2",
@@ -51,7 +53,7 @@ def sign_in_page(
         kept=bool(kept),
     )
     if kept:
-        name, age = typed_cookie(request), TYPED_SECONDS
+        name, age = _typed_cookie(request), TYPED_SECONDS
         response.set_cookie(name, kept, age, path="/", secure=context.secure, httponly=True, samesite="lax")
     return response
 
@@ -74,6 +76,8 @@ def begin_session(
             session.keep(urlsplit(path).path, typed)
     response = RedirectResponse(path, HTTPStatus.SEE_OTHER)
     response.set_cookie(context.cookie, token, path="/", secure=context.secure, httponly=True, samesite="lax")
+    if _typed_cookie(request) in request.cookies:
+        response.delete_cookie(_typed_cookie(request), secure=context.secure, httponly=True, samesite="lax")
     log.info("web.signed_in", user=person.user, admin=person.admin, how=person.how, address=person.address)
     return response
 
@@ -88,8 +92,15 @@ def too_many(wait: float) -> str:
     ) % {"minutes": minutes}
 
 
-def typed_cookie(request: Request) -> str:
-    """The name of the cookie that keeps what was typed while a person is at the provider."""
+def typed_before(request: Request, to: str) -> Mapping[str, str]:
+    """What was typed into the form at the path `to` before a person went to the provider."""
+    context = context_of(request)
+    sealed = request.cookies.get(_typed_cookie(request), "")
+    typed = context.oidc.sealer.open(sealed, TYPED_SECONDS) if context.oidc else {}
+    return typed if typed.pop(_FORM, "") == to else {}
+
+
+def _typed_cookie(request: Request) -> str:
     return f"{context_of(request).cookie}-typed"
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from http import HTTPStatus
 
+from contactsync.text import printable
 from contactsync.web.language import gettext as _
 from contactsync.web.language import ngettext
+
+_MOST_CHARACTERS = 1000
 
 
 class Reason(StrEnum):
@@ -32,9 +35,9 @@ class SignInFailed(Exception):
     """Nobody was signed in. `detail` is for the log; `user` and `minutes` are for the sentence."""
 
     def __init__(self, reason: Reason, detail: str = "", *, user: str = "", minutes: int = 0) -> None:
-        super().__init__(f"{reason}: {detail}")
+        self.detail = printable(detail)[:_MOST_CHARACTERS]
+        super().__init__(f"{reason}: {self.detail}")
         self.reason = reason
-        self.detail = detail
         self.user = user
         self.minutes = minutes
 

@@ -12,8 +12,8 @@ from fastapi.responses import RedirectResponse, Response
 from contactsync.web.context import context_of
 from contactsync.web.middleware.limits import allow_long
 from contactsync.web.signin.oidc.failures import OF_PROVIDER, Reason, SignInFailed, sentence
-from contactsync.web.signin.oidc.sealed import BEGUN_SECONDS, TYPED_SECONDS
-from contactsync.web.signin.page import begin_session, local_path, sign_in_page, too_many, typed_cookie
+from contactsync.web.signin.oidc.sealed import BEGUN_SECONDS
+from contactsync.web.signin.page import begin_session, local_path, sign_in_page, too_many, typed_before
 
 if TYPE_CHECKING:
     from contactsync.web.signin.oidc.sign_in import OidcSignIn
@@ -57,18 +57,15 @@ def come_back(request: Request, oidc: Oidc) -> Response:
     address = context.address_of(request)
     if wait := context.attempts.begin(None, address):
         return sign_in_page(request, refused=too_many(wait), status=HTTPStatus.TOO_MANY_REQUESTS)
-    cookies, answer = request.cookies, dict(request.query_params)
     try:
-        done = oidc.finish(cookies.get(_cookie(request), ""), answer, address)
+        done = oidc.finish(request.cookies.get(_cookie(request), ""), dict(request.query_params), address)
     except SignInFailed as failure:
         if failure.reason is not Reason.CODE:
             context.attempts.withdraw(None, address)
         return _refuse(request, oidc, failure, "/")
     context.attempts.withdraw(None, address)
-    typed = oidc.sealer.open(cookies.get(typed_cookie(request), ""), TYPED_SECONDS)
-    response = begin_session(request, done.person, done.to, typed, done.tokens)
-    for name in (_cookie(request), typed_cookie(request)):
-        response.delete_cookie(name, path="/", secure=context.secure, httponly=True, samesite="lax")
+    response = begin_session(request, done.person, done.to, typed_before(request, done.to), done.tokens)
+    response.delete_cookie(_cookie(request), secure=context.secure, httponly=True, samesite="lax")
     return response
 
 

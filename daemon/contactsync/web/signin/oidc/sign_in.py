@@ -121,7 +121,7 @@ class OidcSignIn:
             raise SignInFailed(Reason.ISSUER, f"the answer is of {quoted(named, most=_LONGEST_NAME)}")
         if error := answer.get("error"):
             reason = Reason.AWAY if error in _AWAY else Reason.REFUSED if error in _OF_PERSON else Reason.CLIENT
-            raise SignInFailed(reason, f"{error[:200]}: {answer.get('error_description', '')[:500]}")
+            raise SignInFailed(reason, f"{error}: {answer.get('error_description', '')}")
         if not answer.get("code"):
             raise SignInFailed(Reason.ANSWER, "there is no code")
 
