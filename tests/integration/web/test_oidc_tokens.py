@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -77,17 +77,11 @@ class HostileProvider:
         *,
         header: dict[str, Any] | None = None,
         answer: Any = None,
+        oidc: OidcSignIn | None = None,
         **claims: Any,
     ) -> SignedIn:
         """Sign in with an ID token with these claims, signed with a key, or with an `answer`. None removes a claim."""
-        settings = {
-            "OIDC_ISSUER": self.issuer,
-            "OIDC_CLIENT_ID": "console",
-            "OIDC_CLIENT_SECRET_FILE": str(self.secret_file),
-            "OIDC_CA_FILE": str(self.ca_file),
-        }
-        environ = {f"CONTACTSYNC_SIGN_IN__{name}": value for name, value in settings.items()}
-        oidc = OidcSignIn(load_settings(Path("/dev/null"), {"STATE_DIRECTORY": "/srv", **environ}))
+        oidc = oidc or self.sign_in()
         url, cookie = oidc.begin("/")
         query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         now = int(time.time())
@@ -98,6 +92,17 @@ class HostileProvider:
         tokens = {"access_token": "x", "token_type": "bearer", "id_token": token}
         self.documents["/token_endpoint"] = tokens if answer is None else answer
         return oidc.finish(cookie, {"code": "x", "state": query["state"]}, "192.0.2.7")
+
+    def sign_in(self, clock: Callable[[], float] = time.monotonic) -> OidcSignIn:
+        """The sign-in of a console that believes this provider."""
+        settings = {
+            "OIDC_ISSUER": self.issuer,
+            "OIDC_CLIENT_ID": "console",
+            "OIDC_CLIENT_SECRET_FILE": str(self.secret_file),
+            "OIDC_CA_FILE": str(self.ca_file),
+        }
+        environ = {f"CONTACTSYNC_SIGN_IN__{name}": value for name, value in settings.items()}
+        return OidcSignIn(load_settings(Path("/dev/null"), {"STATE_DIRECTORY": "/srv", **environ}), clock)
 
     def close(self) -> None:
         """End it."""
@@ -134,6 +139,7 @@ def test_a_token_that_the_provider_did_not_sign_for_this_console_is_refused(prov
     unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."
     wrong: list[tuple[dict[str, Any], Reason]] = [
         ({"aud": "other"}, Reason.ANSWER),
+        ({"aud": "other", "azp": "console"}, Reason.ANSWER),
         ({"aud": ["console", "other"]}, Reason.ANSWER),
         ({"azp": "other"}, Reason.ANSWER),
         ({"iss": "https://other.example.com"}, Reason.ISSUER),
@@ -150,10 +156,15 @@ def test_a_token_that_the_provider_did_not_sign_for_this_console_is_refused(prov
 
 
 def test_new_keys_are_read_when_a_token_names_one(provider: HostileProvider) -> None:
-    """Providers change them without notice."""
-    key = {"keys": [KEY.as_dict(private=False), ROTATED.as_dict(private=False)]}
-    provider.documents["/jwks_uri"] = key
-    assert provider.finish(ROTATED, header={"alg": "ES256", "kid": "2"}).person.user == "1"
+    """Providers change them without notice. They are read at most every five seconds."""
+    later = [0.0]
+    oidc = provider.sign_in(lambda: later[0])
+    header = {"alg": "ES256", "kid": "2"}
+    assert provider.finish(oidc=oidc).person.user == "1"
+    provider.documents["/jwks_uri"] = {"keys": [ROTATED.as_dict(private=False)]}
+    assert refused(provider, ROTATED, header=header, oidc=oidc).reason is Reason.ANSWER
+    later[0] += 5
+    assert provider.finish(ROTATED, header=header, oidc=oidc).person.user == "1"
 
 
 def test_userinfo_of_another_person_is_refused(provider: HostileProvider) -> None:
