@@ -49,6 +49,9 @@ def test_contacts_can_be_kept(pages: Console) -> None:
     path = f"/folders/{definition_id}/remove"
     assert client.post(path, data={"name": "Kept", "keep": "true"}).status_code == 422
     assert client.post(path, data={"name": "Kept Café", "keep": "true"}).status_code == 303
+    invisible = local.define("\N{ZERO WIDTH SPACE}")
+    assert client.post(f"/folders/{invisible}/remove", data={"name": ""}).status_code == 422
+    assert client.post(f"/folders/{invisible}/remove", data={"name": str(invisible)}).status_code == 303
     (folder,) = local.get("/v1/folders", after=folder_id - 1, limit=1)["folders"]
     assert (folder["folder_id"], folder["contacts"], folder["definitions"]) == (folder_id, contacts, [])
 

@@ -53,7 +53,6 @@ def _actions() -> dict[str, str]:
     return {
         "definition.added": _("added"),
         "definition.edited": _("edited"),
-        "definition.removed": _("removed"),
         "definition.paused": _("paused"),
         "definition.resumed": _("resumed"),
         "password.set": _("password given anew"),

@@ -28,7 +28,7 @@ def removal(definition_id: Id, visit: CurrentVisit) -> Response:
 def remove(definition_id: Id, visit: CurrentVisit, form: CurrentForm) -> Response:
     """Remove the folder if its name was typed; the list of folders then says so."""
     definition = _definition(visit, definition_id)
-    if _visible(form.get("name", "")) != _visible(definition["label"]):
+    if _visible(form.get("name", "")) != _expected(definition):
         return _render(visit, definition, form, visit.gettext("This is not the name of the folder."))
     try:
         visit.daemon.delete(f"/v1/definitions/{definition_id}", keep_contacts=form.get("keep") == "true")
@@ -48,6 +48,11 @@ def _definition(visit: Visit, definition_id: int) -> dict[str, Any]:
     return definition
 
 
+def _expected(definition: dict[str, Any]) -> str:
+    """What is typed as the confirmation: the name, or the number of a folder whose name has nothing visible."""
+    return _visible(definition["label"]) or str(definition["definition_id"])
+
+
 def _visible(text: str) -> str:
     """The text as people see it. What cannot be seen cannot be typed."""
     composed = unicodedata.normalize("NFC", text)
@@ -63,6 +68,7 @@ def _render(visit: Visit, definition: dict[str, Any], form: dict[str, str] | Non
         status=status,
         section="folders",
         definition=definition,
+        expected=_expected(definition),
         stay=max(folder["contacts"] - definition["contacts"], 0),
         whole=folder["definitions"] == [definition["definition_id"]],
         form=form or {},
