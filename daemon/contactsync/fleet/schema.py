@@ -25,7 +25,7 @@ ALTER TABLE procrastinate_jobs SET (fillfactor = 70, autovacuum_vacuum_scale_fac
 ALTER TABLE procrastinate_events SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
     autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE procrastinate_workers SET (fillfactor = 50);
-CREATE INDEX jobs_of_lock ON procrastinate_jobs (lock, priority DESC, id) WHERE status = 'todo';
+CREATE INDEX IF NOT EXISTS jobs_of_lock ON procrastinate_jobs (lock, priority DESC, id) WHERE status = 'todo';
 """
 """Each run writes and deletes a row, so that the share of dead rows says nothing."""
 
@@ -33,7 +33,7 @@ CREATE INDEX jobs_of_lock ON procrastinate_jobs (lock, priority DESC, id) WHERE 
 def prepare_queue(conninfo: str) -> list[str]:
     """Create the tables of the queue or bring them up to date; returns what was applied. Raises DatabaseError."""
     with translated(), connect(conninfo, application_name="contactsync-migration") as connection:
-        if _applied(connection) == _newest():
+        if _applied(connection) == _newest() and not _may_tune(connection):
             return []
         if not (connection.execute("SELECT has_database_privilege(current_database(), 'CREATE')").fetchone() or [0])[0]:
             require_queue(connection)
@@ -66,13 +66,13 @@ def _prepare(connection: Connection[Any]) -> list[str]:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(QUEUE_SCHEMA)))
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(QUEUE_SCHEMA)))
     missing = [] if applied is None else [file for file in _migrations() if file.stem > applied]
-    if applied is not None and not missing:
+    if applied is not None and applied > _newest():
         raise DatabaseError(
             f"The queue's tables are of a newer release: {applied}.", hint="Install the newer release here too."
         )
     if applied is None:
         connection.execute(SchemaManager.get_schema())
-        connection.execute(_TUNING)
+    connection.execute(_TUNING)
     for file in missing:
         # Files of the installed package are as trusted as its code.
         text: LiteralString = file.read_text(encoding="utf-8")
@@ -83,6 +83,11 @@ def _prepare(connection: Connection[Any]) -> list[str]:
         )
     )
     return [file.stem for file in missing] or [_newest()]
+
+
+def _may_tune(connection: Connection[Any]) -> bool:
+    """Whether the tables lack what an earlier release did not give them, and this role is their owner."""
+    return execute(connection, "queue_is_untuned").fetchone() == (True,)
 
 
 def _applied(connection: Connection[Any]) -> str | None:

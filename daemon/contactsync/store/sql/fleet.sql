@@ -335,6 +335,10 @@ LIMIT 1000
 -- name: queue_exists
 SELECT obj_description(n.oid, 'pg_namespace') FROM pg_namespace AS n WHERE n.nspname = 'contactsync_queue'
 
+-- name: queue_is_untuned
+SELECT to_regclass('contactsync_queue.jobs_of_lock') IS NULL AND pg_has_role(c.relowner, 'USAGE')
+FROM pg_class AS c WHERE c.oid = to_regclass('contactsync_queue.procrastinate_jobs')
+
 -- name: take_job
 -- Ends a job, if one is given, and gives the first job that may run to a worker: of each lock that no running job has, the
 -- first waiting job is one. Always one row. procrastinate's own statement looks at each waiting job, this one at each lock.

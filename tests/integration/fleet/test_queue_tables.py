@@ -1,0 +1,58 @@
+"""The tables of the queue: their index, and that autovacuum keeps them small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from contactsync.fleet.schema import QUEUE_SCHEMA, prepare_queue
+from tests.support.postgres import FragilePostgres
+from tests.support.resources import short_directory
+from tests.support.waiting import wait_until
+
+_FILL = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)
+SELECT 'runs', 'run', 'server', number::text, '{}' FROM generate_series(1, 12000) AS number
+"""
+_DEAD = "SELECT max(n_dead_tup) FROM pg_stat_user_tables WHERE schemaname = %s"
+_FEW = 1000
+_OCTETS = "SELECT pg_total_relation_size('procrastinate_jobs') + pg_total_relation_size('procrastinate_events')"
+
+
+def _dead_rows(person: psycopg.Connection[Any]) -> int:
+    """The most of a table, by the statistics that autovacuum reads."""
+    person.execute("SELECT pg_stat_force_next_flush()")
+    ((rows,),) = person.execute(_DEAD, [QUEUE_SCHEMA]).fetchall()
+    return int(rows)
+
+
+def test_tables_of_an_earlier_release_get_their_index(queue_database: str) -> None:
+    """Once; without it, to take a job takes longer the more jobs wait."""
+    assert prepare_queue(queue_database) == []
+    with psycopg.connect(queue_database, autocommit=True) as person:
+        person.execute("DROP INDEX contactsync_queue.jobs_of_lock")
+        assert prepare_queue(queue_database)
+        index = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'contactsync_queue' AND indexname = 'jobs_of_lock'"
+        assert person.execute(index).fetchone() is not None
+    assert prepare_queue(queue_database) == []
+
+
+def test_tables_are_vacuumed_and_do_not_grow() -> None:
+    """Thousands of jobs come and go; each look of autovacuum, which is each second here, makes room for as many."""
+    with short_directory() as state, FragilePostgres(state) as postgres:
+        conninfo = postgres.new_database()
+        prepare_queue(conninfo)
+        postgres.as_superuser(sql.SQL("ALTER SYSTEM SET autovacuum_naptime = 1"))
+        postgres.as_superuser(sql.SQL("SELECT pg_reload_conf()"))
+        sizes = []
+        options = f"-c search_path={QUEUE_SCHEMA},pg_catalog"
+        with psycopg.connect(conninfo, autocommit=True, options=options) as person:
+            for _ in range(3):
+                person.execute(_FILL)
+                person.execute("DELETE FROM procrastinate_jobs")
+                wait_until(lambda: _dead_rows(person) < _FEW, "autovacuum")
+                ((size,),) = person.execute(_OCTETS).fetchall()
+                sizes.append(size)
+    assert sizes[2] <= 1.1 * sizes[1], sizes
