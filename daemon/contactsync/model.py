@@ -35,6 +35,12 @@ class Trigger(StrEnum):
         """Whether a user requested this run."""
         return self in {Trigger.MANUAL, Trigger.REQUEST}
 
+    def merged(self, earlier: Trigger) -> Trigger:
+        """The reason of one run for two requests: a user's request before an edit, and an edit before all others."""
+        if self.by_hand and not earlier.by_hand:
+            return self
+        return self if self is Trigger.EDIT and not earlier.by_hand else earlier
+
     @property
     def words(self) -> str:
         """How a sentence says it: `run 12 (by hand)`."""

@@ -261,11 +261,10 @@ class Dispatcher:
 
 
 def _merged(waiting: RunRequest, request: RunRequest) -> RunRequest:
-    """The waiting request, made by hand or individual if the new one is."""
-    by_hand = request.trigger.by_hand and not waiting.trigger.by_hand
+    """The waiting request, made by hand, after an edit or individual if the new one is."""
     return replace(
         waiting,
-        trigger=request.trigger if by_hand else waiting.trigger,
+        trigger=request.trigger.merged(waiting.trigger),
         only_by_hand=waiting.only_by_hand and request.only_by_hand,
         asked_at=waiting.asked_at if request.asked_at is None else request.asked_at,
         report=waiting.report or request.report,

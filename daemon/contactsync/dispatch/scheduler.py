@@ -76,10 +76,15 @@ class Followed:
         )
 
     @property
+    def has_schedule(self) -> bool:
+        """Whether it may run and has a schedule, also if it is locked."""
+        return self.definition.enabled and self.resolved is not None and self.resolved.trigger is not None
+
+    @property
     def timetable(self) -> tuple[str, str, int] | None:
         """The fields that decide when it runs; None if its schedule does not run it."""
         definition = self.definition
-        if not self.may_run or self.locked or self.resolved is None or self.resolved.trigger is None:
+        if self.locked or not self.has_schedule:
             return None
         return definition.schedule, definition.time_zone, definition.jitter_seconds
 
@@ -310,16 +315,17 @@ class Schedule:
         if before and before.may_run and not current.may_run:
             self._dispatcher.forget(definition_id)
         _log_lock(before, current)
-        if current.timetable is None:
-            self._unschedule(definition_id)
-            return
         if before is None:
             edited = last_revision not in {None, current.definition.revision}  # while no daemon was running
         else:
             edited = before.content != current.content
-        if edited:
-            # Before the schedule's request: the run after an edit may offer a refused password again.
+        if edited and current.has_schedule:
+            # Before the schedule's request: the run after an edit may offer a refused password again. Also if the
+            # definition is locked: a run that waited when it was edited may have locked it again without an attempt.
             self._dispatcher.request(definition_id, Trigger.EDIT, asked_at=edited_at)
+        if current.timetable is None:
+            self._unschedule(definition_id)
+            return
         if before is None or before.timetable != current.timetable:
             self._schedule(current)
             if not edited:

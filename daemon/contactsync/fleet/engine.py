@@ -63,11 +63,10 @@ class RunJob:
 
     def merged(self, earlier: RunJob) -> RunJob:
         """One run for both requests."""
-        by_hand = self.trigger.by_hand and not earlier.trigger.by_hand
         asked = earlier.asked if self.asked is None else self.asked
         return replace(
             earlier,
-            trigger=self.trigger if by_hand else earlier.trigger,
+            trigger=self.trigger.merged(earlier.trigger),
             asked=asked,
             only_by_hand=earlier.only_by_hand and self.only_by_hand,
         )

@@ -58,3 +58,26 @@ def test_one_edit_of_many_definitions_was_made_at_one_time(
     assert {request.trigger for request in edits} == {Trigger.EDIT}
     assert {request.definition_id for request in edits} == ids
     assert len({request.asked_at for request in edits}) == 1
+
+
+def test_an_edit_is_run_although_a_run_that_waited_has_locked_the_definition_again(
+    schedule: Schedule,
+    requests: queue.Queue[RunRequest],
+    make_folder: Callable[..., SyncedFolder],
+    directory: PrivateSlapd,
+) -> None:
+    """An edit unlocks. A scheduled run that starts before the edit is followed finds the password refused before."""
+    folder = make_folder(directory)
+    definition_id = folder.define(directory.port, name="refused", schedule="every 1h")
+    schedule.follow([definition_id])
+    requests.get(timeout=30)
+    folder.query(
+        "UPDATE contactsync.sync_definitions SET filter = '(uid=*)' WHERE definition_id = %s RETURNING 1", definition_id
+    )
+    folder.query(
+        "UPDATE contactsync.sync_status SET state = 'locked', reason = 'Refused.' WHERE definition_id = %s RETURNING 1",
+        definition_id,
+    )
+    schedule.follow([definition_id])
+    assert requests.get(timeout=30).trigger is Trigger.EDIT
+    assert schedule.first_due() is None

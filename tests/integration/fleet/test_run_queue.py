@@ -107,6 +107,20 @@ def test_an_individual_request_precedes_those_of_a_round(queues: Queues, queue_d
     assert next(each for each in work.entered if each.definition_id == 10).trigger is Trigger.MANUAL
 
 
+def test_a_run_for_the_schedule_and_an_edit_is_one_after_the_edit(queues: Queues, queue_database: str) -> None:
+    """Also if the schedule's request came first: a run with trigger `edit` is recorded for each edit."""
+    first, second = queues(work := Work())
+    first.request(1, Trigger.SCHEDULE)
+    work.wait_for(1)
+    first.request(1, Trigger.SCHEDULE)
+    wait_until(lambda: second.waiting == 1, "the schedule's request")
+    second.request(1, Trigger.EDIT, asked_at=time.monotonic())
+    wait_until(lambda: stored_triggers(queue_database, 1) <= {"edit"}, "the reason")
+    work.open()
+    work.wait_for(2)
+    assert [each.trigger for each in work.entered] == [Trigger.SCHEDULE, Trigger.EDIT]
+
+
 def test_an_error_reaches_those_who_wait(queues: Queues) -> None:
     """With its class, code and sentence."""
     _, second = queues(work := Work())

@@ -209,3 +209,19 @@ def test_an_exception_goes_to_the_future_and_ends_no_worker() -> None:
         with pytest.raises(LookupError, match=str(definition_id)):
             dispatcher.request(definition_id, Trigger.MANUAL, awaited=True).result(WAIT)
     dispatcher.stop()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "merged"),
+    [
+        (Trigger.SCHEDULE, Trigger.EDIT, Trigger.EDIT),
+        (Trigger.EDIT, Trigger.LIVE, Trigger.EDIT),
+        (Trigger.CATCH_UP, Trigger.SCHEDULE, Trigger.CATCH_UP),
+        (Trigger.EDIT, Trigger.REQUEST, Trigger.REQUEST),
+        (Trigger.MANUAL, Trigger.EDIT, Trigger.MANUAL),
+        (Trigger.MANUAL, Trigger.REQUEST, Trigger.MANUAL),
+    ],
+)
+def test_the_reason_of_one_run_for_two_requests(earlier: Trigger, later: Trigger, merged: Trigger) -> None:
+    """The first of a user's requests, else an edit, else the first."""
+    assert later.merged(earlier) is merged
