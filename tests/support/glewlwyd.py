@@ -59,7 +59,7 @@ class Glewlwyd:
         return self._files.authority
 
     def settings(self, **more: str) -> dict[str, str]:
-        """The settings of a console whose people sign in here; members of Console Admins are administrators."""
+        """The settings of a console where Staff signs in here; Console Admins are administrators."""
         sign_in = {
             "OIDC_ISSUER": self.issuer,
             "OIDC_CLIENT_ID": CLIENT,
@@ -67,6 +67,7 @@ class Glewlwyd:
             "OIDC_SCOPES": "openid",
             "OIDC_NAME_CLAIM": "preferred_username",
             "OIDC_CA_FILE": str(self.ca_file),
+            "MEMBERS": "Staff",
             "ADMINISTRATORS": "Console Admins",
             **more,
         }

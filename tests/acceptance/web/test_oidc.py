@@ -33,7 +33,7 @@ def provider() -> Iterator[Glewlwyd]:
 
 @pytest.fixture(scope="module")
 def _console(door: WebDoor, provider: Glewlwyd) -> Iterator[Console]:
-    with short_directory() as place, web_console(door, place / "web", **provider.settings(MEMBERS="Staff")) as console:
+    with short_directory() as place, web_console(door, place / "web", **provider.settings()) as console:
         provider.add_client(console.url)
         yield console
 
@@ -117,12 +117,12 @@ def test_only_a_sign_in_that_this_browser_began_is_finished(console: Console, pr
 def test_what_the_provider_refuses_and_that_it_is_away_is_said(console: Console, provider: Glewlwyd) -> None:
     """In the language of the browser, on a page where the person can begin again."""
     client = console.client(headers=SAME_SITE | {"Accept-Language": "de"})
-    there = client.get("/sign-in/oidc").headers["location"]
+    there = client.get("/sign-in/oidc?to=/runs").headers["location"]
     state = re.findall(r"state=([^&]+)", there)[0]
     query = {"state": state, "error": "access_denied", "iss": provider.issuer}
     answer = client.get("/sign-in/oidc/back", params=query)
     assert (answer.status_code, "abgelehnt" in alert(answer)) == (403, True)
-    assert 'href="/sign-in/oidc"' in answer.text
+    assert 'href="/sign-in/oidc?to=/runs"' in answer.text
     answer = client.get("/sign-in/oidc/back", params=query | {"iss": "https://evil.example.com"})
     assert (answer.status_code, "oidc_issuer" in alert(answer)) == (503, True)
     provider.stop()

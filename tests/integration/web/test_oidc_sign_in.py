@@ -115,7 +115,7 @@ def test_a_group_of_the_provider_cannot_become_a_person(provider: Glewlwyd) -> N
 
 def test_who_is_in_no_group_may_not_sign_in(provider: Glewlwyd) -> None:
     """The sentence has the name, so that a person knows with which account this was."""
-    only = sign_in(provider, MEMBERS="Staff")
+    only = sign_in(provider)
     assert signed_in(provider, only, "bert").person.user == "bert"
     failure = refused(provider, only, "carla")
     assert (failure.reason, failure.user) == (Reason.GROUPS, "carla")
@@ -237,7 +237,7 @@ def test_a_provider_that_is_away_is_asked_again_after_five_seconds(provider: Gle
 def test_groups_are_asked_for_again_after_fifteen_minutes(provider: Glewlwyd) -> None:
     """A person who lost a group loses its rights; who lost all, or was disabled, is signed out."""
     clocks = Clocks()
-    oidc = sign_in(provider, clocks, MEMBERS="Staff")
+    oidc = sign_in(provider, clocks)
     done = signed_in(provider, oidc, "anna")
     session = Session(done.person, 0.0, 0.0, REFRESH_SECONDS, done.tokens)
     try:
@@ -263,22 +263,23 @@ def test_a_person_who_was_removed_is_signed_out(provider: Glewlwyd, *, with_refr
     """With a refresh token, and with the access token only."""
     clocks = Clocks()
     oidc = sign_in(provider, clocks)
-    done = signed_in(provider, oidc, "carla")
+    done = signed_in(provider, oidc, "bert")
     assert done.tokens.refresh
     tokens = done.tokens if with_refresh_token else replace(done.tokens, refresh="")
     session = Session(done.person, 0.0, 0.0, 0.0, tokens)
     assert oidc.refresh(session)
-    provider.remove("carla")
+    provider.remove("bert")
     clocks.later += REFRESH_SECONDS
     try:
         assert not oidc.refresh(session)
     finally:
-        provider.add("carla")
+        provider.add("bert")
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"MEMBERS": ""}, "members"),
         ({"OIDC_CLIENT_ID": ""}, "oidc_client_id"),
         ({"OIDC_CLIENT_SECRET_FILE": ""}, "oidc_client_secret_file"),
         ({"OIDC_CA_FILE": "/dev/null"}, "oidc_ca_file"),

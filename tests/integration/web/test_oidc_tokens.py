@@ -100,6 +100,7 @@ class HostileProvider:
             "OIDC_CLIENT_ID": "console",
             "OIDC_CLIENT_SECRET_FILE": str(self.secret_file),
             "OIDC_CA_FILE": str(self.ca_file),
+            "MEMBERS": "sub:1",
         }
         environ = {f"CONTACTSYNC_SIGN_IN__{name}": value for name, value in settings.items()}
         return OidcSignIn(load_settings(Path("/dev/null"), {"STATE_DIRECTORY": "/srv", **environ}), clock)

@@ -57,12 +57,13 @@ def come_back(request: Request, oidc: Oidc) -> Response:
     address = context.address_of(request)
     if wait := context.attempts.begin(None, address):
         return sign_in_page(request, refused=too_many(wait), status=HTTPStatus.TOO_MANY_REQUESTS)
+    begun = request.cookies.get(_cookie(request), "")
     try:
-        done = oidc.finish(request.cookies.get(_cookie(request), ""), dict(request.query_params), address)
+        done = oidc.finish(begun, dict(request.query_params), address)
     except SignInFailed as failure:
         if failure.reason is not Reason.CODE:
             context.attempts.withdraw(None, address)
-        return _refuse(request, oidc, failure, "/")
+        return _refuse(request, oidc, failure, oidc.sealer.open(begun, BEGUN_SECONDS).get("to", "/"))
     context.attempts.withdraw(None, address)
     response = begin_session(request, done.person, done.to, typed_before(request, done.to), done.tokens)
     response.delete_cookie(_cookie(request), secure=context.secure, httponly=True, samesite="lax")

@@ -147,6 +147,8 @@ def _options(settings: Settings) -> ProviderOptions:
     section, origin = settings.sign_in, settings.web.origin
     if not (section.oidc_client_id and section.oidc_client_secret_file):
         raise _invalid("[sign_in] oidc_issuer needs oidc_client_id and oidc_client_secret_file.")
+    if not section.members:
+        raise _invalid("[sign_in] oidc_issuer needs members: else everybody whom the provider knows could sign in.")
     if not origin.startswith("https://") and host_name(origin.partition("://")[2]) not in LOOPBACK:
         raise _invalid(f"[sign_in] oidc_issuer needs a [web] url with https; now it is {origin}.")
     try:
