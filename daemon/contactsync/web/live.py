@@ -14,6 +14,7 @@ import structlog
 
 from contactsync.client import Daemon, Event
 from contactsync.errors import ControlError
+from contactsync.web.shared_reads import SharedReads
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class LiveRuns:
         self._daemon = daemon
         self._watchers: dict[int, set[Watcher]] = defaultdict(set)
         self._thread: threading.Thread | None = None
+        self.reads = SharedReads()
 
     @contextmanager
     def watching(self, definition_id: int) -> Iterator[Watcher]:

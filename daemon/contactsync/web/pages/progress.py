@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import lru_cache, partial
 from http import HTTPStatus
 from time import monotonic
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
 from contactsync.client import DaemonError
 from contactsync.errors import ControlError
 from contactsync.web.context import context_of
+from contactsync.web.language import current_language
 from contactsync.web.pages.folders import LARGEST_ID, Id, link, render_folder
+from contactsync.web.rendering import environment
 from contactsync.web.visit import CurrentVisit, Visit
 
 router = APIRouter()
@@ -28,6 +30,7 @@ _SILENCE_SECONDS = (1.0, 15.0)
 _CHECK_SECONDS = 5.0
 """The longest time until the run is read again in the name of the person, whose rights or session may have ended."""
 _NUMBERS = {"stage", "entries", "seconds"}
+_END = {"outcome", "finished_at", "inserted", "updated", "deleted", "rejected"}
 """What of an event everybody may see who sees the run: events are those of an administrator."""
 _FOR_EDITORS = {"further_attempt"}
 _LOST = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
@@ -46,18 +49,20 @@ def progress(definition_id: Id, visit: CurrentVisit, request: Number = None, aft
 def live(definition_id: Id, visit: CurrentVisit, request: Number = None, after: Number = None) -> Response:
     """The run as server-sent events until it ends; each message is the part of the page with its numbers."""
     definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
-    shown = _NUMBERS | (_FOR_EDITORS if visit.may_edit(definition["folder_id"]) else set())
-    messages = _messages(visit, definition, partial(_values, visit, definition, request, after), shown)
+    shown = _NUMBERS | _END | (_FOR_EDITORS if visit.may_edit(definition["folder_id"]) else set())
+    key = (visit.person.user, visit.person.groups, visit.person.admin, definition_id, request, after)
+    values = partial(_values, visit, definition, request, after)
+    messages = _messages(visit, definition, partial(context_of(visit.request).live.reads.get, key, values), shown)
     return StreamingResponse(messages, media_type="text/event-stream")
 
 
 async def _messages(
-    visit: Visit, definition: dict[str, Any], read: Callable[[], dict[str, Any]], shown: set[str]
+    visit: Visit, definition: dict[str, Any], read: Callable[[], Awaitable[dict[str, Any]]], shown: set[str]
 ) -> AsyncIterator[str]:
     context = context_of(visit.request)
     with context.live.watching(definition["definition_id"]) as watcher:
-        values, read_at = await to_thread.run_sync(read), monotonic()
-        yield _message(visit, definition, values)
+        values, read_at = await read(), monotonic()
+        yield _message(definition, values)
         silence = _SILENCE_SECONDS[0]
         while _goes_on(values):
             try:
@@ -66,29 +71,29 @@ async def _messages(
                 silence = min(2 * silence, _SILENCE_SECONDS[1])
             if not context.sessions.is_open(visit.request.state.token):
                 break
-            goes_on = watcher.changed.is_set() and _is_of(watcher.run, values)
+            is_shown = watcher.changed.is_set() and _is_of(watcher.run, values)
             watcher.changed.clear()
             watcher.finished.clear()
-            if not goes_on or monotonic() - read_at > _CHECK_SECONDS:
+            if not is_shown or monotonic() - read_at > _CHECK_SECONDS:
                 try:
-                    values, read_at = await to_thread.run_sync(read), monotonic()
+                    values, read_at = await read(), monotonic()
                 except ControlError as error:
                     if isinstance(error, DaemonError) and error.status in _LOST:
                         break  # the page, which is loaded again, says why
                     continue  # the daemon is away
-            if goes_on and _goes_on(values):
+            if is_shown and _goes_on(values):
                 numbers = {name: value for name, value in (watcher.run or {}).items() if name in shown}
                 values = {**values, "run": {**values["run"], **numbers}}
-            yield _message(visit, definition, values)
+            yield _message(definition, values)
             if _goes_on(values):
                 await _rest(watcher.finished)
     yield "event: finished\ndata: -\n\n"
 
 
 def _is_of(event: dict[str, Any] | None, values: dict[str, Any]) -> bool:
-    """Whether an event says only how far the run is that is shown."""
+    """Whether an event is of the run that is shown."""
     run = values["run"]
-    return bool(event and run and event["run_id"] == run["run_id"] and not event["outcome"])
+    return bool(event and run and event["run_id"] == run["run_id"])
 
 
 async def _rest(finished: asyncio.Event) -> None:
@@ -143,6 +148,12 @@ def _goes_on(values: dict[str, Any]) -> bool:
     return values["waiting"] or bool(values["run"] and not values["run"]["outcome"])
 
 
-def _message(visit: Visit, definition: dict[str, Any], values: dict[str, Any]) -> str:
-    text = bytes(visit.render("progress_run.html.j2", definition=definition, **values).body).decode()
+def _message(definition: dict[str, Any], values: dict[str, Any]) -> str:
+    return _message_of(current_language(), json.dumps({"definition": definition, **values}))
+
+
+@lru_cache(maxsize=64)
+def _message_of(language: str, document: str) -> str:
+    """The message with these values, for all who watch a run in one language."""
+    text = environment().get_template("progress_run.html.j2").render(language=language, **json.loads(document))
     return "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"

@@ -15,6 +15,10 @@
   };
   // The end of the run that this page watches: the whole page has changed, not only its numbers.
   document.addEventListener("finished", () => location.reload(), true);
+  // htmx pauses a stream when its tab is hidden, but not in a tab that was opened in the background.
+  document.addEventListener("htmx:sse:after:message", () => {
+    if (document.hidden) document.dispatchEvent(new Event("visibilitychange"));
+  });
   show(document);
   document.addEventListener("htmx:after:swap", () => show(document));
 })();
