@@ -35,7 +35,7 @@ class DaemonError(ControlError):
         self.status: int = problem.get("status", HTTPStatus.CONFLICT)
         self.errors: list[dict[str, Any]] = problem.get("errors", [])
         self.exit_code = exit_code_of(self.code)  # type: ignore[misc]
-        self.fields = {(error.get("pointer") or "").removeprefix("/") for error in problem.get("errors") or ()}
+        self.fields = {f"{error.get('pointer') or ''}/".split("/")[1] for error in problem.get("errors") or ()}
         """The names of the fields of the request that are not valid."""
 
 

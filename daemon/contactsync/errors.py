@@ -207,6 +207,11 @@ class MappingError(DefinitionError):
 
     code = "definition.mapping"
 
+    def __init__(self, message: str, *, hint: str = "", part: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.part = tuple(part)
+        """The keys that lead to what is not valid, such as ("fields", "emails"); none if it is no single key."""
+
 
 class ScheduleError(DefinitionError):
     """The schedule or its time zone is not valid."""

@@ -645,7 +645,7 @@ def test_the_examples_of_bodies_are_accepted(client: DaemonClient) -> None:
                 answer.text,
             )
             accepted.append((method, path))
-    assert len(accepted) == 13
+    assert len(accepted) == 15
     client.http.put(f"/v1/folders/{staff['folder_id']}/rights", json={"rights": []}).raise_for_status()
     client.http.delete("/v1/tokens", params={"name": "helpdesk"}).raise_for_status()
     for name in ("Example", "Renamed"):

@@ -26,7 +26,7 @@ from tests.support.daemon_client import DaemonClient, running_daemon
 from tests.support.resources import database_of, short_directory
 
 ENDLESS = "/v1/events"
-REACHING = {"/v1/browse", "/v1/preview"}
+REACHING = {"/v1/browse", "/v1/preview", "/v1/sample"}
 """Paths whose requests name a directory, which may not exist: 502 is right then."""
 EXAMPLES = 15
 

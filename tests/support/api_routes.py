@@ -18,6 +18,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "check_draft": {},
     "preview_draft": {},
     "browse_directory": {},
+    "sample_draft": {},
 }
 
 

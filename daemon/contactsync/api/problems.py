@@ -21,6 +21,7 @@ from contactsync.errors import (
     DirectoryError,
     FieldsNotPermitted,
     Forbidden,
+    MappingError,
     NotFound,
     NotReady,
     PasswordNotTyped,
@@ -102,9 +103,15 @@ def _field_errors(error: ContactsyncError) -> list[FieldError] | None:
     else:
         return None
     return [
-        FieldError(pointer=f"/{name}", detail=each.message, hint=each.hint or None, code=each.code)
+        FieldError(pointer=_pointer(name, each), detail=each.message, hint=each.hint or None, code=each.code)
         for name, each in wrong.items()
     ]
+
+
+def _pointer(name: str, error: ContactsyncError) -> str:
+    """The pointer to a field, or into it."""
+    part = error.part if isinstance(error, MappingError) and name == "mapping" else ()
+    return "/".join(["", name, *(key.replace("~", "~0").replace("/", "~1") for key in part)])
 
 
 def problem_of_status(

@@ -136,7 +136,10 @@ def _fields(value: object, preset: Preset) -> dict[str, FieldRule]:
     rules = {}
     for field in (*FIELDS, *sorted(own.keys() - FIELDS.keys())):
         default = preset.fields.get(field)
-        rule = _field_rule(field, own.get(field, default), default)
+        try:
+            rule = _field_rule(field, own.get(field, default), default)
+        except MappingError as error:
+            raise MappingError(error.message, hint=error.hint, part=("fields", field)) from None
         if rule.sources:
             rules[field] = rule
     if not rules:
@@ -195,7 +198,8 @@ def _check_field(field: str) -> None:
     if kind_of(field) is not None and (key == field or _EXTRA_KEY.fullmatch(key)):
         return
     allowed = f"The fields are: {', '.join(FIELDS)}, and {EXTRA_PREFIX}NAME for anything else."
-    raise _error("fields", f"has {_shown(field)}, which is not a field of a contact", _near(field, FIELDS) + allowed)
+    problem = f"has {_shown(field)}, which is not a field of a contact"
+    raise _error("fields", problem, _near(field, FIELDS) + allowed, part=("fields", field))
 
 
 def _object(value: object, path: str, allowed: tuple[str, ...] | None) -> dict[str, Any]:
@@ -222,8 +226,10 @@ def _one_of(value: object, path: str, allowed: tuple[str, ...]) -> str:
     raise _error(path, f"is {_shown(value)}, which is not known", _choices(value, allowed))
 
 
-def _error(path: str, problem: str, hint: str) -> MappingError:
-    return MappingError(f"The mapping's {path} {problem}." if path else f"The mapping {problem}.", hint=hint)
+def _error(path: str, problem: str, hint: str, *, part: tuple[str, ...] | None = None) -> MappingError:
+    message = f"The mapping's {path} {problem}." if path else f"The mapping {problem}."
+    keys = tuple(filter(None, path.partition("[")[0].split(".")))
+    return MappingError(message, hint=hint, part=keys if part is None else part)
 
 
 def _choices(value: object, allowed: tuple[str, ...]) -> str:

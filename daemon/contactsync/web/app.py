@@ -37,7 +37,7 @@ from contactsync.web.pages import (
     runs,
     settings,
 )
-from contactsync.web.pages.folder import edits, removal
+from contactsync.web.pages.folder import edits, mapping, removal
 from contactsync.web.signin import routes as signin
 from contactsync.web.signin.oidc import routes as oidc
 
@@ -54,6 +54,7 @@ PAGES = (
     browse,
     rights,
     edits,
+    mapping,
     removal,
     decisions,
     runs,

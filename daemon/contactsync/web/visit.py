@@ -18,6 +18,9 @@ from contactsync.web.middleware.limits import LONG_REQUEST_SECONDS, allow_long
 from contactsync.web.person import Person
 from contactsync.web.rendering import render
 
+_MOST_FIELDS = 400
+"""Of a form; that of a mapping has two for each field of a contact."""
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -67,6 +70,10 @@ class Visit:
         """Whether to show the buttons that approve, reject and undo runs of a folder."""
         return self.person.admin or folder_id in self._access["owner"]
 
+    def may_map(self) -> bool:
+        """Whether to show the mappings of the folders that the person may edit."""
+        return self.person.admin or bool(self._access["mappings"])
+
     def may_remove(self, folder_id: int) -> bool:
         """Whether to show the way to remove a folder: for administrators, and owners who may add folders."""
         if self.person.admin:
@@ -93,7 +100,7 @@ CurrentVisit = Annotated[Visit, Depends(_visit)]
 
 async def _form(request: Request) -> dict[str, str]:
     """The texts of a form; of a name that is there twice, the first one, as for a box and its hidden `false`."""
-    async with request.form(max_files=0, max_fields=100) as form:
+    async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
         fields: dict[str, str] = {}
         for name, value in form.multi_items():
             if isinstance(value, str):

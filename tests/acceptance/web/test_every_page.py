@@ -36,6 +36,8 @@ PAGES = {
     "people of the directory": f"/folders/{{unusual}}/browse?base={quote(HOSTILE_UNIT)}",
     "a base that does not exist": "/folders/{staff}/browse?base=ou%3Dnowhere",
     "the directory for a password": "/folders/{locked}/browse",
+    "mapping": "/folders/{staff}/mapping",
+    "mapping with unusual people": "/folders/{unusual}/mapping",
     "progress": "/folders/{staff}/progress",
     "no progress yet": "/folders/{never}/progress",
     "runs of a folder": "/folders/{staff}/runs",

@@ -14,8 +14,9 @@ from contactsync.api.access.needs import Target
 from contactsync.operations.access.person import Role
 from tests.support.api_routes import Route, routes
 from tests.support.company import Company
+from tests.support.resources import database_of, short_directory
 from tests.support.waiting import wait_until
-from tests.support.web_door import actor_header
+from tests.support.web_door import actor_header, web_door
 
 ROUTES = sorted(routes())
 IN_PATH = {Target.DEFINITION, Target.FOLDER, Target.RUN, Target.REQUEST}
@@ -383,6 +384,50 @@ def test_editors_test_and_preview(people: Company) -> None:
         assert (response.status_code, code_of(response)) == (403, "web.role")
         response = people.ask("bob", "POST", f"/v1/{path}", json={"definition_id": people.board})
         assert (response.status_code, code_of(response)) == (404, "not_found")
+
+
+def test_editors_see_a_sample_of_what_the_settings_select(people: Company) -> None:
+    """Five people with all fields; with a mapping that is not stored only if editors may edit it."""
+    unit = f"ou=Sales,ou=people,{people.local.directory.suffix}"
+    draft = {"definition_id": people.staff, "base": unit}
+    for user in ("ed", "root"):
+        response = people.ask(user, "POST", "/v1/sample", json=draft)
+        assert response.status_code == 200, response.text
+        found = response.json()
+        assert len(found["entries"]) == 5
+        assert found["more"]
+        assert all(entry["dn"].endswith(unit) and entry["fields"]["display_name"] for entry in found["entries"])
+    mapped = {**draft, "mapping": {"fields": {"notes": "{uid} of {sn}"}}}
+    response = people.ask("ed", "POST", "/v1/sample", json=mapped)
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (403, "/mapping"), response.text
+    entries = people.ask("root", "POST", "/v1/sample", json=mapped).json()["entries"]
+    assert all(" of " in entry["fields"]["notes"] for entry in entries)
+    assert [people.get(user, "/v1/access")["mappings"] for user in ("ed", "root")] == [False, True]
+    for user, status, code in (("bob", 403, "web.role"), ("vi", 403, "web.role")):
+        response = people.ask(user, "POST", "/v1/sample", json=draft)
+        assert (response.status_code, code_of(response)) == (status, code), response.text
+
+
+def test_editors_edit_mappings_where_the_settings_say_so(postgres_server: str, migrated_template: str) -> None:
+    """`editors_map`: for a sample and a save; a viewer may not, all the same."""
+    with (
+        short_directory() as place,
+        database_of(postgres_server, template=migrated_template) as database,
+        web_door(database, place, EDITORS_MAP="true") as door,
+    ):
+        staff, mapping = door.local.staff, {"fields": {"notes": "{uid} of {sn}"}}
+        door.give(staff, {"who": "ed", "right": "edit"})
+        requests: list[tuple[str, str, dict[str, Any]]] = [
+            ("POST", "/v1/sample", {"definition_id": staff, "mapping": mapping}),
+            ("POST", "/v1/preview", {"definition_id": staff, "mapping": mapping}),
+            ("PATCH", f"/v1/definitions/{staff}", {"mapping": mapping}),
+        ]
+        for method, path, body in requests:
+            assert code_of(door.ask("bob", method, path, json=body)) == "web.role"
+            answer = door.ask("ed", method, path, json=body)
+            assert answer.status_code == 200, answer.text
+        assert door.get("ed", "/v1/access")["mappings"]
+        assert door.get("ed", f"/v1/definitions/{staff}")["mapping"] == mapping
 
 
 def test_an_editor_requests_one_run_a_minute(people: Company) -> None:

@@ -114,7 +114,7 @@ def test_every_wrong_field_is_named_at_once(call: Call) -> None:
     """A form can mark each of them; nothing is stored."""
     fields = {"folder": "a/b", "query": "http://x", "filter": "(mail", "schedule": "sometimes", "time_zone": "Mars"}
     problem = errors(call("POST", "/definitions", json={**NEW, **fields, "mapping": {"fields": {"nonsense": ["x"]}}}))
-    assert problem.keys() == {"/folder", "/query", "/filter", "/schedule", "/time_zone", "/mapping"}
+    assert problem.keys() == {"/folder", "/query", "/filter", "/schedule", "/time_zone", "/mapping/fields/nonsense"}
     wrong_types = errors(call("POST", "/definitions", json={"folder": "Types", **NEW, "scope": "all", "page_size": -1}))
     assert wrong_types.keys() == {"/scope", "/page_size"}
     for authorities in ("no certificate", "kein Zertifikat für"):

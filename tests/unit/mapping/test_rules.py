@@ -103,6 +103,29 @@ def test_invalid_mappings(definition: Any, path: str, hint: str) -> None:
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("definition", "part"),
+    [
+        ({"fields": {"emails": "not one"}}, ("fields", "emails")),
+        ({"fields": {"emails": {"from": "not one"}}}, ("fields", "emails")),
+        ({"fields": {"emails": {"policy": "sometimes"}}}, ("fields", "emails")),
+        ({"fields": {"extra.from": "not one"}}, ("fields", "extra.from")),
+        ({"fields": {"extra.from": {"from": "not one"}}}, ("fields", "extra.from")),
+        ({"fields": {"extra.a/b": "cn"}}, ("fields", "extra.a/b")),
+        ({"fields": []}, ("fields",)),
+        ({"identity": ["not one"]}, ("identity",)),
+        ({"include": {"people": 1}}, ("include", "people")),
+        ({"preset": "other"}, ("preset",)),
+        ({"colour": "red"}, ()),
+    ],
+)
+def test_an_error_leads_to_the_part_of_the_mapping(definition: Any, part: tuple[str, ...]) -> None:
+    """For a form, which marks the input."""
+    with pytest.raises(MappingError) as caught:
+        compile_mapping(definition, active_directory=True, limits=DEFAULTS)
+    assert caught.value.part == part
+
+
 def test_hostile_definition() -> None:
     """The error about a deep or large definition is short and can be stored."""
     deep: Any = "x"

@@ -102,6 +102,8 @@ NEEDS = {
     "check_draft": Need(_EDIT, Target.BODY, _EDITOR),
     "preview_draft": Need(_EDIT, Target.BODY, _EDITOR),
     "browse_directory": Need(_EDIT, Target.BODY, _EDITOR),
+    "sample_draft": Need(_EDIT, Target.BODY, _EDITOR),
+    "parts_of_mappings": Need(None, Target.DAEMON, _ANYONE),
     # Decisions
     "approve_run": Need(_DECIDE, Target.RUN, _OWNER),
     "reject_run": Need(_DECIDE, Target.RUN, _OWNER),

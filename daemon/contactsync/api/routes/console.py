@@ -99,7 +99,9 @@ def take_folder_right(
     folder_id: FolderId,
     context: Context,
     actor: CurrentActor,
-    who: Annotated[str, Query(description="The person or the group.", max_length=256, pattern=r"^[^\x00]*$")],
+    who: Annotated[
+        str, Query(description="The person or the group.", max_length=256, pattern=r"^[^\x00]*$", examples=["anna"])
+    ],
     *,
     is_group: bool = False,
 ) -> FolderRights:

@@ -1,4 +1,4 @@
-"""Check, preview and browse: settings that are stored, and settings that are not."""
+"""Check, preview, sample and browse: settings that are stored, and settings that are not."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from contactsync.operations.declared.fields import Text
 from contactsync.operations.definitions import require_password
 from contactsync.operations.fields import require_valid_fields
 from contactsync.operations.preview import Draft, PreviewDocument
+from contactsync.operations.reading.mapping import MappingParts, SampleDocument, SampleEntry, mapping_parts
 from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID
 
@@ -79,6 +80,19 @@ class BrowseRequest(DraftRequest):
     def draft(self, context: ApiContext, access: Access) -> Draft:
         """See DraftRequest."""
         fields = self.model_dump(exclude={"at", "limit"}, exclude_unset=True)
+        return DraftRequest.model_validate(fields).draft(context, access)
+
+
+class SampleRequest(DraftRequest):
+    """Settings whose first entries are shown."""
+
+    model_config = body_with_example(query="ldaps://dc1.example.com", mapping={"fields": {"notes": "info"}})
+
+    limit: int = Field(5, ge=1, le=50)
+
+    def draft(self, context: ApiContext, access: Access) -> Draft:
+        """See DraftRequest."""
+        fields = self.model_dump(exclude={"limit"}, exclude_unset=True)
         return DraftRequest.model_validate(fields).draft(context, access)
 
 
@@ -143,6 +157,18 @@ async def browse_directory(request: BrowseRequest, context: Context, access: Cur
     return await context.read_directory(partial(_browse, request, context, access))
 
 
+@router.get("/mapping")
+def parts_of_mappings() -> MappingParts:
+    """The parts of a mapping, for a form: fields, presets with their sources, switches, policies."""
+    return mapping_parts()
+
+
+@router.post("/sample")
+async def sample_draft(request: SampleRequest, context: Context, access: CurrentAccess) -> SampleDocument:
+    """The first entries that these settings select, as contacts. Changes nothing."""
+    return await context.read_directory(partial(_sample, request, context, access))
+
+
 @router.post("/definitions/{definition_id}/preview")
 async def preview_definition(
     definition_id: DefinitionId, context: Context, access: CurrentAccess, limit: Changes = 100
@@ -169,9 +195,7 @@ def _planned(draft: Draft, context: ApiContext) -> Any:
 def _preview(request: DraftRequest, context: ApiContext, access: Access, limit: int) -> PreviewDocument:
     draft = request.draft(context, access)
     if request.model_fields_set - {"definition_id"}:
-        require_valid_fields(
-            draft.definition, draft.passwords.references, draft.stored, new_password=draft.typed is not None
-        )
+        _require_valid(draft)
     return PreviewDocument.of_preview(draft.preview(context.runner, limit=limit))
 
 
@@ -184,3 +208,22 @@ def _browse(request: BrowseRequest, context: ApiContext, access: Access) -> Brow
             access.require_own_password(connection, draft.stored, draft.definition, typed=draft.typed is not None)
     view = browse(draft.definition, draft.password, context.runner.options, base=request.at, limit=request.limit)
     return TypeAdapter(Browsed).validate_python(asdict(view))
+
+
+def _sample(request: SampleRequest, context: ApiContext, access: Access) -> SampleDocument:
+    from contactsync.checks.sampler import sample  # noqa: PLC0415 -- it loads what only few requests need
+
+    draft = request.draft(context, access)
+    _require_valid(draft)
+    found = sample(draft.definition, draft.password, context.runner.options, limit=request.limit)
+    return SampleDocument(
+        server=found.server,
+        active_directory=found.active_directory,
+        entries=[SampleEntry.of(found.mapping, entry) for entry in found.entries],
+        more=found.more,
+    )
+
+
+def _require_valid(draft: Draft) -> None:
+    new_password = draft.typed is not None
+    require_valid_fields(draft.definition, draft.passwords.references, draft.stored, new_password=new_password)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from contactsync.errors import NotFound, UsageError
 from contactsync.ldap.dn import group_key
 from contactsync.operations.access.person import PersonAccess, Role
-from contactsync.operations.access.rights import folder_label
+from contactsync.operations.access.rights import Right, folder_label
 from contactsync.operations.declared.bodies import body_with_example
 from contactsync.operations.declared.fields import Text
 from contactsync.store.record.audit import acting, write_audit
@@ -30,6 +30,8 @@ MOST_RIGHTS = 1000
 
 class FolderRight(BaseModel):
     """A right of a person or a group."""
+
+    model_config = body_with_example(who="anna", right="view")
 
     who: Annotated[Text, Field(min_length=1, max_length=256)] = Field(
         description="The name that the sign-in gives, in any case; a DN of a group in any spelling.", examples=["anna"]
@@ -64,6 +66,7 @@ class OwnAccess(BaseModel):
     everything: bool = Field(description="Whether it is all folders; the lists are empty then.")
     administrator: bool
     personal_folders: bool = Field(description="Whether the actor may add folders.")
+    mappings: bool = Field(description="Whether the actor may edit the mappings of the folders that it may edit.")
     viewer: list[int] = Field(description="The folders that the actor may only see.")
     editor: list[int] = Field(description="The folders that the actor may edit.")
     owner: list[int] = Field(description="The actor's personal folders.")
@@ -139,13 +142,20 @@ def own_access(access: Access) -> OwnAccess:
             everything=False,
             administrator=False,
             personal_folders=access.rules.personal_folders,
+            mappings=access.rules.editors_map,
             viewer=sorted(key for key, role in access.roles.items() if role is Role.VIEWER),
             editor=sorted(key for key, role in access.roles.items() if role is Role.EDITOR),
             owner=sorted(key for key, role in access.roles.items() if role is Role.OWNER),
         )
     full = access.local or access.administrator
     return OwnAccess(
-        everything=access.everything, administrator=full, personal_folders=full, viewer=[], editor=[], owner=[]
+        everything=access.everything,
+        administrator=full,
+        personal_folders=full,
+        mappings=Right.EDIT in access.rights,
+        viewer=[],
+        editor=[],
+        owner=[],
     )
 
 

@@ -177,6 +177,7 @@ def _groups(
 def _render(visit: Visit, definition: dict[str, Any], fields: dict[str, FormField], **values: Any) -> Response:
     values = {"problem": None, "errors": {}, "check": None, "preview": None, "saved": "", "taken": False, **values}
     groups = _groups(visit, fields, values["errors"])
+    values["may_map"] = visit.may_map()
     values["may_remove"] = visit.may_remove(definition["folder_id"])
     return render_folder(visit, "settings.html.j2", definition, "settings", fields=fields, groups=groups, **values)
 
