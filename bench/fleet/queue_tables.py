@@ -57,7 +57,11 @@ async def _measure(postgres: FragilePostgres, conninfo: str, jobs: int, steps: i
         for step in range(1, steps + 1):
             begun = time.monotonic()
             await _pass(app, worker_id, jobs // steps)
-            naptimes.append(_shorten_naptime(postgres, jobs / steps / (time.monotonic() - begun)))
+            naptime = _naptime(jobs / steps / (time.monotonic() - begun))
+            # A new setting lets autovacuum begin to wait anew.
+            if not naptimes or abs(naptime - naptimes[-1]) > naptimes[-1] / 4:
+                _set_naptime(postgres, naptime)
+                naptimes.append(naptime)
             rows = await (await person.execute(_SIZES, [QUEUE_SCHEMA])).fetchall()
             sizes.append(QueueSize(jobs // steps * step, {str(name): int(octets) for name, octets in rows}))
         seconds = time.monotonic() - start
@@ -86,9 +90,11 @@ def _job(number: int) -> Job:
     )
 
 
-def _shorten_naptime(postgres: FragilePostgres, rate: float) -> float:
-    """Let autovacuum look as often for each job as at RATE; it counts in whole seconds."""
-    naptime = max(1, round(_NAPTIME * RATE / rate))
+def _naptime(rate: float) -> int:
+    """The whole seconds between two looks of autovacuum that are as often for each job as at RATE."""
+    return max(1, round(_NAPTIME * RATE / rate))
+
+
+def _set_naptime(postgres: FragilePostgres, naptime: int) -> None:
     postgres.as_superuser(sql.SQL("ALTER SYSTEM SET autovacuum_naptime = {}").format(sql.Literal(naptime)))
     postgres.as_superuser(sql.SQL("SELECT pg_reload_conf()"))
-    return naptime

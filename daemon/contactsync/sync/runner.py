@@ -31,7 +31,7 @@ from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.cursors import KeptCursor, read_cursor, read_owners
 from contactsync.store.record.runs import begin_run, finish_run, lock_definition
 from contactsync.sync.context import RunContext
-from contactsync.sync.definition import Resolved, open_directory
+from contactsync.sync.definition import Resolved, open_directory, resolve
 from contactsync.sync.log_line import log_run
 from contactsync.sync.observer import Observer, ObserverGroup
 from contactsync.sync.options import RunOptions
@@ -106,6 +106,8 @@ class Runner:
             with bound_contextvars(**names):
                 context.observer.started(report)
                 self._carry_out(context, remark)
+                if asked_at is not None and report.server:
+                    self._note_accepted(report.definition)
                 with suppress(DatabaseError):  # the connection is broken; recorded below
                     finish_run(connection, report)
         with bound_contextvars(**names):
@@ -248,6 +250,11 @@ class Runner:
         password = self.passwords.read(resolved.definition)
         self.refusals.check(resolved.server_key, resolved.definition.user, password, asked_at=asked_at)
         return password
+
+    def _note_accepted(self, definition: Definition) -> None:
+        """Forget a refusal also if a user's run used a connection that was kept, without another bind."""
+        with suppress(ContactsyncError):  # the password's file is gone
+            self.refusals.discard(resolve(definition).server_key, definition.user, self.passwords.read(definition))
 
     def _logon(
         self,
