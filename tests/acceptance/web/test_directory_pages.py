@@ -170,6 +170,7 @@ def test_a_refused_password_is_not_sent_by_looking_at_the_page(pages: Console) -
     assert 'type="password"' in answer.text
     assert "refused the user" in answer.text
     assert 'class="level"' not in answer.text
+    assert "hx-trigger" not in pages.administrator().get(f"/folders/{definition_id}/mapping").text
 
 
 def test_what_was_typed_before_the_end_of_a_session_is_there_again(console: Console, of_bert: int) -> None:
