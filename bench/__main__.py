@@ -5,8 +5,10 @@
 
     .venv/bin/python -m bench --only fleet --fleet-runs 10000 --fleet-harms 50 --output /tmp/bench
     .venv/bin/python -m bench --only definitions --definitions 100000 --output /tmp/bench
+    .venv/bin/python -m bench --only web --web-contacts 1000 --web-folders 100 --output /tmp/bench
 
-It writes results.json, results.md and the plots, and for a fleet of daemons fleet.json and fleet.md.
+It writes results.json, results.md and the plots; for a fleet of daemons fleet.json and fleet.md; for the web console
+web.json and web.md.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from bench.report import show, write
 from bench.results import Results, Rival, Size
 from bench.servers import started
 from bench.terminal import say
+from bench.web import part as web
 
 
 def main() -> None:
@@ -44,15 +47,19 @@ def main() -> None:
         many_definitions.write(many, options.output)
         many_definitions.show(many)
         return
-    if options.only != "fleet":
+    if options.only not in {"fleet", "web"}:
         results = _measure(options)
         write(results, options.output)
         draw(results, options.output)
         show(results)
-    if options.only != "one" and options.fleet_runs:
+    if options.only not in {"one", "web"} and options.fleet_runs:
         measured = fleet.measure_fleet(options)
         fleet.write(measured, options.output)
         fleet.show(measured)
+    if options.only not in {"one", "fleet"} and options.web_contacts:
+        pages = web.measure_web(options)
+        web.write(pages, options.output)
+        web.show(pages)
     say(f"Written to {options.output}.")
 
 
@@ -80,7 +87,7 @@ def _measure(options: argparse.Namespace) -> Results:
 
 
 def _is_size(name: str) -> bool:
-    return name not in {"output", "only"} and not name.startswith(("fleet_", "definitions"))
+    return name not in {"output", "only"} and not name.startswith(("fleet_", "web_", "definitions"))
 
 
 def _pairs(options: argparse.Namespace, entries: int) -> int:
@@ -103,8 +110,8 @@ def _options() -> argparse.Namespace:
     add("--doubled-entries", type=int, default=20_000, help="entries of costs that must double; 0 for none (20000)")
     add(
         "--only",
-        choices=["one", "fleet", "definitions"],
-        help="only one daemon, a fleet, or a fleet with many definitions",
+        choices=["one", "fleet", "web", "definitions"],
+        help="only one daemon, a fleet, the web console, or a fleet with many definitions",
     )
     add("--definitions", type=int, default=100_000, help="definitions, with --only definitions (100000)")
     add("--definitions-seconds", type=float, default=300, help="how long they run by their schedule (300)")
@@ -114,6 +121,9 @@ def _options() -> argparse.Namespace:
     add("--fleet-times", type=int, default=2, help="how often each way to lose a node is measured (2)")
     add("--fleet-folders", type=int, default=600, help="small folders for one, two and three nodes (600)")
     add("--fleet-jobs", type=int, default=10_000, help="jobs through the tables of the queue (10000)")
+    add("--web-contacts", type=int, default=100_000, help="contacts of a folder in the console; 0 for none (100000)")
+    add("--web-folders", type=int, default=10_000, help="folders in the console (10000)")
+    add("--web-watchers", type=int, default=200, help="browsers that watch one run (200)")
     add("--output", type=Path, default=Path("docs/performance"), help="the folder to write to (docs/performance)")
     return parser.parse_args()
 

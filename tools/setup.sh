@@ -72,9 +72,9 @@ missing_packages() {
         command -v pgbouncer >/dev/null || printf ' pgbouncer'
         missing_samba
         [ -d "$debian_python/gssapi" ] || printf ' python3-gssapi'
-        missing_browser
         command -v glewlwyd >/dev/null || printf ' glewlwyd dbconfig-sqlite3' # an OpenID provider
     fi
+    case $purpose in test | bench) missing_browser ;; esac
     case $purpose in test | bench) [ -d "$debian_python/ldap" ] || printf ' python3-ldap' ;; esac
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from bench.fleet.results import Figure, Harmed
+from bench.figures import Figure
+from bench.fleet.results import Harmed
 from bench.terminal import say, wait_for
 from tests.support.fleet import Fleet, FleetNode
 from tests.support.fleet_servers import fleet_servers

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.fleet.results import MILLISECONDS, SHARE, Figure
+from bench.figures import MILLISECONDS, SHARE, Figure
 from bench.fleet.takeover import endless_run
 from bench.terminal import say, wait_for
 from tests.support.fleet import Fleet, FleetNode

@@ -3,43 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from statistics import median
 
-SECONDS, MILLISECONDS, SHARE, NUMBER = "s", "ms", "%", ""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Measured values, of which none may be greater than `most`; in `unit`, seconds and shares as such."""
-
-    what: str
-    most: float
-    values: list[float]
-    unit: str = NUMBER
-
-    @property
-    def met(self) -> bool:
-        """Whether all of them are within the limit."""
-        return max(self.values) <= self.most
-
-    @property
-    def measured(self) -> str:
-        """The value, or the median and the maximum of several."""
-        if len(self.values) == 1:
-            return self._text(self.values[0])
-        return f"{self._text(median(self.values))} (at most {self._text(max(self.values))})"
-
-    @property
-    def wanted(self) -> str:
-        """The limit."""
-        return self._text(self.most)
-
-    def _text(self, value: float) -> str:
-        if self.unit == SECONDS:
-            return f"{value:.1f} s"
-        if self.unit == MILLISECONDS:
-            return f"{value * 1000:.0f} ms"
-        return f"{value:.2%}" if self.unit == SHARE else f"{value:,.0f}"
+from bench.figures import Figure
 
 
 @dataclass(frozen=True)

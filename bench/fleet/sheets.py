@@ -5,30 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from bench.figures import figures_sheet
 from bench.fleet.queue_tables import RATE
-from bench.fleet.results import Figure, FleetResults, Harmed, Queue, Round
+from bench.fleet.results import FleetResults, Harmed, Queue, Round
 from bench.sheets import Sheet
+
+_LIMITS_NOTE = (
+    "Three nodes as processes. A limit is for the greatest value. A proxy before each directory counts searches."
+)
 
 
 def sheets(results: FleetResults) -> list[Sheet]:
     """All tables, in their order."""
-    made = [_figures([*(results.harmed.figures if results.harmed else []), *results.figures])]
+    figures = [*(results.harmed.figures if results.harmed else []), *results.figures]
+    made = [figures_sheet("Limits", _LIMITS_NOTE, figures)]
     made += [_harmed(results.harmed)] if results.harmed else []
     made += [_rounds(results.rounds)] if results.rounds else []
     return made + ([_queue(results.queue)] if results.queue else [])
-
-
-def _figures(figures: Sequence[Figure]) -> Sheet:
-    rows = [
-        (each.what, f"≤ {each.wanted}", each.measured, "met" if each.met else "not met", f"{len(each.values)}")
-        for each in figures
-    ]
-    return Sheet(
-        "Limits",
-        "Three nodes as processes. A limit is for the greatest value. A proxy before each directory counts searches.",
-        ("what", "at most", "measured", "met", "times"),
-        rows,
-    )
 
 
 def _harmed(harmed: Harmed) -> Sheet:

@@ -14,7 +14,7 @@ import httpx
 import ldap3
 import psycopg
 
-from bench.fleet.results import SECONDS, Figure
+from bench.figures import SECONDS, Figure
 from bench.terminal import say, wait_for
 from tests.support.fleet import Fleet, FleetNode
 from tests.support.fleet_servers import FleetServers, MeteredDirectory

@@ -58,7 +58,7 @@ class WebDoor:
 
 
 @contextmanager
-def web_door(database: str, place: Path, *, ldif: str | None = None, **settings: str) -> Iterator[WebDoor]:
+def web_door(database: str, place: Path, *, ldif: Path | str | None = None, **settings: str) -> Iterator[WebDoor]:
     """Start a directory and a daemon that believes this process who its requests are for."""
     web = {"ENABLED": "true", "USER": getpass.getuser(), "GROUP": "", **settings}
     with (

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from bench.fleet.results import MILLISECONDS, SECONDS, SHARE, Figure, FleetResults, Harmed, Queue, QueueSize, Round
+from bench.figures import KILOBYTES, MILLISECONDS, SECONDS, SHARE, Figure
+from bench.fleet.results import FleetResults, Harmed, Queue, QueueSize, Round
 from bench.fleet.sheets import sheets
 
 
 @pytest.mark.parametrize(
     ("figure", "wanted", "measured", "met"),
     [
-        (Figure("overlaps", 0, [0]), "0", "0", True),
-        (Figure("overlaps", 0, [1]), "0", "1", False),
-        (Figure("again", 8, [2.0, 3.04, 8.1], SECONDS), "8.0 s", "3.0 s (at most 8.1 s)", False),
-        (Figure("cancel", 0.2, [0.05, 0.2], MILLISECONDS), "200 ms", "125 ms (at most 200 ms)", True),
-        (Figure("idle", 0.005, [0.004], SHARE), "0.50%", "0.40%", True),
+        (Figure("overlaps", 0, [0]), "≤ 0", "0", True),
+        (Figure("overlaps", 0, [1]), "≤ 0", "1", False),
+        (Figure("again", 8, [2.0, 3.04, 8.1], SECONDS), "≤ 8.0 s", "3.0 s (at most 8.1 s)", False),
+        (Figure("cancel", 0.2, [0.05, 0.2], MILLISECONDS), "≤ 200 ms", "125 ms (at most 200 ms)", True),
+        (Figure("idle", 0.005, [0.004], SHARE), "≤ 0.50%", "0.40%", True),
+        (Figure("octets", 5000, [1250, 5300], KILOBYTES), "≤ 5.0 kB", "3.3 kB (at most 5.3 kB)", False),
+        (Figure("memory", 150e6, [112e6], KILOBYTES), "≤ 150 MB", "112 MB", True),
+        (Figure("score", 0.95, [0.98, 0.94, 1.0], SHARE, least=True), "≥ 95.00%", "98.00% (at least 94.00%)", False),
     ],
 )
 def test_a_limit_is_for_the_greatest_value(figure: Figure, wanted: str, measured: str, *, met: bool) -> None:

@@ -1,0 +1,1 @@
+"""The web console with many contacts and many folders."""
