@@ -144,14 +144,35 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
-    """A row of `sync_definitions` with the name and owner of its folder."""
+class NamedDefinition:
+    """The ids of a definition, its name, and the name and owner of its folder."""
 
     folder_id: int
     definition_id: int
     folder: str
     owner: str | None = None
     name: str = FIRST_DEFINITION
+
+    @property
+    def key(self) -> dict[str, int]:
+        """Its primary key, as parameters of a statement."""
+        return {"folder_id": self.folder_id, "definition_id": self.definition_id}
+
+    @property
+    def label(self) -> str:
+        """The name for users: `Staff`, `anna/Private`, and `Staff:branch` for a second definition of a folder."""
+        return self.folder_label if self.name == FIRST_DEFINITION else f"{self.folder_label}:{self.name}"
+
+    @property
+    def folder_label(self) -> str:
+        """The name of its folder for users: `Staff`, `anna/Private`."""
+        return f"{self.owner}/{self.folder}" if self.owner else self.folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition(NamedDefinition):
+    """A row of `sync_definitions` with the name and owner of its folder."""
+
     query: str = ""
     user: str | None = None
     password_sealed: bytes | None = field(default=None, repr=False)
@@ -183,11 +204,6 @@ class Definition:
     revision: int = 1
 
     @property
-    def key(self) -> dict[str, int]:
-        """Its primary key, as parameters of a statement."""
-        return {"folder_id": self.folder_id, "definition_id": self.definition_id}
-
-    @property
     def lacks_password(self) -> bool:
         """Whether its user needs a password, and it neither stores one nor refers to one."""
         return self.auth is Auth.SIMPLE and bool(self.user) and not self.brings_password
@@ -196,16 +212,6 @@ class Definition:
     def brings_password(self) -> bool:
         """Whether it stores a password, has a new one that was sealed by SQL, or refers to one."""
         return bool(self.password_sealed or self.password_new or self.password_ref)
-
-    @property
-    def label(self) -> str:
-        """The name for users: `Staff`, `anna/Private`, and `Staff:branch` for a second definition of a folder."""
-        return self.folder_label if self.name == FIRST_DEFINITION else f"{self.folder_label}:{self.name}"
-
-    @property
-    def folder_label(self) -> str:
-        """The name of its folder for users: `Staff`, `anna/Private`."""
-        return f"{self.owner}/{self.folder}" if self.owner else self.folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
 """One APScheduler job for each definition with a schedule, kept as the table of definitions says.
 
 The jobs are in memory only, since PostgreSQL has the definitions. A job only requests a run from the dispatcher, so
-neither a busy pool nor a slow directory delays the scheduler.
+neither a busy pool nor a slow directory delays the scheduler. contactsync.dispatch.jobs has them.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from threading import Event, Lock
@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
 from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from contactsync.dispatch.clock import WallClock
+from contactsync.dispatch.followed import Followed, content_of
+from contactsync.dispatch.jobs import DefinitionJobs
 from contactsync.errors import ContactsyncError, DatabaseUnavailable
 from contactsync.ldap.connection.options import missing_password
 from contactsync.model import Trigger
@@ -30,12 +31,12 @@ from contactsync.store.definitions import (
     read_definitions,
     read_last_starts,
     read_locks,
-    read_versions,
     set_next_runs,
     set_states,
 )
 from contactsync.store.pool import Pool, connection_of
-from contactsync.sync.definition import Resolved, resolve
+from contactsync.store.versions import Versions, read_versions
+from contactsync.sync.definition import resolve
 
 if TYPE_CHECKING:
     from apscheduler.events import JobEvent
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
     from contactsync.dispatch.run_queue import RunQueue
     from contactsync.model import Definition
+    from contactsync.schedule import Timetable
+    from contactsync.sync.definition import Resolved
 
 log = structlog.get_logger()
 
@@ -51,49 +54,12 @@ _BATCH = 1000
 _DUE_JOBS_SECONDS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """A definition that the scheduler knows; `resolved` is None if it is not valid.
-
-    `locked` is the reason why it runs on individual request only: the directory refused its user or password.
-    """
-
-    definition: Definition
-    resolved: Resolved | None
-    reason: str | None = None
-    locked: str | None = None
-
-    @property
-    def may_run(self) -> bool:
-        """Whether it is valid and not paused."""
-        return self.definition.enabled and self.resolved is not None
-
-    @property
-    def content(self) -> Definition:
-        """The definition without the fields that do not change its contacts."""
-        return replace(
-            self.definition, folder="", owner=None, name="", schedule="", time_zone="", jitter_seconds=0, revision=0
-        )
-
-    @property
-    def has_schedule(self) -> bool:
-        """Whether it may run and has a schedule, also if it is locked."""
-        return self.definition.enabled and self.resolved is not None and self.resolved.trigger is not None
-
-    @property
-    def timetable(self) -> tuple[str, str, int] | None:
-        """The fields that decide when it runs; None if its schedule does not run it."""
-        definition = self.definition
-        if self.locked or not self.has_schedule:
-            return None
-        return definition.schedule, definition.time_zone, definition.jitter_seconds
-
-
 class Schedule:
     """Follows the definitions in the database and requests their runs from the dispatcher.
 
     `on_followed` is called when `followed` has changed, before the runs are requested that follow from the change.
-    Unless it `leads`, it follows the definitions and requests no runs: another daemon of the fleet does.
+    Unless it `leads`, it follows the definitions, but neither marks those that are not valid nor requests runs: another
+    daemon of the fleet does.
     `accept_password` is the function of operations/secrets/new_passwords.py.
     """
 
@@ -113,7 +79,8 @@ class Schedule:
         self._on_followed = on_followed
         self._lock = Lock()
         self._followed: dict[int, Followed] = {}
-        self._versions: dict[int, int] = {}
+        self._resolved: dict[int, tuple[Followed, Resolved]] = {}
+        self._versions = Versions()
         self._fired: set[int] = set()
         self._unmarked: set[int] = set()
         self._clock = WallClock()
@@ -123,6 +90,8 @@ class Schedule:
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 10},
         )
+        self._jobs = DefinitionJobs(self._timetable, self._fire)
+        self._scheduler.add_jobstore(self._jobs, "definitions")
         self._scheduler.add_listener(_on_trouble, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
     def start(self) -> None:
@@ -152,12 +121,11 @@ class Schedule:
     def server_of(self, definition_id: int) -> str:
         """The directory server of a definition, for the dispatcher's limit."""
         followed = self._followed.get(definition_id)
-        return followed.resolved.server_key if followed and followed.resolved else ""
+        return followed.server if followed else ""
 
-    def definition(self, definition_id: int) -> Definition | None:
+    def definition(self, definition_id: int) -> Followed | None:
         """The definition with this id, if it is followed; does not wait."""
-        followed = self._followed.get(definition_id)
-        return followed.definition if followed else None
+        return self._followed.get(definition_id)
 
     @property
     def followed(self) -> list[Followed]:
@@ -165,30 +133,42 @@ class Schedule:
         with self._lock:
             return list(self._followed.values())
 
-    def runnable(self) -> list[Definition]:
+    def runnable(self) -> list[Followed]:
         """The definitions that may run."""
-        return [followed.definition for followed in self.followed if followed.may_run]
+        return [followed for followed in self.followed if followed.may_run]
 
     def enabled(self) -> list[int]:
         """The ids of the definitions that may run."""
-        return [definition.definition_id for definition in self.runnable()]
+        return [followed.definition_id for followed in self.runnable()]
 
     def first_due(self) -> tuple[Followed, datetime] | None:
         """The definition that its schedule runs next, and when."""
-        by_job = {str(followed.definition.definition_id): followed for followed in self.followed}
-        due = [(job.next_run_time, job.id) for job in self._scheduler.get_jobs() if job.id in by_job]
-        if not due:
-            return None
-        at, job_id = min(due)
-        return by_job[job_id], at
+        first = self._jobs.first()
+        followed = self._followed.get(first[1]) if first else None
+        return (followed, first[0]) if first and followed else None
+
+    def resolved(self, definitions: Iterable[Followed]) -> list[Resolved]:
+        """These definitions parsed, without those that were edited or removed just now. Raises DatabaseError.
+
+        They are read again once after each edit, and kept until the next call. For one thread.
+        """
+        wanted = {each.definition_id: each for each in definitions}
+        kept = {key: pair for key, pair in self._resolved.items() if wanted.get(key) is pair[0]}
+        for batch in _batches(wanted.keys() - kept.keys()):
+            with connection_of(self._pool) as connection:
+                read = read_definitions(connection, batch)
+            for definition in read:
+                with suppress(ContactsyncError):
+                    kept[definition.definition_id] = wanted[definition.definition_id], resolve(definition)
+        self._resolved = kept
+        return [resolved for _, resolved in kept.values()]
 
     def rescan(self) -> None:
         """Follow the definitions that are new, edited, restored or gone since the last rescan. Raises DatabaseError."""
         with connection_of(self._pool) as connection:
             versions = read_versions(connection)
-        before = self._versions
-        stale = {key for key in versions.keys() | before.keys() if versions.get(key) != before.get(key)}
-        stale |= self._unmarked | (self._followed.keys() - versions.keys())
+        stale = set(self._versions.differing(versions)) | self._unmarked
+        stale |= {definition_id for definition_id in self._followed if definition_id not in versions}
         if stale:
             self.follow(stale)
         self._versions = versions
@@ -206,9 +186,8 @@ class Schedule:
         if leads:
             self.follow(definition_ids, anew=True)
             return
-        with self._waking_once():
-            for definition_id in definition_ids:
-                self._unschedule(definition_id)
+        for definition_id in definition_ids:
+            self._jobs.drop(definition_id)
 
     def follow(self, ids: Iterable[int], *, anew: bool = False) -> None:
         """Read these definitions from the table, also deleted ones, and follow them. Raises DatabaseError.
@@ -223,49 +202,49 @@ class Schedule:
         for batch in _batches(definition_ids):
             with connection_of(self._pool) as connection:
                 current |= self._read(connection, batch)
-                last_starts |= read_last_starts(connection, batch)
+                if self._leads:
+                    last_starts |= read_last_starts(connection, batch)
         for definition_id in definition_ids - current.keys():
             self._forget(definition_id)
         with self._lock:
-            before = {key: None if anew else self._followed.get(key) for key in current}
+            before = {key: self._followed.get(key) for key in current} if self._leads and not anew else {}
             self._followed |= current
         self._on_followed()
+        if not self._leads:
+            return
         for batch in _batches(current):
-            with self._waking_once():
-                for definition_id in batch:
-                    followed, last_run = current[definition_id], last_starts.get(definition_id, (None, None))
-                    try:
-                        self._follow(before[definition_id], followed, last_run, edited_at)
-                    except Exception:
-                        log.exception("definition.crashed", folder=followed.definition.label, definition=definition_id)
+            for definition_id in batch:
+                followed, last_run = current[definition_id], last_starts.get(definition_id, (None, None))
+                try:
+                    self._follow(before.get(definition_id), followed, last_run, edited_at)
+                except Exception:
+                    log.exception("definition.crashed", folder=followed.label, definition=definition_id)
+            self._wake()
             if len(current) > _BATCH:
                 self._run_due_jobs()
         with self._lock:
             self._fired.update(current)
 
     def _read(self, connection: Connection[Any], ids: list[int]) -> dict[int, Followed]:
-        """Those of these definitions that exist, checked; the result of the check is stored and logged."""
+        """Those of these definitions that exist, checked; the leader stores and logs the result of the check."""
         checked = [self._checked(connection, definition) for definition in read_definitions(connection, ids)]
-        reasons = {each.definition.definition_id: each.reason for each in checked}
-        changed_states, unmarked = set_states(connection, reasons)
-        self._unmarked = self._unmarked.difference(ids) | unmarked
-        for each in checked:
-            if each.reason and each.definition.definition_id in changed_states:
-                _log_of(each).error("definition.invalid", reason=each.reason)
+        if self._leads:
+            reasons = {each.definition_id: each.reason for each in checked}
+            changed_states, unmarked = set_states(connection, reasons)
+            self._unmarked = self._unmarked.difference(ids) | unmarked
+            for each in checked:
+                if each.reason and each.definition_id in changed_states:
+                    _log_of(each).error("definition.invalid", reason=each.reason)
         locks = read_locks(connection, ids)
-        keyed = ((each.definition.definition_id, each) for each in checked)
-        return {key: replace(each, locked=locks.get(key)) for key, each in keyed}
+        followed = {each.definition_id: each for each in checked}
+        return followed | {
+            key: replace(followed[key], locked=locked) for key, locked in locks.items() if key in followed
+        }
 
-    @contextmanager
-    def _waking_once(self) -> Iterator[None]:
-        """Wake APScheduler's thread once for many jobs."""
-        with suppress(SchedulerNotRunningError):
-            self._scheduler.pause()
-        try:
-            yield
-        finally:
-            with suppress(SchedulerNotRunningError):  # it was stopped meanwhile
-                self._scheduler.resume()
+    def _wake(self) -> None:
+        """Let APScheduler look at the jobs again."""
+        if self.alive:
+            self._scheduler.wakeup()
 
     def _run_due_jobs(self) -> None:
         """Wait until APScheduler has started the due jobs, pings of the watchdog among them."""
@@ -280,10 +259,9 @@ class Schedule:
         if jump:
             log.warning("clock.set", seconds=round(jump))
         if jump and self._leads:
-            with self._waking_once():
-                for followed in self.followed:
-                    if followed.timetable is not None:
-                        self._add_job(followed)
+            for followed in self.followed:
+                self._jobs.put(followed.definition_id)
+            self._wake()
             with self._lock:
                 self._fired.update(self._followed)
         return jump
@@ -292,13 +270,12 @@ class Schedule:
         """Store the next run of each definition that was followed or has fired since. Raises DatabaseError."""
         with self._lock:
             fired, self._fired = self._fired, set()
-        if not (fired and self._leads):
-            return
-        times = {key: self._next_run(key) for key in fired}
-        with connection_of(self._pool) as connection:
-            waiting = set_next_runs(connection, times)
-        with self._lock:
-            self._fired |= waiting
+        for batch in _batches(fired if self._leads else ()):
+            times = {key: self._jobs.next_run(key) for key in batch}
+            with connection_of(self._pool) as connection:
+                waiting = set_next_runs(connection, times)
+            with self._lock:
+                self._fired |= waiting
 
     def _follow(
         self,
@@ -308,61 +285,63 @@ class Schedule:
         edited_at: float,
     ) -> None:
         """`last_run` is the start of the last run, and the revision that it used."""
-        if not self._leads:
-            return
-        definition_id = current.definition.definition_id
+        definition_id = current.definition_id
         last_start, last_revision = last_run
         if before and before.may_run and not current.may_run:
             self._dispatcher.forget(definition_id)
         _log_lock(before, current)
-        if before is None:
-            edited = last_revision not in {None, current.definition.revision}  # while no daemon was running
-        else:
-            edited = before.content != current.content
-        if edited and current.has_schedule:
+        edited_meanwhile = last_revision not in {None, current.revision}  # while no daemon was running
+        edited = before.content != current.content if before else edited_meanwhile
+        if edited and current.may_run and current.times:
             # Before the schedule's request: the run after an edit may offer a refused password again. Also if the
             # definition is locked: a run that waited when it was edited may have locked it again without an attempt.
             self._dispatcher.request(definition_id, Trigger.EDIT, asked_at=edited_at)
-        if current.timetable is None:
-            self._unschedule(definition_id)
+        if current.runs_at is None:
+            self._jobs.drop(definition_id)
             return
-        if before is None or before.timetable != current.timetable:
-            self._schedule(current)
+        if before is None or before.runs_at != current.runs_at:
+            self._jobs.put(definition_id)
+            # `bind` would take longer than all else.
+            log.info(
+                "definition.scheduled",
+                folder=current.label,
+                definition=definition_id,
+                schedule=current.runs_at.schedule,
+            )
             if not edited:
                 self._catch_up(current, last_start)
 
     def _checked(self, connection: Connection[Any], definition: Definition) -> Followed:
         try:
-            resolve(definition)
-            definition = self._accept_password(connection, definition)
             resolved = resolve(definition)
-            reason = str(missing_password(resolved.user)) if definition.lacks_password else None
-            return Followed(definition, None if reason else resolved, reason)
+            if self._leads:
+                accepted = self._accept_password(connection, definition)
+                resolved = resolved if accepted is definition else resolve(accepted)
+            definition = resolved.definition
+            if definition.lacks_password:
+                return Followed.invalid(definition, str(missing_password(resolved.user)))
+            return Followed.valid(resolved, content=content_of(definition) if self._leads else 0)
         except DatabaseUnavailable:
             raise
         except ContactsyncError as error:
-            return Followed(definition, None, str(error))
+            return Followed.invalid(definition, str(error))
         except Exception as error:
             # A value that nobody thought of makes this definition invalid, and no other.
             log.exception("definition.crashed", folder=definition.label, definition=definition.definition_id)
-            return Followed(definition, None, f"An unexpected {type(error).__name__}: the log has the details.")
+            return Followed.invalid(definition, f"An unexpected {type(error).__name__}: the log has the details.")
 
-    def _schedule(self, followed: Followed) -> None:
-        self._add_job(followed)
-        _log_of(followed).info("definition.scheduled", schedule=followed.definition.schedule)
-
-    def _add_job(self, followed: Followed) -> None:
-        definition_id = followed.definition.definition_id
-        trigger = followed.resolved.trigger if followed.resolved else None
-        self._scheduler.add_job(self._fire, trigger, args=[definition_id], id=str(definition_id), replace_existing=True)
+    def _timetable(self, definition_id: int) -> Timetable | None:
+        followed = self._followed.get(definition_id)
+        times = followed.runs_at if followed else None
+        return times.timetable(definition_id) if times else None
 
     def _catch_up(self, followed: Followed, last_start: datetime | None) -> None:
         """Run a definition that never ran, or that was due while no daemon was running."""
-        trigger = followed.resolved.trigger if followed.resolved else None
-        if trigger is None:
+        timetable = self._timetable(followed.definition_id)
+        if timetable is None:
             return
-        if last_start is None or last_due(trigger, last_start, datetime.now(UTC)) is not None:
-            self._dispatcher.request(followed.definition.definition_id, Trigger.CATCH_UP)
+        if last_start is None or last_due(timetable, last_start, datetime.now(UTC)) is not None:
+            self._dispatcher.request(followed.definition_id, Trigger.CATCH_UP)
 
     def _fire(self, definition_id: int) -> None:
         with self._lock:
@@ -378,17 +357,9 @@ class Schedule:
         if not self._leads:
             return
         self._dispatcher.forget(definition_id)
-        self._unschedule(definition_id)
+        self._jobs.drop(definition_id)
         if gone:
             _log_of(gone).info("definition.removed")
-
-    def _unschedule(self, definition_id: int) -> None:
-        if self._scheduler.get_job(str(definition_id)):
-            self._scheduler.remove_job(str(definition_id))
-
-    def _next_run(self, definition_id: int) -> datetime | None:
-        job = self._scheduler.get_job(str(definition_id))
-        return job.next_run_time if job else None
 
 
 def _batches(ids: Iterable[int]) -> Iterator[list[int]]:
@@ -398,7 +369,7 @@ def _batches(ids: Iterable[int]) -> Iterator[list[int]]:
 
 
 def _log_of(followed: Followed) -> Any:
-    return log.bind(folder=followed.definition.label, definition=followed.definition.definition_id)
+    return log.bind(folder=followed.label, definition=followed.definition_id)
 
 
 def _log_lock(before: Followed | None, current: Followed) -> None:

@@ -8,13 +8,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from contactsync.dispatch.followed import Times
 from contactsync.dispatch.live import LiveFolders
 from contactsync.dispatch.live.status import LiveSnapshot
 from contactsync.dispatch.run_queue import RunQueue
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import DatabaseError
 from contactsync.operations.fleet import FleetState, fleet_state
-from contactsync.schedule import Timetable
 from contactsync.store.health import read_health
 from contactsync.store.notifications import DefinitionWatch
 from contactsync.store.pool import Pool, connection_of
@@ -89,21 +89,17 @@ class SnapshotReader:
                 rows = read_health(connection)
         except DatabaseError:
             return None  # the watch notices and logs it
-        triggers = {
-            followed.definition.definition_id: followed.resolved.trigger
-            for followed in self.schedule.followed
-            if followed.resolved
-        }
-        return [_definition(row, triggers.get(row["definition_id"])) for row in rows]
+        times = {each.definition_id: each.times for each in self.schedule.followed if each.times}
+        return [_definition(row, times.get(row["definition_id"])) for row in rows]
 
 
-def _definition(row: dict[str, Any], trigger: Timetable | None) -> DefinitionSnapshot:
+def _definition(row: dict[str, Any], times: Times | None) -> DefinitionSnapshot:
     since = row.pop("since")
-    is_scheduled = trigger is not None and row["state"] != "paused"
-    return DefinitionSnapshot(**row, success_due_at=_first_due(trigger, since) if is_scheduled else None)
+    due_at = _first_due(times, row["definition_id"], since) if times and row["state"] != "paused" else None
+    return DefinitionSnapshot(**row, success_due_at=due_at)
 
 
 @lru_cache(maxsize=65_536)
-def _first_due(trigger: Timetable, since: datetime) -> datetime | None:
+def _first_due(times: Times, definition_id: int, since: datetime) -> datetime | None:
     """The first fire time after `since`; cached, since it takes longer than the rest of a scrape."""
-    return trigger.get_next_fire_time(None, since)
+    return times.timetable(definition_id).get_next_fire_time(None, since)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from contactsync.model import Actor, Definition
+    from contactsync.model import Actor, Definition, NamedDefinition
 
 EDITS = ("definition.added", "definition.edited", "definition.removed", "definition.paused", "definition.resumed",
          "password.set", "password.cleared")  # fmt: skip
@@ -90,7 +90,7 @@ def audit_page(
     return Audit(deeds=deeds, next_before=deeds[-1].audit_id if len(deeds) == limit else None)
 
 
-def record_requests(connection: Connection[Any], actor: Actor, definitions: Sequence[Definition] | None) -> None:
+def record_requests(connection: Connection[Any], actor: Actor, definitions: Sequence[NamedDefinition] | None) -> None:
     """Record that a user requested runs of these definitions, None for all. Raises DatabaseError."""
     with acting(connection, actor):
         confirm_locally(connection)

@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -26,10 +26,11 @@ from contactsync.text import quoted
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from contactsync.model import Definition
+    from contactsync.model import Definition, NamedDefinition
 
 _ID = re.compile(r"id:([0-9]{1,18})")
 _SHOWN = 10
+Named = TypeVar("Named", bound="NamedDefinition")
 Visible = Callable[["Definition"], bool]
 """Whether a definition exists for the actor."""
 
@@ -98,7 +99,7 @@ def find_by_id(connection: Connection[Any], definition_id: int, *, visible: Visi
     raise NotFound(f"There is no definition {definition_id}.", hint="`contactsync folders list` shows all there are.")
 
 
-def match(definitions: Sequence[Definition], name: str) -> list[Definition]:
+def match(definitions: Sequence[Named], name: str) -> list[Named]:
     """Those of the definitions that have this name, all of one folder. Raises UsageError if they are of several."""
     if number := _ID.fullmatch(name):
         return [definition for definition in definitions if definition.definition_id == int(number[1])]
@@ -109,7 +110,7 @@ def match(definitions: Sequence[Definition], name: str) -> list[Definition]:
     return matches
 
 
-def _ambiguous(name: str, candidates: Sequence[Definition]) -> UsageError:
+def _ambiguous(name: str, candidates: Sequence[NamedDefinition]) -> UsageError:
     labels = Counter(definition.label for definition in candidates)
     names = sorted(d.label if labels[d.label] == 1 else f"id:{d.definition_id}" for d in candidates)
     return UsageError(

@@ -52,6 +52,8 @@ class Timetable(BaseTrigger):  # type: ignore[misc]  # APScheduler publishes no 
         return None if instant is None else self._delayed(instant)
 
     def _delayed(self, instant: datetime) -> datetime:
+        if not self.jitter:
+            return instant
         following = self.instants.after(instant)
         limit = self.jitter if following is None else min(self.jitter, following - instant)
         digest = blake2b(f"{self.seed}/{instant.isoformat()}".encode(), digest_size=8).digest()

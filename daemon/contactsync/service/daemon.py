@@ -405,12 +405,13 @@ class Daemon:
 
     def _follow_live(self) -> None:
         followed = (each for each in self._schedule.followed if each.may_run and not each.locked)
-        resolved = (each.resolved for each in followed if each.resolved)
-        self._live.follow(resolved, auto=self._runner.options.auto_live_folders)
+        self._live.follow(followed, self._schedule.resolved, auto=self._runner.options.auto_live_folders)
         if self._fleet:
             self._fleet.listening.look()
 
     def _rescan(self) -> None:
+        if self._fleet:
+            self._follow_lead(self._fleet)  # first, so that a leader reads the definitions once
         self._schedule.rescan()
         self._follow_live()
         if self._schedule.leads:

@@ -47,11 +47,6 @@ def lock_definitions(connection: Connection[Any]) -> None:
     execute(connection, "lock_definitions")
 
 
-def read_versions(connection: Connection[Any]) -> dict[int, int]:
-    """A number for the stored version of each definition, by id. Raises DatabaseError."""
-    return dict(execute(connection, "versions").fetchall())
-
-
 def read_last_starts(connection: Connection[Any], ids: Iterable[int]) -> dict[int, tuple[datetime | None, int | None]]:
     """When the last run of each definition started, and the revision that it used, by id. Raises DatabaseError."""
     rows = execute(connection, "last_starts", ids=list(ids)).fetchall()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
 from contactsync.errors import ContactsyncError
-from contactsync.model import Definition, Mode, Outcome, RunReport, Trigger
+from contactsync.model import Definition, Mode, NamedDefinition, Outcome, RunReport, Trigger
 
 _TRIMMED_SHOWN = 10
 
@@ -148,10 +148,11 @@ class RunResult(RunDocument):
         )
 
 
-def not_started(definition: Definition, trigger: Trigger, error: ContactsyncError) -> RunResult:
+def not_started(definition: NamedDefinition, trigger: Trigger, error: ContactsyncError) -> RunResult:
     """The document of a run that could not start: failed, and without an id."""
     now = datetime.now(UTC)
-    return RunResult.of(RunReport(0, definition, trigger, now, error_code=error.code, error=str(error)))
+    names = {each.name: getattr(definition, each.name) for each in fields(NamedDefinition)}
+    return RunResult.of(RunReport(0, Definition(**names), trigger, now, error_code=error.code, error=str(error)))
 
 
 def _durations(stages: Mapping[str, float]) -> dict[str, Any]:

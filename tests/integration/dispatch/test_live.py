@@ -15,6 +15,7 @@ import ldap3
 import pytest
 
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
+from contactsync.dispatch.followed import Followed
 from contactsync.dispatch.live import LiveFolders
 from contactsync.ldap.changes import position
 from contactsync.ldap.connection.session import Session
@@ -68,7 +69,9 @@ class Following:
 
     def follow(self) -> None:
         """Listen for the definitions in the table."""
-        self.live.follow((resolve(folder.definition) for folder in self.folders), auto=self.auto)
+        resolved = {folder.definition.definition_id: resolve(folder.definition) for folder in self.folders}
+        followed = map(Followed.valid, resolved.values())
+        self.live.follow(followed, lambda chosen: [resolved[each.definition_id] for each in chosen], auto=self.auto)
 
     def expect_in_sync(self, folder: SyncedFolder) -> None:
         """The folder gets in sync."""

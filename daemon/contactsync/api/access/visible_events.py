@@ -17,8 +17,7 @@ class VisibleEvents:
     def __init__(self, access: Access, schedule: Schedule) -> None:
         self._access = access
         self._schedule = schedule
-        definitions = (followed.definition for followed in schedule.followed)
-        self._visible = {definition.definition_id for definition in definitions if access.covers(definition)}
+        self._visible = {each.definition_id for each in schedule.followed if access.covers(each)}
 
     def __call__(self, definition_id: int) -> bool:
         """See contactsync.api.watching.Wants."""

@@ -50,8 +50,8 @@ def status(context: Context) -> Status:
         ready=not problems,
         problems=problems,
         definitions=len(followed),
-        paused=sum(not each.definition.enabled for each in followed),
-        invalid=sum(each.resolved is None for each in followed),
+        paused=sum(not each.enabled for each in followed),
+        invalid=sum(each.reason is not None for each in followed),
         workers=context.settings().scheduler.workers,
         running=[
             *map(RunningDocument.of, context.runner.active()),
@@ -121,5 +121,4 @@ def _next_run(context: ApiContext) -> NextRun | None:
     due = context.schedule.first_due()
     if due is None:
         return None
-    definition = due[0].definition
-    return NextRun(definition_id=definition.definition_id, label=definition.label, at=due[1])
+    return NextRun(definition_id=due[0].definition_id, label=due[0].label, at=due[1])

@@ -22,7 +22,7 @@ from contactsync.api.routes.events import disconnected
 from contactsync.api.routes.read import Limit
 from contactsync.api.schemas import Synchronized
 from contactsync.errors import ContactsyncError, RequestedTooOften, RunWithdrawn, Stopping
-from contactsync.model import Definition, RunReport, Trigger
+from contactsync.model import NamedDefinition, RunReport, Trigger
 from contactsync.operations.access.person import PersonAccess
 from contactsync.operations.requests.queue import Submitted
 from contactsync.operations.requests.tickets import Ticket
@@ -156,7 +156,7 @@ async def _all_done(answers: list[Future[RunReport]]) -> None:
         await done.wait()
 
 
-def _error(definition: Definition, answer: Future[RunReport]) -> ContactsyncError | None:
+def _error(definition: NamedDefinition, answer: Future[RunReport]) -> ContactsyncError | None:
     """Why a run could not start; None if there is a result. An unexpected exception is raised."""
     try:
         answer.result(0)

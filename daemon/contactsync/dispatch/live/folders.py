@@ -17,6 +17,7 @@ from contactsync.model import Mode, Outcome, Trigger
 from contactsync.sync.definition import Resolved
 
 if TYPE_CHECKING:
+    from contactsync.dispatch.followed import Followed
     from contactsync.dispatch.run_queue import RunQueue
     from contactsync.model import RunReport
     from contactsync.sync.runner import Runner
@@ -47,9 +48,16 @@ class LiveFolders:
         self._here: Container[str] | None = None
         self._states = States()
 
-    def follow(self, definitions: Iterable[Resolved], *, auto: int = 0) -> None:
+    def follow(
+        self,
+        definitions: Iterable[Followed],
+        resolved_of: Callable[[list[Followed]], Iterable[Resolved]],
+        *,
+        auto: int = 0,
+    ) -> None:
         """Listen for these definitions and for no others, of mode auto for so many of each server."""
-        chosen, surplus = _choose(definitions, auto=auto)
+        wanted, surplus = _choose(definitions, auto=auto)
+        chosen = list(resolved_of(wanted))
         keys = {each.definition.definition_id: listener_key(each) for each in chosen}
         self._auto = frozenset(each.definition.definition_id for each in chosen if each.definition.mode == AUTO)
         with self._guard:
@@ -107,7 +115,7 @@ class LiveFolders:
 
     def stop(self) -> None:
         """Close every connection; waits a short time for those that are blocked."""
-        self.follow(())
+        self.follow((), lambda _: ())
         self.closed(_STOP_SECONDS)
 
     def closed(self, seconds: float) -> bool:
@@ -192,19 +200,18 @@ class LiveFolders:
                 listener.recheck(definition_id, reason or NO_CURSOR)
 
 
-def _choose(definitions: Iterable[Resolved], *, auto: int) -> tuple[list[Resolved], dict[str, list[int]]]:
+def _choose(definitions: Iterable[Followed], *, auto: int) -> tuple[list[Followed], dict[str, list[int]]]:
     """All definitions of mode live, the oldest `auto` of mode auto for each server; the ids of the others by key."""
-    chosen: list[Resolved] = []
-    by_server: dict[str, dict[int, Resolved]] = {}
-    for resolved in definitions:
-        definition = resolved.definition
-        if definition.mode == LIVE:
-            chosen.append(resolved)
-        elif definition.mode == AUTO and resolved.trigger is not None:
-            by_server.setdefault(resolved.server_key, {})[definition.definition_id] = resolved
+    chosen: list[Followed] = []
+    by_server: dict[str, dict[int, Followed]] = {}
+    for followed in definitions:
+        if followed.mode == LIVE:
+            chosen.append(followed)
+        elif followed.mode == AUTO and followed.times is not None:
+            by_server.setdefault(followed.server, {})[followed.definition_id] = followed
     surplus: dict[str, list[int]] = {}
     for candidates in by_server.values():
         chosen += [candidates.pop(definition_id) for definition_id in nsmallest(auto, candidates)]
-        for definition_id, resolved in candidates.items():
-            surplus.setdefault(listener_key(resolved), []).append(definition_id)
+        for definition_id, followed in candidates.items():
+            surplus.setdefault(followed.listener or "", []).append(definition_id)
     return chosen, surplus

@@ -17,7 +17,7 @@ from contactsync.text import lower
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from contactsync.model import Definition
+    from contactsync.model import Definition, NamedDefinition
     from contactsync.settings.web import Web
 
 
@@ -77,7 +77,7 @@ class PersonAccess(Access):
         """Raise RoleMissing."""
         raise role_missing(Role.ADMINISTRATOR)
 
-    def covers(self, definition: Definition) -> bool:
+    def covers(self, definition: NamedDefinition) -> bool:
         """See Access."""
         return definition.folder_id in self.roles
 

@@ -12,7 +12,7 @@ from contactsync.store.tokens import folders_in_scope
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from contactsync.model import Definition
+    from contactsync.model import NamedDefinition
 
 
 class Right(StrEnum):
@@ -73,7 +73,7 @@ class Access:
                 hint="Use a folder or an owner that the token is for.",
             )
 
-    def covers(self, definition: Definition) -> bool:
+    def covers(self, definition: NamedDefinition) -> bool:
         """Whether a definition's folder is in the scope."""
         return self._has(definition.owner, definition.folder)
 

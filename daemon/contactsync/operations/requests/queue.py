@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from contactsync.dispatch.run_queue import RunQueue
     from contactsync.dispatch.scheduler import Schedule
-    from contactsync.model import Actor, Definition, RunReport
+    from contactsync.model import Actor, NamedDefinition, RunReport
     from contactsync.store.pool import Pool
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class Submitted:
     """A request: its ticket (None if there is nothing to run), and the future report of each definition."""
 
     request_id: int | None
-    definitions: list[Definition]
+    definitions: list[NamedDefinition]
     answers: list[Future[RunReport]]
 
 
@@ -67,7 +67,7 @@ class Requests:
     def submit(
         self,
         actor: Actor,
-        definitions: Sequence[Definition] | None,
+        definitions: Sequence[NamedDefinition] | None,
         access: Access = LOCAL,
         *,
         awaited: bool = False,
@@ -77,7 +77,7 @@ class Requests:
         The reports are certain to arrive if they are `awaited`. Raises DatabaseError.
         """
         runnable = (definition for definition in self.schedule.runnable() if access.covers(definition))
-        chosen = list(runnable if definitions is None else definitions)
+        chosen: list[NamedDefinition] = list(runnable if definitions is None else definitions)
         ids = [definition.definition_id for definition in chosen]
         asked_at = None if definitions is None else time.monotonic()
         with self._lock:
@@ -167,14 +167,14 @@ class Requests:
     def _refused(self) -> dict[int, str]:
         """Why requests by SQL for a definition are not carried out, by its id."""
         return {
-            each.definition.definition_id: f"Not valid: {each.reason}" if each.reason else "The definition is paused."
+            each.definition_id: f"Not valid: {each.reason}" if each.reason else "The definition is paused."
             for each in self.schedule.followed
             if not each.may_run
         }
 
     def _named(self, name: str) -> list[int]:
         try:
-            definitions = match([followed.definition for followed in self.schedule.followed], name)
+            definitions = match(self.schedule.followed, name)
         except UsageError as error:
             log.warning("request.ambiguous", requested=name, error=str(error))
             return []

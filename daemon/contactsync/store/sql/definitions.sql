@@ -31,7 +31,7 @@ d.definition_id = ANY (%(ids)s)
 -- name: versions
 -- The revision, and the transaction that wrote it: after a restore a row may have the revision that it had before. One number,
 -- because the daemon keeps it for each definition.
-SELECT definition_id, revision << 32 | xmin::text::bigint FROM contactsync.sync_definitions
+SELECT definition_id, revision << 32 | xmin::text::bigint FROM contactsync.sync_definitions ORDER BY definition_id
 
 -- name: last_starts
 -- An interrupted run does not count: it is still due.
@@ -43,20 +43,24 @@ WHERE last_started_at IS NOT NULL AND definition_id = ANY (%(ids)s)
 -- Writes and returns changed states only. A locked definition that is valid stays locked: only an edit or a run that
 -- authenticates unlocks it.
 -- Rows that another session has locked are not waited for; they are returned with false.
+-- The ids are repeated in each step: PostgreSQL would read the whole tables to join a thousand rows.
 WITH checked AS (
     SELECT d.folder_id, d.definition_id, CASE WHEN n.reason IS NULL THEN 'valid' ELSE 'invalid' END AS state, n.reason
     FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS n (definition_id, reason)
     JOIN contactsync.sync_definitions AS d USING (definition_id)
+    WHERE d.definition_id = ANY (%(ids)s)
 ), different AS MATERIALIZED (
     SELECT c.* FROM checked AS c JOIN contactsync.sync_status AS s USING (folder_id, definition_id)
-    WHERE (s.state <> c.state OR s.reason IS DISTINCT FROM c.reason) AND NOT (s.state = 'locked' AND c.state = 'valid')
+    WHERE s.definition_id = ANY (%(ids)s)
+      AND (s.state <> c.state OR s.reason IS DISTINCT FROM c.reason) AND NOT (s.state = 'locked' AND c.state = 'valid')
 ), free AS MATERIALIZED (
-    SELECT s.folder_id, s.definition_id FROM contactsync.sync_status AS s
+    SELECT f.* FROM contactsync.sync_status AS s
     JOIN different AS f ON f.folder_id = s.folder_id AND f.definition_id = s.definition_id
+    WHERE s.definition_id = ANY (%(ids)s)
     FOR UPDATE OF s SKIP LOCKED
 ), changed AS (
     UPDATE contactsync.sync_status AS s SET state = f.state, reason = f.reason
-    FROM different AS f JOIN free USING (folder_id, definition_id)
+    FROM free AS f
     WHERE s.folder_id = f.folder_id AND s.definition_id = f.definition_id
     RETURNING s.definition_id
 ), added AS (
@@ -80,14 +84,15 @@ WITH different AS MATERIALIZED (
     SELECT s.folder_id, s.definition_id, n.next_run_at
     FROM unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS n (definition_id, next_run_at)
     JOIN contactsync.sync_status AS s USING (definition_id)
-    WHERE s.next_run_at IS DISTINCT FROM n.next_run_at
+    WHERE s.definition_id = ANY (%(ids)s) AND s.next_run_at IS DISTINCT FROM n.next_run_at
 ), free AS MATERIALIZED (
-    SELECT s.folder_id, s.definition_id FROM contactsync.sync_status AS s
+    SELECT f.* FROM contactsync.sync_status AS s
     JOIN different AS f ON f.folder_id = s.folder_id AND f.definition_id = s.definition_id
+    WHERE s.definition_id = ANY (%(ids)s)
     FOR UPDATE OF s SKIP LOCKED
 ), written AS (
     UPDATE contactsync.sync_status AS s SET next_run_at = f.next_run_at
-    FROM different AS f JOIN free USING (folder_id, definition_id)
+    FROM free AS f
     WHERE s.folder_id = f.folder_id AND s.definition_id = f.definition_id
 )
 SELECT definition_id FROM different WHERE definition_id NOT IN (SELECT definition_id FROM free)
