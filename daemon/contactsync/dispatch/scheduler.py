@@ -209,9 +209,19 @@ class Schedule:
         with self._lock:
             before = {key: self._followed.get(key) for key in current} if self._leads and not anew else {}
             self._followed |= current
-        self._on_followed()
-        if not self._leads:
-            return
+        try:
+            self._on_followed()
+        finally:  # it reads the table, which may fail: the definitions would look as if they were scheduled
+            if self._leads:
+                self._follow_all(before, current, last_starts, edited_at)
+
+    def _follow_all(
+        self,
+        before: dict[int, Followed | None],
+        current: dict[int, Followed],
+        last_starts: dict[int, tuple[datetime | None, int | None]],
+        edited_at: float,
+    ) -> None:
         for batch in _batches(current):
             for definition_id in batch:
                 followed, last_run = current[definition_id], last_starts.get(definition_id, (None, None))

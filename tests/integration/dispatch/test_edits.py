@@ -9,6 +9,7 @@ import pytest
 
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.scheduler import Schedule
+from contactsync.errors import DatabaseUnavailable
 from contactsync.model import RunReport, Trigger
 from contactsync.store.pool import Pool
 from contactsync.testing.slapd import PrivateSlapd
@@ -58,6 +59,27 @@ def test_one_edit_of_many_definitions_was_made_at_one_time(
     assert {request.trigger for request in edits} == {Trigger.EDIT}
     assert {request.definition_id for request in edits} == ids
     assert len({request.asked_at for request in edits}) == 1
+
+
+def test_a_definition_is_scheduled_although_live_folders_cannot_be_followed(
+    pool: Pool, make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
+) -> None:
+    """They are read again from the table, which may fail at that moment; the error reaches the watch."""
+
+    def fail() -> None:
+        raise DatabaseUnavailable("It is gone.")
+
+    definition_id = make_folder(directory).define(directory.port, name="scheduled", schedule="every 1h")
+    schedule = Schedule(pool, Dispatcher(_never, lambda _key: "", workers=1, per_server=1), fail)
+    with pytest.raises(DatabaseUnavailable):
+        schedule.follow([definition_id])
+    due = schedule.first_due()
+    assert due is not None
+    assert due[0].definition_id == definition_id
+
+
+def _never(_request: RunRequest) -> RunReport:
+    raise AssertionError
 
 
 def test_an_edit_is_run_although_a_run_that_waited_has_locked_the_definition_again(
