@@ -67,6 +67,8 @@ missing_packages() {
     command -v ldapsearch >/dev/null || printf ' ldap-utils'
     if [ "$purpose" = test ]; then
         command -v curl >/dev/null || printf ' curl'
+        command -v man >/dev/null || printf ' man-db'
+        command -v zsh >/dev/null || printf ' zsh' # parses its completion
         command -v ns-slapd >/dev/null || printf ' 389-ds-base' # the tests start a private one if root runs them
         command -v promtool >/dev/null || printf ' prometheus' # for promtool, which checks the alert rules
         command -v pgbouncer >/dev/null || printf ' pgbouncer'

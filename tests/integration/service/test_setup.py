@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
+LOCKS = ("requirements.lock", "requirements-run.lock", "requirements-build.lock")
 FAKE = """#!/bin/sh
 echo "$*" >>"$CALLS"
 case "$*" in
@@ -26,8 +27,10 @@ Setup = Callable[..., list[str]]
 def clone(tmp_path: Path) -> Path:
     """Copy the files that the script needs."""
     shutil.copytree(ROOT / "tools", tmp_path / "clone" / "tools")
-    for name in ("requirements.lock", "requirements-run.lock", "pyproject.toml"):
+    for name in (*LOCKS, "pyproject.toml", "settings.toml"):
         shutil.copy(ROOT / name, tmp_path / "clone")
+    for name in ("deploy", "daemon/contactsync/files"):
+        shutil.copytree(ROOT / name, tmp_path / "clone" / name, symlinks=True)
     return tmp_path / "clone"
 
 
@@ -50,7 +53,7 @@ def setup(clone: Path, tmp_path: Path) -> Setup:
 
 def test_a_demo_downloads_no_tools_and_a_test_adds_them(setup: Setup) -> None:
     """The demo installs only what it needs, and everything is installed once."""
-    assert setup() == [".venv", "requirements-run.lock", "."]
+    assert setup() == [".venv", "requirements-run.lock", "requirements-build.lock", "."]
     assert setup() == []
     assert setup("test") == ["requirements.lock"]
     assert setup("test") == setup("tools") == setup("bench") == setup() == []
@@ -58,17 +61,17 @@ def test_a_demo_downloads_no_tools_and_a_test_adds_them(setup: Setup) -> None:
 
 def test_a_demo_after_a_test_has_all_it_needs(setup: Setup) -> None:
     """In the other order nothing is downloaded again."""
-    assert setup("test") == [".venv", "requirements-run.lock", "requirements.lock", "."]
+    assert setup("test") == [".venv", "requirements-run.lock", "requirements-build.lock", "requirements.lock", "."]
     assert setup() == []
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-run.lock"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_a_changed_lock_makes_the_environment_anew(setup: Setup, clone: Path, lock: str) -> None:
     """So nothing of the old one stays."""
     setup("test")
     with (clone / lock).open("a") as file:
         file.write("# changed\n")
-    assert setup() == [".venv", "requirements-run.lock", "."]
+    assert setup() == [".venv", "requirements-run.lock", "requirements-build.lock", "."]
     assert setup("test") == ["requirements.lock"]
 
 

@@ -35,8 +35,6 @@ def test_man_shows_a_page_without_warnings() -> None:
 @pytest.mark.parametrize(("shell", "file"), [("bash", "contactsync.bash"), ("zsh", "_contactsync")])
 def test_the_completion_is_accepted(shell: str, file: str) -> None:
     """The shell parses it."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
     subprocess.run([shell, "-n", Path(DEPLOY / "completion" / file)], check=True)
 
 

@@ -19,9 +19,9 @@ from contactsync.fields import PHOTO_TYPES, photo_type
 from contactsync.operations.access.person import PersonAccess
 from contactsync.operations.access.rights import Access
 from contactsync.operations.access.visible import visible_fields
+from contactsync.operations.declared.bodies import Text as Stored
 from contactsync.operations.declared.bodies import body_with_example
 from contactsync.operations.declared.fields import Password
-from contactsync.operations.declared.fields import Text as Stored
 from contactsync.operations.history import history_of
 from contactsync.operations.names import find_by_id
 from contactsync.operations.preview import Draft

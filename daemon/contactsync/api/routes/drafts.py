@@ -21,8 +21,7 @@ from contactsync.model import Definition
 from contactsync.operations.access.edits import require_permitted
 from contactsync.operations.access.person import PersonAccess
 from contactsync.operations.access.rights import Access
-from contactsync.operations.declared.bodies import body_with_example
-from contactsync.operations.declared.fields import Text
+from contactsync.operations.declared.bodies import Text, body_with_example
 from contactsync.operations.definitions import require_password
 from contactsync.operations.fields import require_valid_fields
 from contactsync.operations.preview import Draft, PreviewDocument

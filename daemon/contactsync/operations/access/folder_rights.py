@@ -11,8 +11,7 @@ from contactsync.errors import NotFound, UsageError
 from contactsync.ldap.dn import group_key
 from contactsync.operations.access.person import PersonAccess, Role
 from contactsync.operations.access.rights import Right, folder_label
-from contactsync.operations.declared.bodies import body_with_example
-from contactsync.operations.declared.fields import Text
+from contactsync.operations.declared.bodies import Text, body_with_example
 from contactsync.store.record.audit import acting, write_audit
 from contactsync.store.rights import RightRow, folder_named, lock_rights, replace_rights, rights_of_folder
 from contactsync.text import lower, quoted

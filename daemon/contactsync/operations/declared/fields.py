@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from itertools import chain
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from contactsync.model import Auth, Definition, Tls
-from contactsync.operations.declared.bodies import body_with_example
+from contactsync.operations.declared.bodies import Storable, Text, body_with_example
 from contactsync.operations.definitions import defaults_of, with_changes
 
 _RENAMED = {"definition": "name"}
@@ -21,27 +19,6 @@ _MOST = 20_000
 """The limit of definitions in one request."""
 
 
-def _storable(value: Any) -> Any:
-    """The value, if PostgreSQL can store its texts: without NUL, and without half of a surrogate pair."""
-    for text in _texts(value):
-        if "\0" in text:
-            raise ValueError("it contains NUL")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ValueError("it is not valid Unicode") from None
-    return value
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        parts = chain(value, value.values()) if isinstance(value, dict) else value
-        yield from chain.from_iterable(map(_texts, parts))
-
-
-Text = Annotated[str, AfterValidator(_storable)]
 Short = Annotated[Text, Field(min_length=1, max_length=200)]
 Long = Annotated[Text, Field(min_length=1, max_length=4096)]
 File = Annotated[Text, Field(min_length=1, max_length=4096, pattern="^/")]
@@ -67,7 +44,7 @@ class Fields(BaseModel):
         None, examples=["(department=Sales)"]
     )
     filter_only: bool | None = Field(None, description="Search with this filter alone, without the mapping's.")
-    mapping: Annotated[dict[str, Any], AfterValidator(_storable)] | None = None
+    mapping: Annotated[dict[str, Any], Storable] | None = None
     user: Annotated[Text, Field(min_length=1, max_length=1024)] | None = Field(None, examples=["EXAMPLE\\reader"])
     password: Password | None = Field(None, description="Stored sealed. Never in an answer.")
     password_ref: Long | None = Field(None, description="In place of a password: env:NAME, file:PATH, credential:NAME.")

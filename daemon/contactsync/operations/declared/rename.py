@@ -9,8 +9,7 @@ from pydantic import BaseModel, Field
 
 from contactsync.errors import UsageError
 from contactsync.operations import definitions
-from contactsync.operations.declared.bodies import body_with_example
-from contactsync.operations.declared.fields import Text
+from contactsync.operations.declared.bodies import Text, body_with_example
 from contactsync.operations.names import find_all, find_one
 from contactsync.text import quoted
 
