@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.acceptance.web.test_flows import choose, type_into
 from tests.support.accounts import PASSWORDS, Accounts
+from tests.support.keyboard import choose, type_into
 from tests.support.web import Console
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What people do at the console: with the mouse, with the keyboard alone, and without JavaScript."""
+"""What people do at the console with the mouse, and without JavaScript; test_keyboard.py has the keyboard alone."""
 
 from __future__ import annotations
 
@@ -10,28 +10,7 @@ from tests.support.web import Console
 from tests.support.web_scene import Scene, hold
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-
-def choose(page: Page, name: str) -> None:
-    """Press a button as people of the keyboard do: go there by Tab, and press Enter."""
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.innerText?.trim()") == name:
-            page.keyboard.press("Enter")
-            return
-    raise AssertionError(f"Tab does not reach {name}")
-
-
-def type_into(page: Page, label: str, text: str) -> None:
-    """Go to a field by Tab, and type in place of what is there."""
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.labels?.[0]?.innerText.trim()") == label:
-            page.keyboard.press("Control+A")
-            page.keyboard.type(text)
-            return
-    raise AssertionError(f"Tab does not reach {label}")
+    from playwright.sync_api import Browser
 
 
 def test_settings_are_tested_previewed_and_saved_with_the_mouse(pages: Console, browser: Browser) -> None:
@@ -141,32 +120,6 @@ def test_two_people_decide_about_one_run(pages: Console, browser: Browser) -> No
     second.get_by_role("button", name="Delete these").click()
     second.get_by_role("heading", name="Nothing was decided").wait_for()
     assert second.locator(".mark", has_text="rejected").count() == 1
-
-
-def test_a_folder_is_searched_paused_and_resumed_with_the_keyboard(pages: Console, browser: Browser) -> None:
-    """From the skip link on."""
-    definition_id = pages.door.local.define("Keyboard")
-    pages.door.local.run(definition_id)
-    page = pages.page(browser)
-    page.goto("/folders")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.innerText") == "Skip to the content"
-    page.keyboard.press("Enter")
-    type_into(page, "Name or query contains", "Keyb")
-    page.wait_for_url("**q=Keyb*")
-    page.locator("#list tbody tr").nth(1).wait_for(state="detached")
-    choose(page, "Keyboard")
-    page.wait_for_url(f"**/folders/{definition_id}")
-    choose(page, "Pause")
-    page.locator(".head .mark", has_text="paused").wait_for()
-    choose(page, "Resume")
-    page.locator(".head .mark", has_text="in sync").wait_for()
-    choose(page, "LDAP synchronization")
-    page.wait_for_url("**/settings")
-    choose(page, "Who of them, and when")
-    type_into(page, "Filter", "((l=Berlin)")
-    choose(page, "Save")
-    page.get_by_role("heading", name="Please correct these fields").wait_for()
 
 
 def test_a_new_folder_is_filled_without_javascript(pages: Console, browser: Browser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
-from tests.acceptance.web.test_flows import choose, type_into
 from tests.support.accounts import PASSWORDS, Accounts
+from tests.support.keyboard import choose, type_into
 from tests.support.web import Console
 
 if TYPE_CHECKING:

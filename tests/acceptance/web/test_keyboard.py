@@ -1,0 +1,140 @@
+"""What people do at the console with the keyboard alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.keyboard import choose, type_into
+from tests.support.web import Console
+from tests.support.web_scene import Scene, hold
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+def test_a_folder_is_searched_paused_and_resumed_with_the_keyboard(pages: Console, browser: Browser) -> None:
+    """From the skip link on."""
+    definition_id = pages.door.local.define("Keyboard")
+    pages.door.local.run(definition_id)
+    page = pages.page(browser)
+    page.goto("/folders")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText") == "Skip to the content"
+    page.keyboard.press("Enter")
+    type_into(page, "Name or query contains", "Keyb")
+    page.wait_for_url("**q=Keyb*")
+    page.locator("#list tbody tr").nth(1).wait_for(state="detached")
+    choose(page, "Keyboard")
+    page.wait_for_url(f"**/folders/{definition_id}")
+    choose(page, "Pause")
+    page.locator(".head .mark", has_text="paused").wait_for()
+    choose(page, "Resume")
+    page.locator(".head .mark", has_text="in sync").wait_for()
+    choose(page, "LDAP synchronization")
+    page.wait_for_url("**/settings")
+    choose(page, "Who of them, and when")
+    type_into(page, "Filter", "((l=Berlin)")
+    choose(page, "Save")
+    page.get_by_role("heading", name="Please correct these fields").wait_for()
+
+
+def test_settings_are_tested_previewed_and_saved(pages: Console, browser: Browser) -> None:
+    """The keyboard stays where it was when the answer comes into the page."""
+    local = pages.door.local
+    definition_id = local.define("Settings by keyboard", filter="(l=Berlin)")
+    page = pages.page(browser)
+    page.goto(f"/folders/{definition_id}")
+    choose(page, "LDAP synchronization")
+    page.wait_for_url("**/settings")
+    choose(page, "Test")
+    page.get_by_role("heading", name="The test found no fault").wait_for()
+    type_into(page, "Filter", "(l=Wien)")
+    choose(page, "Show what would change")
+    page.get_by_role("heading", name="What a run with these settings would do").wait_for()
+    choose(page, "Save")
+    page.get_by_text("Saved.").wait_for()
+    assert local.get(f"/v1/definitions/{definition_id}")["filter"] == "(l=Wien)"
+
+
+def test_a_folder_is_added_and_its_run_watched(pages: Console, browser: Browser) -> None:
+    """From the list of folders to the contacts."""
+    local = pages.door.local
+    page = pages.page(browser)
+    page.goto("/folders")
+    choose(page, "New folder")
+    page.wait_for_url("**/folders/new")
+    for label, text in (
+        ("LDAP query", f"{local.directory.url}/{local.directory.suffix}??sub?(l=Berlin)"),
+        ("User", local.directory.reader_dn),
+        ("Password", local.directory.reader_password),
+        ("Name of the folder", "Added by keyboard"),
+    ):
+        type_into(page, label, text)
+    choose(page, "Connection and limits")
+    type_into(page, "Encryption", "none")
+    choose(page, "Add the folder and start")
+    page.wait_for_url("**/progress*")
+    page.locator("#run .mark", has_text="changed").wait_for()
+    page.locator("#live").wait_for(state="detached")
+    choose(page, "Contacts")
+    page.locator("#list tbody tr").first.wait_for()
+
+
+def test_a_contact_is_searched_and_opened(pages: Console, scene: Scene, browser: Browser) -> None:
+    """The field keeps the keyboard while the list changes."""
+    page = pages.page(browser)
+    page.goto("/folders/{staff}".format(**scene.paths))
+    type_into(page, "Name, email, phone or department", "gunther mull")
+    page.wait_for_url("**q=gunther+mull*")
+    page.locator("#list tbody tr").nth(1).wait_for(state="detached")
+    choose(page, "Günther Müller")
+    page.wait_for_url("**/contacts/**")
+    assert page.locator("h1").inner_text() == "Günther Müller"
+
+
+def test_a_held_run_is_approved_and_then_undone(pages: Console, browser: Browser) -> None:
+    """Both say first what they will do."""
+    local = pages.door.local
+    definition_id, run_id = hold(local, "Held for the keyboard")
+    deleted = local.get(f"/v1/runs/{run_id}/plan", action="delete", limit=1)["deleted"]
+    before = local.get(f"/v1/definitions/{definition_id}")["contacts"]
+    page = pages.page(browser)
+    page.goto(f"/runs/{run_id}")
+    choose(page, f"Delete these {deleted} contacts")
+    page.wait_for_url(f"**/folders/{definition_id}/progress*")
+    page.locator("#run .mark", has_text="changed").wait_for()
+    page.locator("#live").wait_for(state="detached")
+    last = local.get(f"/v1/definitions/{definition_id}")["last_run_id"]
+    page.goto(f"/runs/{last}")
+    choose(page, "Undo …")
+    page.wait_for_url("**/undo")
+    choose(page, f"Undo run {last}")
+    page.wait_for_url(lambda url: not url.endswith("/undo"))
+    assert local.get(f"/v1/definitions/{definition_id}")["contacts"] == before
+
+
+def test_rights_are_given_and_the_folder_is_removed(pages: Console, browser: Browser) -> None:
+    """Lists are chosen from by their first letters."""
+    local = pages.door.local
+    definition_id = local.define("Removed by keyboard")
+    folder_id = local.get(f"/v1/definitions/{definition_id}")["folder_id"]
+    page = pages.page(browser)
+    page.goto(f"/folders/{definition_id}")
+    choose(page, "Rights")
+    page.wait_for_url("**/rights")
+    type_into(page, "Name", "editors")
+    type_into(page, "Kind", "group")
+    choose(page, "Give the right")
+    page.get_by_role("row", name="editors").wait_for()
+    right = {"who": "editors", "is_group": True, "right": "view"}
+    assert local.get(f"/v1/folders/{folder_id}/rights")["rights"] == [right]
+    choose(page, "Take the right of editors away")
+    page.get_by_role("row", name="editors").wait_for(state="detached")
+    choose(page, "LDAP synchronization")
+    page.wait_for_url("**/settings")
+    choose(page, "Remove this folder …")
+    page.wait_for_url("**/remove")
+    type_into(page, "Name of the folder", "Removed by keyboard")
+    choose(page, "Remove the folder")
+    page.get_by_text("The folder was removed.").wait_for()
+    assert local.http.get(f"/v1/definitions/{definition_id}").status_code == 404
