@@ -18,13 +18,13 @@ from tests.support.waiting import wait_until
 def test_no_notification_stops_the_watch(
     daemon: Any, person: Person, directory: PrivateSlapd, database: str, payload: str
 ) -> None:
-    """A role without any right may send one on either channel; edits are followed as before."""
+    """A role without any right may send one on either channel; edits are followed as before. An empty one runs all."""
     assert daemon
     with psycopg.connect(database, user="postgres", autocommit=True) as anybody:
         for channel in ("contactsync_definitions", "contactsync_requests"):
             anybody.execute("SELECT pg_notify(%s, %s)", [channel, payload])
     definition_id = define(person, directory)
-    wait_until(lambda: outcomes(person, definition_id) == ["changed"], "the first run")
+    wait_until(lambda: outcomes(person, definition_id)[:1] == ["changed"], "the first run")
     assert not daemon.events("database.watch_crashed")
 
 
