@@ -128,6 +128,7 @@ def test_only_the_browser_that_began_signs_in(provider: Glewlwyd) -> None:
     cookie, answer = go(provider, oidc, "anna")
     other = oidc.begin("/")[1]
     stolen = [("", answer), (other, answer), (cookie, answer | {"state": "x"}), (cookie[:-4] + "AAAA", answer)]
+    stolen += [(oidc.typed.seal(text), answer) for text in (oidc.begun.open(cookie), {"state": answer["state"]})]
     for wrong_cookie, wrong_answer in [*stolen, (cookie, {"code": answer["code"], "iss": answer["iss"]})]:
         with pytest.raises(SignInFailed) as caught:
             oidc.finish(wrong_cookie, wrong_answer, ADDRESS)
@@ -151,9 +152,9 @@ def test_a_code_of_another_sign_in_is_refused(provider: Glewlwyd) -> None:
         oidc.finish(cookie, answer | {"code": stolen["code"]}, ADDRESS)
     assert caught.value.reason is Reason.CODE
     cookie, answer = go(provider, oidc, "bert")
-    begun = oidc.sealer.open(cookie, BEGUN_SECONDS)
+    begun = oidc.begun.open(cookie)
     with pytest.raises(SignInFailed, match="nonce"):
-        oidc.finish(oidc.sealer.seal(begun | {"nonce": "x"}), answer, ADDRESS)
+        oidc.finish(oidc.begun.seal(begun | {"nonce": "x"}), answer, ADDRESS)
 
 
 def test_an_answer_of_another_provider_is_refused(provider: Glewlwyd) -> None:

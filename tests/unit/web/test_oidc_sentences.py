@@ -26,10 +26,10 @@ def test_each_reason_has_a_sentence_in_each_language(reason: Reason) -> None:
 def test_only_this_process_opens_what_it_sealed_and_not_for_long() -> None:
     """Nothing is kept of a text that is too long for a cookie."""
     now = [1000.0]
-    sealer = Sealer(lambda: now[0])
+    sealer = Sealer(10, lambda: now[0])
     sealed = sealer.seal({"name": "Jörg"})
-    assert sealer.open(sealed, 10) == {"name": "Jörg"}
-    assert Sealer(lambda: now[0]).open(sealed, 10) == sealer.open(f"{sealed[:-4]}AAA=", 10) == {}
+    assert sealer.open(sealed) == {"name": "Jörg"}
+    assert Sealer(10, lambda: now[0]).open(sealed) == sealer.open(f"{sealed[:-4]}AAA=") == {}
     now[0] += 11
-    assert sealer.open(sealed, 10) == sealer.open("", 10) == {}
+    assert sealer.open(sealed) == sealer.open("") == {}
     assert sealer.seal({str(number): str(hash(str(number))) for number in range(1000)}) == ""

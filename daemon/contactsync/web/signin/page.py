@@ -37,7 +37,7 @@ def sign_in_page(
 ) -> Response:
     """The page; afterwards the browser goes to the path `to`, whose form then has the fields `typed`."""
     context = context_of(request)
-    kept = context.oidc.sealer.seal({**typed, _FORM: local_path(to)}) if context.oidc and typed else ""
+    kept = context.oidc.typed.seal({**typed, _FORM: local_path(to)}) if context.oidc and typed else ""
     response = render(
         request,
         "sign_in.html.j2",
@@ -53,8 +53,8 @@ def sign_in_page(
         kept=bool(kept),
     )
     if kept:
-        name, age = _typed_cookie(request), TYPED_SECONDS
-        response.set_cookie(name, kept, age, path="/", secure=context.secure, httponly=True, samesite="lax")
+        cookie, age = _typed_cookie(request), TYPED_SECONDS
+        response.set_cookie(cookie, kept, age, path="/", secure=context.secure, httponly=True, samesite="lax")
     return response
 
 
@@ -96,7 +96,7 @@ def typed_before(request: Request, to: str) -> Mapping[str, str]:
     """What was typed into the form at the path `to` before a person went to the provider."""
     context = context_of(request)
     sealed = request.cookies.get(_typed_cookie(request), "")
-    typed = context.oidc.sealer.open(sealed, TYPED_SECONDS) if context.oidc else {}
+    typed = context.oidc.typed.open(sealed) if context.oidc else {}
     return typed if typed.pop(_FORM, "") == to else {}
 
 

@@ -63,7 +63,7 @@ def come_back(request: Request, oidc: Oidc) -> Response:
     except SignInFailed as failure:
         if failure.reason is not Reason.CODE:
             context.attempts.withdraw(None, address)
-        return _refuse(request, oidc, failure, oidc.sealer.open(begun, BEGUN_SECONDS).get("to", "/"))
+        return _refuse(request, oidc, failure, oidc.begun.open(begun).get("to", "/"))
     context.attempts.withdraw(None, address)
     response = begin_session(request, done.person, done.to, typed_before(request, done.to), done.tokens)
     response.delete_cookie(_cookie(request), secure=context.secure, httponly=True, samesite="lax")

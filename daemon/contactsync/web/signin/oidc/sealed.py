@@ -20,10 +20,14 @@ MOST_CHARACTERS = 3800
 
 
 class Sealer:
-    """Seals texts by a key that ends with this process. `now` is the time of day."""
+    """Seals the texts of one cookie, by a key of its own that ends with this process; no other cookie is taken for it.
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    They are valid for so many seconds. `now` is the time of day.
+    """
+
+    def __init__(self, seconds: int, now: Callable[[], float]) -> None:
         self._fernet = Fernet(Fernet.generate_key())
+        self._seconds = seconds
         self._now = now
 
     def seal(self, fields: Mapping[str, str]) -> str:
@@ -32,10 +36,10 @@ class Sealer:
         sealed = self._fernet.encrypt_at_time(text, int(self._now())).decode()
         return sealed if len(sealed) <= MOST_CHARACTERS else ""
 
-    def open(self, sealed: str, seconds: int) -> dict[str, str]:
-        """What was sealed at most so long ago; empty for anything else."""
+    def open(self, sealed: str) -> dict[str, str]:
+        """What was sealed here and is still valid; empty for anything else."""
         try:
-            text = self._fernet.decrypt_at_time(sealed.encode(), seconds, int(self._now()))
+            text = self._fernet.decrypt_at_time(sealed.encode(), self._seconds, int(self._now()))
         except InvalidToken:
             return {}
         fields: dict[str, str] = json.loads(zlib.decompress(text))

@@ -20,7 +20,7 @@ from contactsync.web.person import Person
 from contactsync.web.sessions import REFRESH_SECONDS, Session, Tokens
 from contactsync.web.signin.oidc.failures import Reason, SignInFailed
 from contactsync.web.signin.oidc.provider import Claims, Provider, ProviderOptions
-from contactsync.web.signin.oidc.sealed import BEGUN_SECONDS, Sealer
+from contactsync.web.signin.oidc.sealed import BEGUN_SECONDS, TYPED_SECONDS, Sealer
 from contactsync.web.signin.roles import Roles
 from contactsync.web.signin.secret_file import read_secret
 
@@ -60,7 +60,7 @@ class OidcSignIn:
         """Raises SettingsError."""
         section = settings.sign_in
         self.host = urlsplit(section.oidc_issuer).hostname or ""
-        self.sealer = Sealer(now)
+        self.begun, self.typed = Sealer(BEGUN_SECONDS, now), Sealer(TYPED_SECONDS, now)
         self._clock = clock
         self._settings = section
         self._provider = Provider(_options(settings), clock, now)
@@ -71,11 +71,11 @@ class OidcSignIn:
         """The URL where the person signs in, and the text for the browser's cookie. Raises SignInFailed."""
         begun = {name: secrets.token_urlsafe(_RANDOM_BYTES) for name in ("state", "nonce", "verifier")}
         url = self._provider.authorization_url(**begun)
-        return url, self.sealer.seal(begun | {"to": to}) or self.sealer.seal(begun | {"to": "/"})
+        return url, self.begun.seal(begun | {"to": to}) or self.begun.seal(begun | {"to": "/"})
 
     def finish(self, cookie: str, answer: Mapping[str, str], address: str) -> SignedIn:
         """The person whom the provider has sent back with this answer. Raises SignInFailed."""
-        begun = self.sealer.open(cookie, BEGUN_SECONDS)
+        begun = self.begun.open(cookie)
         if not begun or not secrets.compare_digest(begun["state"].encode(), answer.get("state", "").encode()):
             raise SignInFailed(Reason.STATE)
         self._check_answer(answer)
