@@ -281,6 +281,7 @@ def test_a_person_who_was_removed_is_signed_out(provider: Glewlwyd, *, with_refr
     ("changes", "reason"),
     [
         ({"MEMBERS": ""}, "members"),
+        ({"MEMBERS": " ; "}, "members"),
         ({"OIDC_CLIENT_ID": ""}, "oidc_client_id"),
         ({"OIDC_CLIENT_SECRET_FILE": ""}, "oidc_client_secret_file"),
         ({"OIDC_CA_FILE": "/dev/null"}, "oidc_ca_file"),

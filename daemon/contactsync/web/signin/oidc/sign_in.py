@@ -21,7 +21,7 @@ from contactsync.web.sessions import REFRESH_SECONDS, Session, Tokens
 from contactsync.web.signin.oidc.failures import Reason, SignInFailed
 from contactsync.web.signin.oidc.provider import Claims, Provider, ProviderOptions
 from contactsync.web.signin.oidc.sealed import BEGUN_SECONDS, TYPED_SECONDS, Sealer
-from contactsync.web.signin.roles import Roles
+from contactsync.web.signin.roles import Roles, split_groups
 from contactsync.web.signin.secret_file import read_secret
 
 log = structlog.get_logger()
@@ -147,7 +147,7 @@ def _options(settings: Settings) -> ProviderOptions:
     section, origin = settings.sign_in, settings.web.origin
     if not (section.oidc_client_id and section.oidc_client_secret_file):
         raise _invalid("[sign_in] oidc_issuer needs oidc_client_id and oidc_client_secret_file.")
-    if not section.members:
+    if not split_groups(section.members):
         raise _invalid("[sign_in] oidc_issuer needs members: else everybody whom the provider knows could sign in.")
     if not origin.startswith("https://") and host_name(origin.partition("://")[2]) not in LOOPBACK:
         raise _invalid(f"[sign_in] oidc_issuer needs a [web] url with https; now it is {origin}.")
