@@ -19,7 +19,7 @@ MOST_OF_ONE_PERSON = 20
 _TOKEN_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tokens:
     """What asks an OpenID provider about a person again; `refresh` is empty if it gave none."""
 

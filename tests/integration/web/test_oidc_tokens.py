@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from contactsync.settings.loader import load_settings
 from contactsync.testing.certificates import make_certificates
+from contactsync.web.sessions import Session, Tokens
 from contactsync.web.signin.oidc import transport
 from contactsync.web.signin.oidc.failures import Reason, SignInFailed
 from contactsync.web.signin.oidc.sign_in import OidcSignIn, SignedIn
@@ -28,7 +29,7 @@ ROTATED = ECKey.generate_key("P-256", {"kid": "2"})
 
 
 class HostileProvider:
-    """Answers any code with `token`, and each path as `documents` says; what it has read is in `requests`."""
+    """Answers each path as `documents` says, a number being a status; what it has read is in `requests`."""
 
     def __init__(self, place: Path) -> None:
         files = make_certificates(place)
@@ -37,8 +38,8 @@ class HostileProvider:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.requests.append(self.path)
-                answer = provider.documents.get(self.path)
-                self.send_response(200 if answer is not None else 404)
+                answer = provider.documents.get(self.path, 404)
+                self.send_response(answer if isinstance(answer, int) else 200)
                 self.end_headers()
                 for part in answer if isinstance(answer, list) else [json.dumps(answer).encode()]:
                     self.wfile.write(part)
@@ -168,6 +169,18 @@ def test_new_keys_are_read_when_a_token_names_one(provider: HostileProvider) -> 
     assert provider.finish(ROTATED, header=header, oidc=oidc).person.user == "1"
 
 
+def test_a_new_refresh_token_is_kept_though_the_provider_then_fails(provider: HostileProvider) -> None:
+    """It accepts each one only once, so that the person would be signed out."""
+    provider.metadata["userinfo_endpoint"] = f"{provider.issuer}/userinfo"
+    provider.documents["/userinfo"] = {"sub": "1"}
+    oidc = provider.sign_in()
+    session = Session(provider.finish(oidc=oidc).person, 0.0, 0.0, 0.0, Tokens("1", "x", "first"))
+    provider.documents["/token_endpoint"] = {"access_token": "y", "token_type": "bearer", "refresh_token": "second"}
+    provider.documents["/userinfo"] = 503
+    assert oidc.refresh(session)
+    assert session.tokens == Tokens("1", "y", "second")
+
+
 def test_userinfo_of_another_person_is_refused(provider: HostileProvider) -> None:
     """Its groups would be those of that person."""
     provider.metadata["userinfo_endpoint"] = f"{provider.issuer}/userinfo"
@@ -201,6 +214,6 @@ def test_an_answer_that_is_large_or_slow_is_given_up(
 
 def test_redirects_and_pages_are_no_documents(provider: HostileProvider) -> None:
     """Such as the page of a proxy that wants people to sign in."""
-    for answer in ([b"<html>"], [b"[]"], [b"\xff"], None):
+    for answer in ([b"<html>"], [b"[]"], [b"\xff"], 404):
         provider.documents["/.well-known/openid-configuration"] = answer
         assert refused(provider).reason is Reason.ANSWER

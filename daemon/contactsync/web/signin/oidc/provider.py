@@ -119,8 +119,11 @@ class Provider:
             tokens = _tokens(answer, claims["sub"])
             return self._complete(client, claims, tokens), tokens
 
-    def renew(self, tokens: Tokens) -> tuple[Claims, Tokens] | None:
-        """The claims of today; None if the provider says nothing about the person any more. Raises SignInFailed."""
+    def renew(self, tokens: Tokens) -> Claims | None:
+        """The claims of today; None if the provider says nothing about the person any more. Raises SignInFailed.
+
+        New tokens take the place of the old ones at once: a provider may accept a refresh token only once.
+        """
         claims: Claims = {}
         with self._client() as client:
             if tokens.refresh:
@@ -130,16 +133,17 @@ class Provider:
                     if _ends(error):
                         return None
                     raise
+                new = _tokens(answer, tokens.subject, tokens.refresh)
+                tokens.access, tokens.refresh = new.access, new.refresh
                 if "id_token" in answer:
                     claims = self._verified(answer["id_token"], "")
-                tokens = _tokens(answer, tokens.subject, tokens.refresh)
             elif not self.metadata().userinfo_endpoint:
                 return None
             try:
                 claims = self._complete(client, claims, tokens)
             except _Unauthorized:
                 return None
-        return (claims, tokens) if claims.get("sub") == tokens.subject else None
+        return claims if claims.get("sub") == tokens.subject else None
 
     def _complete(self, client: OAuth2Client, claims: Claims, tokens: Tokens) -> Claims:
         """The claims, with those of the userinfo endpoint if some that are wanted are missing."""

@@ -104,10 +104,9 @@ class OidcSignIn:
             return True
 
     def _person_again(self, session: Session) -> Person | None:
-        renewed = self._provider.renew(session.tokens) if session.tokens else None
-        if renewed is None:
+        claims = self._provider.renew(session.tokens) if session.tokens else None
+        if claims is None:
             return None
-        claims, session.tokens = renewed
         try:
             person = self._person(claims, session.person.address)
         except SignInFailed:
