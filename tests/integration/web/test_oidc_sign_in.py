@@ -158,7 +158,7 @@ def test_a_code_of_another_sign_in_is_refused(provider: Glewlwyd) -> None:
 
 
 def test_an_answer_of_another_provider_is_refused(provider: Glewlwyd) -> None:
-    """By its name in the answer (RFC 9207), also if the name is left out."""
+    """By its name in the answer (RFC 9207)."""
     oidc = sign_in(provider)
     cookie, answer = go(provider, oidc, "anna")
     with pytest.raises(SignInFailed) as caught:

@@ -40,6 +40,7 @@ class HostileProvider:
                 provider.requests.append(self.path)
                 answer = provider.documents.get(self.path, 404)
                 self.send_response(answer if isinstance(answer, int) else 200)
+                self.send_header("Location", f"{provider.issuer}/elsewhere")
                 self.end_headers()
                 for part in answer if isinstance(answer, list) else [json.dumps(answer).encode()]:
                     self.wfile.write(part)
@@ -153,8 +154,21 @@ def test_a_token_that_the_provider_did_not_sign_for_this_console_is_refused(prov
     ]
     for claims, reason in wrong:
         assert refused(provider, **claims).reason is reason, claims
-    for answer in ({"id_token": unsigned, "access_token": "x"}, {"access_token": "x"}, ["x"], {"id_token": 1}):
+    timeless = {"id_token": unsigned, "access_token": "x", "expires_in": [1]}
+    for answer in (
+        timeless,
+        {"id_token": unsigned, "access_token": "x"},
+        {"access_token": "x"},
+        ["x"],
+        {"id_token": 1},
+    ):
         assert refused(provider, answer=answer).reason is Reason.ANSWER, answer
+
+
+def test_an_answer_without_the_name_of_a_provider_that_gives_it_is_refused(provider: HostileProvider) -> None:
+    """Else leaving it out would be enough for another provider (RFC 9207, section 2.4)."""
+    provider.metadata["authorization_response_iss_parameter_supported"] = True
+    assert refused(provider).reason is Reason.ISSUER
 
 
 def test_new_keys_are_read_when_a_token_names_one(provider: HostileProvider) -> None:
@@ -213,7 +227,9 @@ def test_an_answer_that_is_large_or_slow_is_given_up(
 
 
 def test_redirects_and_pages_are_no_documents(provider: HostileProvider) -> None:
-    """Such as the page of a proxy that wants people to sign in."""
-    for answer in ([b"<html>"], [b"[]"], [b"\xff"], 404):
-        provider.documents["/.well-known/openid-configuration"] = answer
-        assert refused(provider).reason is Reason.ANSWER
+    """Such as the page of a proxy that wants people to sign in. A redirect would take the code and the secret along."""
+    for path in ("/token_endpoint", "/.well-known/openid-configuration"):
+        for answer in ([b"<html>"], [b"[]"], [b"\xff"], [b"1"], [b'"error"'], 307):
+            provider.documents[path] = answer
+            assert refused(provider, answer=provider.documents.get("/token_endpoint")).reason is Reason.ANSWER
+    assert "/elsewhere" not in provider.requests

@@ -271,10 +271,11 @@ def _failures() -> Iterator[None]:
             Reason.CODE if error.error in _OF_GRANT else reason, f"{error.error}: {error.description}"
         ) from None
     except httpx2.HTTPStatusError as error:  # of the token endpoint, without a reason in JSON
-        raise SignInFailed(Reason.CODE if _ends(error) else Reason.AWAY, str(error)) from None
+        other = Reason.ANSWER if error.response.is_redirect else Reason.AWAY
+        raise SignInFailed(Reason.CODE if _ends(error) else other, str(error)) from None
     except httpx2.HTTPError as error:
         raise SignInFailed(Reason.AWAY, f"{type(error).__name__}: {error}") from None
-    except (httpx2.InvalidURL, JoseError, ValueError) as error:
+    except (httpx2.InvalidURL, JoseError, ValueError, TypeError) as error:  # TypeError: of a wrong expires_in
         raise SignInFailed(Reason.ANSWER, f"{type(error).__name__}: {error}") from None
 
 
