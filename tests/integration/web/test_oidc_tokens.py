@@ -22,6 +22,7 @@ from contactsync.web.sessions import Session, Tokens
 from contactsync.web.signin.oidc import transport
 from contactsync.web.signin.oidc.failures import Reason, SignInFailed
 from contactsync.web.signin.oidc.sign_in import OidcSignIn, SignedIn
+from tests.support.waiting import wait_until
 
 SECRET = "a secret of sixteen octets or more"
 KEY, OTHER = RSAKey.generate_key(2048, {"kid": "1"}), RSAKey.generate_key(2048, {"kid": "1"})
@@ -29,7 +30,7 @@ ROTATED = ECKey.generate_key("P-256", {"kid": "2"})
 
 
 class HostileProvider:
-    """Answers each path as `documents` says, a number being a status; what it has read is in `requests`."""
+    """Answers each path as `documents` says while it is `open`; a number is a status. `requests` has the paths."""
 
     def __init__(self, place: Path) -> None:
         files = make_certificates(place)
@@ -38,6 +39,7 @@ class HostileProvider:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.requests.append(self.path)
+                provider.open.wait()
                 answer = provider.documents.get(self.path, 404)
                 self.send_response(answer if isinstance(answer, int) else 200)
                 self.send_header("Location", f"{provider.issuer}/elsewhere")
@@ -65,6 +67,8 @@ class HostileProvider:
         self.secret_file = place / "secret"
         self.secret_file.write_text(SECRET)
         self.pause = 0.0
+        self.open = threading.Event()
+        self.open.set()
         self.requests: list[str] = []
         names = {name: f"{self.issuer}/{name}" for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
         self.metadata: dict[str, Any] = {"issuer": self.issuer, **names}
@@ -109,6 +113,7 @@ class HostileProvider:
 
     def close(self) -> None:
         """End it."""
+        self.open.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -195,6 +200,26 @@ def test_a_new_refresh_token_is_kept_though_the_provider_then_fails(provider: Ho
     assert session.tokens == Tokens("1", "y", "second")
 
 
+def test_a_provider_that_hangs_holds_up_one_request(provider: HostileProvider) -> None:
+    """The sessions of others go on, and a later request reads their groups."""
+    provider.metadata["userinfo_endpoint"] = f"{provider.issuer}/userinfo"
+    provider.documents["/userinfo"] = {"sub": "1"}
+    oidc = provider.sign_in()
+    person = provider.finish(oidc=oidc).person
+    first, second = (Session(person, 0.0, 0.0, 0.0, Tokens("1", "x", "")) for _ in range(2))
+    provider.requests.clear()
+    provider.open.clear()
+    thread = threading.Thread(target=oidc.refresh, args=[first])
+    thread.start()
+    wait_until(lambda: provider.requests, "the first request")
+    assert oidc.refresh(second)
+    assert thread.is_alive()
+    provider.open.set()
+    thread.join()
+    assert oidc.refresh(second)
+    assert provider.requests == ["/userinfo"] * 2
+
+
 def test_userinfo_of_another_person_is_refused(provider: HostileProvider) -> None:
     """Its groups would be those of that person."""
     provider.metadata["userinfo_endpoint"] = f"{provider.issuer}/userinfo"
@@ -218,12 +243,12 @@ def test_an_answer_that_is_large_or_slow_is_given_up(
     """Whatever the provider still wants to send."""
     path = "/.well-known/openid-configuration"
     provider.documents[path] = [b" " * 100_000] * 30
-    assert "octets" in refused(provider).detail
+    assert "octets" in refused(provider).message
     monkeypatch.setattr(transport, "WHOLE_SECONDS", 0.2)
     provider.pause = 0.02
     provider.documents[path] = [b" "] * 100
     failure = refused(provider)
-    assert (failure.reason, "seconds" in failure.detail) == (Reason.AWAY, True)
+    assert (failure.reason, "seconds" in failure.message) == (Reason.AWAY, True)
 
 
 def test_redirects_and_pages_are_no_documents(provider: HostileProvider) -> None:

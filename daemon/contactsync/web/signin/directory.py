@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
-import structlog
-
-from contactsync.errors import ContactsyncError, DirectoryError, SecretError, SettingsError
+from contactsync.errors import ContactsyncError, SettingsError
 from contactsync.ldap.accounts import Account, AccountDirectory, authenticate, find_account
 from contactsync.ldap.connection.dns import parse_name_servers
 from contactsync.ldap.connection.options import TlsOptions
@@ -17,14 +14,10 @@ from contactsync.ldap.query.query import parse_query
 from contactsync.ldap.query.user import parse_user
 from contactsync.settings.schema import Settings
 from contactsync.web.person import Person
-from contactsync.web.sessions import REFRESH_SECONDS, Session
+from contactsync.web.sessions import Session
+from contactsync.web.signin.renewal import Renewal
 from contactsync.web.signin.roles import Roles
 from contactsync.web.signin.secret_file import read_secret
-
-log = structlog.get_logger()
-
-_AGAIN_SECONDS = 60
-"""How long to wait after the directory gave no answer."""
 
 
 class DirectorySignIn:
@@ -32,10 +25,9 @@ class DirectorySignIn:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises SettingsError."""
-        self._clock = clock
         self._directory = _directory(settings)
         self._roles = Roles(settings.sign_in)
-        self._refreshing = threading.Lock()
+        self._renewal = Renewal(self._person_again, clock)
 
     def sign_in(self, name: str, password: str, address: str) -> Person | None:
         """The person, if the password is right and the groups may sign in.
@@ -47,24 +39,11 @@ class DirectorySignIn:
 
     def refresh(self, session: Session) -> bool:
         """Whether the session goes on; its person gets the groups of today if they were read long ago."""
-        now = self._clock()
-        if session.person.how != "directory" or not self._directory.user or now < session.refresh_at:
-            return True
-        with self._refreshing:
-            if now < session.refresh_at:
-                return True
-            try:
-                account = find_account(self._directory, session.person.user)
-            except (DirectoryError, SecretError) as error:
-                log.warning("web.groups_not_read", user=session.person.user, error_code=error.code, error=error.message)
-                session.refresh_at = now + _AGAIN_SECONDS
-                return True
-            person = self._person(account, session.person.address) if account else None
-            if person is None or person.user != session.person.user:
-                log.info("web.session_revoked", user=session.person.user)
-                return False
-            session.person, session.refresh_at = person, now + REFRESH_SECONDS
-            return True
+        return session.person.how != "directory" or not self._directory.user or self._renewal.goes_on(session)
+
+    def _person_again(self, session: Session) -> Person | None:
+        account = find_account(self._directory, session.person.user)
+        return self._person(account, session.person.address) if account else None
 
     def _person(self, account: Account, address: str) -> Person | None:
         return self._roles.person(account.name, account.groups, "directory", address)

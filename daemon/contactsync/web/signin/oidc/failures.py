@@ -32,14 +32,19 @@ OF_PROVIDER = frozenset({Reason.AWAY, Reason.ISSUER, Reason.CLIENT, Reason.ANSWE
 
 
 class SignInFailed(Exception):
-    """Nobody was signed in. `detail` is for the log; `user` and `minutes` are for the sentence."""
+    """Nobody was signed in. `message` is for the log; `user` and `minutes` are for the sentence."""
 
-    def __init__(self, reason: Reason, detail: str = "", *, user: str = "", minutes: int = 0) -> None:
-        self.detail = printable(detail)[:_MOST_CHARACTERS]
-        super().__init__(f"{reason}: {self.detail}")
+    def __init__(self, reason: Reason, message: str = "", *, user: str = "", minutes: int = 0) -> None:
+        self.message = printable(message)[:_MOST_CHARACTERS]
+        super().__init__(f"{reason}: {self.message}")
         self.reason = reason
         self.user = user
         self.minutes = minutes
+
+    @property
+    def code(self) -> str:
+        """The code for the log."""
+        return f"oidc.{self.reason}"
 
     @property
     def status(self) -> int:

@@ -73,8 +73,8 @@ def come_back(request: Request, oidc: Oidc) -> Response:
 def _refuse(request: Request, oidc: OidcSignIn, failure: SignInFailed, to: str) -> Response:
     told = {
         "address": context_of(request).address_of(request),
-        "error_code": f"oidc.{failure.reason}",
-        "error": failure.detail,
+        "error_code": failure.code,
+        "error": failure.message,
     }
     if failure.reason in OF_PROVIDER:
         log.error("web.provider_failed", **told)

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import secrets
 import ssl
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
-
-import structlog
 
 from contactsync.errors import SecretError, SettingsError
 from contactsync.settings.schema import Settings
 from contactsync.text import quoted
 from contactsync.web.middleware.hosts import LOOPBACK, host_name
 from contactsync.web.person import Person
-from contactsync.web.sessions import REFRESH_SECONDS, Session, Tokens
+from contactsync.web.sessions import Session, Tokens
 from contactsync.web.signin.oidc.failures import Reason, SignInFailed
 from contactsync.web.signin.oidc.provider import Claims, Provider, ProviderOptions
 from contactsync.web.signin.oidc.sealed import BEGUN_SECONDS, TYPED_SECONDS, Sealer
+from contactsync.web.signin.renewal import Renewal
 from contactsync.web.signin.roles import Roles, split_groups
 from contactsync.web.signin.secret_file import read_secret
-
-log = structlog.get_logger()
 
 BACK = "/sign-in/oidc/back"
 SUBJECT = "sub:"
 """Begins an entry of `members` and `administrators` that is the `sub` of one person."""
-_AGAIN_SECONDS = 60
-"""How long to wait after the provider gave no answer."""
 _RANDOM_BYTES = 32
 _LONGEST_NAME = 200
 _AWAY = frozenset({"server_error", "temporarily_unavailable"})
@@ -61,11 +55,10 @@ class OidcSignIn:
         section = settings.sign_in
         self.host = urlsplit(section.oidc_issuer).hostname or ""
         self.begun, self.typed = Sealer(BEGUN_SECONDS, now), Sealer(TYPED_SECONDS, now)
-        self._clock = clock
         self._settings = section
         self._provider = Provider(_options(settings), clock, now)
         self._roles = Roles(section, key=str)
-        self._refreshing = threading.Lock()
+        self._renewal = Renewal(self._person_again, clock)
 
     def begin(self, to: str) -> tuple[str, str]:
         """The URL where the person signs in, and the text for the browser's cookie. Raises SignInFailed."""
@@ -84,34 +77,16 @@ class OidcSignIn:
 
     def refresh(self, session: Session) -> bool:
         """Whether the session goes on; its person gets the groups of today if they were read long ago."""
-        if self._clock() < session.refresh_at:
-            return True
-        with self._refreshing:
-            now = self._clock()
-            if now < session.refresh_at:
-                return True
-            user = session.person.user
-            try:
-                person = self._person_again(session)
-            except SignInFailed as failure:
-                log.warning("web.groups_not_read", user=user, error_code=f"oidc.{failure.reason}", error=failure.detail)
-                session.refresh_at = now + _AGAIN_SECONDS
-                return True
-            if person is None:
-                log.info("web.session_revoked", user=user)
-                return False
-            session.person, session.refresh_at = person, now + REFRESH_SECONDS
-            return True
+        return self._renewal.goes_on(session)
 
     def _person_again(self, session: Session) -> Person | None:
         claims = self._provider.renew(session.tokens) if session.tokens else None
         if claims is None:
             return None
         try:
-            person = self._person(claims, session.person.address)
+            return self._person(claims, session.person.address)
         except SignInFailed:
             return None
-        return person if person.user == session.person.user else None
 
     def _check_answer(self, answer: Mapping[str, str]) -> None:
         """Raise SignInFailed for an answer of another provider, or without a code."""
