@@ -1,1 +1,4 @@
-"""Sign-in by an OpenID provider: code flow with PKCE, state and nonce. Only `sign_in` and `provider` need the extra."""
+"""Sign-in by an OpenID provider: code flow with PKCE, state and nonce.
+
+Only `sign_in`, `provider` and `transport` need the extra.
+"""
