@@ -87,6 +87,18 @@ def test_without_the_header_only_the_health_is_answered(door: WebDoor) -> None:
         assert (response.status_code, response.json()["code"]) == (400, "web.actor"), response.text
 
 
+def test_a_hint_for_people_names_a_page(door: WebDoor) -> None:
+    """One for programs at another socket names a route."""
+    local = door.local
+    unchanged = [local.run(local.staff)["run_id"] for _ in range(2)][-1]
+    for path, end in (
+        ("/v1/runs/987654", "lists the newest ones."),
+        (f"/v1/runs/{unchanged}/undo", "shows what each run did."),
+    ):
+        hints = [response.json()["hint"] for response in (door.ask("root", "GET", path), local.http.get(path))]
+        assert hints == [f'The page "Runs" {end}', f"GET /v1/runs {end}"]
+
+
 def test_two_headers_are_refused(door: WebDoor) -> None:
     """None of them counts."""
     value = encoded(GOOD)

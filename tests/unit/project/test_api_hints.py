@@ -1,4 +1,4 @@
-"""Hints in answers of the API name routes and fields, not commands and options."""
+"""Hints in answers of the API name routes and fields, or pages of the console, not commands and options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import contactsync
-from contactsync.api.hints import ROUTES, for_programs
+from contactsync.api.hints import PAGES, ROUTES, for_people, for_programs
 
 PACKAGE = Path(contactsync.__file__).parent
 OF_THE_API = ("api", "checks", "credentials", "dispatch", "ldap", "mapping", "operations", "schedule", "store", "sync")
@@ -49,3 +49,25 @@ def test_no_hint_names_a_command_that_has_a_route() -> None:
 def test_a_command_becomes_its_route(hint: str, expected: str) -> None:
     """With the number, if it has one; a command that only the daemon's machine has stays."""
     assert for_programs(hint) == expected
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("`contactsync runs` lists the newest ones.", 'The page "Runs" lists the newest ones.'),
+        ("See `contactsync runs show 12`.", 'See the page "Run 12".'),
+        ("To make its changes again: contactsync undo 12", 'To make its changes again: the page "Undo run 12"'),
+        ("Set a smaller page size: --page-size 100.", "Set a smaller page size: `page_size` 100."),
+        ("On the machine: `contactsync tokens list`.", "On the machine: `contactsync tokens list`."),
+    ],
+)  # fmt: skip
+def test_a_command_becomes_a_page_of_the_console(hint: str, expected: str) -> None:
+    """People there cannot call a route."""
+    assert for_people(hint) == expected
+
+
+def test_the_console_has_the_pages_that_hints_name() -> None:
+    """Under the same words."""
+    texts = (PACKAGE / "web" / "locale" / "de" / "LC_MESSAGES" / "contactsync.po").read_text(encoding="utf-8")
+    named = {place.split('"')[1].replace("ID", "%(id)s") for place in PAGES.values()}
+    assert [name for name in named if f'msgid "{name}"' not in texts] == []

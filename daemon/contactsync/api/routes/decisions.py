@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.actor import CurrentActor
 from contactsync.api.context import Context
+from contactsync.api.hints import CurrentWording
 from contactsync.api.routes.read import Limit, RunId
 from contactsync.model import Trigger
 from contactsync.operations.access.decisions import require_decision, require_digest
@@ -70,10 +71,12 @@ def reject_run(
 
 
 @router.get("/runs/{run_id}/undo")
-def undo_plan(run_id: RunId, context: Context) -> UndoPlan:
+def undo_plan(run_id: RunId, context: Context, wording: CurrentWording) -> UndoPlan:
     """Whether a run can be undone, and what that would change. Nothing is changed."""
     with connection_of(context.pool) as connection:
-        return preview_undo(connection, run_id)
+        plan = preview_undo(connection, run_id)
+    plan.hint = plan.hint and wording(plan.hint)
+    return plan
 
 
 @router.post("/runs/{run_id}/undo")

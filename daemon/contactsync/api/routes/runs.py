@@ -20,7 +20,7 @@ from contactsync.store.pool import connection_of
 
 router = APIRouter(tags=["control"])
 
-_RUNNING = "`contactsync status` and GET /v1/status show the current runs."
+_RUNNING = "`contactsync status` shows the current runs."
 
 
 @router.post("/definitions/{definition_id}/cancel")

@@ -70,8 +70,7 @@ def _require_same_place(stored: Definition, edited: Definition) -> None:
     if reference is not None and reference == edited.password_ref and not same_destination(stored, edited):
         error = UsageError(
             f"The password that is read from {reference} is for the present server, user and TLS settings.",
-            hint="Give a password together with the edit, or edit it on the daemon's machine:"
-            " `contactsync folders edit NAME`.",
+            hint="Give a password together with the edit, or edit it by the command line of the daemon's machine.",
         )
         raise InvalidFields({"password": error})
 
