@@ -98,7 +98,7 @@ def authenticate(directory: AccountDirectory, name: str, password: str) -> Accou
     is wrong: servers take it for an anonymous bind, which succeeds (RFC 4513, section 5.1.2).
     """
     name = name_without_domain(name)
-    if not password or not _is_name(name):
+    if not password or not is_user_name(name):
         return None
     if not directory.user:
         return _authenticate_directly(directory, name, password)
@@ -118,6 +118,11 @@ def name_without_domain(name: str) -> str:
     r"""The name `anna` of `EXAMPLE\anna`; any other name as it is."""
     match = _DOMAIN.fullmatch(name)
     return match["name"] if match else name
+
+
+def is_user_name(text: str) -> bool:
+    """Whether a person may have this name at the console: one line of at most 200 characters."""
+    return 0 < len(text) <= _LONGEST_NAME and text.isprintable() and text == text.strip()
 
 
 def find_account(directory: AccountDirectory, name: str) -> Account | None:
@@ -185,7 +190,7 @@ def _find(directory: AccountDirectory, session: Session, name: str) -> Entry | N
 def _account(directory: AccountDirectory, session: Session, entry: Entry) -> Account | None:
     names = (_texts(entry, attribute) for attribute in directory.name_attributes)
     name = next((texts[0] for texts in names if texts), "")
-    if not _is_name(name):
+    if not is_user_name(name):
         return None
     groups = _texts(entry, _MEMBER_OF)
     if directory.group_filter:
@@ -211,7 +216,3 @@ def _canonical(dns: list[str]) -> Iterator[str]:
 
 def _texts(entry: Entry, attribute: str) -> list[str]:
     return [value.decode("utf-8", "replace") for value in entry.attributes.get(attribute.lower(), ())]
-
-
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST_NAME and text.isprintable() and text == text.strip()

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from fastapi import Request
 
+from contactsync.ldap.accounts import is_user_name
 from contactsync.serving.peer import uid_of
 from contactsync.settings.sign_in import SignIn
 from contactsync.web.person import Person
 from contactsync.web.signin.roles import Roles, split_groups
-
-_LONGEST = 200
 
 
 class ProxySignIn:
@@ -30,7 +29,7 @@ class ProxySignIn:
         if request.scope["state"].get("peer_uid") != self._uid or len(names) != 1:
             return None
         name = _decoded(names[0])
-        if not (0 < len(name) <= _LONGEST and name.isprintable()):
+        if not is_user_name(name):
             return None
         groups = request.headers.getlist(self._groups_header) if self._groups_header else []
         return self._roles.person(name, tuple(split_groups(_decoded(";".join(groups)))), "proxy", address)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from contactsync.errors import SecretError, SettingsError
+from contactsync.ldap.accounts import is_user_name
 from contactsync.settings.schema import Settings
 from contactsync.text import quoted
 from contactsync.web.middleware.hosts import LOOPBACK, host_name
@@ -26,7 +27,7 @@ BACK = "/sign-in/oidc/back"
 SUBJECT = "sub:"
 """Begins an entry of `members` and `administrators` that is the `sub` of one person."""
 _RANDOM_BYTES = 32
-_LONGEST_NAME = 200
+_MOST_TEXT = 200
 _AWAY = frozenset({"server_error", "temporarily_unavailable"})
 _OF_PERSON = frozenset(
     {"access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required"}
@@ -92,7 +93,7 @@ class OidcSignIn:
         """Raise SignInFailed for an answer of another provider, or without a code."""
         named = answer.get("iss")
         if named != self._settings.oidc_issuer and (named is not None or self._provider.metadata().names_itself):
-            raise SignInFailed(Reason.ISSUER, f"the answer is of {quoted(named, most=_LONGEST_NAME)}")
+            raise SignInFailed(Reason.ISSUER, f"the answer is of {quoted(named, most=_MOST_TEXT)}")
         if error := answer.get("error"):
             reason = Reason.AWAY if error in _AWAY else Reason.REFUSED if error in _OF_PERSON else Reason.CLIENT
             raise SignInFailed(reason, f"{error}: {answer.get('error_description', '')}")
@@ -101,12 +102,8 @@ class OidcSignIn:
 
     def _person(self, claims: Claims, address: str) -> Person:
         name, groups = claims.get(self._settings.oidc_name_claim), claims.get(self._settings.oidc_groups_claim, ())
-        if not (
-            isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip()
-        ):
-            raise SignInFailed(
-                Reason.NAME, f"{self._settings.oidc_name_claim} is {quoted(str(name), most=_LONGEST_NAME)}"
-            )
+        if not (isinstance(name, str) and is_user_name(name)):
+            raise SignInFailed(Reason.NAME, f"{self._settings.oidc_name_claim} is {quoted(str(name), most=_MOST_TEXT)}")
         if self._settings.oidc_name_claim == "email" and claims.get("email_verified") is not True:
             raise SignInFailed(Reason.NAME, "the provider has not verified the email address")
         named = [groups] if isinstance(groups, str) else groups if isinstance(groups, list | tuple) else []
