@@ -1,4 +1,4 @@
-"""HTTP to the provider with limits: the whole answer must come in time, and must not be large."""
+"""HTTP to the provider with limits: an answer must not be large, and its body must come in time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ MOST_BYTES = 1_000_000
 
 
 class LimitedTransport(httpx2.BaseTransport):
-    """Requests by TLS with this context. An answer that is late raises ReadTimeout, one that is large ReadError."""
+    """Requests by TLS with this context. A body that is late raises ReadTimeout, one that is large ReadError.
+
+    Headers have a limit of size, and a limit of time for each read: a provider that sends them bit by bit takes long.
+    """
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._inner = httpx2.HTTPTransport(verify=tls, trust_env=False)
