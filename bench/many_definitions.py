@@ -47,9 +47,10 @@ _JUST_RAN = """
 UPDATE contactsync.sync_status AS s SET last_started_at = now(), last_revision = d.revision, next_run_at = NULL
 FROM contactsync.sync_definitions AS d WHERE d.definition_id = s.definition_id
 """
+# A run that has applied its changes has an outcome before its end.
 _RUNS = """
-SELECT count(*) FILTER (WHERE outcome IN ('changed', 'unchanged')), count(*) FILTER (WHERE finished_at IS NOT NULL)
-FROM contactsync.sync_runs
+SELECT count(*) FILTER (WHERE outcome IN ('changed', 'unchanged')), count(*)
+FROM contactsync.sync_runs WHERE finished_at IS NOT NULL
 """
 # A definition whose time has come has a new time as soon as it has fired, and a run soon after.
 _LATE = """
