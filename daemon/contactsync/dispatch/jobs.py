@@ -30,9 +30,7 @@ class DefinitionJobs(BaseJobStore):  # type: ignore[misc]  # APScheduler publish
         self._lock = Lock()
         self._times: dict[int, datetime] = {}
         self._heap: list[tuple[datetime, int]] = []
-        """The `_times` of all that are not taken, and former ones, which do not count."""
-        self._taken: set[int] = set()
-        """The definitions whose jobs APScheduler has just got."""
+        """The `_times` of all, and former ones, which do not count."""
 
     def put(self, definition_id: int) -> None:
         """Run a definition from now on by its timetable."""
@@ -57,16 +55,18 @@ class DefinitionJobs(BaseJobStore):  # type: ignore[misc]  # APScheduler publish
             return self._first()
 
     def get_due_jobs(self, now: datetime) -> list[Job]:
-        """See BaseJobStore. If very many are due, it returns the others at the next look."""
+        """See BaseJobStore. If very many are due, it returns the others at the next look.
+
+        It notes the next run of each: APScheduler would tell it after the job was given to its thread.
+        """
         jobs: list[Job] = []
         with self._lock:
             while len(jobs) < _MOST_AT_ONCE and (first := self._first()) and first[0] <= now:
                 at, definition_id = heappop(self._heap)
-                if job := self._job(definition_id, at):
-                    self._taken.add(definition_id)
+                job = self._job(definition_id, at)
+                self._set(definition_id, job.trigger.get_next_fire_time(now, now) if job else None)
+                if job:
                     jobs.append(job)
-                else:
-                    del self._times[definition_id]
         return jobs
 
     def get_next_run_time(self) -> datetime | None:
@@ -90,30 +90,24 @@ class DefinitionJobs(BaseJobStore):  # type: ignore[misc]  # APScheduler publish
         raise NotImplementedError
 
     def update_job(self, job: Job) -> None:
-        """Note the next run of a job that was due."""
-        self._give_back(job.id, job.next_run_time)
+        """See BaseJobStore; the next run of a job that was due is noted already."""
 
     def remove_job(self, job_id: str) -> None:
-        """Forget a job that was due for the last time."""
+        """See BaseJobStore; a job that was due for the last time is gone already."""
         if not job_id.isdecimal():
             raise JobLookupError(job_id)
-        self._give_back(job_id, None)
 
     def remove_all_jobs(self) -> None:
         """See BaseJobStore."""
         with self._lock:
-            self._times, self._heap, self._taken = {}, [], set()
+            self._times, self._heap = {}, []
 
     def _first(self) -> tuple[datetime, int] | None:
-        while self._heap and not self._counts(self._heap[0]):
+        while self._heap and self._times.get(self._heap[0][1]) != self._heap[0][0]:
             heappop(self._heap)
         return self._heap[0] if self._heap else None
 
-    def _counts(self, entry: tuple[datetime, int]) -> bool:
-        return self._times.get(entry[1]) == entry[0] and entry[1] not in self._taken
-
     def _set(self, definition_id: int, at: datetime | None) -> None:
-        self._taken.discard(definition_id)
         if at is None:
             self._times.pop(definition_id, None)
             return
@@ -122,11 +116,6 @@ class DefinitionJobs(BaseJobStore):  # type: ignore[misc]  # APScheduler publish
         if len(self._heap) > 2 * len(self._times) + _MOST_AT_ONCE:
             self._heap = [(at, definition_id) for definition_id, at in self._times.items()]
             heapify(self._heap)
-
-    def _give_back(self, job_id: str, at: datetime | None) -> None:
-        with self._lock:
-            if int(job_id) in self._taken:  # else its schedule was edited when it fired
-                self._set(int(job_id), at)
 
     def _job(self, definition_id: int, at: datetime) -> Job | None:
         timetable = self._timetable_of(definition_id)

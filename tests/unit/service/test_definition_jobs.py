@@ -69,6 +69,16 @@ def test_a_definition_that_is_scheduled_again_runs_once_at_its_time() -> None:
     assert scheduled.due() == []
 
 
+def test_the_next_run_is_known_before_a_definition_fires() -> None:
+    """Else the daemon could store the time that has just come as that of the next run."""
+    scheduled = Scheduled({1: SOON, 2: LATER})
+    now = datetime.now(UTC) + timedelta(seconds=10)
+    (job,) = scheduled.jobs.get_due_jobs(now)
+    following = scheduled.jobs.next_run(1)
+    assert following is not None
+    assert job.next_run_time <= now < following <= now + timedelta(seconds=1)
+
+
 def test_an_edit_while_a_definition_fires_decides_about_its_next_run() -> None:
     """APScheduler returns the job with the next time of the former schedule; or the definition is gone."""
     scheduled = Scheduled({1: SOON, 2: SOON})
