@@ -37,9 +37,9 @@ class Trigger(StrEnum):
 
     def merged(self, earlier: Trigger) -> Trigger:
         """The reason of one run for two requests: a user's request before an edit, and an edit before all others."""
-        if self.by_hand and not earlier.by_hand:
-            return self
-        return self if self is Trigger.EDIT and not earlier.by_hand else earlier
+        if earlier.by_hand:
+            return earlier
+        return self if self.by_hand or self is Trigger.EDIT else earlier
 
     @property
     def words(self) -> str:
