@@ -37,13 +37,17 @@ def settle(pool: Pool, engine: Engine, dead: DeadNode) -> None:
     log.warning("fleet.node_died", node=dead.name, node_id=dead.node_id, runs=len(job_ids))
 
 
-def end(connection: Connection[Any], dead: DeadNode) -> bool:
+def end(connection: Connection[Any], dead: DeadNode, *, wait: bool = False) -> bool:
     """End a node's sessions and close its runs, before they are requested again. False if another heir does that.
+
+    With `wait` it waits for the other heir, so that afterwards the node has ended in any case.
 
     The order is the fence: first the node may begin no run, then none of its open transactions can be committed. The
     connection is to have no transaction, and to be returned to its pool afterwards. Raises DatabaseError.
     """
-    if execute(connection, "inherit", node_id=dead.node_id).fetchone() != (True,):
+    if wait:
+        execute(connection, "await_heir", node_id=dead.node_id)
+    elif execute(connection, "inherit", node_id=dead.node_id).fetchone() != (True,):
         return False
     if not execute(connection, "end_node", node_id=dead.node_id).rowcount:
         return False  # another heir was faster

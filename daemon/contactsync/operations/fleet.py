@@ -127,7 +127,7 @@ def forget(connection: Connection[Any], name: str, actor: Actor) -> ForgottenNod
                 hint="Stop its daemon, and forget the node a few seconds later. To keep it without runs, drain it.",
             )
         for node in nodes:
-            end(connection, node)
+            end(connection, node, wait=True)
     with acting(connection, actor):
         confirm_locally(connection)
         worker_ids = [node.worker_id for node in nodes if node.worker_id is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -10,7 +11,9 @@ import pytest
 
 from contactsync.errors import NodeAlive, NotFound
 from contactsync.model import Actor
-from contactsync.operations.fleet import forget
+from contactsync.operations.fleet import ForgottenNode, forget
+from contactsync.store.session import connect
+from tests.support.waiting import PATIENCE, wait_until
 
 ACTOR = Actor("user", "test", "cli")
 _NODE = """
@@ -75,3 +78,28 @@ def test_its_jobs_wait_again_for_all_nodes(person: psycopg.Connection[Any], queu
     assert awaited.fetchone() == (None,)
     audited = person.execute("SELECT actor, after FROM contactsync.audit WHERE action = 'node.forgotten'").fetchall()
     assert audited == [("test", {"node": "gone"})]
+
+
+def test_another_node_that_ends_it_at_the_same_time_is_waited_for(
+    person: psycopg.Connection[Any], queue_database: str
+) -> None:
+    """Its sessions may still commit, until that node has ended them: nobody makes its runs before."""
+    ((worker,),) = person.execute(_WORKER).fetchall()
+    ((node_id,),) = person.execute(_NODE, ["gone", worker, 60]).fetchall()
+    ((job_id,),) = person.execute(_JOB, ["runs", "forgotten 1", "1", "doing", worker]).fetchall()
+
+    def forget_it() -> ForgottenNode:
+        with connect(queue_database, application_name="forgetting") as session:
+            return forget(session, "gone", ACTOR)
+
+    heir = "hashtextextended('contactsync.heir', %s)"
+    waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ThreadPoolExecutor(1) as threads:
+        person.execute(f"SELECT pg_advisory_lock({heir})", [node_id])
+        try:
+            forgotten = threads.submit(forget_it)
+            wait_until(lambda: person.execute(waits).fetchone() is not None, "the wait for the other node")
+            assert person.execute(_JOBS).fetchall() == [(job_id, "runs", "doing", worker)]
+        finally:
+            person.execute(f"SELECT pg_advisory_unlock({heir})", [node_id])
+        assert forgotten.result(PATIENCE).runs == 1

@@ -75,6 +75,10 @@ SELECT pg_advisory_unlock(hashtextextended('contactsync.lead', 0))
 -- One heir at a time; the lock lasts until the connection returns to its pool.
 SELECT pg_try_advisory_lock(hashtextextended('contactsync.heir', %(node_id)s))
 
+-- name: await_heir
+-- The same after another heir, which may wait for the end of sessions.
+SELECT pg_advisory_lock(hashtextextended('contactsync.heir', %(node_id)s))::text
+
 -- name: end_node
 -- From now on the node may begin no run, even if it wakes up.
 UPDATE contactsync.fleet_nodes SET ended_at = coalesce(ended_at, clock_timestamp()), died = true, leads = false
