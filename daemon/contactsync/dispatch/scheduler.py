@@ -179,12 +179,16 @@ class Schedule:
         return self._leads
 
     def lead(self, leads: bool) -> None:  # noqa: FBT001 -- the new state
-        """Request runs from now on, as after a start, or no more. Raises DatabaseError."""
+        """Request runs from now on, as after a start, or no more. Raises DatabaseError, and then does not lead."""
         self._leads = leads
         with self._lock:
             definition_ids = list(self._followed)
         if leads:
-            self.follow(definition_ids, anew=True)
+            try:
+                self.follow(definition_ids, anew=True)
+            except BaseException:
+                self._leads = False
+                raise
             return
         for definition_id in definition_ids:
             self._jobs.drop(definition_id)

@@ -78,6 +78,28 @@ def test_a_definition_is_scheduled_although_live_folders_cannot_be_followed(
     assert due[0].definition_id == definition_id
 
 
+def test_a_daemon_that_could_not_read_the_definitions_does_not_lead_yet(
+    pool: Pool, make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
+) -> None:
+    """It tries again; the definitions would not be scheduled until each is edited."""
+    readable = [True]
+
+    def read() -> None:
+        if not readable.pop():
+            raise DatabaseUnavailable("It is gone.")
+
+    definition_id = make_folder(directory).define(directory.port, name="led", schedule="every 1h")
+    schedule = Schedule(pool, Dispatcher(_never, lambda _key: "", workers=1, per_server=1), read, leads=False)
+    schedule.follow([definition_id])
+    readable += [True, False]
+    with pytest.raises(DatabaseUnavailable):
+        schedule.lead(leads=True)
+    assert not schedule.leads
+    schedule.lead(leads=True)
+    assert schedule.leads
+    assert schedule.first_due()
+
+
 def _never(_request: RunRequest) -> RunReport:
     raise AssertionError
 
