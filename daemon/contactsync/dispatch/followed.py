@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import islice
 from sys import intern
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +19,9 @@ from contactsync.schedule import parse_schedule
 if TYPE_CHECKING:
     from contactsync.schedule import Timetable
     from contactsync.sync.definition import Resolved
+
+MOST_AT_ONCE = 1000
+"""The most definitions that are read, or scheduled, at once."""
 
 _NOT_CONTENT = {"folder", "owner", "name", "schedule", "time_zone", "jitter_seconds", "revision"}
 _CONTENT = tuple(each.name for each in fields(Definition) if each.name not in _NOT_CONTENT)
@@ -91,6 +96,13 @@ def content_of(definition: Definition) -> int:
     """Digest of the fields that change its contacts."""
     values = repr([getattr(definition, name) for name in _CONTENT]).encode()
     return int.from_bytes(blake2b(values, digest_size=8).digest())
+
+
+def batches(ids: Iterable[int]) -> Iterator[list[int]]:
+    """These ids, as many at once as are read at once."""
+    rest = iter(ids)
+    while batch := list(islice(rest, MOST_AT_ONCE)):
+        yield batch
 
 
 def _common(definition: Definition) -> dict[str, Any]:

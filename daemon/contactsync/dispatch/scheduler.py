@@ -7,11 +7,9 @@ neither a busy pool nor a slow directory delays the scheduler. contactsync.dispa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from contactsync.dispatch.clock import WallClock
-from contactsync.dispatch.followed import Followed, content_of
+from contactsync.dispatch.followed import MOST_AT_ONCE, Followed, batches, content_of
 from contactsync.dispatch.jobs import DefinitionJobs
 from contactsync.errors import ContactsyncError, DatabaseUnavailable
 from contactsync.ldap.connection.options import missing_password
@@ -45,12 +43,9 @@ if TYPE_CHECKING:
     from contactsync.dispatch.run_queue import RunQueue
     from contactsync.model import Definition
     from contactsync.schedule import Timetable
-    from contactsync.sync.definition import Resolved
 
 log = structlog.get_logger()
 
-_BATCH = 1000
-"""The most definitions that are read, or scheduled, at once."""
 _DUE_JOBS_SECONDS = 5
 
 
@@ -79,7 +74,6 @@ class Schedule:
         self._on_followed = on_followed
         self._lock = Lock()
         self._followed: dict[int, Followed] = {}
-        self._resolved: dict[int, tuple[Followed, Resolved]] = {}
         self._versions = Versions()
         self._fired: set[int] = set()
         self._unmarked: set[int] = set()
@@ -147,22 +141,6 @@ class Schedule:
         followed = self._followed.get(first[1]) if first else None
         return (followed, first[0]) if first and followed else None
 
-    def resolved(self, definitions: Iterable[Followed]) -> list[Resolved]:
-        """These definitions parsed, without those that were edited or removed just now. Raises DatabaseError.
-
-        They are read again once after each edit, and kept until the next call. For one thread.
-        """
-        wanted = {each.definition_id: each for each in definitions}
-        kept = {key: pair for key, pair in self._resolved.items() if wanted.get(key) is pair[0]}
-        for batch in _batches(wanted.keys() - kept.keys()):
-            with connection_of(self._pool) as connection:
-                read = read_definitions(connection, batch)
-            for definition in read:
-                with suppress(ContactsyncError):
-                    kept[definition.definition_id] = wanted[definition.definition_id], resolve(definition)
-        self._resolved = kept
-        return [resolved for _, resolved in kept.values()]
-
     def rescan(self) -> None:
         """Follow the definitions that are new, edited, restored or gone since the last rescan. Raises DatabaseError."""
         with connection_of(self._pool) as connection:
@@ -203,7 +181,7 @@ class Schedule:
         definition_ids = set(ids)
         current: dict[int, Followed] = {}
         last_starts: dict[int, tuple[datetime | None, int | None]] = {}
-        for batch in _batches(definition_ids):
+        for batch in batches(definition_ids):
             with connection_of(self._pool) as connection:
                 current |= self._read(connection, batch)
                 if self._leads:
@@ -226,7 +204,7 @@ class Schedule:
         last_starts: dict[int, tuple[datetime | None, int | None]],
         edited_at: float,
     ) -> None:
-        for batch in _batches(current):
+        for batch in batches(current):
             for definition_id in batch:
                 followed, last_run = current[definition_id], last_starts.get(definition_id, (None, None))
                 try:
@@ -234,7 +212,7 @@ class Schedule:
                 except Exception:
                     log.exception("definition.crashed", folder=followed.label, definition=definition_id)
             self._wake()
-            if len(current) > _BATCH:
+            if len(current) > MOST_AT_ONCE:
                 self._run_due_jobs()
         with self._lock:
             self._fired.update(current)
@@ -284,7 +262,7 @@ class Schedule:
         """Store the next run of each definition that was followed or has fired since. Raises DatabaseError."""
         with self._lock:
             fired, self._fired = self._fired, set()
-        for batch in _batches(fired if self._leads else ()):
+        for batch in batches(fired if self._leads else ()):
             times = {key: self._jobs.next_run(key) for key in batch}
             with connection_of(self._pool) as connection:
                 waiting = set_next_runs(connection, times)
@@ -374,12 +352,6 @@ class Schedule:
         self._jobs.drop(definition_id)
         if gone:
             _log_of(gone).info("definition.removed")
-
-
-def _batches(ids: Iterable[int]) -> Iterator[list[int]]:
-    rest = iter(ids)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch
 
 
 def _log_of(followed: Followed) -> Any:

@@ -21,6 +21,7 @@ from contactsync.bootstrap import allowed_references, build_runner, database_of,
 from contactsync.control.server import ControlServer
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.live import LiveFolders
+from contactsync.dispatch.live.definitions import LiveDefinitions
 from contactsync.dispatch.run_queue import RunQueue
 from contactsync.dispatch.scheduler import Schedule
 from contactsync.errors import (
@@ -120,6 +121,7 @@ class Daemon:
         self._schedule = Schedule(
             pool, self._dispatcher, self._follow_live, self._accept_password, leads=self._fleet is None
         )
+        self._live_definitions = LiveDefinitions(pool)
         self._live = LiveFolders(self._runner, self._dispatcher, self._may_listen)
         api_seconds = API_SECONDS if self._fleet else 0.0
         self._requests = Requests(pool, self._schedule, self._dispatcher, api_seconds)
@@ -405,7 +407,7 @@ class Daemon:
 
     def _follow_live(self) -> None:
         followed = (each for each in self._schedule.followed if each.may_run and not each.locked)
-        self._live.follow(followed, self._schedule.resolved, auto=self._runner.options.auto_live_folders)
+        self._live.follow(followed, self._live_definitions.resolved, auto=self._runner.options.auto_live_folders)
         if self._fleet:
             self._fleet.listening.look()
 
