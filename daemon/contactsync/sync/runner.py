@@ -106,7 +106,7 @@ class Runner:
             with bound_contextvars(**names):
                 context.observer.started(report)
                 self._carry_out(context, remark)
-                if asked_at is not None and report.server:
+                if asked_at is not None and report.server and not report.credentials_refused:
                     self._note_accepted(report.definition)
                 with suppress(DatabaseError):  # the connection is broken; recorded below
                     finish_run(connection, report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -83,3 +85,30 @@ def test_a_retry_does_not_offer_a_password_that_was_refused_meanwhile(
     report = runner.run(waits.definition_id, Trigger.SCHEDULE)
     assert (report.error_code, report.attempts) == ("directory.credentials", 1)
     assert len(attempts) == 1 + 1  # one of each
+
+
+def test_a_password_that_was_refused_after_another_one_was_accepted_is_not_offered_again(
+    make_folder: Callable[..., SyncedFolder], directory: PrivateSlapd
+) -> None:
+    """It is changed while a user's run reads: the first attempt is accepted, and the second one refused."""
+    asked, scheduled = (make_folder(directory) for _ in range(2))
+    for folder in (asked, scheduled):
+        folder.edit(password_sealed=None, password_ref="env:READER")
+    environ = {"READER": directory.reader_password}
+    attempts: list[ConnectOptions] = []
+
+    class Sessions(SessionCache):
+        @contextmanager
+        def connect(self, options: ConnectOptions, deadline: Deadline) -> Iterator[Session]:
+            attempts.append(options)
+            with super().connect(options, deadline) as session:
+                environ["READER"] = "not it"
+                session.wire.socket.shutdown(socket.SHUT_RDWR)
+                yield session
+
+    runner = asked.runner(environ, sessions=Sessions(per_server=0, most=0))
+    report = runner.run(asked.definition_id, Trigger.MANUAL, asked_at=time.monotonic())
+    assert (report.error_code, report.attempts) == ("directory.credentials", 2)
+    report = runner.run(scheduled.definition_id, Trigger.SCHEDULE)
+    assert "with the same password before" in (report.error or "")
+    assert len(attempts) == 2
