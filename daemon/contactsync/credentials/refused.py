@@ -15,6 +15,8 @@ from contactsync.errors import CredentialsRefused
 from contactsync.text import quoted
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from contactsync.ldap.connection.deadline import Deadline
 
 _LOOK_SECONDS = 0.1
@@ -37,7 +39,7 @@ class Refusals:
     @contextmanager
     def offering(
         self,
-        connection: Any,
+        connection: Connection[Any] | None,
         logon: tuple[str, str | None, str | None],
         deadline: Deadline,
         *,
@@ -45,8 +47,8 @@ class Refusals:
     ) -> Iterator[None]:
         """The block offers a password, and no other one offers it meanwhile; `logon` is server, user and password.
 
-        Otherwise all runs that begin at once would offer it before the first one is refused. `connection` is one to
-        PostgreSQL that the caller has for itself. Raises as `check`, and RunCancelled, DeadlineExceeded, DatabaseError.
+        Otherwise all runs that begin at once would offer it before the first one is refused. `connection` is the one to
+        PostgreSQL that the caller has, if any. Raises as `check`, and RunCancelled, DeadlineExceeded, DatabaseError.
         """
         with self._alone(connection, self._digest(*logon), deadline):
             self.check(*logon, asked_at=asked_at)
@@ -80,7 +82,12 @@ class Refusals:
             self._refused.pop(self._digest(server, user, password), None)
 
     @contextmanager
-    def _alone(self, connection: Any, digest: bytes, deadline: Deadline) -> Iterator[None]:  # noqa: ARG002 -- a fleet's
+    def _alone(
+        self,
+        connection: Connection[Any] | None,  # noqa: ARG002 -- a fleet's
+        digest: bytes,
+        deadline: Deadline,
+    ) -> Iterator[None]:
         with self._turn:
             while digest in self._offered:
                 self._turn.wait(min(_LOOK_SECONDS, deadline.remaining()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
 from contactsync.credentials.refused import Refusals, refused_before
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from contactsync.ldap.connection.deadline import Deadline
 
 _POLL_SECONDS = 0.02
+"""How soon a run notices that another node offers the password no more."""
+_LOOK_SECONDS = 0.1
+_MOST_SPARE = 4
+"""The connections of the pool that live folders may hold while a directory decides, which may take a minute."""
 
 
 class FleetRefusals(Refusals):
@@ -30,6 +35,7 @@ class FleetRefusals(Refusals):
         self._node = node
         self._any = False
         """Whether there were refusals at the last check."""
+        self._spare = BoundedSemaphore(_MOST_SPARE)
 
     def check(self, server: str, user: str | None, password: str | None, *, asked_at: float | None = None) -> None:
         """Raise CredentialsRefused if any node was refused with this password. See Refusals. Raises DatabaseError."""
@@ -54,14 +60,28 @@ class FleetRefusals(Refusals):
             execute(connection, "accept_logon", digest=self._digest(server, user, password))
 
     @contextmanager
-    def _alone(self, connection: Connection[Any], digest: bytes, deadline: Deadline) -> Iterator[None]:
+    def _alone(self, connection: Connection[Any] | None, digest: bytes, deadline: Deadline) -> Iterator[None]:
         """A lock of the session, which ends with it if this node dies."""
-        with super()._alone(connection, digest, deadline):
+        with super()._alone(connection, digest, deadline), self._session(connection, deadline) as session:
             with translated():
-                while execute(connection, "offer_logon", digest=digest).fetchone() != (True,):
+                while execute(session, "offer_logon", digest=digest).fetchone() != (True,):
                     deadline.sleep(_POLL_SECONDS)
             try:
                 yield
             finally:
                 with suppress(DatabaseError), translated():
-                    execute(connection, "end_offer", digest=digest)
+                    execute(session, "end_offer", digest=digest)
+
+    @contextmanager
+    def _session(self, connection: Connection[Any] | None, deadline: Deadline) -> Iterator[Connection[Any]]:
+        """The caller's connection, or one of a few of the pool."""
+        if connection is not None:
+            yield connection
+            return
+        while not self._spare.acquire(timeout=min(_LOOK_SECONDS, deadline.remaining())):
+            pass
+        try:
+            with connection_of(self._pool) as spare:
+                yield spare
+        finally:
+            self._spare.release()

@@ -152,12 +152,7 @@ class Runner:
         password = self._unrefused_password(None, resolved)
         # Not the definition's own deadline: the connection is shared.
         deadline = Deadline(self.options.deadline)
-
-        @contextmanager
-        def logon() -> Iterator[None]:
-            with connection_of(self._pool) as connection, self._logon(connection, deadline, None, resolved, password):
-                yield
-
+        logon = partial(self._logon, None, deadline, None, resolved, password)
         with open_directory(resolved, self.options, password, deadline, logon) as session:
             yield session
 
@@ -258,7 +253,7 @@ class Runner:
 
     def _logon(
         self,
-        connection: Connection[Any],
+        connection: Connection[Any] | None,
         deadline: Deadline,
         asked_at: float | None,
         resolved: Resolved,

@@ -16,9 +16,11 @@ from contactsync.ldap.connection.deadline import Deadline
 from contactsync.ldap.connection.options import ConnectOptions
 from contactsync.ldap.connection.session import Session
 from contactsync.model import Outcome, Trigger
+from contactsync.store.pool import connection_of, open_pool
+from contactsync.sync.definition import resolve
 from contactsync.sync.runner import Runner
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.folder import SyncedFolder
+from tests.support.folder import BRISK, SyncedFolder
 
 
 @pytest.fixture
@@ -112,3 +114,13 @@ def test_a_password_that_was_refused_after_another_one_was_accepted_is_not_offer
     report = runner.run(scheduled.definition_id, Trigger.SCHEDULE)
     assert "with the same password before" in (report.error or "")
     assert len(attempts) == 2
+
+
+def test_to_listen_needs_no_connection_to_postgresql(folder: SyncedFolder, shared_database: str) -> None:
+    """A directory that does not answer would keep it from the runs of others."""
+    with (
+        open_pool(shared_database, max_size=1, timeout=1) as pool,
+        connection_of(pool),
+        Runner(pool, folder.passwords, BRISK).listening(resolve(folder.definition)) as session,
+    ):
+        assert session.user
