@@ -88,7 +88,7 @@ def _rows(command: Any, context: Any, *, argument: bool) -> list[tuple[str, str]
         for parameter in command.get_params(context)
         if (parameter.param_type_name == "argument") is argument
     ]
-    return [record for record in records if record]
+    return [(head.partition(" <")[0] if argument else head, text) for head, text in filter(None, records)]
 
 
 def _related(name: str, names: list[str]) -> list[str]:

@@ -191,7 +191,7 @@ def export_command(
     *,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="Folders or definitions; by default all.", show_default=False),
+        typer.Argument(metavar="NAME", help="Folders or definitions; by default all.", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -270,7 +270,7 @@ def schema_command(
     """Print the JSON Schema of a file for `contactsync folders apply`, for editors that complete and check fields.
 
     \b
-    contactsync folders schema > contactsync.schema.json
+    contactsync folders schema > definitions.schema.json
     contactsync folders schema --mapping > mapping.schema.json
     """
     from contactsync.cli.output.text import show_json
