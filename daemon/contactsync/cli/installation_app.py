@@ -22,7 +22,7 @@ _FILES_HELP = """List the files that come with contactsync: units, SQL, alert ru
 
 \b
 contactsync files
-contactsync files copy systemd --to /etc/systemd/system
+contactsync files copy monitoring --to monitoring
 """
 
 backup_app = typer.Typer()
@@ -113,7 +113,7 @@ def copy_command(
     \b
     contactsync files copy --to contactsync-files
     contactsync files copy postgresql/roles.sql --to .
-    contactsync files copy systemd --to /etc/systemd/system --force
+    contactsync files copy systemd/contactsync.service systemd/contactsync.socket --to /etc/systemd/system
     """
     from contactsync.cli.commands.files import copy_out
 
