@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from pathlib import Path
 
@@ -39,15 +40,17 @@ def test_everything_is_copied_in_its_folders(cli: CommandLine, tmp_path: Path) -
 
 
 def test_a_file_with_other_content_is_kept(cli: CommandLine, tmp_path: Path) -> None:
-    """Nothing is copied, until --force is given; the same content again is no conflict."""
+    """Nothing is copied, until --force is given; it stays as private as it was. The same content is no conflict."""
     own = tmp_path / "personal-folders.sql"
     own.write_text("-- mine")
+    own.chmod(0o640)
     copy = ("files", "copy", "postgresql", "--to", str(tmp_path))
     assert_refused(cli(*copy), 64, str(own), "--force")
     assert own.read_text() == "-- mine"
     assert not (tmp_path / "roles.sql").exists()
     cli.ok(*copy, "--force")
     cli.ok(*copy)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (own.name, "roles.sql")] == [0o640, 0o644]
     assert own.read_bytes() == (ROOT / "deploy/postgresql/personal-folders.sql").read_bytes()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -107,14 +108,19 @@ def _differs(path: Path, content: bytes) -> bool:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file atomically, with the usual permissions."""
+    """Write a file atomically; one that exists keeps its owner and permissions, because settings may hold passwords."""
     unfinished = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            os.fchmod(handle, 0o644)
+            if path.exists():
+                before = path.stat()
+                os.fchown(handle, before.st_uid, before.st_gid)
+                os.fchmod(handle, stat.S_IMODE(before.st_mode))
+            else:
+                os.fchmod(handle, 0o644)
         Path(unfinished).replace(path)
     except OSError as error:
         if unfinished:
