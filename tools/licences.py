@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements-run.lock"
 PAGE = ROOT / "docs" / "licences.md"
 
-ELSEWHERE = {"colorama": "BSD-3-Clause", "httpx2-jsfetch": "BSD-3-Clause", "tzdata": "Apache-2.0"}
-"""The licences of packages that are not installed on every system."""
-
 _HEAD = """# Licences
 
 The packages that `make install` and `make demo` download ([requirements-run.lock](../requirements-run.lock)), with the
 licence that each states. `make licences` writes this page, and a test holds it to the lock. All are used as they are:
-none is changed or copied into contactsync, which is under the [Apache License 2.0](../LICENSE).
+none is changed or copied into contactsync, which is under the [Apache License 2.0](../LICENSE). The web console serves
+[scripts of others](../daemon/contactsync/web/static/vendor/README.md), unchanged.
 
 | package | licence |
 | --- | --- |
 """
-_PIN = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
+_PIN = re.compile(r"^([a-z0-9._-]+==\S+(?: ; .*?)?)(?: \\)?$", re.MULTILINE)
 
 
-def packages() -> list[str]:
-    """The names in the lock."""
-    return _PIN.findall(LOCK.read_text(encoding="utf-8"))
+def locked() -> dict[str, str]:
+    """The packages that the lock installs on this system, which is Linux, and their versions."""
+    pins = map(Requirement, _PIN.findall(LOCK.read_text(encoding="utf-8")))
+    return {pin.name: str(pin.specifier)[2:] for pin in pins if pin.marker is None or pin.marker.evaluate()}
 
 
 def licence_of(name: str) -> str:
     """The licence that a package states, as an SPDX expression if it has one (PEP 639). Raises LookupError."""
-    try:
-        metadata = distribution(name).metadata
-    except PackageNotFoundError:
-        return ELSEWHERE[name]
+    metadata = distribution(name).metadata
     if "License-Expression" in metadata:
         return metadata["License-Expression"]
     classifiers = [entry.rpartition(" :: ")[2] for entry in metadata.get_all("Classifier", []) if "License ::" in entry]
@@ -47,7 +45,7 @@ def licence_of(name: str) -> str:
 
 def page() -> str:
     """The whole page."""
-    return _HEAD + "".join(f"| {name} | {licence_of(name)} |\n" for name in packages())
+    return _HEAD + "".join(f"| {name} | {licence_of(name)} |\n" for name in locked())
 
 
 if __name__ == "__main__":

@@ -5,35 +5,28 @@ from __future__ import annotations
 import re
 import tomllib
 import uuid
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from pathlib import Path
+from importlib.metadata import distribution
 from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from contactsync import __version__
-from tools.licences import LOCK, licence_of
+from tools.licences import ROOT, licence_of, locked
 
-_ENTRY = re.compile(r"^([a-z0-9._-]+)==(\S+)(?: ; (.*?))?(?: \\)?$", re.MULTILINE)
-_ELSEWHERE = "win32"
-"""In the marker of a package that is never installed on Linux."""
 _LICENCE_FILE = re.compile(r"(^|/)(licen[cs]e|copying|notice|authors)[^/]*$", re.IGNORECASE)
 _SPDX = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
-_VENDORED = (("htmx.org", "4.0.1", "0BSD"),)
-"""Scripts that are copied into web/static/vendor."""
-
-
-def locked() -> dict[str, str]:
-    """The packages that are installed on Linux, and their versions."""
-    entries = _ENTRY.findall(LOCK.read_text(encoding="utf-8"))
-    return {name: version for name, version, marker in entries if _ELSEWHERE not in marker}
+_VENDOR = ROOT / "daemon" / "contactsync" / "web" / "static" / "vendor"
+_SCRIPT = re.compile(r"^\| \S+ \| npm (\S+) (\S+), \S+ \| (\S+) \|", re.MULTILINE)
+"""A row of the table of scripts that contactsync contains."""
 
 
 def bill() -> dict[str, Any]:
     """The document; the same for the same locks."""
     packages = locked()
     root = f"pkg:pypi/contactsync@{__version__}"
-    scripts = [_component("npm", name, version, licence) for name, version, licence in _VENDORED]
+    rows = _SCRIPT.findall((_VENDOR / "README.md").read_text(encoding="utf-8"))
+    scripts = [_component("npm", *row) for row in sorted(set(rows))]
     components = [_component("pypi", name, version, licence_of(name)) for name, version in packages.items()]
     own = _required_by_contactsync(packages)
     document = {
@@ -66,8 +59,10 @@ def bill() -> dict[str, Any]:
 
 
 def licence_texts() -> str:
-    """The licence files of all packages, one after the other."""
-    return "".join(_texts(name, version) for name, version in locked().items())
+    """The licence files of all packages and of the scripts, one after the other."""
+    packages = [_texts(name, version) for name, version in locked().items()]
+    scripts = [_section(file.stem, file.read_text(encoding="utf-8")) for file in sorted(_VENDOR.glob("*-LICENSE"))]
+    return "".join(packages + scripts)
 
 
 def _component(kind: str, name: str, version: str, licence: str) -> dict[str, Any]:
@@ -87,36 +82,28 @@ def _purl(name: str, packages: dict[str, str]) -> str:
     return f"pkg:pypi/{name}@{packages[name]}"
 
 
-def _installed(name: str) -> Distribution | None:
-    try:
-        return distribution(name)
-    except PackageNotFoundError:
-        return None
-
-
 def _required_by_contactsync(packages: dict[str, str]) -> list[str]:
     """What it needs itself, with the extras that are in the lock."""
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
-    return sorted({_normal(Requirement(text).name) for texts in lists for text in texts} & packages.keys())
+    return sorted({canonicalize_name(Requirement(text).name) for texts in lists for text in texts} & packages.keys())
 
 
 def _required(name: str) -> list[str]:
     """The packages that a package needs."""
-    installed = _installed(name)
-    needed = map(Requirement, installed.requires or [] if installed else [])
-    names = {_normal(need.name) for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})}
-    if name == "psycopg":
-        names.add("psycopg-binary")  # by its extra "binary", which contactsync asks for
+    needed = map(Requirement, distribution(name).requires or [])
+    extra = {"extra": "binary" if name == "psycopg" else ""}  # which contactsync asks for
+    names: set[str] = {
+        canonicalize_name(need.name) for need in needed if need.marker is None or need.marker.evaluate(extra)
+    }
     return sorted(names)
 
 
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _texts(name: str, version: str) -> str:
-    installed = _installed(name)
-    found = [file for file in installed.files or [] if _LICENCE_FILE.search(str(file))] if installed else []
-    texts = [file.read_text(encoding="utf-8").strip() for file in found if ".dist-info" in str(file)]
-    return "\n\n".join([f"{'=' * 78}\n{name} {version}: {licence_of(name)}\n{'=' * 78}", *texts]) + "\n\n"
+    found = [file for file in distribution(name).files or [] if _LICENCE_FILE.search(str(file))]
+    texts = [file.read_text(encoding="utf-8") for file in found if ".dist-info" in str(file)]
+    return _section(f"{name} {version}: {licence_of(name)}", *texts)
+
+
+def _section(title: str, *texts: str) -> str:
+    return "\n\n".join([f"{'=' * 78}\n{title}\n{'=' * 78}", *map(str.strip, texts)]) + "\n\n"

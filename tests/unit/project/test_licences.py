@@ -1,17 +1,20 @@
-"""docs/licences.md lists the licences of all packages, and tools/audit.py reports unknown packages as unknown."""
+"""The licences and the bill of materials are those of the lock; tools/audit.py reports unknown packages as unknown."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import distribution, distributions
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tools.audit import CLEAN, UNKNOWN, VULNERABLE, verdict
-from tools.licences import PAGE, licence_of, packages
+from tools.licences import LOCK, PAGE, licence_of, locked, page
+from tools.sbom import bill, licence_texts
 
 PACKAGE = r"^\| `([a-z0-9-]+)` \| [^|`]+ \| [^|]+ \|$"
 EXTRA = r"^\| `([a-z]+)` \| `([a-z0-9-]+)` \|"
@@ -23,15 +26,13 @@ BAD = {"name": "h11", "version": "0.15", "vulns": [{"id": "PYSEC-2026-1", "fix_v
 
 
 def test_every_package_that_is_installed_is_listed_with_its_licence() -> None:
-    """The page has the packages of requirements-run.lock in their order, each with the licence that it states."""
-    listed = dict(re.findall(r"^\| (\S+) \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)[2:])
-    assert list(listed) == packages()
-    assert listed == {name: licence_of(name) for name in listed}
+    """`make licences` would write the same page: what requirements-run.lock installs, with the stated licences."""
+    assert PAGE.read_text(encoding="utf-8") == page()
 
 
 def test_no_licence_asks_for_more_than_ours_gives() -> None:
     """A library may be under weak copyleft, but not under the GPL."""
-    assert not [name for name in packages() if re.search(r"(?<!L)(?<!Lesser )\bA?GPL|Affero", licence_of(name))]
+    assert not [name for name in locked() if re.search(r"(?<!L)(?<!Lesser )\bA?GPL|Affero", licence_of(name))]
     assert find_spec("ldap3") is not None
     assert "Lesser" in licence_of("ldap3")
 
@@ -69,3 +70,34 @@ def test_the_page_of_dependencies_has_each_package_and_each_bound() -> None:
         if bound.operator == "<"
     }
     assert upper == set(bounds)
+
+
+def test_the_bill_has_every_package_that_is_installed() -> None:
+    """Each with its version and licence, and needed by another one; it is the same each time."""
+    document = bill()
+    components = {each["name"]: each for each in document["components"]}
+    scripts = components.pop("htmx.org")
+    installed = {canonicalize_name(each.name): each.version for each in distributions()}
+    names = re.findall(r"^([a-z0-9-]+)==", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    versions = {name: each["version"] for name, each in components.items()}
+    assert versions == {name: installed[name] for name in names if name in installed}
+    assert components["cryptography"]["licenses"] == [{"expression": "Apache-2.0 OR BSD-3-Clause"}]
+    assert components["rich"]["licenses"] == [{"license": {"name": "MIT License"}}]
+    assert scripts["purl"].startswith("pkg:npm/htmx.org@4.")
+    needed = {name for each in document["dependencies"] for name in each["dependsOn"]}
+    assert needed == {each["bom-ref"] for each in document["components"]}
+    assert bill() == document
+
+
+def test_the_texts_of_all_licences_are_there() -> None:
+    """Each package has a heading, and each file that it names as a licence follows."""
+    texts = licence_texts()
+    for name, version in locked().items():
+        assert f"\n{name} {version}: " in texts
+        package = distribution(name)
+        for stated in package.metadata.get_all("License-File", []):
+            place = re.compile(rf"\.dist-info/(.*/)?{re.escape(stated)}$")
+            files = [file for file in package.files or [] if place.search(str(file))]
+            assert files, stated
+            assert all(file.read_text(encoding="utf-8").strip() in texts for file in files), (name, stated)
+    assert "\nhtmx-LICENSE\n" in texts

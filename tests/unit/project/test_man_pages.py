@@ -1,4 +1,4 @@
-"""Man pages, completion and schemas are those of the code, and the bill of materials is that of the lock."""
+"""Man pages, completion and schemas are those of the code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tools.man_pages import DEPLOY, FOLDERS, pages
-from tools.sbom import bill, licence_texts, locked
 
 MADE = [path for folder in FOLDERS for path in sorted((DEPLOY / folder).iterdir())]
 
@@ -36,23 +35,3 @@ def test_man_shows_a_page_without_warnings() -> None:
 def test_the_completion_is_accepted(shell: str, file: str) -> None:
     """The shell parses it."""
     subprocess.run([shell, "-n", Path(DEPLOY / "completion" / file)], check=True)
-
-
-def test_the_bill_has_every_package_of_the_lock() -> None:
-    """Each with its version and licence, and each reference leads to a component; it is the same each time."""
-    document = bill()
-    listed = {each["name"]: each["version"] for each in document["components"]}
-    assert locked().items() <= listed.items()
-    assert listed.keys() - locked().keys() == {"htmx.org"}
-    assert all(each["licenses"] for each in document["components"])
-    known = {each["bom-ref"] for each in document["components"]} | {document["metadata"]["component"]["bom-ref"]}
-    referred = {name for each in document["dependencies"] for name in (each["ref"], *each["dependsOn"])}
-    assert referred == known
-    assert bill() == document
-
-
-def test_the_licences_of_all_packages_are_there() -> None:
-    """Each package has a heading, and most ship their texts."""
-    texts = licence_texts()
-    assert all(f"\n{name} {version}: " in texts for name, version in locked().items())
-    assert "GNU LESSER GENERAL PUBLIC LICENSE" in texts
