@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from importlib.util import find_spec
 
 EXTRAS = {
@@ -19,5 +21,8 @@ def is_installed(extra: str) -> bool:
 
 
 def install_hint(extra: str) -> str:
-    """How to install an extra, for the hint of an error."""
-    return f"Install the extra: pip install 'contactsync[{extra}]'."
+    """How to install an extra, for the hint of an error.
+
+    Only the pip of this environment knows contactsync; another one would look for a package of that name elsewhere.
+    """
+    return f"Install the extra: {shlex.quote(sys.executable)} -m pip install 'contactsync[{extra}]'."

@@ -11,6 +11,7 @@ from contactsync.demo.environment import Environment
 from contactsync.demo.errors import expect
 from contactsync.demo.printer import Printer
 from contactsync.demo.scenarios import SALES, SALES_FILTER, SALES_MAPPING, SALES_UNIT, STAFF
+from contactsync.extras import install_hint
 from contactsync.testing.company import Entry
 
 PEOPLE = 1200
@@ -120,7 +121,7 @@ def _show_first_load(environment: Environment, printer: Printer, folders: Sequen
 def _start_console(environment: Environment, printer: Printer) -> None:
     link = environment.start_console()
     if link is None:
-        printer.say("The web console would show all of this in a browser: pip install 'contactsync[web]'.")
+        printer.say(f"The web console would show all of this in a browser. {install_hint('web')}")
         return
     printer.say("The web console shows all of this in a browser. This link signs you in, once, within five minutes:")
     printer.output(link, style="cyan")
