@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from contactsync.fields import EXTRA_PREFIX, FIELDS
+from contactsync.ldap.protocol.entry import DESCRIPTION, LONGEST_DESCRIPTION
 from contactsync.mapping.entry_filter import DEFAULTS
 from contactsync.mapping.identity import BY_DN
 from contactsync.mapping.presets import PRESETS
 from contactsync.mapping.rules import EDITS, MAX_FIELDS, MAX_IDENTITIES, MAX_SOURCES, NO_PRESET
 from contactsync.model import Policy
 
-_ATTRIBUTE = r"^([A-Za-z][A-Za-z0-9_-]*|[0-9]+(\.[0-9]+)+)(;[A-Za-z0-9_-]+)*$"
 _FIELD = {"$ref": "#/$defs/field"}
 
 
@@ -60,7 +60,7 @@ def mapping_schema() -> dict[str, Any]:
 def _parts() -> dict[str, Any]:
     sources = {"anyOf": [{"$ref": "#/$defs/source"}, {"$ref": "#/$defs/sources"}, {"type": "null"}]}
     return {
-        "attribute": {"type": "string", "pattern": _ATTRIBUTE, "maxLength": 128},
+        "attribute": {"type": "string", "pattern": f"^{DESCRIPTION.pattern}$", "maxLength": LONGEST_DESCRIPTION},
         "source": {
             "anyOf": [
                 {"$ref": "#/$defs/attribute"},

@@ -8,6 +8,7 @@ import jsonschema_rs
 import pytest
 
 from contactsync.errors import MappingError
+from contactsync.mapping.entry_filter import DEFAULTS as SWITCHES
 from contactsync.mapping.json_schema import mapping_schema
 from contactsync.mapping.mapping import compile_mapping
 from contactsync.mapping.presets import PRESETS
@@ -22,6 +23,8 @@ REFUSED: list[tuple[Any, str, str]] = [
     ({"identity": []}, "identity", "dn"),
     ({"identity": ["dn", "uid"]}, "identity", "alone"),
     ({"identity": ["uid", 7]}, "identity[1]", "RFC 4512"),
+    ({"identity": ["uid"] * 11}, "identity", "10"),
+    ({"identity": "u" * 129}, "identity[0]", "RFC 4512"),
     ({"fields": []}, "fields", ""),
     ({"preset": "none"}, "fields", "display_name"),
     ({"fields": {"displayName": "cn"}}, '"displayName"', '"display_name"'),
@@ -39,6 +42,8 @@ REFUSED: list[tuple[Any, str, str]] = [
     ({"fields": {"title": "{a"}}, "fields.title", "template"),
     ({"fields": {"title": {"attribute": "a", "as": "dn"}}}, "fields.title.as", "rdn"),
     ({"fields": {"title": {"attribute": None}}}, "fields.title", "RFC 4512"),
+    ({"fields": {"title": {"attribute": "cn", "form": "rdn"}}}, "fields.title", "as"),
+    ({"fields": {"title": [{"as": "rdn"}]}}, "fields.title", "RFC 4512"),
     ({"fields": {"title": [["a"]]}}, "fields.title", "RFC 4512"),
     ({"fields": {"photo": "{a}"}}, "fields.photo", "jpegPhoto"),
     ({"fields": {"title": ["a"] * 21}}, "fields.title", "20"),
@@ -167,7 +172,14 @@ def test_the_schema_refuses_what_is_refused(definition: Any) -> None:
         None,
         {},
         {"identity": "dn"},
+        {"identity": "uid"},
+        {"include": dict.fromkeys(SWITCHES, True)},
+        *({"preset": name} for name in PRESETS),
+        *({"fields": {"title": {"policy": policy.value}}} for policy in Policy),
+        {"identity": None, "include": None, "fields": None, "preset": "inetOrgPerson"},
         {"identity": ["entryUUID", "uid"], "include": {"disabled": True}, "preset": None},
+        {"fields": {"title": {"from": ["rank", "{Title}"], "policy": "insert"}, "notes": {"from": None}}},
+        {"fields": {"title": {"from": "rank"}, "notes": {"attribute": "info"}, "nickname": "{uid}"}},
         {"fields": {"pagers": None, "notes": [], "extra.Ausweis-Nr.": "badge", "emails": {"policy": "fill"}}},
         {"fields": {"title": ["title;lang-de", "{Title} ({ou})", {"attribute": "2.5.4.12", "as": "rdn"}]}},
         *({"preset": "none", "fields": preset.fields} for preset in PRESETS.values()),

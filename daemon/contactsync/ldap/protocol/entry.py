@@ -16,10 +16,11 @@ from contactsync.ldap.protocol.ber import LONG_FORM, OCTET_STRING, SEQUENCE, ele
 
 _SET = 0x31
 _SEARCH_RESULT_ENTRY = 0x64
-_DESCRIPTION = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]*|\d+(?:\.\d+)+)(?:;[A-Za-z0-9_-]+)*", re.ASCII)
+DESCRIPTION = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]*|[0-9]+(?:\.[0-9]+)+)(?:;[A-Za-z0-9_-]+)*")
+"""The pattern of an attribute description."""
 RANGE_OPTION = ";range="
 """The option of an attribute with only a part of its values ([MS-ADTS], section 3.1.1.3.1.3.3)."""
-_LONGEST_DESCRIPTION = 128
+LONGEST_DESCRIPTION = 128
 _LINE = b"\n"
 _TWO_OCTETS = LONG_FORM | 2
 _ENTRY_OF_TWO_OCTETS = bytes((_SEARCH_RESULT_ENTRY, _TWO_OCTETS))
@@ -52,7 +53,7 @@ def is_attribute_description(text: str) -> bool:
 
     Underscores are accepted, because some servers use them, although the RFC does not allow them.
     """
-    return len(text) <= _LONGEST_DESCRIPTION and _DESCRIPTION.fullmatch(text) is not None
+    return len(text) <= LONGEST_DESCRIPTION and DESCRIPTION.fullmatch(text) is not None
 
 
 def open_entry(data: bytes) -> tuple[bytes, int, int]:
