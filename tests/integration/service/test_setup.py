@@ -80,3 +80,13 @@ def test_a_demo_ignores_the_lock_of_the_tools(setup: Setup, clone: Path) -> None
     setup()
     (clone / "requirements.lock").write_text("# changed\n")
     assert setup() == []
+
+
+def test_an_unpacked_sdist_gets_the_links_of_a_clone(setup: Setup, clone: Path) -> None:
+    """An sdist has none, and `contactsync files` of its environment reads them."""
+    links = {path: path.readlink() for path in (clone / "daemon/contactsync/files").iterdir() if path.is_symlink()}
+    for path in links:
+        path.unlink()
+    setup()
+    assert {path: path.readlink() for path in links} == links
+    assert all(path.exists() for path in links)
