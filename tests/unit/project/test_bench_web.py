@@ -21,6 +21,7 @@ def test_a_page_has_each_limit_and_whether_it_is_met(tmp_path: Path) -> None:
     assert "| search, p95 | ≤ 300 ms | 301 ms | not met | 1 |" in lines
     assert "| first visit | ≤ 30.0 kB | 22.5 kB (at most 24.0 kB) | met | 2 |" in lines
     assert "| Lighthouse | ≥ 95 | 98 (at least 96) | met | 2 |" in lines
+    assert not any("Lighthouse was not measured" in line for line in lines)
     document = json.loads((tmp_path / "web.json").read_text(encoding="utf-8"))
     assert [figure["met"] for figure in document["figures"]] == [False, True, True]
 
