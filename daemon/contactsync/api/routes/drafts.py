@@ -51,7 +51,8 @@ class DraftRequest(DefinitionChanges):
 
         Raises NotFound, UsageError without a query, InvalidFields if the password is needed again, Forbidden.
         """
-        changes = DefinitionChanges.model_validate(self.model_dump(exclude={"definition_id"}, exclude_unset=True))
+        fields = self.model_dump(include=set(DefinitionChanges.model_fields), exclude_unset=True)
+        changes = DefinitionChanges.model_validate(fields)
         if self.definition_id is None:
             if not self.query:
                 raise UsageError("There is no query.", hint="Give one, or the definition_id of a stored definition.")
@@ -76,11 +77,6 @@ class BrowseRequest(DraftRequest):
     )
     limit: int = Field(100, ge=1, le=10_000)
 
-    def draft(self, context: ApiContext, access: Access) -> Draft:
-        """See DraftRequest."""
-        fields = self.model_dump(exclude={"at", "limit"}, exclude_unset=True)
-        return DraftRequest.model_validate(fields).draft(context, access)
-
 
 class SampleRequest(DraftRequest):
     """Settings whose first entries are shown."""
@@ -88,11 +84,6 @@ class SampleRequest(DraftRequest):
     model_config = body_with_example(query="ldaps://dc1.example.com", mapping={"fields": {"notes": "info"}})
 
     limit: int = Field(5, ge=1, le=50)
-
-    def draft(self, context: ApiContext, access: Access) -> Draft:
-        """See DraftRequest."""
-        fields = self.model_dump(exclude={"limit"}, exclude_unset=True)
-        return DraftRequest.model_validate(fields).draft(context, access)
 
 
 class Node(BaseModel):
