@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from contactsync.web.pages.overview import STATES
 from contactsync.web.visit import CurrentVisit, Visit
-from contactsync.web.words.days import lanes
+from contactsync.web.words.days import HEIGHT, lanes
 
 router = APIRouter()
 
@@ -83,6 +83,7 @@ def folder_runs(
         runs=page["runs"],
         days=days,
         lanes=lanes(days),
+        height=HEIGHT,
         first=here if before else None,
         next=page["next_before"] and link(here, before=page["next_before"]),
     )
