@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ _MOST_FIELDS = 400
 """Of a form; that of a mapping has two for each field of a contact."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Visit:
     """One request of a person."""
 
@@ -52,8 +53,7 @@ class Visit:
         """Whether to show the forms of a folder, by its id. The daemon decides about each request all the same."""
         if self.person.admin:
             return lambda _folder_id: True
-        access = self._access
-        return frozenset([*access["editor"], *access["owner"]]).__contains__
+        return frozenset([*self._access["editor"], *self._access["owner"]]).__contains__
 
     def may_edit(self, folder_id: int) -> bool:
         """Whether to show the forms of a folder."""
@@ -78,11 +78,11 @@ class Visit:
         """Whether to show the way to remove a folder: for administrators, and owners who may add folders."""
         if self.person.admin:
             return True
-        access = self._access
-        return access["personal_folders"] and folder_id in access["owner"]
+        return self._access["personal_folders"] and folder_id in self._access["owner"]
 
-    @property
+    @cached_property
     def _access(self) -> dict[str, Any]:
+        """What the person may do, read once for a page that asks several times."""
         access: dict[str, Any] = self.daemon.get("/v1/access")
         return access
 
