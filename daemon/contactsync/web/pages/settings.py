@@ -122,7 +122,7 @@ def _failure(visit: Visit, fields: dict[str, FormField], error: DaemonError) -> 
         name = (each.get("pointer") or "").removeprefix("/").partition("/")[0]
         code = each.get("code") or error.code
         if name != "query" and code in {"definition", "definition.query"}:  # their sentences are about the folder
-            code = {"filter": "directory.filter"}.get(name, "malformed_request")
+            code = "directory.filter" if name == "filter" else "malformed_request"
         errors[name] = in_words(code, each["detail"], each.get("hint") or "")
     if errors:
         return _marked(visit, fields, errors)
