@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import Any
 from urllib.parse import quote_plus
 
 import httpx
@@ -53,14 +52,17 @@ def _figure(scene: WebScene, what: str, limit: float, paths: Sequence[str], at_o
     for client in clients:
         _get(client, paths[0])
     with ThreadPoolExecutor(at_once) as threads:
-        asked = [(clients[number % at_once], paths[number % len(paths)]) for number in range(times)]
-        shares: list[list[tuple[Any, str]]] = [asked[number::at_once] for number in range(at_once)]
-        answered: Callable[[list[Any]], list[float]] = lambda share: [_get(*each) for each in share]  # noqa: E731
-        seconds = [each for share in threads.map(answered, shares) for each in share]
+        asked = [paths[number % len(paths)] for number in range(times)]
+        shares = [asked[number::at_once] for number in range(at_once)]
+        seconds = [each for share in threads.map(_get_all, clients, shares) for each in share]
     scene.console.close()
     slow = sorted(seconds)[ceil(0.95 * len(seconds)) - 1]
     say(f"  {what}: {median(seconds):.3f} s, p95 {slow:.3f} s")
     return Figure(f"{what}, p95", limit, [slow], SECONDS if limit >= 1 else MILLISECONDS)
+
+
+def _get_all(client: httpx.Client, paths: Sequence[str]) -> list[float]:
+    return [_get(client, path) for path in paths]
 
 
 def _get(client: httpx.Client, path: str) -> float:
