@@ -18,7 +18,7 @@ from contactsync.web.words.problems import in_words, problem_of
 
 router = APIRouter()
 
-PEOPLE = 5
+_PEOPLE = 5
 _SHOWN = 50
 
 
@@ -48,9 +48,9 @@ def edit(definition_id: Id, visit: CurrentVisit, form: CurrentForm) -> Response:
         return page.render(status=HTTPStatus.UNPROCESSABLE_ENTITY)
     try:
         if do == "sample":
-            return page.render(sample=page.ask("/v1/sample", made, limit=PEOPLE))
+            return page.render(sample=page.sample(made))
         if do == "preview":
-            return page.render(preview=page.ask("/v1/preview", made, limit=None))
+            return page.render(preview=page.preview(made))
         if not page.is_stored(made):
             visit.daemon.patch(f"/v1/definitions/{definition_id}", {"mapping": made})
     except DaemonError as error:
@@ -113,13 +113,18 @@ class _Page:
             return None
         return made or None
 
-    def ask(self, path: str, mapping: dict[str, Any] | None, *, limit: int | None) -> Any:
-        """The daemon's answer about the mapping, which is not saved."""
-        draft = {"definition_id": self._definition["definition_id"], "mapping": mapping}
+    def sample(self, mapping: dict[str, Any] | None) -> Any:
+        """The first people as this mapping, which is not saved, makes contacts of them."""
+        draft = {**self._draft(mapping), "limit": _PEOPLE}
+        return self._visit.daemon.post("/v1/sample", draft, timeout=self._visit.allow_long())
+
+    def preview(self, mapping: dict[str, Any] | None) -> Any:
+        """What a run with this mapping, which is not saved, would change."""
         seconds = self._visit.allow_long()
-        if limit is None:
-            return self._visit.daemon.post(path, draft, timeout=seconds, limit=_SHOWN)
-        return self._visit.daemon.post(path, {**draft, "limit": limit}, timeout=seconds)
+        return self._visit.daemon.post("/v1/preview", self._draft(mapping), timeout=seconds, limit=_SHOWN)
+
+    def _draft(self, mapping: dict[str, Any] | None) -> dict[str, Any]:
+        return {"definition_id": self._definition["definition_id"], "mapping": mapping}
 
     def is_stored(self, mapping: dict[str, Any] | None) -> bool:
         """Whether the mapping is the stored one, which may be written in another way."""
