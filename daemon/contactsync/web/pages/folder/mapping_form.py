@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from contactsync.web.language import gettext
 from contactsync.web.words.field_names import field_words
 
 ALWAYS, NOTHING = "directory", "none"
+_NO_PRESET = "none"
 _AS = re.compile(r"(\S+)\s+as\s+(\S+)")
 _GROUPS = {
     "name": ("display_name", "name_prefix", "given_name", "additional_names", "family_name", "name_suffix", "nickname",
@@ -108,11 +109,6 @@ class MappingForm:
             made["identity"] = names[0]
         return made or None
 
-    @property
-    def has_errors(self) -> bool:
-        """Whether an input is not valid."""
-        return bool(self.wrong) or any(row.error for row in (*self.rows.values(), *self.extras))
-
 
 _INHERITED = object()
 
@@ -132,7 +128,7 @@ def form_of(parts: Mapping[str, Any], mapping: Mapping[str, Any] | None) -> Mapp
     preset, identity, fields = mapping.get("preset") or "", mapping.get("identity") or [], mapping.get("fields") or {}
     include = mapping.get("include") or {}
     identity = [identity] if isinstance(identity, str) else identity
-    is_shape = isinstance(preset, str) and isinstance(fields, dict) and isinstance(include, dict)
+    is_shape = preset in ["", _NO_PRESET, *parts["presets"]] and isinstance(fields, dict) and isinstance(include, dict)
     if mapping.keys() - _KEYS or not is_shape or not _are_names(identity):
         raise NotRows
     form = empty_form(parts, preset)
@@ -142,7 +138,7 @@ def form_of(parts: Mapping[str, Any], mapping: Mapping[str, Any] | None) -> Mapp
     form.include |= include
     extras = {}
     for name, value in fields.items():
-        text, policy = _shown(value)
+        text, policy = _shown(value, parts["policies"])
         if name in form.rows:
             form.rows[name].text, form.rows[name].policy = text, policy
         elif name.startswith(EXTRA_PREFIX):
@@ -191,11 +187,11 @@ def _of_presets(parts: Mapping[str, Any], chosen: str, name: str) -> Iterator[tu
     yield from ((preset, text) for preset, text in found.items() if text)
 
 
-def _shown(value: Any) -> tuple[str, str]:
+def _shown(value: Any, policies: Collection[str]) -> tuple[str, str]:
     """The sources of a field in lines, and its policy. Raises NotRows."""
     if isinstance(value, dict) and "attribute" not in value:
         policy = value.get("policy", ALWAYS)
-        if value.keys() - {"from", "policy"} or not isinstance(policy, str):
+        if value.keys() - {"from", "policy"} or policy not in policies:
             raise NotRows
         text = "\n".join(_lines(value.get("from")))
         return ("", NOTHING) if "from" in value and not text else (text, policy)
@@ -226,7 +222,7 @@ def _value(row: Row) -> Any:
         return _INHERITED if row.policy == ALWAYS else {"policy": row.policy}
     try:
         sources = [_source(line) for line in lines]
-    except ValueError:
+    except (ValueError, RecursionError):
         row.error = gettext("A line that begins with a quotation mark must be valid JSON.")
         return _INHERITED
     value = sources[0] if len(sources) == 1 else sources
