@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.watchers import follow_run
 from tests.support.web import Console
 
@@ -29,11 +31,10 @@ def test_a_hundred_streams_of_progress_are_one_connection_to_the_daemon(console:
     assert followed.connections == 1
 
 
-def test_hidden_tabs_leave_their_connections_to_others(pages: Console, browser: Browser) -> None:
-    """A page loads beside tabs that wait for a run, and each tab shows its end when a person looks at it.
-
-    Every second tab was opened in the background.
-    """
+@pytest.mark.parametrize("opened", ["in the foreground", "in the background"])
+def test_hidden_tabs_leave_their_connections_to_others(pages: Console, browser: Browser, opened: str) -> None:
+    """A page loads beside tabs that wait for a run, and each tab shows its end when a person looks at it."""
+    background = opened == "in the background"
     local = pages.door.local
     (newest,) = local.get("/v1/runs", definition_id=local.staff, limit=1)["runs"]
     first = pages.page(browser)
@@ -41,9 +42,9 @@ def test_hidden_tabs_leave_their_connections_to_others(pages: Console, browser: 
     tabs = [first]
     for number in range(TABS):
         tab = first if number == 0 else first.context.new_page()
-        tab.goto(f"/folders/{local.staff}/progress?after={newest['run_id']}" + ("#background" if number % 2 else ""))
+        tab.goto(f"/folders/{local.staff}/progress?after={newest['run_id']}" + ("#background" if background else ""))
         tab.locator("#run progress").wait_for()
-        if not number % 2:
+        if not background:
             tab.evaluate("hide(true)")
         tabs[number:] = [tab]
     other = first.context.new_page()
