@@ -14,7 +14,7 @@ def test_rights_are_granted_shown_and_revoked(cli: CommandLine, person: Person, 
     define(person, directory, "Staff")
     folder = ("folders", "rights")
     assert "Everyone who signs in" in cli.ok(*folder, "show", "Staff")
-    cli.ok(*folder, "grant", "Staff", "anna", "--may", "edit")
+    cli.ok(*folder, "grant", "Staff", " anna ", "--may", "edit")
     cli.ok(*folder, "grant", "Staff", GROUP, "--group", "--may", "edit")
     cli.ok(*folder, "grant", "Staff", "cn=sales,ou=Groups,dc=example,dc=com", "--group", "--may", "view")
     shown = cli.json(*folder, "show", "Staff")
@@ -23,11 +23,15 @@ def test_rights_are_granted_shown_and_revoked(cli: CommandLine, person: Person, 
         ("cn=sales,ou=Groups,dc=example,dc=com", True, "view"),
     ]
     assert shown["everybody"] is False
-    assert "Nobody else" in cli.ok(*folder, "revoke", "Staff", "ANNA")
-    assert_refused(cli(*folder, "revoke", "Staff", "anna"), 64, "has no right in this folder")
+    table = cli.ok(*folder, "revoke", "Staff", " ANNA ")
+    assert ("Nobody else" in table, " group " in table, " person " in table) == (True, True, False)
+    assert_refused(cli(*folder, "revoke", "Staff", "anna"), 64, "The person", "has no right in this folder")
+    assert "Everyone who signs in" in cli.ok(*folder, "revoke", "Staff", GROUP, "--group")
+    define(person, directory, "Private", owner="anna")
+    assert "anna owns anna/Private" in cli.ok(*folder, "show", "anna/Private")
     assert_refused(cli(*folder, "grant", "Staff", "bob", "--may", "own"), 64, "view")
     assert_refused(cli(*folder, "grant", "Staff", "b" * 257, "--may", "view"), 64, "256 characters")
     assert_refused(cli(*folder, "show", "Nowhere"), 64, "Nowhere")
     deeds = [deed for deed in cli.json("audit") if deed["action"] == "rights.set"]
-    assert [deed["via"] for deed in deeds] == ["cli"] * 4
-    assert deeds[1]["after"]["before"] == ["anna: edit", f"group {GROUP}: edit"]
+    assert [deed["via"] for deed in deeds] == ["cli"] * 5
+    assert deeds[2]["after"]["before"] == ["anna: edit", f"group {GROUP}: edit"]
