@@ -42,7 +42,7 @@ def test_tables_of_an_earlier_release_get_their_index(queue_database: str) -> No
 
 
 def test_tables_are_vacuumed_and_do_not_grow() -> None:
-    """Thousands of jobs come and go beside many that wait; each look of autovacuum, each second, makes room for as many."""
+    """Thousands of jobs come and go beside many that wait; autovacuum, each second, makes room for as many."""
     with short_directory() as state, FragilePostgres(state) as postgres:
         conninfo = postgres.new_database()
         prepare_queue(conninfo)
