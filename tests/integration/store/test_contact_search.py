@@ -74,6 +74,7 @@ FOUND = [
     ("w" * 200 + " muller", LONG),
     ("\u0308 milan",),
 ]
+SELDOM = ["1500", "3000", "4500", "6000", "7500", "9000"]
 PHONES = {"+49 170 123-45 67": "Ann", "030/12 34-56": "Bob", "(0) 30 5550199": "Cid"}
 
 
@@ -166,6 +167,35 @@ def test_pages_are_by_name_with_and_without_words(folder: tuple[Connection, int]
     assert [line for (line,) in plan if "Scan" in line or "Sort" in line] == [
         "  ->  Index Scan using contacts_by_name on contacts c"
     ]
+
+
+def test_a_search_of_many_contacts_begins_with_the_next_ones(folder: tuple[Connection, int]) -> None:
+    """What many match fills its page from the index by name; what few match is found wherever it is, in one order."""
+    connection, _ = folder
+    with connection.transaction(force_rollback=True):
+        row = connection.execute(
+            "INSERT INTO contactsync.folders (name) VALUES ('Many') RETURNING folder_id"
+        ).fetchone()
+        assert row
+        connection.execute(
+            """
+            INSERT INTO contactsync.contacts (folder_id, display_name)
+            SELECT %s, 'P' || lpad(n::text, 4, '0') || CASE WHEN n %% 5 = 0 THEN ' often' ELSE '' END
+                       || CASE WHEN n %% 1500 = 0 THEN ' seldom' ELSE '' END
+            FROM generate_series(1, 9000) AS n
+            """,
+            [row[0]],
+        )
+        many = connection, int(row[0])
+        often = [f"P{number:04} often" for number in range(5, 9001, 5)]
+        assert names(many, "öften", limit=100) == [name + " seldom" * (name[1:5] in SELDOM) for name in often]
+        for limit in (1, 2, 4, 100):
+            assert names(many, "seldom", limit=limit) == [f"P{number} often seldom" for number in SELDOM]
+        connection.execute("SET LOCAL enable_bitmapscan = off")
+        values = {"folder_id": row[0], "name": "", "contact_id": 0, "limit": 50, "near": 4000, "patterns": ["often"]}
+        plan = connection.execute("EXPLAIN (ANALYZE) " + statement("contacts_search_near"), values).fetchall()
+        (scan,) = [line for (line,) in plan if "contacts_by_name" in line]
+        assert "rows=250" in scan.partition("actual")[2]
 
 
 def test_everyone_is_found_by_the_own_name(folder: tuple[Connection, int]) -> None:

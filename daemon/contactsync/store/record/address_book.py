@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+_NEAR = 4000
+"""So many contacts by name often have a page of what many match, at a tenth of the cost of all 100,000 of a folder."""
+
 
 def read_contacts(
     connection: Connection[Any], folder_id: int, *, patterns: Sequence[str], after: tuple[str, int], limit: int
@@ -23,10 +26,12 @@ def read_contacts(
     Each of the regular expressions `patterns` matches the name, an email, a phone or the department.
     """
     name, contact_id = after
-    values = {"folder_id": folder_id, "name": name, "contact_id": contact_id, "limit": limit}
-    if patterns:
-        return read_rows(connection, dict_row, "contacts_search", **values, patterns=list(patterns))
-    return read_rows(connection, dict_row, "contacts_page", **values)
+    values: dict[str, Any] = {"folder_id": folder_id, "name": name, "contact_id": contact_id, "limit": limit}
+    if not patterns:
+        return read_rows(connection, dict_row, "contacts_page", **values)
+    values["patterns"] = list(patterns)
+    page = read_rows(connection, dict_row, "contacts_search_near", **values, near=_NEAR)
+    return page if len(page) == limit else read_rows(connection, dict_row, "contacts_search", **values)
 
 
 def read_contacts_anywhere(

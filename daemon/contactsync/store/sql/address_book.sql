@@ -21,6 +21,25 @@ WHERE c.folder_id = %(folder_id)s
 ORDER BY concat(c.display_name), c.contact_id
 LIMIT %(limit)s
 
+-- name: contacts_search_near
+-- The same among the next contacts by name only, so many of them: it ends as soon as the page is full, without a look at the
+-- whole folder.
+SELECT c.contact_id, c.definition_id, c.display_name, c.emails, c.work_phones, c.mobile_phones, c.department, c.title,
+       c.photo_digest IS NOT NULL AS photo, encode(c.photo_digest, 'hex') AS photo_digest
+FROM (
+    SELECT coalesce(n.display_name, '') AS by_name, n.contact_id, n.definition_id, n.display_name, n.emails, n.work_phones,
+           n.mobile_phones, n.department, n.title, n.photo_digest
+    FROM contactsync.contacts AS n
+    WHERE n.folder_id = %(folder_id)s
+      AND (coalesce(n.display_name, ''), n.contact_id) > (%(name)s::text, %(contact_id)s::bigint)
+    ORDER BY coalesce(n.display_name, ''), n.contact_id
+    LIMIT %(near)s
+) AS c
+WHERE concat_ws(E'\n', c.display_name, c.department,
+                array_to_string(c.emails || c.work_phones || c.mobile_phones, E'\n')) ~ ALL (%(patterns)s)
+ORDER BY c.by_name, c.contact_id
+LIMIT %(limit)s
+
 -- name: one_contact
 SELECT c.contact_id, c.folder_id, c.definition_id, c.updated_at, to_jsonb(c) - %(internal)s::text[] AS fields,
        c.photo_digest IS NOT NULL AS photo, encode(c.photo_digest, 'hex') AS photo_digest
