@@ -48,7 +48,7 @@ faults: setup-test ## Run the tests with faults with TIMES=20 times as many faul
 soak: setup-test ## Run the daemon while everything around it fails; nothing may grow (MINUTES=60, OPTIONS=--help)
 	@$(BIN)/python -m tests.endurance.soak --minutes $(MINUTES) $(OPTIONS)
 
-bench: setup-bench ## Measure the speed and write docs/performance, in a quarter of an hour (OPTIONS=--help)
+bench: setup-bench ## Measure the speed and write docs/explanation/performance, in a quarter of an hour (OPTIONS=--help)
 	@$(BIN)/python -m bench $(OPTIONS)
 
 audit: setup-tools ## Look up known vulnerabilities of all locked packages (needs the network; OPTIONS= of pip-audit)
@@ -63,7 +63,7 @@ man: setup-tools ## Write man pages, completion and JSON Schemas in deploy/ from
 dist: setup-tools ## Build wheel, sdist, SBOM and licences into dist/, reproducibly (offline once set up)
 	@$(BIN)/python -m tools.dist
 
-licences: setup-tools ## Write docs/licences.md from the installed packages
+licences: setup-tools ## Write docs/reference/licences.md from the installed packages
 	@$(BIN)/python -m tools.licences
 
 install: ## Install contactsync on this machine, as root (PREFIX=/usr/local, DESTDIR= to stage)

@@ -1,1 +1,1 @@
-"""Measures runs of the daemon, `ldapsearch` and other programs; see docs/performance.md."""
+"""Measures runs of the daemon, `ldapsearch` and other programs; see docs/explanation/performance.md."""

@@ -1,4 +1,4 @@
-"""Measures everything with the real daemon, a slapd and a PostgreSQL of its own, and writes docs/performance.
+"""Measures everything with the real daemon, a slapd and a PostgreSQL of its own.
 
     make bench
     .venv/bin/python -m bench --entries 10000 --sizes 1000,10000 --folders 100 --output /tmp/bench
@@ -7,8 +7,8 @@
     .venv/bin/python -m bench --only definitions --definitions 100000 --output /tmp/bench
     .venv/bin/python -m bench --only web --web-contacts 1000 --web-folders 100 --output /tmp/bench
 
-It writes results.json, results.md and the plots; for a fleet of daemons fleet.json and fleet.md; for the web console
-web.json and web.md.
+It writes results.json, results.md and the plots into docs/explanation/performance; for a fleet of daemons fleet.json
+and fleet.md; for the web console web.json and web.md.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _options() -> argparse.Namespace:
     add("--web-contacts", type=int, default=100_000, help="contacts of a folder in the console; 0 for none (100000)")
     add("--web-folders", type=int, default=10_000, help="folders in the console (10000)")
     add("--web-watchers", type=int, default=200, help="browsers that watch one run (200)")
-    add("--output", type=Path, default=Path("docs/performance"), help="the folder to write to (docs/performance)")
+    add("--output", type=Path, default=Path("docs/explanation/performance"), help="the folder to write to")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""The plots of docs/performance.md, as SVG for light and dark pages."""
+"""The plots of docs/explanation/performance.md, as SVG for light and dark pages."""
 
 from __future__ import annotations
 

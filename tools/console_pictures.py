@@ -1,4 +1,4 @@
-"""Makes the pictures of the web console in docs/: a browser at a real console, over the people of the demo.
+"""Makes the pictures of the web console in docs/images/: a browser at a real console, over the people of the demo.
 
 Run it as `.venv/bin/python -m tools.console_pictures`. It starts private servers, as
 `make demo` does, and needs chromium.
@@ -25,7 +25,7 @@ from tests.support.web_scene import hold
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PICTURES = Path(__file__).parents[1] / "docs"
+PICTURES = Path(__file__).parents[1] / "docs" / "images"
 PEOPLE = 120
 WIDTH, HEIGHT = 1000, 620
 MOST_BYTES = 100_000

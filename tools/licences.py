@@ -1,4 +1,4 @@
-"""Writes docs/licences.md, the licences of the packages that contactsync is installed with (make licences)."""
+"""Writes docs/reference/licences.md, the licences of the packages of an installation (make licences)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements-run.lock"
-PAGE = ROOT / "docs" / "licences.md"
+PAGE = ROOT / "docs" / "reference" / "licences.md"
 
 _HEAD = """# Licences
 
-The packages that `make install` and `make demo` download ([requirements-run.lock](../requirements-run.lock)), with the
-licence that each states. `make licences` writes this page, and a test holds it to the lock. All are used as they are:
-none is changed or copied into contactsync, which is under the [Apache License 2.0](../LICENSE). The web console serves
-[scripts of others](../daemon/contactsync/web/static/vendor/README.md), unchanged.
+The packages that `make install` and `make demo` download ([requirements-run.lock](../../requirements-run.lock)),
+with the licence that each states. `make licences` writes this page, and a test holds it to the lock. All are used as
+they are: none is changed or copied into contactsync, which is under the [Apache License 2.0](../../LICENSE). The web
+console serves [scripts of others](../../daemon/contactsync/web/static/vendor/README.md), unchanged.
 
 | package | licence |
 | --- | --- |

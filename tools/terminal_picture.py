@@ -1,4 +1,4 @@
-"""Makes docs/terminal.svg: a real session of the command line on a real directory, drawn by rich.
+"""Makes docs/images/terminal.svg: a real session of the command line on a real directory, drawn by rich.
 
 Run it as `.venv/bin/python tools/terminal_picture.py`. It starts private servers, as `make demo` does.
 """
@@ -26,7 +26,7 @@ from contactsync.testing.company import Company, administered
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 
-PICTURE = Path(__file__).parents[1] / "docs" / "terminal.svg"
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "terminal.svg"
 PEOPLE = 120
 WIDTH = 100
 PASSWORD = "LDAP_PASSWORD"  # noqa: S105 -- the name of the environment variable that the definition refers to

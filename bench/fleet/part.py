@@ -47,7 +47,8 @@ def write(results: FleetResults, folder: Path) -> None:
     """Write fleet.json and fleet.md."""
     text = json.dumps(asdict(results), indent=2, ensure_ascii=False)
     (folder / "fleet.json").write_text(f"{text}\n", encoding="utf-8")
-    head = "# A fleet, measured\n\n`make bench` writes this page; [Several daemons](../fleet.md) explains a fleet."
+    link = "[Several daemons](../../how-to/fleet.md)"
+    head = f"# A fleet, measured\n\n`make bench` writes this page; {link} explains a fleet."
     (folder / "fleet.md").write_text(page(head, results.machine | results.options, sheets(results)), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The programs of docs/applications.md: a dialog and a menu, as another program has them."""
+"""The programs of docs/how-to/applications.md: a dialog and a menu, as another program has them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Dialog:
 
 def test_the_program_that_uses_the_api(api: TlsApi, tmp_path: Path) -> None:
     """It adds the folder, fills it, shows wrong fields, and gives the password again for another server."""
-    (program,) = [block for block in programs("applications.md") if "urllib" in block]
+    (program,) = [block for block in programs("how-to/applications.md") if "urllib" in block]
     directory, password = api.local.directory, api.local.directory.reader_password
     token = api.token("read", "sync", "edit", folders=["Dialog"])
     dialog = Dialog(tmp_path, program, API_URL=api.url, API_CA=str(api.files.authority), API_TOKEN=token)
@@ -82,9 +82,11 @@ def test_the_program_in_sql(
     """It adds the folder, fills it, keeps the password of an unchanged user, and wants it for another server."""
     roles.carry_out(database, "roles.sql")
     application = roles.role_with(database, "dialog_application", "contactsync_application")
-    functions = [block for block in programs("sql.md") if "def set_password" in block or "def synchronize" in block]
+    functions = [
+        block for block in programs("reference/sql.md") if "def set_password" in block or "def synchronize" in block
+    ]
     (tmp_path / "contactsync_sql.py").write_text("\n".join(functions), encoding="utf-8")
-    (program,) = [block for block in programs("applications.md") if "psycopg" in block]
+    (program,) = [block for block in programs("how-to/applications.md") if "psycopg" in block]
     dialog = Dialog(tmp_path, program, DATABASE=application)
     make_daemon(database, SSL_CERT_FILE=str(directory.ca_file)).start()
     query = f"{directory.tls_url}/{directory.people_base}"

@@ -88,7 +88,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a c
 @needs_root
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)
 def test_a_member_of_the_group_reads_everything(client: DaemonClient, arguments: tuple[str, ...]) -> None:
-    """As docs/deployment.md promises: without a right on the state directory, the database or the key."""
+    """As docs/how-to/install.md promises: without a right on the state directory, the database or the key."""
     done = member(client, *arguments)
     assert (done.returncode, done.stderr) == (0, ""), done
     assert done.stdout

@@ -1,4 +1,4 @@
-"""Passwords that an application seals and writes by SQL, with the examples of docs/sql.md and one daemon."""
+"""Passwords that an application seals and writes by SQL, with the examples of docs/reference/sql.md and one daemon."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.processes import DaemonProcess
 from tests.support.resources import database_of
 from tests.support.waiting import wait_until
 
-PAGE = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "sql.md").read_text(encoding="utf-8")
 COLUMNS = "SELECT key_id, public_key, contactsync.password_binding(%s) FROM contactsync.public_key"
 WRITE = "UPDATE contactsync.sync_definitions SET password_new = %s WHERE definition_id = %s"
 

@@ -1,4 +1,4 @@
-"""Tickets with a daemon: the recipe of docs/sql.md to wait for a requested run, and the tickets of the API."""
+"""Tickets with a daemon: docs/reference/sql.md's recipe to wait for a requested run, and the tickets of the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.definitions import Person, define, outcomes, state
 from tests.support.peers import silent_server
 from tests.support.waiting import wait_until
 
-PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "sql.md"
 
 
 def recipe() -> Callable[[str, str], list[tuple[str, str | None, str | None]]]:

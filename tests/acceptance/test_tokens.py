@@ -23,7 +23,7 @@ from tests.support.processes import run_command
 from tests.support.tls_api import TlsApi
 from tests.support.waiting import wait_until
 
-PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module", autouse=True)

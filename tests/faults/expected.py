@@ -1,6 +1,6 @@
 """The contacts that a folder must have, computed from the directory in the simplest way, without code of contactsync.
 
-ldap3 reads the directory, and the few fields are written by hand after docs/mapping.md.
+ldap3 reads the directory, and the few fields are written by hand after docs/reference/mapping.md.
 """
 
 from __future__ import annotations

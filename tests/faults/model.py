@@ -1,6 +1,7 @@
 """What contactsync must do to a folder, in few lines of Python, for the state machine to compare with.
 
-Fields after docs/mapping.md, the guard after docs/deletions.md. Contacts are stored by the identity of their entries.
+Fields after docs/reference/mapping.md, the guard after docs/explanation/deletions.md.
+Contacts are stored by the identity of their entries.
 """
 
 from __future__ import annotations

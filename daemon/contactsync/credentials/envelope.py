@@ -34,7 +34,7 @@ sys.stdout.buffer.write(private.public_key().public_bytes_raw())
 """
 _CHILD_SECONDS = 30
 
-_SEAL_AGAIN = "Seal the password again as docs/sql.md shows, or set it with `contactsync folders edit`."
+_SEAL_AGAIN = "Seal the password again as docs/reference/sql.md shows, or set it with `contactsync folders edit`."
 
 
 class EnvelopeKey:

@@ -19,7 +19,7 @@ _HEADER = r"^$|^[A-Za-z][A-Za-z0-9-]*$"
 class SignIn(Section):
     """Who may sign in at the console, and who is an administrator there."""
 
-    query: str = Field("", pattern=_ONE_LINE, description="a query as in docs/query.md, in quotes")
+    query: str = Field("", pattern=_ONE_LINE, description="a query as in docs/reference/query.md, in quotes")
     user: str = Field("", pattern=_ONE_LINE, description="a DN, or a name with its domain, in quotes")
     password_file: str = Field("", pattern=FILE, description="an absolute path in quotes")
     bind_as: str = Field("", pattern=_WITH_NAME, description='a text with {name}, like "{name}@example.com"')

@@ -9,7 +9,7 @@
 -- contactsync_operator     reads states, runs, history and held changes, approves and rejects these, pauses, requests runs
 -- contactsync_reader       reads contacts
 --
--- The groups cannot log in. Grant them to login roles as docs/deployment.md shows. A role with these rights only cannot
+-- The groups cannot log in. Grant them to login roles as docs/how-to/postgresql.md shows. A role with these rights only cannot
 -- change the schema: its owner does, with `contactsync migrate`. Run this again after each migration. It can be repeated at
 -- any time, and revokes nothing.
 

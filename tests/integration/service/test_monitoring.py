@@ -111,9 +111,11 @@ def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
 
 @pytest.mark.parametrize("name", ["loki-rules.yml", "README.md"])
 def test_all_events_exist(name: str) -> None:
-    """A renamed event leaves no query without data; docs/logs.md has the events of the code."""
+    """A renamed event leaves no query without data; docs/reference/logs.md has the events of the code."""
     events = set(
-        re.findall(r"^\| `([\w.]+)` \|", (ROOT / "docs" / "logs.md").read_text(encoding="utf-8"), re.MULTILINE)
+        re.findall(
+            r"^\| `([\w.]+)` \|", (ROOT / "docs" / "reference" / "logs.md").read_text(encoding="utf-8"), re.MULTILINE
+        )
     )
     text = (MONITORING / name).read_text(encoding="utf-8")
     groups = re.findall(r'(?:event=~?"|EVENT=)([\w.|]+)', text)

@@ -1,4 +1,4 @@
-"""The SQL examples of docs/sql.md and README.md work, in this order."""
+"""The SQL examples of docs/reference/sql.md and README.md work, in this order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contactsync.sync.definition import resolve
 from tests.support import roles
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "docs" / "sql.md", ROOT / "README.md"]
+PAGES = [ROOT / "docs" / "reference" / "sql.md", ROOT / "README.md"]
 BLOCK = re.compile(r"^```sql\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 Documents = list[dict[str, Any]]

@@ -14,7 +14,7 @@ from contactsync.errors import ContactsyncError, error_codes, exit_code_of
 
 OF_COMMANDS = ("control", "definition.file", "demo", "fleet", "output")
 """The API never answers with these."""
-PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "errors.md"
 SOURCES = Path(contactsync.__file__).parent
 
 

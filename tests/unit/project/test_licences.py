@@ -56,7 +56,7 @@ def test_a_package_that_is_not_found_is_unknown(found: list[dict[str, Any]], cod
 
 def test_the_page_of_dependencies_has_each_package_and_each_bound() -> None:
     """What pyproject.toml asks for, what the extras ask for, and why a version is refused."""
-    project = tomllib.loads((PAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((PAGE.parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     text = (PAGE.parent / "dependencies.md").read_text(encoding="utf-8")
     asked = [Requirement(line) for line in project["dependencies"]]
     extras = {(extra, Requirement(line)) for extra, lines in project["optional-dependencies"].items() for line in lines}

@@ -1,4 +1,4 @@
-"""docs/logs.md has every event of the code with its levels, and no other event."""
+"""docs/reference/logs.md has every event of the code with its levels, and no other event."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import contactsync
 from contactsync.log.config import LIBRARY_EVENTS
 
-CATALOGUE = Path(__file__).parents[3] / "docs" / "logs.md"
+CATALOGUE = Path(__file__).parents[3] / "docs" / "reference" / "logs.md"
 SOURCES = [path for path in Path(str(files(contactsync))).rglob("*.py") if "demo" not in path.parts]
 
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
@@ -43,14 +43,14 @@ def emitted() -> dict[str, set[str]]:
 
 
 def described() -> dict[str, set[str]]:
-    """The levels of every event in docs/logs.md."""
+    """The levels of every event in docs/reference/logs.md."""
     rows = list(ROW.finditer(CATALOGUE.read_text(encoding="utf-8")))
     assert len({row["event"] for row in rows}) == len(rows), "an event is described twice"
     return {row["event"]: set(row["levels"].split(", ")) for row in rows}
 
 
 def test_the_catalogue_has_every_event_and_no_other() -> None:
-    """An event that is added, renamed or removed must be edited in docs/logs.md too."""
+    """An event that is added, renamed or removed must be edited in docs/reference/logs.md too."""
     assert sorted(emitted()) == sorted(described())
 
 

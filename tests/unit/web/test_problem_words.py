@@ -13,7 +13,7 @@ from contactsync.errors import UsageError
 from contactsync.web.language import use_language
 from contactsync.web.words.problems import CODES, in_words, problem_of
 
-PAGE = (Path(__file__).parents[3] / "docs" / "errors.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
 DOCUMENTED = set(re.findall(r"^\| `([a-z_.0-9]+)` \|", PAGE, re.MULTILINE))
 OF_FOLDERS = {code for code in DOCUMENTED if code.split(".")[0] in {"definition", "directory", "run", "undo", "web"}}
 ELSEWHERE = {"definition.file", "definition.plan_outdated", "web.actor", "web.peer"}

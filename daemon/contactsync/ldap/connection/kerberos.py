@@ -46,7 +46,7 @@ _SAMBA = (
     "If it is Samba, its administrator has to set `ldap server require strong auth = allow_sasl_over_tls` in smb.conf."
 )
 _NO_TICKET = (
-    "Set KRB5_CLIENT_KTNAME in the daemon's environment to a keytab that it can read (docs/active-directory.md);"
+    "Set KRB5_CLIENT_KTNAME in the daemon's environment to a keytab that it can read (docs/how-to/kerberos.md);"
     " on the command line, get a ticket by kinit."
 )
 

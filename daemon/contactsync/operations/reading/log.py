@@ -20,7 +20,7 @@ Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
 class LogRecord(BaseModel):
-    """A record of the log; docs/logs.md explains each event. It has no secret."""
+    """A record of the log; docs/reference/logs.md explains each event. It has no secret."""
 
     number: int = Field(description="Grows with each record, until the daemon ends.")
     at: datetime

@@ -8,7 +8,7 @@ CREATE TABLE contactsync.public_key (
 
 COMMENT ON TABLE contactsync.public_key IS 'The key that a password is sealed with for the daemon, which writes its row when it starts. The private key is not in the database.';
 COMMENT ON COLUMN contactsync.public_key.key_id IS 'The id of the daemon''s secret key, which the private key is derived from.';
-COMMENT ON COLUMN contactsync.public_key.algorithm IS 'The algorithms of the sealed password; docs/sql.md has its format.';
+COMMENT ON COLUMN contactsync.public_key.algorithm IS 'The algorithms of the sealed password; docs/reference/sql.md has its format.';
 
 ALTER TABLE contactsync.sync_definitions
     ADD COLUMN password_new bytea

@@ -76,4 +76,4 @@ def _directory(settings: Settings) -> AccountDirectory:
 
 
 def _invalid(message: str) -> SettingsError:
-    return SettingsError(message, hint="docs/console.md explains the sign-in by a directory.")
+    return SettingsError(message, hint="docs/how-to/console.md explains the sign-in by a directory.")

@@ -1,4 +1,4 @@
-"""The daemon's sentences about errors in the language of the request, by their codes (docs/errors.md).
+"""The daemon's sentences about errors in the language of the request, by their codes (docs/reference/errors.md).
 
 The daemon writes English. In another language a page has the translated sentence about the code first. The daemon's own
 follows, because only that has the names and numbers.

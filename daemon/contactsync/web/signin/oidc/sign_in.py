@@ -147,4 +147,4 @@ def _secret(path: str) -> str:
 
 
 def _invalid(message: str) -> SettingsError:
-    return SettingsError(message, hint="docs/console.md explains the sign-in by an OpenID provider.")
+    return SettingsError(message, hint="docs/how-to/console.md explains the sign-in by an OpenID provider.")
