@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -43,15 +42,14 @@ from contactsync.metrics.snapshot import DaemonSnapshot, SnapshotReader
 from contactsync.model import Definition, RunReport, Trigger
 from contactsync.operations.requests.queue import Requests
 from contactsync.operations.secrets.new_passwords import accept_password, publish_public_key
-from contactsync.service.systemd import FolderHealth, Part, ServiceManager, status_line, troubles
+from contactsync.service.systemd import Part, ServiceManager, status_line, troubles
+from contactsync.service.upkeep import Upkeep
 from contactsync.serving.peer import uid_of
 from contactsync.settings.reload import differing, with_live
-from contactsync.store.health import count_by_state
 from contactsync.store.notifications import Callbacks, DefinitionWatch
 from contactsync.store.pool import Pool, connection_of
-from contactsync.store.record.audit import forget_audit
-from contactsync.store.record.fleet import LocalNeeds, forget_nodes
-from contactsync.store.record.runs import forget_old, interrupt_abandoned
+from contactsync.store.record.fleet import LocalNeeds
+from contactsync.store.record.runs import interrupt_abandoned
 from contactsync.store.waits import WaitWatch
 from contactsync.sync.observer import ObserverGroup
 
@@ -62,12 +60,6 @@ if TYPE_CHECKING:
     from contactsync.settings.schema import Settings
 
 log = structlog.get_logger()
-
-HOUSEKEEPING_SECONDS = 3600
-STATUS_SECONDS = 2
-"""How old the states of the folders in the status line may be, unless counting them takes long."""
-STATUS_SHARE = 0.01
-"""The share of time for counting them, at most."""
 
 SCHEDULE_SECONDS = 60
 CONTROL_SECONDS = 60
@@ -125,13 +117,23 @@ class Daemon:
         self._live = LiveFolders(self._runner, self._dispatcher, self._may_listen)
         api_seconds = API_SECONDS if self._fleet else 0.0
         self._requests = Requests(pool, self._schedule, self._dispatcher, api_seconds)
+        self._upkeep = Upkeep(
+            pool=pool,
+            schedule=self._schedule,
+            requests=self._requests,
+            live=self._live,
+            hub=self._hub,
+            fleet=self._fleet,
+            follow_live=self._follow_live,
+            history=lambda: self._settings.history,
+        )
         self._watch = DefinitionWatch(
             conninfo,
             Callbacks(
-                on_edit=self._follow,
-                on_request=self._request,
-                on_rescan=self._rescan,
-                on_tick=self._tick,
+                on_edit=self._upkeep.follow_edits,
+                on_request=self._upkeep.follow_requests,
+                on_rescan=self._upkeep.rescan,
+                on_tick=self._upkeep.tick,
                 on_lost=database_of(settings).revive,
             ),
             rescan_seconds=settings.scheduler.rescan_seconds,
@@ -149,9 +151,6 @@ class Daemon:
         )
         console_uid = uid_of(settings.web.user, "[web] user in settings.toml") if settings.web.enabled else -1
         self._control = ControlServer(create_app(self._api_context()), self._hub, listening, console_uid)
-        self._housekeeping_due = 0.0
-        self._status_due = 0.0
-        self._health: list[FolderHealth] = []
 
     def start(self) -> None:
         """Mark the runs of killed processes as interrupted, then follow the definitions. Raises DatabaseError."""
@@ -207,7 +206,7 @@ class Daemon:
             return "Waiting for the database"
         if problem := self._waits.problem:
             return problem
-        return status_line(self._health, running=len(self._dispatcher.running))
+        return status_line(self._upkeep.health, running=len(self._dispatcher.running))
 
     def vitals(self) -> list[Part]:
         """The progress of each thread, for the watchdog."""
@@ -349,10 +348,6 @@ class Daemon:
         else:
             self._live.run_failed(definition_id)
 
-    def _request(self, payloads: set[str]) -> None:
-        if self._schedule.leads:
-            self._requests.notified(payloads)
-
     def _problems(self) -> list[str]:
         """Why the daemon cannot work, as sentences."""
         waiting = [] if self.ready else ["The database is unavailable, or the definitions are not read yet."]
@@ -395,13 +390,6 @@ class Daemon:
             log.exception("run.crashed", definition=definition_id)
             raise
 
-    def _follow(self, ids: set[int]) -> None:
-        self._schedule.follow(ids)
-        self._hub.definitions_changed(ids)
-        if self._schedule.leads:
-            # An edit may have made a requested definition invalid.
-            self._requests.catch_up()
-
     def _accept_password(self, connection: Connection[Any], definition: Definition) -> Definition:
         return accept_password(connection, self._runner.passwords, definition)
 
@@ -410,60 +398,3 @@ class Daemon:
         self._live.follow(followed, self._live_definitions.resolved, auto=self._runner.options.auto_live_folders)
         if self._fleet:
             self._fleet.listening.look()
-
-    def _rescan(self) -> None:
-        if self._fleet:
-            self._follow_lead(self._fleet)  # first, so that a leader reads the definitions once
-        self._schedule.rescan()
-        self._follow_live()
-        if self._schedule.leads:
-            self._requests.catch_up()
-        self._status_due = 0.0
-        self._tick()
-        if time.monotonic() >= self._housekeeping_due:
-            self._housekeeping_due = time.monotonic() + HOUSEKEEPING_SECONDS
-            if self._schedule.leads:
-                self._forget_old()
-
-    def _tick(self) -> None:
-        if self._fleet:
-            self._follow_lead(self._fleet)
-            self._share_view(self._fleet)
-        if self._schedule.follow_clock():
-            # What is old by the new time may not be: nothing is deleted before the time has proved to be right.
-            self._housekeeping_due = time.monotonic() + HOUSEKEEPING_SECONDS
-        self._schedule.note_next_runs()
-        if time.monotonic() >= self._status_due:
-            started = time.monotonic()
-            with connection_of(self._pool) as connection:
-                self._health = [FolderHealth(*row) for row in count_by_state(connection)]
-            ended = time.monotonic()
-            self._status_due = ended + max(STATUS_SECONDS, (ended - started) / STATUS_SHARE)
-
-    def _follow_lead(self, fleet: FleetQueue) -> None:
-        """Run the schedule as long as this node leads the fleet."""
-        leads = fleet.node.leads
-        if leads != self._schedule.leads:
-            self._schedule.lead(leads)
-            if leads:
-                self._requests.catch_up()
-        if leads:
-            fleet.tend()
-
-    def _share_view(self, fleet: FleetQueue) -> None:
-        """Let the other nodes know what only this one does, and have them send events that are listened to here."""
-        fleet.live_states.publish(self._live.followed_states)
-        if self._hub.keeps:
-            fleet.events.watch()
-
-    def _forget_old(self) -> None:
-        history = self._settings.history
-        with connection_of(self._pool) as connection:
-            forgotten = forget_old(
-                connection, keep_days=history.keep_days, departed_keep_days=history.departed_keep_days
-            )
-            forget_audit(connection, keep_days=history.audit_keep_days)
-            if self._fleet:
-                forget_nodes(connection)
-        if forgotten:
-            log.info("history.forgotten", runs=forgotten)
