@@ -211,6 +211,8 @@ class MappingError(DefinitionError):
         super().__init__(message, hint=hint)
         self.part = tuple(part)
         """The keys that lead to what is not valid, such as ("fields", "emails"); none if it is no single key."""
+        self.others: tuple[MappingError, ...] = ()
+        """What else is not valid in the same mapping."""
 
 
 class ScheduleError(DefinitionError):

@@ -104,7 +104,8 @@ def _field_errors(error: ContactsyncError) -> list[FieldError] | None:
         return None
     return [
         FieldError(pointer=_pointer(name, each), detail=each.message, hint=each.hint or None, code=each.code)
-        for name, each in wrong.items()
+        for name, error in wrong.items()
+        for each in (error, *(error.others if isinstance(error, MappingError) and name == "mapping" else ()))
     ]
 
 

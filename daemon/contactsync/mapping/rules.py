@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,10 @@ def is_multi_line(field: str) -> bool:
 
 
 def read_rules(definition: object, *, active_directory: bool) -> Rules:
-    """The rules of a mapping over those of its preset; None is an empty mapping. Raises MappingError."""
+    """The rules of a mapping over those of its preset; None is an empty mapping.
+
+    Raises MappingError, for the first part that is not valid, with those for `others`.
+    """
     top = _object({} if definition is None else definition, "", ("preset", "include", "identity", "fields"))
     native = ACTIVE_DIRECTORY if active_directory else INET_ORG_PERSON
     name = top.get("preset")
@@ -88,12 +92,32 @@ def read_rules(definition: object, *, active_directory: bool) -> Rules:
     preset = native if name is None else PRESETS.get(name, Preset(native.filter, native.identity, {}))
     # The identity depends on the server and not on the preset: only Active Directory has objectGUID, and no entryUUID.
     identity = ACTIVE_DIRECTORY.identity if active_directory else preset.identity
-    return Rules(
-        identity=_identity(top["identity"]) if top.get("identity") is not None else identity,
-        filter=_filter(include, preset),
-        preserved=include.get(PRESERVED, False),
-        fields=_fields(top.get("fields"), preset),
-    )
+    errors: list[MappingError] = []
+    fields: dict[str, FieldRule] = {}
+    with _collected(errors):
+        if top.get("identity") is not None:
+            identity = _identity(top["identity"])
+    with _collected(errors):
+        entry_filter = _filter(include, preset)
+    with _collected(errors):
+        fields = _fields(top.get("fields"), preset)
+    _raise_first(errors)
+    return Rules(identity, entry_filter, include.get(PRESERVED, False), fields)
+
+
+@contextmanager
+def _collected(errors: list[MappingError]) -> Iterator[None]:
+    """Put the errors of a part of the mapping into the list, so that the parts after it are read too."""
+    try:
+        yield
+    except MappingError as error:
+        errors += [error, *error.others]
+
+
+def _raise_first(errors: list[MappingError]) -> None:
+    if errors:
+        errors[0].others = tuple(errors[1:])
+        raise errors[0]
 
 
 def _switches(value: object) -> dict[str, bool]:
@@ -131,17 +155,19 @@ def _fields(value: object, preset: Preset) -> dict[str, FieldRule]:
     own = {} if value is None else _object(value, "fields", None)
     if len(own) > MAX_FIELDS:
         raise _error("fields", f"has {len(own)} fields", f"At most {MAX_FIELDS} are possible.")
-    for field in own:
-        _check_field(field)
+    errors: list[MappingError] = []
     rules = {}
     for field in (*FIELDS, *sorted(own.keys() - FIELDS.keys())):
         default = preset.fields.get(field)
         try:
+            _check_field(field)
             rule = _field_rule(field, own.get(field, default), default)
         except MappingError as error:
-            raise MappingError(error.message, hint=error.hint, part=("fields", field)) from None
+            errors.append(MappingError(error.message, hint=error.hint, part=("fields", field)))
+            continue
         if rule.sources:
             rules[field] = rule
+    _raise_first(errors)
     if not rules:
         raise _error("fields", "fills no field", 'Map at least one, such as "display_name": ["displayName", "cn"].')
     return rules

@@ -15,8 +15,8 @@ from contactsync.web.language import LANGUAGES, current_language, gettext, ngett
 from contactsync.web.static_files import static_files
 from contactsync.web.words.field_names import field_words
 from contactsync.web.words.formats import FILTERS
-from contactsync.web.words.problems import in_words, reason_words
-from contactsync.web.words.steps import step_words
+from contactsync.web.words.problems import in_english, in_words, reason_words, verdict_words
+from contactsync.web.words.steps import step_found, step_words
 
 
 @cache
@@ -39,7 +39,10 @@ def environment() -> Environment:
         "field_words": field_words,
         "step_words": step_words,
         "in_words": in_words,
+        "in_english": in_english,
         "reason_words": reason_words,
+        "step_found": step_found,
+        "verdict_words": verdict_words,
     }
     made.filters |= FILTERS
     return made

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 AXE = Path(__file__).with_name("vendor") / "axe-4.14.1.min.js"
-NARROW = 320
+ZOOMED = (320, 256)
+"""A window of 1280 x 1024 at 400 % (WCAG 2.2, 1.4.10), which is also a narrow telephone."""
 BETWEEN = (960, 900, 768, 640)
 PAGES = {
     "overview": "/",
@@ -64,6 +65,9 @@ AXE_OPTIONS = {
 }
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
 """What depends on the scheme."""
+EDGES = """all => all.map(each => [
+  each.hasAttribute("aria-current"), getComputedStyle(each).borderBottomColor])"""
+"""Whether it is the present one, and its lower border."""
 SCHEMES: tuple[tuple[Literal["light", "dark"], dict[str, Any]], ...] = (("light", AXE_OPTIONS), ("dark", COLOURS))
 
 
@@ -101,8 +105,8 @@ def test_a_page_is_accessible_at_each_width_and_in_each_scheme(page: Page, scene
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = []
-    for width in (1280, NARROW):
-        page.set_viewport_size({"width": width, "height": 900})
+    for width, height in ((1280, 900), ZOOMED):
+        page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         for scheme, options in SCHEMES:
             page.emulate_media(color_scheme=scheme)
@@ -125,3 +129,27 @@ def test_hostile_names_are_text(page: Page, scene: Scene) -> None:
     page.goto("/contacts/{unusual_folder}/{hostile_contact}".format(**scene.paths))
     assert page.locator("h1").inner_text() == SCRIPT
     assert page.locator("img[src='x']").count() == 0
+
+
+def test_forced_colours_keep_what_a_border_says(page: Page, scene: Scene) -> None:
+    """As of Windows' high contrast: one tab is the present one, and buttons, marks and pictures can be seen."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(forced_colors="active")
+    try:
+        for path in (
+            "/folders/{sales}/edits",
+            "/folders/{staff}/mapping",
+            "/folders/{staff}/browse",
+            "/folders/{new}/runs",
+        ):
+            page.goto(path.format(**scene.paths))
+            paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            tabs = page.locator(".bar ul a, .tabs a").evaluate_all(EDGES)
+            assert {edge for current, edge in tabs if not current} == {paper}
+            assert all(edge != paper for current, edge in tabs if current)
+            others = page.locator("main button.main, .mark").evaluate_all(EDGES)
+            assert all(edge != paper for _, edge in others)
+            bars = page.locator(".lane rect").evaluate_all("all => all.map(each => getComputedStyle(each).fill)")
+            assert paper not in bars
+    finally:
+        page.emulate_media(forced_colors="none")

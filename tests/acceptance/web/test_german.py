@@ -38,3 +38,49 @@ def test_a_wrong_field_is_marked_in_german(pages: Console, scene: Scene) -> None
     assert answer.status_code == 422
     assert answer.text.count("Der Filter der Suche ist ungültig.") == 2
     assert "Der Zeitplan oder seine Zeitzone ist ungültig." in answer.text
+
+
+def test_a_test_and_a_preview_are_in_german(pages: Console, scene: Scene) -> None:
+    """What each step found, from its data; English is only what says what to do about a warning or a fault."""
+    german = {"Accept-Language": "de"}
+    admin, path = pages.administrator(), "/folders/{staff}/settings".format(**scene.paths)
+    tested = admin.post(path, data={"do": "test"}, headers=german).text
+    steps = re.findall(r"<li>(.*?)</li>", tested.partition('class="steps"')[2], re.DOTALL)
+    assert len(steps) > 8
+    for step in steps:
+        assert ("Warnung" in step) == ('lang="en"' in step.partition("<details>")[0]), step
+    for words in (
+        "Alle Angaben sind gültig.",
+        " ms geantwortet.",
+        "die Basis und alles darunter",
+        " nimmt den Benutzer ",
+    ):
+        assert words in tested
+    assert re.search(r"findet 1[0-9]{2} Einträge\.", tested)
+    assert "Ein Lauf würde 0 Kontakte hinzufügen, 0 ändern und 0 löschen." in tested
+    failed = admin.post("/folders/{offline}/settings".format(**scene.paths), data={"do": "test"}, headers=german).text
+    assert re.search('Es gibt keine Verbindung zum Server.* <span class="original[^>]* lang="en"', failed)
+    planned = admin.post(path, data={"do": "preview", "filter": "(uid=none)"}, headers=german).text
+    assert "Der Lauf würde mehr Kontakte löschen, als er ohne eine Entscheidung darf." in planned
+
+
+@pytest.mark.parametrize(
+    ("folder", "who", "words"),
+    [
+        ("staff", "neu1@example.test", "Diese Person ist im Ordner."),
+        ("unusual", "neu1@example.test", "die Einstellungen des Ordners schließen den Eintrag aus."),
+        (
+            "staff",
+            "no such person",
+            "Das Verzeichnis hat keine solche Person, die der Benutzer des Ordners lesen darf.",
+        ),
+        ("offline", "neu1", "Das Verzeichnis konnte nicht durchsucht werden."),
+    ],
+)
+def test_why_a_person_is_here_is_said_in_german(
+    pages: Console, scene: Scene, folder: str, who: str, words: str
+) -> None:
+    """The daemon's sentence with the names follows."""
+    path = f"/folders/{scene.definitions[folder]}/explain"
+    answer = pages.administrator().get(path, params={"who": who}, headers={"Accept-Language": "de"})
+    assert re.search(rf'{words} <span class="original[^>]* lang="en"', answer.text), answer.text

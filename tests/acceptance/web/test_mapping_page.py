@@ -179,6 +179,32 @@ def test_text_that_is_no_mapping_is_marked_and_kept(pages: Console, browser: Bro
     assert stored(pages, definition_id)["mapping"] == {"fields": fields}
 
 
+def test_each_mistake_is_marked_at_its_row(pages: Console, browser: Browser) -> None:
+    """All at once, and what was typed stays; as text they are all named too."""
+    definition_id = mapped(pages, "Mapped with mistakes")
+    page = pages.page(browser, java_script_enabled=False)
+    page.goto(f"/folders/{definition_id}/mapping")
+    page.locator("summary").evaluate_all("all => all.forEach(each => each.parentElement.open = true)")
+    wrong = {"field.title.sources": "no attribute!", "field.city.sources": "l as nothing", "extra.0.sources": "{sn"}
+    for name, text in wrong.items():
+        page.locator(f"[id='{name}']").fill(text)
+    page.locator("[id='extra.0.name']").fill("shoe")
+    page.locator("#identity").fill("dn, uid")
+    page.get_by_role("button", name="Save").click()
+    assert {each.get_attribute("id") for each in page.locator("[aria-invalid=true]").all()} == {*wrong, "identity"}
+    assert page.locator("#summary a").count() == 4
+    for name, text in wrong.items():
+        assert page.locator(f"[id='{name}']").input_value() == text
+        assert page.locator(f"[id='{name}']").is_visible()
+    page.goto(f"/folders/{definition_id}/mapping")
+    page.get_by_role("button", name="Edit as text").click()
+    page.get_by_label("Mapping as text").fill('{"identity": [], "fields": {"notes": "?", "hat": "cn"}}')
+    page.get_by_role("button", name="Save").click()
+    said = page.locator("#text-error").inner_text()
+    assert all(words in said for words in ("names no attribute", "fields.notes", "not a field of a contact"))
+    assert stored(pages, definition_id)["mapping"] is None
+
+
 def test_a_mapping_is_edited_with_the_keyboard(pages: Console, browser: Browser) -> None:
     """From the tab to the save."""
     definition_id = mapped(pages, "Mapped by keyboard")

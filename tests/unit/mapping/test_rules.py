@@ -160,6 +160,16 @@ def test_digest_follows_what_changes_the_result() -> None:
     assert len({digest, *(mapping.digest for mapping in others)}) == 1 + len(others)
 
 
+def test_every_part_that_is_not_valid_is_named() -> None:
+    """The first one, and the others with it."""
+    fields = {"title": "not one", "hat": "cn", "city": "l", "notes": {"policy": "sometimes"}}
+    definition = {"identity": [], "include": dict.fromkeys(SWITCHES, False), "fields": fields}
+    with pytest.raises(MappingError) as caught:
+        compile_mapping(definition, active_directory=True, limits=DEFAULTS)
+    parts = [error.part for error in (caught.value, *caught.value.others)]
+    assert parts == [("identity",), ("include",), ("fields", "title"), ("fields", "notes"), ("fields", "hat")]
+
+
 @pytest.mark.parametrize("definition", [row[0] for row in REFUSED if not row[2].startswith(BEYOND_A_SCHEMA)])
 def test_the_schema_refuses_what_is_refused(definition: Any) -> None:
     """An editor marks it while it is typed."""

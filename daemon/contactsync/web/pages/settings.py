@@ -179,6 +179,8 @@ def _render(visit: Visit, definition: dict[str, Any], fields: dict[str, FormFiel
     groups = _groups(visit, fields, values["errors"])
     values["may_map"] = visit.may_map()
     values["may_remove"] = visit.may_remove(definition["folder_id"])
+    # The answer to a form says more than the state of the folder.
+    values["answered"] = any(values[name] for name in ("problem", "check", "preview", "saved"))
     return render_folder(visit, "settings.html.j2", definition, "settings", fields=fields, groups=groups, **values)
 
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from contactsync.web.language import current_language, gettext
 
 _GIST = ("emails", "work_phones", "mobile_phones", "department", "title")
+_GERMAN = str.maketrans(",.", ".,")
 _LONG = 160
 """Characters of a value in a table; the page of the contact shows it whole."""
 
@@ -20,15 +21,16 @@ def number(value: float | None) -> str:
     """A number with separators between thousands, or a dash."""
     if value is None:
         return "\N{EN DASH}"
-    if value % 1:
-        return f"{value:,.1f}" if value >= 1 else f"{value:.3f}"
-    return f"{value:,.0f}"
+    digits = 0 if not value % 1 else 1 if value >= 1 else 3
+    text = f"{value:,.{digits}f}"
+    return text.translate(_GERMAN) if current_language() == "de" else text
 
 
 def utc(moment: str | datetime) -> str:
     """A time in UTC; console.js shows it in the browser's zone."""
     at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    date = "%d.%m.%Y" if current_language() == "de" else "%Y-%m-%d"
+    return f"{at.astimezone(UTC):{date} %H:%M} UTC"
 
 
 def day(date: str) -> str:

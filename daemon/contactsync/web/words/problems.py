@@ -22,10 +22,18 @@ def in_words(code: str | None, message: str, hint: str = "") -> str:
     """The message and the hint of an error, or in another language than English the sentences about its code."""
     said = f"{message} {hint}".strip()
     words = None if current_language() == "en" else _sentences(code or "")
-    if words is None:
-        return said
+    return said if words is None else with_original(words, said)
+
+
+def with_original(words: str, said: str) -> str:
+    """The words, and the daemon's own English sentence after them."""
     original = said if len(said) <= _MOST else f"{said[:_MOST]}…"
     return Markup('{} <span class="original small soft" lang="en" dir="auto">{}</span>').format(words, original)
+
+
+def in_english(said: str) -> str:
+    """A sentence of the daemon's that has no translation, marked as English on a page in another language."""
+    return said if current_language() == "en" else Markup('<span lang="en" dir="auto">{}</span>').format(said)
 
 
 def problem_of(error: ContactsyncError) -> dict[str, str]:
@@ -40,6 +48,13 @@ def reason_words(definition: Mapping[str, Any]) -> str:
     return in_words(code, definition["reason"]) if definition["reason"] else ""
 
 
+def verdict_words(reason: Mapping[str, Any]) -> str:
+    """A reason why a person is in a folder, or not."""
+    said = str(reason["text"])
+    words = None if current_language() == "en" else _verdicts().get(reason["verdict"])
+    return said if words is None else with_original(words, said)
+
+
 def _of_state(state: str) -> str:
     """The code for the reason of a state whose reason has none."""
     return {"invalid": "definition", "held": "run.held", "interrupted": "run.interrupted"}.get(state, "")
@@ -51,6 +66,21 @@ def _sentences(code: str) -> str | None:
     while code and code not in known:
         code = code.rpartition(".")[0]
     return known.get(code)
+
+
+def _verdicts() -> dict[str, str]:
+    _ = gettext
+    return {
+        "in the folder": _("This person is in the folder."),
+        "a person's own": _("This is a person's own contact, which no run changes."),
+        "held": _("A run that would change this contact is held."),
+        "rejected": _("The directory has this person, but no contact can be made of the entry."),
+        "due": _("The directory has this person, but no run has added a contact yet."),
+        "excluded": _("The directory has this person, but the settings of the folder exclude the entry."),
+        "deleted": _("This person was in the folder, and was deleted."),
+        "unknown": _("The directory could not be searched."),
+        "never seen": _("The directory has no such person whom the user of the folder may read."),
+    }
 
 
 def _by_code() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from markupsafe import Markup
 
 from contactsync.client import DaemonError
 from contactsync.errors import AdministratorsOnly
@@ -143,7 +144,9 @@ class _Page:
             part = [key.replace("~1", "/").replace("~0", "~") for key in part]
             sentence = in_words(each.get("code") or error.code, each["detail"], each.get("hint") or "")
             place = "" if top != "mapping" else self._rows.mark(part, sentence) if self._rows else "text"
-            if place:
+            if place in self.errors:  # the text as a whole
+                self.errors[place] = Markup("{} {}").format(self.errors[place], sentence)
+            elif place:
                 self.errors[place] = sentence
             else:
                 unmarked.append(sentence)

@@ -73,7 +73,8 @@ class MappingForm:
         rest = [name for name in self.rows if not any(name in names for names in _GROUPS.values())]
         for key, names in {**_GROUPS, "other": tuple(rest)}.items():
             rows = [self.rows[name] for name in names if name in self.rows]
-            opened = key == "name" or any(row.is_own or row.error for row in rows)
+            extras = self.extras if key == "other" else []
+            opened = key == "name" or any(row.is_own or row.error for row in (*rows, *extras))
             yield key, words.get(key, _("Other fields")), rows, opened
 
     def mark(self, part: list[str], sentence: str) -> str:
