@@ -79,7 +79,7 @@ def set_scene(client: DaemonClient) -> Scene:
     client.run(made["berlin"])
     made["paused"] = client.define("連絡先", enabled=False)
     made["new"] = client.define("جهات الاتصال", schedule="every 1d")
-    _have_run_before(client, made["new"])
+    have_run_before(client, made["new"])
     client.run(made["new"])
     made["empty"] = client.define("Nobody yet", filter="(uid=none)")
     client.run(made["empty"])
@@ -94,7 +94,7 @@ def set_scene(client: DaemonClient) -> Scene:
     return Scene(made, of, changed, held, failed, edited, hostile)
 
 
-def _have_run_before(client: DaemonClient, definition_id: int) -> None:
+def have_run_before(client: DaemonClient, definition_id: int) -> None:
     """Record runs of the days before: what they changed, one that was held, and two on one day that failed."""
     for days, outcome, inserted, deleted in PAST_RUNS:
         client.person.execute(
