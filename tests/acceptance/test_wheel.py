@@ -23,7 +23,7 @@ from contactsync.extras import EXTRAS
 from contactsync.testing.ports import LOOPBACK, ReservedPort
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import PEOPLE
-from tests.support.environments import Environment
+from tests.support.environments import PYTHONS, Environment
 from tests.support.processes import DaemonProcess
 from tests.support.resources import database_of
 from tests.support.waiting import PATIENCE
@@ -43,10 +43,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="module")
-def environment(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """Install the wheel without extras."""
-    return Environment(tmp_path_factory.mktemp("installed") / "venv", built / WHEEL)
+@pytest.fixture(scope="module", params=PYTHONS)
+def environment(built: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Environment:
+    """Install the wheel without extras, on each Python that is set up."""
+    return Environment(tmp_path_factory.mktemp("installed") / "venv", built / WHEEL, request.param)
 
 
 class Installed:

@@ -9,12 +9,19 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+PYTHONS = {
+    "{}.{}".format(*sys.version_info): Path(sys.executable),
+    **{path.name: path / "bin" / "python" for path in sorted((Path(__file__).parents[2] / ".python").glob("3.*"))},
+}
+"""The Python of the tests, and those that `make setup-python` has set up, by their versions."""
+
 
 class Environment:
-    """A virtual environment in which contactsync is installed from a wheel."""
+    """A virtual environment of one of `PYTHONS` in which contactsync is installed from a wheel."""
 
-    def __init__(self, directory: Path, wheel: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
+    def __init__(self, directory: Path, wheel: Path, version: str) -> None:
+        self._version = version
+        subprocess.run([PYTHONS[version], "-m", "venv", "--without-pip", directory], check=True)
         self.python = directory / "bin" / "python"
         self.program = directory / "bin" / "contactsync"
         [self.packages] = (directory / "lib").glob("python*/site-packages")
@@ -31,14 +38,21 @@ class Environment:
         return str(directory)
 
     def _add(self, package: Distribution, extra: str, directory: Path) -> None:
-        """Link the packages that a package asks for from the environment of the tests, with its locked versions."""
+        """Link the packages that a package asks for from the environment of that Python, with its locked versions."""
+        given = {"extra": extra, "python_version": self._version, "python_full_version": f"{self._version}.0"}
         for requirement in map(Requirement, package.requires or []):
-            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                needed = distribution(requirement.name)
+            if requirement.marker is None or requirement.marker.evaluate(given):
+                needed = self._distribution(requirement.name)
                 assert requirement.specifier.contains(needed.version), (requirement, needed.version)
                 if self._link(needed, directory):
                     for wanted in ("", *requirement.extras):
                         self._add(needed, wanted, directory)
+
+    def _distribution(self, name: str) -> Distribution:
+        if PYTHONS[self._version] == Path(sys.executable):
+            return distribution(name)
+        [packages] = PYTHONS[self._version].parents[1].glob("lib/python*/site-packages")
+        return next(iter(Distribution.discover(name=name, path=[str(packages)])))
 
     def _link(self, package: Distribution, directory: Path) -> bool:
         """Link the files of a package; False if they are there already."""
