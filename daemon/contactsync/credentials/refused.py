@@ -7,11 +7,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from contactsync.errors import CredentialsRefused
+from contactsync.errors import CredentialsRefused, DeadlineExceeded
 from contactsync.text import quoted
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ class Refusals:
         Otherwise all runs that begin at once would offer it before the first one is refused. `connection` is the one to
         PostgreSQL that the caller has, if any. Raises as `check`, and RunCancelled, DeadlineExceeded, DatabaseError.
         """
-        with self._alone(connection, self._digest(*logon), deadline):
+        with ExitStack() as turn:
+            try:
+                turn.enter_context(self._alone(connection, self._digest(*logon), deadline))
+            except DeadlineExceeded:
+                raise _not_decided(*logon[:2], deadline) from None
             self.check(*logon, asked_at=asked_at)
             try:
                 yield
@@ -101,6 +105,14 @@ class Refusals:
 
     def _digest(self, *parts: str | None) -> bytes:
         return blake2b(json.dumps(parts).encode(), digest_size=16, key=self._key).digest()
+
+
+def _not_decided(server: str, user: str | None, deadline: Deadline) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"{server} has not answered another log-on of the user {quoted(user or '')} within the deadline of this run"
+        f" ({deadline.seconds:g} s), which waited for it.",
+        hint="Find out why the directory does not answer: it has neither accepted nor refused the password.",
+    )
 
 
 def refused_before(server: str, user: str | None, reason: str) -> CredentialsRefused:
