@@ -115,7 +115,8 @@ def running_fleet(
 ) -> Iterator[Fleet]:
     """Start so many nodes, named node-1 and so on. `through` are their ways to the database, if they are others.
 
-    Each has the password in an environment variable of its own: ONLY_1 and so on.
+    Each has the password in an environment variable of its own: ONLY_1 and so on. `credentials` in its directory is for
+    its credentials.
     """
     settings = {"CONTACTSYNC_SECRETS__KEY_FILE": str(place / "secret.key"), **settings}
     with ExitStack() as stack:
@@ -124,6 +125,7 @@ def running_fleet(
         for index, way in enumerate(through or [database] * number, start=1):
             (place / f"node-{index}").mkdir()
             own = {f"ONLY_{index}": directory.reader_password}
+            own["CREDENTIALS_DIRECTORY"] = str(place / f"node-{index}" / "credentials")
             node = FleetNode(f"node-{index}", way, place / f"node-{index}", **settings, **own)
             stack.callback(node.end)
             nodes.append(node)

@@ -79,7 +79,7 @@ def fleet_queue(database: str, work: Work, name: str) -> Iterator[FleetQueue]:
         on_run=lambda _id, _run: None,
         listening=lambda: 0,
         missing=lambda _: None,
-        live=ListeningCallbacks(listeners=tuple, listen=lambda _: None, closed=lambda _: True),
+        live=ListeningCallbacks(listeners=tuple, needs=dict, listen=lambda _: None, closed=lambda _: True),
         on_event=lambda _kind, _data: None,
     )
     with open_pool(database, max_size=8, timeout=10, application_name=identity.application_name) as pool:

@@ -63,11 +63,10 @@ class RunJob:
 
     def merged(self, earlier: RunJob) -> RunJob:
         """One run for both requests."""
-        asked = earlier.asked if self.asked is None else self.asked
         return replace(
             earlier,
             trigger=self.trigger.merged(earlier.trigger),
-            asked=asked,
+            asked=max((each for each in (earlier.asked, self.asked) if each is not None), default=None),
             only_by_hand=earlier.only_by_hand and self.only_by_hand,
         )
 

@@ -1,6 +1,7 @@
 """Which node listens for live folders: each directory server and user is listened to by one node, as many by each.
 
-A row of `fleet_listeners` gives a listener to a node. A node listens only while its lease lasts, which ends before
+A row of `fleet_listeners` gives a listener to a node. Only nodes may have it that lack least of what its definitions
+need, so that a password or a file on one node is enough. A node listens only while its lease lasts, which ends before
 others may take the node for dead. So a node that was stopped does not listen when it wakes up.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
@@ -19,11 +20,12 @@ import structlog
 
 from contactsync.errors import DatabaseError
 from contactsync.store.pool import Pool, connection_of
-from contactsync.store.record.fleet import HeldListener
+from contactsync.store.record.fleet import HeldListener, LocalNeeds, read_notes
 from contactsync.store.statements import execute
 
 if TYPE_CHECKING:
     from contactsync.fleet.node import Node
+    from contactsync.fleet.referral import Referrals
 
 log = structlog.get_logger()
 
@@ -38,11 +40,13 @@ _CLOSE_SECONDS = 2.0
 class ListeningCallbacks:
     """What the sharing needs of the live folders.
 
-    `listeners` returns the keys of all listeners that the definitions need. `listen` listens with these and with no
-    others. `closed` waits so many seconds for the connections of the others, and returns whether they are closed.
+    `listeners` returns the keys of all listeners that the definitions need. `needs` returns what the definitions of
+    each need of the machine, by id. `listen` listens with these and with no others. `closed` waits so many seconds for
+    the connections of the others, and returns whether they are closed.
     """
 
     listeners: Callable[[], Collection[str]]
+    needs: Callable[[], Mapping[str, Mapping[int, LocalNeeds]]]
     listen: Callable[[frozenset[str]], None]
     closed: Callable[[float], bool]
 
@@ -50,11 +54,12 @@ class ListeningCallbacks:
 class Listening:
     """The listeners of a node. A thread takes them and gives them up, when the fleet or the definitions change."""
 
-    def __init__(self, pool: Pool, node: Node, callbacks: ListeningCallbacks) -> None:
+    def __init__(self, pool: Pool, node: Node, callbacks: ListeningCallbacks, referrals: Referrals) -> None:
         self.held: frozenset[str] = frozenset()
         self._pool = pool
         self._node = node
         self._callbacks = callbacks
+        self._referrals = referrals
         self._changed = threading.Event()
         self._stopping = threading.Event()
         self._free_since: float | None = None
@@ -101,9 +106,12 @@ class Listening:
             self._listen(frozenset())
             return True
         node_id = self._node.node_id
-        keys = frozenset() if self._stopping.is_set() else frozenset(self._callbacks.listeners())
-        nodes, mine = self._share(node_id, keys)
-        kept = frozenset(each.key for each in mine if not each.wanted_by) & keys if node_id in nodes else frozenset()
+        stopping = self._stopping.is_set()
+        keys = frozenset() if stopping else frozenset(self._callbacks.listeners())
+        needs = {} if stopping else self._callbacks.needs()
+        self._referrals.note_lacks(node_id, needs.values())
+        allowed, mine = self._share(node_id, keys, needs)
+        kept = frozenset(each.key for each in mine if not each.wanted_by) & allowed
         self._listen(kept)
         given_up = [each.key for each in mine if each.key not in kept]
         if given_up and not self._callbacks.closed(_CLOSE_SECONDS):
@@ -119,27 +127,55 @@ class Listening:
         self.held = keys
         self._callbacks.listen(keys)
 
-    def _share(self, node_id: int, keys: frozenset[str]) -> tuple[list[int], list[HeldListener]]:
-        """Take listeners, and ask for some of a node that has more; returns the nodes and what this one has."""
+    def _share(
+        self, node_id: int, keys: frozenset[str], needs: Mapping[str, Mapping[int, LocalNeeds]]
+    ) -> tuple[frozenset[str], list[HeldListener]]:
+        """Take listeners, and ask a node for some that has more; returns what this one may have, and what it has."""
         with connection_of(self._pool) as connection, connection.transaction():
             execute(connection, "begin_sharing")
             execute(connection, "forget_listeners")
             nodes = [each for (each,) in execute(connection, "nodes_to_listen")]
             held = [HeldListener(*row) for row in execute(connection, "listeners")]
-            free = sorted(keys - {each.key for each in held}) if node_id in nodes else []
+            allowed = allowed_listeners(node_id, nodes, keys, needs, read_notes(connection))
+            free = sorted(allowed - {each.key for each in held})
             taken = free if self._patience_ends(free) else free[: spare_share(node_id, nodes, held, len(keys))]
             if taken:
                 execute(connection, "take_listeners", node_id=node_id, listeners=taken)
-            elif node_id in nodes and not free and (wanted := wanted_listeners(node_id, nodes, held, keys)):
+            elif allowed and not free and (wanted := wanted_listeners(node_id, nodes, held, allowed)):
                 execute(connection, "want_listeners", node_id=node_id, listeners=wanted)
         if len(taken) == len(free):
             self._free_since = None
         mine = [each for each in held if each.node_id == node_id]
-        return nodes, mine + [HeldListener(key, node_id, None) for key in taken]
+        return allowed, mine + [HeldListener(key, node_id, None) for key in taken]
 
     def _patience_ends(self, free: list[str]) -> bool:
         self._free_since = (self._free_since or time.monotonic()) if free else None
         return self._free_since is not None and time.monotonic() - self._free_since > _PATIENCE_SECONDS
+
+
+def allowed_listeners(
+    node_id: int,
+    nodes: Collection[int],
+    keys: frozenset[str],
+    needs: Mapping[str, Mapping[int, LocalNeeds]],
+    notes: Mapping[tuple[int, int], int],
+) -> frozenset[str]:
+    """The listeners that a node may have: those for whose definitions no other node lacks less.
+
+    `notes` has the revision in which a node lacked something of a definition, by their ids.
+    """
+    if node_id not in nodes:
+        return frozenset()
+
+    def lacks(node: int, key: str) -> int:
+        return sum(notes.get((node, each)) == need.revision for each, need in needs.get(key, {}).items())
+
+    noting = {node for node, _ in notes} & set(nodes)
+    if node_id not in noting:
+        return keys
+    return frozenset(
+        key for key in keys if (own := lacks(node_id, key)) == 0 or all(lacks(node, key) >= own for node in nodes)
+    )
 
 
 def spare_share(node_id: int, nodes: Sequence[int], held: Sequence[HeldListener], number: int) -> int:
@@ -150,11 +186,13 @@ def spare_share(node_id: int, nodes: Sequence[int], held: Sequence[HeldListener]
 def wanted_listeners(
     node_id: int, nodes: Sequence[int], held: Sequence[HeldListener], keys: Collection[str]
 ) -> list[str]:
-    """The listeners of the node with most that this one is to have, so that both have as many."""
+    """The listeners of a node with more that this one is to have, so that both have as many."""
     loads = _loads(nodes, held)
-    giver = max(nodes, key=lambda each: loads[each])
-    movable = [each.key for each in held if each.node_id == giver and not each.wanted_by and each.key in keys]
-    return movable[: (loads[giver] - loads[node_id]) // 2]
+    for giver in sorted(nodes, key=lambda each: -loads[each]):
+        movable = [each.key for each in held if each.node_id == giver and not each.wanted_by and each.key in keys]
+        if wanted := movable[: max(0, loads[giver] - loads[node_id]) // 2]:
+            return wanted
+    return []
 
 
 def _loads(nodes: Sequence[int], held: Sequence[HeldListener]) -> Counter[int]:

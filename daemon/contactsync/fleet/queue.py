@@ -125,7 +125,7 @@ class FleetQueue:
             ),
         )
         self.referrals = Referrals(pool, self.node, callbacks.missing)
-        self.listening = Listening(pool, self.node, callbacks.live)
+        self.listening = Listening(pool, self.node, callbacks.live, self.referrals)
         self.events = FleetEvents(pool, self.node, callbacks.on_event)
         self.live_states = LiveStates(pool, self.node)
 
@@ -146,7 +146,7 @@ class FleetQueue:
         if self._stopping and awaited:
             report.cancel()
         elif awaited:
-            self._engine.request_awaited(job, lambda: self._await(definition_id, report), report.set_exception)
+            self._engine.request_awaited(job, lambda: self._await(job, report), report.set_exception)
         else:
             self._engine.request(job)
         return report
@@ -273,9 +273,10 @@ class FleetQueue:
             with self._guard:
                 self._replies.pop(sent, None)
 
-    def _await(self, definition_id: int, report: Future[RunReport]) -> None:
+    def _await(self, job: RunJob, report: Future[RunReport]) -> None:
         with connection_of(self._pool) as connection, self._guard:
-            self._awaiting[await_run(connection, self.node.node_id, definition_id)] = report
+            message_id = await_run(connection, self.node.node_id, job.definition_id, asked=job.asked)
+            self._awaiting[message_id] = report
 
     def _receive(self, message: Message) -> None:
         body = message.body or {}
@@ -366,7 +367,7 @@ class FleetQueue:
             if (worker_id := self._engine.worker_id) != self.node.worker_id:
                 execute(connection, "note_worker", node_id=self.node.node_id, worker_id=worker_id)
             node_id = self.node.node_id
-            begun = begin_job(connection, node_id, job_id, job.definition_id)
+            begun = begin_job(connection, node_id, job_id, job.definition_id, asked=job.asked)
         if begun is None:
             self._engine.request(job)  # others have ended this node, and it joins again
             return

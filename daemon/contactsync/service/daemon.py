@@ -114,7 +114,7 @@ class Daemon:
             pool, self._dispatcher, self._follow_live, self._accept_password, leads=self._fleet is None
         )
         self._live_definitions = LiveDefinitions(pool)
-        self._live = LiveFolders(self._runner, self._dispatcher, self._may_listen)
+        self._live = LiveFolders(self._runner, self._dispatcher, self._may_listen, self._look_at_listeners)
         api_seconds = API_SECONDS if self._fleet else 0.0
         self._requests = Requests(pool, self._schedule, self._dispatcher, api_seconds)
         self._upkeep = Upkeep(
@@ -308,6 +308,7 @@ class Daemon:
             missing=self._missing,
             live=ListeningCallbacks(
                 listeners=lambda: self._live.listeners,
+                needs=lambda: self._live.needs,
                 listen=self._listen_with,
                 closed=self._closed,
             ),
@@ -377,9 +378,7 @@ class Daemon:
             return report
         except DefinitionLocked as error:
             log.debug("run.not_due", definition=definition_id)
-            if not self._dispatcher.is_waiting(definition_id):
-                # Else they would be dispatched again as requests of a user, with the refused password.
-                self._requests.withdraw(definition_id, error.message)
+            self._requests.refuse(definition_id, error.message)
             raise
         except ContactsyncError as error:
             if isinstance(error, DatabaseError | AlreadyRunning):
@@ -396,5 +395,8 @@ class Daemon:
     def _follow_live(self) -> None:
         followed = (each for each in self._schedule.followed if each.may_run and not each.locked)
         self._live.follow(followed, self._live_definitions.resolved, auto=self._runner.options.auto_live_folders)
+        self._look_at_listeners()
+
+    def _look_at_listeners(self) -> None:
         if self._fleet:
             self._fleet.listening.look()

@@ -27,6 +27,7 @@ def nodes(postgres_server: str, migrated_template: str) -> Iterator[Fleet]:
             CONTACTSYNC_SCHEDULER__DRAIN_SECONDS="1",
             ADMIN=directory.admin_password,
             LIMITED=directory.limited_password,
+            CONTACTSYNC_SECRETS__REFERENCES="env:* file:* credential:*",
         ) as fleet,
     ):
         yield fleet

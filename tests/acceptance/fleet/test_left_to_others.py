@@ -14,6 +14,10 @@ from tests.support.processes import CONTACTSYNC
 from tests.support.waiting import wait_until
 
 EVENT = "fleet.left_to_others"
+LISTENS = """
+    SELECT n.name FROM contactsync.fleet_live AS l JOIN contactsync.fleet_nodes AS n USING (node_id)
+    WHERE l.definition_id = %s AND l.listening_since IS NOT NULL AND n.ended_at IS NULL
+"""
 
 
 @pytest.fixture
@@ -98,3 +102,60 @@ def test_a_job_for_a_node_that_drains_goes_back(fleet: Fleet) -> None:
     fleet[0].post("/v1/fleet/resume", node="node-3")
     wait_until(lambda: ("node-3", False) in states(fleet), "the resumed node")
     assert fleet[0].run(definition)["node"] == "node-3"
+
+
+def listens(fleet: Fleet, definition: int, *names: str) -> bool:
+    """Whether one of these nodes listens for the folder, and no other one."""
+    rows = fleet.rows(LISTENS, definition)
+    return len(rows) == 1 and rows[0][0] in names
+
+
+def test_the_node_that_has_the_password_listens(fleet: Fleet) -> None:
+    """However many listeners it has. A change arrives, and each other node says once what it lacks."""
+    definition = fleet.define("Only live", mode="live", password_ref="env:ONLY_2")
+    wait_until(lambda: listens(fleet, definition, "node-2"), lambda: f"node-2: {fleet.rows(LISTENS, definition)}")
+    contacts = "SELECT count(*) FROM contactsync.contacts WHERE definition_id = %s"
+    wait_until(lambda: fleet.value(contacts, definition) == 40, "the first load")
+    admin = fleet.directory.connection()
+    added = f"uid=only,{fleet.directory.people_base}"
+    admin.add(added, "inetOrgPerson", {"cn": "Only", "sn": "Only", "uid": "only", "mail": "only@example.com"})
+    wait_until(lambda: fleet.value(contacts, definition) == 41, "the change")
+    admin.delete(added)
+    admin.unbind()
+    wait_until(lambda: fleet.value(contacts, definition) == 40, "the other change")
+    wait_until(lambda: events(fleet, definition) == Counter(["node-1", "node-3"]), "what the others say")
+    assert fleet.value("SELECT state FROM contactsync.sync_status WHERE definition_id = %s", definition) == "valid"
+
+
+def test_listening_moves_to_a_node_with_the_password(fleet: Fleet) -> None:
+    """When that node returns. Meanwhile one of the others has the listener, says what it lacks and records it."""
+    fleet[0].post("/v1/fleet/drain", node="node-3")
+    wait_until(lambda: ("node-3", True) in states(fleet), "the drained node")
+    definition = fleet.define("Only there", mode="live", password_ref="env:ONLY_3")
+    reasons = "SELECT reason FROM contactsync.fleet_live WHERE definition_id = %s"
+    failed = "SELECT error_code FROM contactsync.sync_runs WHERE definition_id = %s AND finished_at IS NOT NULL"
+    wait_until(lambda: fleet.rows(failed, definition), "the error")
+    assert set(fleet.rows(failed, definition)) == {("secret",)}
+    said = "environment variable ONLY_3 is not set."
+    wait_until(lambda: said in str(fleet.rows(reasons, definition)), lambda: f"{fleet.rows(reasons, definition)}")
+    fleet[0].post("/v1/fleet/resume", node="node-3")
+    wait_until(lambda: listens(fleet, definition, "node-3"), lambda: f"node-3: {fleet.rows(LISTENS, definition)}")
+
+
+def test_listening_moves_from_a_node_that_has_lost_the_password(fleet: Fleet) -> None:
+    """It reads the password with its next connection to the directory, and says that it is gone."""
+    credentials = {}
+    for node in fleet.nodes[:2]:
+        place = Path(node.environ["CREDENTIALS_DIRECTORY"])
+        place.mkdir()
+        credentials[node.name] = place / "elsewhere"
+        credentials[node.name].write_text(fleet.directory.reader_password, encoding="utf-8")
+    definition = fleet.define("Lost", mode="live", password_ref="credential:elsewhere")
+    wait_until(lambda: listens(fleet, definition, *credentials), lambda: f"a node: {fleet.rows(LISTENS, definition)}")
+    ((name,),) = fleet.rows(LISTENS, definition)
+    credentials.pop(name).unlink()
+    fleet.directory.kill()
+    fleet.directory.start()
+    (other,) = credentials
+    wait_until(lambda: listens(fleet, definition, other), lambda: f"{other}: {fleet.rows(LISTENS, definition)}")
+    assert (events(fleet, definition)[name], events(fleet, definition)[other]) == (1, 0)

@@ -13,6 +13,7 @@ from contactsync.errors import NodeAlive, NotFound
 from contactsync.model import Actor
 from contactsync.operations.fleet import ForgottenNode, forget
 from contactsync.store.session import connect
+from contactsync.store.statements import execute
 from tests.support.waiting import PATIENCE, wait_until
 
 ACTOR = Actor("user", "test", "cli")
@@ -103,3 +104,16 @@ def test_another_node_that_ends_it_at_the_same_time_is_waited_for(
         finally:
             person.execute(f"SELECT pg_advisory_unlock({heir})", [node_id])
         assert forgotten.result(PATIENCE).runs == 1
+
+
+def test_jobs_that_were_left_to_a_node_that_is_gone_are_for_all(person: psycopg.Connection[Any]) -> None:
+    """Also if no node has noted any more that it lacks something of their definitions."""
+    person.execute(_NODE, ["gone", None, 60])
+    person.execute(_NODE, ["here", None, 0])
+    queues = {"runs": "runs", "runs@gone": "runs", "runs@here": "runs@here", "runs@unknown": "runs"}
+    jobs = {}
+    for number, queue in enumerate(queues):
+        ((job_id,),) = person.execute(_JOB, [queue, f"forgotten {number}", str(number), "todo", None]).fetchall()
+        jobs[job_id] = queues[queue]
+    execute(person, "recall_jobs", queue="runs", dead_seconds=6)
+    assert {job_id: queue for job_id, queue, *_ in person.execute(_JOBS)} == jobs

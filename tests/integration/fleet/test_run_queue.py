@@ -270,8 +270,12 @@ def test_a_node_that_stops_begins_no_run_that_it_takes_late(queue_database: str,
         )
         payload = '{"type": "job_inserted", "job_id": 0}'
         waits = "SELECT FROM pg_locks WHERE relation = 'contactsync_queue.procrastinate_jobs'::regclass AND NOT granted"
-        announcer.execute("SELECT pg_notify('procrastinate_queue_v1#runs', %s)", [payload])
-        wait_until(lambda: announcer.execute(waits).fetchone() is not None, "the node to take a job")
+
+        def takes() -> bool:
+            announcer.execute("SELECT pg_notify('procrastinate_queue_v1#runs', %s)", [payload])
+            return announcer.execute(waits).fetchone() is not None
+
+        wait_until(takes, "the node to take a job")
         if way == "stop":
             queue.stop()
             assert queue.join(PATIENCE)
@@ -282,3 +286,28 @@ def test_a_node_that_stops_begins_no_run_that_it_takes_late(queue_database: str,
         with fleet_queue(queue_database, other, "b"):
             other.wait_for(1)
         assert (late.ids, other.ids) == ([], [2])
+
+
+def jobs(database: str) -> dict[str, int]:
+    """The number of jobs by their state."""
+    statement = "SELECT status::text, count(*) FROM contactsync_queue.procrastinate_jobs GROUP BY 1"
+    with psycopg.connect(database) as person:
+        return dict(person.execute(statement).fetchall())
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_run_that_was_taken_for_all_folders_does_not_answer_a_request_for_one(
+    queue_database: str, *, alone: bool
+) -> None:
+    """It begins after the request, but would not offer a password again that was refused. It answers one for all."""
+    with psycopg.connect(queue_database) as person, fleet_queue(queue_database, work := Work(), "a") as queue:
+        work.open()
+        person.execute("LOCK TABLE contactsync.sync_definitions")  # the beginning of a job reads it
+        queue.request(1, Trigger.SCHEDULE)
+        wait_until(lambda: jobs(queue_database) == {"doing": 1}, lambda: f"a job that begins: {jobs(queue_database)}")
+        answer = queue.request(1, Trigger.MANUAL, asked_at=time.monotonic() if alone else None, awaited=True)
+        wait_until(lambda: jobs(queue_database) == {"doing": 1, "todo": 1}, "the request")
+        person.rollback()
+        assert answer.result(PATIENCE).trigger is (Trigger.MANUAL if alone else Trigger.SCHEDULE)
+        wait_until(lambda: not jobs(queue_database), "the end of all jobs")
+    assert [each.trigger for each in work.entered] == [Trigger.SCHEDULE, Trigger.MANUAL]

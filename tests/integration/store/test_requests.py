@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ import pytest
 
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.scheduler import Schedule
-from contactsync.model import Mode, Outcome, RunReport, Trigger
+from contactsync.model import Actor, Mode, NamedDefinition, Outcome, RunReport, Trigger
 from contactsync.operations.requests.queue import Requests
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import open_pool
@@ -217,3 +217,24 @@ def test_a_request_that_is_read_twice_before_its_run_begins_is_one_run(
         go_on.release()
     dispatcher.stop()
     assert dispatcher.join(60)
+
+
+def test_a_request_is_not_refused_before_it_is_dispatched(database: str, definition_id: int) -> None:
+    """A run for all folders does not begin, since the definition is locked, while a user requests one for it alone."""
+    refusals: list[threading.Thread] = []
+
+    class Slow(Dispatcher):
+        def pending(self, definition_ids: Collection[int]) -> set[int]:
+            refusals.append(threading.Thread(target=requests.refuse, args=[definition_id, "It is locked."]))
+            refusals[0].start()
+            refusals[0].join(0.5)
+            return super().pending(definition_ids)
+
+    dispatcher = Slow(lambda _: cast("RunReport", None), lambda _: "dc1", workers=1, per_server=1)
+    schedule = cast("Schedule", SimpleNamespace(runnable=list))
+    with open_pool(database, max_size=2, timeout=30) as pool:
+        requests = Requests(pool, schedule, dispatcher)
+        definition = NamedDefinition(folder_id=1, definition_id=definition_id, folder="Staff")
+        submitted = requests.submit(Actor("unix", "anna", "cli"), [definition])
+        refusals[0].join()
+        assert requests.ticket(submitted.request_id).state == "queued"

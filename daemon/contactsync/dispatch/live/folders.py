@@ -14,6 +14,7 @@ from contactsync.dispatch.live.sharing import SharingKeys, listener_key
 from contactsync.dispatch.live.status import AUTO, LIVE, LiveSnapshot, LiveState, States
 from contactsync.errors import ContactsyncError
 from contactsync.model import Mode, Outcome, Trigger
+from contactsync.store.record.fleet import LocalNeeds
 from contactsync.sync.definition import Resolved
 
 if TYPE_CHECKING:
@@ -28,13 +29,21 @@ _STOP_SECONDS = 2.0
 class LiveFolders:
     """Listens for all definitions of mode live and for some of mode auto; any thread may call it.
 
-    `lease` returns whether this daemon may listen at this moment: in a fleet it may not after it was stopped.
+    `lease` returns whether this daemon may listen at this moment: in a fleet it may not after it was stopped. `on_lack`
+    is called when it cannot listen since it lacks a password or a file: another daemon of a fleet may have it.
     """
 
-    def __init__(self, runner: Runner, dispatcher: RunQueue, lease: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        dispatcher: RunQueue,
+        lease: Callable[[], bool] = lambda: True,
+        on_lack: Callable[[], None] = lambda: None,
+    ) -> None:
         self._runner = runner
         self._dispatcher = dispatcher
         self._lease = lease
+        self._on_lack = on_lack
         self._guard = threading.Lock()
         self._sharing_keys = SharingKeys(runner)
         self._listeners: dict[tuple[object, ...], Listener] = {}
@@ -86,7 +95,7 @@ class LiveFolders:
                 listener = self._listeners.get(key)
                 if listener is None:
                     listener = self._listeners[key] = Listener(
-                        self._runner, self._dispatcher, self._states, self._lease
+                        self._runner, self._dispatcher, self._states, self._lease, self._on_lack
                     )
                     listener.start()
                 listener.follow(group)
@@ -130,6 +139,17 @@ class LiveFolders:
         """The directory servers and users of all definitions, here or elsewhere, that are live or of mode auto."""
         with self._guard:
             return frozenset(self._keys.values()) | self._surplus.keys()
+
+    @property
+    def needs(self) -> dict[str, dict[int, LocalNeeds]]:
+        """What the definitions that are listened for, here or elsewhere, need of the machine, by listener and id."""
+        with self._guard:
+            chosen, keys = self._chosen, self._keys
+        needs: dict[str, dict[int, LocalNeeds]] = {}
+        for resolved in chosen:
+            definition = resolved.definition
+            needs.setdefault(keys[definition.definition_id], {})[definition.definition_id] = LocalNeeds.of(definition)
+        return needs
 
     def listener_of(self, definition_id: int) -> str | None:
         """The one of `listeners` that listens for a definition, here or elsewhere; None for other definitions."""

@@ -21,7 +21,14 @@ from contactsync.dispatch.live.connections import (
 from contactsync.dispatch.live.mailbox import Mailbox
 from contactsync.dispatch.live.status import AUTO, LIVE, LONGEST_PAUSE, States
 from contactsync.dispatch.live.timers import Timers
-from contactsync.errors import ContactsyncError, CredentialsRefused, DatabaseError, DatabaseUnavailable
+from contactsync.errors import (
+    ContactsyncError,
+    CredentialsRefused,
+    DatabaseError,
+    DatabaseUnavailable,
+    DefinitionError,
+    SecretError,
+)
 from contactsync.ldap.changes.counters_389 import KIND as COUNTERS
 from contactsync.model import Trigger
 from contactsync.sync.definition import Resolved
@@ -49,11 +56,19 @@ class Listener:
     public methods only leave a task for it.
     """
 
-    def __init__(self, runner: Runner, dispatcher: RunQueue, states: States, lease: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        dispatcher: RunQueue,
+        states: States,
+        lease: Callable[[], bool],
+        on_lack: Callable[[], None],
+    ) -> None:
         self._runner = runner
         self._dispatcher = dispatcher
         self._states = states
         self._lease = lease
+        self._on_lack = on_lack
         self._connections = Connections(runner)
         self._mailbox = Mailbox()
         self._timers = Timers()
@@ -258,7 +273,10 @@ class Listener:
         pause = self._timers.pause(None)
         lost = self._group.keys() - self._timers.suspended
         self._timers.start_in(pause, lost)
-        self._log_lost(lost, error, pause)
+        if self._log_lost(lost, error, pause) and isinstance(error, SecretError | DefinitionError):
+            for definition_id in lost:  # their runs record the error
+                self._timers.run_at(time.monotonic(), definition_id)
+            self._on_lack()
 
     def _give_up(self, definition_id: int, error: ContactsyncError) -> None:
         """Retry one definition after a pause, while others are listened for."""
@@ -282,9 +300,10 @@ class Listener:
         self._timers.start_in(LONGEST_PAUSE, definition_ids)
         self._states.not_listening(definition_ids, "An unexpected error occurred. The log has the details.")
 
-    def _log_lost(self, definition_ids: Iterable[int], error: ContactsyncError, pause: float) -> None:
-        """Log an error once, not with each retry that fails in the same way."""
-        if self._states.not_listening(definition_ids, str(error)):
+    def _log_lost(self, definition_ids: Iterable[int], error: ContactsyncError, pause: float) -> bool:
+        """Log an error once, not with each retry that fails in the same way; returns whether it is new."""
+        is_new = self._states.not_listening(definition_ids, str(error))
+        if is_new:
             log.log(
                 self._level(definition_ids),
                 "live.lost",
@@ -293,6 +312,7 @@ class Listener:
                 error=str(error),
                 retry_in_seconds=pause,
             )
+        return is_new
 
     def _level(self, definition_ids: Iterable[int]) -> int:
         """WARNING if a user has set the mode to live; mode auto does not promise to listen."""

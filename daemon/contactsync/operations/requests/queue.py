@@ -118,13 +118,22 @@ class Requests:
                 self.dispatcher.forget(definition_id, only_by_hand=True)
         return self.ticket(request_id)
 
-    def withdraw(self, definition_id: int, reason: str, request_id: int | None = None) -> None:
-        """Answer the open requests for a definition, or only this ticket's: no run will. Raises DatabaseError."""
+    def withdraw(self, definition_id: int, reason: str, request_id: int | None) -> None:
+        """Answer a ticket for one of its definitions, or all tickets of that: no run will. Raises DatabaseError."""
         with connection_of(self.pool) as connection:
             if request_id is None:
                 withdraw_requests(connection, definition_id, reason)
             else:
                 cancel_request(connection, request_id, reason, definition_id)
+
+    def refuse(self, definition_id: int, reason: str) -> None:
+        """Answer the open requests for a locked definition, unless a request of a user for it waits. DatabaseError.
+
+        Else they would be dispatched again as requests of a user, with the refused password.
+        """
+        with self._lock:  # a request that is recorded now waits before it is refused
+            if not self.dispatcher.is_waiting(definition_id):
+                self.withdraw(definition_id, reason, None)
 
     def notified(self, payloads: set[str]) -> None:
         """Run the definitions with these names; an empty name requests all. Raises DatabaseError."""

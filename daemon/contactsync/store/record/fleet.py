@@ -15,6 +15,8 @@ from contactsync.store.statements import execute, read_rows
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from contactsync.model import Definition
+
 CHANNEL = "contactsync_fleet"
 """The channel of notifications; the payload is the id of the node that has a message, or LISTENERS for all nodes."""
 LISTENERS = "listeners"
@@ -71,8 +73,17 @@ class LocalNeeds(NamedTuple):
     revision: int = 0
     password_ref: str | None = None
     key_id: bytes | None = None
-    files: list[str] = []  # noqa: RUF012 -- of a tuple; nothing changes it
+    files: Sequence[str] = ()
     unable: bool = False
+
+    @classmethod
+    def of(cls, definition: Definition) -> LocalNeeds:
+        """Of a definition that is listened for; the same as `begin_job` reads for a run."""
+        sealed = definition.password_sealed
+        files = (definition.tls_ca_file, definition.tls_client_cert, definition.tls_client_key)
+        return cls(
+            definition.revision, definition.password_ref, sealed[1:5] if sealed else None, tuple(filter(None, files))
+        )
 
 
 class BegunJob(NamedTuple):
@@ -156,9 +167,12 @@ def tell_listener(
     execute(connection, "tell_listener", listener=listener, from_node=from_node, **values)
 
 
-def begin_job(connection: Connection[Any], node_id: int, job_id: int, definition_id: int) -> BegunJob | None:
+def begin_job(
+    connection: Connection[Any], node_id: int, job_id: int, definition_id: int, *, asked: float | None = None
+) -> BegunJob | None:
     """Take the messages that await a run; None if others have ended the node. Raises DatabaseError."""
-    row = execute(connection, "begin_job", node_id=node_id, job_id=job_id, definition_id=definition_id).fetchone()
+    values = {"node_id": node_id, "job_id": job_id, "definition_id": definition_id, "asked": asked}
+    row = execute(connection, "begin_job", **values).fetchone()
     if row is None:
         return None
     awaiting, watchers, *needs = row
@@ -173,14 +187,22 @@ def living_nodes(
     return [LivingNode(*row) for row in execute(connection, "living_nodes", **values)]
 
 
+def read_notes(connection: Connection[Any]) -> dict[tuple[int, int], int]:
+    """The revision in which a living node lacked something of a definition, by their ids. Raises DatabaseError."""
+    return {
+        (node_id, definition_id): revision for node_id, definition_id, revision in execute(connection, "unable_nodes")
+    }
+
+
 def read_unable(connection: Connection[Any], limit: int) -> list[dict[str, Any]]:
     """What living nodes leave to others, by definition, as rows. Raises DatabaseError."""
     return read_rows(connection, dict_row, "unable", limit=limit)
 
 
-def await_run(connection: Connection[Any], node_id: int, definition_id: int) -> int:
-    """Await the next run of a definition; returns the id of the message. Raises DatabaseError."""
-    row = execute(connection, "await_run", node_id=node_id, definition_id=definition_id).fetchone()
+def await_run(connection: Connection[Any], node_id: int, definition_id: int, *, asked: float | None) -> int:
+    """Await the next run of a definition that was `asked` for then or later; returns the message. DatabaseError."""
+    body = None if asked is None else Jsonb({"asked": asked})
+    row = execute(connection, "await_run", node_id=node_id, definition_id=definition_id, body=body).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -35,8 +35,8 @@ FROM contactsync.fleet_nodes WHERE name = %(name)s AND ended_at IS NULL
 -- name: beat
 -- A sign of life; takes the lead, if the node wants it and nobody has it, and looks for dead nodes, if it may. No row: others
 -- have ended this node. Dead are nodes without a sign of life for so long, or whose session has ended, and those that another
--- heir did not settle. The time is for differences to the node's own. The last column changes with the listeners and with the
--- nodes that may have some.
+-- heir did not settle. The time is for differences to the node's own. The last column changes with the listeners, with the
+-- nodes that may have some, and with what nodes have noted that they lack.
 WITH beaten AS (
     UPDATE contactsync.fleet_nodes
     SET heartbeat_at = clock_timestamp(), worker_id = %(worker_id)s, leads = %(leads)s, running = %(running)s,
@@ -56,7 +56,8 @@ SELECT draining, extract(epoch FROM clock_timestamp())::double precision,
        hashtextextended(concat_ws('|',
            (SELECT string_agg(concat_ws(' ', listener, node_id, wanted_by), ',' ORDER BY listener) FROM contactsync.fleet_listeners),
            (SELECT string_agg(node_id::text, ',' ORDER BY node_id) FROM contactsync.fleet_nodes
-            WHERE ended_at IS NULL AND NOT draining)), 0)
+            WHERE ended_at IS NULL AND NOT draining),
+           (SELECT concat(count(*), max(noted_at)) FROM contactsync.fleet_unable)), 0)
 FROM beaten
 
 -- name: note_worker
@@ -116,7 +117,8 @@ DELETE FROM contactsync.fleet_nodes WHERE name = %(name)s AND ended_at IS NOT NU
 
 -- name: begin_job
 -- Whether the node may begin a run, the messages that await it, the nodes that want its events, and what the definition needs
--- of the machine. No row: others have ended the node, or make the job, which it took when it had another id.
+-- of the machine. A user who asked for this folder alone does not await a run that was requested before: it would not offer
+-- a password again that was refused. No row: others have ended the node, or make the job, which it took when it had another id.
 WITH alive AS MATERIALIZED (
     SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL AND EXISTS (
         SELECT FROM contactsync_queue.procrastinate_jobs AS j
@@ -125,6 +127,7 @@ WITH alive AS MATERIALIZED (
 ), taken AS (
     UPDATE contactsync.fleet_messages SET job_id = %(job_id)s
     WHERE kind = 'await' AND definition_id = %(definition_id)s AND job_id IS NULL AND EXISTS (SELECT FROM alive)
+      AND (body IS NULL OR (body ->> 'asked')::double precision <= %(asked)s::double precision)
     RETURNING message_id
 )
 SELECT ARRAY(SELECT message_id FROM taken),
@@ -178,14 +181,22 @@ WHERE n.ended_at IS NULL AND n.node_id <> %(node_id)s
 ORDER BY l.listening_since NULLS FIRST
 
 -- name: note_unable
--- Notes that a node cannot make the runs of a definition in this revision; returns the definition's label.
+-- Notes that a node cannot make the runs of a definition in this revision; returns the definition's label, unless that was
+-- noted before.
 WITH noted AS (
     INSERT INTO contactsync.fleet_unable (definition_id, node_id, revision, reason)
     VALUES (%(definition_id)s, %(node_id)s, %(revision)s, %(reason)s)
     ON CONFLICT (definition_id, node_id) DO UPDATE
     SET revision = excluded.revision, reason = excluded.reason, noted_at = excluded.noted_at
+    WHERE fleet_unable.revision <> excluded.revision
+    RETURNING 1
 )
-SELECT label FROM contactsync.definition_overview WHERE definition_id = %(definition_id)s
+SELECT label FROM contactsync.definition_overview WHERE definition_id = %(definition_id)s AND EXISTS (SELECT FROM noted)
+
+-- name: unable_nodes
+-- What living nodes have noted.
+SELECT u.node_id, u.definition_id, u.revision
+FROM contactsync.fleet_unable AS u JOIN contactsync.fleet_nodes AS n ON n.node_id = u.node_id AND n.ended_at IS NULL
 
 -- name: living_nodes
 -- Living nodes, those with the fewest runs first, and whether each has noted that it cannot make the runs of a definition.
@@ -213,17 +224,26 @@ ORDER BY o.label, n.name
 LIMIT %(limit)s
 
 -- name: recall_jobs
--- Jobs that were left to a node that is gone or draining are for all nodes again.
+-- Jobs that were left to a node that is gone or draining are for all nodes again. It looks at each name of a queue, and not
+-- at each job.
+WITH RECURSIVE queues AS (
+    (SELECT queue_name FROM contactsync_queue.procrastinate_jobs ORDER BY queue_name LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.queue_name FROM contactsync_queue.procrastinate_jobs AS j
+            WHERE j.queue_name > q.queue_name ORDER BY j.queue_name LIMIT 1)
+    FROM queues AS q WHERE q.queue_name IS NOT NULL
+)
 UPDATE contactsync_queue.procrastinate_jobs SET queue_name = %(queue)s
-WHERE status = 'todo' AND queue_name <> %(queue)s AND EXISTS (SELECT FROM contactsync.fleet_unable)
-  AND queue_name <> ALL (ARRAY(
-      SELECT %(queue)s || '@' || n.name FROM contactsync.fleet_nodes AS n
-      WHERE n.ended_at IS NULL AND NOT n.draining
-        AND n.heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s)))
+WHERE status = 'todo' AND queue_name = ANY (ARRAY(
+    SELECT q.queue_name FROM queues AS q
+    WHERE q.queue_name <> %(queue)s AND NOT EXISTS (
+        SELECT FROM contactsync.fleet_nodes AS n
+        WHERE q.queue_name = %(queue)s || '@' || n.name AND n.ended_at IS NULL AND NOT n.draining
+          AND n.heartbeat_at > clock_timestamp() - make_interval(secs => %(dead_seconds)s))))
 
 -- name: await_run
-INSERT INTO contactsync.fleet_messages (from_node, kind, definition_id)
-VALUES (%(node_id)s, 'await', %(definition_id)s)
+INSERT INTO contactsync.fleet_messages (from_node, kind, definition_id, body)
+VALUES (%(node_id)s, 'await', %(definition_id)s, %(body)s)
 RETURNING message_id
 
 -- name: answer_awaiting
