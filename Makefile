@@ -1,7 +1,7 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint fuzz faults soak bench audit licences man dist translations lock clean install uninstall setup setup-tools \
-	setup-test setup-bench setup-postgresql setup-lighthouse setup-python
+.PHONY: help demo test coverage lint fuzz faults soak bench audit licences man dist image translations lock clean install uninstall \
+	setup setup-tools setup-test setup-image setup-bench setup-postgresql setup-lighthouse setup-python
 SHELL := /bin/sh
 BIN := .venv/bin
 SECONDS ?= 600
@@ -64,6 +64,9 @@ man: setup-tools ## Write man pages, completion and JSON Schemas in deploy/ from
 dist: setup-tools ## Build wheel, sdist, SBOM and licences into dist/, reproducibly (offline once set up)
 	@$(BIN)/python -m tools.dist
 
+image: setup-image ## Build the container image and its SBOM into dist/, without a daemon (offline once set up)
+	@tools/image.sh
+
 licences: setup-tools ## Write docs/reference/licences.md from the installed packages
 	@$(BIN)/python -m tools.licences
 
@@ -90,6 +93,9 @@ setup-tools:
 
 setup-test:
 	@tools/setup.sh test
+
+setup-image:
+	@tools/setup.sh image
 
 setup-bench:
 	@tools/setup.sh bench

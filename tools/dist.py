@@ -29,7 +29,8 @@ def main() -> None:
     directory = ROOT / "dist"
     directory.mkdir(exist_ok=True)
     for old in directory.glob("contactsync-*"):
-        old.unlink()
+        if ".oci." not in old.name:  # of make image
+            old.unlink()
     build(ROOT, directory)
     stem = f"contactsync-{__version__}"
     (directory / f"{stem}.cdx.json").write_text(json.dumps(bill(), indent=2) + "\n", encoding="utf-8")

@@ -1,12 +1,21 @@
-"""The software bill of materials (CycloneDX 1.6) and the licence texts of what requirements-run.lock installs."""
+"""The software bill of materials (CycloneDX 1.6) and the licence texts of what requirements-run.lock installs.
+
+As a program it prints the bill of the container image, with the packages of the Debian in a tar archive.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+import tarfile
 import tomllib
 import uuid
+from email import message_from_string
 from importlib.metadata import distribution
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -21,8 +30,8 @@ _SCRIPT = re.compile(r"^\| \S+ \| npm (\S+) (\S+), \S+ \| (\S+) \|", re.MULTILIN
 """A row of the table of scripts that contactsync contains."""
 
 
-def bill() -> dict[str, Any]:
-    """The document; the same for the same locks."""
+def bill(debian: Path | None = None) -> dict[str, Any]:
+    """The document; the same for the same locks and the same Debian, whose tar archive may be given."""
     packages = locked()
     root = f"pkg:pypi/contactsync@{__version__}"
     rows = _SCRIPT.findall((_VENDOR / "README.md").read_text(encoding="utf-8"))
@@ -43,7 +52,7 @@ def bill() -> dict[str, Any]:
                 "licenses": [{"license": {"id": "Apache-2.0"}}],
             }
         },
-        "components": components + scripts,
+        "components": components + scripts + (_debian_packages(debian) if debian else []),
         "dependencies": [
             {"ref": root, "dependsOn": [_purl(name, packages) for name in own] + [each["purl"] for each in scripts]},
             *(
@@ -78,6 +87,19 @@ def _component(kind: str, name: str, version: str, licence: str) -> dict[str, An
     }
 
 
+def _debian_packages(archive: Path) -> list[dict[str, Any]]:
+    with tarfile.open(archive) as root:
+        status = root.extractfile("./var/lib/dpkg/status")
+        text = status.read().decode() if status else ""
+    entries = map(message_from_string, text.strip().split("\n\n"))
+    return [_debian_package(entry["Package"], entry["Version"], entry["Architecture"]) for entry in entries]
+
+
+def _debian_package(name: str, version: str, architecture: str) -> dict[str, Any]:
+    purl = f"pkg:deb/debian/{quote(name)}@{quote(version)}?arch={architecture}&distro=debian-12"
+    return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+
+
 def _purl(name: str, packages: dict[str, str]) -> str:
     return f"pkg:pypi/{name}@{packages[name]}"
 
@@ -107,3 +129,7 @@ def _texts(name: str, version: str) -> str:
 
 def _section(title: str, *texts: str) -> str:
     return "\n\n".join([f"{'=' * 78}\n{title}\n{'=' * 78}", *map(str.strip, texts)]) + "\n\n"
+
+
+if __name__ == "__main__":
+    print(json.dumps(bill(Path(sys.argv[1])), indent=2))  # noqa: T201 -- for a file

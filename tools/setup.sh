@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin" # Debian has slapd and useradd there, outside of most users' PATH
 python=${PYTHON:-python3}
-purpose=${1:-} # empty for the demo; "tools", "test" or "bench" for the checks, the tests or the benchmark
+purpose=${1:-} # empty for the demo; "tools", "test", "bench", "image" for the checks, tests, benchmark, container image
 debian_python=/usr/lib/python3/dist-packages # has packages without a wheel: python-ldap and python-gssapi
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -17,6 +17,7 @@ main() {
     install_packages
     add_account
     make_environment
+    case $purpose in test | image) make_root_of_image ;; esac
 }
 
 # Two makes at once must not write the same virtual environment.
@@ -73,12 +74,20 @@ missing_packages() {
         command -v promtool >/dev/null || printf ' prometheus' # for promtool, which checks the alert rules
         command -v pgbouncer >/dev/null || printf ' pgbouncer'
         missing_samba
-        [ -d "$debian_python/gssapi" ] || printf ' python3-gssapi'
         command -v glewlwyd >/dev/null || printf ' glewlwyd dbconfig-sqlite3' # an OpenID provider
+        command -v bwrap >/dev/null || printf ' bubblewrap' # runs the container image
     fi
+    case $purpose in test | image) missing_builders ;; esac
     case $purpose in test | bench) missing_browser ;; esac
     case $purpose in test | bench) [ -d "$debian_python/ldap" ] || printf ' python3-ldap' ;; esac
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
+}
+
+# What builds the container image.
+missing_builders() {
+    command -v mmdebstrap >/dev/null || printf ' mmdebstrap'
+    command -v umoci >/dev/null || printf ' umoci'
+    [ -d "$debian_python/gssapi" ] || printf ' python3-gssapi'
 }
 
 # An Active Directory for the tests, with packages that Debian only recommends, or splits off in some releases.
@@ -144,6 +153,31 @@ link_files() {
         link=daemon/contactsync/files/${path##*/}
         [ -e "$link" ] || ln -s "../../../$path" "$link"
     done
+}
+
+# The Debian below the container image, which also names the default user of the image. New volumes take over the owners.
+make_root_of_image() {
+    make_root image --variant=essential --include=python3,python3-gssapi,ca-certificates,tini \
+        --customize-hook='echo "contactsync:x:10001:0:contactsync:/var/lib/contactsync:/usr/sbin/nologin" >>"$1/etc/passwd"' \
+        --customize-hook='install -d -m 770 -o 10001 "$1/var/lib/contactsync" "$1/run/contactsync"'
+}
+
+# A Debian 12 as a tar archive, made once. The first argument is its name, the others are options of mmdebstrap.
+make_root() {
+    root=.setup/root/$1.tar
+    shift
+    made_by=$(printf '%s\n' "$@" | sha256sum)
+    [ ! -e "$root" ] || [ "$(cat "$root.stamp" 2>/dev/null)" != "$made_by" ] || return 0
+    say "Making a Debian 12, $root, from Debian's packages; it takes a minute, once."
+    mkdir -p .setup/root
+    # The time of files that are written there: that of hatchling's wheels.
+    as_root env SOURCE_DATE_EPOCH=1580601600 mmdebstrap --quiet --format=tar \
+        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --include=usr-is-merged \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+        "$@" bookworm "$root.new"
+    mv "$root.new" "$root"
+    printf '%s\n' "$made_by" >"$root.stamp"
 }
 
 pip_install() { .venv/bin/python -m pip --quiet --disable-pip-version-check install "$@"; }
