@@ -171,11 +171,20 @@ def test_a_hundred_requests_during_a_run_are_one_run_after_it(
     """The current run has read the directory before the requests; one more run is enough for all of them."""
     assert daemon.pid
     with silent_server() as port:
-        staff = define(person, directory, query=f"127.0.0.1:{port}", base="dc=x", deadline_seconds=2, schedule="manual")
-        person.execute("SELECT contactsync.request_sync('Staff')")
-        wait_until(lambda: outcomes(person, staff) == [None], "the run to begin")
-        for _ in range(100):
-            person.execute("SELECT contactsync.request_sync('Staff')")
+
+        def requested_in_time(seconds: int) -> int | None:
+            """The id of a definition that got all requests during its first run, which has this deadline."""
+            silent = {"query": f"127.0.0.1:{port}", "base": "dc=x", "deadline_seconds": seconds}
+            definition_id = define(person, directory, f"Staff {seconds}", **silent, schedule="manual")
+            request = f"SELECT contactsync.request_sync('Staff {seconds}')"
+            person.execute(request)
+            wait_until(lambda: outcomes(person, definition_id) == [None], "the run to begin")
+            for _ in range(100):
+                person.execute(request)
+            return definition_id if outcomes(person, definition_id) == [None] else None
+
+        staff = requested_in_time(2) or requested_in_time(10) or requested_in_time(50)
+        assert staff, "this machine is too busy for a hundred requests in 50 s"
         wait_until(lambda: len(outcomes(person, staff)) == 2 and None not in outcomes(person, staff), "both runs")
     other = define(person, directory, "Other")
     wait_until(lambda: outcomes(person, other) == ["changed"], "a later run")
