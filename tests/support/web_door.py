@@ -68,6 +68,7 @@ def web_door(database: str, place: Path, *, ldif: Path | str | None = None, **se
             directory,
             place,
             SSL_CERT_FILE=str(directory.ca_file),
+            CONTACTSYNC_DIRECTORY__RETRY_BASE_SECONDS="0.01",
             CONTACTSYNC_WEB__DIRECTORIES=f"{directory.url} ldaps://dc.example.net",
             **{f"CONTACTSYNC_WEB__{name}": value for name, value in web.items()},
         ) as local,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from contactsync.checks.result import Status, StepResult
 from contactsync.model import Definition, Tls
 from tests.support.folder import BRISK
 from tests.support.samba import DOMAIN, SUFFIX, PrivateSamba
+from tests.support.waiting import wait_until
+from tests.support.web import web_console
+from tests.support.web_door import web_door
 
 
 def definition(server: PrivateSamba, **fields: Any) -> Definition:
@@ -104,3 +108,43 @@ def test_browsing_shows_as_contacts_only_what_a_run_would_read(exchange: Private
     everybody = replace(wanted, mapping={"include": {"hidden": True, "computers": True}})
     level = browse(everybody, lambda: exchange.reader_password, BRISK, base=unit, limit=100).levels[0]
     assert all(node.contact for node in level.nodes)
+
+
+def test_the_console_browses_a_domain_and_shows_its_people_as_mapped(
+    samba: PrivateSamba, database: str, short_path: Path
+) -> None:
+    """A unit is found, taken as base, and its people follow the mapping that is typed."""
+    unit = samba.unit("At the console")
+    samba.add(
+        "Anna",
+        under=unit,
+        displayName="Anna Berger",
+        mail="anna@example.test",
+        title="Engineer",
+        physicalDeliveryOfficeName="Berlin",
+    )
+    samba.add("Hall", under=unit, kind="computer")
+    with web_door(database, short_path) as door, web_console(door, short_path / "web") as console:
+        client = console.administrator()
+        form = {
+            "query": samba.tls_url,
+            "user": rf"{DOMAIN}\{samba.reader_name}",
+            "password": samba.reader_password,
+            "tls_verify": "false",
+        }
+        level = client.post("/folders/new", data=form | {"do": "browse"})
+        assert level.status_code == 200, level.text
+        assert f'name="to" value="{unit}"' in level.text
+        below = client.post("/folders/new", data=form | {"to": unit}).text
+        assert "Anna Berger &lt;anna@example.test&gt;" in below
+        assert below.count("<bdi>CN=Hall</bdi>") == 1
+        taken = client.post("/folders/new", data=form | {"take": unit}).text
+        assert f'name="base" value="{unit}"' in taken
+        added = client.post("/folders/new", data=form | {"base": unit, "folder": "Domain", "do": "add"})
+        assert added.status_code == 303, added.text
+        definition_id = int(added.headers["location"].split("/")[2])
+        mapped = {"field.nickname.sources": "{title} in {physicalDeliveryOfficeName}", "do": "sample"}
+        sample = client.post(f"/folders/{definition_id}/mapping", data=mapped)
+        assert "<bdi>Engineer in Berlin</bdi>" in sample.text, sample.text
+        assert "Hall" not in sample.text
+        wait_until(lambda: "Anna Berger" in client.get(f"/folders/{definition_id}").text, door.local.daemon.text)
