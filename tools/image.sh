@@ -69,6 +69,7 @@ configure() {
         --config.entrypoint /usr/bin/tini --config.entrypoint -- --config.entrypoint /usr/bin/contactsync --config.cmd daemon \
         --config.env PATH=/usr/sbin:/usr/bin --config.env LANG=C.UTF-8 --config.env CREDENTIALS_DIRECTORY=/run/secrets \
         --config.env STATE_DIRECTORY=/var/lib/contactsync --config.env RUNTIME_DIRECTORY=/run/contactsync \
+        --config.env CONTACTSYNC_LOG__STREAM=stdout \
         --config.volume /var/lib/contactsync --config.volume /run/contactsync \
         --config.label "org.opencontainers.image.title=contactsync" \
         --config.label "org.opencontainers.image.description=$(sed -n 's/^description = "\(.*\)"$/\1/p' pyproject.toml)" \

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ def bind_passwords(settings: Settings) -> BindPasswords:
 
 
 def allowed_references(settings: Settings) -> References:
-    """The references to passwords that definitions may have; none leads to the key."""
+    """The references to passwords that definitions may have; none leads to the key or to the URL of the database."""
     from contactsync.credentials.references import References
 
     secrets = settings.secrets
-    return References(tuple(secrets.references.split()), never=(secrets.key_file,))
+    url_file = settings.database.url_file
+    return References(
+        tuple(secrets.references.split()), never=(secrets.key_file, *([Path(url_file)] if url_file else []))
+    )
 
 
 def run_options(settings: Settings) -> RunOptions:

@@ -99,6 +99,17 @@ def test_a_check_for_monitoring_has_one_line_and_an_exit_code(cli: CommandLine, 
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("daemon")
+def test_probes_for_containers_ask_about_the_daemon_only(cli: CommandLine, person: Person) -> None:
+    """A definition that needs a user is no reason to restart it."""
+    cli.ok("folders", "add", "Staff", "--query", "ldap://127.0.0.1:1", "--schedule", "manual")
+    person.execute("UPDATE contactsync.sync_definitions SET schedule = 'whenever'")
+    for probe in ("--live", "--ready"):
+        assert cli.ok("status", probe) == ""
+        silent = cli("status", probe, CONTACTSYNC_CONTROL__SOCKET="/nowhere/control.sock")
+        assert_refused(silent, 1, "No daemon listens at /nowhere/control.sock")
+
+
 def test_without_a_daemon_there_is_nothing_to_cancel(cli: CommandLine) -> None:
     """The message says how a run without a daemon is cancelled."""
     assert_refused(cli("cancel", "12"), 1, "No daemon is running", "Ctrl-C")

@@ -64,6 +64,8 @@ def test_a_commit_that_no_standby_confirms(database: str, short_path: Path, dire
             problem = client.problem("GET", "/v1/health/ready", 503)
             assert sentence in problem["detail"]
             assert client.get("/v1/status")["problems"] == [sentence]
+            assert by_daemon("status", "--live").returncode == 0
+            assert sentence in by_daemon("status", "--ready").stderr
             # Others may wait already too, such as the command without a daemon.
             waiting = re.compile(r"^contactsync_database_waiting [1-9]\d*\.0$", re.MULTILINE)
             wait_until(lambda: waiting.search(client.http.get("/v1/metrics").text), "the metric")

@@ -233,6 +233,8 @@ def status_command(
     check: Annotated[
         bool, typer.Option("--check", help="Print one line for monitoring; exit with 0, 1, 2 or 3 as plugins do.")
     ] = False,
+    live: Annotated[bool, typer.Option("--live", help="Print nothing; exit with 0 if the daemon answers.")] = False,
+    ready: Annotated[bool, typer.Option("--ready", help="Print nothing; exit with 0 if it can also work.")] = False,
     as_json: Json = False,
 ) -> int:
     """Show whether a daemon is running, the states of the folders, the last runs, and the database in use.
@@ -240,11 +242,18 @@ def status_command(
     --check is a plugin for Nagios and Icinga: 0 ok; 1 a definition is held, locked, invalid or failing; 2 the daemon or
     its database does not work; 3 unknown, for example without permission.
 
+    --live and --ready are probes for containers. Definitions that fail do not matter to them.
+
     \b
     contactsync status
     contactsync status --json | jq .daemon_running
     contactsync status --check
     """
+    if live or ready:
+        from contactsync.cli.commands.health import probe
+
+        probe(invocation_of(context), "ready" if ready else "live")
+        return ExitCode.DONE
     if check:
         from contactsync.cli.commands.health import check_health
 

@@ -149,7 +149,9 @@ class Invocation:
         gc.set_threshold(*_USUAL_THRESHOLDS)
         from contactsync.log.config import configure_logging
 
-        configure_logging(self.settings.log.format, self._level(self.settings), sys.stderr, os.environ)
+        log = self.settings.log
+        stream = sys.stdout if log.stream == "stdout" else sys.stderr
+        configure_logging(log.format, self._level(self.settings), stream, os.environ)
 
     def _level(self, settings: Settings) -> Literal["debug", "info", "warning", "error"]:
         return _LEVELS[min(self.verbosity, 2)] if self.verbosity else settings.log.level

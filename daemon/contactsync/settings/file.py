@@ -18,6 +18,7 @@ FILE_VARIABLE = f"{PREFIX}SETTINGS"
 SYSTEM_STATE = Path("/var/lib/contactsync")
 SYSTEM_RUNTIME = Path("/run/contactsync")
 KEY_FILE_NAME = "secret.key"
+URL_FILE_NAME = "database-url"
 SOCKET_NAME = "control.sock"
 WEB_SOCKET_NAME = "web.sock"
 
@@ -158,10 +159,12 @@ _SOCKET_VARIABLES = {variable_of(*names): names for names in (("state", "directo
 
 def fill_in_places(values: dict[str, Any], environ: Mapping[str, str], *, of_system: bool) -> None:
     """Set the paths that are not set; they depend on the user and on systemd."""
-    tables = [values.setdefault(section, {}) for section in ("state", "secrets", "control", "web")]
+    tables = [values.setdefault(section, {}) for section in ("state", "secrets", "control", "web", "database")]
     if not all(isinstance(table, dict) for table in tables):
         return
-    state, secrets, control, web = tables
+    state, secrets, control, web, database = tables
+    if not (database.get("url") or database.get("url_file")):
+        database["url_file"] = str(_credential(URL_FILE_NAME, environ) or "")
     state["directory"] = state.get("directory") or _default_state_directory(environ, of_system=of_system)
     if not secrets.get("key_file"):
         secrets["key_file"] = _default_key_file(state["directory"], environ)
@@ -192,10 +195,13 @@ def _default_state_directory(environ: Mapping[str, str], *, of_system: bool) -> 
 
 
 def _default_key_file(state_directory: object, environ: Mapping[str, str]) -> Path:
-    credential = Path(environ.get("CREDENTIALS_DIRECTORY", ""), KEY_FILE_NAME)
-    if credential.is_absolute() and _exists(credential):
-        return credential
-    return _in_state_directory(state_directory, KEY_FILE_NAME)
+    return _credential(KEY_FILE_NAME, environ) or _in_state_directory(state_directory, KEY_FILE_NAME)
+
+
+def _credential(name: str, environ: Mapping[str, str]) -> Path | None:
+    """A file in systemd's credentials directory, if it exists."""
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY", ""), name)
+    return credential if credential.is_absolute() and _exists(credential) else None
 
 
 def _default_socket(state_directory: object, environ: Mapping[str, str]) -> Path:

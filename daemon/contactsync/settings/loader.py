@@ -24,7 +24,13 @@ from contactsync.settings.file import (
 from contactsync.settings.messages import Describer, unknown_variables
 from contactsync.settings.schema import Origin, Settings
 
-_PLACES = {("state", "directory"), ("secrets", "key_file"), ("control", "socket"), ("web", "socket")}
+_PLACES = {
+    ("state", "directory"),
+    ("secrets", "key_file"),
+    ("control", "socket"),
+    ("web", "socket"),
+    ("database", "url_file"),
+}
 """The paths that `fill_in_places` sets."""
 
 
@@ -38,6 +44,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, search: Sequ
     origins = _origins(values, overrides, describer)
     fill_in_places(values, environ, of_system=file == search[0])
     errors = unknown_variables(environ, {*_variables(), FILE_VARIABLE})
+    errors += _take_url(values, origins)
     try:
         settings = Settings(**values)
     except ValidationError as invalid:
@@ -46,6 +53,26 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, search: Sequ
     if errors:
         raise _error(errors)
     return settings.with_origins(origins, file)
+
+
+def _take_url(values: dict[str, Any], origins: dict[str, Origin]) -> list[str]:
+    """Set the URL of the database to the content of its file. Returns what is wrong, as sentences."""
+    database = values["database"]
+    path = database.get("url_file") if isinstance(database, dict) else None
+    if not (isinstance(path, str) and path.startswith("/")):
+        return []  # none, or one that the validation refuses
+    if database.get("url"):
+        return ["database.url and database.url_file are both set; remove one of them."]
+    try:
+        url = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        return [f"{path}, which database.url_file names, cannot be read: {reason}."]
+    if not url:
+        return [f"{path}, which database.url_file names, is empty."]
+    database["url"] = url
+    origins["database.url"] = Origin("file", path)
+    return []
 
 
 @cache

@@ -16,9 +16,10 @@ _REFERENCES = r"^\s*((file|credential|env):\S+\s*)*$"
 
 
 class Database(Section):
-    """The database of the folders; an empty `url` is the embedded PostgreSQL."""
+    """The database of the folders; an empty `url` is the embedded PostgreSQL. It may come from `url_file`."""
 
     url: ConnectionString = SecretStr("")
+    url_file: str = Field("", pattern=FILE, description="an absolute path in quotes")
     connect_timeout_seconds: Whole = Field(10, ge=1, le=600)
 
 
@@ -110,9 +111,10 @@ class History(Section):
 
 
 class Log(Section):
-    """The format and the level of the log."""
+    """The format, the stream and the level of the log."""
 
     format: Literal["auto", "json", "console", "journal"] = "auto"
+    stream: Literal["stderr", "stdout"] = "stderr"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 

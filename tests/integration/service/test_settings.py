@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from contactsync.bootstrap import allowed_references
 from contactsync.errors import SettingsError
 from contactsync.settings.file import find_control_socket, find_settings_file
 from contactsync.settings.in_force import settings_in_force
@@ -317,6 +318,35 @@ def test_a_key_among_systemds_credentials_is_used(tmp_path: Path) -> None:
     assert load(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)).secrets.key_file == Path("/srv/state/secret.key")
     (tmp_path / "secret.key").touch()
     assert load(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)).secrets.key_file == tmp_path / "secret.key"
+
+
+def test_the_database_is_named_by_a_file(tmp_path: Path) -> None:
+    """By url_file, or by a credential without one; the URL in the settings comes before that."""
+    own, credential = tmp_path / "own", tmp_path / "database-url"
+    own.write_text("host=own\n", encoding="utf-8")
+    setting = f'[database]\nurl_file = "{own}"\n'
+    directory = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert load(tmp_path, **directory).database.url.get_secret_value() == ""
+    credential.write_text("host=db", encoding="utf-8")
+    settings = load(tmp_path, **directory)
+    assert settings.database.url.get_secret_value() == "host=db"
+    assert settings.origin("database.url").where == str(credential)
+    assert load(tmp_path, setting, **directory).database.url.get_secret_value() == "host=own"
+    assert load(tmp_path, '[database]\nurl = "host=x"', **directory).database.url.get_secret_value() == "host=x"
+    assert settings.database.url_file in map(str, allowed_references(settings).never)
+
+
+def test_a_file_without_a_url_is_refused(tmp_path: Path) -> None:
+    """A missing one, an empty one, one with something else, and one beside a URL; its content is not shown."""
+    own = tmp_path / "own"
+    setting = f'[database]\nurl_file = "{own}"\n'
+    assert refusal(tmp_path, setting).endswith("cannot be read: No such file or directory.")
+    own.write_text("\n", encoding="utf-8")
+    assert refusal(tmp_path, setting) == f"{own}, which database.url_file names, is empty."
+    own.write_text("SECRET", encoding="utf-8")
+    assert "SECRET" not in refusal(tmp_path, setting)
+    assert "remove one of them" in refusal(tmp_path, f'{setting}url = "host=x"')
+    assert "must be an absolute path" in refusal(tmp_path, '[database]\nurl_file = "own"')
 
 
 def test_each_setting_in_force_says_where_it_comes_from_and_shows_no_secret(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from contactsync.cli.output.text import show_json
 from contactsync.client import live_daemon
@@ -56,6 +56,14 @@ def check_health(invocation: Invocation, *, as_json: bool) -> int:
         line = f"CONTACTSYNC {health.name}: {text.replace('|', '/')}{f' | {performance}' if performance else ''}"
         invocation.out.out(line, highlight=False)
     return health
+
+
+def probe(invocation: Invocation, question: Literal["live", "ready"]) -> None:
+    """Raise ControlError if no daemon answers, or with the reasons why it is not ready."""
+    daemon = live_daemon(invocation.control_socket)
+    if daemon is None:
+        raise ControlError(f"No daemon listens at {invocation.control_socket}.", hint="Start it: contactsync daemon")
+    daemon.get(f"/v1/health/{question}")
 
 
 def _read(daemon: Daemon) -> tuple[dict[str, float], list[str], list[str]]:
