@@ -1,7 +1,7 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint fuzz faults soak bench audit licences man dist image translations lock clean install uninstall \
-	setup setup-tools setup-test setup-image setup-bench setup-postgresql setup-lighthouse setup-python
+.PHONY: help demo test coverage lint fuzz faults soak bench audit licences man dist deb image translations lock clean install uninstall \
+	setup setup-tools setup-deb setup-test setup-image setup-bench setup-postgresql setup-lighthouse setup-python
 SHELL := /bin/sh
 BIN := .venv/bin
 SECONDS ?= 600
@@ -64,6 +64,9 @@ man: setup-tools ## Write man pages, completion and JSON Schemas in deploy/ from
 dist: setup-tools ## Build wheel, sdist, SBOM and licences into dist/, reproducibly (offline once set up)
 	@$(BIN)/python -m tools.dist
 
+deb: setup-deb ## Build the Debian package dist/contactsync_VERSION_ARCHITECTURE.deb, reproducibly (offline once set up)
+	@tools/deb.sh
+
 image: setup-image ## Build the container image and its SBOM into dist/, without a daemon (offline once set up)
 	@tools/image.sh
 
@@ -90,6 +93,9 @@ setup:
 
 setup-tools:
 	@tools/setup.sh tools
+
+setup-deb:
+	@tools/setup.sh deb
 
 setup-test:
 	@tools/setup.sh test

