@@ -14,14 +14,16 @@ import httpx
 import psycopg
 
 from bench.directory import TEAM_SIZE
+from bench.fleet.moments import cpu_of_servers, cpu_seconds
 from bench.terminal import say, wait_for
 from tests.support.fleet import Fleet, FleetNode
-from tests.support.fleet_servers import PEOPLE_BASE, MeteredDirectory, fleet_servers
+from tests.support.fleet_servers import PEOPLE_BASE, FleetServers, fleet_servers
 
 NODES = 3
 SCHEDULES = ("every 300d", "@yearly", "0 9 29 2 *")
 """None of them runs during the starts: an interval, cron, and the day that is farthest away."""
-_INTERVAL_SECONDS = 900
+_RATE = 100_000 / 900
+"""Runs a second: each of 100,000 definitions every quarter of an hour."""
 _LATE_SECONDS = 20
 _TEAMS = 500
 _PATIENCE = 1800
@@ -52,6 +54,10 @@ _RUNS = """
 SELECT count(*) FILTER (WHERE outcome IN ('changed', 'unchanged')), count(*)
 FROM contactsync.sync_runs WHERE finished_at IS NOT NULL
 """
+_FAILURES = """
+SELECT concat_ws(': ', outcome, error_code, error) FROM contactsync.sync_runs
+WHERE finished_at IS NOT NULL AND outcome NOT IN ('changed', 'unchanged') ORDER BY run_id LIMIT 10
+"""
 # A definition whose time has come has a new time as soon as it has fired, and a run soon after.
 _LATE = """
 SELECT count(*) FROM contactsync.sync_status WHERE next_run_at < now() - make_interval(secs => %s)
@@ -70,7 +76,9 @@ class Start:
 class ManyDefinitions:
     """The maximum memory in bytes is that of the node that leads, and of the others together the largest.
 
-    `late` are definitions that were due for 20 seconds and have not run, and `waiting` those that wait at the end.
+    `late` are definitions that were due for 20 seconds and have not run. `waiting` are those that wait before the
+    measured seconds, and after them. `failures` are the errors of the first runs that failed. `cpu` has the processor
+    seconds of each kind of process.
     """
 
     definitions: int
@@ -78,8 +86,10 @@ class ManyDefinitions:
     seconds: float
     runs: int
     failed: int
+    failures: list[str]
     late: int
-    waiting: int
+    waiting: tuple[int, int]
+    cpu: dict[str, float]
     leader_peak: int
     others_peak: int
 
@@ -88,11 +98,11 @@ def measure_definitions(options: argparse.Namespace) -> ManyDefinitions:
     """Measure so many definitions for so many seconds."""
     say(f"{options.definitions:,} definitions on {NODES} nodes")
     with (
-        fleet_servers(nodes=NODES, directories=1, teams=_TEAMS, fsync=True) as servers,
+        fleet_servers(nodes=0, directories=1, teams=_TEAMS, fsync=True) as servers,
         psycopg.connect(servers.conninfo, autocommit=True) as connection,
-        servers.fleet() as fleet,
+        servers.fleet(NODES) as fleet,
     ):
-        many = _Many(fleet, servers.directories[0], connection, options.definitions)
+        many = _Many(fleet, servers, connection, options.definitions)
         starts = [many.start(schedule) for schedule in SCHEDULES]
         return ManyDefinitions(options.definitions, starts, **many.run(options.definitions_seconds))
 
@@ -108,7 +118,15 @@ def show(results: ManyDefinitions) -> None:
         say(f"  started with {start.schedule!r}: {start.seconds:.1f} s")
     say(
         f"  {results.runs:,} runs in {results.seconds:.0f} s ({results.runs / results.seconds:.0f} a second),"
-        f" {results.failed} failed, {results.late} late, {results.waiting} waiting at the end"
+        f" {results.failed} failed, {results.late} late,"
+        f" {results.waiting[0]:,} waiting before and {results.waiting[1]:,} after"
+    )
+    for failure in results.failures:
+        say(f"    {failure}")
+    runs = max(1, results.runs)
+    say(
+        f"  {1000 * sum(results.cpu.values()) / runs:.1f} ms of a processor for each run: "
+        + ", ".join(f"{what} {1000 * seconds / runs:.1f}" for what, seconds in results.cpu.items())
     )
     say(f"  memory: {results.leader_peak >> 20} MB of the node that leads, {results.others_peak >> 20} MB of others")
 
@@ -117,12 +135,14 @@ class _Many:
     """The definitions, and the fleet that follows them."""
 
     def __init__(
-        self, fleet: Fleet, directory: MeteredDirectory, connection: psycopg.Connection[Any], definitions: int
+        self, fleet: Fleet, servers: FleetServers, connection: psycopg.Connection[Any], definitions: int
     ) -> None:
         self._fleet = fleet
+        self._servers = servers
         self._connection = connection
         self._definitions = definitions
         self._stop()  # they have made the tables of the queue
+        directory = servers.directories[0]
         values = {"url": f"ldap://127.0.0.1:{directory.slapd.port}", "base": PEOPLE_BASE, "team": TEAM_SIZE}
         values |= {"user": directory.slapd.reader_dn, "password": f"env:{directory.reader}", "schedule": SCHEDULES[0]}
         connection.execute(_DEFINE, values | {"definitions": definitions, "people": _TEAMS * TEAM_SIZE})
@@ -135,12 +155,14 @@ class _Many:
         return Start(schedule, seconds)
 
     def run(self, seconds: float) -> dict[str, Any]:
-        """Runs by a schedule that spreads them over a quarter of an hour."""
-        self._start(f"every {_INTERVAL_SECONDS}s", _INTERVAL_SECONDS)
-        say(f"  {self._definitions / _INTERVAL_SECONDS:.0f} runs a second for {seconds:g} s")
-        before, start = self._runs(), time.monotonic()
+        """Runs by a schedule that spreads them evenly."""
+        interval = round(self._definitions / _RATE)
+        self._start(f"every {interval}s", interval)
+        say(f"  {_RATE:.0f} runs a second for {seconds:g} s")
+        waiting, before, used, start = self._waiting(), self._runs(), self._cpu(), time.monotonic()
         time.sleep(seconds)
         runs, passed = self._runs(), time.monotonic() - start
+        cpu = {what: after - used[what] for what, after in self._cpu().items()}
         ((late,),) = self._connection.execute(_LATE, [_LATE_SECONDS]).fetchall()
         leader = self._fleet.leader()
         peaks = {node.name: _peak(node.pid) for node in self._fleet.nodes}
@@ -148,10 +170,25 @@ class _Many:
             "seconds": passed,
             "runs": runs[0] - before[0],
             "failed": runs[1] - before[1] - (runs[0] - before[0]),
+            "failures": [failure for (failure,) in self._connection.execute(_FAILURES)],
             "late": late,
-            "waiting": self._fleet[0].get("/v1/status")["waiting"],
+            "waiting": (waiting, self._waiting()),
+            "cpu": cpu,
             "leader_peak": peaks.pop(leader.name) if leader else 0,
             "others_peak": max(peaks.values()),
+        }
+
+    def _waiting(self) -> int:
+        return int(self._fleet[0].get("/v1/status")["waiting"])
+
+    def _cpu(self) -> dict[str, float]:
+        """The processor seconds so far of all processes."""
+        leader = self._fleet.leader()
+        others = [node for node in self._fleet.nodes if node is not leader]
+        return {
+            "the leader": cpu_seconds(leader.pid) if leader else 0.0,
+            "other nodes": sum(cpu_seconds(node.pid) for node in others),
+            **cpu_of_servers(self._servers),
         }
 
     def _runs(self) -> tuple[int, int]:

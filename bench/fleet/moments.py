@@ -48,6 +48,19 @@ def cpu_seconds(pid: int) -> float:
     return sum(map(int, fields[11:15])) / _TICKS
 
 
+def cpu_of_servers(servers: FleetServers) -> dict[str, float]:
+    """The processor seconds so far of PostgreSQL and of the directories."""
+    postmaster = servers.postgres.pid or 0
+    return {
+        "PostgreSQL": sum(map(cpu_seconds, [postmaster, *_children(postmaster)])),
+        "directories": sum(cpu_seconds(each.slapd.pid or 0) for each in servers.directories),
+    }
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
 def _trigger(fleet: Fleet, servers: FleetServers, times: int) -> Figure:
     """Only one node makes runs. How much longer others take to answer with their result than it takes itself."""
     say("  runs requested of a node that does not make them")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from bench.fleet.moments import cpu_seconds
+from bench.fleet.moments import cpu_of_servers, cpu_seconds
 from bench.fleet.results import Round
 from bench.terminal import say, wait_for
 from tests.support.definitions import define
@@ -80,13 +79,4 @@ def _round(person: psycopg.Connection[Any], nodes: list[FleetNode], servers: Fle
 
 def _cpu(nodes: list[FleetNode], servers: FleetServers) -> dict[str, float]:
     """The processor seconds so far of the daemons, of PostgreSQL and of the directories."""
-    postmaster = servers.postgres.pid or 0
-    return {
-        "daemons": sum(cpu_seconds(node.pid) for node in nodes),
-        "PostgreSQL": sum(map(cpu_seconds, [postmaster, *_children(postmaster)])),
-        "directories": sum(cpu_seconds(each.slapd.pid or 0) for each in servers.directories),
-    }
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return {"daemons": sum(cpu_seconds(node.pid) for node in nodes), **cpu_of_servers(servers)}

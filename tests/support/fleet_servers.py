@@ -60,11 +60,11 @@ class FleetServers:
     directories: list[MeteredDirectory]
 
     @contextmanager
-    def fleet(self, **settings: str) -> Iterator[Fleet]:
-        """Start a node for each link."""
+    def fleet(self, nodes: int = 0, /, **settings: str) -> Iterator[Fleet]:
+        """Start a node for each link, or so many without links."""
         through = [make_conninfo(self.conninfo, host=LOOPBACK, port=link.port) for link in self.links]
         first = self.directories[0].slapd
-        number = len(through)
+        number = nodes or len(through)
         settings |= {each.reader: each.slapd.reader_password for each in self.directories}
         with running_fleet(self.conninfo, first, self.place, number, through=through, **settings) as fleet:
             yield fleet
