@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ import psycopg
 from procrastinate import PsycopgConnector, sql
 from procrastinate.exceptions import ConnectorException, UniqueViolation
 from procrastinate.jobs import Job
+from psycopg_pool import AsyncConnectionPool
 
+from contactsync.store.pool import is_fresh
 from contactsync.store.statements import statement
 
 if TYPE_CHECKING:
@@ -23,8 +26,13 @@ _WAIT_SECONDS = 60.0
 class _Connection(psycopg.AsyncConnection[Any]):
     """A connection that does not wake up ten times a second while it waits, which only an interrupt would need."""
 
+    answered_at = float("-inf")
+    """When the server has answered last, on the monotonic clock."""
+
     async def wait(self, gen: Any, interval: float = _WAIT_SECONDS, timeout: float | None = None) -> Any:  # noqa: ASYNC109
-        return await super().wait(gen, interval, timeout)
+        answer = await super().wait(gen, interval, timeout)
+        self.answered_at = time.monotonic()
+        return answer
 
 
 class QueueConnector(PsycopgConnector):
@@ -37,7 +45,7 @@ class QueueConnector(PsycopgConnector):
     _on_notification: Notify | None = None
 
     def __init__(self, on_late: Callable[[], None], **options: Any) -> None:
-        super().__init__(configure=_without_transactions, connection_class=_Connection, **options)
+        super().__init__(configure=_without_transactions, connection_class=_Connection, pool_factory=_pool, **options)
         self._on_late = on_late
         self._taken: list[dict[str, Any]] = []
         """Jobs that were taken at the end of others, until the worker fetches them."""
@@ -135,6 +143,16 @@ class QueueConnector(PsycopgConnector):
         elif self._on_notification and (self._taken or self._look):
             payload = json.dumps({"type": "job_inserted", "job_id": 0})
             await self._on_notification(channel="", payload=payload)
+
+
+def _pool(**options: Any) -> AsyncConnectionPool[Any]:
+    """A pool that seldom asks the server whether a connection is still there: each statement would cost two."""
+    return AsyncConnectionPool(**options | {"check": _check})
+
+
+async def _check(connection: _Connection) -> None:
+    if not is_fresh(connection, connection.answered_at):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 async def _without_transactions(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -24,7 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from contactsync.errors import DatabaseUnavailable
 from contactsync.fleet.connector import QueueConnector
 from contactsync.fleet.identity import NodeIdentity, queue_of
-from contactsync.fleet.schema import QUEUE_SCHEMA
+from contactsync.fleet.schema import QUEUE_OPTIONS
 from contactsync.model import Trigger
 from contactsync.store.pool import RECONNECT_SECONDS
 from contactsync.store.statements import statement
@@ -114,7 +114,7 @@ class Engine:
         given = conninfo_to_dict(conninfo).get("options") or ""
         options = {
             "application_name": identity.application_name,
-            "options": f"{given} -c search_path={QUEUE_SCHEMA},pg_catalog".strip(),
+            "options": f"{given} {QUEUE_OPTIONS}".strip(),
         }
         self._connector = QueueConnector(
             self._give_back,

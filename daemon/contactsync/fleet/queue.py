@@ -24,7 +24,7 @@ from contactsync.fleet.live_states import LiveStates
 from contactsync.fleet.node import Node, NodeCallbacks
 from contactsync.fleet.referral import Referrals
 from contactsync.model import Outcome, RunReport, Trigger
-from contactsync.store.pool import Pool, connection_of
+from contactsync.store.pool import Pool, connection_of, plain_connection_of
 from contactsync.store.record.fleet import (
     DeadNode,
     LocalNeeds,
@@ -363,7 +363,7 @@ class FleetQueue:
                 self._guard.notify_all()
 
     def _begin(self, job_id: int, job: RunJob) -> None:
-        with connection_of(self._pool) as connection:
+        with plain_connection_of(self._pool) as connection:
             if (worker_id := self._engine.worker_id) != self.node.worker_id:
                 execute(connection, "note_worker", node_id=self.node.node_id, worker_id=worker_id)
             node_id = self.node.node_id

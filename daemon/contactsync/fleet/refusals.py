@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.credentials.refused import Refusals, refused_before
 from contactsync.errors import DatabaseError
 from contactsync.store.errors import translated
-from contactsync.store.pool import Pool, connection_of
+from contactsync.store.pool import Pool, connection_of, plain_connection_of
 from contactsync.store.statements import execute
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class FleetRefusals(Refusals):
     def check(self, server: str, user: str | None, password: str | None, *, asked_at: float | None = None) -> None:
         """Raise CredentialsRefused if any node was refused with this password. See Refusals. Raises DatabaseError."""
         digest = self._digest(server, user, password)
-        with connection_of(self._pool) as connection:
+        with plain_connection_of(self._pool) as connection:
             row = execute(connection, "refused_logon", digest=digest).fetchone()
         reason, refused_at, self._any = row or (None, None, False)
         if reason and (asked_at is None or self._node.monotonic_time(refused_at) >= asked_at):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 QUEUE_SCHEMA = "contactsync_queue"
+QUEUE_OPTIONS = f"-c search_path={QUEUE_SCHEMA},pg_catalog -c enable_seqscan=off -c plan_cache_mode=force_generic_plan"
+"""Each statement reads a few rows, also with a plan that was made when the queue was empty, while thousands wait."""
 _TUNING = """
 ALTER TABLE procrastinate_jobs SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 from psycopg_pool import ConnectionPool
 
 from contactsync.errors import DatabaseUnavailable
@@ -30,6 +30,18 @@ SILENCE_SECONDS = 600.0
 silently would block its thread for ever."""
 
 
+def is_fresh(connection: Connection[Any] | AsyncConnection[Any], answered_at: float) -> bool:
+    """Whether the server's answer at this monotonic time is recent, and nothing came after it, such as its end.
+
+    Raises psycopg.OperationalError if the connection is closed.
+    """
+    if time.monotonic() >= answered_at + _TRUSTED_SECONDS:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
+
+
 class _BoundedConnection(Connection[Any]):
     """A connection that closes itself if PostgreSQL does not answer within `silence` seconds.
 
@@ -48,11 +60,7 @@ class _BoundedConnection(Connection[Any]):
     @property
     def surely_usable(self) -> bool:
         """Whether it was usable a moment ago, and the server has sent nothing since, such as its end."""
-        if self.closed or time.monotonic() >= self.found_usable_at + _TRUSTED_SECONDS:
-            return False
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not self.closed and is_fresh(self, self.found_usable_at)
 
     def wait(self, gen: Generator[Any, Any, Value], interval: float = 0.1, timeout: float | None = None) -> Value:
         if timeout is not None:
@@ -126,6 +134,17 @@ def connection_of(pool: Pool) -> Iterator[Connection[Any]]:
             yield connection
         finally:
             _give_back(pool, connection)
+
+
+@contextmanager
+def plain_connection_of(pool: Pool) -> Iterator[Connection[Any]]:
+    """The same for statements that leave no lock and no temporary table, so that its return costs no round trip."""
+    with translated():
+        connection = _take(pool)
+        try:
+            yield connection
+        finally:
+            pool.putconn(connection)
 
 
 def _take(pool: Pool) -> _BoundedConnection:

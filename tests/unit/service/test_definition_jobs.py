@@ -20,8 +20,9 @@ SOON, LATER = "every 1s", "every 300d"
 class Scheduled:
     """Definitions by their schedules, and how often each has fired."""
 
-    def __init__(self, schedules: dict[int, str]) -> None:
+    def __init__(self, schedules: dict[int, str], jitter: int = 0) -> None:
         self.schedules = schedules
+        self._jitter = jitter
         self.fired: Counter[int] = Counter()
         self.scheduler = BackgroundScheduler(timezone=UTC)
         self.jobs = DefinitionJobs(self._timetable, self._fire)
@@ -31,7 +32,7 @@ class Scheduled:
 
     def _timetable(self, definition_id: int) -> Timetable | None:
         schedule = self.schedules.get(definition_id)
-        return parse_schedule(schedule, "UTC", 0, seed=str(definition_id)) if schedule else None
+        return parse_schedule(schedule, "UTC", self._jitter, seed=str(definition_id)) if schedule else None
 
     def _fire(self, definition_id: int) -> None:
         self.fired[definition_id] += 1
@@ -57,6 +58,19 @@ def test_all_that_are_due_at_once_run_again_and_again() -> None:
     with scheduled.running():
         wait_until(lambda: len(scheduled.fired) == MANY and min(scheduled.fired.values()) > 1)
     assert MANY not in scheduled.fired
+
+
+def test_what_is_due_in_a_quarter_of_a_second_is_requested_together() -> None:
+    """So that a hundred runs a second are stored in a few transactions; what is due at a whole second is due then."""
+    scheduled = Scheduled(dict.fromkeys(range(MANY), "every 60s"), jitter=60)
+    looks: set[datetime] = set()
+    while len(looks) < 9:
+        now = scheduled.jobs.get_next_run_time()
+        assert now is not None
+        looks.add(now)
+        scheduled.jobs.get_due_jobs(now)
+    assert max(looks) - min(looks) == timedelta(seconds=2)
+    assert {look.microsecond % 250_000 for look in looks} == {0}
 
 
 def test_a_definition_that_is_scheduled_again_runs_once_at_its_time() -> None:

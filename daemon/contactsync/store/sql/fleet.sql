@@ -366,6 +366,10 @@ FROM pg_class AS c WHERE c.oid = to_regclass('contactsync_queue.procrastinate_jo
 -- name: take_job
 -- Ends a job, if one is given, and gives the first job that may run to a worker: of each lock that no running job has, the
 -- first waiting job is one. Always one row. procrastinate's own statement looks at each waiting job, this one at each lock.
+-- It leaves PostgreSQL one way for each step, whether its plan was made with no job or with thousands. With an equality of
+-- locks it would read the jobs of all locks by priority, and with the plain status of a job all that wait.
+-- The commit does not wait for the disk: if PostgreSQL crashes before, the nodes request the jobs that they had again. The
+-- begin of a run waits, and what was committed before it is on the disk then.
 WITH RECURSIVE finished AS MATERIALIZED (
     SELECT CASE WHEN %(job_id)s::bigint IS NOT NULL
            THEN contactsync_queue.procrastinate_finish_job_v1(%(job_id)s, %(status)s, true)::text END
@@ -376,24 +380,25 @@ WITH RECURSIVE finished AS MATERIALIZED (
             WHERE j.status = 'todo' AND j.lock > l.lock ORDER BY j.lock LIMIT 1)
     FROM locks AS l WHERE l.lock IS NOT NULL
 ), firsts AS MATERIALIZED (
-    SELECT first.id
+    SELECT first.id, first.priority
     FROM locks AS l CROSS JOIN LATERAL (
-        SELECT j.id, j.queue_name FROM contactsync_queue.procrastinate_jobs AS j
-        WHERE j.lock = l.lock AND j.status = 'todo' ORDER BY j.priority DESC, j.id LIMIT 1) AS first
+        SELECT j.id, j.priority, j.queue_name FROM contactsync_queue.procrastinate_jobs AS j
+        WHERE j.lock >= l.lock AND j.lock <= l.lock AND j.status = 'todo'
+        ORDER BY j.lock, j.priority DESC, j.id LIMIT 1) AS first
     WHERE first.queue_name = ANY (%(queues)s::varchar[]) AND NOT EXISTS (
         SELECT FROM contactsync_queue.procrastinate_jobs AS d WHERE d.lock = l.lock AND d.status = 'doing' AND d.id IS DISTINCT FROM %(job_id)s)
 ), candidate AS (
-    SELECT j.id FROM contactsync_queue.procrastinate_jobs AS j
-    WHERE j.id = ANY (ARRAY(SELECT id FROM firsts)) AND j.status = 'todo'
-    ORDER BY j.priority DESC, j.id LIMIT 1
-    FOR UPDATE OF j SKIP LOCKED
+    SELECT unlocked.id FROM (SELECT id FROM firsts ORDER BY priority DESC, id) AS f CROSS JOIN LATERAL (
+        SELECT j.id FROM contactsync_queue.procrastinate_jobs AS j WHERE j.id = f.id AND j.status::text = 'todo'
+        FOR UPDATE SKIP LOCKED) AS unlocked
+    LIMIT 1
 ), taken AS (
     UPDATE contactsync_queue.procrastinate_jobs AS j SET status = 'doing', worker_id = %(worker_id)s
     FROM finished CROSS JOIN candidate WHERE j.id = candidate.id
     RETURNING j.*
 )
 SELECT t.id, t.status, t.task_name, t.priority, t.lock, t.queueing_lock, t.args, t.scheduled_at, t.queue_name, t.attempts,
-       t.worker_id
+       t.worker_id, set_config('synchronous_commit', 'off', true)
 FROM finished LEFT JOIN taken AS t ON true
 
 -- name: return_job
@@ -448,9 +453,12 @@ GROUP BY 1 ORDER BY 2 DESC, 1
 LIMIT %(limit)s
 
 -- name: jobs_of
--- The jobs of definitions that are waiting, or that a worker makes.
+-- The jobs of definitions that are waiting, or that a worker makes. Each status has an index of its own.
 SELECT id, queueing_lock, status::text, args FROM contactsync_queue.procrastinate_jobs
-WHERE queueing_lock = ANY (%(locks)s) AND status IN ('todo', 'doing')
+WHERE queueing_lock = ANY (%(locks)s) AND status = 'todo'
+UNION ALL
+SELECT id, queueing_lock, status::text, args FROM contactsync_queue.procrastinate_jobs
+WHERE queueing_lock = ANY (%(locks)s) AND status = 'doing'
 
 -- name: living_workers
 SELECT worker_id FROM contactsync.fleet_nodes WHERE ended_at IS NULL AND worker_id IS NOT NULL
