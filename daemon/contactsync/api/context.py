@@ -10,7 +10,6 @@ from typing import Annotated, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
-from contactsync.api.access.limits import RateLimiter
 from contactsync.api.events import EventHub
 from contactsync.api.schemas import Reloaded
 from contactsync.dispatch.live import LiveFolders
@@ -25,6 +24,7 @@ from contactsync.operations.access.sign_in_codes import SignInCodes
 from contactsync.operations.names import find_all, find_by_id
 from contactsync.operations.reading.definitions import Activity
 from contactsync.operations.requests.queue import Requests
+from contactsync.serving.limits import RateLimiter
 from contactsync.settings.schema import Settings
 from contactsync.store.pool import Pool, connection_of
 from contactsync.sync.runner import Runner

@@ -5,17 +5,16 @@ from __future__ import annotations
 import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from contactsync import __version__
-from contactsync.errors import SettingsError
 from contactsync.metrics.fleet import OfNode, fleet_metrics
+from contactsync.metrics.server import MetricsServer
 from contactsync.metrics.snapshot import DaemonSnapshot, DefinitionSnapshot
 from contactsync.model import Mode, Outcome, RunReport
 from contactsync.sync.observer import Observer
@@ -88,6 +87,7 @@ class Metrics(Observer, Collector):
         if node:
             self._exported = CollectorRegistry()
             self._exported.register(OfNode(self._registry, node))
+        self.server = MetricsServer(self._exported)
 
     def finished(self, report: RunReport) -> None:
         """See Observer."""
@@ -100,29 +100,6 @@ class Metrics(Observer, Collector):
     def render(self) -> bytes:
         """All metrics in Prometheus's text format."""
         return generate_latest(self._exported)
-
-    @contextmanager
-    def served(self, listen: str) -> Iterator[None]:
-        """Serve the metrics over HTTP at this address (`127.0.0.1:9321`) within the block, unless it is empty.
-
-        Raises SettingsError if the address cannot be used.
-        """
-        if not listen:
-            yield
-            return
-        host, _, port = listen.rpartition(":")
-        try:
-            server, thread = start_http_server(int(port), host.strip("[]"), self._exported)
-        except (OSError, OverflowError) as error:  # OverflowError: a port above 65535
-            raise SettingsError(
-                f"The metrics cannot be served at {listen}: {error}.", hint="Change metrics.listen."
-            ) from None
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def describe(self) -> list[Metric]:
         """Nothing, or the registry would read a snapshot to get the names."""

@@ -233,6 +233,7 @@ class Daemon:
             self._runner.passwords = replace(self._runner.passwords, references=allowed_references(self._settings))
             self._watch.replace_rescan(self._settings.scheduler.rescan_seconds)
             self._control.listen(self._settings.api)
+            self.metrics.server.reload(self._settings.metrics)
             changed = sorted(differing(before, self._settings))
             need_restart = sorted(differing(self._settings, read))
         if self._fleet:

@@ -63,7 +63,7 @@ def run_daemon(settings: Settings, reread: Callable[[], Settings]) -> int:
             listening = stack.enter_context(listening_sockets(settings, os.environ))
             daemon = Daemon(settings, *opened, listening=listening, reread=reread, manager=manager, identity=identity)
             with manager.taking_time("Reading the definitions"):
-                stack.enter_context(daemon.metrics.served(settings.metrics.listen))
+                stack.enter_context(daemon.metrics.server.serving(settings.metrics))
                 daemon.start()
                 _wait_until_ready(daemon, signals)
             if daemon.ready:

@@ -1,1 +1,1 @@
-"""What both servers of HTTP need, the daemon's and the console's: peers of Unix sockets, TLS, listening sockets."""
+"""What the servers of HTTP need: peers of Unix sockets, TLS, listening sockets, files with secrets, limits."""

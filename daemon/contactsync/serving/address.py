@@ -7,7 +7,7 @@ import socket
 from contactsync.errors import SettingsError
 
 _BACKLOG = 64
-_SERVERS = {"api": "The API", "web": "The console"}
+_SERVERS = {"api": "The API", "metrics": "The server of the metrics", "web": "The console"}
 _LARGEST_PORT = 65_535
 
 

@@ -9,15 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from contactsync.errors import SettingsError
-from contactsync.settings.schema import Api
+from contactsync.settings.schema import Api, Metrics
 from contactsync.settings.web import Web
 
 _HINTS = {
     "api": "Correct [api] in settings.toml or the file, then `systemctl reload contactsync` or SIGHUP.",
+    "metrics": "Correct [metrics] in settings.toml or the file, then `systemctl reload contactsync` or SIGHUP.",
     "web": "Correct [web] in the settings or the file, then start the console again.",
 }
 _MISSING = {
     "api": "[api] listen needs tls_certificate and tls_key, because the API is never served without TLS.",
+    "metrics": "[metrics] tls_certificate and tls_key are needed together, and one of them is not set.",
     "web": "[web] tls_certificate and tls_key are needed together, and one of them is not set.",
 }
 
@@ -34,7 +36,7 @@ class ServerTls:
     expires_at: datetime
 
 
-def server_tls(settings: Api | Web) -> ServerTls:
+def server_tls(settings: Api | Metrics | Web) -> ServerTls:
     """The context for these settings. Raises SettingsError."""
     section = type(settings).__name__.lower()
     try:
@@ -45,7 +47,7 @@ def server_tls(settings: Api | Web) -> ServerTls:
     raise SettingsError(_MISSING[section], hint=_HINTS[section])
 
 
-def _server_tls(settings: Api | Web, section: str) -> ServerTls:
+def _server_tls(settings: Api | Metrics | Web, section: str) -> ServerTls:
     expires_at = _expiry(settings.tls_certificate, section)
     _check_key(settings.tls_key, section)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -53,8 +55,8 @@ def _server_tls(settings: Api | Web, section: str) -> ServerTls:
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     _load_pair(context, settings.tls_certificate, settings.tls_key)
-    if isinstance(settings, Api) and settings.tls_client_ca:
-        _read(settings.tls_client_ca, "[api] tls_client_ca")
+    if not isinstance(settings, Web) and settings.tls_client_ca:
+        _read(settings.tls_client_ca, f"[{section}] tls_client_ca")
         try:
             context.load_verify_locations(settings.tls_client_ca)
         except OSError:

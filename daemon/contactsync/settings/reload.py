@@ -8,6 +8,7 @@ _LIVE_SECTIONS = ("directory", "mapping", "guard", "api", "history")
 _LIVE_KEYS = {
     "scheduler": ("rescan_seconds", "drain_seconds"),
     "log": ("level",),
+    "metrics": ("tls_certificate", "tls_key", "tls_client_ca", "user", "password_file"),
     "secrets": ("references",),
     "web": ("directories", "least_minutes", "editors_map", "owners_approve", "personal_folders"),
 }

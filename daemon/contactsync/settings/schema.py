@@ -119,9 +119,14 @@ class Log(Section):
 
 
 class Metrics(Section):
-    """Metrics over HTTP, besides the control socket."""
+    """Metrics over HTTP, besides the control socket; with TLS and a password if these are set."""
 
     listen: str = Field("", pattern=LISTEN, description='an address and a port, like "127.0.0.1:9321" or "[::1]:9321"')
+    tls_certificate: str = Field("", pattern=FILE, description="an absolute path in quotes")
+    tls_key: str = Field("", pattern=FILE, description="an absolute path in quotes")
+    tls_client_ca: str = Field("", pattern=FILE, description="an absolute path in quotes")
+    user: str = Field("", pattern=r"^[^:\x00-\x1f]*$", description="a name without a colon, in quotes")
+    password_file: str = Field("", pattern=FILE, description="an absolute path in quotes")
 
 
 class Secrets(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contactsync.api.access.limits import MOST_KEYS, RateLimiter
+from contactsync.serving.limits import MOST_KEYS, RateLimiter
 
 
 class Clock:

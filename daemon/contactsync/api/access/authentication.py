@@ -16,7 +16,6 @@ from urllib.parse import unquote_to_bytes
 import structlog
 
 from contactsync.api.access.console import web_user
-from contactsync.api.access.limits import RateLimiter
 from contactsync.api.access.token_cache import TokenCache
 from contactsync.api.problems import problem_of_error, respond
 from contactsync.credentials.tokens import contains_token, digest_of, is_complete
@@ -31,6 +30,7 @@ from contactsync.errors import (
     TokenRefused,
 )
 from contactsync.operations.access.rights import Access, Right, parse_folder
+from contactsync.serving.limits import RateLimiter
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

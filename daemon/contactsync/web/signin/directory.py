@@ -12,12 +12,12 @@ from contactsync.ldap.connection.options import TlsOptions
 from contactsync.ldap.query.filter import check_filter
 from contactsync.ldap.query.query import parse_query
 from contactsync.ldap.query.user import parse_user
+from contactsync.serving.secret_file import read_secret
 from contactsync.settings.schema import Settings
 from contactsync.web.person import Person
 from contactsync.web.sessions import Session
 from contactsync.web.signin.renewal import Renewal
 from contactsync.web.signin.roles import Roles
-from contactsync.web.signin.secret_file import read_secret
 
 
 class DirectorySignIn:
@@ -61,7 +61,7 @@ def _directory(settings: Settings) -> AccountDirectory:
         return AccountDirectory(
             query=parse_query(section.query),
             user=parse_user(section.user),
-            password=lambda: read_secret(section.password_file, "password_file"),
+            password=lambda: read_secret(section.password_file, "[sign_in] password_file"),
             bind_as=section.bind_as,
             filter=section.filter,
             name_attributes=tuple(section.name_attributes.split()),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from contactsync.errors import SecretError, SettingsError
 from contactsync.ldap.accounts import is_user_name
+from contactsync.serving.secret_file import read_secret
 from contactsync.settings.schema import Settings
 from contactsync.text import quoted
 from contactsync.web.middleware.hosts import LOOPBACK, host_name
@@ -21,7 +22,6 @@ from contactsync.web.signin.oidc.provider import Claims, Provider, ProviderOptio
 from contactsync.web.signin.oidc.sealed import BEGUN_SECONDS, TYPED_SECONDS, Sealer
 from contactsync.web.signin.renewal import Renewal
 from contactsync.web.signin.roles import Roles, split_groups
-from contactsync.web.signin.secret_file import read_secret
 
 BACK = "/sign-in/oidc/back"
 SUBJECT = "sub:"
@@ -141,7 +141,7 @@ def _options(settings: Settings) -> ProviderOptions:
 
 def _secret(path: str) -> str:
     try:
-        return read_secret(path, "oidc_client_secret_file")
+        return read_secret(path, "[sign_in] oidc_client_secret_file")
     except SecretError as error:
         raise SignInFailed(Reason.CLIENT, error.message) from None
 
