@@ -58,8 +58,9 @@ audit: setup-tools ## Look up known vulnerabilities of all locked packages (need
 translations: setup-tools ## Merge new texts of the web console into its catalogues, and compile them
 	@$(BIN)/python -m tools.translations
 
-man: setup-tools ## Write man pages, completion and JSON Schemas in deploy/ from the code
+man: setup-tools ## Write man pages, completion, JSON Schemas and pages of docs/reference from the code
 	@$(BIN)/python -m tools.man_pages
+	@$(BIN)/python -m tools.reference
 
 dist: setup-tools ## Build wheel, sdist, SBOM and licences into dist/, reproducibly (offline once set up)
 	@$(BIN)/python -m tools.dist
