@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint fuzz faults soak bench audit licences man dist deb image translations lock clean install uninstall \
+.PHONY: help demo test coverage lint fuzz faults soak bench audit licences man docs dist deb image translations lock clean install uninstall \
 	setup setup-tools setup-deb setup-test setup-image setup-bench setup-postgresql setup-lighthouse setup-python
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -61,6 +61,9 @@ translations: setup-tools ## Merge new texts of the web console into its catalog
 man: setup-tools ## Write man pages, completion, JSON Schemas and pages of docs/reference from the code
 	@$(BIN)/python -m tools.man_pages
 	@$(BIN)/python -m tools.reference
+
+docs: setup-tools ## Build the documentation as a site with a search into dist/site (offline once set up)
+	@$(BIN)/python -m tools.site
 
 dist: setup-tools ## Build wheel, sdist, SBOM and licences into dist/, reproducibly (offline once set up)
 	@$(BIN)/python -m tools.dist

@@ -18,8 +18,8 @@ from tools.reference.markdown import code, prose, table
 _HEAD = """# Metrics
 
 What Prometheus reads from `/v1/metrics` and from `[metrics] listen`; `make man` writes this page.
-[Monitoring](../../deploy/monitoring/README.md#metrics) shows how to collect them, and when a series begins and ends.
-In a fleet, those about a process also have the label `node`.
+[Alert rules and a dashboard](../../deploy/monitoring/README.md#metrics) shows how to collect them, and when a
+series begins and ends. In a fleet, those about a process also have the label `node`.
 
 """
 _OF_SAMPLES = {"counter": "_total"}
