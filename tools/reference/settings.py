@@ -19,7 +19,8 @@ Each setting with its meaning and default, from [settings.toml](../../settings.t
 
 """
 _SECTION = re.compile(r"^\[(\w+)\]$", re.MULTILINE)
-_SETTING = re.compile(r"((?:^# .*\n)+)^#(\w+) = (.*)$", re.MULTILINE)
+_COMMENTED = re.compile(r"((?:^# .*\n)+)((?:^#\w+ = .*\n?)+)", re.MULTILINE)
+_SETTING = re.compile(r"^#(\w+) = (.*)$", re.MULTILINE)
 
 _PAGE = re.compile(r"docs/([\w/-]+\.md)")
 
@@ -37,7 +38,8 @@ def _lines(text: str) -> Iterator[str]:
         yield from (f"## [{name}]", "", prose(getdoc(Settings.model_fields[name].annotation) or ""), "")
         rows = [
             [code(f"{name}.{key}"), code("" if default == '""' else default), _linked(prose(_uncommented(comment)))]
-            for comment, key, default in _SETTING.findall(body)
+            for comment, settings in _COMMENTED.findall(body)
+            for key, default in _SETTING.findall(settings)
         ]
         yield from table(["setting", "default", "meaning"], rows)
 
