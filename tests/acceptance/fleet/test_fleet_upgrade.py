@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import re
 import subprocess
 import sys
-import tarfile
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-import contactsync
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.fleet import Fleet, FleetNode, running_fleet
 from tests.support.fleet_storm import overlaps
+from tests.support.older import older_package
 from tests.support.resources import database_of
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).parents[3]
-OLDER = "c88d5853dc50fc8d42de252f9d24b5cf92fb4b26"
-"""The commit of the older program: that of the last release, once there is one."""
-MIGRATIONS = Path("contactsync/store/migrations")
-_SERVES = re.compile(r"^-- serves: ([0-9]{4})$", re.MULTILINE)
 _FAILED = """
     SELECT node, run_id, outcome, error FROM contactsync.sync_runs WHERE outcome NOT IN ('changed', 'unchanged')
 """
@@ -33,25 +25,7 @@ _FAILED = """
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of the older program's package."""
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", OLDER, "daemon"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"This clone has no commit {OLDER[:7]}, whose program would be the older one.")
-    place = tmp_path_factory.mktemp("older")
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(place, filter="data")
-    if not _served(place / "daemon"):
-        pytest.skip("A migration since then serves no older program.")
-    return place / "daemon"
-
-
-def _served(older: Path) -> bool:
-    """Whether the older program works with each migration that it does not know."""
-    known = {file.name for file in (older / MIGRATIONS).glob("*.sql")}
-    level = max(known)[:4]
-    files = Path(contactsync.__file__).parents[1].joinpath(MIGRATIONS).glob("*.sql")
-    texts = [file.read_text(encoding="utf-8") for file in files if file.name not in known]
-    return all((match := _SERVES.search(text)) and match[1] <= level for text in texts)
+    return older_package(tmp_path_factory.mktemp("older"))
 
 
 def package_of(node: FleetNode) -> Path:
