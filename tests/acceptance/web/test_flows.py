@@ -122,6 +122,60 @@ def test_two_people_decide_about_one_run(pages: Console, browser: Browser) -> No
     assert second.locator(".mark", has_text="rejected").count() == 1
 
 
+def test_a_plan_that_a_later_run_overtook_is_not_approved(pages: Console, browser: Browser) -> None:
+    """The open page says so and leads to the later run; nobody is deleted."""
+    local = pages.door.local
+    definition_id, run_id = hold(local, "Held and overtaken")
+    before = local.get(f"/v1/definitions/{definition_id}")["contacts"]
+    page = pages.page(browser)
+    page.goto(f"/runs/{run_id}")
+    local.person.execute(
+        "UPDATE contactsync.sync_definitions SET filter = '(l=Wien)' WHERE definition_id = %s", [definition_id]
+    )
+    later = local.run(definition_id)["run_id"]
+    page.get_by_role("button", name="Delete these").click()
+    page.get_by_role("heading", name="Nothing was decided").wait_for()
+    assert page.locator(".mark", has_text="overtaken").count() == 1
+    assert page.get_by_role("button", name="Delete these").count() == 0
+    page.get_by_role("link", name=f"See run {later}").click()
+    page.locator(".mark", has_text="waits for a decision").wait_for()
+    assert local.get(f"/v1/definitions/{definition_id}")["contacts"] == before
+    same = local.run(definition_id)["run_id"]
+    page.reload()
+    assert page.get_by_text(f"Run {later} was held for the same deletions").count() == 1
+    assert page.get_by_role("heading", name=f"Run {same} would delete").count() == 1
+
+
+def test_a_folder_is_paused_explained_and_undone_with_the_mouse(pages: Console, browser: Browser) -> None:
+    """And the log shows only its records."""
+    local = pages.door.local
+    definition_id = local.define("By mouse", filter="(l=Berlin)")
+    run_id = local.run(definition_id)["run_id"]
+    page = pages.page(browser)
+    page.goto(f"/folders/{definition_id}")
+    page.get_by_role("button", name="Pause").click()
+    page.locator(".head .mark", has_text="paused").wait_for()
+    page.get_by_role("button", name="Resume").click()
+    page.locator(".head .mark", has_text="in sync").wait_for()
+    page.get_by_role("link", name="Why is a person here?").click()
+    page.get_by_label("Name, email, uid or DN of a person").fill("neu1")
+    page.get_by_role("button", name="Explain").click()
+    page.locator("#answer", has_text="excludes it").wait_for()
+    page.goto(f"/runs/{run_id}")
+    page.get_by_role("link", name="Undo …").click()
+    page.get_by_role("button", name=f"Undo run {run_id}").click()
+    page.wait_for_url(lambda url: not url.endswith("/undo"))
+    assert local.get(f"/v1/definitions/{definition_id}")["contacts"] == 0
+    page.get_by_role("link", name="Daemon").click()
+    page.get_by_role("link", name="Log", exact=True).click()
+    page.get_by_label("Folder").fill("By mouse")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**folder=By+mouse*")
+    rows = page.locator("tbody tr")
+    assert rows.count() > 0
+    assert rows.filter(has_text="By mouse").count() == rows.count()
+
+
 def test_a_new_folder_is_filled_without_javascript(pages: Console, browser: Browser) -> None:
     """From its settings to its contacts; the preview says what it would bring."""
     local = pages.door.local

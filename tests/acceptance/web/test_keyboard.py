@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.support.accounts import PASSWORDS, Accounts
 from tests.support.keyboard import choose, type_into
 from tests.support.web import Console
 from tests.support.web_scene import Scene, hold
@@ -138,3 +139,27 @@ def test_rights_are_given_and_the_folder_is_removed(pages: Console, browser: Bro
     choose(page, "Remove the folder")
     page.get_by_text("The folder was removed.").wait_for()
     assert local.http.get(f"/v1/definitions/{definition_id}").status_code == 404
+
+
+def test_a_person_signs_in_asks_why_and_signs_out(console: Console, accounts: Accounts, browser: Browser) -> None:
+    """An editor, with the password of the directory; a wrong one first."""
+    assert accounts.dn("anna")
+    local = console.door.local
+    definition_id = local.define("Explained by keyboard")
+    local.run(definition_id)
+    console.door.give(definition_id, {"who": "anna", "right": "edit"})
+    page = console.page(browser, signed_in=False)
+    page.goto(f"/folders/{definition_id}/explain")
+    for password in ("wrong", PASSWORDS["anna"]):
+        type_into(page, "User name", "anna")
+        type_into(page, "Password", password)
+        page.keyboard.press("Enter")
+        if password == "wrong":
+            page.get_by_role("alert").wait_for()
+    page.wait_for_url("**/explain")
+    name = local.get(f"/v1/folders/{console.door.folder(definition_id)}/contacts", limit=1)["contacts"][0]["emails"][0]
+    type_into(page, "Name, email, uid or DN of a person", name)
+    page.keyboard.press("Enter")
+    page.locator("#answer", has_text="It was added by").wait_for()
+    choose(page, "Sign out")
+    page.wait_for_url("**/sign-in*")
