@@ -104,6 +104,11 @@ def test_a_page_is_accessible_at_each_width_and_in_each_scheme(page: Page, scene
     for width in BETWEEN:
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert violations(page) == []
+
+
+def violations(page: Page) -> list[tuple[Any, ...]]:
+    """What axe finds, wide and narrow, light and dark; nothing may be wider than the window."""
     found = []
     for width, height in ((1280, 900), ZOOMED):
         page.set_viewport_size({"width": width, "height": height})
@@ -115,7 +120,40 @@ def test_a_page_is_accessible_at_each_width_and_in_each_scheme(page: Page, scene
                 (width, scheme, each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"])
                 for each in result["violations"]
             ]
-    assert found == []
+    return found
+
+
+ANSWERS = {
+    "a test": ("/folders/{staff}/settings", "Test", {}, "#check"),
+    "a test of a server that is away": ("/folders/{offline}/settings", "Test", {}, "#check"),
+    "a plan": ("/folders/{staff}/settings", "Show what would change", {"#filter": "(l=Berlin)"}, "#preview"),
+    "wrong fields": ("/folders/{staff}/settings", "Save", {"#filter": "((", "#schedule": "x"}, "#filter-error"),
+    "a wrong mapping": ("/folders/{staff}/mapping", "Save", {"[id='field.initials.sources']": "?"}, "#summary"),
+    "a new folder's directory": (
+        "/folders/new",
+        "Browse the directory",
+        {"#query": "ldap://127.0.0.1:9"},
+        ".notice.bad",
+    ),
+    "a wrong name": ("/folders/{unusual}/remove", "Remove the folder", {"#name": "x"}, "[aria-invalid]"),
+}
+"""Where which button is pressed, what is typed before, and what then comes."""
+
+
+@pytest.mark.parametrize(("path", "button", "typed", "then"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_the_answer_to_a_form_is_accessible(
+    page: Page, scene: Scene, path: str, button: str, typed: dict[str, str], then: str
+) -> None:
+    """As a page is."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(path.format(**scene.paths))
+    page.locator("main details").evaluate_all("all => all.forEach(each => each.open = true)")
+    for place, text in typed.items():
+        page.locator(place).fill(text)
+    page.get_by_role("button", name=button, exact=True).click()
+    page.locator(then).first.wait_for()
+    assert page.locator("h1").count() == 1
+    assert violations(page) == []
 
 
 def test_hostile_names_are_text(page: Page, scene: Scene) -> None:
