@@ -28,11 +28,12 @@ def actor_header(user: str, *, groups: tuple[str, ...] = (), admin: bool = False
 
 
 class WebDoor:
-    """The daemon with its control socket as `local`, and its socket for the web console."""
+    """The daemon with its control socket as `local`, its socket for the web console, and its file of settings."""
 
-    def __init__(self, local: DaemonClient, path: Path) -> None:
+    def __init__(self, local: DaemonClient, path: Path, settings: Path) -> None:
         self.local = local
         self.path = path
+        self.settings = settings
         self.http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(path)), base_url="http://daemon", timeout=PATIENCE
         )
@@ -60,6 +61,8 @@ class WebDoor:
 @contextmanager
 def web_door(database: str, place: Path, *, ldif: Path | str | None = None, **settings: str) -> Iterator[WebDoor]:
     """Start a directory and a daemon that believes this process who its requests are for."""
+    file = place / "settings.toml"
+    file.touch()
     web = {"ENABLED": "true", "USER": getpass.getuser(), "GROUP": "", **settings}
     with (
         PrivateSlapd(place / "slapd", ldif=ldif or people_ldif(PEOPLE, seed=7)) as directory,
@@ -68,12 +71,13 @@ def web_door(database: str, place: Path, *, ldif: Path | str | None = None, **se
             directory,
             place,
             SSL_CERT_FILE=str(directory.ca_file),
+            CONTACTSYNC_SETTINGS=str(file),
             CONTACTSYNC_DIRECTORY__RETRY_BASE_SECONDS="0.01",
             CONTACTSYNC_WEB__DIRECTORIES=f"{directory.url} ldaps://dc.example.net",
             **{f"CONTACTSYNC_WEB__{name}": value for name, value in web.items()},
         ) as local,
     ):
-        door = WebDoor(local, place / "state" / "web.sock")
+        door = WebDoor(local, place / "state" / "web.sock", file)
         try:
             yield door
         finally:

@@ -176,6 +176,31 @@ def test_a_folder_is_paused_explained_and_undone_with_the_mouse(pages: Console, 
     assert rows.filter(has_text="By mouse").count() == rows.count()
 
 
+def test_settings_are_read_again(pages: Console, browser: Browser) -> None:
+    """The page names those that changed, and those that need a restart; others in its address are not shown."""
+    door = pages.door
+    page = pages.page(browser, java_script_enabled=False)
+    page.goto("/settings?read=true&changed=scheduler.workers+Call-555-0100")
+    assert page.get_by_role("status").inner_text().endswith("Changed: scheduler.workers")
+    try:
+        door.settings.write_text("[scheduler]\nrescan_seconds = 61\nworkers = 5\n")
+        page.get_by_role("button", name="Read the settings again").click()
+        said = page.get_by_role("status").inner_text()
+        assert "Changed: scheduler.rescan_seconds" in said
+        assert "In force after a restart: scheduler.workers" in said
+        assert page.get_by_role("row", name="rescan_seconds").get_by_role("cell").first.inner_text() == "61"
+        door.settings.write_text("[scheduler]\nrescan_seconds = 'often'\n")
+        page.get_by_role("button", name="Read the settings again").click()
+        assert "rescan_seconds" in page.get_by_role("main").inner_text()
+        assert page.get_by_role("heading", name="This was not done").count() == 1
+    finally:
+        door.settings.write_text("")
+        door.local.post("/v1/reload")
+    page.goto("/settings")
+    page.get_by_role("button", name="Read the settings again").click()
+    assert page.get_by_role("status").inner_text().endswith("None has changed.")
+
+
 def test_a_new_folder_is_filled_without_javascript(pages: Console, browser: Browser) -> None:
     """From its settings to its contacts; the preview says what it would bring."""
     local = pages.door.local

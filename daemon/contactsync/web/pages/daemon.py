@@ -14,6 +14,7 @@ from contactsync.web.visit import CurrentVisit, Visit
 router = APIRouter()
 
 _LEVELS = ("debug", "info", "warning", "error")
+Names = Annotated[str, Query(max_length=10_000)]
 Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 
 
@@ -56,13 +57,32 @@ def log(
 
 
 @router.get("/settings")
-def settings(visit: CurrentVisit, _administrator: Administrator) -> Response:
-    """The settings in force, by section."""
+def settings(
+    visit: CurrentVisit, _administrator: Administrator, *, read: bool = False, changed: Names = "", restart: Names = ""
+) -> Response:
+    """The settings in force, by section; after they were read again, which of them changed."""
     sections: dict[str, list[dict[str, Any]]] = {}
     for setting in visit.daemon.get("/v1/settings"):
         section, _, key = setting["name"].partition(".")
         sections.setdefault(section, []).append({**setting, "key": key})
-    return _render(visit, "daemon_settings.html.j2", "settings", sections=sections)
+    known = {setting["name"] for each in sections.values() for setting in each}
+    return _render(
+        visit,
+        "daemon_settings.html.j2",
+        "settings",
+        sections=sections,
+        read=read,
+        changed=[name for name in changed.split() if name in known],
+        restart=[name for name in restart.split() if name in known],
+    )
+
+
+@router.post("/settings/reload")
+def reload_settings(visit: CurrentVisit, _administrator: Administrator) -> Response:
+    """Have the daemon read its settings again."""
+    done = visit.daemon.post("/v1/reload")
+    changed, restart = " ".join(done["changed"]), " ".join(done["need_restart"])
+    return visit.redirect(link("/settings", read="true", changed=changed, restart=restart))
 
 
 def _render(visit: Visit, template: str, tab: str, **values: Any) -> Response:
