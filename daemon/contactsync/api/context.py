@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, TypeVar
@@ -10,6 +10,8 @@ from typing import Annotated, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
+from contactsync.api.access.turns import Turns
+from contactsync.api.actor import Requester
 from contactsync.api.events import EventHub
 from contactsync.api.schemas import Reloaded
 from contactsync.dispatch.live import LiveFolders
@@ -58,6 +60,8 @@ class ApiContext:
     sign_in_codes: SignInCodes = field(default_factory=SignInCodes)
     by_hand: RateLimiter = field(init=False, default_factory=lambda: RateLimiter(burst_seconds=60))
     """Requests for runs by each person at the web console, of each definition."""
+    turns: Turns = field(init=False, default_factory=Turns)
+    """Of each person at the web console, who may not take the place of others that read a directory."""
     _readers: CapacityLimiter = field(init=False, default_factory=lambda: CapacityLimiter(_MOST_READERS))
 
     @property
@@ -91,3 +95,16 @@ def _context_of(request: Request) -> ApiContext:
 
 
 Context = Annotated[ApiContext, Depends(_context_of)]
+
+
+async def _own_turn(request: Request, context: Context) -> AsyncIterator[None]:
+    requester: Requester = request.state.actor
+    if requester.kind != "web":
+        yield
+        return
+    async with context.turns.of(requester.name):
+        yield
+
+
+OneAtATime = Depends(_own_turn)
+"""Of a route that reads a directory: requests of one person at the web console wait for each other."""

@@ -9,6 +9,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,24 @@ def test_a_person_has_any_number_of_groups_and_any_groups(door: WebDoor) -> None
     many = [f"CN=Members of the project number {number},OU=Groups,DC=example,DC=com" for number in range(8000)]
     groups = (*many, f"CN={'a' * 300}", "CN=no\u00a0break", "CN=nul\0", "CN=one \n", "")
     assert door.ask("anna", "GET", "/v1/folders", groups=groups).status_code == 200
+
+
+def test_one_person_leaves_room_for_others_that_read_a_directory(door: WebDoor) -> None:
+    """Requests of one person wait for each other, here for a server that does not answer; too many are refused."""
+    silent, path = socket.create_server(("127.0.0.1", 0)), "/v1/check"
+    slow = {"query": f"ldap://127.0.0.1:{silent.getsockname()[1]}", "tls": "none"}
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(door.ask, "root", "POST", path, json=slow) for _ in range(3)]
+        accepted, _ = silent.accept()
+        other = door.http.post(
+            path, json={"definition_id": door.local.staff}, headers=actor_header("second", admin=True)
+        )
+        assert (other.status_code, other.json()["ok"]) == (200, True), other.text
+        assert not any(each.done() for each in waiting)
+        silent.close()
+        accepted.close()
+        for each in waiting:
+            assert (each.result().status_code, each.result().json()["ok"]) == (200, False), each.result().text
 
 
 def test_the_person_is_in_the_decision_the_audit_and_the_log(door: WebDoor) -> None:

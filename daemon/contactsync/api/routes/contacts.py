@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from contactsync.api.access.guard import CurrentAccess
-from contactsync.api.context import ApiContext, Context
+from contactsync.api.context import ApiContext, Context, OneAtATime
 from contactsync.api.hints import CurrentWording, Wording
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.api.routes.read import Limit, Text
@@ -178,7 +178,7 @@ def history_of_person(definition_id: DefinitionId, context: Context, who: Who) -
         return history_shown(connection, definition_id, who)
 
 
-@router.get("/definitions/{definition_id}/explain")
+@router.get("/definitions/{definition_id}/explain", dependencies=[OneAtATime])
 async def explain_person(
     definition_id: DefinitionId, context: Context, access: CurrentAccess, who: Who, wording: CurrentWording
 ) -> Explained:
@@ -186,7 +186,7 @@ async def explain_person(
     return await _explain(context, access, definition_id, Question(who=who), wording)
 
 
-@router.post("/definitions/{definition_id}/explain")
+@router.post("/definitions/{definition_id}/explain", dependencies=[OneAtATime])
 async def explain_with_password(
     definition_id: DefinitionId, question: Question, context: Context, access: CurrentAccess, wording: CurrentWording
 ) -> Explained:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, TypeAdapter
 
 from contactsync.api.access.guard import CurrentAccess
-from contactsync.api.context import ApiContext, Context
+from contactsync.api.context import ApiContext, Context, OneAtATime
 from contactsync.api.definition_fields import DefinitionChanges
 from contactsync.api.hints import CurrentWording
 from contactsync.api.routes.definitions import DefinitionId
@@ -122,7 +122,7 @@ class Browsed(BaseModel):
     others: list[str]
 
 
-@router.post("/check")
+@router.post("/check", dependencies=[OneAtATime])
 async def check_draft(
     request: DraftRequest, context: Context, access: CurrentAccess, wording: CurrentWording
 ) -> CheckDocument:
@@ -133,7 +133,7 @@ async def check_draft(
     return document
 
 
-@router.post("/preview")
+@router.post("/preview", dependencies=[OneAtATime])
 async def preview_draft(
     request: DraftRequest, context: Context, access: CurrentAccess, limit: Changes = 100
 ) -> PreviewDocument:
@@ -141,7 +141,7 @@ async def preview_draft(
     return await context.read_directory(partial(_preview, request, context, access, limit))
 
 
-@router.post("/browse")
+@router.post("/browse", dependencies=[OneAtATime])
 async def browse_directory(request: BrowseRequest, context: Context, access: CurrentAccess) -> Browsed:
     """One level of a directory, to find a base."""
     return await context.read_directory(partial(_browse, request, context, access))
@@ -153,13 +153,13 @@ def parts_of_mappings() -> MappingParts:
     return mapping_parts()
 
 
-@router.post("/sample")
+@router.post("/sample", dependencies=[OneAtATime])
 async def sample_draft(request: SampleRequest, context: Context, access: CurrentAccess) -> SampleDocument:
     """The first entries that these settings select, as contacts. Changes nothing."""
     return await context.read_directory(partial(_sample, request, context, access))
 
 
-@router.post("/definitions/{definition_id}/preview")
+@router.post("/definitions/{definition_id}/preview", dependencies=[OneAtATime])
 async def preview_definition(
     definition_id: DefinitionId, context: Context, access: CurrentAccess, limit: Changes = 100
 ) -> PreviewDocument:
