@@ -67,12 +67,13 @@ def server_of(definition_id: int) -> str:
 
 
 @contextmanager
-def fleet_queue(database: str, work: Work, name: str) -> Iterator[FleetQueue]:
-    """Give a node without a daemon."""
+def fleet_queue(database: str, work: Work, name: str, *, has_read: bool = True) -> Iterator[FleetQueue]:
+    """Give a node without a daemon, which has read the definitions already, or not yet."""
     identity = NodeIdentity(name)
     callbacks = FleetCallbacks(
         work=work,
-        server_of=server_of,
+        server_of=server_of if has_read else lambda _: "",
+        find_server=server_of,
         cancel=lambda _: [],
         cancel_all=lambda: None,
         listener_of=lambda _: None,

@@ -21,7 +21,7 @@ from procrastinate.jobs import DeleteJobCondition, Job, Status
 from procrastinate.worker import Worker
 from psycopg.conninfo import conninfo_to_dict
 
-from contactsync.errors import DatabaseUnavailable
+from contactsync.errors import DatabaseError, DatabaseUnavailable
 from contactsync.fleet.connector import QueueConnector
 from contactsync.fleet.identity import NodeIdentity, queue_of
 from contactsync.fleet.schema import QUEUE_OPTIONS
@@ -93,7 +93,8 @@ class _Worker(Worker):
 class Engine:
     """Stores requests as jobs, and calls `run` with the id of a job on one of `workers` threads.
 
-    `lock_of` returns the lock of a definition's jobs: of all nodes together, one job of a lock runs at a time.
+    `lock_of` returns the lock of a definition's jobs: of all nodes together, one job of a lock runs at a time. It
+    returns None if this node has not read the definition yet; `find_lock` reads it, on another thread.
     """
 
     def __init__(
@@ -101,7 +102,8 @@ class Engine:
         conninfo: str,
         identity: NodeIdentity,
         run: Callable[[int, RunJob], None],
-        lock_of: Callable[[int], str],
+        lock_of: Callable[[int], str | None],
+        find_lock: Callable[[int], str],
         *,
         workers: int,
     ) -> None:
@@ -110,6 +112,7 @@ class Engine:
         self._name = identity.name
         self._run = run
         self._lock_of = lock_of
+        self._find_lock = find_lock
         self._workers = workers
         given = conninfo_to_dict(conninfo).get("options") or ""
         options = {
@@ -389,7 +392,7 @@ class Engine:
                 continue
             try:
                 await self._store(batch)
-            except (ConnectorException, psycopg.Error):
+            except (ConnectorException, psycopg.Error, DatabaseError):
                 await asyncio.sleep(0.5)
             except Exception:
                 log.exception("fleet.queue_crashed")
@@ -406,7 +409,7 @@ class Engine:
 
     async def _store(self, batch: list[RunJob]) -> None:
         waiting = await self._waiting(job.definition_id for job in batch)
-        new = [self._job(job) for job in batch if job.definition_id not in waiting]
+        new = [await self._job(job) for job in batch if job.definition_id not in waiting]
         try:
             if new:
                 await self._app.job_manager.batch_defer_jobs_async(new)
@@ -418,28 +421,30 @@ class Engine:
             if job.definition_id in waiting:
                 await self._strengthen(*waiting[job.definition_id], job)
 
-    async def _waiting(self, definition_ids: Iterable[int]) -> dict[int, tuple[int, RunJob]]:
+    async def _waiting(self, definition_ids: Iterable[int]) -> dict[int, tuple[int, str, RunJob]]:
         locks = [str(definition_id) for definition_id in definition_ids]
         async with self._connector.pool.connection() as connection:
             cursor = await connection.execute(statement("jobs_of"), {"locks": locks})
             rows = await cursor.fetchall()
-        return {int(lock): (job_id, RunJob.of(args)) for job_id, lock, status, args in rows if status == "todo"}
+        return {
+            int(key): (job_id, lock, RunJob.of(args)) for job_id, key, status, args, lock in rows if status == "todo"
+        }
 
-    async def _strengthen(self, job_id: int, earlier: RunJob, job: RunJob) -> None:
+    async def _strengthen(self, job_id: int, lock: str, earlier: RunJob, job: RunJob) -> None:
         """Let a waiting job take the place that the new request has, if that is a better one."""
         merged = job.merged(earlier)
         if merged == earlier:
             return
-        manager = self._app.job_manager
+        manager, better = self._app.job_manager, await self._job(merged, lock)
         try:
             async with self._connector.pool.connection() as connection, connection.transaction():
                 cancelled = await manager.cancel_job_by_id_async(job_id, delete_job=True, connection=connection)
                 if cancelled:
-                    await manager.defer_job_async(self._job(merged), connection=connection)
+                    await manager.defer_job_async(better, connection=connection)
         except AlreadyEnqueued:  # another node did the same
             return
         if not cancelled:  # it has started meanwhile
-            await self._defer(self._job(job))
+            await self._defer(await self._job(job, lock))
 
     async def _defer(self, job: Job) -> None:
         try:
@@ -449,7 +454,7 @@ class Engine:
 
     async def _withdraw(self, definition_id: int, *, only_by_hand: bool) -> bool:
         waiting = await self._waiting([definition_id])
-        for job_id, job in waiting.values():
+        for job_id, _, job in waiting.values():
             if job.only_by_hand or not only_by_hand:
                 return await self._app.job_manager.cancel_job_by_id_async(job_id, delete_job=True)
         return False
@@ -473,18 +478,21 @@ class Engine:
     async def _restart(self, job: Job) -> None:
         """Finish an abandoned job and request its run again. A retry fails beside a waiting job of the same key."""
         again = RunJob.of(job.task_kwargs)
-        await self._defer(self._job(replace(again, restarts=again.restarts + 1)))
+        await self._defer(await self._job(replace(again, restarts=again.restarts + 1), job.lock))
         await self._app.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
 
-    def _job(self, job: RunJob) -> Job:
+    async def _job(self, job: RunJob, former: str | None = None) -> Job:
+        """A job, with the lock of a `former` one if this node has not read the definition yet."""
+        definition_id = job.definition_id
+        lock = self._lock_of(definition_id) or former or await asyncio.to_thread(self._find_lock, definition_id)
         return Job(
             queue=queue_of(job.to),
             task_name=_TASK,
             priority=1 if job.asked is not None else 0,
-            lock=self._lock_of(job.definition_id),
-            queueing_lock=str(job.definition_id),
+            lock=lock,
+            queueing_lock=str(definition_id),
             task_kwargs={
-                "definition_id": job.definition_id,
+                "definition_id": definition_id,
                 "trigger": job.trigger.value,
                 "asked": job.asked,
                 "restarts": job.restarts,

@@ -52,12 +52,14 @@ _ORPHAN_SECONDS = 5.0
 _ORPHAN_AGE_SECONDS = 30.0
 """Three heartbeats of a worker."""
 _MOST_BUSY = 6
+_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetCallbacks:
     """What the queue needs of the daemon.
 
+    `server_of` returns the directory server of a definition, empty if it is not read yet. `find_server` reads it.
     `cancel` cancels the run with this id, and returns the ids of cancelled runs; `cancel_all` cancels all current ones.
     `listener_of` returns the key of the listener of a live definition, None for others. The node that has this listener
     calls `on_run` with the report or the error of each run, and with None when the run starts. `missing` says what this
@@ -66,6 +68,7 @@ class FleetCallbacks:
 
     work: Callable[[RunRequest], RunReport]
     server_of: Callable[[int], str]
+    find_server: Callable[[int], str]
     cancel: Callable[[int], list[int]]
     cancel_all: Callable[[], None]
     listener_of: Callable[[int], str | None]
@@ -74,6 +77,14 @@ class FleetCallbacks:
     missing: Callable[[LocalNeeds], str | None]
     live: ListeningCallbacks
     on_event: Callable[[str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A run that was not made, to be requested again after so many seconds."""
+
+    job: RunJob
+    seconds: float = 0.0
 
 
 class FleetQueue:
@@ -106,7 +117,7 @@ class FleetQueue:
         self._counted_at = 0.0
         self._swept_at = time.monotonic()
         self._stopping = False
-        self._engine = Engine(conninfo, identity, self._make, self._lock_of, workers=workers)
+        self._engine = Engine(conninfo, identity, self._make, self._lock_of, self._find_lock, workers=workers)
         self.node = Node(
             conninfo,
             identity,
@@ -210,7 +221,7 @@ class FleetQueue:
         kept = [(definition_id, "todo") for definition_id in self._engine.unstored(definition_ids)]
         with connection_of(self._pool) as connection:
             rows = execute(connection, "jobs_of", locks=[str(definition_id) for definition_id in definition_ids])
-            return kept + [(int(lock), status) for _, lock, status, _ in rows]
+            return kept + [(int(lock), status) for _, lock, status, *_ in rows]
 
     @property
     def waiting(self) -> int:
@@ -335,11 +346,16 @@ class FleetQueue:
     def _settle(self, dead: DeadNode) -> None:
         settle(self._pool, self._engine, dead)
 
-    def _lock_of(self, definition_id: int) -> str:
-        """One of `per_server` slots of the definition's server, always the same."""
+    def _lock_of(self, definition_id: int) -> str | None:
         server = self._callbacks.server_of(definition_id)
-        if not server:
-            return f"definition {definition_id}"
+        return self._slot(server, definition_id) if server else None
+
+    def _find_lock(self, definition_id: int) -> str:
+        server = self._callbacks.find_server(definition_id)
+        return self._slot(server, definition_id) if server else f"definition {definition_id}"
+
+    def _slot(self, server: str, definition_id: int) -> str:
+        """One of `per_server` slots of the definition's server, always the same."""
         if len(server) > _LONGEST_SERVER:
             server = f"{server[:_LONGEST_SERVER]}…{blake2b(server.encode(), digest_size=8).hexdigest()}"
         return f"{server}#{definition_id % self._per_server}"
@@ -355,6 +371,8 @@ class FleetQueue:
             self._begin(job_id, job)
         except ContactsyncError as error:
             log.warning("run.not_started", definition=job.definition_id, error_code=error.code, error=str(error))
+            if isinstance(error, DatabaseError):
+                self._request_again(_Again(job, _RETRY_SECONDS))
         except Exception:
             log.exception("run.crashed", definition=job.definition_id)
         finally:
@@ -372,25 +390,31 @@ class FleetQueue:
             self._engine.request(job)  # others have ended this node, and it joins again
             return
         self.events.note_watchers(begun.watchers)
-        answer = self._answer(job, begun.needs, node_id)
-        if not begun.awaiting:
-            return
-        with connection_of(self._pool) as connection:
-            if answer is None:
-                execute(connection, "release_awaiting", job_ids=[job_id])
-            else:
-                answer_awaiting(connection, job.definition_id, job_id, answer)
+        end = self._end(job, begun.needs, node_id)
+        if begun.awaiting:
+            with connection_of(self._pool) as connection:
+                if isinstance(end, _Again):
+                    execute(connection, "release_awaiting", job_ids=[job_id])
+                else:
+                    answer_awaiting(connection, job.definition_id, job_id, end)
+        if isinstance(end, _Again):  # after the release: the next run may begin at once
+            self._request_again(end)
 
-    def _answer(self, job: RunJob, needs: LocalNeeds, node_id: int) -> dict[str, Any] | None:
-        """The end of a run; None if it is requested again, or left to another node."""
+    def _request_again(self, again: _Again) -> None:
+        if again.seconds and not self._stopping:
+            threading.Timer(again.seconds, self._engine.request, [again.job]).start()
+        else:
+            self._engine.request(again.job)
+
+    def _end(self, job: RunJob, needs: LocalNeeds, node_id: int) -> dict[str, Any] | _Again:
+        """The end of a run, or its request to another node or for later."""
         referral = self.referrals.refer(job, needs)
         if referral.to:
-            self._engine.request(replace(job, to=referral.to))
-            return None
+            return _Again(replace(job, to=referral.to))
         return self._carry_out(job, referral.remark, node_id)
 
-    def _carry_out(self, job: RunJob, remark: str, node_id: int) -> dict[str, Any] | None:
-        """Make a run; returns its end, None if it is requested again."""
+    def _carry_out(self, job: RunJob, remark: str, node_id: int) -> dict[str, Any] | _Again:
+        """Make a run; returns its end, or its request for later."""
         if job.restarts > _MOST_RESTARTS:
             log.error("fleet.given_up", definition=job.definition_id, restarts=job.restarts)
             return encode_error(
@@ -409,13 +433,10 @@ class FleetQueue:
             if isinstance(error, AlreadyRunning) and job.busy < _MOST_BUSY:
                 # A command makes a run of it, or a job with the lock of the server before an edit; or others have ended
                 # this node.
-                again = replace(job, busy=job.busy + 1)
-                threading.Timer(2**job.busy, self._engine.request, [again]).start()
-                return None
+                return _Again(replace(job, busy=job.busy + 1), 2**job.busy)
         else:
             if self._stopping and report.outcome is Outcome.CANCELLED:
-                self._engine.request(job)  # for another node
-                return None
+                return _Again(job)  # for another node
             answer = encode_report(report)
         self._tell_listener(job.definition_id, answer)
         return answer

@@ -28,7 +28,9 @@ from contactsync.errors import (
     ContactsyncError,
     DatabaseConflict,
     DatabaseError,
+    DefinitionError,
     DefinitionLocked,
+    SecretError,
     SettingsError,
 )
 from contactsync.fleet.identity import NodeIdentity, NodeLabel
@@ -46,11 +48,13 @@ from contactsync.service.systemd import Part, ServiceManager, status_line, troub
 from contactsync.service.upkeep import Upkeep
 from contactsync.serving.peer import uid_of
 from contactsync.settings.reload import differing, with_live
+from contactsync.store.definitions import read_definitions
 from contactsync.store.notifications import Callbacks, DefinitionWatch
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.fleet import LocalNeeds
 from contactsync.store.record.runs import interrupt_abandoned
 from contactsync.store.waits import WaitWatch
+from contactsync.sync.definition import resolve
 from contactsync.sync.observer import ObserverGroup
 
 if TYPE_CHECKING:
@@ -301,6 +305,7 @@ class Daemon:
         return FleetCallbacks(
             work=self._work,
             server_of=self._server_of,
+            find_server=self._find_server,
             cancel=self._cancel,
             cancel_all=self._cancel_current,
             listener_of=self._listener_of,
@@ -361,6 +366,14 @@ class Daemon:
 
     def _server_of(self, definition_id: int) -> str:
         return self._schedule.server_of(definition_id)
+
+    def _find_server(self, definition_id: int) -> str:
+        """The directory server of a definition that is not followed yet; empty if there is none. DatabaseError."""
+        with connection_of(self._pool) as connection:
+            definitions = read_definitions(connection, [definition_id])
+        with suppress(DefinitionError, SecretError):
+            return resolve(definitions[0]).server_key if definitions else ""
+        return ""
 
     def _work(self, request: RunRequest) -> RunReport:
         """Make one run on a worker thread; log what it raises and raise it again for those who wait."""

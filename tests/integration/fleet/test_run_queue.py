@@ -288,6 +288,23 @@ def test_a_node_that_stops_begins_no_run_that_it_takes_late(queue_database: str,
         assert (late.ids, other.ids) == ([], [2])
 
 
+def test_requests_through_a_node_that_has_not_read_the_definitions_count_too(queue_database: str) -> None:
+    """No server gets more runs than its limit, also if it requests the runs of a node again that died."""
+    work = Work()
+    with (
+        fleet_queue(queue_database, work, "new", has_read=False) as new,
+        fleet_queue(queue_database, work, "old") as old,
+    ):
+        for definition_id in range(1, 9):
+            (old if definition_id in {3, 4} else new).request(definition_id, Trigger.SCHEDULE)
+        wait_until(lambda: new.waiting == 6, lambda: f"six to wait: {new.waiting}")
+        new.request(8, Trigger.MANUAL, asked_at=time.monotonic())
+        wait_until(lambda: stored_triggers(queue_database, 8) <= {"manual"}, "the request of a user")
+        work.open()
+        work.wait_for(8)
+    assert work.most_of_server == 2
+
+
 def jobs(database: str) -> dict[str, int]:
     """The number of jobs by their state."""
     statement = "SELECT status::text, count(*) FROM contactsync_queue.procrastinate_jobs GROUP BY 1"
@@ -311,3 +328,19 @@ def test_a_run_that_was_taken_for_all_folders_does_not_answer_a_request_for_one(
         assert answer.result(PATIENCE).trigger is (Trigger.MANUAL if alone else Trigger.SCHEDULE)
         wait_until(lambda: not jobs(queue_database), "the end of all jobs")
     assert [each.trigger for each in work.entered] == [Trigger.SCHEDULE, Trigger.MANUAL]
+
+
+def test_a_run_answers_who_awaits_one_that_is_gone(queue_database: str) -> None:
+    """PostgreSQL was not available when its node was to answer, or to leave the run to another node."""
+    awaited = (
+        "INSERT INTO contactsync.fleet_messages (from_node, kind, definition_id, job_id) VALUES (%s, 'await', 1, 0)"
+    )
+    with (
+        psycopg.connect(queue_database, autocommit=True) as person,
+        fleet_queue(queue_database, work := Work(), "a") as queue,
+    ):
+        work.open()
+        person.execute(awaited, [queue.node.node_id])
+        queue.request(1, Trigger.SCHEDULE)
+        messages = "SELECT kind FROM contactsync.fleet_messages WHERE from_node = %s"
+        wait_until(lambda: person.execute(messages, [queue.node.node_id]).fetchone() is None, "the answer")

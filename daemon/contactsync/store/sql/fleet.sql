@@ -86,9 +86,16 @@ UPDATE contactsync.fleet_nodes SET ended_at = coalesce(ended_at, clock_timestamp
 WHERE node_id = %(node_id)s AND NOT settled
 
 -- name: settle_node
+-- The node is ended: no other one needs its messages, and it awaits no runs.
+WITH unread AS (
+    DELETE FROM contactsync.fleet_messages WHERE to_node = %(node_id)s OR kind = 'await' AND from_node = %(node_id)s
+)
 UPDATE contactsync.fleet_nodes SET settled = true, running = 0, listening = 0 WHERE node_id = %(node_id)s
 
 -- name: leave_fleet
+WITH unread AS (
+    DELETE FROM contactsync.fleet_messages WHERE to_node = %(node_id)s OR kind = 'await' AND from_node = %(node_id)s
+)
 UPDATE contactsync.fleet_nodes
 SET ended_at = clock_timestamp(), leads = false, settled = true, running = 0, listening = 0
 WHERE node_id = %(node_id)s AND ended_at IS NULL
@@ -118,7 +125,8 @@ DELETE FROM contactsync.fleet_nodes WHERE name = %(name)s AND ended_at IS NOT NU
 -- name: begin_job
 -- Whether the node may begin a run, the messages that await it, the nodes that want its events, and what the definition needs
 -- of the machine. A user who asked for this folder alone does not await a run that was requested before: it would not offer
--- a password again that was refused. No row: others have ended the node, or make the job, which it took when it had another id.
+-- a password again that was refused. A message of a job that is gone, and that was not answered, awaits this one. No row:
+-- others have ended the node, or make the job, which it took when it had another id.
 WITH alive AS MATERIALIZED (
     SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL AND EXISTS (
         SELECT FROM contactsync_queue.procrastinate_jobs AS j
@@ -126,7 +134,9 @@ WITH alive AS MATERIALIZED (
             SELECT FROM contactsync.fleet_nodes AS e WHERE e.worker_id = j.worker_id AND e.ended_at IS NOT NULL))
 ), taken AS (
     UPDATE contactsync.fleet_messages SET job_id = %(job_id)s
-    WHERE kind = 'await' AND definition_id = %(definition_id)s AND job_id IS NULL AND EXISTS (SELECT FROM alive)
+    WHERE kind = 'await' AND definition_id = %(definition_id)s AND EXISTS (SELECT FROM alive)
+      AND (SELECT j.status::text FROM contactsync_queue.procrastinate_jobs AS j
+           WHERE j.id = fleet_messages.job_id) IS DISTINCT FROM 'doing'
       AND (body IS NULL OR (body ->> 'asked')::double precision <= %(asked)s::double precision)
     RETURNING message_id
 )
@@ -277,7 +287,8 @@ RETURNING message_id, from_node, kind, definition_id, reference, body
 WITH sent AS (
     INSERT INTO contactsync.fleet_messages (from_node, to_node, kind, definition_id, body)
     SELECT %(from_node)s, node_id, 'run', %(definition_id)s, %(body)s
-    FROM contactsync.fleet_listeners WHERE listener = %(listener)s
+    FROM contactsync.fleet_listeners JOIN contactsync.fleet_nodes AS n USING (node_id)
+    WHERE listener = %(listener)s AND n.ended_at IS NULL
     RETURNING to_node
 )
 SELECT pg_notify('contactsync_fleet', to_node::text) FROM sent
@@ -454,10 +465,10 @@ LIMIT %(limit)s
 
 -- name: jobs_of
 -- The jobs of definitions that are waiting, or that a worker makes. Each status has an index of its own.
-SELECT id, queueing_lock, status::text, args FROM contactsync_queue.procrastinate_jobs
+SELECT id, queueing_lock, status::text, args, lock FROM contactsync_queue.procrastinate_jobs
 WHERE queueing_lock = ANY (%(locks)s) AND status = 'todo'
 UNION ALL
-SELECT id, queueing_lock, status::text, args FROM contactsync_queue.procrastinate_jobs
+SELECT id, queueing_lock, status::text, args, lock FROM contactsync_queue.procrastinate_jobs
 WHERE queueing_lock = ANY (%(locks)s) AND status = 'doing'
 
 -- name: living_workers
