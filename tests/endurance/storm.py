@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -16,27 +15,25 @@ from ldap3.core.exceptions import LDAPException
 
 from bench.directory import TEAM_SIZE, attributes, dn, team_base
 from tests.endurance.folders import Folders
-from tests.endurance.vitals import Log
+from tests.endurance.nodes import Nodes
 from tests.faults.trial import CONNECTION
 from tests.faults.world import World
-from tests.support.processes import DaemonProcess
 from tests.support.proxy import Fault
 
 _MAPPINGS = ['{"fields": {"nickname": "uid"}}', '{"fields": {"notes": {"policy": "fill"}}}', None]
-_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'contactsync' AND datname = current_database()"
+_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name ~ '^contactsync' AND datname = current_database()"
 
 
 class Storm:
-    """Everything that may happen at random. `log` is the daemon's; `problems` are defects that were found."""
+    """Everything that may happen at random; `problems` are defects that were found."""
 
-    def __init__(self, servers: World, folders: Folders, daemon: DaemonProcess, seed: str) -> None:
+    def __init__(self, servers: World, folders: Folders, nodes: Nodes, seed: str) -> None:
         self._servers = servers
         self._folders = folders
-        self._daemon = daemon
+        self._nodes = nodes
         self._random = Random(seed)  # noqa: S311 -- repeatable, not secret
         self._done: Counter[str] = Counter()
         self._changes = 0
-        self.log = Log(Path(daemon.state).with_name("daemon.log"))
         self.problems: list[str] = []
         self._often: list[Callable[[], None]] = [self._change, self._change, self._edit, self._ask, self._fault]
         self._seldom: list[Callable[[], None]] = [
@@ -46,21 +43,25 @@ class Storm:
             self._replace_folder,
             self._reload,
         ]
+        self._comers = nodes.all
         self._restarts: list[Callable[[], None]] = [self._restart_daemon, self._kill_daemon]
+        if len(nodes.all) > 1:
+            self._seldom += [self._stall_node, self._drain_node]
 
     def __str__(self) -> str:
         return ", ".join(f"{number} {what}" for what, number in sorted(self._done.items()))
 
     def rage(self, seconds: float, *, restarts: bool) -> None:
-        """Let things happen for some seconds; with `restarts` the daemon is restarted and killed too."""
+        """Let things happen for some seconds; with `restarts` the first daemon is restarted and killed like others."""
         end = time.monotonic() + seconds
-        seldom = self._seldom + (self._restarts if restarts else [])
+        self._comers = self._nodes.all if restarts else self._nodes.all[1:]
+        seldom = self._seldom + (self._restarts if self._comers else [])
         while time.monotonic() < end:
             act = self._random.choice(seldom if self._random.random() < 0.1 else self._often)
             act()
             self._done[act.__name__.strip("_").replace("_", " ")] += 1
             time.sleep(self._random.random() * 0.3)
-            self.problems += self.log.defects()
+            self.problems += self._nodes.defects()
 
     def end(self) -> None:
         """Repair all connections, and start what is down."""
@@ -139,19 +140,36 @@ class Storm:
         )
 
     def _reload(self) -> None:
-        self._daemon.send(signal.SIGHUP)
+        self._random.choice(self._nodes.all).send(signal.SIGHUP)
 
     def _restart_daemon(self) -> None:
         self.end()
-        if self._daemon.stop() != 0:
+        daemon = self._random.choice(self._comers)
+        if daemon.stop() != 0:
             self.problems.append("The daemon did not stop in order.")
-        self._daemon.start()
+        daemon.start()
 
     def _kill_daemon(self) -> None:
         self.end()
-        self._daemon.send(signal.SIGKILL)
-        self._daemon.wait()
-        self._daemon.start()
+        daemon = self._random.choice(self._comers)
+        daemon.send(signal.SIGKILL)
+        daemon.wait()
+        daemon.start()
+
+    def _stall_node(self) -> None:
+        """Stop a node for so long that the others may end it, or not."""
+        node = self._random.choice(self._nodes.all)
+        node.send(signal.SIGSTOP)
+        time.sleep(self._random.uniform(1.0, 9.0))
+        node.send(signal.SIGCONT)
+
+    def _drain_node(self) -> None:
+        """Drain a node for a moment."""
+        node = self._nodes.name_of(self._random.choice(self._nodes.all))
+        draining = "UPDATE contactsync.fleet_nodes SET draining = %s WHERE name = %s AND ended_at IS NULL"
+        self._sql(draining, True, node)  # noqa: FBT003 -- a value
+        time.sleep(self._random.uniform(0.5, 2.0))
+        self._sql(draining, False, node)  # noqa: FBT003 -- a value
 
     def _sql(self, statement: Any, *values: Any) -> None:
         self._folders.connection.execute(statement, values)
