@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,16 +22,21 @@ _SERVES = re.compile(r"^-- serves: ([0-9]{4})$", re.MULTILINE)
 
 
 def older_package(place: Path) -> Path:
-    """The folder of the older program's package. Skips the test without it, or if it cannot use today's schema."""
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", OLDER, "daemon"]
+    """The unpacked wheel of the older program. Skips the test without it, or if it cannot use today's schema."""
+    command = ["git", "-C", str(ROOT), "archive", "--format=tar", OLDER]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         pytest.skip(f"This clone has no commit {OLDER[:7]}, whose program would be the older one.")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(place, filter="data")
-    if not _served(place / "daemon"):
+        archive.extractall(place / "source", filter="data")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)]
+    subprocess.run(build, cwd=place / "source", capture_output=True, check=True)
+    (wheel,) = place.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(place / "installed")  # noqa: S202 -- a wheel of our own
+    if not _served(place / "installed"):
         pytest.skip("A migration since then serves no older program.")
-    return place / "daemon"
+    return place / "installed"
 
 
 def _served(older: Path) -> bool:
