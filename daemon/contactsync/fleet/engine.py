@@ -155,7 +155,7 @@ class Engine:
         with self._guard:
             earlier = self._outbox.get(job.definition_id)
             self._outbox[job.definition_id] = job.merged(earlier) if earlier else job
-        self._loop.call_soon_threadsafe(self._wake.set)
+        self._soon(self._wake.set)
 
     def request_awaited(
         self, job: RunJob, register: Callable[[], None], on_failure: Callable[[BaseException], None]
@@ -190,16 +190,16 @@ class Engine:
 
     def stop_fetching(self) -> None:
         """Take no more jobs; running ones go on."""
-        self._loop.call_soon_threadsafe(self._stop_worker)
+        self._soon(self._stop_worker)
 
     def restart(self) -> None:
         """Begin anew with another worker, after the running jobs."""
         if worker := self._worker:
-            self._loop.call_soon_threadsafe(worker.stop)
+            self._soon(worker.stop)
 
     def fetch_again(self) -> None:
         """Take jobs, again."""
-        self._loop.call_soon_threadsafe(self._fetching.set)
+        self._soon(self._fetching.set)
 
     def flush(self, timeout: float) -> bool:
         """Wait until every request is stored."""
@@ -214,7 +214,7 @@ class Engine:
     def close(self, timeout: float) -> None:
         """End the thread after its running jobs."""
         self._closing = True
-        self._loop.call_soon_threadsafe(self._stop_worker)
+        self._soon(self._stop_worker)
         self._thread.join(timeout)
 
     @property
@@ -231,6 +231,10 @@ class Engine:
     def silent_seconds(self) -> float:
         """Seconds since the event loop last made progress."""
         return time.monotonic() - self._alive_at
+
+    def _soon(self, callback: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the loop has ended; a sign of life or a request of a timer may come later
+            self._loop.call_soon_threadsafe(callback)
 
     def _call(self, coroutine: Coroutine[Any, Any, Value]) -> Future[Value]:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)

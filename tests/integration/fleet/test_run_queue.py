@@ -344,3 +344,11 @@ def test_a_run_answers_who_awaits_one_that_is_gone(queue_database: str) -> None:
         queue.request(1, Trigger.SCHEDULE)
         messages = "SELECT kind FROM contactsync.fleet_messages WHERE from_node = %s"
         wait_until(lambda: person.execute(messages, [queue.node.node_id]).fetchone() is None, "the answer")
+
+
+def test_a_request_after_the_end_is_nothing(queue_database: str) -> None:
+    """Such as that of a run that was to be made again later."""
+    with fleet_queue(queue_database, work := Work(), "a") as queue:
+        pass
+    queue.request(1, Trigger.SCHEDULE)
+    assert work.ids == []
