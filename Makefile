@@ -70,6 +70,7 @@ dist: setup-tools ## Build wheel, sdist, SBOM and licences into dist/, reproduci
 
 deb: setup-deb ## Build the Debian package dist/contactsync_VERSION_ARCHITECTURE.deb, reproducibly (offline once set up)
 	@tools/deb.sh
+	@lintian --fail-on error,warning dist/contactsync_*.deb
 
 image: setup-image ## Build the container image and its SBOM into dist/, without a daemon (offline once set up)
 	@tools/image.sh

@@ -11,6 +11,7 @@ output=${2:-dist}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$output" "$work/debian"
+rm -f "$output"/contactsync_*.deb
 
 # The time of all files of the package.
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then

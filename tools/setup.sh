@@ -19,6 +19,7 @@ main() {
     make_environment
     case $purpose in deb | image | test) make_packages ;; esac
     case $purpose in test | image) make_root_of_image ;; esac
+    [ "$purpose" != test ] || [ "$(id -u)" -ne 0 ] || make_root debian --variant=minbase --include=python3,systemd
 }
 
 # Two makes at once must not write the same virtual environment.
@@ -80,6 +81,7 @@ missing_packages() {
     fi
     case $purpose in deb | image | test) missing_python ;; esac
     case $purpose in deb | test) command -v dh >/dev/null || printf ' debhelper' ;; esac
+    [ "$purpose" != deb ] || command -v lintian >/dev/null || printf ' lintian'
     case $purpose in test | image) missing_builders ;; esac
     case $purpose in test | bench) missing_browser ;; esac
     case $purpose in test | bench) [ -d "$debian_python/ldap" ] || printf ' python3-ldap' ;; esac
