@@ -30,6 +30,9 @@ main() {
 
 # The files of make install, without what needs systemd, and without pip.
 stage() {
+    .venv/bin/python -m hatchling build --target wheel --directory "$work/wheel" >/dev/null 2>&1
+    WHEEL=$(echo "$work"/wheel/*.whl)
+    export WHEEL
     DESTDIR=$work/root PREFIX=/usr UNITDIR=/lib/systemd/system PYTHON=/usr/bin/python3 tools/install.sh install >"$work/log" 2>&1 ||
         { cat "$work/log" >&2; exit 1; }
     program=$work/root/usr/lib/contactsync
@@ -44,12 +47,17 @@ pack() {
     umoci init --layout "$work/layout"
     umoci new --image "$image"
     add_layer "$base" "Debian 12"
-    tar_of "$work/root" "$work/layer.tar" --owner=0 --group=0 --create etc usr
+    mkdir -p "$work/root/dev"
+    tar_of "$work/root" "$work/layer.tar" --owner=0 --group=0 --create dev etc usr
     mkdir -p "$work/root/run/contactsync"
     tar_of "$work/root" "$work/layer.tar" --owner=10001 --group=0 --mode=770 --append run/contactsync
     add_layer "$work/layer.tar" "make install"
     configure
     umoci gc --layout "$work/layout"
+    # The names under which podman and docker load it.
+    name="\"org.opencontainers.image.ref.name\":\"contactsync:$version\""
+    sed -i "s|\"org.opencontainers.image.ref.name\":\"[^\"]*\"|$name,\"io.containerd.image.name\":\"docker.io/library/contactsync:$version\"|" \
+        "$work/layout/index.json"
     tar_of "$work/layout" "$archive" --owner=0 --group=0 --mode=u+w,go=r,a+X --create oci-layout index.json blobs
 }
 
@@ -69,7 +77,7 @@ configure() {
         --config.entrypoint /usr/bin/tini --config.entrypoint -- --config.entrypoint /usr/bin/contactsync --config.cmd daemon \
         --config.env PATH=/usr/sbin:/usr/bin --config.env LANG=C.UTF-8 --config.env CREDENTIALS_DIRECTORY=/run/secrets \
         --config.env STATE_DIRECTORY=/var/lib/contactsync --config.env RUNTIME_DIRECTORY=/run/contactsync \
-        --config.env CONTACTSYNC_LOG__STREAM=stdout \
+        --config.env CONTACTSYNC_LOG__STREAM=stdout --config.env CONTACTSYNC_CONTROL__MODE=0600 \
         --config.volume /var/lib/contactsync --config.volume /run/contactsync \
         --config.label "org.opencontainers.image.title=contactsync" \
         --config.label "org.opencontainers.image.description=$(sed -n 's/^description = "\(.*\)"$/\1/p' pyproject.toml)" \

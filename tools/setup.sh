@@ -173,9 +173,9 @@ make_packages() {
 
 # The Debian below the container image, which also names the default user of the image. New volumes take over the owners.
 make_root_of_image() {
-    make_root image --variant=essential --include=python3,python3-gssapi,ca-certificates,tini \
+    make_root image --variant=essential --include=python3,python3-gssapi,ca-certificates,tini --skip=output/dev \
         --customize-hook='echo "contactsync:x:10001:0:contactsync:/var/lib/contactsync:/usr/sbin/nologin" >>"$1/etc/passwd"' \
-        --customize-hook='install -d -m 770 -o 10001 "$1/var/lib/contactsync" "$1/run/contactsync"'
+        --customize-hook='install -d -m 770 -o 10001 "$1/var/lib/contactsync"'
 }
 
 # A Debian 12 as a tar archive, made once. The first argument is its name, the others are options of mmdebstrap.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _PURPOSES = {
     "completion": "completion for bash, zsh and fish",
+    "container": "a Compose file with the console and PostgreSQL",
+    "kubernetes": "manifests of one daemon and of a fleet",
     "man": "man pages",
     "monitoring": "alert rules for Prometheus and Loki, a Grafana dashboard",
     "postgresql": "database roles, personal folders, a role for backups",
