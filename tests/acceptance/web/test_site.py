@@ -23,7 +23,8 @@ AXE = Path(__file__).with_name("vendor") / "axe-4.14.1.min.js"
 AXE_OPTIONS = {"preload": False, "resultTypes": ["violations"]}
 PAGES = (
     "docs/README",
-    "deploy/monitoring/README",
+    "docs/tutorial/active-directory",
+    "docs/how-to/alerts",
     "docs/how-to/install",
     "docs/reference/errors",
     "search",
