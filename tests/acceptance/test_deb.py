@@ -136,7 +136,7 @@ def test_from_the_installation_to_the_purge(  # the order is the story
 
 
 def test_its_files(package: Path, place: Path) -> None:
-    """Man pages, completion and documents are where Debian has them, and nothing names the place of the build."""
+    """Man pages, completion, documents are where Debian has them; nothing in them shows where or when it was built."""
     tree = place / "tree"
     subprocess.run(["dpkg-deb", "--extract", package, tree], check=True)
     share = tree / "usr/share"
@@ -153,3 +153,5 @@ def test_its_files(package: Path, place: Path) -> None:
     ):
         assert (share / path).is_file(), path
     assert subprocess.run(["grep", "--recursive", "--quiet", str(place), tree], check=False).returncode == 1
+    times = subprocess.run(["find", tree, "-type", "f", "-printf", "%T@\n"], capture_output=True, check=True).stdout
+    assert len(set(times.split())) == 1
