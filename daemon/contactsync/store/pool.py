@@ -178,6 +178,8 @@ def _give_back(pool: Pool, connection: _BoundedConnection) -> None:
         clear_run_tables(connection)
         if state == SessionState(recovering=False, read_only=False, pid=connection.server_pid):
             connection.found_usable_at = time.monotonic()
+        else:
+            connection.close()
     except psycopg.Error:
         # The server frees everything of a closed connection, and the pool opens another.
         connection.close()
@@ -192,5 +194,6 @@ def note_unlocked(connection: Connection[Any], state: SessionState) -> None:
 
 
 def _unlock(connection: Connection[Any]) -> SessionState | None:
+    """The state of the session; None if this is no answer to its statement, but to an earlier one."""
     row = connection.execute(statement("unlock_everything")).fetchone()
-    return SessionState(*row[1:]) if row else None
+    return SessionState(*row[1:]) if row and len(row) == 1 + len(SessionState._fields) else None

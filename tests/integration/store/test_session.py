@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contactsync.errors import DatabaseError, DatabaseUnavailable
 from contactsync.model import Outcome
@@ -20,8 +21,10 @@ from contactsync.store.session import connect
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, people
 from tests.support.pgbouncer import pgbouncer
+from tests.support.proxy import Proxy
 from tests.support.resources import short_directory
 
+SOCKET = ".s.PGSQL.5432"
 ODD = {
     "client_encoding": "LATIN1",
     "datestyle": "German",
@@ -158,6 +161,32 @@ def test_a_connection_that_can_only_read_is_given_up(database: str) -> None:
         on_database(database, "ALTER DATABASE {} RESET default_transaction_read_only")
         with connection_of(pool) as connection:
             connection.execute("CREATE TEMPORARY TABLE works (one int)")
+
+
+@pytest.mark.parametrize(
+    "columns", ["1, 2, 3, 4, 5 AS marked", "'', false, false, 4 AS marked", "1 AS marked WHERE false"]
+)
+def test_a_connection_whose_answers_are_late_is_given_up(database: str, columns: LiteralString) -> None:
+    """A damaged message can leave an answer for the next statement: nobody else gets such a connection."""
+    sent: list[bytes] = []
+
+    def answer_twice(octets: bytes) -> bytes:
+        """Send the marked statement again before the next one."""
+        again = b"".join(sent)
+        sent[:] = [octets] if b"AS marked" in octets else []
+        return again + octets
+
+    target = Path(str(conninfo_to_dict(database)["host"])) / SOCKET
+    with short_directory() as place, closing(Proxy(target, listen=place / SOCKET)) as proxy:
+        through = make_conninfo(database, host=str(place))
+        with open_pool(through, max_size=1, timeout=30) as pool:
+            with connection_of(pool) as connection:
+                proxy.tamper = answer_twice
+                connection.execute(sql.SQL("SELECT {}").format(sql.SQL(columns)))
+            proxy.tamper = bytes
+            with connection_of(pool) as another:
+                assert another.execute("SELECT 6").fetchone() == (6,)
+            assert connection.closed
 
 
 @pytest.fixture
