@@ -18,8 +18,14 @@ main() {
     add_account
     make_environment
     case $purpose in deb | image | test) make_packages ;; esac
-    case $purpose in test | image) make_root_of_image ;; esac
-    [ "$purpose" != test ] || [ "$(id -u)" -ne 0 ] || make_root debian --variant=minbase --include=python3,systemd
+    case $purpose in
+    image) make_root_of_image || fail "The image is made over that Debian." ;;
+    test)
+        make_root_of_image || say "The tests of the container image will be skipped."
+        [ "$(id -u)" -ne 0 ] || make_root debian --variant=minbase --include=python3,systemd ||
+            say "The tests of the Debian package will be skipped."
+        ;;
+    esac
 }
 
 # Two makes at once must not write the same virtual environment.
@@ -178,7 +184,8 @@ make_root_of_image() {
         --customize-hook='install -d -m 770 -o 10001 "$1/var/lib/contactsync"'
 }
 
-# A Debian 12 as a tar archive, made once. The first argument is its name, the others are options of mmdebstrap.
+# A Debian 12 as a tar archive, made once. The first argument is its name, the others are options of mmdebstrap. Fails
+# without the network.
 make_root() {
     root=.setup/root/$1.tar
     shift
@@ -191,9 +198,12 @@ make_root() {
         --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --include=usr-is-merged \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-        "$@" bookworm "$root.new"
-    mv "$root.new" "$root"
-    printf '%s\n' "$made_by" >"$root.stamp"
+        "$@" bookworm "$root.new" || {
+        rm -f "$root.new"
+        say "There is no $root: mmdebstrap could not make it; it needs Debian's packages from the network."
+        return 1
+    }
+    mv "$root.new" "$root" && printf '%s\n' "$made_by" >"$root.stamp"
 }
 
 pip_install() { .venv/bin/python -m pip --quiet --disable-pip-version-check install "$@"; }

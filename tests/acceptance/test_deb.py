@@ -11,12 +11,15 @@ import pytest
 
 from contactsync import __version__
 from contactsync.testing.slapd import PrivateSlapd
-from tests.support.debian_root import DebianRoot
+from tests.support.debian_root import ARCHIVE, DebianRoot
 from tests.support.definitions import PEOPLE
 from tests.support.processes import DaemonProcess
 from tests.support.resources import short_directory
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can install Debian packages")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can install Debian packages"),
+    pytest.mark.skipif(not ARCHIVE.exists(), reason=f"{ARCHIVE} is made by `tools/setup.sh test` on Debian 12"),
+]
 ROOT = Path(__file__).parents[2]
 NEXT = f"{__version__}+next"
 SETTINGS, STATE = "/etc/contactsync/settings.toml", "/var/lib/contactsync"
