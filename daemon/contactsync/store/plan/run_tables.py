@@ -41,11 +41,12 @@ def clear_run_tables(connection: Connection[Any]) -> None:
     if connection not in _used:
         return
     row = connection.execute(statement("run_tables_octets")).fetchone()
-    if row and row[0] is not None:
-        is_small = row[0] <= _MOST_OCTETS
+    octets = row[0] if row else None
+    is_small = octets is not None and octets <= _MOST_OCTETS
+    if octets is not None:
         connection.execute(statement("empty_run_tables" if is_small else "drop_temporary_tables"))
-        if not is_small:
-            _made.discard(connection)
+    if not is_small:
+        _made.discard(connection)
     _used.discard(connection)
 
 
