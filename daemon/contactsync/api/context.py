@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
@@ -60,8 +60,10 @@ class ApiContext:
     sign_in_codes: SignInCodes = field(default_factory=SignInCodes)
     by_hand: RateLimiter = field(init=False, default_factory=lambda: RateLimiter(burst_seconds=60))
     """Requests for runs by each person at the web console, of each definition."""
-    turns: Turns = field(init=False, default_factory=Turns)
+    turns: Turns = field(init=False, default_factory=lambda: Turns(1, "use a directory"))
     """Of each person at the web console, who may not take the place of others that read a directory."""
+    searches: Turns = field(init=False, default_factory=lambda: Turns(2, "search contacts"))
+    """The same for searches, which take a processor of PostgreSQL's each."""
     _readers: CapacityLimiter = field(init=False, default_factory=lambda: CapacityLimiter(_MOST_READERS))
 
     @property
@@ -97,14 +99,19 @@ def _context_of(request: Request) -> ApiContext:
 Context = Annotated[ApiContext, Depends(_context_of)]
 
 
-async def _own_turn(request: Request, context: Context) -> AsyncIterator[None]:
-    requester: Requester = request.state.actor
-    if requester.kind != "web":
-        yield
-        return
-    async with context.turns.of(requester.name):
-        yield
+def _in_turn(turns_of: Callable[[ApiContext], Turns]) -> Any:
+    async def own_turn(request: Request, context: Context) -> AsyncIterator[None]:
+        requester: Requester = request.state.actor
+        if requester.kind != "web":
+            yield
+            return
+        async with turns_of(context).of(requester.name):
+            yield
+
+    return Depends(own_turn)
 
 
-OneAtATime = Depends(_own_turn)
+OneAtATime = _in_turn(lambda context: context.turns)
 """Of a route that reads a directory: requests of one person at the web console wait for each other."""
+TwoSearches = _in_turn(lambda context: context.searches)
+"""Of a route that searches contacts: two requests of one person at the web console run at once."""

@@ -1,4 +1,4 @@
-"""Whose turn it is to read a directory."""
+"""Whose turn it is to read a directory, or to search."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from contactsync.api.access.turns import MOST, Turns
 from contactsync.errors import TooMany
 
 
-def test_each_person_has_one_turn_at_a_time_and_so_many_may_wait() -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_each_person_has_so_many_turns_at_a_time_and_others_may_wait(at_once: int) -> None:
     """Others do not wait; after the last request nothing is kept."""
-    turns, begun = Turns(), list[str]()
+    turns, begun = Turns(at_once, "use a directory"), list[str]()
 
     async def request(person: str, end: anyio.Event) -> None:
         async with turns.of(person):
@@ -24,8 +25,8 @@ def test_each_person_has_one_turn_at_a_time_and_so_many_may_wait() -> None:
             for person in ["anna"] * MOST + ["bert"]:
                 group.start_soon(request, person, end)
             await anyio.wait_all_tasks_blocked()
-            assert sorted(begun) == ["anna", "bert"]
-            with pytest.raises(TooMany):
+            assert sorted(begun) == ["anna"] * at_once + ["bert"]
+            with pytest.raises(TooMany, match="8 of your requests use a directory already"):
                 await request("anna", end)
             end.set()
         assert sorted(begun) == ["anna"] * MOST + ["bert"]

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from contactsync.api.access.guard import CurrentAccess
-from contactsync.api.context import ApiContext, Context, OneAtATime
+from contactsync.api.context import ApiContext, Context, OneAtATime, TwoSearches
 from contactsync.api.hints import CurrentWording, Wording
 from contactsync.api.routes.definitions import DefinitionId
 from contactsync.api.routes.read import Limit, Text
@@ -84,7 +84,7 @@ def contacts_anywhere(
         return contacts_found(connection, access, mail=mail, telephone=telephone, dn=dn, after=after, limit=limit)
 
 
-@router.get("/folders/{folder_id}/contacts")
+@router.get("/folders/{folder_id}/contacts", dependencies=[TwoSearches])
 def contacts(
     folder_id: FolderId,
     context: Context,
