@@ -86,7 +86,7 @@ def test_what_is_installed_is_what_is_tested() -> None:
     """Every installed package is in requirements.lock in the same version, and no test or build tool is installed."""
     tested, installed, build = (pins(f"requirements{kind}.lock") for kind in ("", "-run", "-build"))
     assert (installed | build).items() <= tested.items()
-    assert not installed.keys() & build.keys()
+    assert installed.keys() & build.keys() <= {"packaging"}  # which procrastinate needs too
     assert not installed.keys() & {"pytest", "mypy", "ruff", "hypothesis", "uv", "atheris", "matplotlib"}
     assert {"ldap3", "psycopg", "apscheduler"} <= installed.keys()
     assert {"hatchling", "editables"} <= build.keys()
