@@ -16,15 +16,16 @@ main() {
     check_python
     install_packages
     add_account
+    roots=
+    if [ "$purpose" = test ] && [ "$(id -u)" -eq 0 ]; then # beside the rest; sudo might ask for a password there
+        make_roots_of_tests &
+        roots=$!
+    fi
     make_environment
     case $purpose in deb | image | test) make_packages ;; esac
     case $purpose in
     image) make_root_of_image || fail "The image is made over that Debian." ;;
-    test)
-        make_root_of_image || say "The tests of the container image will be skipped."
-        [ "$(id -u)" -ne 0 ] || make_root debian --variant=minbase --include=python3,systemd ||
-            say "The tests of the Debian package will be skipped."
-        ;;
+    test) if [ -n "$roots" ]; then wait "$roots"; else make_roots_of_tests; fi ;;
     esac
 }
 
@@ -182,6 +183,13 @@ make_root_of_image() {
     make_root image --variant=essential --include=python3,python3-gssapi,ca-certificates,tini --skip=output/dev \
         --customize-hook='echo "contactsync:x:10001:0:contactsync:/var/lib/contactsync:/usr/sbin/nologin" >>"$1/etc/passwd"' \
         --customize-hook='install -d -m 770 -o 10001 "$1/var/lib/contactsync"'
+}
+
+# Only root can install packages in a test.
+make_roots_of_tests() {
+    make_root_of_image || say "The tests of the container image will be skipped."
+    [ "$(id -u)" -ne 0 ] || make_root debian --variant=minbase --include=python3,systemd ||
+        say "The tests of the Debian package will be skipped."
 }
 
 # A Debian 12 as a tar archive, made once. The first argument is its name, the others are options of mmdebstrap. Fails
