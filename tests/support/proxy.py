@@ -140,11 +140,13 @@ class Proxy:
         return dict(self.passed)
 
     def heal(self) -> None:
-        """Pass everything again; stalled and corrupted connections end."""
+        """Pass everything again, and accept connections before this returns; stalled and corrupted connections end."""
         self.arm(None)
         self._ended, self._doomed = self._doomed, []
         self._refusing.clear()
         self._paused.clear()
+        while self._closed.is_set() and self._accepting.is_alive():
+            time.sleep(_TICK / 10)
 
     def _listen(self) -> socket.socket:
         if self._path is None:
@@ -164,8 +166,8 @@ class Proxy:
                 self._closed.set()
                 while self._refusing.is_set() and not self._over.is_set():
                     time.sleep(_TICK)
-                self._closed.clear()
                 self._listener = self._listen()
+                self._closed.clear()
             with suppress(TimeoutError):
                 client, _ = self._listener.accept()
                 client.settimeout(None)
