@@ -99,10 +99,10 @@ def _context_of(request: Request) -> ApiContext:
 Context = Annotated[ApiContext, Depends(_context_of)]
 
 
-def _in_turn(turns_of: Callable[[ApiContext], Turns]) -> Any:
+def _in_turn(turns_of: Callable[[ApiContext], Turns], *, parameter: str = "") -> Any:
     async def own_turn(request: Request, context: Context) -> AsyncIterator[None]:
         requester: Requester = request.state.actor
-        if requester.kind != "web":
+        if requester.kind != "web" or (parameter and not request.query_params.get(parameter)):
             yield
             return
         async with turns_of(context).of(requester.name):
@@ -113,5 +113,5 @@ def _in_turn(turns_of: Callable[[ApiContext], Turns]) -> Any:
 
 OneAtATime = _in_turn(lambda context: context.turns)
 """Of a route that reads a directory: requests of one person at the web console wait for each other."""
-TwoSearches = _in_turn(lambda context: context.searches)
-"""Of a route that searches contacts: two requests of one person at the web console run at once."""
+TwoSearches = _in_turn(lambda context: context.searches, parameter="text")
+"""Of a route that searches contacts by `text`: two searches of one person at the web console run at once."""
