@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 umask 022
 
 version=$(.venv/bin/python -c 'import contactsync; print(contactsync.__version__)')
-archive=$(realpath "${1:-dist/contactsync-$version.oci.tar}")
+archive=$(realpath --canonicalize-missing "${1:-dist/contactsync-$version.oci.tar}")
 base=$(realpath .setup/root/image.tar)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
