@@ -121,38 +121,10 @@ class Daemon:
         self._live = LiveFolders(self._runner, self._dispatcher, self._may_listen, self._look_at_listeners)
         api_seconds = API_SECONDS if self._fleet else 0.0
         self._requests = Requests(pool, self._schedule, self._dispatcher, api_seconds)
-        self._upkeep = Upkeep(
-            pool=pool,
-            schedule=self._schedule,
-            requests=self._requests,
-            live=self._live,
-            hub=self._hub,
-            fleet=self._fleet,
-            follow_live=self._follow_live,
-            history=lambda: self._settings.history,
-        )
-        self._watch = DefinitionWatch(
-            conninfo,
-            Callbacks(
-                on_edit=self._upkeep.follow_edits,
-                on_request=self._upkeep.follow_requests,
-                on_rescan=self._upkeep.rescan,
-                on_tick=self._upkeep.tick,
-                on_lost=database_of(settings).revive,
-            ),
-            rescan_seconds=settings.scheduler.rescan_seconds,
-        )
+        self._upkeep = self._make_upkeep()
+        self._watch = self._make_watch(conninfo)
         self._waits = WaitWatch(conninfo)
-        self._snapshot_reader = SnapshotReader(
-            pool=pool,
-            schedule=self._schedule,
-            dispatcher=self._dispatcher,
-            watch=self._watch,
-            waits=self._waits,
-            live=self._live,
-            workers=settings.scheduler.workers,
-            in_fleet=self._fleet is not None,
-        )
+        self._snapshot_reader = self._make_snapshot_reader()
         console_uid = uid_of(settings.web.user, "[web] user in settings.toml") if settings.web.enabled else -1
         self._control = ControlServer(create_app(self._api_context()), self._hub, listening, console_uid)
 
@@ -275,6 +247,43 @@ class Daemon:
             running=[report.definition.label for report in self._runner.active()],
             waiting=self._dispatcher.waiting,
             uptime_seconds=round((datetime.now(UTC) - self._started_at).total_seconds()),
+        )
+
+    def _make_upkeep(self) -> Upkeep:
+        return Upkeep(
+            pool=self._pool,
+            schedule=self._schedule,
+            requests=self._requests,
+            live=self._live,
+            hub=self._hub,
+            fleet=self._fleet,
+            follow_live=self._follow_live,
+            history=lambda: self._settings.history,
+        )
+
+    def _make_watch(self, conninfo: str) -> DefinitionWatch:
+        return DefinitionWatch(
+            conninfo,
+            Callbacks(
+                on_edit=self._upkeep.follow_edits,
+                on_request=self._upkeep.follow_requests,
+                on_rescan=self._upkeep.rescan,
+                on_tick=self._upkeep.tick,
+                on_lost=database_of(self._settings).revive,
+            ),
+            rescan_seconds=self._settings.scheduler.rescan_seconds,
+        )
+
+    def _make_snapshot_reader(self) -> SnapshotReader:
+        return SnapshotReader(
+            pool=self._pool,
+            schedule=self._schedule,
+            dispatcher=self._dispatcher,
+            watch=self._watch,
+            waits=self._waits,
+            live=self._live,
+            workers=self._settings.scheduler.workers,
+            in_fleet=self._fleet is not None,
         )
 
     def _api_context(self) -> ApiContext:
