@@ -116,7 +116,7 @@ class FleetQueue:
         self._waiting = 0
         self._counted_at = 0.0
         self._swept_at = time.monotonic()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._engine = Engine(conninfo, identity, self._make, self._lock_of, self._find_lock, workers=workers)
         self.node = Node(
             conninfo,
@@ -154,7 +154,7 @@ class FleetQueue:
         report: Future[RunReport] = Future()
         asked = None if asked_at is None else self.node.database_time(asked_at)
         job = self._job(definition_id, trigger, asked, only_by_hand=trigger.by_hand)
-        if self._stopping and awaited:
+        if self._stopping.is_set() and awaited:
             report.cancel()
         elif awaited:
             self._engine.request_awaited(job, lambda: self._await(job, report), report.set_exception)
@@ -173,7 +173,7 @@ class FleetQueue:
     def stop(self) -> None:
         """Start no more runs here; those that wait are for the other nodes."""
         with self._guard:
-            self._stopping = True
+            self._stopping.set()
         self.listening.stop()
         self.node.resign()
         self._engine.stop_fetching()
@@ -336,7 +336,7 @@ class FleetQueue:
         if draining:
             log.info("fleet.draining", node=name)
             self._engine.stop_fetching()
-        elif not self._stopping:
+        elif not self._stopping.is_set():
             log.info("fleet.resumed", node=name)
             self._engine.fetch_again()
 
@@ -363,7 +363,8 @@ class FleetQueue:
     def _make(self, job_id: int, job: RunJob) -> None:
         """Make the run of a job, on a thread of the engine; raises nothing."""
         with self._guard:
-            if self._stopping or self.node.draining:  # the job was taken at the same time; `join` may not wait for it
+            if self._stopping.is_set() or self.node.draining:
+                # The job was taken at the same time; `join` may not wait for it.
                 self._engine.request(job)
                 return
             self._running[job_id] = job.definition_id
@@ -401,10 +402,14 @@ class FleetQueue:
             self._request_again(end)
 
     def _request_again(self, again: _Again) -> None:
-        if again.seconds and not self._stopping:
-            threading.Timer(again.seconds, self._engine.request, [again.job]).start()
+        if again.seconds and not self._stopping.is_set():
+            threading.Thread(target=self._request_later, args=[again], name="later", daemon=True).start()
         else:
             self._engine.request(again.job)
+
+    def _request_later(self, again: _Again) -> None:
+        self._stopping.wait(again.seconds)  # a node that stops leaves the run to others
+        self._engine.request(again.job)
 
     def _end(self, job: RunJob, needs: LocalNeeds, node_id: int) -> dict[str, Any] | _Again:
         """The end of a run, or its request to another node or for later."""
@@ -435,7 +440,7 @@ class FleetQueue:
                 # this node.
                 return _Again(replace(job, busy=job.busy + 1), 2**job.busy)
         else:
-            if self._stopping and report.outcome is Outcome.CANCELLED:
+            if self._stopping.is_set() and report.outcome is Outcome.CANCELLED:
                 return _Again(job)  # for another node
             answer = encode_report(report)
         self._tell_listener(job.definition_id, answer)

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from contactsync.dispatch.dispatcher import Dispatcher
+from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.run_queue import RunQueue
-from contactsync.errors import DefinitionLocked, NodeClockDiffers
-from contactsync.model import Trigger
+from contactsync.errors import AlreadyRunning, DefinitionLocked, NodeClockDiffers
+from contactsync.model import RunReport, Trigger
 from contactsync.store.record.fleet import drain_node
 from tests.support.fleet_queue import Work, fleet_queue, server_of
 from tests.support.waiting import PATIENCE, wait_until
@@ -344,6 +344,22 @@ def test_a_run_answers_who_awaits_one_that_is_gone(queue_database: str) -> None:
         queue.request(1, Trigger.SCHEDULE)
         messages = "SELECT kind FROM contactsync.fleet_messages WHERE from_node = %s"
         wait_until(lambda: person.execute(messages, [queue.node.node_id]).fetchone() is None, "the answer")
+
+
+def test_a_node_that_stops_leaves_to_others_what_it_was_to_run_later(queue_database: str) -> None:
+    """A command makes a run of the definition, so that the node tries again after a pause that grows."""
+
+    class Busy(Work):
+        def __call__(self, request: RunRequest) -> RunReport:
+            super().__call__(request)
+            raise AlreadyRunning("A command runs it.")
+
+    with fleet_queue(queue_database, busy := Busy(), "a") as queue:
+        busy.open()
+        queue.request(1, Trigger.SCHEDULE)
+        busy.wait_for(3)
+        wait_until(lambda: not jobs(queue_database), "the pause")
+    assert jobs(queue_database) == {"todo": 1}
 
 
 def test_a_request_after_the_end_is_nothing(queue_database: str) -> None:
