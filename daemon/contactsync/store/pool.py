@@ -175,8 +175,8 @@ def _give_back(pool: Pool, connection: _BoundedConnection) -> None:
     try:
         # First the lock: others see already that the run has ended.
         state, connection.unlocked = connection.unlocked or _unlock(connection), None
-        clear_run_tables(connection)
         if state == SessionState(recovering=False, read_only=False, pid=connection.server_pid):
+            clear_run_tables(connection)
             connection.found_usable_at = time.monotonic()
         else:
             connection.close()

@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from contactsync.errors import DatabaseError, DatabaseUnavailable
 from contactsync.model import Outcome
 from contactsync.store.migration import migrate
+from contactsync.store.plan.run_tables import make_run_tables
 from contactsync.store.pool import connection_of, open_pool
 from contactsync.store.session import connect
 from contactsync.testing.slapd import PrivateSlapd
@@ -181,6 +182,7 @@ def test_a_connection_whose_answers_are_late_is_given_up(database: str, columns:
         through = make_conninfo(database, host=str(place))
         with open_pool(through, max_size=1, timeout=30) as pool:
             with connection_of(pool) as connection:
+                make_run_tables(connection)
                 proxy.tamper = answer_twice
                 connection.execute(sql.SQL("SELECT {}").format(sql.SQL(columns)))
             proxy.tamper = bytes
