@@ -403,6 +403,12 @@ class DatabaseConflict(DatabaseError):
     retryable = True
 
 
+class DatabaseSlow(DatabaseError):
+    """PostgreSQL took longer than a request that only reads may take, or an administrator ended the request."""
+
+    code = "database.slow"
+
+
 class DatabaseForbidden(DatabaseError):
     """The role in PostgreSQL has no right to do this."""
 

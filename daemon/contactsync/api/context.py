@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
+from psycopg import Connection
 
 from contactsync.api.access.turns import Turns
 from contactsync.api.actor import Requester
@@ -28,7 +30,7 @@ from contactsync.operations.reading.definitions import Activity
 from contactsync.operations.requests.queue import Requests
 from contactsync.serving.limits import RateLimiter
 from contactsync.settings.schema import Settings
-from contactsync.store.pool import Pool, connection_of
+from contactsync.store.pool import READ_SECONDS, Pool, connection_of, reading_connection_of
 from contactsync.sync.runner import Runner
 
 Returned = TypeVar("Returned")
@@ -73,6 +75,10 @@ class ApiContext:
             return Activity(self.dispatcher.running, self.live.states)
         elsewhere = {row["definition_id"] for row in self.fleet.elsewhere()}
         return Activity(self.dispatcher.running | elsewhere, self.fleet.live_states.elsewhere() | self.live.states)
+
+    def reading(self, seconds: float = READ_SECONDS) -> AbstractContextManager[Connection[Any]]:
+        """A connection for a request that only reads, with this limit for each statement. See reading_connection_of."""
+        return reading_connection_of(self.pool, seconds)
 
     async def read_directory(self, function: Callable[[], Returned]) -> Returned:
         """Call a function that reads a directory, on a thread of its own. Raises TooMany if two do already."""

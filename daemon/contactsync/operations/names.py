@@ -96,7 +96,12 @@ def find_by_id(connection: Connection[Any], definition_id: int, *, visible: Visi
     for definition in read_definitions(connection, [definition_id]):
         if visible(definition):
             return definition
-    raise NotFound(f"There is no definition {definition_id}.", hint="`contactsync folders list` shows all there are.")
+    raise no_definition(definition_id)
+
+
+def no_definition(definition_id: int) -> NotFound:
+    """The error for an id that no definition has."""
+    return NotFound(f"There is no definition {definition_id}.", hint="`contactsync folders list` shows all there are.")
 
 
 def match(definitions: Sequence[Named], name: str) -> list[Named]:

@@ -58,6 +58,11 @@ def read_overview(connection: Connection[Any], ids: Iterable[int] | None = None)
     return read_rows(connection, dict_row, "overview", ids=None if ids is None else list(ids))
 
 
+def read_head(connection: Connection[Any], definition_id: int) -> dict[str, Any] | None:
+    """What names a definition, and its state; None if it does not exist. Raises DatabaseError."""
+    return next(iter(read_rows(connection, dict_row, "definition_head", id=definition_id)), None)
+
+
 def set_states(connection: Connection[Any], reasons: Mapping[int, str | None]) -> tuple[set[int], set[int]]:
     """Mark definitions as valid (reason None) or invalid. Raises DatabaseError.
 

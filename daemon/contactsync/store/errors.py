@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg_pool import PoolTimeout
 
-from contactsync.errors import DatabaseConflict, DatabaseError, DatabaseForbidden, DatabaseUnavailable
+from contactsync.errors import DatabaseConflict, DatabaseError, DatabaseForbidden, DatabaseSlow, DatabaseUnavailable
 
 _CLOSED = (pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleInTransactionSessionTimeout)
 _CONFLICTS = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
@@ -47,6 +47,11 @@ def translation(error: psycopg.Error) -> DatabaseError:
             f"The role in PostgreSQL has no right to do this: {_first_line(error)}.",
             hint="Grant it the group that it needs: contactsync_editor to edit definitions, contactsync_daemon for the"
             " rest.",
+        )
+    if isinstance(error, pg.QueryCanceled):
+        return DatabaseSlow(
+            f"PostgreSQL ended a request before its answer: {_first_line(error)}.",
+            hint="Try again in a moment, or ask for less. If it stays so, the database has too much to do.",
         )
     return _refused(error, state)
 

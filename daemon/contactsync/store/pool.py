@@ -25,6 +25,10 @@ RECONNECT_SECONDS = 3.0
 psycopg's default of five minutes leads to pauses that are longer than the outage."""
 _TRUSTED_SECONDS = 1.0
 """How long a connection is used again without a request to test it."""
+READ_SECONDS = 2.0
+"""How long PostgreSQL may take for one statement of a request that only reads."""
+LONG_READ_SECONDS = 8.0
+"""The same for a request that looks at all contacts of a folder, or at all folders; clients wait for ten seconds."""
 SILENCE_SECONDS = 600.0
 """The limit for one answer of PostgreSQL, lock waits included. Without it a connection that the network has dropped
 silently would block its thread for ever."""
@@ -145,6 +149,17 @@ def plain_connection_of(pool: Pool) -> Iterator[Connection[Any]]:
             yield connection
         finally:
             pool.putconn(connection)
+
+
+@contextmanager
+def reading_connection_of(pool: Pool, seconds: float = READ_SECONDS) -> Iterator[Connection[Any]]:
+    """The same as `connection_of`, for statements that only read; PostgreSQL ends one that takes longer.
+
+    Raises DatabaseSlow then, also for one that waits for a lock.
+    """
+    with connection_of(pool) as connection:
+        connection.execute(statement("limit_statements"), {"milliseconds": f"{seconds * 1000:.0f}"})
+        yield connection
 
 
 def _take(pool: Pool) -> _BoundedConnection:

@@ -37,7 +37,7 @@ from contactsync.web.pages import (
     runs,
     settings,
 )
-from contactsync.web.pages.folder import edits, mapping, removal
+from contactsync.web.pages.folder import changes, edits, mapping, removal
 from contactsync.web.signin import routes as signin
 from contactsync.web.signin.oidc import routes as oidc
 
@@ -53,6 +53,7 @@ PAGES = (
     explain,
     browse,
     rights,
+    changes,
     edits,
     mapping,
     removal,

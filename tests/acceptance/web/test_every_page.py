@@ -41,6 +41,8 @@ PAGES = {
     "mapping with unusual people": "/folders/{unusual}/mapping",
     "progress": "/folders/{staff}/progress",
     "no progress yet": "/folders/{never}/progress",
+    "changes of a folder": "/folders/{staff}/changes",
+    "changes with hostile names": "/folders/{unusual}/changes",
     "runs of a folder": "/folders/{staff}/runs",
     "runs of thirty days": "/folders/{new}/runs",
     "why a person is here": "/folders/{staff}/explain?who=no+such+person",

@@ -154,11 +154,15 @@ def test_lists_have_only_what_may_be_seen(people: Company) -> None:
 
 
 def test_a_viewer_sees_no_names_of_entries(people: Company) -> None:
-    """Neither in a contact, nor in its history, nor in a run; an editor does."""
+    """Neither in a contact, nor in its history, nor in a run, nor in the changes of a folder; an editor does."""
     ids = people.ids(people.staff)
-    contact = "/v1/folders/{folder_id}/contacts/{contact_id}".format(**ids)
-    for path in (contact, f"{contact}/history", f"/v1/runs/{ids['run_id']}", f"/v1/runs/{ids['run_id']}/details"):
-        if path.startswith(contact):
+    contact, run = "/v1/folders/{folder_id}/contacts/{contact_id}".format(**ids), f"/v1/runs/{ids['run_id']}"
+    changes = f"/v1/definitions/{people.staff}/changes"
+    moved = """UPDATE contactsync.contact_changes SET changes = '{"source_dn": ["cn=a,dc=example", "cn=b,dc=example"]}'
+               WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND contact_id = %(contact_id)s"""
+    people.local.person.execute(moved, ids)
+    for path in (contact, f"{contact}/history", run, f"{run}/details", changes):
+        if path.startswith((contact, changes)):
             assert "source_dn" in people.ask("ed", "GET", path).text, path
         shown = people.ask("bob", "GET", path).text
         assert "source_dn" not in shown, path

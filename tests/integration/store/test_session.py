@@ -13,11 +13,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from contactsync.errors import DatabaseError, DatabaseUnavailable
+from contactsync.errors import DatabaseError, DatabaseSlow, DatabaseUnavailable
 from contactsync.model import Outcome
 from contactsync.store.migration import migrate
 from contactsync.store.plan.run_tables import make_run_tables
-from contactsync.store.pool import connection_of, open_pool
+from contactsync.store.pool import connection_of, open_pool, reading_connection_of
 from contactsync.store.session import connect
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.folder import SyncedFolder, people
@@ -117,6 +117,18 @@ def test_time_limits_of_the_database_do_not_end_a_run(database: str) -> None:
         c.execute("SELECT pg_sleep(0.5)")
         time.sleep(0.5)
         c.execute("SELECT 1")
+
+
+def test_a_read_that_takes_too_long_is_ended(database: str) -> None:
+    """The same connection then serves others, without the limit."""
+    with open_pool(database, max_size=1, timeout=30) as pool:
+        with connection_of(pool) as c:
+            before = c.info.backend_pid
+        with pytest.raises(DatabaseSlow, match="statement timeout"), reading_connection_of(pool, 0.05) as c:
+            c.execute("SELECT pg_sleep(60)")
+        with connection_of(pool) as c:
+            assert c.info.backend_pid == before
+            c.execute("SELECT pg_sleep(0.1)")
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

@@ -71,6 +71,8 @@ NEEDS = {
     # One folder, definition or run
     "contacts_anywhere": Need(_READ, Target.FILTERED, _VIEWER),
     "contacts": Need(_READ, Target.FOLDER, _VIEWER),
+    "definition_contacts": Need(_READ, Target.DEFINITION, _VIEWER),
+    "definition_changes": Need(_READ, Target.DEFINITION, _VIEWER),
     "contact": Need(_READ, Target.FOLDER, _VIEWER),
     "photo": Need(_READ, Target.FOLDER, _VIEWER),
     "history": Need(_READ, Target.FOLDER, _VIEWER),

@@ -11,7 +11,6 @@ from contactsync.api.context import Context
 from contactsync.api.routes.definitions import DefinitionId, Name
 from contactsync.api.routes.read import Limit
 from contactsync.operations.audit import Audit, audit_page
-from contactsync.store.pool import connection_of
 from contactsync.store.record.runs import LARGEST_ID
 
 router = APIRouter(tags=["audit"])
@@ -29,7 +28,7 @@ def audit(
     limit: Limit = 100,
 ) -> Audit:
     """What users did, by the API, the command line and SQL, a page at a time."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return audit_page(connection, access, name=name, definition_id=definition_id, before=before, limit=limit)
 
 
@@ -38,5 +37,5 @@ def definition_edits(
     definition_id: DefinitionId, context: Context, access: CurrentAccess, before: Before = None, limit: Limit = 100
 ) -> Audit:
     """Who edited a definition, when, and its fields before and after; also of one that was removed."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return audit_page(connection, access, definition_id=definition_id, edits=True, before=before, limit=limit)

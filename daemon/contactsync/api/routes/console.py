@@ -74,7 +74,7 @@ def own_access(access: CurrentAccess) -> OwnAccess:
 @router.get("/folders/{folder_id}/rights")
 def folder_rights(folder_id: FolderId, context: Context) -> FolderRights:
     """Who may see and who may edit a folder at the web console."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return operations.folder_rights(connection, folder_id)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from contactsync.api.access.guard import CurrentAccess
@@ -32,10 +33,10 @@ from contactsync.operations.reading.contacts import (
     explained,
     history_shown,
 )
+from contactsync.operations.reading.folder_page import DefinitionHead, contacts_page, definition_head
 from contactsync.operations.reading.lookup import ContactSummary, FoundContacts, contacts_found
-from contactsync.operations.search import patterns_of
-from contactsync.store.pool import connection_of
-from contactsync.store.record.address_book import read_contact, read_contacts, read_photo
+from contactsync.store.pool import LONG_READ_SECONDS, READ_SECONDS
+from contactsync.store.record.address_book import read_contact, read_photo
 from contactsync.store.record.runs import LARGEST_ID
 
 router = APIRouter(tags=["contacts"])
@@ -55,6 +56,23 @@ class Contacts(BaseModel):
     next_after: str | None
 
 
+class FolderContacts(Contacts):
+    """The same, with the definition whose folder it is."""
+
+    definition: DefinitionHead
+
+
+SearchText = Annotated[
+    str | None,
+    Query(
+        description="Only with each of these words in name, email, phone or department, in any case and accent.",
+        max_length=200,
+        pattern=r"^[^\x00]*$",
+    ),
+]
+AfterName = Annotated[str, Query(description="`next_after` of the page before.", pattern=r"^([0-9]{1,18}:[^\x00]*)?$")]
+
+
 class Contact(BaseModel):
     """A contact with all its fields."""
 
@@ -65,6 +83,11 @@ class Contact(BaseModel):
     fields: dict[str, Any]
     photo: bool
     photo_digest: str | None = Field(description="BLAKE2b of the photo with 16 bytes, as hexadecimal digits.")
+
+
+def _seconds_of(text: str | None) -> float:
+    """The limit of a page of contacts: a search looks at the whole folder."""
+    return LONG_READ_SECONDS if text else READ_SECONDS
 
 
 @router.get("/contacts")
@@ -80,42 +103,41 @@ def contacts_anywhere(
     limit: Limit = 100,
 ) -> FoundContacts:
     """Contacts of all folders by mail, telephone number or DN, as software for calls asks; by id, a page at a time."""
-    with connection_of(context.pool) as connection:
+    with context.reading(LONG_READ_SECONDS) as connection:
         return contacts_found(connection, access, mail=mail, telephone=telephone, dn=dn, after=after, limit=limit)
 
 
-@router.get("/folders/{folder_id}/contacts", dependencies=[TwoSearches])
+@router.get("/folders/{folder_id}/contacts", dependencies=[TwoSearches], response_model=Contacts)
 def contacts(
-    folder_id: FolderId,
-    context: Context,
-    text: Annotated[
-        str | None,
-        Query(
-            description="Only with each of these words in name, email, phone or department, in any case and accent.",
-            max_length=200,
-            pattern=r"^[^\x00]*$",
-        ),
-    ] = None,
-    after: Annotated[
-        str, Query(description="`next_after` of the page before.", pattern=r"^([0-9]{1,18}:[^\x00]*)?$")
-    ] = "",
-    limit: Limit = 100,
-) -> Contacts:
+    folder_id: FolderId, context: Context, text: SearchText = None, after: AfterName = "", limit: Limit = 100
+) -> Response:
     """Contacts of a folder by name, a page at a time."""
-    number, _, name = after.partition(":")
-    with connection_of(context.pool) as connection:
-        rows = read_contacts(
-            connection, folder_id, patterns=patterns_of(text or ""), after=(name, int(number or 0)), limit=limit
-        )
-    page = [ContactSummary(**row) for row in rows]
-    last = page[-1] if len(page) == limit else None
-    return Contacts(contacts=page, next_after=last and f"{last.contact_id}:{last.display_name or ''}")
+    with context.reading(_seconds_of(text)) as connection:
+        page = contacts_page(connection, folder_id, text=text, after=after, limit=limit)
+    return JSONResponse(page)
+
+
+@router.get("/definitions/{definition_id}/contacts", dependencies=[TwoSearches], response_model=FolderContacts)
+def definition_contacts(
+    definition_id: DefinitionId,
+    context: Context,
+    access: CurrentAccess,
+    text: SearchText = None,
+    after: AfterName = "",
+    limit: Limit = 100,
+) -> Response:
+    """Contacts of a definition's folder by name, a page at a time, with the state of the definition."""
+    with context.reading(_seconds_of(text)) as connection:
+        definition = definition_head(connection, access, definition_id)
+        page = contacts_page(connection, definition["folder_id"], text=text, after=after, limit=limit)
+    definition["running"] = definition_id in context.activity.running
+    return JSONResponse({**page, "definition": definition})
 
 
 @router.get("/folders/{folder_id}/contacts/{contact_id}")
 def contact(folder_id: FolderId, contact_id: ContactId, context: Context, access: CurrentAccess) -> Contact:
     """One contact."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         row = read_contact(connection, folder_id, contact_id)
     if row is None:
         raise _no_contact(contact_id)
@@ -129,7 +151,7 @@ def contact(folder_id: FolderId, contact_id: ContactId, context: Context, access
 )
 def photo(folder_id: FolderId, contact_id: ContactId, context: Context) -> Response:
     """The photo of a contact, as the directory has it."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         octets = read_photo(connection, folder_id, contact_id) or b""
     kind = photo_type(octets)
     if kind is None:
@@ -140,7 +162,7 @@ def photo(folder_id: FolderId, contact_id: ContactId, context: Context) -> Respo
 @router.get("/folders/{folder_id}/contacts/{contact_id}/history")
 def history(folder_id: FolderId, contact_id: ContactId, context: Context, access: CurrentAccess) -> list[ContactEvent]:
     """What runs and people changed in a contact, oldest first; also of a deleted one."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         events = history_of(connection, folder_id=folder_id, contact_id=contact_id)
     if not events:
         raise _no_contact(contact_id)
@@ -174,7 +196,7 @@ class Question(BaseModel):
 @router.get("/definitions/{definition_id}/history")
 def history_of_person(definition_id: DefinitionId, context: Context, who: Who) -> ContactHistory:
     """What runs and people changed in the contact of a person, oldest first; also in a deleted one."""
-    with connection_of(context.pool) as connection:
+    with context.reading(LONG_READ_SECONDS) as connection:
         return history_shown(connection, definition_id, who)
 
 
@@ -205,7 +227,7 @@ async def _explain(
 
 def _explained(context: ApiContext, access: Access, definition_id: int, question: Question) -> Explained:
     typed = question.password.get_secret_value() if question.password else None
-    with connection_of(context.pool) as connection:
+    with context.reading(LONG_READ_SECONDS) as connection:
         definition = find_by_id(connection, definition_id)
         if isinstance(access, PersonAccess):
             access.require_own_password(connection, definition, definition, typed=typed is not None)

@@ -40,7 +40,7 @@ def plan_of_run(
     limit: Limit = 100,
 ) -> Plan:
     """What a held run would change, a page at a time, with the digest for its approval, and its state."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return plan_page(connection, run_id, undecided=undecided, action=action, after=after, limit=limit)
 
 

@@ -14,7 +14,7 @@ from contactsync.operations.declared.export import export_definitions
 from contactsync.operations.declared.fields import AppliedDeclarations, Declarations, Exported
 from contactsync.operations.declared.plan import DefinitionsPlan, compare
 from contactsync.operations.declared.rename import Renamed, Renaming, rename
-from contactsync.store.pool import connection_of
+from contactsync.store.pool import LONG_READ_SECONDS, connection_of
 
 router = APIRouter(tags=["definitions"])
 
@@ -29,7 +29,7 @@ def export(
     ] = [],  # noqa: B006 -- FastAPI copies it
 ) -> Exported:
     """Definitions without ids, defaults and passwords, by label."""
-    with connection_of(context.pool) as connection:
+    with context.reading(LONG_READ_SECONDS) as connection:
         return Exported(definitions=export_definitions(connection, name))
 
 

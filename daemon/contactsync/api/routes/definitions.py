@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
@@ -19,9 +19,9 @@ from contactsync.operations.access.rights import Access
 from contactsync.operations.access.visible import visible_definition
 from contactsync.operations.declared.fields import NewDefinition
 from contactsync.operations.names import Resolved, resolve
-from contactsync.operations.reading.definitions import Definitions, definitions_page
+from contactsync.operations.reading.definitions import Definitions, State, definitions_page
 from contactsync.operations.reading.details import DefinitionDetails, definition_details
-from contactsync.store.pool import connection_of
+from contactsync.store.pool import LONG_READ_SECONDS, connection_of
 from contactsync.store.record.runs import LARGEST_ID
 
 router = APIRouter(tags=["definitions"])
@@ -38,7 +38,6 @@ Name = Annotated[
         examples=["Staff"],
     ),
 ]
-State = Literal["invalid", "paused", "locked", "never_run", "ok", "held", "failing", "interrupted"]
 Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -56,7 +55,7 @@ def list_definitions(  # noqa: PLR0913 -- one for each filter
 ) -> Definitions:
     """Definitions by id, a page at a time."""
     filters = {"owner": owner, "state": state, "text": text}
-    with connection_of(context.pool) as connection:
+    with context.reading(LONG_READ_SECONDS) as connection:
         return definitions_page(connection, context.activity, access, name=name, after=after, limit=limit, **filters)
 
 
@@ -67,7 +66,7 @@ def resolve_name(
     name: Annotated[str, Query(description="As for the list.", max_length=600, examples=["Staff"])],
 ) -> Resolved:
     """The one definition with this name; an error if there is none, or more than one."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return resolve(connection, name, visible=access.covers)
 
 
@@ -176,5 +175,5 @@ def _edit(
 
 
 def _details(context: ApiContext, definition_id: int) -> DefinitionDetails:
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return definition_details(connection, definition_id, context.activity, context.settings())

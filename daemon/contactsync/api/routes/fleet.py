@@ -19,7 +19,7 @@ NodeName = Annotated[str, Query(description="The name of a node.", max_length=40
 @router.get("/fleet")
 def fleet(context: Context) -> FleetState:
     """The daemons that share the definitions, and what waits where."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return fleet_state(connection)
 
 

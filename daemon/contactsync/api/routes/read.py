@@ -26,7 +26,7 @@ from contactsync.operations.reading.statistics import States, states
 from contactsync.operations.reading.status import Installation, installation
 from contactsync.settings.in_force import SettingInForce, settings_in_force
 from contactsync.store.health import read_folders
-from contactsync.store.pool import connection_of
+from contactsync.store.pool import LONG_READ_SECONDS
 from contactsync.store.record.runs import LARGEST_ID
 from contactsync.sync.document import RunningDocument
 
@@ -68,7 +68,7 @@ def status(context: Context) -> Status:
 @router.get("/installation")
 def installation_status(context: Context) -> Installation:
     """The database, the folders and the last runs: with the status, what `contactsync status` shows."""
-    with connection_of(context.pool) as connection:
+    with context.reading(LONG_READ_SECONDS) as connection:
         return installation(connection, context.settings())
 
 
@@ -82,7 +82,7 @@ def folders(
     limit: Limit = 100,
 ) -> Folders:
     """Folders by id, a page at a time."""
-    with connection_of(context.pool) as connection:
+    with context.reading(LONG_READ_SECONDS) as connection:
         scope = access.folder_ids(connection)
         rows = read_folders(connection, scope, owner=owner, text=text, after=after, limit=limit)
     page = [Folder(**row) for row in rows]
@@ -92,7 +92,7 @@ def folders(
 @router.get("/states")
 def definition_states(context: Context, access: CurrentAccess) -> States:
     """The number of definitions in each state."""
-    with connection_of(context.pool) as connection:
+    with context.reading(LONG_READ_SECONDS) as connection:
         return states(connection, access)
 
 

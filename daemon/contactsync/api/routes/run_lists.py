@@ -10,9 +10,10 @@ from pydantic import AwareDatetime, BaseModel, Field
 from contactsync.api.access.guard import CurrentAccess
 from contactsync.api.context import Context
 from contactsync.api.routes.definitions import DefinitionId
-from contactsync.api.routes.read import Limit, RunId
+from contactsync.api.routes.read import Limit, RunId, Text
 from contactsync.model import Outcome, Trigger
 from contactsync.operations.access.visible import hide_entries, hide_settings, visible_run
+from contactsync.operations.reading.folder_page import FolderChanges, definition_head, folder_changes
 from contactsync.operations.reading.runs import RunShown, run_shown
 from contactsync.operations.reading.statistics import Statistics, statistics
 from contactsync.operations.runs import (
@@ -25,7 +26,7 @@ from contactsync.operations.runs import (
     runs_page,
     trimmed_page,
 )
-from contactsync.store.pool import connection_of
+from contactsync.store.pool import LONG_READ_SECONDS, READ_SECONDS
 from contactsync.store.record.runs import LARGEST_ID
 
 router = APIRouter(tags=["runs"])
@@ -63,7 +64,7 @@ class RunQuery(BaseModel):
 @router.get("/runs")
 def runs(context: Context, access: CurrentAccess, query: Annotated[RunQuery, Query()]) -> Runs:
     """Runs, newest first, a page at a time."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         page = runs_page(connection, access, **dict(query))
     hide_settings(access, page.runs)
     return page
@@ -79,7 +80,7 @@ def one_run(
     limit: Limit = 100,
 ) -> RunWithChanges:
     """One run with its changes, a page at a time."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         page = changes_page(connection, run_id, action=action, after=after, limit=limit)
     hide_settings(access, [page])
     hide_entries(access, page.changes)
@@ -89,22 +90,45 @@ def one_run(
 @router.get("/runs/{run_id}/details")
 def run_details(run_id: RunId, context: Context, access: CurrentAccess, limit: Limit = 100) -> RunShown:
     """One run with its first changes, or with those that it would make, and what it left out."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return visible_run(access, run_shown(connection, run_id, limit=limit))
 
 
 @router.get("/runs/{run_id}/rejected")
 def rejected_entries(run_id: RunId, context: Context, after: After = "", limit: Limit = 100) -> RejectedEntries:
     """The entries that could not become contacts in a run, by DN, each with the reason, a page at a time."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return rejected_page(connection, run_id, after=after, limit=limit)
 
 
 @router.get("/runs/{run_id}/trimmed")
 def trimmed_values(run_id: RunId, context: Context, after: After = "", limit: Limit = 100) -> TrimmedValues:
     """The values that a run dropped or changed on their way to contacts, a page at a time."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return trimmed_page(connection, run_id, after=after, limit=limit)
+
+
+@router.get("/definitions/{definition_id}/changes")
+def definition_changes(
+    definition_id: DefinitionId,
+    context: Context,
+    access: CurrentAccess,
+    *,
+    action: Annotated[Literal["insert", "update", "delete"] | None, Query(description="Only these changes.")] = None,
+    text: Annotated[
+        Text, Query(description="Only of contacts with each of these words in the name, in any case and accent.")
+    ] = None,
+    before: Annotated[
+        str, Query(description="`next_before` of the page before.", pattern=r"^([0-9]{1,18}:[0-9]{1,18})?$")
+    ] = "",
+    limit: Limit = 100,
+) -> FolderChanges:
+    """What the runs of a definition changed, newest first, by contact and field, a page at a time."""
+    filters = {"action": action, "text": text}
+    with context.reading(LONG_READ_SECONDS if text else READ_SECONDS) as connection:
+        definition = definition_head(connection, access, definition_id)
+        definition["running"] = definition_id in context.activity.running
+        return folder_changes(connection, access, definition, before=before, limit=limit, **filters)
 
 
 @router.get("/definitions/{definition_id}/statistics")
@@ -114,5 +138,5 @@ def run_statistics(
     days: Annotated[int, Query(description="Days up to today.", ge=1, le=366)] = 30,
 ) -> Statistics:
     """What the runs of a definition did on each of the last days."""
-    with connection_of(context.pool) as connection:
+    with context.reading(LONG_READ_SECONDS) as connection:
         return statistics(connection, definition_id, days=days)

@@ -19,7 +19,7 @@ router = APIRouter(tags=["tokens"])
 @router.get("/tokens")
 def tokens(context: Context) -> list[TokenDocument]:
     """All tokens, the oldest first, also revoked and expired ones."""
-    with connection_of(context.pool) as connection:
+    with context.reading() as connection:
         return operations.list_tokens(connection)
 
 

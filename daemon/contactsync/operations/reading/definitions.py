@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from contactsync.dispatch.live import LiveState
 
 
+State = Literal["invalid", "paused", "locked", "never_run", "ok", "held", "failing", "interrupted"]
+
+
 @dataclass(frozen=True, slots=True)
 class Activity:
     """What a daemon does now: definitions that run, and those with live updates, by their ids."""
@@ -59,7 +62,7 @@ class DefinitionOverview(BaseModel):
     enabled: bool
     revision: int
     created_at: datetime
-    state: Literal["invalid", "paused", "locked", "never_run", "ok", "held", "failing", "interrupted"]
+    state: State
     reason: str | None = Field(description="Why it is invalid, locked, held or failing.")
     error_code: str | None = Field(description="The code of the error, if it is locked or failing.")
     running: bool

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from contactsync.errors import NotFound
 from contactsync.model import Auth, Tls
-from contactsync.operations.names import find_by_id
+from contactsync.operations.names import find_by_id, no_definition
 from contactsync.operations.reading.definitions import Activity, DefinitionOverview
 from contactsync.operations.reading.in_effect import InEffect, in_effect
 from contactsync.store.definitions import read_overview
@@ -57,4 +56,4 @@ def definition_details(
         own = DefinitionDetails.model_fields.keys() - DefinitionOverview.model_fields.keys() - {"in_effect"}
         values = {name: getattr(stored, name) for name in own}
         return DefinitionDetails(**dict(overview), **values, in_effect=in_effect(stored, settings))
-    raise NotFound(f"There is no definition {definition_id}.", hint="`contactsync folders list` shows all there are.")
+    raise no_definition(definition_id)

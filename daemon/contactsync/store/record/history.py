@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from contactsync.store.plan.plan import INTERNAL
 from contactsync.store.record.runs import LARGEST_ID
 from contactsync.store.statements import execute, read_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from psycopg import Connection
 
     from contactsync.model import Definition
@@ -42,6 +44,26 @@ class Recorded:
     display_name: str | None
     changes: dict[str, list[Any]] | None
     undoes: int | None
+
+
+def changes_of_definition(
+    connection: Connection[Any],
+    *,
+    folder_id: int,
+    definition_id: int,
+    before: tuple[int, int] | None = None,
+    action: str | None = None,
+    patterns: Sequence[str] = (),
+    limit: int,
+) -> list[dict[str, Any]]:
+    """The changes by runs of a definition, the newest run first, from the first before (run, contact). DatabaseError.
+
+    With `action` only those of one kind; each of the regular expressions `patterns` matches the contact's name.
+    """
+    run_id, contact_id = before or (None, None)
+    values = {"folder_id": folder_id, "definition_id": definition_id, "run_id": run_id, "contact_id": contact_id}
+    filters = {"action": action, "patterns": list(patterns) or None, "limit": limit}
+    return read_rows(connection, dict_row, "changes_of_definition", **values, **filters)
 
 
 def find_contacts(connection: Connection[Any], definition: Definition, text: str, *, limit: int) -> list[Found]:

@@ -103,6 +103,12 @@ WHERE true
   AND definition_id = ANY (%(ids)s) -- if ids
 ORDER BY owner NULLS FIRST, folder, definition_id
 
+-- name: definition_head
+-- The columns of the view that cost no look at the contacts.
+SELECT definition_id, folder_id, label, owner, enabled, state, reason, error_code, last_run_id
+FROM contactsync.definition_overview
+WHERE definition_id = %(id)s
+
 -- name: overview_page
 -- The filters are applied to the few columns that they need; contacts are counted for the page only.
 SELECT * FROM contactsync.definition_overview

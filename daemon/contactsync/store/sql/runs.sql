@@ -6,6 +6,7 @@ SELECT pg_try_advisory_lock(hashtextextended('contactsync.run', %(definition_id)
 -- Resets a connection before it returns to the pool, as the end of a run's record does. The other columns are those of
 -- `session_state`.
 SELECT pg_advisory_unlock_all(), pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, pg_backend_pid()
+FROM (SELECT set_config('statement_timeout', '0', false)) AS without_limit
 
 -- name: drop_temporary_tables
 DISCARD TEMP
@@ -213,6 +214,19 @@ FROM contactsync.contact_changes
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND contact_id > %(after)s
   AND action = %(action)s -- if action
 ORDER BY contact_id
+LIMIT %(limit)s
+
+-- name: changes_of_definition
+-- The newest run first, by the primary key. An insert whose contact has no history yet has no fields.
+SELECT c.contact_id, c.action, c.display_name, coalesce(c.changes, '{}') AS fields, c.matched_by, c.run_id, r.trigger,
+       coalesce(r.finished_at, r.started_at) AS at
+FROM contactsync.contact_changes AS c
+JOIN contactsync.sync_runs AS r ON r.folder_id = c.folder_id AND r.run_id = c.run_id
+WHERE c.folder_id = %(folder_id)s AND r.definition_id = %(definition_id)s
+  AND (c.run_id, c.contact_id) < (%(run_id)s, %(contact_id)s) -- if run_id
+  AND c.action = %(action)s -- if action
+  AND c.display_name ~ ALL (%(patterns)s) -- if patterns
+ORDER BY c.run_id DESC, c.contact_id DESC
 LIMIT %(limit)s
 
 -- name: rejected_of_run

@@ -32,3 +32,7 @@ WHERE current_setting(w.name, true) <> w.value
 
 -- name: session_state
 SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, pg_backend_pid()
+
+-- name: limit_statements
+-- For the statements after this one; `unlock_everything` takes the limit away.
+SELECT set_config('statement_timeout', %(milliseconds)s, false)

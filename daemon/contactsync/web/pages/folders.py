@@ -51,13 +51,14 @@ def contacts(
     definition_id: Id, visit: CurrentVisit, q: Text = "", after: Annotated[str, Query(max_length=40_000)] = ""
 ) -> Response:
     """The contacts of a folder by name."""
-    definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
-    path, here = f"/v1/folders/{definition['folder_id']}/contacts", f"/folders/{definition_id}"
-    page = visit.daemon.get(path, text=q.strip() or None, after=after, limit=PAGE)
+    here = f"/folders/{definition_id}"
+    page = visit.daemon.get(
+        f"/v1/definitions/{definition_id}/contacts", text=q.strip() or None, after=after, limit=PAGE
+    )
     return render_folder(
         visit,
         "contacts.html.j2",
-        definition,
+        page["definition"],
         "contacts",
         contacts=page["contacts"],
         q=q,
@@ -105,7 +106,11 @@ def render_folder(
     tabs = [("contacts", "", _("Contacts"))]
     if may_edit:
         tabs += [("settings", "/settings", _("LDAP synchronization")), ("edits", "/edits", _("Edits"))]
-    tabs += [("progress", "/progress", _("Progress")), ("runs", "/runs", _("Runs"))]
+    tabs += [
+        ("progress", "/progress", _("Progress")),
+        ("changes", "/changes", _("Changes")),
+        ("runs", "/runs", _("Runs")),
+    ]
     if may_edit:
         tabs.append(("explain", "/explain", _("Why is a person here?")))
     if visit.person.admin:

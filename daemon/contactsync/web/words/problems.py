@@ -90,6 +90,7 @@ def _by_code() -> dict[str, str]:
         "control.version": _("The daemon is of another version than the console. Both have to be restarted."),
         "database": _("The database refused this. Ask an administrator."),
         "database.conflict": _("Another change was made at the same time. Try again."),
+        "database.slow": _("The database took too long for this. Try again in a moment, or search for more letters."),
         "database.unavailable": _("The database cannot be reached. The daemon goes on when it is back."),
         "definition": _("The settings of the folder are not valid."),
         "definition.mapping": _("The mapping from attributes to fields is not valid."),
