@@ -16,11 +16,13 @@ import struct
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import NoReturn
 
 _LIBRARIES = (
@@ -38,6 +40,8 @@ class Forked:
 
     def __init__(self, replies: int) -> None:
         self._replies = replies
+        weakref.finalize(self, os.close, replies)
+        self._lock = Lock()  # a proxy may kill a process in a thread of its own
         self.pid = self._next()
         self.returncode: int | None = None
 
@@ -46,8 +50,9 @@ class Forked:
         if self.returncode is None:
             if not select.select([self._replies], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(["contactsync"], timeout or 0)
-            self.returncode = os.waitstatus_to_exitcode(self._next())
-            os.close(self._replies)
+            with self._lock:
+                if self.returncode is None:
+                    self.returncode = os.waitstatus_to_exitcode(self._next())
         return self.returncode
 
     def poll(self) -> int | None:
