@@ -55,9 +55,10 @@ class DaemonProcess:
         self._starts = len(self.events("daemon.started"))
         with self._log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
             streams = [stream.fileno() for stream in (nothing, log, log)]
-            forked = None if command or pass_fds else fork(["daemon"], self.environ, streams)
-            self._process = forked or subprocess.Popen(
-                command or [CONTACTSYNC, "daemon"], env=self.environ, stdout=log, stderr=log, pass_fds=pass_fds
+            command = command or (str(CONTACTSYNC), "daemon")
+            is_forked = command[0] == str(CONTACTSYNC) and not pass_fds
+            self._process = (fork(command[1:], self.environ, streams) if is_forked else None) or subprocess.Popen(
+                command, env=self.environ, stdout=log, stderr=log, pass_fds=pass_fds
             )
 
     def wait_for_start(self) -> None:
