@@ -63,6 +63,11 @@ def read_head(connection: Connection[Any], definition_id: int) -> dict[str, Any]
     return next(iter(read_rows(connection, dict_row, "definition_head", id=definition_id)), None)
 
 
+def read_trust(connection: Connection[Any]) -> list[dict[str, Any]]:
+    """The files and texts with certificates that definitions have, each with its first definitions. DatabaseError."""
+    return read_rows(connection, dict_row, "trust_of_definitions")
+
+
 def set_states(connection: Connection[Any], reasons: Mapping[int, str | None]) -> tuple[set[int], set[int]]:
     """Mark definitions as valid (reason None) or invalid. Raises DatabaseError.
 

@@ -55,6 +55,7 @@ NEEDS = {
     "export": Need(_READ, Target.ALL, _ADMIN),
     "installation_status": Need(_READ, Target.ALL, _ADMIN),
     "metrics": Need(_READ, Target.ALL, _ADMIN),
+    "certificates_in_use": Need(_READ, Target.ALL, _ADMIN),
     "settings": Need(_READ, Target.ALL, _ADMIN),
     "fleet": Need(_READ, Target.ALL, _ADMIN),
     # Lists and events

@@ -22,6 +22,7 @@ from contactsync.api.schemas import (
 )
 from contactsync.errors import NotReady
 from contactsync.fleet.live_states import together
+from contactsync.operations.reading.certificates import Certificates, certificates
 from contactsync.operations.reading.statistics import States, states
 from contactsync.operations.reading.status import Installation, installation
 from contactsync.settings.in_force import SettingInForce, settings_in_force
@@ -100,6 +101,13 @@ def definition_states(context: Context, access: CurrentAccess) -> States:
 def settings(context: Context) -> list[SettingInForce]:
     """The settings in force, each with where it comes from; a secret is only `set` or `not set`."""
     return settings_in_force(context.settings())
+
+
+@router.get("/certificates")
+def certificates_in_use(context: Context) -> Certificates:
+    """The certificates that the settings and the definitions name, and when they expire."""
+    with context.reading() as connection:
+        return certificates(connection, context.settings())
 
 
 @router.get("/health/live")

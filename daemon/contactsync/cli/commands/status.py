@@ -11,7 +11,7 @@ from contactsync.errors import ControlError, DatabaseError
 from contactsync.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from contactsync.cli.api import Api
     from contactsync.cli.context import Invocation
@@ -39,14 +39,18 @@ def show_status(invocation: Invocation, *, as_json: bool) -> None:
 def _read(api: Api) -> tuple[dict[str, Any], str]:
     """The status, and why the daemon cannot read the database."""
     if not api.is_daemon:
-        return {**api.get("/v1/installation"), "daemon": None}, ""
+        return {**_installation(api), "daemon": None}, ""
     daemon = {"daemon_running": True, "daemon": api.get("/v1/status")}
     try:
-        return {**api.get("/v1/installation"), **daemon}, ""
+        return {**_installation(api), **daemon}, ""
     except ControlError as error:
         if not error.code.startswith(DatabaseError.code):
             raise
         return {**daemon, "database": None}, str(error)
+
+
+def _installation(api: Api) -> dict[str, Any]:
+    return {**api.get("/v1/installation"), **api.get("/v1/certificates")}
 
 
 def _pairs(status: Mapping[str, Any]) -> dict[str, str]:
@@ -60,11 +64,26 @@ def _pairs(status: Mapping[str, Any]) -> dict[str, str]:
         "Contacts": f"{status['contacts']:,}",
         "Next run": f"{first['label']}, {until(first['at'])}" if first else NOTHING,
         "Database": f"{where} (PostgreSQL {status['postgresql_version']})",
+        **_certificates(status["certificates"]),
         **({"SQL": status["psql"]} if status["psql"] else {}),
         "Settings": status["settings_file"] or "defaults (no settings.toml found)",
         "State directory": status["state_directory"],
         "Version": f"contactsync {status['version']}, Python {status['python_version']}",
     }
+
+
+def _certificates(certificates: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Those that need attention."""
+    said = "; ".join(_certificate(each) for each in certificates if each["attention"])
+    return {"Certificates": said} if said else {}
+
+
+def _certificate(used: Mapping[str, Any]) -> str:
+    if used["problem"]:
+        return f"{used['used_by']}: {used['problem'].rstrip('.')}"
+    left = until(used["expires_at"])
+    end = "has expired" if left == "due" else f"expires {left}"
+    return f"{used['used_by']}: {used['file'] or used['subject']} {end}"
 
 
 def _daemon(status: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contactsync.bootstrap import bind_passwords, run_options
 from contactsync.operations import audit, fleet, names, runs
 from contactsync.operations.access import folder_rights, tokens
+from contactsync.operations.reading.certificates import certificates
 from contactsync.operations.reading.definitions import NO_DAEMON, definitions_page
 from contactsync.operations.reading.runs import run_shown
 from contactsync.operations.reading.status import installation
@@ -39,6 +40,7 @@ def _history(api: LocalApi, definition_id: int, who: str) -> Any:
 
 
 ROUTES: dict[str, Callable[..., Any]] = {
+    "GET /v1/certificates": lambda api: certificates(api.connection, api.settings),
     "GET /v1/installation": lambda api: installation(api.connection, api.settings),
     "GET /v1/settings": lambda api: settings_in_force(api.settings),
     "GET /v1/resolve": lambda api, name: names.resolve(api.connection, name),

@@ -109,6 +109,18 @@ SELECT definition_id, folder_id, label, owner, enabled, state, reason, error_cod
 FROM contactsync.definition_overview
 WHERE definition_id = %(id)s
 
+-- name: trust_of_definitions
+-- What of certificates is in definitions, each file and text once.
+SELECT 'definition.' || u.field AS used_by, u.value, count(*) AS definitions,
+       (array_agg(o.label ORDER BY o.label))[1:3] AS labels
+FROM contactsync.sync_definitions AS d
+JOIN contactsync.definition_overview AS o USING (definition_id)
+CROSS JOIN LATERAL (VALUES ('tls_ca_file', d.tls_ca_file), ('tls_ca_pem', d.tls_ca_pem),
+                           ('tls_client_cert', d.tls_client_cert)) AS u (field, value)
+WHERE u.value IS NOT NULL
+GROUP BY u.field, u.value
+ORDER BY u.field, u.value
+
 -- name: overview_page
 -- The filters are applied to the few columns that they need; contacts are counted for the page only.
 SELECT * FROM contactsync.definition_overview

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from contactsync.web.context import Administrator
 from contactsync.web.pages.folders import LARGEST_ID, PAGE, link
+from contactsync.web.pages.overview import certificates
 from contactsync.web.visit import CurrentVisit, Visit
 
 router = APIRouter()
@@ -74,6 +75,7 @@ def settings(
         read=read,
         changed=[name for name in changed.split() if name in known],
         restart=[name for name in restart.split() if name in known],
+        certificates=certificates(visit),
     )
 
 

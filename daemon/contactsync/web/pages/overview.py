@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from contactsync.web.visit import CurrentVisit
+from contactsync.serving.certificates import of_console
+from contactsync.web.context import context_of
+from contactsync.web.visit import CurrentVisit, Visit
 
 router = APIRouter()
 
@@ -25,6 +29,7 @@ def overview(visit: CurrentVisit) -> Response:
     return visit.render(
         "overview.html.j2",
         section="overview",
+        certificates=[each for each in certificates(visit) if each["attention"]] if visit.person.admin else [],
         daemon_status=visit.daemon.get("/v1/status") if visit.person.admin else None,
         counts=[(state, numbers.get(state, 0)) for state in STATES if numbers.get(state) or state in _ALWAYS],
         attention=[each for some in lists for each in some[:_OF_EACH]],
@@ -33,3 +38,10 @@ def overview(visit: CurrentVisit) -> Response:
         may_edit=visit.editable(),
         runs=visit.daemon.get("/v1/runs", limit=10)["runs"],
     )
+
+
+def certificates(visit: Visit) -> list[dict[str, Any]]:
+    """What the settings of the daemon and of the console and the definitions name, for an administrator."""
+    of_daemon: list[dict[str, Any]] = visit.daemon.get("/v1/certificates")["certificates"]
+    own = of_console(context_of(visit.request).settings)
+    return [*of_daemon, *(each.model_dump(mode="json") for each in own)]

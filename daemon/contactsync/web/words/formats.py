@@ -38,6 +38,11 @@ def day(date: str) -> str:
     return f"{datetime.fromisoformat(date):%d.%m.%Y}" if current_language() == "de" else date
 
 
+def days_until(moment: str) -> int:
+    """How many whole days it is until a time; negative for the past."""
+    return (datetime.fromisoformat(moment) - datetime.now(UTC)).days
+
+
 def initials(name: str | None) -> str:
     """The first letters of the first and the last word of a name."""
     words = [word for word in (name or "").split() if unicodedata.category(word[0]).startswith("L")]
@@ -101,6 +106,6 @@ def setting(value: Any) -> str:
 
 FILTERS = {
     each.__name__: each
-    for each in (number, utc, day, initials, or_nameless, cut, plain, rows, gist, touched, pairs, setting)
+    for each in (number, utc, day, days_until, initials, or_nameless, cut, plain, rows, gist, touched, pairs, setting)
 }
 """The filters of the templates, by name."""
