@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -17,6 +17,7 @@ PACKAGE = ROOT / "daemon" / "contactsync" / "web"
 LANGUAGES = ("de",)
 _METHODS = [("**.py", "python"), ("**/templates/**.j2", "jinja2")]
 _OPTIONS = {"**/templates/**.j2": {"trimmed": "true", "silent": "false"}}
+_KEYWORDS = {**DEFAULT_KEYWORDS, "mark": None}
 _WIDTH = 120
 _DATE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -24,7 +25,7 @@ _DATE = datetime(2026, 1, 1, tzinfo=UTC)
 def extracted() -> Catalog:
     """The texts that the code and the templates mark."""
     catalog = _catalog()
-    for file, _line, text, comments, context in extract_from_dir(PACKAGE, _METHODS, _OPTIONS):
+    for file, _line, text, comments, context in extract_from_dir(PACKAGE, _METHODS, _OPTIONS, _KEYWORDS):
         # Without lines, which would make a difference with each edit.
         catalog.add(text, locations=[(file, 0)], auto_comments=comments, context=context)
     return catalog

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from contactsync.web.language import mark
 
 Gettext = Callable[[str], str]
 Kind = Literal["text", "choice", "number", "check"]
@@ -24,65 +26,75 @@ class FormField:
     error: str = ""
 
 
+_FIELDS = (
+    FormField("folder", mark("Name of the folder"), mark("Such as Staff."), needed=True),
+    FormField("owner", mark("Owner"), mark("Empty for a folder that is shared.")),
+    FormField(
+        "query",
+        mark("LDAP query"),
+        mark("A server such as dc1.example.com, an LDAP URL, an ADSI path, or a distinguished name."),
+        needed=True,
+    ),
+    FormField("user", mark("User"), mark("DOMAIN\\user, user@domain or a DN. Empty for anonymous access.")),
+    FormField("base", mark("Base"), mark("Search only below this entry, such as OU=Users,DC=example,DC=com.")),
+    FormField(
+        "scope",
+        mark("Scope"),
+        kind="choice",
+        choices=(
+            ("", mark("as in the query")),
+            ("sub", mark("the base and everything below it")),
+            ("one", mark("directly below the base")),
+            ("base", mark("only the base itself")),
+        ),
+    ),
+    FormField("filter", mark("Filter"), mark("Only entries that match, such as (department=Sales).")),
+    FormField("schedule", mark("Schedule"), mark("every 15m, @hourly, a cron line such as 0 6 * * 1-5, or manual.")),
+    FormField(
+        "mode",
+        mark("Mode"),
+        kind="choice",
+        choices=(
+            ("auto", mark("automatic")),
+            ("full", mark("read everything in each run")),
+            ("incremental", mark("read only changes")),
+            ("live", mark("live")),
+        ),
+    ),
+    FormField("time_zone", mark("Time zone"), mark("Of the schedule, such as Europe/Berlin.")),
+    FormField(
+        "tls",
+        mark("Encryption"),
+        kind="choice",
+        choices=(
+            ("auto", mark("automatic")),
+            ("ldaps", mark("LDAPS")),
+            ("starttls", mark("StartTLS")),
+            ("none", mark("none: passwords can be read on the network")),
+        ),
+    ),
+    FormField("tls_verify", mark("Verify the server's certificate"), kind="check"),
+    FormField("max_delete_count", mark("Hold a run that would delete more contacts than"), kind="number"),
+    FormField(
+        "max_delete_share",
+        mark("Hold a run that would delete a larger share than"),
+        mark("Such as 0.2."),
+        kind="number",
+    ),
+    FormField("allow_empty", mark("Allow a run to delete all contacts"), kind="check"),
+    FormField("deadline_seconds", mark("Seconds until a run is given up"), kind="number"),
+    FormField("page_size", mark("Entries per page of a search"), mark("0 for no pages."), kind="number"),
+)
+
+
 def form_fields(_: Gettext) -> dict[str, FormField]:
-    """The fields by name, without values."""
-    fields = [
-        FormField("folder", _("Name of the folder"), _("Such as Staff."), needed=True),
-        FormField("owner", _("Owner"), _("Empty for a folder that is shared.")),
-        FormField(
-            "query",
-            _("LDAP query"),
-            _("A server such as dc1.example.com, an LDAP URL, an ADSI path, or a distinguished name."),
-            needed=True,
-        ),
-        FormField("user", _("User"), _("DOMAIN\\user, user@domain or a DN. Empty for anonymous access.")),
-        FormField("base", _("Base"), _("Search only below this entry, such as OU=Users,DC=example,DC=com.")),
-        FormField(
-            "scope",
-            _("Scope"),
-            kind="choice",
-            choices=(
-                ("", _("as in the query")),
-                ("sub", _("the base and everything below it")),
-                ("one", _("directly below the base")),
-                ("base", _("only the base itself")),
-            ),
-        ),
-        FormField("filter", _("Filter"), _("Only entries that match, such as (department=Sales).")),
-        FormField("schedule", _("Schedule"), _("every 15m, @hourly, a cron line such as 0 6 * * 1-5, or manual.")),
-        FormField(
-            "mode",
-            _("Mode"),
-            kind="choice",
-            choices=(
-                ("auto", _("automatic")),
-                ("full", _("read everything in each run")),
-                ("incremental", _("read only changes")),
-                ("live", _("live")),
-            ),
-        ),
-        FormField("time_zone", _("Time zone"), _("Of the schedule, such as Europe/Berlin.")),
-        FormField(
-            "tls",
-            _("Encryption"),
-            kind="choice",
-            choices=(
-                ("auto", _("automatic")),
-                ("ldaps", _("LDAPS")),
-                ("starttls", _("StartTLS")),
-                ("none", _("none: passwords can be read on the network")),
-            ),
-        ),
-        FormField("tls_verify", _("Verify the server's certificate"), kind="check"),
-        FormField("max_delete_count", _("Hold a run that would delete more contacts than"), kind="number"),
-        FormField(
-            "max_delete_share", _("Hold a run that would delete a larger share than"), _("Such as 0.2."), kind="number"
-        ),
-        FormField("allow_empty", _("Allow a run to delete all contacts"), kind="check"),
-        FormField("deadline_seconds", _("Seconds until a run is given up"), kind="number"),
-        FormField("page_size", _("Entries per page of a search"), _("0 for no pages."), kind="number"),
-    ]
-    return {field.name: field for field in fields}
+    """The fields by name, without values, in the words of a language."""
+    return {field.name: _translated(field, _) for field in _FIELDS}
+
+
+def _translated(field: FormField, _: Gettext) -> FormField:
+    choices = tuple((value, _(words)) for value, words in field.choices)
+    return replace(field, words=_(field.words), hint=_(field.hint) if field.hint else "", choices=choices)
 
 
 WHO_AND_WHEN = ("base", "scope", "filter", "schedule", "mode", "time_zone")
