@@ -22,7 +22,7 @@ from contactsync.web.middleware.origin import SAFE
 from contactsync.web.rendering import render
 from contactsync.web.signin.page import sign_in_page
 from contactsync.web.words.formats import utc
-from contactsync.web.words.problems import in_words, problem_of
+from contactsync.web.words.problems import in_english, in_words, problem_of, sentence_of
 
 log = structlog.get_logger()
 
@@ -81,8 +81,12 @@ def error_page(request: Request, error: ContactsyncError) -> Response:
     title, status = _title_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("web.daemon_failed", path=path_for_log(request.scope), error_code=error.code, error=error.message)
-    # The console's own errors are in the language of the request already.
-    said = problem_of(error) if isinstance(error, ControlError) else {"detail": error.message, "hint": error.hint}
+    if isinstance(error, DaemonError):
+        said = problem_of(error)
+    elif isinstance(error, ControlError):  # its hint is for a user of the machine
+        said = {"detail": sentence_of(error.code) or "", "hint": in_english(error.message)}
+    else:  # of the console itself, in the language of the request already
+        said = {"detail": error.message, "hint": error.hint}
     return _page(request, title, said["detail"], said["hint"], status, error.code)
 
 
