@@ -40,8 +40,11 @@ Number = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 @router.get("/folders/{definition_id}/progress")
 def progress(definition_id: Id, visit: CurrentVisit, request: Number = None, after: Number = None) -> Response:
     """The run that answers a request, or the first one after another run; else the present run or the last."""
-    definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
-    values = _values(visit, definition, request, after)
+    # The run first: if it ends meanwhile, the page is loaded again.
+    values = _values(visit, definition_id, request, after)
+    definition, run = visit.daemon.get(f"/v1/definitions/{definition_id}"), values["run"]
+    if run and run["outcome"] and run["run_id"] == definition["last_run_id"]:
+        definition["running"] = False  # the daemon tells of the end of a run a moment before its worker is free
     return render_folder(visit, "progress.html.j2", definition, "progress", **values)
 
 
@@ -51,7 +54,7 @@ def live(definition_id: Id, visit: CurrentVisit, request: Number = None, after: 
     definition = visit.daemon.get(f"/v1/definitions/{definition_id}")
     shown = _NUMBERS | _END | (_FOR_EDITORS if visit.may_edit(definition["folder_id"]) else set())
     key = (visit.person.user, visit.person.groups, visit.person.admin, definition_id, request, after)
-    values = partial(_values, visit, definition, request, after)
+    values = partial(_values, visit, definition_id, request, after)
     messages = _messages(visit, definition, partial(context_of(visit.request).live.reads.get, key, values), shown)
     return StreamingResponse(messages, media_type="text/event-stream")
 
@@ -103,19 +106,19 @@ async def _rest(finished: asyncio.Event) -> None:
         return
 
 
-def _values(visit: Visit, definition: dict[str, Any], request: int | None, after: int | None) -> dict[str, Any]:
-    here = f"/folders/{definition['definition_id']}"
+def _values(visit: Visit, definition_id: int, request: int | None, after: int | None) -> dict[str, Any]:
+    here = f"/folders/{definition_id}"
     more = {
         "place": None,
         "withdrawn": None,
         "live_url": link(f"{here}/live", request=request, after=after),
     }
-    ticket = _ticket(visit, definition["definition_id"], request)
+    ticket = _ticket(visit, definition_id, request)
     if ticket and ticket["state"] == "withdrawn":
         more["withdrawn"] = ticket["reason"]
     elif ticket and not ticket["run_id"]:
         return {**more, "run": None, "waiting": True, "place": ticket["place"]}
-    run = _run(visit, definition["definition_id"], ticket["run_id"] if ticket else None)
+    run = _run(visit, definition_id, ticket["run_id"] if ticket else None)
     if run and after and run["run_id"] <= after:
         return {**more, "run": None, "waiting": True}
     return {**more, "run": run, "waiting": False}
