@@ -1,4 +1,4 @@
-"""What people do at the console with the mouse, and without JavaScript; test_keyboard.py has the keyboard alone."""
+"""What people do at the console, step by step; test_every_flow.py has each flow in each way."""
 
 from __future__ import annotations
 
@@ -31,16 +31,6 @@ def test_settings_are_tested_previewed_and_saved_with_the_mouse(pages: Console, 
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved.").wait_for()
     assert pages.door.local.get(f"/v1/definitions/{definition_id}")["filter"] is None
-
-
-def test_a_run_is_started_and_watched_with_the_mouse(pages: Console, scene: Scene, browser: Browser) -> None:
-    """The page shows its end by itself."""
-    page = pages.page(browser)
-    page.goto("/folders/{staff}".format(**scene.paths))
-    page.get_by_role("button", name="Synchronize now").click()
-    page.locator("#run .mark", has_text="unchanged").wait_for()
-    page.locator("#live").wait_for(state="detached")
-    assert page.locator("h1").inner_text() == "Staff"
 
 
 def test_contacts_are_searched_while_typing(pages: Console, scene: Scene, browser: Browser) -> None:
@@ -146,26 +136,17 @@ def test_a_plan_that_a_later_run_overtook_is_not_approved(pages: Console, browse
     assert page.get_by_role("heading", name=f"Run {same} would delete").count() == 1
 
 
-def test_a_folder_is_paused_explained_and_undone_with_the_mouse(pages: Console, browser: Browser) -> None:
-    """And the log shows only its records."""
+def test_who_is_excluded_is_explained_and_the_log_is_searched(pages: Console, browser: Browser) -> None:
+    """The log shows only records of the folder."""
     local = pages.door.local
     definition_id = local.define("By mouse", filter="(l=Berlin)")
-    run_id = local.run(definition_id)["run_id"]
+    local.run(definition_id)
     page = pages.page(browser)
     page.goto(f"/folders/{definition_id}")
-    page.get_by_role("button", name="Pause").click()
-    page.locator(".head .mark", has_text="paused").wait_for()
-    page.get_by_role("button", name="Resume").click()
-    page.locator(".head .mark", has_text="in sync").wait_for()
     page.get_by_role("link", name="Why is a person here?").click()
     page.get_by_label("Name, email, uid or DN of a person").fill("neu1")
     page.get_by_role("button", name="Explain").click()
     page.locator("#answer", has_text="excludes it").wait_for()
-    page.goto(f"/runs/{run_id}")
-    page.get_by_role("link", name="Undo …").click()
-    page.get_by_role("button", name=f"Undo run {run_id}").click()
-    page.wait_for_url(lambda url: not url.endswith("/undo"))
-    assert local.get(f"/v1/definitions/{definition_id}")["contacts"] == 0
     page.get_by_role("link", name="Daemon").click()
     page.get_by_role("link", name="Log", exact=True).click()
     page.get_by_label("Folder").fill("By mouse")
@@ -226,16 +207,3 @@ def test_a_new_folder_is_filled_without_javascript(pages: Console, browser: Brow
     page.locator("#run .mark", has_text="changed").wait_for()  # the page loads itself again until then
     page.get_by_role("link", name="Contacts", exact=True).click()
     assert page.locator("#list tbody tr").count() == expected
-
-
-def test_search_and_decisions_work_without_javascript(pages: Console, scene: Scene, browser: Browser) -> None:
-    """Each form leads to a page of its own."""
-    _, run_id = hold(pages.door.local, "Held without JavaScript")
-    page = pages.page(browser, java_script_enabled=False)
-    page.goto("/folders/{staff}".format(**scene.paths))
-    page.get_by_label("Name, email, phone or department").fill("gunther")
-    page.get_by_role("button", name="Search").click()
-    assert page.get_by_role("link", name="Günther Müller").count() == 1
-    page.goto(f"/runs/{run_id}")
-    page.get_by_role("button", name="Keep them and discard this plan").click()
-    page.locator(".mark", has_text="rejected").wait_for()

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 from tests.support.accounts import PASSWORDS, Accounts
 from tests.support.keyboard import choose, type_into
 from tests.support.web import Console
-from tests.support.web_scene import Scene, hold
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-def test_a_folder_is_searched_paused_and_resumed_with_the_keyboard(pages: Console, browser: Browser) -> None:
+def test_the_skip_link_and_a_wrong_field_with_the_keyboard(pages: Console, browser: Browser) -> None:
     """From the skip link on."""
     definition_id = pages.door.local.define("Only with Tab")
-    pages.door.local.run(definition_id)
     page = pages.page(browser)
     page.goto("/folders")
     page.keyboard.press("Tab")
@@ -27,10 +25,6 @@ def test_a_folder_is_searched_paused_and_resumed_with_the_keyboard(pages: Consol
     page.locator("#list tbody tr").nth(1).wait_for(state="detached")
     choose(page, "Only with Tab")
     page.wait_for_url(f"**/folders/{definition_id}")
-    choose(page, "Pause")
-    page.locator(".head .mark", has_text="paused").wait_for()
-    choose(page, "Resume")
-    page.locator(".head .mark", has_text="in sync").wait_for()
     choose(page, "LDAP synchronization")
     page.wait_for_url("**/settings")
     choose(page, "Who of them, and when")
@@ -79,39 +73,6 @@ def test_a_folder_is_added_and_its_run_watched(pages: Console, browser: Browser)
     page.locator("#live").wait_for(state="detached")
     choose(page, "Contacts")
     page.locator("#list tbody tr").first.wait_for()
-
-
-def test_a_contact_is_searched_and_opened(pages: Console, scene: Scene, browser: Browser) -> None:
-    """The field keeps the keyboard while the list changes."""
-    page = pages.page(browser)
-    page.goto("/folders/{staff}".format(**scene.paths))
-    type_into(page, "Name, email, phone or department", "gunther mull")
-    page.wait_for_url("**q=gunther+mull*")
-    page.locator("#list tbody tr").nth(1).wait_for(state="detached")
-    choose(page, "Günther Müller")
-    page.wait_for_url("**/contacts/**")
-    assert page.locator("h1").inner_text() == "Günther Müller"
-
-
-def test_a_held_run_is_approved_and_then_undone(pages: Console, browser: Browser) -> None:
-    """Both say first what they will do."""
-    local = pages.door.local
-    definition_id, run_id = hold(local, "Held for the keyboard")
-    deleted = local.get(f"/v1/runs/{run_id}/plan", action="delete", limit=1)["deleted"]
-    before = local.get(f"/v1/definitions/{definition_id}")["contacts"]
-    page = pages.page(browser)
-    page.goto(f"/runs/{run_id}")
-    choose(page, f"Delete these {deleted} contacts")
-    page.wait_for_url(f"**/folders/{definition_id}/progress*")
-    page.locator("#run .mark", has_text="changed").wait_for()
-    page.locator("#live").wait_for(state="detached")
-    last = local.get(f"/v1/definitions/{definition_id}")["last_run_id"]
-    page.goto(f"/runs/{last}")
-    choose(page, "Undo …")
-    page.wait_for_url("**/undo")
-    choose(page, f"Undo run {last}")
-    page.wait_for_url(lambda url: not url.endswith("/undo"))
-    assert local.get(f"/v1/definitions/{definition_id}")["contacts"] == before
 
 
 def test_rights_are_given_and_the_folder_is_removed(pages: Console, browser: Browser) -> None:
