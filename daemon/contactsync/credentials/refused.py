@@ -55,7 +55,7 @@ class Refusals:
                 turn.enter_context(self._alone(connection, self._digest(*logon), deadline))
             except DeadlineExceeded:
                 raise _not_decided(*logon[:2], deadline) from None
-            self.check(*logon, asked_at=asked_at)
+            self._check_now(*logon, asked_at=asked_at)
             try:
                 yield
             except CredentialsRefused as error:
@@ -74,6 +74,9 @@ class Refusals:
             reason, refused_at = self._refused.get(self._digest(server, user, password), ("", 0.0))
         if reason and (asked_at is None or refused_at >= asked_at):
             raise refused_before(server, user, reason)
+
+    def _check_now(self, server: str, user: str | None, password: str | None, *, asked_at: float | None) -> None:
+        self.check(server, user, password, asked_at=asked_at)
 
     def add(self, server: str, user: str | None, password: str | None, reason: str) -> None:
         """Remember a refusal; `reason` is a sentence."""

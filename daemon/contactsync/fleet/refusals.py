@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import BoundedSemaphore
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.02
 """How soon a run notices that another node offers the password no more."""
 _LOOK_SECONDS = 0.1
+_TRUSTED_SECONDS = 0.25
+"""How long a look that found no refusals serves other runs, which ask before they use or open a connection."""
 _MOST_SPARE = 4
 """The connections of the pool that live folders may hold while a directory decides, which may take a minute."""
 
@@ -34,15 +37,25 @@ class FleetRefusals(Refusals):
         self._pool = pool
         self._node = node
         self._any = False
-        """Whether there were refusals at the last check."""
+        """Whether there were refusals at the last look."""
+        self._looked_at = float("-inf")
         self._spare = BoundedSemaphore(_MOST_SPARE)
 
     def check(self, server: str, user: str | None, password: str | None, *, asked_at: float | None = None) -> None:
-        """Raise CredentialsRefused if any node was refused with this password. See Refusals. Raises DatabaseError."""
+        """Raise CredentialsRefused if any node was refused with this password. See Refusals. Raises DatabaseError.
+
+        A look of another run a moment ago that found no refusals at all is enough: `offering` looks again.
+        """
+        if self._any or time.monotonic() - self._looked_at > _TRUSTED_SECONDS:
+            self._check_now(server, user, password, asked_at=asked_at)
+
+    def _check_now(self, server: str, user: str | None, password: str | None, *, asked_at: float | None) -> None:
+        looked_at = time.monotonic()
         digest = self._digest(server, user, password)
         with plain_connection_of(self._pool) as connection:
             row = execute(connection, "refused_logon", digest=digest).fetchone()
         reason, refused_at, self._any = row or (None, None, False)
+        self._looked_at = looked_at
         if reason and (asked_at is None or self._node.monotonic_time(refused_at) >= asked_at):
             raise refused_before(server, user, reason)
 
