@@ -29,6 +29,10 @@ SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class AS c JOIN pg_names
 WHERE n.nspname = %s AND c.relkind = 'r' AND c.relname LIKE 'procrastinate%%'
 ORDER BY 2 DESC, 1
 """
+_NODE = """
+INSERT INTO contactsync.fleet_nodes (name, token, version, schema_level, key_id) VALUES ('a', 'b', '1', '1', '00')
+RETURNING node_id
+"""
 _VACUUMS = """
 SELECT coalesce(sum(autovacuum_count), 0) FROM pg_stat_all_tables WHERE schemaname = %s
 """
@@ -45,12 +49,14 @@ def measure_queue(jobs: int, steps: int = 10) -> Queue:
 
 async def _measure(postgres: FragilePostgres, conninfo: str, jobs: int, steps: int) -> Queue:
     options = {"options": f"-c search_path={QUEUE_SCHEMA},pg_catalog"}
-    connector = QueueConnector(lambda: None, conninfo=conninfo, kwargs=options)
+    with psycopg.connect(conninfo) as person:
+        ((node_id,),) = person.execute(_NODE).fetchall()
+    connector = QueueConnector(lambda: node_id, conninfo=conninfo, kwargs=options)
     sizes: list[QueueSize] = []
     naptimes: list[float] = []
     async with (
         App(connector=connector).open_async() as app,
-        await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as person,
+        await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as observer,
     ):
         worker_id = await app.job_manager.register_worker()
         start = time.monotonic()
@@ -62,15 +68,15 @@ async def _measure(postgres: FragilePostgres, conninfo: str, jobs: int, steps: i
             if not naptimes or abs(naptime - naptimes[-1]) > naptimes[-1] / 4:
                 _set_naptime(postgres, naptime)
                 naptimes.append(naptime)
-            rows = await (await person.execute(_SIZES, [QUEUE_SCHEMA])).fetchall()
+            rows = await (await observer.execute(_SIZES, [QUEUE_SCHEMA])).fetchall()
             sizes.append(QueueSize(jobs // steps * step, {str(name): int(octets) for name, octets in rows}))
         seconds = time.monotonic() - start
-        row = await (await person.execute(_VACUUMS, [QUEUE_SCHEMA])).fetchone()
+        row = await (await observer.execute(_VACUUMS, [QUEUE_SCHEMA])).fetchone()
     return Queue(jobs / seconds, median(naptimes), sizes, int(row[0]) if row else 0)
 
 
 async def _pass(app: App, worker_id: int, jobs: int) -> None:
-    """Request, take and finish jobs, as the nodes do: of 36 locks, with what a run's job has."""
+    """Request, take and finish jobs by the statements of the nodes: of 36 locks, with what a run's job has."""
     manager = app.job_manager
     for first in range(0, jobs, _BATCH):
         await manager.batch_defer_jobs_async([_job(number) for number in range(first, min(first + _BATCH, jobs))])

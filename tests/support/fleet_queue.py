@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -67,7 +67,9 @@ def server_of(definition_id: int) -> str:
 
 
 @contextmanager
-def fleet_queue(database: str, work: Work, name: str, *, has_read: bool = True) -> Iterator[FleetQueue]:
+def fleet_queue(
+    database: str, work: Work, name: str, *, has_read: bool = True, server_of: Callable[[int], str] = server_of
+) -> Iterator[FleetQueue]:
     """Give a node without a daemon, which has read the definitions already, or not yet."""
     identity = NodeIdentity(name)
     callbacks = FleetCallbacks(

@@ -6,21 +6,27 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from procrastinate import PsycopgConnector, sql
+from procrastinate.connector import LISTEN_TIMEOUT
 from procrastinate.exceptions import ConnectorException, UniqueViolation
-from procrastinate.jobs import Job
-from psycopg_pool import AsyncConnectionPool
+from procrastinate.jobs import Job, Status
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
+from contactsync.fleet.identity import queue_of
 from contactsync.store.pool import is_fresh
+from contactsync.store.record.fleet import BegunJob
 from contactsync.store.statements import statement
 
 if TYPE_CHECKING:
     from procrastinate.connector import Notify
 
 _WAIT_SECONDS = 60.0
+_RELISTEN_SECONDS = 0.2
 
 
 class _Connection(psycopg.AsyncConnection[Any]):
@@ -36,37 +42,97 @@ class _Connection(psycopg.AsyncConnection[Any]):
 
 
 class QueueConnector(PsycopgConnector):
-    """Notes the end of a job and takes the next one in one statement, so that no lock waits for a notification.
+    """Takes jobs by a statement of its own, whose time does not depend on the number of waiting jobs.
 
-    The time of its statement does not depend on the number of waiting jobs. `on_late` is called when a job was taken
-    after `stop_taking`, which then returns it.
+    A thread that has made a run ends the job and takes the next one itself, in one statement: through the event loop
+    and procrastinate's worker this would take as long as the run. For the worker, all these jobs are the first one.
     """
 
     _on_notification: Notify | None = None
 
-    def __init__(self, on_late: Callable[[], None], **options: Any) -> None:
+    def __init__(self, node_id: Callable[[], int], **options: Any) -> None:
         super().__init__(configure=_without_transactions, connection_class=_Connection, pool_factory=_pool, **options)
-        self._on_late = on_late
-        self._taken: list[dict[str, Any]] = []
-        """Jobs that were taken at the end of others, until the worker fetches them."""
+        self._threads = ConnectionPool(
+            open=False,
+            **options | {"kwargs": {**options["kwargs"], "autocommit": True, "row_factory": dict_row}},
+        )
+        self._node_id = node_id
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._taking: dict[str, Any] | None = None
         """The worker that takes jobs, and its queues."""
-        self._given: dict[int, str] = {}
-        """The locks of the worker's jobs."""
+        self._begun: dict[int, BegunJob] = {}
+        """What came with the jobs that no thread has begun."""
+        self._last: dict[int, int | None] = {}
+        """By the first job of a thread the last one, which is not ended yet; None if it is."""
         self._look = True
         """Whether there may be jobs to take. The worker forgets notifications that come while it fetches."""
         self._continues = False
         """Whether the worker fetches only because it has just got a job."""
+        self._told: asyncio.Future[None] | None = None
 
-    def stop_taking(self) -> list[Job]:
-        """Take no job at the end of another one until the worker fetches again; returns those that it will not make."""
-        jobs, self._taken, self._taking, self._look = self._taken, [], None, True
-        return [Job.from_row(job) for job in jobs]
+    async def open_async(self, pool: Any = None) -> None:
+        """Connect. Raises ConnectorException."""
+        self._loop = asyncio.get_running_loop()
+        await super().open_async(pool)
+        self._threads.open()
+
+    async def close_async(self) -> None:
+        """Close all connections."""
+        await asyncio.to_thread(self._threads.close)
+        await super().close_async()
+
+    def stop_taking(self) -> None:
+        """Take no job at the end of another one until the worker fetches again."""
+        self._taking, self._look = None, True
+
+    def begin(self, job_id: int) -> BegunJob:
+        """What came with a job; once."""
+        return self._begun.pop(job_id)
+
+    def take_next(self, first_id: int, job: Job) -> Job | None:
+        """End a job and take the next one, on the thread that has made its run and began with the job `first_id`.
+
+        None: the thread has no more jobs.
+        """
+        taking, self._last[first_id] = self._taking, job.id
+        if taking is None:
+            return None
+        values = {"job_id": job.id, "status": Status.SUCCEEDED.value, "node_id": self._node_id(), **taking}
+        try:
+            with self._threads.connection() as connection:
+                row = connection.execute(statement("take_job"), values).fetchone()
+        except (psycopg.Error, PoolTimeout):  # the worker ends the job
+            return None
+        self._last[first_id] = None
+        if row is None or row["id"] is None:
+            return None
+        if row["lock"] != job.lock and self._loop:  # whose next job another thread may take
+            self._loop.call_soon_threadsafe(self._look_again)
+        self._begun[row["id"]] = BegunJob.of(row)
+        return Job.from_row(row)
+
+    def _look_again(self) -> None:
+        self._look = True
+        if self._on_notification:
+            payload = json.dumps({"type": "job_inserted", "job_id": 0})
+            self._told = asyncio.ensure_future(self._on_notification(channel="", payload=payload))
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
-        """Call `on_notification` also when a job was taken at the end of another one."""
+        """Call `on_notification` also when a lock has become free. Connects again until it is cancelled.
+
+        procrastinate's worker does not notice that it listens no more: it would find each job by its next poll.
+        """
         self._on_notification = on_notification
-        await super().listen_notify(self._notify, channels)
+        while True:
+            with suppress(ConnectorException):
+                await super().listen_notify(self._notify, channels)
+            await asyncio.sleep(_RELISTEN_SECONDS)
+
+    async def _loop_notify(self, on_notification: Notify, connection: Any, timeout: float = LISTEN_TIMEOUT) -> None:  # noqa: ASYNC109
+        """Look for jobs that were announced while nothing listened, such as during a restart of PostgreSQL."""
+        await self.pool.check()  # one by one, the pool would wait a second or two before each further dead connection
+        self._look_again()
+        await super()._loop_notify(on_notification, connection, timeout)
 
     async def _notify(self, *, channel: str, payload: str) -> None:
         self._look = True
@@ -74,7 +140,7 @@ class QueueConnector(PsycopgConnector):
             await self._on_notification(channel=channel, payload=payload)
 
     async def execute_query_async(self, query: Any, **arguments: Any) -> None:
-        """Execute a statement, or more than that at the end of a job."""
+        """Execute a statement; the end of a job is that of the last one of its thread."""
         if query == sql.queries["finish_job"]:
             await self._finish(query, arguments)
         else:
@@ -86,63 +152,49 @@ class QueueConnector(PsycopgConnector):
             return dict(await super().execute_query_one_async(query, **arguments))
         self._taking = arguments
         try:
-            job = await self._fetch(arguments)
+            return await self._fetch(arguments)
         except ConnectorException:  # which ends the worker
             self._taking = None
-            self._on_late()
             raise
-        if job["id"] is not None:
-            self._given[job["id"]] = job["lock"]
-        return job
 
     async def _fetch(self, taking: dict[str, Any]) -> dict[str, Any]:
         job: dict[str, Any] = {"id": None}
+        values = {"job_id": None, "status": None, "node_id": self._node_id(), **taking}
         look, self._continues = self._look or not self._continues, True
-        while look and not self._taken and job["id"] is None:
+        while look and job["id"] is None:
             self._look = False
             try:
-                job = await super().execute_query_one_async(statement("take_job"), job_id=None, status=None, **taking)
+                job = await super().execute_query_one_async(statement("take_job"), **values)
             except UniqueViolation:  # another node has just taken a job of this lock
                 self._look = True
             look = self._look
         if job["id"] is not None:
             self._look = True
-        elif self._taken:
-            job = self._taken.pop(0)
+            self._begun[job["id"]] = BegunJob.of(job)
         else:
             self._continues = False
         return job
 
     async def _finish(self, query: Any, arguments: dict[str, Any]) -> None:
         """Note the end of a job, however long PostgreSQL is away: a job that is not finished blocks its lock."""
-        lock = self._given.pop(arguments["job_id"], None)
-        taking = self._taking if lock else None
-        job: dict[str, Any] = {"id": None}
-        while True:
+        job_id = self._last.pop(arguments["job_id"], arguments["job_id"])
+        while job_id is not None:
             try:
-                if taking:
-                    finished = {"job_id": arguments["job_id"], "status": arguments["status"]}
-                    job = await super().execute_query_one_async(statement("take_job"), **finished, **taking)
-                else:
-                    await super().execute_query_async(query, **arguments)
-            except UniqueViolation:
-                taking = None
+                await super().execute_query_async(query, **arguments | {"job_id": job_id})
             except ConnectorException as error:
                 if not isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError):
                     raise
-                taking = None
                 await asyncio.sleep(0.5)
             else:
+                await self._announce()
                 break
-        if job["id"] is not None:
-            self._taken.append(job)
-            self._look |= job["lock"] != lock
-        self._look |= not taking
+
+    async def _announce(self) -> None:
+        """Let this node look for the next job of a lock that has become free, or others if it takes none."""
+        self._look_again()
         if self._taking is None:
-            self._on_late()
-        elif self._on_notification and (self._taken or self._look):
-            payload = json.dumps({"type": "job_inserted", "job_id": 0})
-            await self._on_notification(channel="", payload=payload)
+            with suppress(ConnectorException):
+                await super().execute_query_async(statement("announce_jobs"), queue=queue_of())
 
 
 def _pool(**options: Any) -> AsyncConnectionPool[Any]:

@@ -27,6 +27,7 @@ from contactsync.fleet.identity import NodeIdentity, queue_of
 from contactsync.fleet.schema import QUEUE_OPTIONS
 from contactsync.model import Trigger
 from contactsync.store.pool import RECONNECT_SECONDS
+from contactsync.store.record.fleet import BegunJob
 from contactsync.store.statements import statement
 
 Value = TypeVar("Value")
@@ -101,7 +102,8 @@ class Engine:
         self,
         conninfo: str,
         identity: NodeIdentity,
-        run: Callable[[int, RunJob], None],
+        node_id: Callable[[], int],
+        run: Callable[[int, RunJob, BegunJob], None],
         lock_of: Callable[[int], str | None],
         find_lock: Callable[[int], str],
         *,
@@ -120,7 +122,7 @@ class Engine:
             "options": f"{given} {QUEUE_OPTIONS}".strip(),
         }
         self._connector = QueueConnector(
-            self._give_back,
+            node_id,
             conninfo=conninfo,
             min_size=1,
             max_size=4,
@@ -137,7 +139,6 @@ class Engine:
         self._fetching = asyncio.Event()
         self._worker: Worker | None = None
         self._former: int | None = None
-        self._returning: set[asyncio.Task[None]] = set()
         self._held: set[int] = set()
         """The jobs whose runs are made here now."""
         self._opened: Future[None] = Future()
@@ -330,7 +331,7 @@ class Engine:
             install_signal_handlers=False,
             update_heartbeat_interval=10.0,
             stalled_worker_timeout=_NEVER,
-            on_stop=self._give_back,
+            on_stop=self._connector.stop_taking,
         )
         running = asyncio.ensure_future(self._worker.run())  # type: ignore[no-untyped-call]
         try:
@@ -342,8 +343,7 @@ class Engine:
             pass
         finally:
             self._worker = None
-            self._give_back()
-            await asyncio.gather(*self._returning)
+            self._connector.stop_taking()
         if self._fetching.is_set() and not self._closing:
             log.warning("fleet.worker_restarted")
             await asyncio.sleep(0.5)
@@ -362,28 +362,19 @@ class Engine:
         if self._worker:
             self._worker.stop()  # type: ignore[no-untyped-call]
 
-    def _give_back(self) -> None:
-        """Let other nodes take the jobs that this one has taken, but makes no more."""
-        if jobs := self._connector.stop_taking():
-            task = self._loop.create_task(self._return(jobs))
-            self._returning.add(task)
-            task.add_done_callback(self._returning.discard)
-
-    async def _return(self, jobs: list[Job]) -> None:
-        with suppress(ConnectorException, psycopg.Error):  # else they are orphans
-            for job in jobs:
-                async with self._connector.pool.connection() as connection:
-                    returned = await (await connection.execute(statement("return_job"), {"job_id": job.id})).fetchone()
-                if not returned:
-                    await self._app.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
-
-    def _carry_out(self, context: JobContext, /, **arguments: Any) -> None:
-        job_id = context.job.id or 0
-        self._held.add(job_id)
-        try:
-            self._run(job_id, RunJob.of(arguments))
-        finally:
-            self._held.discard(job_id)
+    def _carry_out(self, context: JobContext, /, **_: Any) -> None:
+        """Make the runs of this job and of others, as long as there are some for this thread."""
+        first, job = context.job.id or 0, context.job
+        while job.id:
+            self._held.add(job.id)
+            try:
+                self._run(job.id, RunJob.of(job.task_kwargs), self._connector.begin(job.id))
+            finally:
+                self._held.discard(job.id)
+            following = self._connector.take_next(first, job)
+            if following is None:
+                break
+            job = following
 
     async def _pump(self) -> None:
         """Store the requests as they come, many at a time."""
@@ -435,11 +426,11 @@ class Engine:
         }
 
     async def _strengthen(self, job_id: int, lock: str, earlier: RunJob, job: RunJob) -> None:
-        """Let a waiting job take the place that the new request has, if that is a better one."""
+        """Let a waiting job take the place of the new request, if it is better, and the lock of an edited server."""
         merged = job.merged(earlier)
-        if merged == earlier:
-            return
         manager, better = self._app.job_manager, await self._job(merged, lock)
+        if merged == earlier and better.lock == lock:
+            return
         try:
             async with self._connector.pool.connection() as connection, connection.transaction():
                 cancelled = await manager.cancel_job_by_id_async(job_id, delete_job=True, connection=connection)

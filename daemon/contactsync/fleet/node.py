@@ -70,8 +70,6 @@ class Node:
     def __init__(self, conninfo: str, identity: NodeIdentity, key_id: str, callbacks: NodeCallbacks) -> None:
         self.identity = identity
         self.node_id = 0
-        self.worker_id: int | None = None
-        """The worker that the last sign of life named."""
         self._key_id = key_id
         self._conninfo = make_conninfo(conninfo, **_IMPATIENT)
         self._callbacks = callbacks
@@ -270,11 +268,10 @@ class Node:
         if self._leads and not wants_lead:
             self._leads = False
             execute(connection, "leave_lead")
-        worker_id = self._callbacks.worker_id()
         state = beat(
             connection,
             self.node_id,
-            worker_id=worker_id,
+            worker_id=self._callbacks.worker_id(),
             leads=self._leads,
             running=self._callbacks.running(),
             listening=self._callbacks.listening(),
@@ -286,7 +283,6 @@ class Node:
         )
         if state is None:
             return False
-        self.worker_id = worker_id
         if state.took_lead:
             self._leads = True
             execute(connection, "note_lead", node_id=self.node_id)

@@ -24,14 +24,14 @@ from contactsync.fleet.live_states import LiveStates
 from contactsync.fleet.node import Node, NodeCallbacks
 from contactsync.fleet.referral import Referrals
 from contactsync.model import Outcome, RunReport, Trigger
-from contactsync.store.pool import Pool, connection_of, plain_connection_of
+from contactsync.store.pool import Pool, connection_of
 from contactsync.store.record.fleet import (
+    BegunJob,
     DeadNode,
     LocalNeeds,
     Message,
     answer_awaiting,
     await_run,
-    begin_job,
     runs_elsewhere,
     send_message,
     tell_listener,
@@ -117,7 +117,9 @@ class FleetQueue:
         self._counted_at = 0.0
         self._swept_at = time.monotonic()
         self._stopping = threading.Event()
-        self._engine = Engine(conninfo, identity, self._make, self._lock_of, self._find_lock, workers=workers)
+        self._engine = Engine(
+            conninfo, identity, lambda: self.node.node_id, self._make, self._lock_of, self._find_lock, workers=workers
+        )
         self.node = Node(
             conninfo,
             identity,
@@ -360,7 +362,7 @@ class FleetQueue:
             server = f"{server[:_LONGEST_SERVER]}…{blake2b(server.encode(), digest_size=8).hexdigest()}"
         return f"{server}#{definition_id % self._per_server}"
 
-    def _make(self, job_id: int, job: RunJob) -> None:
+    def _make(self, job_id: int, job: RunJob, begun: BegunJob) -> None:
         """Make the run of a job, on a thread of the engine; raises nothing."""
         with self._guard:
             if self._stopping.is_set() or self.node.draining:
@@ -369,7 +371,7 @@ class FleetQueue:
                 return
             self._running[job_id] = job.definition_id
         try:
-            self._begin(job_id, job)
+            self._begin(job_id, job, begun)
         except ContactsyncError as error:
             log.warning("run.not_started", definition=job.definition_id, error_code=error.code, error=str(error))
             if isinstance(error, DatabaseError):
@@ -381,18 +383,10 @@ class FleetQueue:
                 del self._running[job_id]
                 self._guard.notify_all()
 
-    def _begin(self, job_id: int, job: RunJob) -> None:
-        with plain_connection_of(self._pool) as connection:
-            if (worker_id := self._engine.worker_id) != self.node.worker_id:
-                execute(connection, "note_worker", node_id=self.node.node_id, worker_id=worker_id)
-            node_id = self.node.node_id
-            begun = begin_job(connection, node_id, job_id, job.definition_id, asked=job.asked)
-        if begun is None:
-            self._engine.request(job)  # others have ended this node, and it joins again
-            return
+    def _begin(self, job_id: int, job: RunJob, begun: BegunJob) -> None:
         self.events.note_watchers(begun.watchers)
-        end = self._end(job, begun.needs, node_id)
-        if begun.awaiting:
+        end = self._end(job, begun.needs, begun.node_id)
+        if begun.awaited:
             with connection_of(self._pool) as connection:
                 if isinstance(end, _Again):
                     execute(connection, "release_awaiting", job_ids=[job_id])

@@ -28,8 +28,21 @@ ALTER TABLE procrastinate_events SET (autovacuum_vacuum_scale_factor = 0, autova
     autovacuum_vacuum_cost_delay = 0);
 ALTER TABLE procrastinate_workers SET (fillfactor = 50);
 CREATE INDEX IF NOT EXISTS jobs_of_lock ON procrastinate_jobs (lock, priority DESC, id) WHERE status = 'todo';
+ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_status_events_insert_v1,
+    DISABLE TRIGGER procrastinate_trigger_status_events_update_v1,
+    DISABLE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1;
+CREATE OR REPLACE FUNCTION notify_of_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('procrastinate_queue_v1#' || queue_name, '{"type": "job_inserted", "job_id": 0}')
+    FROM (SELECT DISTINCT queue_name FROM jobs WHERE status = 'todo') AS queues;
+    RETURN NULL;
+END;
+$$;
+CREATE OR REPLACE TRIGGER notify_of_jobs AFTER INSERT ON procrastinate_jobs
+    REFERENCING NEW TABLE AS jobs FOR EACH STATEMENT EXECUTE FUNCTION notify_of_jobs();
 """
-"""Each run writes and deletes a row, so that the share of dead rows says nothing."""
+"""Each run writes and deletes a row, so that the share of dead rows says nothing. No events of jobs are written: they
+would be deleted with their job. A statement that requests many runs sends one notification, and not two for each."""
 
 
 def prepare_queue(conninfo: str) -> list[str]:

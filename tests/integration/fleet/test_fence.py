@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import psycopg
+from psycopg.rows import dict_row
 
 from contactsync.dispatch.dispatcher import RunRequest
 from contactsync.errors import AlreadyRunning
 from contactsync.model import RunReport, Trigger
-from contactsync.store.record.fleet import begin_job
+from contactsync.store.record.fleet import BegunJob
 from contactsync.store.record.runs import begin_run
+from contactsync.store.statements import statement
 from tests.support.fleet_queue import Work, fleet_queue
 from tests.support.waiting import wait_until
 
@@ -26,8 +28,8 @@ RETURNING node_id
 """
 _WORKERS = "INSERT INTO contactsync_queue.procrastinate_workers (id) OVERRIDING SYSTEM VALUE VALUES (-7), (-8)"
 _JOB = """
-INSERT INTO contactsync_queue.procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status, worker_id)
-VALUES ('runs', 'run', 'fence', 'fence', '{}', 'doing', %s) RETURNING id
+INSERT INTO contactsync_queue.procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)
+VALUES ('runs', 'run', 'fence', 'fence', '{}')
 """
 
 
@@ -72,17 +74,18 @@ def test_a_run_does_not_begin_over_a_session_that_is_newer_than_the_end_of_the_n
     assert work.begun[0].node_id == queue.node.node_id
 
 
-def test_a_job_that_a_node_took_before_its_end_is_not_begun_after_it(queue_database: str) -> None:
-    """The node has another id by then. Others request the job again, with all jobs of its worker."""
-    with psycopg.connect(queue_database) as person:
+def test_a_node_that_others_have_ended_takes_no_job(queue_database: str) -> None:
+    """Neither does its worker after the node has another id. Others request again all jobs of this worker."""
+    with psycopg.connect(queue_database, row_factory=dict_row) as person:
         person.execute(_WORKERS)
-        (_,), (new,), (other,) = person.execute(_NODES).fetchall()
-        ((taken_before,),) = person.execute(_JOB, [-7]).fetchall()
-        assert begin_job(person, new, taken_before, 1) is None
-        assert begin_job(person, other, taken_before + 1, 1) is None
-        person.rollback()
-        person.execute(_WORKERS)
-        (_,), (_,), (other,) = person.execute(_NODES).fetchall()
-        ((taken,),) = person.execute(_JOB, [-8]).fetchall()
-        assert begin_job(person, other, taken, 1) is not None
+        old, new, other = (row["node_id"] for row in person.execute(_NODES).fetchall())
+        person.execute(_JOB)
+
+        def take(node_id: int, worker_id: int) -> int | None:
+            values = {"job_id": None, "status": None, "queues": ["runs"], "node_id": node_id, "worker_id": worker_id}
+            row = person.execute(statement("take_job"), values).fetchone() or {}
+            return BegunJob.of(row).node_id if row["id"] else None
+
+        person.execute(statement("in_queue"))
+        assert [take(old, -7), take(new, -7), take(new, -8), take(other, -8)] == [None, None, new, None]
         person.rollback()

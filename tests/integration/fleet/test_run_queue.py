@@ -5,18 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.json import Jsonb
 
 from contactsync.dispatch.dispatcher import Dispatcher, RunRequest
 from contactsync.dispatch.run_queue import RunQueue
 from contactsync.errors import AlreadyRunning, DefinitionLocked, NodeClockDiffers
 from contactsync.model import RunReport, Trigger
+from contactsync.store.embedded.layout import SOCKET_NAME
 from contactsync.store.record.fleet import drain_node
+from contactsync.testing.ports import LOOPBACK
 from tests.support.fleet_queue import Work, fleet_queue, server_of
+from tests.support.proxy import Fault, Harm, Proxy
 from tests.support.waiting import PATIENCE, wait_until
+
+_AWAIT = """
+INSERT INTO contactsync.fleet_messages (from_node, kind, definition_id, job_id, body) VALUES (%s, 'await', 1, %s, %s)
+"""
 
 
 def stored_triggers(database: str, definition_id: int) -> set[str]:
@@ -226,6 +236,52 @@ def test_the_end_of_a_run_starts_the_next_one(queue_database: str) -> None:
 
 
 @pytest.mark.usefixtures("never_polling")
+def test_a_node_takes_jobs_at_once_after_an_outage_of_postgresql(queue_database: str) -> None:
+    """Also one that was requested while it did not listen, or by a node that makes no runs."""
+    target = Path(str(conninfo_to_dict(queue_database)["host"])) / SOCKET_NAME
+    with closing(Proxy(target)) as proxy:
+        through = make_conninfo(queue_database, host=LOOPBACK, port=proxy.port)
+        with (
+            fleet_queue(through, work := Work(), "a") as queue,
+            fleet_queue(queue_database, Work(), "b") as other,
+            psycopg.connect(queue_database, autocommit=True) as person,
+        ):
+            work.open()
+            drain_node(person, "b", draining=True)
+            proxy.arm(Fault(Harm.REFUSE, to_server=True))
+            wait_until(
+                lambda: proxy.struck and not queue.node.lease_seconds and other.node.draining,
+                "an outage",
+            )
+            other.request(1, Trigger.SCHEDULE)
+            wait_until(lambda: jobs(queue_database) == {"todo": 1}, "the first request")
+            proxy.heal()
+            work.wait_for(1)
+            other.request(2, Trigger.SCHEDULE)
+            work.wait_for(2)
+
+
+@pytest.mark.usefixtures("never_polling")
+def test_a_node_that_drains_announces_what_waits_for_the_server_of_its_last_run(queue_database: str) -> None:
+    """Another node, which has nothing to do, takes it at once."""
+    work = Work()
+    with (
+        fleet_queue(queue_database, work, "a") as first,
+        fleet_queue(queue_database, work, "b") as second,
+        psycopg.connect(queue_database, autocommit=True) as person,
+    ):
+        first.request(1, Trigger.SCHEDULE)
+        work.wait_for(1)
+        holder = first if first.running else second
+        first.request(3, Trigger.SCHEDULE)
+        wait_until(lambda: first.waiting == 1, "the second request")
+        drain_node(person, holder.node.identity.name, draining=True)
+        wait_until(lambda: holder.node.draining, "the drain")
+        work.open()
+        work.wait_for(2)
+
+
+@pytest.mark.usefixtures("never_polling")
 def test_a_node_that_stops_gives_a_taken_run_to_another(queue_database: str) -> None:
     """It stops while PostgreSQL ends one job and gives it the next."""
     work = Work()
@@ -305,6 +361,19 @@ def test_requests_through_a_node_that_has_not_read_the_definitions_count_too(que
     assert work.most_of_server == 2
 
 
+def test_a_waiting_run_is_one_of_the_server_that_its_definition_has_after_an_edit(queue_database: str) -> None:
+    """Although the request after the edit is no better than the one before it."""
+    servers = {1: "dc1", 3: "dc1"}
+    with fleet_queue(queue_database, work := Work(), "a", server_of=servers.__getitem__) as queue:
+        queue.request(1, Trigger.SCHEDULE)
+        work.wait_for(1)
+        queue.request(3, Trigger.EDIT)
+        wait_until(lambda: queue.waiting == 1, "a run that waits for the other one of its slot")
+        servers[3] = "dc2"
+        queue.request(3, Trigger.EDIT)
+        work.wait_for(2)
+
+
 def jobs(database: str) -> dict[str, int]:
     """The number of jobs by their state."""
     statement = "SELECT status::text, count(*) FROM contactsync_queue.procrastinate_jobs GROUP BY 1"
@@ -312,38 +381,41 @@ def jobs(database: str) -> dict[str, int]:
         return dict(person.execute(statement).fetchall())
 
 
+def awaiting(database: str) -> int:
+    """The number of messages that await a run."""
+    with psycopg.connect(database) as person:
+        ((number,),) = person.execute("SELECT count(*) FROM contactsync.fleet_messages WHERE kind = 'await'").fetchall()
+    return int(number)
+
+
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_run_that_was_taken_for_all_folders_does_not_answer_a_request_for_one(
-    queue_database: str, *, alone: bool
-) -> None:
-    """It begins after the request, but would not offer a password again that was refused. It answers one for all."""
-    with psycopg.connect(queue_database) as person, fleet_queue(queue_database, work := Work(), "a") as queue:
-        work.open()
-        person.execute("LOCK TABLE contactsync.sync_definitions")  # the beginning of a job reads it
-        queue.request(1, Trigger.SCHEDULE)
-        wait_until(lambda: jobs(queue_database) == {"doing": 1}, lambda: f"a job that begins: {jobs(queue_database)}")
-        answer = queue.request(1, Trigger.MANUAL, asked_at=time.monotonic() if alone else None, awaited=True)
-        wait_until(lambda: jobs(queue_database) == {"doing": 1, "todo": 1}, "the request")
-        person.rollback()
-        assert answer.result(PATIENCE).trigger is (Trigger.MANUAL if alone else Trigger.SCHEDULE)
-        wait_until(lambda: not jobs(queue_database), "the end of all jobs")
-    assert [each.trigger for each in work.entered] == [Trigger.SCHEDULE, Trigger.MANUAL]
-
-
-def test_a_run_answers_who_awaits_one_that_is_gone(queue_database: str) -> None:
-    """PostgreSQL was not available when its node was to answer, or to leave the run to another node."""
-    awaited = (
-        "INSERT INTO contactsync.fleet_messages (from_node, kind, definition_id, job_id) VALUES (%s, 'await', 1, 0)"
-    )
+def test_a_run_for_all_folders_does_not_answer_a_request_for_one(queue_database: str, *, alone: bool) -> None:
+    """It was taken before the request was stored, and would not offer a password again that was refused."""
     with (
         psycopg.connect(queue_database, autocommit=True) as person,
         fleet_queue(queue_database, work := Work(), "a") as queue,
     ):
         work.open()
-        person.execute(awaited, [queue.node.node_id])
+        asked_at = time.monotonic()
+        body = Jsonb({"asked": queue.node.database_time(asked_at)}) if alone else None
+        person.execute(_AWAIT, [queue.node.node_id, None, body])
         queue.request(1, Trigger.SCHEDULE)
-        messages = "SELECT kind FROM contactsync.fleet_messages WHERE from_node = %s"
-        wait_until(lambda: person.execute(messages, [queue.node.node_id]).fetchone() is None, "the answer")
+        wait_until(lambda: work.ids == [1] and not jobs(queue_database), "the end of the run")
+        assert awaiting(queue_database) == int(alone)
+        queue.request(1, Trigger.MANUAL, asked_at=time.monotonic())
+        wait_until(lambda: not awaiting(queue_database) and not jobs(queue_database), "the answer")
+
+
+def test_a_run_answers_who_awaits_one_that_is_gone(queue_database: str) -> None:
+    """PostgreSQL was not available when its node was to answer, or to leave the run to another node."""
+    with (
+        psycopg.connect(queue_database, autocommit=True) as person,
+        fleet_queue(queue_database, work := Work(), "a") as queue,
+    ):
+        work.open()
+        person.execute(_AWAIT, [queue.node.node_id, 0, None])
+        queue.request(1, Trigger.SCHEDULE)
+        wait_until(lambda: not awaiting(queue_database), "the answer")
 
 
 def test_a_node_that_stops_leaves_to_others_what_it_was_to_run_later(queue_database: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -78,7 +78,7 @@ class LocalNeeds(NamedTuple):
 
     @classmethod
     def of(cls, definition: Definition) -> LocalNeeds:
-        """Of a definition that is listened for; the same as `begin_job` reads for a run."""
+        """Of a definition that is listened for; the same as `take_job` reads for a run."""
         sealed = definition.password_sealed
         files = (definition.tls_ca_file, definition.tls_client_cert, definition.tls_client_key)
         return cls(
@@ -87,11 +87,18 @@ class LocalNeeds(NamedTuple):
 
 
 class BegunJob(NamedTuple):
-    """The messages that await a run, what it needs, and the nodes that want its events."""
+    """Which node may make the run of a job, whether messages await it, the nodes that want its events, its needs."""
 
-    awaiting: list[int]
-    needs: LocalNeeds
+    node_id: int
+    awaited: bool
     watchers: list[int]
+    needs: LocalNeeds
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> BegunJob:
+        """Out of a row of `take_job`."""
+        needs = LocalNeeds(*(row[name] for name in LocalNeeds._fields))
+        return cls(row["node_id"], row["awaited"], list(row["watchers"]), needs)
 
 
 class LivingNode(NamedTuple):
@@ -165,18 +172,6 @@ def tell_listener(
     """Tell the node that listens for a definition about a run of it. Raises DatabaseError."""
     values = {"definition_id": definition_id, "body": None if body is None else Jsonb(body)}
     execute(connection, "tell_listener", listener=listener, from_node=from_node, **values)
-
-
-def begin_job(
-    connection: Connection[Any], node_id: int, job_id: int, definition_id: int, *, asked: float | None = None
-) -> BegunJob | None:
-    """Take the messages that await a run; None if others have ended the node. Raises DatabaseError."""
-    values = {"node_id": node_id, "job_id": job_id, "definition_id": definition_id, "asked": asked}
-    row = execute(connection, "begin_job", **values).fetchone()
-    if row is None:
-        return None
-    awaiting, watchers, *needs = row
-    return BegunJob(list(awaiting), LocalNeeds(*needs), list(watchers))
 
 
 def living_nodes(

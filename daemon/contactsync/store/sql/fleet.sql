@@ -60,10 +60,6 @@ SELECT draining, extract(epoch FROM clock_timestamp())::double precision,
            (SELECT concat(count(*), max(noted_at)) FROM contactsync.fleet_unable)), 0)
 FROM beaten
 
--- name: note_worker
--- The worker of a node, whose jobs others request again when it dies. A run may begin before the next sign of life.
-UPDATE contactsync.fleet_nodes SET worker_id = %(worker_id)s WHERE node_id = %(node_id)s AND ended_at IS NULL
-
 -- name: note_lead
 -- Of this node, and of no other: the one that led before may not be taken for dead yet.
 UPDATE contactsync.fleet_nodes SET leads = (node_id = %(node_id)s)
@@ -121,34 +117,6 @@ FROM contactsync.fleet_nodes WHERE name = %(name)s
 
 -- name: forget_node
 DELETE FROM contactsync.fleet_nodes WHERE name = %(name)s AND ended_at IS NOT NULL
-
--- name: begin_job
--- Whether the node may begin a run, the messages that await it, the nodes that want its events, and what the definition needs
--- of the machine. A user who asked for this folder alone does not await a run that was requested before: it would not offer
--- a password again that was refused. A message of a job that is gone, and that was not answered, awaits this one. No row:
--- others have ended the node, or make the job, which it took when it had another id.
-WITH alive AS MATERIALIZED (
-    SELECT FROM contactsync.fleet_nodes WHERE node_id = %(node_id)s AND ended_at IS NULL AND EXISTS (
-        SELECT FROM contactsync_queue.procrastinate_jobs AS j
-        WHERE j.id = %(job_id)s AND j.status = 'doing' AND NOT EXISTS (
-            SELECT FROM contactsync.fleet_nodes AS e WHERE e.worker_id = j.worker_id AND e.ended_at IS NOT NULL))
-), taken AS (
-    UPDATE contactsync.fleet_messages SET job_id = %(job_id)s
-    WHERE kind = 'await' AND definition_id = %(definition_id)s AND EXISTS (SELECT FROM alive)
-      AND (SELECT j.status::text FROM contactsync_queue.procrastinate_jobs AS j
-           WHERE j.id = fleet_messages.job_id) IS DISTINCT FROM 'doing'
-      AND (body IS NULL OR (body ->> 'asked')::double precision <= %(asked)s::double precision)
-    RETURNING message_id
-)
-SELECT ARRAY(SELECT message_id FROM taken),
-       ARRAY(SELECT w.node_id FROM contactsync.fleet_nodes AS w
-             WHERE w.watching_until > clock_timestamp() AND w.ended_at IS NULL AND w.node_id <> %(node_id)s),
-       coalesce(d.revision, 0), d.password_ref,
-       substring(d.password_sealed FROM 2 FOR 4),
-       array_remove(ARRAY[d.tls_ca_file, d.tls_client_cert, d.tls_client_key], NULL),
-       EXISTS (SELECT FROM contactsync.fleet_unable AS u
-               WHERE u.definition_id = d.definition_id AND u.node_id = %(node_id)s AND u.revision = d.revision)
-FROM alive LEFT JOIN contactsync.sync_definitions AS d ON d.definition_id = %(definition_id)s
 
 -- name: watch_events
 UPDATE contactsync.fleet_nodes SET watching_until = clock_timestamp() + make_interval(secs => %(seconds)s)
@@ -371,19 +339,32 @@ LIMIT 1000
 SELECT obj_description(n.oid, 'pg_namespace') FROM pg_namespace AS n WHERE n.nspname = 'contactsync_queue'
 
 -- name: queue_is_untuned
-SELECT to_regclass('contactsync_queue.jobs_of_lock') IS NULL AND pg_has_role(c.relowner, 'USAGE')
+SELECT pg_has_role(c.relowner, 'USAGE') AND (to_regclass('contactsync_queue.jobs_of_lock') IS NULL
+    OR NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname = 'notify_of_jobs'))
 FROM pg_class AS c WHERE c.oid = to_regclass('contactsync_queue.procrastinate_jobs')
 
 -- name: take_job
 -- Ends a job, if one is given, and gives the first job that may run to a worker: of each lock that no running job has, the
--- first waiting job is one. Always one row. procrastinate's own statement looks at each waiting job, this one at each lock.
+-- first waiting job is one. Always one row, which has the node as its first column, and nothing else if there is no job.
+-- procrastinate's own statement looks at each waiting job, this one at each lock.
 -- It leaves PostgreSQL one way for each step, whether its plan was made with no job or with thousands. With an equality of
 -- locks it would read the jobs of all locks by priority, and with the plain status of a job all that wait.
+-- A node that others have ended takes none, and neither does the worker that it had: others request its jobs again. They read
+-- the worker of a node in its row, which is noted before its first job.
+-- With the job come whether there are messages that await its run, the nodes that want its events, and what its definition
+-- needs of the machine. A user who asked for this folder alone does not await a run that was requested before: it would not
+-- offer a password again that was refused. A message of a job that is gone, and that was not answered, awaits this one.
 -- The commit does not wait for the disk: if PostgreSQL crashes before, the nodes request the jobs that they had again. The
 -- begin of a run waits, and what was committed before it is on the disk then.
 WITH RECURSIVE finished AS MATERIALIZED (
     SELECT CASE WHEN %(job_id)s::bigint IS NOT NULL
            THEN contactsync_queue.procrastinate_finish_job_v1(%(job_id)s, %(status)s, true)::text END
+), alive AS MATERIALIZED (
+    SELECT FROM contactsync.fleet_nodes AS n WHERE n.node_id = %(node_id)s AND n.ended_at IS NULL AND NOT EXISTS (
+        SELECT FROM contactsync.fleet_nodes AS e WHERE e.worker_id = %(worker_id)s AND e.ended_at IS NOT NULL)
+), noted AS (
+    UPDATE contactsync.fleet_nodes SET worker_id = %(worker_id)s
+    WHERE node_id = %(node_id)s AND ended_at IS NULL AND worker_id IS DISTINCT FROM %(worker_id)s
 ), locks AS (
     (SELECT lock FROM contactsync_queue.procrastinate_jobs WHERE status = 'todo' ORDER BY lock LIMIT 1)
     UNION ALL
@@ -405,23 +386,31 @@ WITH RECURSIVE finished AS MATERIALIZED (
     LIMIT 1
 ), taken AS (
     UPDATE contactsync_queue.procrastinate_jobs AS j SET status = 'doing', worker_id = %(worker_id)s
-    FROM finished CROSS JOIN candidate WHERE j.id = candidate.id
-    RETURNING j.*
+    FROM finished CROSS JOIN alive CROSS JOIN candidate WHERE j.id = candidate.id
+    RETURNING j.*, (j.args ->> 'definition_id')::bigint AS definition_id
+), awaited AS (
+    UPDATE contactsync.fleet_messages AS m SET job_id = t.id
+    FROM taken AS t
+    WHERE m.kind = 'await' AND m.definition_id = t.definition_id
+      AND NOT EXISTS (SELECT FROM contactsync_queue.procrastinate_jobs AS j
+                      WHERE j.id = m.job_id AND j.status::text = 'doing' AND j.id IS DISTINCT FROM %(job_id)s)
+      AND (m.body IS NULL OR (m.body ->> 'asked')::double precision <= (t.args ->> 'asked')::double precision)
+    RETURNING m.message_id
 )
-SELECT t.id, t.status, t.task_name, t.priority, t.lock, t.queueing_lock, t.args, t.scheduled_at, t.queue_name, t.attempts,
-       t.worker_id, set_config('synchronous_commit', 'off', true)
-FROM finished LEFT JOIN taken AS t ON true
+SELECT %(node_id)s::bigint AS node_id, t.id, t.status, t.task_name, t.priority, t.lock, t.queueing_lock, t.args, t.scheduled_at,
+       t.queue_name, t.attempts, t.worker_id, EXISTS (SELECT FROM awaited) AS awaited,
+       ARRAY(SELECT w.node_id FROM contactsync.fleet_nodes AS w
+             WHERE w.watching_until > clock_timestamp() AND w.ended_at IS NULL AND w.node_id <> %(node_id)s) AS watchers,
+       coalesce(d.revision, 0) AS revision, d.password_ref, substring(d.password_sealed FROM 2 FOR 4) AS key_id,
+       array_remove(ARRAY[d.tls_ca_file, d.tls_client_cert, d.tls_client_key], NULL) AS files,
+       EXISTS (SELECT FROM contactsync.fleet_unable AS u
+               WHERE u.definition_id = d.definition_id AND u.node_id = %(node_id)s AND u.revision = d.revision) AS unable,
+       set_config('synchronous_commit', 'off', true)
+FROM finished LEFT JOIN taken AS t ON true LEFT JOIN contactsync.sync_definitions AS d ON d.definition_id = t.definition_id
 
--- name: return_job
--- Lets a job wait again that was taken but not begun, for all nodes that may take it. No row: another request of it waits.
-WITH returned AS (
-    UPDATE contactsync_queue.procrastinate_jobs AS j SET status = 'todo', worker_id = NULL
-    WHERE j.id = %(job_id)s AND j.status = 'doing' AND NOT EXISTS (
-        SELECT FROM contactsync_queue.procrastinate_jobs AS w WHERE w.queueing_lock = j.queueing_lock AND w.status = 'todo')
-    RETURNING j.id, j.queue_name
-)
-SELECT pg_notify('procrastinate_queue_v1#' || queue_name, json_build_object('type', 'job_inserted', 'job_id', id)::text)
-FROM returned
+-- name: announce_jobs
+-- Lets all nodes look for jobs.
+SELECT pg_notify('procrastinate_queue_v1#' || %(queue)s, '{"type": "job_inserted", "job_id": 0}')
 
 -- name: in_queue
 -- For triggers of the queue's tables, which name them without their schema, until the transaction ends.
