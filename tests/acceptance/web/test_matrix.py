@@ -183,6 +183,9 @@ def test_a_viewer_sees_no_servers_of_runs_and_does_not_find_them(people: Company
             assert document["error_code"] == run["error_code"]
             assert (bool(document["error"]), "nowhere" in json.dumps(document).lower()) == (sees, sees)
             assert (document["server"] is not None) is sees
+        for part in ("contacts", "changes"):
+            head = people.get(user, f"/v1/definitions/{broken}/{part}")["definition"]
+            assert (head["state"], head["reason"] is not None) == ("failing", sees)
         found = people.get(user, "/v1/definitions", text=server)["definitions"]
         assert (broken in [each["definition_id"] for each in found]) is sees
         assert people.get(user, "/v1/definitions", text="broken")["definitions"]

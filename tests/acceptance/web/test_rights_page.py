@@ -63,7 +63,16 @@ def test_a_viewer_sees_contacts_and_no_forms(console: Console, accounts: Account
     folder_id = local.get(f"/v1/definitions/{staff}")["folder_id"]
     contact = local.get(f"/v1/folders/{folder_id}/contacts", limit=1)["contacts"][0]["contact_id"]
     run = local.get("/v1/runs", definition_id=staff, limit=1)["runs"][0]["run_id"]
-    for path in ("/", "/folders", folder, f"{folder}/runs", f"{folder}/progress", "/runs", f"/runs/{run}"):
+    for path in (
+        "/",
+        "/folders",
+        folder,
+        f"{folder}/changes",
+        f"{folder}/runs",
+        f"{folder}/progress",
+        "/runs",
+        f"/runs/{run}",
+    ):
         answer = client.get(path)
         assert answer.status_code == 200, (path, answer.text)
         assert "<form" in answer.text  # to sign out
