@@ -125,9 +125,9 @@ def definition_changes(
 ) -> FolderChanges:
     """What the runs of a definition changed, newest first, by contact and field, a page at a time."""
     filters = {"action": action, "text": text}
+    running = definition_id in context.activity.running
     with context.reading(LONG_READ_SECONDS if text else READ_SECONDS) as connection:
-        definition = definition_head(connection, access, definition_id)
-        definition["running"] = definition_id in context.activity.running
+        definition = {**definition_head(connection, access, definition_id), "running": running}
         return folder_changes(connection, access, definition, before=before, limit=limit, **filters)
 
 
