@@ -14,8 +14,8 @@ from psycopg import sql
 
 from bench.fleet.results import Queue, QueueSize
 from bench.terminal import say
-from contactsync.fleet.connector import QueueConnector
-from contactsync.fleet.schema import QUEUE_SCHEMA, prepare_queue
+from contactsync.fleet.jobs.connector import QueueConnector
+from contactsync.fleet.jobs.schema import QUEUE_SCHEMA, prepare_queue
 from tests.support.postgres import FragilePostgres
 from tests.support.resources import short_directory
 

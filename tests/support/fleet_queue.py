@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from contactsync.dispatch.dispatcher import RunRequest
 from contactsync.errors import DefinitionLocked
+from contactsync.fleet.callbacks import FleetCallbacks
 from contactsync.fleet.identity import NodeIdentity
 from contactsync.fleet.listening import ListeningCallbacks
-from contactsync.fleet.queue import FleetCallbacks, FleetQueue
+from contactsync.fleet.queue import FleetQueue
 from contactsync.model import Definition, RunReport
 from contactsync.store.pool import open_pool
 from tests.support.waiting import PATIENCE, wait_until

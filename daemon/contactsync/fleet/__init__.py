@@ -1,4 +1,4 @@
 """Several daemons on one set of definitions: who is there, and the queue of runs that they share.
 
-Only `connector.py`, `engine.py` and `schema.py` import procrastinate, and only a daemon with [fleet] imports them.
+Only `jobs` imports procrastinate, and only a daemon with [fleet] imports more of it than `job.py` and `slots.py`.
 """

@@ -17,7 +17,7 @@ from contactsync.store.statements import execute
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from contactsync.fleet.engine import Engine
+    from contactsync.fleet.jobs.engine import Engine
     from contactsync.store.record.fleet import DeadNode
 
 log = structlog.get_logger()

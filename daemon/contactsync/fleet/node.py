@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from psycopg.conninfo import make_conninfo
 
-from contactsync import __version__
-from contactsync.errors import ContactsyncError, DatabaseError, NodeClockDiffers, NodeKeyDiffers, NodeNameTaken
+from contactsync.errors import ContactsyncError, DatabaseError
 from contactsync.fleet.identity import BEAT_SECONDS, DEAD_SECONDS, LEASE_SECONDS, SILENT_SECONDS, NodeIdentity
+from contactsync.fleet.joining import join_fleet, require_time
 from contactsync.store.errors import translated
-from contactsync.store.migration import require_schema, schema_level
+from contactsync.store.migration import require_schema
 from contactsync.store.record.fleet import (
     CHANNEL,
     LISTENERS,
     DeadNode,
     Message,
     beat,
-    namesake,
     take_messages,
 )
 from contactsync.store.session import connect
@@ -38,10 +37,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_JOIN_SECONDS = DEAD_SECONDS + 6
 _LONGEST_PAUSE = 5.0
-CLOCK_SECONDS = 60.0
-"""The greatest difference of clocks with which a node may join."""
 _IMPATIENT = {"keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 3, "tcp_user_timeout": 5000}
 """Options of libpq: a connection that the network has dropped is noticed before others end the node."""
 
@@ -178,54 +174,10 @@ class Node:
         self._attached = True
         self._callbacks.on_sharing()
 
-    def _require_same_key(self, connection: Connection[Any]) -> None:
-        others = execute(connection, "other_keys", key_id=self._key_id, dead_seconds=DEAD_SECONDS).fetchall()
-        if others:
-            names = ", ".join(name for (name,) in others)
-            raise NodeKeyDiffers(
-                f"The key for passwords is not that of the other nodes ({names}), whose passwords it could not open.",
-                hint="Run `contactsync secrets key export` on one of them, and `contactsync secrets key import` here.",
-            )
-
-    def _require_time(self, connection: Connection[Any]) -> None:
-        before = time.time()
-        row = execute(connection, "database_time").fetchone()
-        difference = (before + time.time()) / 2 - (row[0] if row else 0.0)
-        if abs(difference) > CLOCK_SECONDS:
-            raise NodeClockDiffers(
-                f"The clock of this machine is {abs(difference):,.0f} s {'ahead of' if difference > 0 else 'behind'}"
-                " PostgreSQL's, so that schedules would run at other times than on the other nodes.",
-                hint="Let a time server set the clocks of all machines, and start the daemon again.",
-            )
-
     def _join(self, connection: Connection[Any]) -> None:
         if not self._joined.done():
-            self._require_time(connection)
-        end = time.monotonic() + _JOIN_SECONDS
-        while other := namesake(connection, self.identity.name, DEAD_SECONDS):
-            if other.token == self.identity.token:  # this process, whose session was lost
-                execute(connection, "leave_fleet", node_id=other.node_id)
-                continue
-            if not other.alive:
-                self._callbacks.settle(other)
-                continue
-            if time.monotonic() > end:
-                raise NodeNameTaken(
-                    f"Another daemon in the fleet has the name {self.identity.name}.",
-                    hint="Give each node a name of its own: [fleet] name in settings.toml.",
-                )
-            self._stopping.wait(0.5)
-        self._require_same_key(connection)
-        with connection.transaction():
-            values = {
-                "name": self.identity.name,
-                "token": self.identity.token,
-                "version": __version__,
-                "schema_level": schema_level(),
-                "key_id": self._key_id,
-            }
-            row = execute(connection, "join_fleet", **values).fetchone()
-        self.node_id = int(row[0]) if row else 0
+            require_time(connection)
+        self.node_id = join_fleet(connection, self.identity, self._key_id, self._callbacks.settle, self._stopping)
         self._beat(connection)
         log.info("fleet.joined", node=self.identity.name, node_id=self.node_id)
         if self._joined.done():

@@ -17,7 +17,7 @@ from contactsync.store.record.fleet import LivingNode, LocalNeeds, living_nodes,
 from contactsync.store.statements import execute
 
 if TYPE_CHECKING:
-    from contactsync.fleet.engine import RunJob
+    from contactsync.fleet.jobs.job import RunJob
     from contactsync.fleet.node import Node
 
 log = structlog.get_logger()

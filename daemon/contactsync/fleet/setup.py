@@ -32,6 +32,6 @@ def prepare_fleet(settings: Settings, conninfo: str) -> list[str]:
     """Create or update the tables of the queue, if there is a fleet. Raises SettingsError, DatabaseError."""
     if node_identity(settings) is None:
         return []
-    from contactsync.fleet.schema import prepare_queue  # noqa: PLC0415 -- only a fleet needs procrastinate
+    from contactsync.fleet.jobs.schema import prepare_queue  # noqa: PLC0415 -- only a fleet needs procrastinate
 
     return prepare_queue(conninfo)

@@ -33,9 +33,10 @@ from contactsync.errors import (
     SecretError,
     SettingsError,
 )
+from contactsync.fleet.callbacks import FleetCallbacks
 from contactsync.fleet.identity import NodeIdentity, NodeLabel
 from contactsync.fleet.listening import ListeningCallbacks
-from contactsync.fleet.queue import FleetCallbacks, FleetQueue
+from contactsync.fleet.queue import FleetQueue
 from contactsync.fleet.refusals import FleetRefusals
 from contactsync.ldap.connection.cache import SessionCache
 from contactsync.log.recent import keep_recent

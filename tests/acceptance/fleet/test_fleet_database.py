@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from contactsync.fleet.schema import prepare_queue
+from contactsync.fleet.jobs.schema import prepare_queue
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import define
 from tests.support.fleet import running_fleet

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from contactsync.fleet.schema import prepare_queue
+from contactsync.fleet.jobs.schema import prepare_queue
 from tests.support.resources import database_of
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from contactsync.fleet.schema import QUEUE_OPTIONS, QUEUE_SCHEMA, prepare_queue
+from contactsync.fleet.jobs.schema import QUEUE_OPTIONS, QUEUE_SCHEMA, prepare_queue
 from contactsync.store.statements import statement
 from tests.support.postgres import FragilePostgres
 from tests.support.resources import short_directory

@@ -217,7 +217,7 @@ def test_an_abandoned_job_is_made_again(queue_database: str) -> None:
 @pytest.fixture
 def never_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nodes take jobs only at notifications and at the end of other jobs."""
-    monkeypatch.setattr("contactsync.fleet.engine._POLL_SECONDS", 3600.0)
+    monkeypatch.setattr("contactsync.fleet.jobs.worker._POLL_SECONDS", 3600.0)
 
 
 @pytest.mark.usefixtures("never_polling")
