@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _WAIT_SECONDS = 60.0
 _RELISTEN_SECONDS = 0.2
+_THREAD_CONNECTIONS = 4
+"""For all threads that make runs: each needs one for a millisecond."""
 
 
 class _Connection(psycopg.AsyncConnection[Any]):
@@ -54,7 +56,11 @@ class QueueConnector(PsycopgConnector):
         super().__init__(configure=_without_transactions, connection_class=_Connection, pool_factory=_pool, **options)
         self._threads = ConnectionPool(
             open=False,
-            **options | {"kwargs": {**options["kwargs"], "autocommit": True, "row_factory": dict_row}},
+            **options
+            | {
+                "max_size": _THREAD_CONNECTIONS,
+                "kwargs": {**options["kwargs"], "autocommit": True, "row_factory": dict_row},
+            },
         )
         self._node_id = node_id
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -68,7 +68,7 @@ class Engine:
             node_id,
             conninfo=conninfo,
             min_size=1,
-            max_size=4,
+            max_size=2,
             timeout=10,
             reconnect_timeout=RECONNECT_SECONDS,
             kwargs=options,
