@@ -44,7 +44,8 @@ def _rounds(rounds: Sequence[Round]) -> Sheet:
     return Sheet(
         "Small folders, by the number of nodes",
         f"A run without changes of each of {rounds[0].runs:,} folders of twenty people, requested at once: processor"
-        f" milliseconds of each run, and the share of the {processors} processors that these used together.",
+        f" milliseconds of each run, and the share of the {processors} processors that these used together. The folders"
+        " are on two directories, so at most eight runs are in progress, whatever the number of nodes.",
         ("nodes", "runs a second", *(f"{what}, ms" for what in rounds[0].cpu), "of the processors"),
         rows,
     )
