@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from contactsync import __version__
-from contactsync.extras import EXTRAS
+from contactsync.settings.extras import EXTRAS
 from contactsync.testing.ports import LOOPBACK, ReservedPort
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import PEOPLE

@@ -11,9 +11,9 @@ import typer
 
 from contactsync.cli.api import definition_of
 from contactsync.cli.prompts import check_input, read_mapping, read_password
-from contactsync.client import DaemonError
 from contactsync.errors import ContactsyncError, UsageError
 from contactsync.model import Auth
+from contactsync.serving.client import DaemonError
 from contactsync.text import printable
 
 if TYPE_CHECKING:

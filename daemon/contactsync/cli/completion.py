@@ -9,8 +9,8 @@ from typing import Any
 
 import typer
 
-from contactsync.client import Daemon, live_daemon
 from contactsync.errors import ContactsyncError
+from contactsync.serving.client import Daemon, live_daemon
 from contactsync.settings.file import find_control_socket
 
 _SECONDS = 1.0

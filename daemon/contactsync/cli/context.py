@@ -77,7 +77,7 @@ class Invocation:
         `create` is true. Raises ControlForbidden if the user
         may use neither the socket nor the database, and SettingsError, DatabaseError.
         """
-        from contactsync.client import live_daemon
+        from contactsync.serving.client import live_daemon
 
         refused = None
         try:
@@ -98,8 +98,8 @@ class Invocation:
     @cached_property
     def actor(self) -> Actor:
         """The user of this command."""
-        from contactsync.client import user_name
         from contactsync.model import Actor
+        from contactsync.serving.client import user_name
 
         return Actor("unix", user_name(), "cli")
 

@@ -17,7 +17,7 @@ from contactsync.demo.interrupt import Stopper
 from contactsync.demo.programs import Programs
 from contactsync.demo.workspace import Workspace
 from contactsync.errors import DemoError
-from contactsync.extras import is_installed
+from contactsync.settings.extras import is_installed
 from contactsync.store.embedded import embedded_server
 from contactsync.testing.company import Company, administered
 from contactsync.testing.people import people_ldif

@@ -11,7 +11,7 @@ from contactsync.demo.environment import Environment
 from contactsync.demo.errors import expect
 from contactsync.demo.printer import Printer
 from contactsync.demo.scenarios import SALES, SALES_FILTER, SALES_MAPPING, SALES_UNIT, STAFF
-from contactsync.extras import install_hint
+from contactsync.settings.extras import install_hint
 from contactsync.testing.company import Entry
 
 PEOPLE = 1200

@@ -1,1 +1,4 @@
-"""Files for administrators that are no code: units, SQL, monitoring, man pages, completion, settings.toml."""
+"""Files for administrators that are no code: units, SQL, monitoring, man pages, completion, settings.toml.
+
+The only code here lists and copies them.
+"""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contactsync.errors import SettingsError
-from contactsync.extras import install_hint, is_installed
 from contactsync.fleet.identity import NodeIdentity, default_name
+from contactsync.settings.extras import install_hint, is_installed
 
 if TYPE_CHECKING:
     from contactsync.settings.schema import Settings

@@ -1,1 +1,4 @@
-"""What the servers of HTTP need: peers of Unix sockets, TLS, listening sockets, files with secrets, limits."""
+"""What servers and clients of HTTP need: the daemon's client, peers of sockets, TLS, files with secrets, limits.
+
+Nothing here knows a path of the API or a page of the console.
+"""

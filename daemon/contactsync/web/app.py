@@ -11,8 +11,8 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.middleware.gzip import GZipMiddleware
 
-from contactsync.client import Daemon
 from contactsync.errors import ControlError
+from contactsync.serving.client import Daemon
 from contactsync.web import static_files
 from contactsync.web.context import WebContext, context_of
 from contactsync.web.error_pages import add_error_pages

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
-from contactsync.client import Daemon
 from contactsync.errors import AdministratorsOnly
+from contactsync.serving.client import Daemon
 from contactsync.settings.schema import Settings
 from contactsync.web.errors import SessionNeeded
 from contactsync.web.language import gettext

@@ -13,8 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from contactsync.client import DaemonError, DaemonSilent
 from contactsync.errors import AdministratorsOnly, ContactsyncError, ControlError, ControlForbidden, OtherVersion
+from contactsync.serving.client import DaemonError, DaemonSilent
 from contactsync.web.context import context_of, session_of
 from contactsync.web.errors import SessionNeeded
 from contactsync.web.language import gettext as _

@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from contactsync.client import Daemon, Event
 from contactsync.errors import ControlError
+from contactsync.serving.client import Daemon, Event
 from contactsync.web.shared_reads import SharedReads
 
 log = structlog.get_logger()

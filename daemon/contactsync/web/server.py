@@ -12,8 +12,8 @@ import uvicorn
 
 from contactsync import __version__
 from contactsync.errors import UsageError
-from contactsync.extras import install_hint, is_installed
 from contactsync.serving.tls_context import server_tls
+from contactsync.settings.extras import install_hint, is_installed
 from contactsync.settings.schema import Settings
 from contactsync.web.app import create_app
 from contactsync.web.context import WebContext

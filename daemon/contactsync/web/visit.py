@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from contactsync.client import Daemon
 from contactsync.errors import AdministratorsOnly
+from contactsync.serving.client import Daemon
 from contactsync.web.context import PersonsDaemon, SignedIn, session_of
 from contactsync.web.language import gettext
 from contactsync.web.middleware.limits import LONG_REQUEST_SECONDS, allow_long

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +50,9 @@ MOST_MODULES = 15
 """In one folder."""
 MOST_WORDS = 30
 """In one sentence."""
+MOST_ROWS = 20
+"""In the map of the code, and in the import contract."""
+TOP_MODULES = {"__init__", "__main__", "bootstrap", "errors", "fields", "model", "text"}
 
 HOLDS = {Kind.TEXT: "text", Kind.LIST: "list", Kind.PHOTO: "photo"}
 LINE_BREAK = "⏎"
@@ -284,12 +288,25 @@ def test_every_file_that_contributing_names_exists() -> None:
     assert [name for name in named if not any(path.match(name) for path in paths)] == []
 
 
+def test_the_top_of_the_package_has_few_modules() -> None:
+    """Everything else is in a folder."""
+    assert {path.stem for path in PACKAGE.glob("*.py")} == TOP_MODULES
+
+
 def test_every_folder_says_what_lives_there() -> None:
-    """Each folder of the package has a docstring in its `__init__.py`, and at most fifteen modules."""
-    for init in PACKAGE.rglob("__init__.py"):
-        assert ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))), init
+    """Each `__init__.py` says what lives in its folder and what does not; a folder has at most fifteen modules."""
+    for init in PACKAGE.glob("*/**/__init__.py"):
+        says = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""
+        assert len(re.findall(r"\.\s", f"{says}\n")) >= 2, init
         modules = [path.name for path in init.parent.glob("*.py") if path.name[0] != "_"]
-        assert init.parent == PACKAGE or len(modules) <= MOST_MODULES, (init.parent, len(modules))
+        assert len(modules) <= MOST_MODULES, (init.parent, len(modules))
+
+
+def test_the_code_fits_on_one_page() -> None:
+    """The map has few rows, and the import contract few layers."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    assert len(table(PAGES["CONTRIBUTING.md"], "where")) <= MOST_ROWS
+    assert len(contract[0]["layers"]) <= MOST_ROWS
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -7,13 +7,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from contactsync.cli.output.text import show_json
-from contactsync.client import live_daemon
 from contactsync.errors import ContactsyncError, ControlError, DatabaseError
+from contactsync.serving.client import live_daemon
 from contactsync.text import counted, printable
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
-    from contactsync.client import Daemon
+    from contactsync.serving.client import Daemon
 
 _SILENT = frozenset({ControlError.code, DatabaseError.code, "database.unavailable", "http.500"})
 _TO_DECIDE = ("held", "locked", "invalid", "failing")

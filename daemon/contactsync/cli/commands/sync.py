@@ -15,11 +15,11 @@ from contactsync.cli.output.progress import run_progress
 from contactsync.cli.output.summary import show_result
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.output.waiting import reason_of_daemon, waits_shown
-from contactsync.client import live_daemon
 from contactsync.errors import ControlError, DefinitionLocked, UsageError, exit_code_of
 from contactsync.model import FurtherAttempt, Outcome, Trigger
 from contactsync.operations.audit import record_requests
 from contactsync.operations.names import find_all
+from contactsync.serving.client import live_daemon
 from contactsync.store.definitions import read_definitions
 from contactsync.store.pool import connection_of
 from contactsync.sync.document import RunDocument, RunResult, not_started
@@ -28,8 +28,8 @@ from contactsync.text import counted
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
-    from contactsync.client import Daemon
     from contactsync.model import Definition
+    from contactsync.serving.client import Daemon
     from contactsync.store.pool import Pool
 
 _LABELS_SHOWN = 10

@@ -6,9 +6,9 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
 
 from contactsync.cli.output.text import show_json, show_text
-from contactsync.client import live_daemon
 from contactsync.errors import NeedsDaemon, UsageError
-from contactsync.extras import install_hint, is_installed
+from contactsync.serving.client import live_daemon
+from contactsync.settings.extras import install_hint, is_installed
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation

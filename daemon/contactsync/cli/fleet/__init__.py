@@ -1,1 +1,4 @@
-"""`contactsync fleet`: the daemons that share one set of definitions."""
+"""`contactsync fleet`: the daemons that share one set of definitions.
+
+What the daemons do is in fleet/.
+"""

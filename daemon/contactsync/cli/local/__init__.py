@@ -1,4 +1,7 @@
-"""The API of a command without a daemon: the same paths and documents, by the functions of operations/."""
+"""The API of a command without a daemon: the same paths and documents, by the functions of operations/.
+
+No rule of the product is here.
+"""
 
 from contactsync.cli.local.api import LocalApi
 

@@ -11,7 +11,7 @@ from contactsync.errors import ContactsyncError
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
-    from contactsync.client import Daemon
+    from contactsync.serving.client import Daemon
 
 WAIT_SECONDS = 5.0
 _POLL_SECONDS = 1.0

@@ -1,1 +1,4 @@
-"""`contactsync secrets`: the key that seals bind passwords."""
+"""`contactsync secrets`: the key that seals bind passwords.
+
+The sealing itself is in credentials/.
+"""

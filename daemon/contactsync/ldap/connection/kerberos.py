@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from contactsync.errors import AccessRefused, CredentialsRefused, DefinitionError, DirectoryError, ServerUnavailable
-from contactsync.extras import install_hint
 from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.protocol.messages import BIND_RESPONSE
 from contactsync.ldap.protocol.requests import sasl_bind_op
@@ -25,6 +24,7 @@ from contactsync.ldap.protocol.results import (
     Result,
     bind_error,
 )
+from contactsync.settings.extras import install_hint
 from contactsync.text import quoted
 
 _MECHANISM = "GSSAPI"

@@ -1,1 +1,4 @@
-"""The documents that `contactsync status` and `contactsync folders` show, and the API has."""
+"""The documents that `contactsync status` and `contactsync folders` show, and the API has.
+
+Nothing here changes anything.
+"""

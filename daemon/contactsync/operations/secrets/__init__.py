@@ -1,1 +1,4 @@
-"""The key that seals bind passwords, and passwords that programs seal with it."""
+"""The key that seals bind passwords, and passwords that programs seal with it.
+
+The sealing itself is in credentials/.
+"""

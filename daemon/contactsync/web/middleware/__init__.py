@@ -1,1 +1,4 @@
-"""What surrounds each request of the console, one protection in each file."""
+"""What surrounds each request of the console, one protection in each file.
+
+Nothing here knows a page.
+"""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from contactsync.client import DaemonError
+from contactsync.serving.client import DaemonError
 from contactsync.web.pages.folders import Id, render_folder
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
 from contactsync.web.words.problems import problem_of

@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from contactsync.client import DaemonError
 from contactsync.fields import FIELDS, photo_digest, photo_type
+from contactsync.serving.client import DaemonError
 from contactsync.web.pages.folders import Id
 from contactsync.web.visit import CurrentVisit
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form
 from fastapi.responses import Response, StreamingResponse
 
-from contactsync.client import DaemonError
+from contactsync.serving.client import DaemonError
 from contactsync.web.pages.folders import PAGE, Id, link
 from contactsync.web.visit import CurrentVisit, Visit
 from contactsync.web.words.formats import plain

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from contactsync.client import DaemonError
+from contactsync.serving.client import DaemonError
 from contactsync.web.pages.folders import Id, link
 from contactsync.web.visit import CurrentVisit
 

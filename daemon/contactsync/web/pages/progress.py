@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
-from contactsync.client import DaemonError
 from contactsync.errors import ControlError
+from contactsync.serving.client import DaemonError
 from contactsync.web.context import context_of
 from contactsync.web.language import current_language
 from contactsync.web.pages.folders import LARGEST_ID, Id, link, render_folder

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from contactsync.client import DaemonError
+from contactsync.serving.client import DaemonError
 from contactsync.web.context import Administrator
 from contactsync.web.pages.folders import Id, render_folder
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from contactsync.client import DaemonError
+from contactsync.serving.client import DaemonError
 from contactsync.web.pages.decisions import held_page
 from contactsync.web.pages.folders import LARGEST_ID, PAGE, Id, link
 from contactsync.web.visit import CurrentVisit, Visit

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from contactsync.client import DaemonError
+from contactsync.serving.client import DaemonError
 from contactsync.web.pages.browse import Dn, browse_draft
 from contactsync.web.pages.fields import (
     CONNECTION,

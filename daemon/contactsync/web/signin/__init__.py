@@ -1,1 +1,4 @@
-"""The ways to sign in."""
+"""The ways to sign in.
+
+What a person may do afterwards is decided in the daemon.
+"""

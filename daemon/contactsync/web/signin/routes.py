@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from contactsync.client import Daemon, DaemonError
 from contactsync.errors import ContactsyncError
 from contactsync.ldap.accounts import AccountState, AccountUnusable
+from contactsync.serving.client import Daemon, DaemonError
 from contactsync.web.context import context_of
 from contactsync.web.language import gettext as _
 from contactsync.web.person import Person

@@ -1,1 +1,4 @@
-"""How templates write values, in the words of people."""
+"""How templates write values, in the words of people.
+
+Nothing here asks the daemon.
+"""

@@ -1,1 +1,4 @@
-"""The commands that decide about runs: approve, reject, cancel, undo."""
+"""The commands that decide about runs: approve, reject, cancel, undo.
+
+What a decision does is in operations/.
+"""

@@ -6,13 +6,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from contactsync.cli.output.text import show_json, show_text
-from contactsync.client import live_daemon
 from contactsync.errors import ControlError
+from contactsync.serving.client import live_daemon
 from contactsync.text import counted
 
 if TYPE_CHECKING:
     from contactsync.cli.context import Invocation
-    from contactsync.client import Daemon
+    from contactsync.serving.client import Daemon
 
 
 def cancel(invocation: Invocation, target: str, *, as_json: bool) -> None:

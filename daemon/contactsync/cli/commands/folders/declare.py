@@ -16,12 +16,12 @@ from contactsync.cli.errors import ExitCode
 from contactsync.cli.output.differences import show_fields
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.prompts import confirm
-from contactsync.client import DaemonError
 from contactsync.errors import UsageError
 from contactsync.operations.declared.file import DefinitionsFile, parse_file
 from contactsync.operations.declared.plan import DefinitionsPlan
 from contactsync.operations.declared.toml import to_toml
 from contactsync.operations.fields import InvalidFields
+from contactsync.serving.client import DaemonError
 from contactsync.text import counted, printable, quoted
 
 if TYPE_CHECKING:

@@ -1,1 +1,4 @@
-"""Further pages about one folder."""
+"""Further pages about one folder.
+
+The rules are those of pages/.
+"""

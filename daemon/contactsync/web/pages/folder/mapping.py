@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from markupsafe import Markup
 
-from contactsync.client import DaemonError
 from contactsync.errors import AdministratorsOnly
+from contactsync.serving.client import DaemonError
 from contactsync.web.pages.folder.mapping_form import MappingForm, NotRows, form_of, typed_form
 from contactsync.web.pages.folders import Id, render_folder
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit

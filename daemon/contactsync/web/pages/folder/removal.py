@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from contactsync.client import DaemonError
 from contactsync.errors import AdministratorsOnly
+from contactsync.serving.client import DaemonError
 from contactsync.web.pages.folders import Id
 from contactsync.web.visit import CurrentForm, CurrentVisit, Visit
 from contactsync.web.words.problems import in_words
