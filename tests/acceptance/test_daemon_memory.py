@@ -12,6 +12,7 @@ from tests.support.resources import short_directory
 
 KEPT_OUT = {
     "cryptography": "about 9 MB, for sealed passwords, client certificates and Kerberos",
+    "rich": "5 MB with pygments, for tables and progress bars",
     "dns": "2 MB, for queries without a server and settings with name servers",
     "contactsync.demo": "for `contactsync demo`",
     "contactsync.checks.check": "for `contactsync check`",

@@ -27,6 +27,7 @@ from contactsync.cli.streams import check_output, flush_output, open_missing_str
 from contactsync.cli.tokens_app import tokens
 from contactsync.cli.web_app import web_app
 from contactsync.errors import ContactsyncError, UsageError
+from contactsync.log.library import import_structlog
 
 _NARROW = 52
 _COLLECT_AFTER = 100_000
@@ -273,6 +274,7 @@ def daemon_command(context: typer.Context) -> int:
     \b
     contactsync --settings /etc/contactsync/settings.toml daemon
     """
+    import_structlog()
     from contactsync.service.main import run_daemon
 
     invocation = invocation_of(context)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.errors import NeedsDaemon, UsageError
+from contactsync.log.library import import_structlog
 from contactsync.serving.client import live_daemon
 from contactsync.settings.extras import install_hint, is_installed
 
@@ -18,6 +19,7 @@ def serve(invocation: Invocation, environ: MutableMapping[str, str]) -> int:
     """Serve the console; returns the exit code. Raises SettingsError, UsageError."""
     if not is_installed("web"):
         raise UsageError("The packages of the web console are not installed.", hint=install_hint("web"))
+    import_structlog()
     from contactsync.web.server import run_web
 
     invocation.become_service()
