@@ -44,14 +44,14 @@ class Invocation:
     @cached_property
     def out(self) -> Console:
         """Standard output. The help needs none, and rich takes a while to load."""
-        from contactsync.cli.output.console import console
+        from contactsync.cli.output.text import console
 
         return console()
 
     @cached_property
     def err(self) -> Console:
         """Standard error."""
-        from contactsync.cli.output.console import console
+        from contactsync.cli.output.text import console
 
         return console(stderr=True)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic_core import to_jsonable_python
 
-from contactsync.cli.local.routes import find
 from contactsync.errors import ControlForbidden, EmbeddedServerForbidden, NeedsDaemon
 from contactsync.settings.file import SettingsForbidden
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from contactsync.store.pool import Pool
 
 Function = Callable[..., Any]
-"""Called with the LocalApi, the parts of the path and of the query by their names, and `body` if there is one."""
+"""Called with the LocalApi, the ids in the path and the query by their names, and `body` if there is one."""
+
+_MODULES = ("reading", "deeds", "drafts", "declarations")
+"""Each has ROUTES. They are imported in this order until one has the path: a command that reads loads no LDAP."""
 
 
 class LocalApi:
@@ -84,7 +87,7 @@ class LocalApi:
         return self._call("DELETE", path, query)
 
     def _call(self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> Any:
-        function, ids = find(method, path)
+        function, ids = _function_of(method, path)
         if function is None:
             raise NeedsDaemon(
                 f"No daemon listens at {self.invocation.control_socket}, and only a daemon can do this.",
@@ -107,3 +110,18 @@ class LocalApi:
                 f" {error.message}",
                 hint="Start the daemon (systemctl start contactsync.service), or run this command as its user.",
             ) from None
+
+
+def _function_of(method: str, path: str) -> tuple[Function | None, dict[str, int]]:
+    """The function of a path, and the ids in it; None if there is no function."""
+    parts = path.split("/")
+    for module in _MODULES:
+        routes: dict[str, Function] = import_module(f"contactsync.cli.local.{module}").ROUTES
+        for route, function in routes.items():
+            verb, _, template = route.partition(" ")
+            names_of_parts = template.split("/")
+            if verb == method and len(names_of_parts) == len(parts):
+                pairs = [pair for pair in zip(names_of_parts, parts, strict=True) if pair[0] != pair[1]]
+                if all(name.startswith("{") and part.isdecimal() for name, part in pairs):
+                    return function, {name.strip("{}"): int(part) for name, part in pairs}
+    return None, {}

@@ -67,4 +67,4 @@ ROUTES: dict[str, Callable[..., Any]] = {
     "POST /v1/definitions/apply": apply,
     "POST /v1/definitions/rename": rename,
 }
-"""The function of each path; see contactsync.cli.local.routes."""
+"""The function of each path; see contactsync.cli.local.api."""

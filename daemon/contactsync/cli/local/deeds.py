@@ -37,4 +37,4 @@ ROUTES: dict[str, Callable[..., Any]] = {
     "GET /v1/runs/{run_id}/undo": lambda api, run_id: preview_undo(api.connection, run_id),
     "POST /v1/runs/{run_id}/undo": lambda api, run_id: undo(api.pool, run_id, api.invocation.actor),
 }
-"""The function of each path; see contactsync.cli.local.routes."""
+"""The function of each path; see contactsync.cli.local.api."""

@@ -120,4 +120,4 @@ ROUTES: dict[str, Callable[..., Any]] = {
     "POST /v1/check": _check,
     "POST /v1/browse": _browse,
 }
-"""The function of each path; see contactsync.cli.local.routes."""
+"""The function of each path; see contactsync.cli.local.api."""
