@@ -1,43 +1,33 @@
 """One APScheduler job for each definition with a schedule, kept as the table of definitions says.
 
 The jobs are in memory only, since PostgreSQL has the definitions. A job only requests a run from the dispatcher, so
-neither a busy pool nor a slow directory delays the scheduler. contactsync.dispatch.jobs has them.
+neither a busy pool nor a slow directory delays the scheduler. contactsync.dispatch.job_thread runs them.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Event, Lock
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from contactsync.dispatch.clock import WallClock
-from contactsync.dispatch.followed import MOST_AT_ONCE, Followed, batches, content_of
-from contactsync.dispatch.jobs import DefinitionJobs
-from contactsync.errors import ContactsyncError, DatabaseUnavailable
-from contactsync.ldap.connection.options import missing_password
+from contactsync.dispatch.definition_reader import DefinitionReader, log_of
+from contactsync.dispatch.followed import MOST_AT_ONCE, Followed, batches
+from contactsync.dispatch.job_thread import JobThread
 from contactsync.model import Trigger
 from contactsync.schedule import last_due
 from contactsync.store.definitions import (
-    read_definitions,
     read_last_starts,
-    read_locks,
     set_next_runs,
-    set_states,
 )
 from contactsync.store.pool import Pool, connection_of
 from contactsync.store.versions import Versions, read_versions
-from contactsync.sync.definition import resolve
 
 if TYPE_CHECKING:
-    from apscheduler.events import JobEvent
     from psycopg import Connection
 
     from contactsync.dispatch.run_queue import RunQueue
@@ -45,8 +35,6 @@ if TYPE_CHECKING:
     from contactsync.schedule import Timetable
 
 log = structlog.get_logger()
-
-_DUE_JOBS_SECONDS = 5
 
 
 class Schedule:
@@ -69,48 +57,33 @@ class Schedule:
     ) -> None:
         self._pool = pool
         self._leads = leads
-        self._accept_password = accept_password
+        self._reader = DefinitionReader(accept_password)
         self._dispatcher = dispatcher
         self._on_followed = on_followed
         self._lock = Lock()
         self._followed: dict[int, Followed] = {}
         self._versions = Versions()
         self._fired: set[int] = set()
-        self._unmarked: set[int] = set()
         self._clock = WallClock()
-        self._pinged_at: float | None = None
-        self._scheduler = BackgroundScheduler(
-            timezone=UTC,
-            executors={"default": ThreadPoolExecutor(1)},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 10},
-        )
-        self._jobs = DefinitionJobs(self._timetable, self._fire)
-        self._scheduler.add_jobstore(self._jobs, "definitions")
-        self._scheduler.add_listener(_on_trouble, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+        self._thread = JobThread(self._timetable, self._fire)
+        self._jobs = self._thread.jobs
 
     def start(self) -> None:
         """Start APScheduler's thread."""
-        self._scheduler.start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Request no more runs."""
-        self._scheduler.shutdown(wait=False)
+        self._thread.stop()
 
     @property
     def alive(self) -> bool:
         """Whether the scheduler's thread is there."""
-        return bool(self._scheduler.running)
+        return self._thread.alive
 
     def ping(self) -> float:
-        """Have APScheduler's threads run a job; returns the seconds since the oldest ping without an answer.
-
-        The job has the present date each time, so that a clock that is set back does not put it into the future.
-        """
-        pinged_at = self._pinged_at
-        if pinged_at is None:
-            pinged_at = self._pinged_at = time.monotonic()
-        self._scheduler.add_job(self._answer_ping, id="ping", replace_existing=True)
-        return time.monotonic() - pinged_at
+        """Have the scheduler's thread answer; returns the seconds since the oldest ping without an answer."""
+        return self._thread.ping()
 
     def server_of(self, definition_id: int) -> str:
         """The directory server of a definition, for the dispatcher's limit."""
@@ -145,7 +118,7 @@ class Schedule:
         """Follow the definitions that are new, edited, restored or gone since the last rescan. Raises DatabaseError."""
         with connection_of(self._pool) as connection:
             versions = read_versions(connection)
-        stale = set(self._versions.differing(versions)) | self._unmarked
+        stale = set(self._versions.differing(versions)) | self._reader.unmarked
         stale |= {definition_id for definition_id in self._followed if definition_id not in versions}
         if stale:
             self.follow(stale)
@@ -183,7 +156,7 @@ class Schedule:
         last_starts: dict[int, tuple[datetime | None, int | None]] = {}
         for batch in batches(definition_ids):
             with connection_of(self._pool) as connection:
-                current |= self._read(connection, batch)
+                current |= self._reader.read(connection, batch, leads=self._leads)
                 if self._leads:
                     last_starts |= read_last_starts(connection, batch)
         for definition_id in definition_ids - current.keys():
@@ -211,39 +184,11 @@ class Schedule:
                     self._follow(before.get(definition_id), followed, last_run, edited_at)
                 except Exception:
                     log.exception("definition.crashed", folder=followed.label, definition=definition_id)
-            self._wake()
+            self._thread.wake()
             if len(current) > MOST_AT_ONCE:
-                self._run_due_jobs()
+                self._thread.run_due_jobs()
         with self._lock:
             self._fired.update(current)
-
-    def _read(self, connection: Connection[Any], ids: list[int]) -> dict[int, Followed]:
-        """Those of these definitions that exist, checked; the leader stores and logs the result of the check."""
-        checked = [self._checked(connection, definition) for definition in read_definitions(connection, ids)]
-        if self._leads:
-            reasons = {each.definition_id: each.reason for each in checked}
-            changed_states, unmarked = set_states(connection, reasons)
-            self._unmarked = self._unmarked.difference(ids) | unmarked
-            for each in checked:
-                if each.reason and each.definition_id in changed_states:
-                    _log_of(each).error("definition.invalid", reason=each.reason)
-        locks = read_locks(connection, ids)
-        followed = {each.definition_id: each for each in checked}
-        return followed | {
-            key: replace(followed[key], locked=locked) for key, locked in locks.items() if key in followed
-        }
-
-    def _wake(self) -> None:
-        """Let APScheduler look at the jobs again."""
-        if self.alive:
-            self._scheduler.wakeup()
-
-    def _run_due_jobs(self) -> None:
-        """Wait until APScheduler has started the due jobs, pings of the watchdog among them."""
-        started = Event()
-        if self.alive:
-            self._scheduler.add_job(started.set, id="due", replace_existing=True)
-            started.wait(_DUE_JOBS_SECONDS)
 
     def follow_clock(self) -> float:
         """Schedule everything anew if the clock was set since the last call; returns the seconds of that jump."""
@@ -253,7 +198,7 @@ class Schedule:
         if jump and self._leads:
             for followed in self.followed:
                 self._jobs.put(followed.definition_id)
-            self._wake()
+            self._thread.wake()
             with self._lock:
                 self._fired.update(self._followed)
         return jump
@@ -303,25 +248,6 @@ class Schedule:
             if not edited:
                 self._catch_up(current, last_start)
 
-    def _checked(self, connection: Connection[Any], definition: Definition) -> Followed:
-        try:
-            resolved = resolve(definition)
-            if self._leads:
-                accepted = self._accept_password(connection, definition)
-                resolved = resolved if accepted is definition else resolve(accepted)
-            definition = resolved.definition
-            if definition.lacks_password:
-                return Followed.invalid(definition, str(missing_password(resolved.user)))
-            return Followed.valid(resolved, content=content_of(definition) if self._leads else 0)
-        except DatabaseUnavailable:
-            raise
-        except ContactsyncError as error:
-            return Followed.invalid(definition, str(error))
-        except Exception as error:
-            # A value that nobody thought of makes this definition invalid, and no other.
-            log.exception("definition.crashed", folder=definition.label, definition=definition.definition_id)
-            return Followed.invalid(definition, f"An unexpected {type(error).__name__}: the log has the details.")
-
     def _timetable(self, definition_id: int) -> Timetable | None:
         followed = self._followed.get(definition_id)
         times = followed.runs_at if followed else None
@@ -340,9 +266,6 @@ class Schedule:
             self._fired.add(definition_id)
         self._dispatcher.request(definition_id, Trigger.SCHEDULE)
 
-    def _answer_ping(self) -> None:
-        self._pinged_at = None
-
     def _forget(self, definition_id: int) -> None:
         with self._lock:
             gone = self._followed.pop(definition_id, None)
@@ -351,20 +274,11 @@ class Schedule:
         self._dispatcher.forget(definition_id)
         self._jobs.drop(definition_id)
         if gone:
-            _log_of(gone).info("definition.removed")
-
-
-def _log_of(followed: Followed) -> Any:
-    return log.bind(folder=followed.label, definition=followed.definition_id)
+            log_of(gone).info("definition.removed")
 
 
 def _log_lock(before: Followed | None, current: Followed) -> None:
     if current.locked and not (before and before.locked):
-        _log_of(current).error("definition.locked", reason=current.locked)
+        log_of(current).error("definition.locked", reason=current.locked)
     elif before and before.locked and not current.locked:
-        _log_of(current).info("definition.unlocked")
-
-
-def _on_trouble(event: JobEvent) -> None:
-    """Log an event of APScheduler, which only logs it as text, so that an alert can match it."""
-    log.error("schedule.trouble", definition=event.job_id, event_code=event.code)
+        log_of(current).info("definition.unlocked")

@@ -16,7 +16,7 @@ CATALOGUE = Path(__file__).parents[3] / "docs" / "reference" / "logs.md"
 SOURCES = [path for path in Path(str(files(contactsync))).rglob("*.py") if "demo" not in path.parts]
 
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
-LOGGERS = {"log", "_log", "_log_of"}
+LOGGERS = {"log", "_log", "log_of"}
 ROW = re.compile(r"^\| `(?P<event>[^`]+)` \| (?P<levels>[a-z, ]+) \| (?P<rest>.+) \|$", re.MULTILINE)
 
 
