@@ -45,8 +45,9 @@ from contactsync.metrics.snapshot import DaemonSnapshot, SnapshotReader
 from contactsync.model import Definition, RunReport, Trigger
 from contactsync.operations.requests.queue import Requests
 from contactsync.operations.secrets.new_passwords import accept_password, publish_public_key
-from contactsync.service.systemd import Part, ServiceManager, status_line, troubles
+from contactsync.service.systemd import ServiceManager
 from contactsync.service.upkeep import Upkeep
+from contactsync.service.vitals import Vitals
 from contactsync.serving.peer import uid_of
 from contactsync.settings.reload import differing, with_live
 from contactsync.store.definitions import read_definitions
@@ -66,19 +67,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-SCHEDULE_SECONDS = 60
-CONTROL_SECONDS = 60
-FLEET_SECONDS = 120
 API_SECONDS = 10.0
 """How long the leader of a fleet leaves requests by the API to the node that got them."""
 CUT_OFF_SECONDS = 5
 """How long the runs of a fleet's node that were cancelled at its stop may take to end."""
-WATCH_SECONDS = 900
-WORKER_SECONDS = 900
-"""How long the scheduler, the control socket, the watch and a run past its deadline may make no progress.
-
-The last two wait for PostgreSQL, where other sessions may hold locks for a while.
-"""
 
 
 class Daemon:
@@ -128,6 +120,7 @@ class Daemon:
         self._snapshot_reader = self._make_snapshot_reader()
         console_uid = uid_of(settings.web.user, "[web] user in settings.toml") if settings.web.enabled else -1
         self._control = ControlServer(create_app(self._api_context()), self._hub, listening, console_uid)
+        self.vitals = self._make_vitals()
 
     def start(self) -> None:
         """Mark the runs of killed processes as interrupted, then follow the definitions. Raises DatabaseError."""
@@ -166,37 +159,6 @@ class Daemon:
     def close_idle_connections(self) -> None:
         """Close connections to directories that were idle for some time."""
         self._sessions.close_idle()
-
-    def log_silence(self) -> None:
-        """Log once that PostgreSQL does not answer."""
-        self._waits.log_silence()
-
-    @property
-    def ready(self) -> bool:
-        """Whether the definitions are read and edits are listened for."""
-        return self._watch.caught_up
-
-    @property
-    def status(self) -> str:
-        """One line about the states of the folders; does not block."""
-        if not self._watch.caught_up:
-            return "Waiting for the database"
-        if problem := self._waits.problem:
-            return problem
-        return status_line(self._upkeep.health, running=len(self._dispatcher.running))
-
-    def vitals(self) -> list[Part]:
-        """The progress of each thread, for the watchdog."""
-        watch_seconds = WATCH_SECONDS + self._settings.database.connect_timeout_seconds
-        fleet = self._fleet
-        members = [Part("the fleet", fleet.alive, fleet.silent_seconds, FLEET_SECONDS)] if fleet else []
-        return [
-            *members,
-            Part("the scheduler", self._schedule.alive, self._schedule.ping(), SCHEDULE_SECONDS),
-            Part("the watch of the definitions", self._watch.alive, self._watch.silent_seconds, watch_seconds),
-            Part("a worker", self._dispatcher.alive, self._runner.overdrawn, WORKER_SECONDS),
-            Part("the control socket", self._control.alive, self._control.silent_seconds, CONTROL_SECONDS),
-        ]
 
     def reload(self) -> Reloaded:
         """Read the settings again, and soon the definitions too. Raises SettingsError, and then changes nothing.
@@ -242,8 +204,8 @@ class Daemon:
     def _log_status(self) -> None:
         log.info(
             "daemon.status",
-            status=self.status,
-            ready=self.ready,
+            status=self.vitals.status,
+            ready=self.vitals.ready,
             definitions=len(self._schedule.followed),
             running=[report.definition.label for report in self._runner.active()],
             waiting=self._dispatcher.waiting,
@@ -285,6 +247,19 @@ class Daemon:
             live=self._live,
             workers=self._settings.scheduler.workers,
             in_fleet=self._fleet is not None,
+        )
+
+    def _make_vitals(self) -> Vitals:
+        return Vitals(
+            schedule=self._schedule,
+            watch=self._watch,
+            waits=self._waits,
+            dispatcher=self._dispatcher,
+            runner=self._runner,
+            control=self._control,
+            upkeep=self._upkeep,
+            fleet=self._fleet,
+            connect_seconds=self._settings.database.connect_timeout_seconds,
         )
 
     def _api_context(self) -> ApiContext:
@@ -366,10 +341,7 @@ class Daemon:
             self._live.run_failed(definition_id)
 
     def _problems(self) -> list[str]:
-        """Why the daemon cannot work, as sentences."""
-        waiting = [] if self.ready else ["The database is unavailable, or the definitions are not read yet."]
-        clauses = [*troubles(self.vitals()), *filter(None, [self._waits.problem])]
-        return waiting + [f"{clause[:1].upper()}{clause[1:]}." for clause in clauses]
+        return self.vitals.problems()
 
     def _snapshot(self) -> DaemonSnapshot:
         return self._snapshot_reader()
