@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from contactsync.web.context import session_of
 from contactsync.web.language import LANGUAGES, current_language, gettext, ngettext
 from contactsync.web.static_files import static_files
+from contactsync.web.words.deeds import deed_words, way_words
 from contactsync.web.words.field_names import field_words
 from contactsync.web.words.formats import FILTERS
 from contactsync.web.words.problems import in_english, in_words, reason_words, verdict_words
@@ -37,6 +38,8 @@ def environment() -> Environment:
         "static": static_files().url,
         "languages": LANGUAGES,
         "field_words": field_words,
+        "deed_words": deed_words,
+        "way_words": way_words,
         "step_words": step_words,
         "in_words": in_words,
         "in_english": in_english,

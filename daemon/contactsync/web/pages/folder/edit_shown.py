@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from contactsync.web.language import gettext
 from contactsync.web.pages.fields import form_fields
+from contactsync.web.words.deeds import deed_words, way_words
 
 _ABSENT = object()
 
@@ -39,39 +40,13 @@ class EditShown:
         """The edit in a document of the API, which never has a password."""
         return cls(
             deed["at"],
-            _actions().get(deed["action"], deed["action"]),
+            deed_words(deed),
             deed["actor"],
-            _way(deed),
+            way_words(deed),
             deed["address"],
             list(_fields(deed["before"] or {}, deed["after"] or {})),
             deed["action"] == "definition.added",
         )
-
-
-def _actions() -> dict[str, str]:
-    _ = gettext
-    return {
-        "definition.added": _("added"),
-        "definition.edited": _("edited"),
-        "definition.paused": _("paused"),
-        "definition.resumed": _("resumed"),
-        "password.set": _("password given anew"),
-        "password.cleared": _("password removed"),
-    }
-
-
-def _way(deed: Mapping[str, Any]) -> str:
-    _ = gettext
-    if deed["actor_kind"] == "token":
-        return _("with a token")
-    ways = {
-        "web": _("at the web console"),
-        "cli": _("on the command line"),
-        "api": _("by the API"),
-        "sql": _("by SQL"),
-        "daemon": _("by the daemon"),
-    }
-    return ways[deed["via"]]
 
 
 def _fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldEdit]:
