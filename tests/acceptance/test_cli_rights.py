@@ -24,7 +24,7 @@ def test_rights_are_granted_shown_and_revoked(cli: CommandLine, person: Person, 
     ]
     assert shown["everybody"] is False
     table = cli.ok(*folder, "revoke", "Staff", " ANNA ")
-    assert ("Nobody else" in table, " group " in table, " person " in table) == (True, True, False)
+    assert ("Only these" in table, " group " in table, " person " in table) == (True, True, False)
     assert_refused(cli(*folder, "revoke", "Staff", "anna"), 64, "The person", "has no right in this folder")
     assert "Everyone who signs in" in cli.ok(*folder, "revoke", "Staff", GROUP, "--group")
     define(person, directory, "Private")

@@ -83,7 +83,7 @@ def test_a_key_that_no_password_needs_is_replaced(other: CommandLine, key: Path)
     key_file(other).chmod(0o600)
     assert other.json("secrets", "key", "import", str(key))["state"] == "replaced"
     assert key_file(other).read_bytes() == key.read_bytes()
-    assert_refused(other("secrets", "key", "import", typed="no key\n"), 1, "Standard input does not hold a key")
+    assert_refused(other("secrets", "key", "import", typed="no key\n"), 1, "Standard input has no key")
 
 
 def test_without_a_database_a_key_is_installed(key: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -53,7 +53,7 @@ def parse_key(text: bytes, source: str) -> bytes:
         key = b""
     if len(key) != _KEY_BYTES:
         raise SecretError(
-            f"{source} does not hold a key ({_KEY_BYTES} octets in base64).",
+            f"{source} has no key ({_KEY_BYTES} octets in base64).",
             hint="Restore it from a backup; a new key cannot open the passwords that the old key sealed.",
         )
     return key

@@ -31,7 +31,7 @@ _PLAIN_LETTERS = "\u0590"
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must happen to one contact: `fields` are the new values, `...` stands for any other than before."""
+    """What must happen to one contact: `fields` are the new values, `...` is any other than before."""
 
     label: str
     action: str

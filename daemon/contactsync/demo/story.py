@@ -40,7 +40,7 @@ def run_demo(*, console: Console) -> int:
 
 
 def _run(place: Workspace, printer: Printer, stopper: Stopper) -> bool:
-    """Whether the story was told to its end; everything that was started has ended in either case."""
+    """Whether the story has reached its end; everything that was started has ended in either case."""
     try:
         with translated(), ExitStack() as stack:
             is_told = _tell(Environment(stack, place, stopper), printer)

@@ -9,7 +9,7 @@ TOLERANCE_SECONDS = 2.0
 
 
 class WallClock:
-    """Compares the wall clock with the monotonic one, which nobody can set."""
+    """Compares the wall clock with the monotonic one, which cannot be set."""
 
     def __init__(self) -> None:
         self._offset = _offset()

@@ -69,7 +69,7 @@ class DefinitionReader:
         except ContactsyncError as error:
             return Followed.invalid(definition, str(error))
         except Exception as error:
-            # A value that nobody thought of makes this definition invalid, and no other.
+            # A value that was not foreseen makes this definition invalid, and no other.
             log.exception("definition.crashed", folder=definition.label, definition=definition.definition_id)
             return Followed.invalid(definition, f"An unexpected {type(error).__name__}: the log has the details.")
 

@@ -99,7 +99,7 @@ class EarlyLoad(Staging):
     def committed(self) -> Iterator[Plan]:
         """Give the plan of what was inserted, and commit at the end of the block.
 
-        Nobody can edit the definition meanwhile. Raises RunCancelled if it was edited since the run has read it.
+        The definition cannot be edited meanwhile. Raises RunCancelled if it was edited since the run has read it.
         """
         try:
             with translated():

@@ -1,4 +1,4 @@
-"""The person who has signed in, as the daemon is told with each request."""
+"""The person who has signed in, as each request to the daemon names them."""
 
 from __future__ import annotations
 

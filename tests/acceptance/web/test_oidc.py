@@ -89,7 +89,7 @@ def test_a_person_signs_in_at_the_provider_and_out_again(
 
 
 def test_groups_of_the_provider_are_roles(console: Console, provider: Glewlwyd) -> None:
-    """Administrators see the daemon's pages; who is in no group is told so, with the name of the account."""
+    """Administrators see the daemon's pages; a person in no group reads why, with the name of the account."""
     anna, bert, carla = (console.client() for _ in range(3))
     assert go(anna, provider, "anna", "/audit").headers["location"] == "/audit"
     assert anna.get("/audit").status_code == 200

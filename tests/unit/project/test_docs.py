@@ -52,6 +52,12 @@ MOST_WORDS = 30
 """In one sentence."""
 MOST_ROWS = 20
 """In the map of the code, and in the import contract."""
+UNCLEAR = re.compile(
+    r"\b(mends?|makes? no sense|does not hold|is shown by|in step with|lets? us in|is told|tells of|stands for"
+    r"|knocks?)\b",
+    re.IGNORECASE,
+)
+"""Words that a reader with English as a second language does not get at first sight."""
 TOP_MODULES = {"__init__", "__main__", "bootstrap", "errors", "fields", "model", "text"}
 
 HOLDS = {Kind.TEXT: "text", Kind.LIST: "list", Kind.PHOTO: "photo"}
@@ -325,3 +331,16 @@ def test_every_link_leads_somewhere(page: str) -> None:
 def test_no_sentence_is_long(page: str) -> None:
     """A sentence has at most thirty words."""
     assert [sentence for sentence in sentences(PAGES[page]) if len(re.findall(r"\w\S*", sentence)) > MOST_WORDS] == []
+
+
+def test_no_text_has_an_unclear_word() -> None:
+    """Neither pages nor code; a migration stays as it is."""
+    code = [
+        path
+        for suffix in ("py", "sql", "j2")
+        for path in PACKAGE.rglob(f"*.{suffix}")
+        if "migrations" not in path.parts
+    ]
+    texts = PAGES | {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in code}
+    found = {(name, match[0]) for name, text in texts.items() for match in UNCLEAR.finditer(text)}
+    assert found == set()

@@ -93,7 +93,7 @@ def test_nothing_is_kept_of_a_read_that_has_ended() -> None:
 
 
 def test_an_error_that_nobody_waits_for_is_not_logged(reader: Reader) -> None:
-    """The streams have ended, so that nobody is told of it."""
+    """The streams have ended, so that none reports it."""
     logged: list[dict[str, Any]] = []
 
     async def ask() -> None:

@@ -50,7 +50,7 @@ class _Document(BaseModel):
 class WebUser:
     """A person at the web console, who signed in there; see contactsync.api.actor.Requester.
 
-    `how` is the way of signing in. A request about the health needs nobody, who has the name "".
+    `how` is the way of signing in. A request about the health has the name "".
     """
 
     name: str

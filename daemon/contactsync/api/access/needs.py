@@ -31,7 +31,7 @@ class Target(Enum):
     SOCKET = auto()
     """Only over the control socket, for no token."""
     CONSOLE = auto()
-    """Only for the process of the web console, in the name of nobody."""
+    """Only for the process of the web console, without the name of a person."""
 
 
 class Need(NamedTuple):

@@ -64,4 +64,4 @@ def _sentence(document: Mapping[str, Any]) -> str:
         return f"{document['owner']} owns {label} and may edit it."
     if document["everybody"]:
         return f"Everyone who signs in at the web console may view {label}."
-    return f"Nobody else than these and administrators may view {label}."
+    return f"Only these and administrators may view {label}."

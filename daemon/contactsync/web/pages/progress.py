@@ -44,7 +44,7 @@ def progress(definition_id: Id, visit: CurrentVisit, request: Number = None, aft
     values = _values(visit, definition_id, request, after)
     definition, run = visit.daemon.get(f"/v1/definitions/{definition_id}"), values["run"]
     if run and run["outcome"] and run["run_id"] == definition["last_run_id"]:
-        definition["running"] = False  # the daemon tells of the end of a run a moment before its worker is free
+        definition["running"] = False  # the daemon reports the end of a run a moment before its worker is free
     return render_folder(visit, "progress.html.j2", definition, "progress", **values)
 
 
