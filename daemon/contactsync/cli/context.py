@@ -44,14 +44,14 @@ class Invocation:
     @cached_property
     def out(self) -> Console:
         """Standard output. The help needs none, and rich takes a while to load."""
-        from contactsync.cli.output.text import console
+        from contactsync.cli.output.console import console
 
         return console()
 
     @cached_property
     def err(self) -> Console:
         """Standard error."""
-        from contactsync.cli.output.text import console
+        from contactsync.cli.output.console import console
 
         return console(stderr=True)
 
@@ -87,7 +87,7 @@ class Invocation:
         if daemon:
             from contactsync.cli.output.waiting import reason_of_daemon, waits_shown
 
-            with waits_shown(self, reason_of_daemon(daemon)):
+            with waits_shown(lambda: self.err, reason_of_daemon(daemon)):
                 yield daemon
             return
         from contactsync.cli.local import LocalApi
@@ -121,7 +121,7 @@ class Invocation:
         self.log_quietly()
         with (
             database_of(self.settings).ready_pool(max_size=POOL_SIZE) as (conninfo, pool),
-            waits_shown(self, reason_of_database(conninfo)),
+            waits_shown(lambda: self.err, reason_of_database(conninfo)),
         ):
             yield pool
 
@@ -137,7 +137,7 @@ class Invocation:
         self.log_quietly()
         with (
             database_of(self.settings).ready_connection(create=create) as (conninfo, connection),
-            waits_shown(self, reason_of_database(conninfo)),
+            waits_shown(lambda: self.err, reason_of_database(conninfo)),
         ):
             yield connection
 

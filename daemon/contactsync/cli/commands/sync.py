@@ -83,7 +83,7 @@ def _run_by_daemon(daemon: Daemon, name: str | None, invocation: Invocation, *, 
     page = None if name is None else daemon.get("/v1/definitions", name=name, limit=1000)
     ids = None if page is None else {row["definition_id"] for row in page["definitions"]}
     label = "all folders" if name is None else name
-    waiting = waits_shown(invocation, reason_of_daemon(daemon))
+    waiting = waits_shown(lambda: invocation.err, reason_of_daemon(daemon))
     with _progress(daemon, invocation, label, ids, quiet=silent), waiting:
         try:
             answer = daemon.post("/v1/sync", timeout=None, wait=True, name=name)

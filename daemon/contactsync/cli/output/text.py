@@ -1,24 +1,20 @@
-"""Text for people in a terminal or a pipe, and JSON for scripts.
-
-Values from users and directories are printed unchanged: no markup, no highlighting.
-"""
+"""Text for people in a terminal or a pipe, and JSON for scripts."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
-from contactsync.cli.errors import ExitCode
 from contactsync.text import MOMENT, printable, printable_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 GAP = "  "
 _LONGEST_WORD = 20
@@ -26,18 +22,6 @@ NOTHING = "-"
 """A table's cell without a value."""
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> NoReturn:
-        """Exit without a message if the reader has closed the pipe (`| head`), as programs do that SIGPIPE ends."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(ExitCode.PIPE_CLOSED)
-
-
-def console(*, stderr: bool = False) -> Console:
-    """A console on standard output or standard error."""
-    return _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def show_json(console: Console, document: Any) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from contactsync.errors import ContactsyncError
 
 if TYPE_CHECKING:
-    from contactsync.cli.context import Invocation
+    from rich.console import Console
+
     from contactsync.serving.client import Daemon
 
 WAIT_SECONDS = 5.0
@@ -18,8 +19,11 @@ _POLL_SECONDS = 1.0
 
 
 @contextmanager
-def waits_shown(invocation: Invocation, reason: Callable[[], str | None]) -> Iterator[None]:
-    """Print the reason once, as soon as there is one after the first five seconds of the block."""
+def waits_shown(console: Callable[[], Console], reason: Callable[[], str | None]) -> Iterator[None]:
+    """Print the reason once, as soon as there is one after the first five seconds of the block.
+
+    `console` makes the console only then, since rich takes a while to load.
+    """
     ended = threading.Event()
 
     def look() -> None:
@@ -33,7 +37,7 @@ def waits_shown(invocation: Invocation, reason: Callable[[], str | None]) -> Ite
             if text and not ended.is_set():
                 from contactsync.cli.output.text import show_text  # loads rich
 
-                show_text(invocation.err, text, style="yellow")
+                show_text(console(), text, style="yellow")
                 return
 
     threading.Thread(target=look, name="waiting", daemon=True).start()
