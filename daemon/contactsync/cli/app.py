@@ -19,7 +19,7 @@ from contactsync.cli.context import Invocation, invocation_of
 from contactsync.cli.errors import EXIT_CODES, ExitCode, Interrupted, show_error, show_interruption, show_usage_error
 from contactsync.cli.fleet.app import fleet_app
 from contactsync.cli.folders_app import folders
-from contactsync.cli.installation_app import backup_app, files_app, settings_app
+from contactsync.cli.installation_app import database_app, files_app, settings_app
 from contactsync.cli.options import CONNECTION, DefinitionOptions, Json, OptionalName, with_definition_options
 from contactsync.cli.runs_app import runs_app
 from contactsync.cli.secrets.app import secrets_app
@@ -49,7 +49,7 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 app.add_typer(runs_app)
-app.add_typer(backup_app)
+app.add_typer(database_app)
 app.add_typer(folders, name="folders", short_help="List, show and edit folders and their definitions.")
 app.add_typer(files_app, name="files", short_help="List and copy out units, SQL, alert rules, completion, man pages.")
 app.add_typer(fleet_app, name="fleet", short_help="Show and drain the daemons that share the definitions.")
@@ -280,42 +280,6 @@ def daemon_command(context: typer.Context) -> int:
     invocation = invocation_of(context)
     invocation.become_service()
     return run_daemon(invocation.settings, invocation.reload_settings)
-
-
-@app.command("migrate", short_help="Migrate the database to the newest schema.")
-def migrate_command(context: typer.Context, *, as_json: Json = False) -> None:
-    """Migrate the database to the newest schema and list the migrations. Other commands migrate it as well.
-
-    \b
-    contactsync migrate
-    """
-    from contactsync.cli.commands.database.migrate import apply_migrations
-
-    apply_migrations(invocation_of(context), as_json=as_json)
-
-
-@app.command("setup", short_help="Set up a PostgreSQL of your own: schema, roles and a reader.")
-def setup_command(
-    context: typer.Context,
-    *,
-    database: Annotated[str | None, typer.Option(metavar="URL", help="Default: database.url of settings.toml.")] = None,
-    reader: Annotated[str | None, typer.Option(metavar="ROLE", help="Create this login role to read contacts.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Set up a PostgreSQL of your own: create the schema, the groups for programs and people, and a reader.
-
-    It shows what it will do and asks. It can be repeated, also after an upgrade. Keep the password out of the URL: use
-    ~/.pgpass, PGPASSWORD or settings.toml.
-
-    \b
-    contactsync setup --database postgresql://contactsync@db.example.com/contactsync --dry-run
-    contactsync setup --database postgresql://contactsync@db.example.com/contactsync --reader phonebook
-    """
-    from contactsync.cli.commands.database.migrate import set_up
-
-    set_up(invocation_of(context), database, reader=reader, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("demo", short_help="Watch contactsync work, with a private directory and database.")

@@ -1,4 +1,4 @@
-"""The commands about the installation: `contactsync settings ...`, `files ...`, `dump` and `restore`."""
+"""The commands about the installation: `contactsync settings ...`, `files ...`, and those about the database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ contactsync files
 contactsync files copy monitoring --to monitoring
 """
 
-backup_app = typer.Typer()
+database_app = typer.Typer()
 files_app = typer.Typer(help=_FILES_HELP, invoke_without_command=True)
 settings_app = typer.Typer(help=_HELP, invoke_without_command=True)
 
@@ -120,7 +120,43 @@ def copy_command(
     copy_out(invocation_of(context), names or [], directory, force=force, as_json=as_json)
 
 
-@backup_app.command("dump", short_help="Write a dump of the database to a file.")
+@database_app.command("migrate", short_help="Migrate the database to the newest schema.")
+def migrate_command(context: typer.Context, *, as_json: Json = False) -> None:
+    """Migrate the database to the newest schema and list the migrations. Other commands migrate it as well.
+
+    \b
+    contactsync migrate
+    """
+    from contactsync.cli.commands.database.migrate import apply_migrations
+
+    apply_migrations(invocation_of(context), as_json=as_json)
+
+
+@database_app.command("setup", short_help="Set up a PostgreSQL of your own: schema, roles and a reader.")
+def setup_command(
+    context: typer.Context,
+    *,
+    database: Annotated[str | None, typer.Option(metavar="URL", help="Default: database.url of settings.toml.")] = None,
+    reader: Annotated[str | None, typer.Option(metavar="ROLE", help="Create this login role to read contacts.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Set up a PostgreSQL of your own: create the schema, the groups for programs and people, and a reader.
+
+    It shows what it will do and asks. It can be repeated, also after an upgrade. Keep the password out of the URL: use
+    ~/.pgpass, PGPASSWORD or settings.toml.
+
+    \b
+    contactsync setup --database postgresql://contactsync@db.example.com/contactsync --dry-run
+    contactsync setup --database postgresql://contactsync@db.example.com/contactsync --reader phonebook
+    """
+    from contactsync.cli.commands.database.migrate import set_up
+
+    set_up(invocation_of(context), database, reader=reader, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+@database_app.command("dump", short_help="Write a dump of the database to a file.")
 def dump_command(
     context: typer.Context,
     *,
@@ -152,7 +188,7 @@ def dump_command(
     write_dump(invocation_of(context), file, role=role, as_json=as_json)
 
 
-@backup_app.command("restore", short_help="Restore a dump.")
+@database_app.command("restore", short_help="Restore a dump.")
 def restore_command(
     context: typer.Context,
     *,
