@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contactsync.credentials.envelope import EnvelopeKey
 from contactsync.credentials.references import References, resolve_reference
@@ -31,25 +31,19 @@ def destination_of(definition: Definition) -> bytes:
     """
     query = parse_query(definition.query)
     servers = [[server.host, server.port, server.ldaps] for server in query.servers]
-    parts = [
-        servers,
-        None if servers else query.domain,
-        definition.user,
-        definition.auth.value,
-        definition.tls.value,
-        definition.tls_verify,
-        definition.tls_minimum,
-        definition.tls_ca_file,
-        definition.tls_ca_pem,
-    ]
+    parts = [servers, None if servers else query.domain, *_user_and_tls(definition)]
     return blake2b(json.dumps(parts).encode(), digest_size=32, person=b"contactsync-dest").digest()
 
 
 def binding_of(definition: Definition) -> bytes:
     """What a password that was sealed by SQL is bound to; the same octets as contactsync.password_binding."""
-    parts = [
-        definition.definition_id,
-        definition.query,
+    parts = [definition.definition_id, definition.query, *_user_and_tls(definition)]
+    return json.dumps(parts, ensure_ascii=False).encode()
+
+
+def _user_and_tls(definition: Definition) -> list[Any]:
+    """The order is part of stored digests, and of contactsync.password_binding."""
+    return [
         definition.user,
         definition.auth.value,
         definition.tls.value,
@@ -58,7 +52,6 @@ def binding_of(definition: Definition) -> bytes:
         definition.tls_ca_file,
         definition.tls_ca_pem,
     ]
-    return json.dumps(parts, ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True, slots=True)
