@@ -5,8 +5,8 @@
     python -m tests.fuzz.reader FILE      # one input again, with its traceback
 
 The first three octets of an input choose the operation, the size of the pieces and the buffer. An input is a find if
-anything but our own error is raised, if the pieces make a difference, if the second reading differs, if the buffer is
-larger than the input, or if ldap3 reads something else.
+anything but our own error is raised, if the pieces make a difference, or if the second reading differs. It is also one
+if the buffer is larger than the input, or if ldap3 reads something else.
 """
 
 from __future__ import annotations

@@ -240,8 +240,8 @@ def status_command(
 ) -> int:
     """Show whether a daemon is running, the states of the folders, the last runs, and the database in use.
 
-    --check is a plugin for Nagios and Icinga: 0 ok; 1 a definition is held, locked, invalid or failing; 2 the daemon or
-    its database does not work; 3 unknown, for example without permission.
+    --check is a plugin for Nagios and Icinga. Its exit codes: 0 ok; 1 a definition is held, locked, invalid or failing;
+    2 the daemon or its database does not work; 3 unknown, for example without permission.
 
     --live and --ready are probes for containers. Definitions that fail do not matter to them.
 

@@ -4,6 +4,6 @@ There are two implementations with equal results. `Mapping.map` maps one entry a
 (`columnar`, `entry_parser`) maps a batch column by column, which takes about 40 % less time, decoding included. A first
 load and a changed mapping wait for it. tests/unit/mapping/test_columnar.py compares the two on random entries.
 
-The entries of a run are in an EntryBatch as received, in a Batch until they are mapped, in a ParsedBatch as raw values,
-and in a MappedBatch as the fields of contacts.
+The entries of a run are in an EntryBatch as received, and in a Batch until they are mapped. A ParsedBatch has their raw
+values, and a MappedBatch the fields of contacts.
 """

@@ -4,7 +4,7 @@ A placeholder is an attribute description in braces; `{{` and `}}` are braces. T
 Python's own formatting is not used.
 
 A template is blank if all its placeholders are. A blank placeholder is removed together with brackets that contain
-nothing else, and with the separator (one of `, ; : / | -`) after it, or before it at the end of a line or of brackets.
+nothing else. So is the separator (one of `, ; : / | -`) after it, or before it at the end of a line or of brackets.
 White space in the template's own text is collapsed. Values are never altered.
 """
 

@@ -1,8 +1,9 @@
 """The guard: which plans need an administrator's approval.
 
 After an outage, a time limit or a mistyped filter, a search returns too few entries. A plan is therefore held if no
-contact of the folder would stay, unless its only one is replaced; if it would delete too many, or any after an edit of
-the query. It changes nothing and gives the reason. An approval allows exactly the deletions that were shown.
+contact of the folder would stay, unless its only one is replaced. It is also held if it would delete too many, or any
+after an edit of the query. A held run changes nothing and gives the reason. An approval allows exactly the deletions
+that were shown.
 """
 
 from __future__ import annotations

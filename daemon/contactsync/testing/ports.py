@@ -11,8 +11,8 @@ LOOPBACK = "127.0.0.1"
 class ReservedPort:
     """One port of `address`, reserved until `release` or this object's end.
 
-    It holds a bound socket that does not listen: a server that sets SO_REUSEADDR can bind the port too and listen on
-    it; until then, and after its end, connections are refused. Raises OSError if `number` is in use; 0 is any free one.
+    It holds a bound socket that does not listen. A server that sets SO_REUSEADDR can bind the port too and listen on
+    it. Until then, and after its end, connections are refused. Raises OSError if `number` is in use; 0 is any free one.
     """
 
     def __init__(self, number: int = 0, *, address: str = LOOPBACK) -> None:

@@ -160,6 +160,11 @@ def sentences(page: str) -> Iterable[str]:
     return (part for paragraph in PARAGRAPH_END.split(prose) for part in SENTENCE_END.split(paragraph))
 
 
+def long_sentences(text: str) -> list[str]:
+    """The sentences with too many words."""
+    return [sentence for sentence in sentences(text) if len(re.findall(r"\w\S*", sentence)) > MOST_WORDS]
+
+
 @pytest.mark.parametrize("row", table(QUERY, "query"), ids=lambda row: row[0])
 def test_each_query_has_the_canonical_form_of_the_page(row: list[str]) -> None:
     """The second column is the canonical form of the first."""
@@ -330,7 +335,15 @@ def test_every_link_leads_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", [name for name in PAGES if not name.startswith((MEASURED, *MADE))])
 def test_no_sentence_is_long(page: str) -> None:
     """A sentence has at most thirty words."""
-    assert [sentence for sentence in sentences(PAGES[page]) if len(re.findall(r"\w\S*", sentence)) > MOST_WORDS] == []
+    assert long_sentences(PAGES[page]) == []
+
+
+def test_no_sentence_of_a_docstring_is_long() -> None:
+    """The same for the package; what is indented is an example."""
+    for path in PACKAGE.rglob("*.py"):
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, documented)]
+        assert [long for node in nodes for long in long_sentences(ast.get_docstring(node) or "")] == [], path
 
 
 def test_no_text_has_an_unclear_word() -> None:

@@ -84,8 +84,8 @@ async def events(
 
     In a fleet they are those of all nodes.
 
-    If the events after `Last-Event-ID` are not known any more, the first event is stream.reset. stream.dropped is the
-    last event of a client that reads too slowly. run.progress has no id and is not repeated.
+    If the events after `Last-Event-ID` are not known any more, the first event is stream.reset. A client that reads
+    too slowly gets stream.dropped as its last event. Events of run.progress have no id and are not repeated.
     """
     if context.fleet:
         await to_thread.run_sync(context.fleet.events.watch)

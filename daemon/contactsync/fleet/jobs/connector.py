@@ -46,7 +46,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
 class QueueConnector(PsycopgConnector):
     """Takes jobs by a statement of its own, whose time does not depend on the number of waiting jobs.
 
-    A thread that has made a run ends the job and takes the next one itself, in one statement: through the event loop
+    A thread that has made a run ends the job and takes the next one itself, in one statement. Through the event loop
     and procrastinate's worker this would take as long as the run. For the worker, all these jobs are the first one.
     """
 

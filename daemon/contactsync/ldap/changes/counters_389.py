@@ -4,9 +4,13 @@ Its update sequence numbers (USN plugin) are not reliable (seen with 2.3.1). Eac
 modification takes the newest number back, so that later changes get numbers that others had. An import starts again
 with the first number, and a restored backup keeps its own. Only the server's administrator can see what was deleted.
 
-So nothing has changed only if all of these are equal: the number of write operations, whatever their result; the newest
-number of each database, for writes of the server's plugins; and the entries with that number or a larger one, because
-such writes may fail too. The counters only grow, until the server stops.
+So nothing has changed only if all of these are equal:
+
+- the number of write operations, whatever their result;
+- the newest number of each database, for writes of the server's plugins;
+- the entries with that number or a larger one, because such writes may fail too.
+
+The counters only grow, until the server stops.
 
 A write is counted when it begins. So the counters must have been stable for a while before a full search: only then
 have the counted writes ended.

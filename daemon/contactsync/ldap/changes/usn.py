@@ -6,8 +6,8 @@ with deleted objects, because neither base nor filter finds an object that left 
 objectGUID with the definition's own search; those that it does not find are gone.
 
 A cursor is a number of one controller, which its invocationId identifies: a restored controller has another. It is void
-if it has another form, if it is larger than the controller's number or from the controller's future, or if it is so old
-that the controller may have removed deleted objects since.
+if it has another form, or if it is larger than the controller's number or from the controller's future. It is also void
+if it is so old that the controller may have removed deleted objects since.
 """
 
 from __future__ import annotations

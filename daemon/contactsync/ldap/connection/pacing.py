@@ -1,6 +1,6 @@
 """How long to let octets accumulate before the next receive.
 
-A server that writes entry by entry wakes us for each, which costs both sides more than the entry: without pauses a
+A server that writes entry by entry wakes us for each, which costs both sides more than the entry. Without pauses a
 search of 100,000 entries took a fifth longer (over loopback, pages of 1,000). A pause past the end of a page costs as
 much, and so does one in which the socket's buffer fills up.
 """

@@ -29,8 +29,9 @@ _LONGEST_WAIT = 0.1
 class Wire:
     """Sends and reads over one socket, plain or TLS, within `limits`.
 
-    ldap3's connections are not used: they wait without a deadline, trust every length, decode every value, copy the
-    rest of their buffer for each message, check no certificate by default, and keep each request with the password.
+    ldap3's connections are not used. They wait without a deadline, trust every length, and check no certificate by
+    default. They decode every value, copy the rest of their buffer for each message, and keep each request with the
+    password.
     """
 
     def __init__(self, connected: socket.socket, server: str, limits: ReadLimits) -> None:

@@ -60,8 +60,8 @@ def import_key(
 ) -> ImportedKey:
     """Install a key in this file, with its owner and mode. `connection` is None if the database could not be read.
 
-    Raises SecretError, and then changes nothing: for a key that opens none of the stored passwords or differs from that
-    of living nodes, and for a file with another key that is or may be needed.
+    Raises SecretError for a key that opens none of the stored passwords or differs from that of living nodes. The same
+    for a file with another key that is or may be needed. Then nothing is changed.
     """
     present, new = _present(path), _id(key)
     uses = _Uses(connection) if connection is not None else None

@@ -68,7 +68,7 @@ def run_as(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as `account`, without the caller's terminal, environment and folder, and capture its output.
 
-    `reaching` are the paths that it needs. If a closed folder (such as a private home) lies above one of them, the
+    `reaching` are the paths that it needs. A closed folder (such as a private home) may lie above one of them. Then the
     command gets the one capability to pass it, so that no folder has to be opened to others.
     """
     return _run([*_prefix(account, reaching), *map(str, command)], stdin)
