@@ -21,6 +21,7 @@ from contactsync.fleet.identity import BEAT_SECONDS, DEAD_SECONDS, LEASE_SECONDS
 from contactsync.fleet.joining import join_fleet, require_time
 from contactsync.store.errors import translated
 from contactsync.store.migration import require_schema
+from contactsync.store.notifications import await_notifications
 from contactsync.store.record.fleet import (
     CHANNEL,
     LISTENERS,
@@ -198,7 +199,7 @@ class Node:
                     self._join(connection)
                     self._attached = True
             left = max(0.0, due - time.monotonic())
-            payloads = {each.payload for each in connection.notifies(timeout=left, stop_after=1)}
+            payloads = {each.payload for each in await_notifications(connection, left)}
             if LISTENERS in payloads:
                 self._callbacks.on_sharing()
             notified = str(self.node_id) in payloads

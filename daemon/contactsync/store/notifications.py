@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from contactsync.store.migration import require_schema
 from contactsync.store.session import connect
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from psycopg import Connection, Notify
 
 log = structlog.get_logger()
 
@@ -143,9 +144,20 @@ class DefinitionWatch:
 def _payloads(connection: Connection[Any]) -> dict[str, set[str]]:
     """Payloads by channel: waits up to a tick for the first notification, and takes all that have arrived then."""
     payloads: dict[str, set[str]] = {}
-    for timeout in (TICK_SECONDS, 0):
-        for notification in connection.notifies(timeout=timeout, stop_after=None if payloads else 1):
-            payloads.setdefault(notification.channel, set()).add(notification.payload)
-        if not payloads:
-            break
+    for notification in await_notifications(connection, TICK_SECONDS):
+        payloads.setdefault(notification.channel, set()).add(notification.payload)
     return payloads
+
+
+def await_notifications(connection: Connection[Any], seconds: float) -> list[Notify]:
+    """The notifications that have arrived; waits up to `seconds` for the first. Raises psycopg.Error.
+
+    While nothing arrives, this wakes up once; psycopg's own wait wakes up ten times a second.
+    """
+    arrived = list(connection.notifies(timeout=0))
+    if not arrived:
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if poll.poll(seconds * 1000):
+            arrived = list(connection.notifies(timeout=0))
+    return arrived
