@@ -1,7 +1,7 @@
 """Makes the pictures of the web console in docs/images/: a browser at a real console, over the people of the demo.
 
 Run it as `.venv/bin/python -m tools.console_pictures`. It starts private servers, as
-`make demo` does, and needs chromium.
+`make demo` does, and needs chromium-headless-shell.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ missing_samba() {
 
 # The browser of the console's tests, with letters of most scripts. Nothing is downloaded by playwright itself.
 missing_browser() {
-    command -v chromium >/dev/null || printf ' chromium'
+    command -v chromium-headless-shell >/dev/null || printf ' chromium-headless-shell'
     [ -e /usr/share/fonts/truetype/noto/NotoSans-Regular.ttf ] || printf ' fonts-noto-core'
     [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || printf ' fonts-noto-cjk'
 }

@@ -19,7 +19,7 @@ from tests.support.web_door import WebDoor
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium-headless-shell"
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 """What a browser sends with a form of the console itself."""
 
