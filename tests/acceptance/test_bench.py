@@ -134,7 +134,7 @@ def test_every_table_is_in_the_report(output: Path, results: dict[str, Any]) -> 
     for target in results["targets"]:
         met = {True: "met", False: "not met", None: "-"}[target["met"]]
         assert f"| {target['what']} | {target['wanted']} | {target['measured']} | {met} |" in page
-    assert len(results["targets"]) == 16
+    assert len(results["targets"]) == 18
     assert re.search(r"\n\| PostgreSQL \| \d+\.\d+ \|", page)
     assert "| memory at 1,000,000 entries | ≤ 400 MB | not measured | - |" in page
     for heading in (
