@@ -266,6 +266,13 @@ class ServerBusy(DirectoryError):
     retryable = True
 
 
+class ServerNotSynchronized(DirectoryError):
+    """A domain controller has not finished its first replication since it was made or started."""
+
+    code = "directory.not_synchronized"
+    retryable = True
+
+
 class NoUsableEntries(DirectoryError):
     """The search found entries, and no contact can be made of any."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from contactsync.errors import BaseNotFound
+from contactsync.errors import BaseNotFound, ServerNotSynchronized
 from contactsync.ldap import dn
 from contactsync.ldap.connection.transport import Wire
 from contactsync.ldap.lookup import search_all
@@ -27,6 +27,7 @@ _ATTRIBUTES = (
     "vendorName",
     "vendorVersion",
     "objectClass",
+    "isSynchronized",
 )
 _ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
 """LDAP_CAP_ACTIVE_DIRECTORY_OID and _ADAM_OID ([MS-ADTS], section 3.1.1.3.4.3): a domain controller, or AD LDS."""
@@ -117,7 +118,8 @@ def is_catalogue(server: str) -> bool:
 def read_root_dse(wire: Wire) -> RootDse:
     """Read the root DSE, and a part of the schema from Active Directory; a server may hide both from this user.
 
-    Some gateways have no root DSE and answer with an error. Raises DirectoryError for one that may pass.
+    Some gateways have no root DSE and answer with an error. Raises DirectoryError for one that may pass, and
+    ServerNotSynchronized for a domain controller that may not have all entries yet ([MS-ADTS], 3.1.1.3.2.19).
     """
     entries, result = search_all(wire, search_op("", Scope.BASE, ANY_ENTRY, _ATTRIBUTES))
     if result.code != SUCCESS:
@@ -125,8 +127,15 @@ def read_root_dse(wire: Wire) -> RootDse:
         if error.retryable:
             raise error
         return RootDse()
-    attributes = decode_entry(entries[-1]).attributes if entries else {}
-    return _with_schema(wire, _root_dse({name: list(map(_text, values)) for name, values in attributes.items()}))
+    raw = decode_entry(entries[-1]).attributes if entries else {}
+    attributes = {name: list(map(_text, values)) for name, values in raw.items()}
+    root_dse = _root_dse(attributes)
+    if root_dse.is_active_directory and attributes.get("issynchronized") == ["FALSE"]:
+        raise ServerNotSynchronized(
+            f"The domain controller {wire.server} has not finished its replication, so entries may be missing.",
+            hint="Wait for the end of its replication, or name another domain controller in the query.",
+        )
+    return _with_schema(wire, root_dse)
 
 
 def _text(value: bytes) -> str:

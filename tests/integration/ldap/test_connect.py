@@ -24,6 +24,7 @@ from contactsync.errors import (
     ProtocolViolation,
     RunCancelled,
     ServerNotFound,
+    ServerNotSynchronized,
     ServerUnavailable,
 )
 from contactsync.ldap.connection.deadline import Deadline
@@ -33,6 +34,7 @@ from contactsync.ldap.query.query import ServerAddress
 from contactsync.model import Tls
 from contactsync.testing.certificates import CertificateFiles, make_certificates
 from contactsync.testing.slapd import PrivateSlapd
+from tests.support.peers import answers, bind_answer, peer
 from tests.support.sessions import options_at, options_of, session_with, tried
 
 WRONG_PASSWORD = "correct horse battery staple"
@@ -301,6 +303,27 @@ def test_one_error_names_every_server_that_failed(server: PrivateSlapd, closed_p
         tried(replace(options_of(server), servers=(unknown, dead)))
     assert unknown.netloc in caught.value.message
     assert dead.netloc in caught.value.message
+
+
+def test_a_domain_controller_that_is_still_being_filled_is_not_read(server: PrivateSlapd) -> None:
+    """Its people would be missing from the folder. The next server is used, if there is one."""
+    root_dse = {
+        "supportedCapabilities": ["1.2.840.113556.1.4.800"],
+        "schemaNamingContext": ["CN=Schema,CN=Configuration,DC=example,DC=test"],
+        "isSynchronized": ["FALSE"],
+    }
+    [alive] = options_of(server).servers
+    for others in ((), (alive,)):
+        with peer(bind_answer, answers(root_dse, dn="")) as controller:
+            wanted = replace(
+                options_of(server, tls=Tls.NONE), servers=(ServerAddress("127.0.0.1", controller.port), *others)
+            )
+            if others:
+                assert tried(wanted).server == f"ldap://localhost:{server.port}"
+                continue
+            with pytest.raises(ServerNotSynchronized, match="has not finished its replication") as caught:
+                tried(wanted)
+            assert caught.value.retryable
 
 
 def test_a_refused_password_is_not_sent_to_the_next_server(server: PrivateSlapd) -> None:

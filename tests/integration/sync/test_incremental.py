@@ -575,6 +575,28 @@ def test_another_server_at_the_same_address_is_read_completely(folder: SyncedFol
     folder.expect_increment()
 
 
+def test_a_new_provider_of_changes_is_read_completely(folder: SyncedFolder, server: PrivateSlapd) -> None:
+    """Its changes may reach the server late, and then are older than the cursor of the others."""
+    csn = re.compile(rb"^(contextCSN: [^#]+#[^#]+#)000(#.*\n)", re.MULTILINE)
+    backup = dump(server)
+    load(server, csn.sub(rb"\g<0>\g<1>001\g<2>", backup))
+    folder.expect_full()
+    folder.expect_increment()
+    (cursor,) = folder.query(
+        "SELECT value FROM contactsync.sync_cursors WHERE definition_id = %s", folder.definition_id
+    )
+    position = Position.parse(bytes(cursor["value"]))
+    assert position is not None
+    assert len(position.newest) == 2
+    before = Position.certain_at({sid: csn for sid, csn in position.newest.items() if "#001#" not in csn}).encode()
+    spoil = "UPDATE contactsync.sync_cursors SET value = %s WHERE definition_id = %s"
+    folder.query(spoil, before, folder.definition_id)
+    folder.expect_full("another provider")
+    folder.expect_increment()
+    load(server, backup)
+    folder.expect_full()
+
+
 def test_a_user_without_a_right_to_the_context_csn_reads_all_entries(
     folder: SyncedFolder, server: PrivateSlapd, admin: ldap3.Connection
 ) -> None:

@@ -173,6 +173,9 @@ class ContentSync(Changes):
         if position is None:
             raise self._void("never gave such a cursor")
         before = position.newest
+        if not now.keys() <= before.keys():
+            # Its older changes may arrive after the cursor, where no check of CSNs expects them.
+            raise self._void("has changes of another provider than before")
         if not before.keys() <= now.keys() or any(now[sid] < before[sid] for sid in before):
             raise self._void("is older than the cursor: it may have been restored from a backup")
         if cursor.server != server:

@@ -16,6 +16,7 @@ from contactsync.errors import (
     ProtocolViolation,
     ServerBusy,
     ServerNotFound,
+    ServerNotSynchronized,
     ServerTimeout,
     ServerUnavailable,
 )
@@ -37,6 +38,7 @@ _TRY_NEXT_SERVER = (
     ProtocolViolation,
     ServerBusy,
     ServerNotFound,
+    ServerNotSynchronized,
     ServerTimeout,
     ServerUnavailable,
 )

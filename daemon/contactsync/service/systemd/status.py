@@ -22,6 +22,7 @@ _REASONS = {
     "directory.dns": "server not found",
     "directory.filter": "filter refused",
     "directory.incomplete": "search not complete",
+    "directory.not_synchronized": "server not synchronized",
     "directory.timeout": "no answer in time",
     "directory.unavailable": "server unavailable",
     "run.deadline": "deadline exceeded",

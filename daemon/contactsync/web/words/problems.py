@@ -101,6 +101,9 @@ _BY_CODE = {
     "directory.dns": mark("The server is not found: check its name."),
     "directory.filter": mark("The filter of the search is not valid."),
     "directory.incomplete": mark("The directory did not give everything. The folder was not changed."),
+    "directory.not_synchronized": mark(
+        "The domain controller has not finished its replication. The folder was not changed."
+    ),
     "directory.protocol": mark("What the server sends is not LDAP: check its name and port."),
     "directory.silent": mark("The server does not report changes well enough for the mode of the folder."),
     "directory.timeout": mark("The server did not answer in time."),
