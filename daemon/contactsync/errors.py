@@ -267,7 +267,7 @@ class ServerBusy(DirectoryError):
 
 
 class ServerNotSynchronized(DirectoryError):
-    """A domain controller has not finished its first replication since it was made or started."""
+    """A domain controller has not finished its replication since it was made or started (`isSynchronized` is FALSE)."""
 
     code = "directory.not_synchronized"
     retryable = True
@@ -411,7 +411,7 @@ class DatabaseConflict(DatabaseError):
 
 
 class DatabaseSlow(DatabaseError):
-    """PostgreSQL took longer than a request that only reads may take, or an administrator ended the request."""
+    """PostgreSQL took longer than a request that only reads may take, or an administrator ended that request."""
 
     code = "database.slow"
 

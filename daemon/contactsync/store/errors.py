@@ -19,6 +19,10 @@ _SYSTEM_ERRORS = ("58", "XX")
 """The classes "system error" and "internal error": failing disks, file size limits, damaged data."""
 
 
+class StatementEnded(DatabaseError):
+    """PostgreSQL ended a statement before its answer: an administrator did it, or a time limit."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise DatabaseUnavailable, DatabaseConflict or DatabaseError in place of psycopg's errors."""
@@ -29,6 +33,19 @@ def translated() -> Iterator[None]:
     except psycopg.Error as error:
         # Not `from error`: its details may contain a row or a connection string.
         raise translation(error) from None
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """The same, but DatabaseSlow if PostgreSQL ends a statement: statements of the block have a time limit."""
+    try:
+        with translated():
+            yield
+    except StatementEnded as error:
+        raise DatabaseSlow(
+            error.message,
+            hint="Try again in a moment, or ask for less. If it stays so, the database has too much to do.",
+        ) from None
 
 
 def translation(error: psycopg.Error) -> DatabaseError:
@@ -49,10 +66,7 @@ def translation(error: psycopg.Error) -> DatabaseError:
             " rest.",
         )
     if isinstance(error, pg.QueryCanceled):
-        return DatabaseSlow(
-            f"PostgreSQL ended a request before its answer: {_first_line(error)}.",
-            hint="Try again in a moment, or ask for less. If it stays so, the database has too much to do.",
-        )
+        return StatementEnded(f"PostgreSQL ended a statement before its answer: {_first_line(error)}.")
     return _refused(error, state)
 
 

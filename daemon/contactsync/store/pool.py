@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg_pool import ConnectionPool
 
 from contactsync.errors import DatabaseUnavailable
-from contactsync.store.errors import translated
+from contactsync.store.errors import limited, translated
 from contactsync.store.plan.run_tables import clear_run_tables
 from contactsync.store.session import ENCODING, SessionState, prepare, require_usable, session_state
 from contactsync.store.statements import statement
@@ -159,7 +159,8 @@ def reading_connection_of(pool: Pool, seconds: float = READ_SECONDS) -> Iterator
     """
     with connection_of(pool) as connection:
         connection.execute(statement("limit_statements"), {"milliseconds": f"{seconds * 1000:.0f}"})
-        yield connection
+        with limited():
+            yield connection
 
 
 def _take(pool: Pool) -> _BoundedConnection:
