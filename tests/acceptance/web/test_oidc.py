@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.glewlwyd import PASSWORD, Glewlwyd, why_not
+from tests.support.hands import Hands, Keyboard, Mouse
 from tests.support.processes import CONTACTSYNC, DaemonProcess
 from tests.support.resources import short_directory
 from tests.support.web import SAME_SITE, Console, another_view, web_console
@@ -60,8 +61,9 @@ def alert(answer: httpx.Response) -> str:
     return html.unescape(sentence)
 
 
+@pytest.mark.parametrize("hands", [Mouse(), Keyboard()], ids=["mouse", "keyboard"])
 def test_a_person_signs_in_at_the_provider_and_out_again(
-    console: Console, provider: Glewlwyd, browser: Browser
+    console: Console, provider: Glewlwyd, browser: Browser, hands: Hands
 ) -> None:
     """By a link, to the page that was wanted; the password is typed at the provider only."""
     page = console.page(browser, signed_in=False, ignore_https_errors=True)
@@ -69,7 +71,7 @@ def test_a_person_signs_in_at_the_provider_and_out_again(
     page.goto("/runs")
     assert page.evaluate("async () => (await axe.run()).violations.map(each => each.id)") == []
     assert not console.complaints
-    page.get_by_role("link", name="Sign in at localhost").click()
+    hands.press(page, "Sign in at localhost")
     page.wait_for_url(f"{provider.url}/**")
     page.locator("#username").fill("anna")
     page.locator("#password").fill(PASSWORD)
@@ -80,7 +82,7 @@ def test_a_person_signs_in_at_the_provider_and_out_again(
     (session,) = [each for each in page.context.cookies() if each["name"] == "contactsync"]
     assert (session["httpOnly"], session["sameSite"]) == (True, "Lax")
     assert not [each for each in page.context.cookies() if each["name"] == "contactsync-oidc"]
-    page.get_by_role("button", name="Sign out").click()
+    hands.press(page, "Sign out")
     page.wait_for_url(f"{console.url}/sign-in")
     page.goto("/runs")
     assert page.url.startswith(f"{console.url}/sign-in")
