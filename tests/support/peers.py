@@ -103,7 +103,11 @@ class Peer:
         for number, answer in enumerate(self._answers, start=1):
             self._wait_for(connection, number)
             for octets in answer(number):
-                if octets == CLOSE or self._over.is_set():
+                if octets == CLOSE:
+                    # A close with unread octets would be a reset, which also discards what was sent before.
+                    connection.shutdown(socket.SHUT_WR)
+                    break
+                if self._over.is_set():
                     return
                 connection.settimeout(_SEND_SECONDS)
                 connection.sendall(octets)

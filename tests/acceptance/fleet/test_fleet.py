@@ -11,6 +11,7 @@ from typing import Any
 import ldap3
 import pytest
 
+from tests.support.definitions import RARE
 from tests.support.fleet import Fleet
 from tests.support.peers import silent_server
 from tests.support.processes import CONTACTSYNC
@@ -38,7 +39,7 @@ def test_any_node_starts_a_run_and_awaits_it(fleet: Fleet) -> None:
 
 def test_three_nodes_make_one_run_of_an_edit_and_of_a_request(fleet: Fleet) -> None:
     """Each sees the definition, its edit and the request by SQL; one of them acts."""
-    definition = fleet.define("Once", schedule="every 1h", mode="incremental")
+    definition = fleet.define("Once", schedule=RARE, mode="incremental")
     wait_until(lambda: runs_of(fleet, definition) == [("catch-up", "changed")], "the first run")
     edit = "UPDATE contactsync.sync_definitions SET filter = '(uid=*)' WHERE definition_id = %s"
     fleet.person.execute(edit, [definition])
@@ -157,7 +158,7 @@ def test_no_node_offers_a_password_that_another_one_was_refused(fleet: Fleet, ma
         meter = SearchMeter(proxy, pace=0.3)
         columns = {"query": f"ldap://127.0.0.1:{proxy.port}/{directory.suffix}", "password_ref": "env:WRONG"}
         with fleet.person.transaction():
-            refused = [fleet.define(f"Refused {number}", schedule="every 1h", **columns) for number in range(8)]
+            refused = [fleet.define(f"Refused {number}", schedule=RARE, **columns) for number in range(8)]
         errors = "SELECT error FROM contactsync.sync_runs WHERE definition_id = ANY (%s) AND outcome = 'failed'"
         wait_until(lambda: len(fleet.rows(errors, refused)) == 8, "the runs of all")
         shown = fleet.rows(errors, refused)

@@ -13,6 +13,7 @@ from contactsync.errors import DatabaseUnavailable
 from contactsync.model import RunReport, Trigger
 from contactsync.store.pool import Pool
 from contactsync.testing.slapd import PrivateSlapd
+from tests.support.definitions import RARE
 from tests.support.folder import SyncedFolder
 
 EDITED = 20
@@ -47,7 +48,7 @@ def test_one_edit_of_many_definitions_was_made_at_one_time(
 ) -> None:
     """So a password that is refused to the first of them counts as refused for the others."""
     folder = make_folder(directory)
-    ids = {folder.define(directory.port, name=f"{number}", schedule="every 1h") for number in range(EDITED)}
+    ids = {folder.define(directory.port, name=f"{number}", schedule=RARE) for number in range(EDITED)}
     schedule.follow(ids)
     for _ in ids:
         requests.get(timeout=30)
@@ -69,7 +70,7 @@ def test_a_definition_is_scheduled_although_live_folders_cannot_be_followed(
     def fail() -> None:
         raise DatabaseUnavailable("It is gone.")
 
-    definition_id = make_folder(directory).define(directory.port, name="scheduled", schedule="every 1h")
+    definition_id = make_folder(directory).define(directory.port, name="scheduled", schedule=RARE)
     schedule = Schedule(pool, Dispatcher(_never, lambda _key: "", workers=1, per_server=1), fail)
     with pytest.raises(DatabaseUnavailable):
         schedule.follow([definition_id])
@@ -88,7 +89,7 @@ def test_a_daemon_that_could_not_read_the_definitions_does_not_lead_yet(
         if not readable.pop():
             raise DatabaseUnavailable("It is gone.")
 
-    definition_id = make_folder(directory).define(directory.port, name="led", schedule="every 1h")
+    definition_id = make_folder(directory).define(directory.port, name="led", schedule=RARE)
     schedule = Schedule(pool, Dispatcher(_never, lambda _key: "", workers=1, per_server=1), read, leads=False)
     schedule.follow([definition_id])
     readable += [True, False]
@@ -112,7 +113,7 @@ def test_an_edit_is_run_although_a_run_that_waited_has_locked_the_definition_aga
 ) -> None:
     """An edit unlocks. A scheduled run that starts before the edit is followed finds the password refused before."""
     folder = make_folder(directory)
-    definition_id = folder.define(directory.port, name="refused", schedule="every 1h")
+    definition_id = folder.define(directory.port, name="refused", schedule=RARE)
     schedule.follow([definition_id])
     requests.get(timeout=30)
     folder.query(

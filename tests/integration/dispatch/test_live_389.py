@@ -11,6 +11,7 @@ import pytest
 
 from contactsync.model import Mode, Trigger
 from tests.integration.dispatch.test_live import Following
+from tests.support.definitions import RARE
 from tests.support.folder import PEOPLE_FILTER, SyncedFolder, someone
 from tests.support.ns_slapd import NsSlapd, running, why_not
 from tests.support.waiting import wait_until
@@ -99,7 +100,7 @@ def test_mode_auto_runs_by_its_schedule(
     make_folder: Callable[..., SyncedFolder], server: NsSlapd, admin: ldap3.Connection
 ) -> None:
     """Each change would cost a full run: no connection stays open, also if it was another server before."""
-    folder = make_folder(server, filter=PEOPLE_FILTER, schedule="every 1h", allow_empty=True)
+    folder = make_folder(server, filter=PEOPLE_FILTER, schedule=RARE, allow_empty=True)
     folder.query(
         "INSERT INTO contactsync.sync_cursors (folder_id, definition_id, kind, value, server, context)"
         " VALUES (%s, %s, 'content-sync', 'x', 'x', 'x')",

@@ -17,6 +17,7 @@ from contactsync.dispatch.live import listener
 from contactsync.ldap.changes import usn as usnchanges
 from contactsync.model import Mode, Outcome, Trigger
 from tests.integration.dispatch.test_live import Following
+from tests.support.definitions import RARE
 from tests.support.folder import SyncedFolder
 from tests.support.samba import DISABLED, NORMAL, SUFFIX, PrivateSamba
 from tests.support.waiting import wait_until
@@ -394,9 +395,9 @@ def test_auto_is_live_for_a_user_with_the_rights(
     samba: PrivateSamba, unit: str, folder_of: Folders, make_folder: Folders
 ) -> None:
     """After its first run. Without the right to read deleted objects the folder runs by its schedule."""
-    folder = folder_of(samba, unit, mode="auto", schedule="every 1h")
+    folder = folder_of(samba, unit, mode="auto", schedule=RARE)
     query = f"{samba.tls_url}/{unit}"
-    blind = make_folder(samba, query=query, bind_user=samba.reader_user, schedule="every 1h")
+    blind = make_folder(samba, query=query, bind_user=samba.reader_user, schedule=RARE)
     live = Following(folder.runner(), [folder, blind], auto=2)
     try:
         for one in (folder, blind):
