@@ -156,6 +156,7 @@ def not_started(definition: NamedDefinition, trigger: Trigger, error: Contactsyn
 
 
 def _durations(stages: Mapping[str, float]) -> dict[str, Any]:
+    stages = dict(stages)  # the run's thread may begin another stage meanwhile
     return {
         "seconds": round(sum(stages.values()), 3),
         "stages": {stage: round(seconds, 3) for stage, seconds in stages.items()},
