@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import pytest
 
@@ -140,11 +141,14 @@ def test_a_check_fits_a_terminal_of_eighty_columns(cli: CommandLine, options: li
 def test_browsing_leads_to_a_base_that_can_be_copied(
     cli: CommandLine, options: list[str], directory: PrivateSlapd
 ) -> None:
-    """The commands for the next level and for a definition are printed below the entries."""
+    """The commands for the next level and for a definition are printed below the entries, and work as printed."""
     shown = cli.ok("browse", *options)
     assert re.search(rf"^{directory.suffix}\n.*\nou=people +organizationalUnit +7 ", shown)
     assert f"folders add NAME --query {directory.tls_url} --base {directory.people_base}" in shown
     assert "ou=Sales" in cli.ok("browse", *options, f"ou=people , {directory.suffix}")
+    browse, add = (shlex.split(line)[1:] for line in shown.splitlines() if line.startswith("  contactsync "))
+    assert "ou=Sales" in cli.ok(*browse)
+    assert "Added NAME" in cli.ok(*add)
 
 
 @pytest.mark.usefixtures("encrypted")

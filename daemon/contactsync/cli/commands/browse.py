@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from contactsync.cli.options import DefinitionOptions
 
 _COLUMNS = ("Entry", "Class", "Below", "As a contact")
+_REPEATED = {
+    "user": "--user",
+    "auth": "--auth",
+    "tls": "--tls",
+    "tls_minimum": "--tls-minimum",
+    "tls_ca_file": "--ca-file",
+    "tls_ca_pem": "--ca-pem",
+    "tls_client_cert": "--client-cert",
+    "tls_client_key": "--client-key",
+    "password_ref": "--password-ref",
+}
+"""The options by their fields without which the next command would not reach the directory."""
 
 
 def browse_directory(
@@ -46,7 +58,7 @@ def browse_directory(
     if view["others"]:
         show_text(invocation.out, f"Other naming contexts, without people: {', '.join(view['others'])}")
         invocation.out.print()
-    _show_next(invocation, view, name, query)
+    _show_next(invocation, view, name, query, options)
 
 
 def _show_level(invocation: Invocation, level: Mapping[str, Any]) -> None:
@@ -69,15 +81,25 @@ def _cells(node: Mapping[str, Any]) -> tuple[str, ...]:
     return (node["rdn"], node["object_class"], below, node["contact"] or NOTHING)
 
 
-def _show_next(invocation: Invocation, view: Mapping[str, Any], name: str | None, query: str | None) -> None:
+def _show_next(
+    invocation: Invocation, view: Mapping[str, Any], name: str | None, query: str | None, options: DefinitionOptions
+) -> None:
     """Print the commands that show the next level and that search it for contacts."""
     base = shlex.quote(_likely_base(view["levels"][0]))
     source = shlex.quote(name) if name is not None else f"--query {shlex.quote(query or '')}"
     change = f"edit {source}" if name is not None else f"add NAME {source}"
+    connection = _connection(options) if name is None else ""  # a definition has its own
     show_text(invocation.out, "To show the next level, or to have runs search there:")
     for command in (f"browse {source} {base}", f"folders {change} --base {base}"):
         # A command that is not wrapped can be copied.
-        invocation.out.print(Text(printable(f"  contactsync {command}")), soft_wrap=True)
+        invocation.out.print(Text(printable(f"  contactsync {command}{connection}")), soft_wrap=True)
+
+
+def _connection(options: DefinitionOptions) -> str:
+    """The given options of the connection as they are typed; never a password."""
+    values = {option: getattr(options, field) for field, option in _REPEATED.items()}
+    typed = [f" {option} {shlex.quote(value)}" for option, value in values.items() if value is not None]
+    return "".join(typed) + (" --no-tls-verify" if options.tls_verify is False else "")
 
 
 def _likely_base(level: Mapping[str, Any]) -> str:
