@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from psycopg.rows import dict_row
 
 from contactsync.store.definitions import add_definition, add_folder
+from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import PEOPLE, Person, count, define
 from tests.support.processes import CommandLine, assert_refused
@@ -19,6 +21,17 @@ def columns(person: Person) -> dict[str, Any]:
     with person.cursor(row_factory=dict_row) as cursor:
         [row] = cursor.execute("SELECT * FROM contactsync.sync_definitions").fetchall()
     return row
+
+
+def test_an_incremental_run_without_changes_says_that_it_read_nothing(
+    cli: CommandLine, person: Person, make_slapd: Callable[..., PrivateSlapd]
+) -> None:
+    """Its 0 entries are no sign that the directory has become empty."""
+    directory = make_slapd(ldif=people_ldif(PEOPLE), session_log=100)
+    cli.environ["READER"] = directory.reader_password
+    define(person, directory, mode="incremental")
+    cli.ok("sync", "Staff")
+    assert "Staff: nothing changed since the last run; no entries read from ldap" in cli.ok("sync", "Staff")
 
 
 def test_an_added_folder_is_synchronised_listed_and_shown(

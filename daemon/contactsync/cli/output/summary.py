@@ -80,6 +80,8 @@ def _counts(run: RunDocument) -> str:
     if run.mode is Mode.COUNTERS:
         return "nothing changed, according to the change counters"
     if run.outcome is Outcome.UNCHANGED:
+        if run.mode is Mode.INCREMENTAL and not run.entries:
+            return "nothing changed since the last run; no entries read"
         return f"nothing changed in {entries}"
     changes = {"added": run.inserted, "changed": run.updated, "deleted": run.deleted}
     return f"{', '.join(f'{number:,} {verb}' for verb, number in changes.items() if number)}; {entries} read"
