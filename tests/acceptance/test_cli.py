@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -150,6 +151,19 @@ def test_status_shows_the_database_without_its_password(cli: CommandLine, databa
     assert done.returncode == 0
     assert "dbname=" in done.stdout
     assert "hunter22" not in done.stdout + done.stderr
+
+
+def test_status_says_that_the_embedded_database_stops_without_a_daemon(
+    cli: CommandLine, make_daemon: Callable[..., Any], short_path: Path
+) -> None:
+    """Its psql command does not work then."""
+    cli.environ |= {"CONTACTSYNC_DATABASE__URL": "", "CONTACTSYNC_STATE__DIRECTORY": str(short_path)}
+    cli.ok("migrate")
+    assert re.search(r"^Database +embedded .*; without a daemon it runs only while", cli.ok("status"), re.MULTILINE)
+    daemon = make_daemon("", CONTACTSYNC_STATE__DIRECTORY=str(short_path))
+    daemon.start()
+    assert re.search(r"^Database +embedded \(PostgreSQL [0-9.]+\)$", cli.ok("status"), re.MULTILINE)
+    assert daemon.stop() == 0
 
 
 def test_migrate_lists_what_it_applied(cli: CommandLine, person: Person) -> None:

@@ -55,7 +55,8 @@ def _installation(api: Api) -> dict[str, Any]:
 
 def _pairs(status: Mapping[str, Any]) -> dict[str, str]:
     first, database = status["next_run"], status["database"]
-    where = "embedded" if database["embedded"] else database["url"]
+    where = f"{'embedded' if database['embedded'] else database['url']} (PostgreSQL {status['postgresql_version']})"
+    stops = "; without a daemon it runs only while a command does"
     states = [f"{number:,} {state_words(state)}" for state, number in status["definitions"].items()]
     return {
         "Daemon": _daemon(status),
@@ -63,7 +64,7 @@ def _pairs(status: Mapping[str, Any]) -> dict[str, str]:
         "Definitions": ", ".join(states) or "none yet",
         "Contacts": f"{status['contacts']:,}",
         "Next run": f"{first['label']}, {until(first['at'])}" if first else NOTHING,
-        "Database": f"{where} (PostgreSQL {status['postgresql_version']})",
+        "Database": where + (stops if database["embedded"] and not status["daemon_running"] else ""),
         **_certificates(status["certificates"]),
         **({"SQL": status["psql"]} if status["psql"] else {}),
         "Settings": status["settings_file"] or "defaults (no settings.toml found)",
