@@ -145,6 +145,12 @@ def test_status_knows_whether_a_daemon_follows_the_database(
     assert daemon.stop() == 0
 
 
+def test_a_sign_in_link_needs_a_daemon(cli: CommandLine) -> None:
+    """The refusal says how to start one, with systemd or without."""
+    done = cli("web", "sign-in", CONTACTSYNC_CONTROL__SOCKET="/nowhere/control.sock")
+    assert_refused(done, 1, "No daemon listens at /nowhere/control.sock", "or `contactsync daemon`")
+
+
 def test_status_shows_the_database_without_its_password(cli: CommandLine, database: str) -> None:
     """The password of the connection string is left out."""
     done = cli("status", CONTACTSYNC_DATABASE__URL=f"{database} password=hunter22")

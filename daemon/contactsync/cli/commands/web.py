@@ -32,7 +32,7 @@ def print_sign_in_link(invocation: Invocation, *, as_json: bool) -> None:
     if daemon is None:
         raise NeedsDaemon(
             f"No daemon listens at {invocation.control_socket}, and only a daemon can make a link.",
-            hint="Start it (systemctl start contactsync.service), then try again.",
+            hint="Start it: systemctl start contactsync.service, or `contactsync daemon`.",
         )
     answer = daemon.post("/v1/console/sign-in-codes")
     url = f"{invocation.settings.web.origin}/sign-in/{answer['code']}"
