@@ -9,6 +9,7 @@ import pytest
 
 from contactsync.testing.slapd import PrivateSlapd
 from tests.support.definitions import PEOPLE, Person, count
+from tests.support.folder import clear
 from tests.support.processes import CommandLine, assert_refused, width
 from tests.support.waiting import wait_until
 
@@ -101,6 +102,27 @@ def test_a_held_run_is_shown_approved_and_done(cli: CommandLine, person: Person,
     assert count(person) == PEOPLE - DELETED
     assert cli.json("runs", "show", "2")["held"]["state"] == "used"
     assert_refused(cli("approve", "2", "--yes"), 64, "run 3 used the approval", "contactsync preview")
+
+
+def test_cleared_fields_are_shown_and_approved(cli: CommandLine, person: Person, directory: PrivateSlapd) -> None:
+    """With the value that each contact would lose; the question says what an approval allows."""
+    clear(directory, "l", PEOPLE)
+    assert cli("sync", "Staff").returncode == 3
+    filled = "SELECT count(*) FROM contactsync.contacts WHERE city <> ''"
+    ((before,),) = person.execute(filled)
+    unconfirmed = cli("approve", "2", "--limit", "3")
+    assert (unconfirmed.returncode, f"Allow clearing city in {before} contacts in Staff?" in unconfirmed.stderr) == (
+        64,
+        True,
+    )
+    assert f"city would be cleared in {before} of the {before} contacts" in unconfirmed.stdout
+    assert "An approval allows it to clear city:" in unconfirmed.stdout
+    assert unconfirmed.stdout.count(" -> (blank)") == 3
+    assert f"... and {before - 3} more" in unconfirmed.stdout
+    assert "It would also" not in unconfirmed.stdout
+    assert "deletion" not in unconfirmed.stdout + unconfirmed.stderr
+    assert f"Staff: {before} changed" in cli.ok("approve", "2", "--yes")
+    assert person.execute(filled).fetchone() == (0,)
 
 
 def test_an_approval_is_asked_for_in_a_terminal(cli: CommandLine, person: Person, directory: PrivateSlapd) -> None:

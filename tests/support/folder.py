@@ -34,6 +34,7 @@ from contactsync.store.session import connect
 from contactsync.sync.runner import Runner
 from contactsync.testing.people import Person, make_people
 from contactsync.testing.private_server import PrivateServer
+from contactsync.testing.slapd import PrivateSlapd
 from tests.support.observers import Progress, Watcher
 
 PEOPLE_FILTER = "(objectClass=inetOrgPerson)"
@@ -58,6 +59,8 @@ _ROWS = {
     "history": "SELECT xmin::text, * FROM contactsync.contact_changes WHERE folder_id = %s ORDER BY run_id, contact_id",
 }
 """Everything that a run changes. `xmin` is the transaction that wrote a row: every write changes it."""
+_PASSWORD_RULE = "access to attrs=userPassword by anonymous auth by * none\n"
+"""The rule of a PrivateSlapd for passwords."""
 _BOX = SecretBox(b"k" * 32)
 _numbers = count(10_000)
 
@@ -292,6 +295,24 @@ def dismiss(server: PrivateServer, number: int) -> None:
     for dn, _, _ in sorted(people(server))[:number]:
         admin.delete(dn)
     admin.unbind()
+
+
+def clear(server: PrivateServer, attribute: str, number: int) -> None:
+    """Remove an attribute from so many people who have it."""
+    admin = server.connection()
+    admin.search(server.suffix, f"(&{PEOPLE_FILTER}({attribute}=*))", attributes=[attribute])
+    for dn in sorted(entry["dn"] for entry in admin.response)[:number]:
+        admin.modify(dn, {attribute: [("MODIFY_DELETE", [])]})
+    admin.unbind()
+
+
+def hide(slapd: PrivateSlapd, attributes: str) -> None:
+    """Stop a slapd, and let only its admin read these attributes when it starts again; an empty text: all may."""
+    slapd.stop()
+    config = slapd.directory / "slapd.conf"
+    rule = f"access to attrs={attributes} by * none\n" if attributes else ""
+    text = re.sub(r"(?m)^(access to attrs=.*\n)*(?=access to \* )", f"{rule}{_PASSWORD_RULE}", config.read_text())
+    config.write_text(text)
 
 
 def parent_of(dn: str) -> str:

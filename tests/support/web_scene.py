@@ -151,3 +151,14 @@ def hold(client: DaemonClient, name: str) -> tuple[int, int]:
         "UPDATE contactsync.sync_definitions SET filter = '(l=Berlin)' WHERE definition_id = %s", [definition_id]
     )
     return definition_id, int(client.run(definition_id)["run_id"])
+
+
+def hold_cleared(client: DaemonClient, name: str) -> tuple[int, int]:
+    """Fill a new folder, and have a run held that would clear the city of everybody: the ids of definition and run."""
+    definition_id = client.define(name, base=f"ou=people,{client.directory.suffix}")
+    client.run(definition_id)
+    mapping = """{"fields": {"city": "carLicense"}}"""
+    client.person.execute(
+        "UPDATE contactsync.sync_definitions SET mapping = %s WHERE definition_id = %s", [mapping, definition_id]
+    )
+    return definition_id, int(client.run(definition_id)["run_id"])

@@ -176,7 +176,8 @@ class DefinitionOptions:
             metavar="SHARE",
             min=0,
             max=1,
-            help="Hold a run that would delete a larger share; the default is in settings.toml.",
+            help="Hold a run that would delete a larger share, or clear a field in a larger share of the contacts that "
+            "have it; the default is in settings.toml.",
         ),
     ] = None
     allow_empty: Annotated[

@@ -87,15 +87,15 @@ def preview_command(
     return preview(invocation_of(context), name, limit=limit, as_json=as_json)
 
 
-@runs_app.command("approve", short_help="Allow the deletions of a held run.")
+@runs_app.command("approve", short_help="Allow what a held run would lose.")
 def approve_command(
     context: typer.Context, *, run: RunNumber, limit: Limit = CONTACTS_SHOWN, yes: Yes = False, as_json: Json = False
 ) -> int:
-    """Allow exactly the deletions of a held run, and run its definition.
+    """Allow exactly the deletions and cleared fields of a held run, and run its definition.
 
-    A run that would delete more is held again. The next run that is not held uses up the approval. An edit of the
-    definition makes the approval void, and it expires ([guard] approval_days in settings.toml). Until it is used,
-    `contactsync reject` takes it back.
+    A run that would delete or clear more is held again. The next run that is not held uses up the approval. An edit
+    of the definition makes the approval void, and it expires ([guard] approval_days in settings.toml). Until it is
+    used, `contactsync reject` takes it back.
 
     \b
     contactsync approve 12

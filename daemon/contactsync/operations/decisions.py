@@ -1,4 +1,4 @@
-"""Decisions about held runs: approve exactly the deletions that were shown, or reject them."""
+"""Decisions about held runs: approve exactly the deletions and cleared fields that were shown, or reject them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Plan(BaseModel):
     run_id: int
     definition_id: int
     label: str
-    digest: str = Field(description="Represents the deletions; `approve` takes it.")
+    digest: str = Field(description="Represents what would be lost; `approve` takes it.")
     state: Literal["waiting", "approved", "rejected", "used", "overtaken", "void", "expired"]
     held_reason: str | None
     created_at: datetime
@@ -38,18 +38,21 @@ class Plan(BaseModel):
     decided_at: datetime | None
     decided_by: str | None
     settled_by: int | None
-    replaced_by: int | None = Field(description="The newer run with the same deletions.")
+    replaced_by: int | None = Field(description="The newer run that would lose the same.")
     inserted: int
     updated: int
     deleted: int
     rekeyed: int = Field(description="Updated contacts whose entry has another identity than before.")
+    cleared: dict[str, int] = Field(
+        description="The fields that would be left blank in too many contacts, with the number of contacts."
+    )
     enabled: bool = Field(description="Whether the definition runs automatically.")
     changes: list[ChangeDocument]
     next_after: int | None
 
 
 class Decided(BaseModel):
-    """A decision. `run_id` may be a newer run than the one that was asked about, with the same deletions."""
+    """A decision. `run_id` may be a newer run than the one that was asked about, which would lose the same."""
 
     run_id: int
     definition_id: int
@@ -68,14 +71,15 @@ _HINT = "See what it would do now: contactsync preview NAME."
 
 
 def open_plan(connection: Connection[Any], run_id: int, digest: str | None = None) -> HeldPlan:
-    """The plan of a held run that may still be decided, or the newer plan with the same deletions.
+    """The plan of a held run that may still be decided, or the newer plan that would lose the same.
 
     Raises NotFound, UsageError if there is nothing to decide or the plan has another `digest`, DatabaseError.
     """
     plan = _open_plan(connection, run_id)
     if digest is not None and digest != plan.digest:
         raise UsageError(
-            f"Run {plan.run_id} would delete other contacts than those that were shown.", hint="Look at its plan again."
+            f"Run {plan.run_id} would delete or clear other contacts than those that were shown.",
+            hint="Look at its plan again.",
         )
     return plan
 
@@ -97,7 +101,7 @@ def plan_page(
     after: int = 0,
     limit: int = 100,
 ) -> Plan:
-    """A held plan and the first changes with a contact id above `after`.
+    """A held plan and the first changes with a contact id above `after`; `action` as for `held_page` of the store.
 
     With `undecided` it is the plan that `open_plan` gives. Raises NotFound, UsageError, DatabaseError.
     """
@@ -128,7 +132,7 @@ def _open_plan(connection: Connection[Any], run_id: int) -> HeldPlan:
 
 
 def approve(connection: Connection[Any], plan: HeldPlan, actor: Actor) -> None:
-    """Allow the next run of the definition exactly the deletions of this plan. Raises UsageError, DatabaseError.
+    """Allow the next run of the definition exactly the losses of this plan. Raises UsageError, DatabaseError.
 
     The next run that is not held uses the approval up. An edit of the definition makes it void, and it expires.
     """
@@ -167,7 +171,8 @@ def _decide(connection: Connection[Any], plan: HeldPlan, decision: str, actor: A
             key={"folder_id": plan.folder_id, "definition_id": plan.definition_id},
             label=plan.label,
             run_id=plan.run_id,
-            after={"inserted": plan.inserted, "updated": plan.updated, "deleted": plan.deleted},
+            after={"inserted": plan.inserted, "updated": plan.updated, "deleted": plan.deleted}
+            | ({"cleared": plan.cleared} if plan.cleared else {}),
         )
     names = {"folder": plan.label, "definition": plan.definition_id, "run": plan.run_id}
     log.info("plan.decided", decision=decision, by=actor.label, **names)

@@ -76,7 +76,7 @@ class MappingLimits(Section):
 
 
 class Guard(Section):
-    """The deletions that a run may make without approval."""
+    """What a run may delete and clear without approval."""
 
     delete_count: Whole = Field(500, ge=0, le=1_000_000_000)
     delete_share: Number = Field(0.2, ge=0, le=1)

@@ -25,7 +25,6 @@ from contactsync.store.plan.plan import (
     apply_plan,
     applying,
     count_contacts,
-    knows_source,
     make_plan,
     read_unreported,
     record_rejected,
@@ -33,11 +32,11 @@ from contactsync.store.plan.plan import (
 )
 from contactsync.store.plan.rekey import recognise
 from contactsync.store.record.cursors import drop_cursor, move_cursor, set_cursor
-from contactsync.store.record.holds import keep_plan, planned_changes, read_approval, settle_plans
-from contactsync.store.record.runs import deleted_lately, note_applied
+from contactsync.store.record.holds import keep_plan, planned_changes, settle_plans
+from contactsync.store.record.runs import note_applied
 from contactsync.sync.definition import resolve
 from contactsync.sync.early_load import EarlyLoad, EarlyLoadAborted
-from contactsync.sync.guard import HOURS, enough_contacts, reason_beyond_approval, reason_to_hold
+from contactsync.sync.guard.hold import Hold, hold_of
 from contactsync.sync.reader import Reader, Snapshot
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class Run:
     def _plan_and_apply(self, snapshot: Snapshot) -> Outcome:
         """One transaction: other sessions see all of it or nothing."""
         missed: tuple[int, tuple[str, ...]] = (0, ())
-        with self._planned(snapshot) as plan:
+        with self._planned(snapshot) as (plan, hold):
             useless = self._nothing_usable(plan)
             if reported := snapshot.reported:
                 missed = read_unreported(
@@ -119,17 +118,17 @@ class Run:
                     unreported_fields=reported.unreported_fields,
                 )
             with self._connection.pipeline():  # one round trip
-                if self._report.held_reason:
-                    self._hold(snapshot)
+                if hold:
+                    self._hold(snapshot, hold)
                 elif not useless:
                     self._apply(plan, snapshot)
                 self._record_defects(plan)
-        if useless and not self._report.held_reason:
+        if useless and not hold:
             raise useless
         count, contacts = missed
         if count:
             _log.error("run.missed", server=self._report.server, count=count, contacts=contacts)
-        return Outcome.HELD if self._report.held_reason else _outcome(plan)
+        return Outcome.HELD if hold else _outcome(plan)
 
     def _record_defects(self, plan: Plan) -> None:
         run_id = self._report.run_id
@@ -149,16 +148,16 @@ class Run:
 
     def _plan_only(self, snapshot: Snapshot, limit: int | None) -> tuple[Change, ...]:
         changes: tuple[Change, ...] = ()
-        with self._planned(snapshot) as plan:
+        with self._planned(snapshot) as (plan, hold):
             self._report.plan = replace(plan, contacts=count_contacts(self._connection, self._definition))
             changes = planned_changes(self._connection, snapshot.columns, limit=limit)
-            self._report.outcome = Outcome.HELD if self._report.held_reason else _outcome(plan)
+            self._report.outcome = Outcome.HELD if hold else _outcome(plan)
             raise Rollback
         return changes
 
     @contextmanager
-    def _planned(self, snapshot: Snapshot) -> Iterator[Plan]:
-        """A transaction with the plan, checked by the guard."""
+    def _planned(self, snapshot: Snapshot) -> Iterator[tuple[Plan, Hold | None]]:
+        """A transaction with the plan, and why the guard holds it."""
         with applying(self._connection, self._definition):
             plan = make_plan(
                 self._connection,
@@ -173,46 +172,9 @@ class Run:
                 # Contacts may have been written since; the guard counts them again if it has to.
                 plan = replace(plan, contacts=len(snapshot.stored.ids))
             self._note_plan(plan, remapped=snapshot.remapped)
-            self._report.held_reason = self._guard(plan, snapshot)
-            yield plan
-
-    def _guard(self, plan: Plan, snapshot: Snapshot) -> str | None:
-        """Why the plan is held; None if it may be applied."""
-        if not plan.deletes:
-            return None
-        # After a held run all entries are read; the deletions of the increments before it count there too.
-        lately = deleted_lately(self._connection, self._definition, hours=HOURS)
-        edited = not knows_source(self._connection, self._definition, snapshot.digest)
-        reason = self._reason_to_hold(plan, lately=lately, edited=edited)
-        approval = read_approval(self._connection, self._definition) if reason else None
-        if reason is None or approval is None:
-            return reason
-        return reason_beyond_approval(reason, run_id=approval.run_id, beyond=approval.beyond, names=approval.names)
-
-    def _reason_to_hold(self, plan: Plan, *, lately: int, edited: bool) -> str | None:
-        """Count only as many contacts as the decision needs; the reason names the whole number."""
-        own = {"delete_count": self._definition.max_delete_count, "delete_share": self._definition.max_delete_share}
-        limits = self._context.options.guard.model_copy(
-            update={name: value for name, value in own.items() if value is not None}
-        )
-        entries = self._report.counts.entries if self._report.mode is Mode.FULL else None
-        check = partial(
-            reason_to_hold,
-            limits=limits,
-            entries=entries,
-            source_edited=edited,
-            allow_empty=self._definition.allow_empty,
-            lately=lately,
-        )
-        enough = enough_contacts(plan, limits, lately=lately)
-        contacts = count_contacts(self._connection, self._definition, most=enough)
-        reason = check(replace(plan, contacts=contacts))
-        if reason and contacts == enough:
-            contacts = count_contacts(self._connection, self._definition)
-            reason = check(replace(plan, contacts=contacts))
-        if reason or contacts != enough:
-            self._report.plan = replace(plan, contacts=contacts)
-        return reason
+            hold = hold_of(self._context, plan, snapshot.digest)
+            self._report.held_reason = hold.reason if hold else None
+            yield plan, hold
 
     def _apply(self, plan: Plan, snapshot: Snapshot) -> None:
         self._context.enter("apply")
@@ -227,10 +189,16 @@ class Run:
         )
         self._note_applied(plan, snapshot)
 
-    def _hold(self, snapshot: Snapshot) -> None:
+    def _hold(self, snapshot: Snapshot, hold: Hold) -> None:
         """Keep the plan for an administrator's decision."""
-        days = self._context.options.guard.approval_days
-        keep_plan(self._connection, self._definition, snapshot.columns, run_id=self._report.run_id, days=days)
+        keep_plan(
+            self._connection,
+            self._definition,
+            snapshot.columns,
+            run_id=self._report.run_id,
+            days=self._context.options.guard.approval_days,
+            cleared=hold.cleared,
+        )
         # The next run has to read all entries, so that the decision covers everything.
         drop_cursor(self._connection, self._definition)
 

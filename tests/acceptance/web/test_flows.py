@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from tests.support.web import Console
-from tests.support.web_scene import Scene, hold
+from tests.support.web_scene import Scene, hold, hold_cleared
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -99,6 +99,32 @@ def test_a_held_run_is_approved_with_the_mouse(pages: Console, browser: Browser)
     assert local.get(f"/v1/definitions/{definition_id}")["last_outcome"] == "changed"
 
 
+def test_cleared_fields_are_approved_with_the_mouse(pages: Console, browser: Browser) -> None:
+    """The page and the CSV have each contact with the value that it would lose; nobody is deleted."""
+    local = pages.door.local
+    definition_id, run_id = hold_cleared(local, "Cleared with the mouse")
+    plan = local.get(f"/v1/runs/{run_id}/plan", action="clear", limit=1000)
+    number = plan["cleared"]["city"]
+    assert (plan["deleted"], len(plan["changes"])) == (0, number)
+    page = pages.page(browser)
+    page.goto("/")
+    page.get_by_role("row", name="Cleared with the mouse").get_by_role("link", name="Review the plan").click()
+    page.get_by_role("heading", name=f"Run {run_id} would clear fields of {number} contacts").wait_for()
+    page.get_by_role("heading", name="Whose fields would be cleared").wait_for()
+    city = plan["changes"][0]["fields"]["city"]["before"]
+    assert page.get_by_role("row", name=plan["changes"][0]["display_name"]).get_by_text(city).count() == 1
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"))))
+    lost = {each["contact_id"]: each["fields"]["city"]["before"] for each in plan["changes"]}
+    assert {int(row["contact_id"]): row["city"] for row in rows} == lost
+    page.get_by_role("button", name="Clear these fields").click()
+    page.wait_for_url(f"**/folders/{definition_id}/progress*")
+    page.locator("#run .mark", has_text="changed").wait_for()
+    (done,) = local.get("/v1/runs", definition_id=definition_id, limit=1)["runs"]
+    assert (done["outcome"], done["updated"], done["deleted"]) == ("changed", number, 0)
+
+
 def test_two_people_decide_about_one_run(pages: Console, browser: Browser) -> None:
     """The second one reads that it is decided, and by whom."""
     _, run_id = hold(pages.door.local, "Held for two")
@@ -132,7 +158,7 @@ def test_a_plan_that_a_later_run_overtook_is_not_approved(pages: Console, browse
     assert local.get(f"/v1/definitions/{definition_id}")["contacts"] == before
     same = local.run(definition_id)["run_id"]
     page.reload()
-    assert page.get_by_text(f"Run {later} was held for the same deletions").count() == 1
+    assert page.get_by_text(f"Run {later} was held for the same reason").count() == 1
     assert page.get_by_role("heading", name=f"Run {same} would delete").count() == 1
 
 

@@ -502,6 +502,23 @@ def test_an_owner_does_not_decide_about_many_deletions(people: Company, own: int
     assert rejected.status_code == 200
 
 
+def test_an_owner_does_not_decide_about_many_cleared_fields(people: Company, own: int) -> None:
+    """The same limit counts the contacts that would lose a field."""
+    people.local.run(own)
+    people.local.person.execute(
+        "UPDATE contactsync.sync_definitions SET mapping = %s WHERE definition_id = %s",
+        ['{"fields": {"city": "carLicense"}}', own],
+    )
+    plan = people.get("root", f"/v1/runs/{people.local.run(own)['run_id']}/plan")
+    assert (plan["deleted"], plan["cleared"]["city"] > 30) == (0, True)
+    path, digest = f"/v1/runs/{plan['run_id']}/approve", {"digest": plan["digest"]}
+    response = people.ask("anna", "POST", path, params=digest)
+    assert (response.status_code, code_of(response)) == (403, "web.role")
+    assert response.json()["detail"].startswith("You may decide about 30 deletions or cleared contacts at most")
+    rejected = people.ask("root", "POST", f"/v1/runs/{plan['run_id']}/reject", params=digest)
+    assert rejected.status_code == 200
+
+
 def test_people_add_and_remove_personal_folders_only(people: Company) -> None:
     """Their own, in any case of the name."""
     query = {"query": "ldaps://dc.example.net", "schedule": "manual", "enabled": False}

@@ -21,7 +21,7 @@ from contactsync.operations.undo import undo
 from contactsync.store.record.holds import decide, read_held_plan
 from contactsync.testing.people import people_ldif
 from contactsync.testing.slapd import DEBIAN_PROGRAMS, PrivateSlapd
-from tests.support.folder import BRISK, SyncedFolder, parent_of, someone
+from tests.support.folder import BRISK, SyncedFolder, hide, parent_of, someone
 from tests.support.observers import once
 
 PEOPLE = 40
@@ -604,25 +604,14 @@ def test_a_user_without_a_right_to_the_context_csn_reads_all_entries(
     person = someone()
     admin.add(person.dn, attributes=person.attributes)
     folder.expect_increment(inserted=1)
-    config = server.directory / "slapd.conf"
-    text = config.read_text()
-    server.stop()
-    config.write_text(
-        text.replace(
-            "access to attrs=userPassword", "access to attrs=contextCSN by * none\naccess to attrs=userPassword"
-        )
-    )
+    hide(server, "contextCSN")
     server.start()
     folder.expect_full("does not show this user all of", "contextCSN")
     again = server.connection()
     again.delete(person.dn)
     again.unbind()
 
-    def give_back() -> None:
-        server.stop()
-        config.write_text(text)
-
-    start_anew(server, give_back)
+    start_anew(server, lambda: hide(server, ""))
     assert folder.expect_full().counts.deleted == 1
 
 

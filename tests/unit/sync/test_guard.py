@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from contactsync.model import Plan
 from contactsync.settings.schema import Guard
-from contactsync.sync.guard import enough_contacts, reason_to_hold
+from contactsync.sync.guard.rules import (
+    ClearedField,
+    enough_contacts,
+    enough_filled,
+    reason_for_cleared,
+    reason_to_hold,
+)
 
 LIMITS = Guard(delete_count=500, delete_share=0.2, always_allow=5)
 
@@ -124,3 +130,36 @@ def test_counting_enough_contacts_gives_the_same_decision(
         for number in (contacts, contacts if enough is None else min(contacts, enough))
     }
     assert len(decisions) == 1
+
+
+@pytest.mark.parametrize(
+    ("contacts", "filled", "share", "passes"),
+    [(5, 5, 0.2, True), (6, 6, 0.2, False), (20, 100, 0.2, True), (21, 100, 0.2, False), (6, 100_000, 0.0, False)],
+    ids=["always_allow", "above always_allow", "share", "above the share", "share of 0"],
+)
+def test_the_limits_of_a_cleared_field_are_inclusive(contacts: int, filled: int, share: float, *, passes: bool) -> None:
+    """A field has no absolute limit: in a large folder 500 people may lose it."""
+    field = ClearedField("title", contacts, filled)
+    assert field.exceeds(Guard(delete_share=share)) is not passes
+    assert not ClearedField("title", 19_000, 100_000).exceeds(Guard())
+
+
+@given(contacts=st.integers(1, 500), more=st.integers(0, 5000), share=st.sampled_from([0.0, 0.001, 0.2, 1 / 3, 1.0]))
+def test_counting_enough_filled_contacts_gives_the_same_decision(contacts: int, more: int, share: float) -> None:
+    """As for deletions."""
+    limits = Guard(delete_share=share)
+    filled = contacts + more
+    enough = enough_filled(contacts, limits)
+    counted = filled if enough is None else min(filled, enough)
+    decisions = {ClearedField("title", contacts, number).exceeds(limits) for number in (filled, counted)}
+    assert len(decisions) == 1
+
+
+def test_a_reason_names_three_cleared_fields() -> None:
+    """And how many more there are."""
+    fields = [ClearedField(name, 8, 10) for name in ("city", "title", "street", "notes", "office")]
+    reason = reason_for_cleared(fields, LIMITS)
+    assert reason.startswith(
+        "city would be cleared in 8 of the 10 contacts that have it, title in 8 of 10, street in 8"
+    )
+    assert ", 2 more fields; the limit is 20%" in reason

@@ -33,9 +33,12 @@ def plan_of_run(
     context: Context,
     *,
     undecided: Annotated[
-        bool, Query(description="The plan that a decision would be about: maybe a newer one with the same deletions.")
+        bool, Query(description="The plan that a decision would be about: maybe a newer one that would lose the same.")
     ] = False,
-    action: Annotated[Literal["insert", "update", "delete"] | None, Query(description="Only these changes.")] = None,
+    action: Annotated[
+        Literal["insert", "update", "delete", "clear"] | None,
+        Query(description="Only these changes; `clear`: the updates that clear one of the plan's `cleared` fields."),
+    ] = None,
     after: Annotated[int, Query(description="Only contacts with an id above this.", ge=0, le=LARGEST_ID)] = 0,
     limit: Limit = 100,
 ) -> Plan:
@@ -48,11 +51,11 @@ def plan_of_run(
 def approve_run(
     run_id: RunId, context: Context, actor: CurrentActor, access: CurrentAccess, digest: Digest = None
 ) -> Decided:
-    """Allow exactly the deletions of a held run, and run its definition."""
+    """Allow exactly the deletions and cleared fields of a held run, and run its definition."""
     with connection_of(context.pool) as connection:
         require_digest(actor, digest)
         plan = open_plan(connection, run_id, digest)
-        require_decision(access, plan.deleted)
+        require_decision(access, plan)
         approve(connection, plan, actor)
     context.dispatcher.request(plan.definition_id, Trigger.MANUAL, asked_at=time.monotonic())
     return Decided.of(plan, "approved", requested=True)
@@ -65,7 +68,7 @@ def reject_run(
     """Discard the plan of a held run, or withdraw its approval."""
     with connection_of(context.pool) as connection:
         plan = open_plan(connection, run_id, digest)
-        require_decision(access, plan.deleted)
+        require_decision(access, plan)
         reject(connection, plan, actor)
     return Decided.of(plan, "rejected", requested=False)
 

@@ -10,13 +10,19 @@ from contactsync.operations.access.person import PersonAccess
 if TYPE_CHECKING:
     from contactsync.model import Actor
     from contactsync.operations.access.rights import Access
+    from contactsync.store.record.holds import HeldPlan
 
 
-def require_decision(access: Access, deletions: int) -> None:
-    """Raise RoleMissing if the owner of a folder may not decide about so many deletions."""
-    if isinstance(access, PersonAccess) and deletions > access.rules.owners_approve:
+def require_decision(access: Access, plan: HeldPlan) -> None:
+    """Raise RoleMissing if the owner of a folder may not decide about so many contacts.
+
+    Of the fields that would be cleared, the one with the most contacts counts.
+    """
+    losses = plan.deleted + max(plan.cleared.values(), default=0)
+    if isinstance(access, PersonAccess) and losses > access.rules.owners_approve:
+        what = "deletions or cleared contacts" if plan.cleared else "deletions"
         raise RoleMissing(
-            f"You may decide about {access.rules.owners_approve:,} deletions at most, and this run has {deletions:,}.",
+            f"You may decide about {access.rules.owners_approve:,} {what} at most, and this run has {losses:,}.",
             hint="Ask an administrator.",
         )
 

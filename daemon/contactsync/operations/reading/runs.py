@@ -27,7 +27,7 @@ class Held(BaseModel):
     decided_by: str | None
     decided_at: datetime | None
     settled_by: int | None
-    replaced_by: int | None = Field(description="The newer run with the same deletions.")
+    replaced_by: int | None = Field(description="The newer run that would lose the same.")
 
 
 class RunShown(RunDocument):

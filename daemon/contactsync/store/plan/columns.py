@@ -128,19 +128,36 @@ def _columns_of(fields: tuple[str, ...], of_fields: tuple[Policy, ...]) -> Colum
     return Columns(fields, tuple(columns))
 
 
-def _column(field: str, policy: Policy) -> Column:
+def blank(field: str) -> sql.Composed:
+    """Whether the contact before the run has no value of the field."""
+    if field.startswith(EXTRA_PREFIX):
+        return sql.SQL("coalesce(c.extra ->> {}, '') = ''").format(sql.Literal(field.removeprefix(EXTRA_PREFIX)))
+    kind = _kind(field)
+    return _BLANK[kind.value].format(sql.Identifier(_column_name(field, kind)))
+
+
+def _kind(field: str) -> Kind:
     kind = kind_of(field)
     if kind is None:
         message = f"no contact field is named {field}"
         raise ValueError(message)
-    name = PHOTO_DIGEST if kind is Kind.PHOTO else field
+    return kind
+
+
+def _column_name(field: str, kind: Kind) -> str:
+    return PHOTO_DIGEST if kind is Kind.PHOTO else field
+
+
+def _column(field: str, policy: Policy) -> Column:
+    kind = _kind(field)
+    name = _column_name(field, kind)
     before, staged = sql.Identifier("c", name), sql.Identifier("s", name)
     if policy is Policy.DIRECTORY:
         return Column(name, kind.value, staged)
     if policy is Policy.INSERT:
         return Column(name, kind.value, before)
-    blank = _BLANK[kind.value].format(sql.Identifier(name))
-    return Column(name, kind.value, sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(blank, staged, before))
+    after = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(blank(field), staged, before)
+    return Column(name, kind.value, after)
 
 
 def _extra_after(policies: Mapping[str, Policy]) -> sql.Composable:

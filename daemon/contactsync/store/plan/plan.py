@@ -15,6 +15,7 @@ from psycopg import Connection, sql
 from contactsync.errors import RunCancelled
 from contactsync.model import Absence, Definition, Plan, TrimmedValue
 from contactsync.store.errors import translated
+from contactsync.store.plan.columns import blank
 from contactsync.store.session import require_usable
 from contactsync.store.statements import composed, statement
 
@@ -86,7 +87,7 @@ def make_plan(
 
 def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:
     """The numbers of `planned` and `rejected`, with up to `sample` names of each. Raises psycopg.Error."""
-    inserts, updates, refreshes, deletes, rejected, returned = _row(connection, "count_planned")
+    inserts, updates, refreshes, deletes, rejected, returned, cleared = _row(connection, "count_planned")
     limit = {"limit": sample}
     names = connection.execute(statement("deleted_names"), limit) if deletes else ()
     rejections = connection.execute(statement("rejected_sample"), limit) if rejected else ()
@@ -97,6 +98,7 @@ def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:
         deletes,
         rejected,
         returned,
+        cleared=tuple((cleared or {}).items()),
         deleted_names=tuple(name or "(no name)" for (name,) in names),
         rejected_sample=tuple((dn, reason) for dn, reason in rejections),
     )
@@ -105,6 +107,13 @@ def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:
 def count_contacts(connection: Connection[Any], definition: Definition, *, most: int | None = None) -> int:
     """The number of contacts of the definition, counted up to `most`. Raises psycopg.Error."""
     return int(_row(connection, "count_contacts", {**definition.key, "most": most})[0])
+
+
+def count_filled(connection: Connection[Any], definition: Definition, field: str, *, most: int | None = None) -> int:
+    """The number of contacts of the definition that have a value of the field, up to `most`. Raises psycopg.Error."""
+    query = composed("count_filled", blank=blank(field))
+    row = connection.execute(query, {**definition.key, "most": most}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def read_unreported(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from contactsync.model import Change
 from contactsync.store.health import WATCH_NAME
@@ -25,8 +27,9 @@ class HeldPlan:
     """The plan of a held run, and its state.
 
     `state` is waiting, approved, rejected, used, overtaken (by the run `settled_by`), void (the definition was edited
-    since) or expired. `digest` represents the deletions; plans with the same digest delete the same contacts.
-    `replaced_by` is the newer plan with the same deletions that replaced it, if there is one.
+    since) or expired. `cleared` has the fields that it would leave blank in too many contacts, with their number.
+    `digest` represents what would be lost; plans with the same digest delete the same contacts and clear the same
+    values. `replaced_by` is the newer plan with the same digest that replaced it, if there is one.
     """
 
     folder_id: int
@@ -47,14 +50,14 @@ class HeldPlan:
     deleted: int
     rekeyed: int
     held_reason: str | None
+    cleared: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
-    """A valid approval, and the number and first names of the planned deletions that it does not cover."""
+class Beyond:
+    """The number of contacts whose deletion, or cleared fields, an approval does not cover, and their first names."""
 
-    run_id: int
-    beyond: int
+    number: int
     names: tuple[str, ...]
 
 
@@ -65,11 +68,23 @@ def planned_changes(connection: Connection[Any], columns: Columns, *, limit: int
         return tuple(cursor.execute(query, {"limit": limit}))
 
 
-def keep_plan(connection: Connection[Any], definition: Definition, columns: Columns, *, run_id: int, days: int) -> None:
-    """Store the plan of a held run, in place of older ones without a decision. Raises psycopg.Error."""
+def keep_plan(
+    connection: Connection[Any],
+    definition: Definition,
+    columns: Columns,
+    *,
+    run_id: int,
+    days: int,
+    cleared: Mapping[str, int],
+) -> None:
+    """Store the plan of a held run, in place of older ones without a decision. Raises psycopg.Error.
+
+    `cleared` has the fields that it would leave blank in too many contacts, with their number.
+    """
     key = {**definition.key, "run_id": run_id}
+    values = {"revision": definition.revision, "days": days, "cleared": Jsonb(dict(cleared))}
     connection.execute(statement("overtake_plans"), key)
-    connection.execute(statement("keep_plan"), {**key, "revision": definition.revision, "days": days})
+    connection.execute(statement("keep_plan"), {**key, **values})
     connection.execute(composed("keep_changes", staged_object=columns.staged_object), key)
 
 
@@ -78,15 +93,29 @@ def settle_plans(connection: Connection[Any], definition: Definition, *, run_id:
     execute(connection, "settle_plans", **definition.key, run_id=run_id)
 
 
-def read_approval(connection: Connection[Any], definition: Definition) -> Approval | None:
-    """The valid approval for the plan, in the transaction of the plan; None if there is none. Raises psycopg.Error."""
+def read_approval(connection: Connection[Any], definition: Definition) -> int | None:
+    """The run whose approval is valid, in the transaction of the plan; None if there is none. Raises psycopg.Error."""
     key = {**definition.key, "revision": definition.revision}
     approval = connection.execute(statement("approval"), key).fetchone()
-    if approval is None:
-        return None
-    row = connection.execute(statement("not_approved"), {**key, "approved": approval[0]}).fetchone()
-    number, names = row or (0, None)
-    return Approval(approval[0], number, tuple(name or "(no name)" for name in names or ()))
+    return approval[0] if approval else None
+
+
+def deletions_beyond(connection: Connection[Any], definition: Definition, *, approved: int) -> Beyond:
+    """The planned deletions that the approval of run `approved` does not cover. Raises psycopg.Error."""
+    return _beyond(connection, "not_approved", {**definition.key, "approved": approved})
+
+
+def clears_beyond(
+    connection: Connection[Any], definition: Definition, fields: Iterable[str], *, approved: int
+) -> Beyond:
+    """The contacts in which one of the fields would be cleared without the approval's cover. Raises psycopg.Error."""
+    values = {**definition.key, "approved": approved, "fields": list(fields)}
+    return _beyond(connection, "clears_not_approved", values)
+
+
+def _beyond(connection: Connection[Any], query: str, values: dict[str, Any]) -> Beyond:
+    number, names = connection.execute(statement(query), values).fetchone() or (0, None)
+    return Beyond(number, tuple(name or "(no name)" for name in names or ()))
 
 
 def read_held_plan(connection: Connection[Any], run_id: int) -> HeldPlan | None:
@@ -106,9 +135,12 @@ def held_changes(
 def held_page(
     connection: Connection[Any], plan: HeldPlan, *, action: str | None, after: int, limit: int
 ) -> tuple[Change, ...]:
-    """The changes of a held plan by contact id, from the first id above `after`. Raises DatabaseError."""
+    """The changes of a held plan by contact id, from the first id above `after`. Raises DatabaseError.
+
+    `action` may also be clear: the updates that clear a field of `HeldPlan.cleared`.
+    """
     values = {"folder_id": plan.folder_id, "run_id": plan.run_id, "action": action, "after": after, "limit": limit}
-    return tuple(read_rows(connection, class_row(Change), "held_page", **values))
+    return tuple(read_rows(connection, class_row(Change), "held_page", **values, cleared=list(plan.cleared)))
 
 
 def decide(connection: Connection[Any], plan: HeldPlan, decision: str, *, by: str) -> bool:

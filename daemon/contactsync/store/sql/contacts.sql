@@ -186,14 +186,25 @@ ORDER BY p.display_name, p.contact_id
 LIMIT %(limit)s
 
 -- name: count_planned
+-- With the fields that updates would leave blank, and in how many contacts.
 SELECT count(*) FILTER (WHERE action = 'insert'), count(*) FILTER (WHERE action = 'update'),
        count(*) FILTER (WHERE action = 'refresh'), count(*) FILTER (WHERE action = 'delete'),
-       (SELECT count(*) FROM pg_temp.rejected), count(*) FILTER (WHERE returned)
+       (SELECT count(*) FROM pg_temp.rejected), count(*) FILTER (WHERE returned),
+       (SELECT jsonb_object_agg(field, contacts)
+        FROM (SELECT f AS field, count(*) AS contacts
+              FROM pg_temp.planned AS p CROSS JOIN LATERAL contactsync.cleared_fields(p.changes) AS f
+              WHERE p.action = 'update' GROUP BY f) AS cleared)
 FROM pg_temp.planned
 
 -- name: count_contacts
 SELECT count(*)
 FROM (SELECT FROM contactsync.contacts WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
+      LIMIT %(most)s::bigint) AS counted
+
+-- name: count_filled
+SELECT count(*)
+FROM (SELECT FROM contactsync.contacts AS c
+      WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s AND NOT ({blank})
       LIMIT %(most)s::bigint) AS counted
 
 -- name: deleted_names

@@ -30,11 +30,18 @@ DELETE FROM contactsync.held_changes AS c USING settled AS s
 WHERE s.decision = 'overtaken' AND c.folder_id = s.folder_id AND c.run_id = s.run_id
 
 -- name: keep_plan
-INSERT INTO contactsync.held_plans (folder_id, run_id, definition_id, revision, deletions, expires_at)
-SELECT %(folder_id)s, %(run_id)s, %(definition_id)s, %(revision)s,
-       sha256(convert_to(coalesce(string_agg(contact_id::text, ',' ORDER BY contact_id), ''), 'UTF8')),
+-- The digest is over the ids to be deleted, and over the contacts and fields to be cleared.
+INSERT INTO contactsync.held_plans (folder_id, run_id, definition_id, revision, cleared, deletions, expires_at)
+SELECT %(folder_id)s, %(run_id)s, %(definition_id)s, %(revision)s, %(cleared)s,
+       sha256(convert_to(coalesce(string_agg(what, ',' ORDER BY contact_id, what), ''), 'UTF8')),
        now() + make_interval(days => %(days)s)
-FROM pg_temp.planned WHERE action = 'delete'
+FROM (
+    SELECT contact_id, contact_id::text AS what FROM pg_temp.planned WHERE action = 'delete'
+    UNION ALL
+    SELECT p.contact_id, p.contact_id || ' ' || f
+    FROM pg_temp.planned AS p CROSS JOIN LATERAL contactsync.cleared_fields(p.changes) AS f
+    WHERE p.action = 'update' AND %(cleared)s ? f
+) AS lost
 
 -- name: keep_changes
 INSERT INTO contactsync.held_changes (folder_id, run_id, contact_id, action, display_name, changes, matched_by)
@@ -62,8 +69,23 @@ WHERE p.action = 'delete' AND p.contact_id NOT IN (
     SELECT c.contact_id FROM contactsync.held_changes AS c
     WHERE c.folder_id = %(folder_id)s AND c.run_id = %(approved)s AND c.action = 'delete')
 
+-- name: clears_not_approved
+-- The same for fields to be cleared: the contacts in which the approval does not cover one of the `fields`.
+SELECT count(*), (array_agg(p.display_name ORDER BY p.display_name))[1:5]
+FROM (
+    SELECT p.contact_id, p.display_name
+    FROM pg_temp.planned AS p CROSS JOIN LATERAL contactsync.cleared_fields(p.changes) AS f
+    WHERE p.action = 'update' AND f = ANY (%(fields)s) AND (p.contact_id, f) NOT IN (
+        SELECT c.contact_id, g
+        FROM contactsync.held_plans AS h
+        JOIN contactsync.held_changes AS c USING (folder_id, run_id)
+        CROSS JOIN LATERAL contactsync.cleared_fields(c.changes) AS g
+        WHERE h.folder_id = %(folder_id)s AND h.run_id = %(approved)s AND c.action = 'update' AND h.cleared ? g)
+    GROUP BY p.contact_id, p.display_name
+) AS p
+
 -- name: held_plan
--- A plan and its state. `replaced_by`: the newer plan with the same deletions that has overtaken it.
+-- A plan and its state. `replaced_by`: the newer plan with the same digest that has overtaken it.
 SELECT h.folder_id, h.run_id, h.definition_id, h.created_at, h.expires_at, h.decided_at, h.decided_by, h.settled_by,
        encode(h.deletions, 'hex') AS digest,
        CASE WHEN h.decision IN ('rejected', 'used', 'overtaken') THEN h.decision
@@ -74,7 +96,7 @@ SELECT h.folder_id, h.run_id, h.definition_id, h.created_at, h.expires_at, h.dec
         WHERE n.folder_id = h.folder_id AND n.definition_id = h.definition_id AND n.run_id > h.run_id
           AND n.deletions = h.deletions AND n.revision = h.revision AND h.decision = 'overtaken'
           AND coalesce(n.decision, '') <> 'overtaken') AS replaced_by,
-       r.definition AS label, d.enabled, r.inserted, r.updated, r.deleted, r.rekeyed, r.held_reason
+       r.definition AS label, d.enabled, r.inserted, r.updated, r.deleted, r.rekeyed, r.held_reason, h.cleared
 FROM contactsync.held_plans AS h
 JOIN contactsync.sync_runs AS r USING (folder_id, run_id)
 JOIN contactsync.sync_definitions AS d ON d.folder_id = h.folder_id AND d.definition_id = h.definition_id
@@ -91,7 +113,9 @@ LIMIT %(limit)s
 SELECT contact_id, action, display_name, changes AS fields, matched_by
 FROM contactsync.held_changes
 WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND contact_id > %(after)s
-  AND (%(action)s::text IS NULL OR action = %(action)s)
+  AND (%(action)s::text IS NULL OR action = %(action)s
+       OR (%(action)s = 'clear' AND action = 'update'
+           AND EXISTS (SELECT FROM contactsync.cleared_fields(changes) AS f WHERE f = ANY (%(cleared)s))))
 ORDER BY contact_id
 LIMIT %(limit)s
 

@@ -78,7 +78,7 @@ _FIELDS = (
     FormField(
         "max_delete_share",
         mark("Hold a run that would delete a larger share than"),
-        mark("Such as 0.2."),
+        mark("Such as 0.2. It counts for deletions, and for each field that would be cleared."),
         kind="number",
     ),
     FormField("allow_empty", mark("Allow a run to delete all contacts"), kind="check"),

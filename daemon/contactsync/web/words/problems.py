@@ -117,7 +117,7 @@ _BY_CODE = {
     "run.busy": mark("Another run of this folder goes on. Wait for its end."),
     "run.cancelled": mark("The run was cancelled before it changed anything."),
     "run.deadline": mark("The run took longer than it may."),
-    "run.held": mark("The run would delete more contacts than it may without a decision."),
+    "run.held": mark("The run would delete more contacts, or clear more fields, than it may without a decision."),
     "run.interrupted": mark("The daemon ended in the middle of the run. The run is repeated."),
     "run.locked": mark("The directory refused the user or the password. Type the right password."),
     "run.withdrawn": mark("The run was withdrawn before it began."),

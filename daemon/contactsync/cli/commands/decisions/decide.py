@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from contactsync.cli.api import items
 from contactsync.cli.errors import ExitCode
+from contactsync.cli.output.differences import show_changes
 from contactsync.cli.output.text import show_json, show_text
 from contactsync.cli.prompts import confirm
 from contactsync.text import counted
@@ -31,10 +32,13 @@ def approve_run(invocation: Invocation, run_id: int, *, limit: int, yes: bool, a
     with invocation.api() as api:
         plan = _open_plan(api, run_id)
         if not as_json:
-            deletions = items(api, _path(run_id), "changes", most=limit or None, undecided=True, action="delete")
-            _show(invocation.out, run_id, plan, list(deletions))
+            shown = {
+                action: list(items(api, _path(run_id), "changes", most=limit or None, undecided=True, action=action))
+                for action in _losses(plan)
+            }
+            _show(invocation.out, run_id, plan, shown)
         if not yes:
-            confirm(f"Allow {counted(plan['deleted'], 'deletion')} in {plan['label']}?")
+            confirm(f"Allow {' and '.join(_losses(plan).values())} in {plan['label']}?")
         decided = api.post(f"/v1/runs/{run_id}/approve", digest=plan["digest"])
     if as_json:
         show_json(invocation.out, decided)
@@ -84,10 +88,43 @@ def _run_here(invocation: Invocation, definition_id: int, *, silent: bool) -> in
     return exit_code_of_run(run)
 
 
-def _show(console: Console, run_id: int, plan: Plan, deletions: Sequence[Mapping[str, Any]]) -> None:
+def _losses(plan: Plan) -> dict[str, str]:
+    """What an approval allows, in words, by the changes that show it."""
+    losses = {}
+    if plan["deleted"] or not plan["cleared"]:
+        losses["delete"] = counted(plan["deleted"], "deletion")
+    if plan["cleared"]:
+        fields = (f"{field} in {counted(contacts, 'contact')}" for field, contacts in plan["cleared"].items())
+        losses["clear"] = f"clearing {', '.join(fields)}"
+    return losses
+
+
+def _show(console: Console, run_id: int, plan: Plan, shown: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     if plan["run_id"] != run_id:
-        show_text(console, f"Run {run_id} was followed by run {plan['run_id']}, which would delete the same contacts.")
+        show_text(console, f"Run {run_id} was followed by run {plan['run_id']}, which would lose the same.")
     show_text(console, f"Run {plan['run_id']} of {plan['label']} is held. {plan['held_reason']}")
+    if "delete" in shown:
+        _show_deletions(console, plan, shown["delete"])
+    if "clear" in shown:
+        _show_cleared(console, plan, shown["clear"])
+    # With several cleared fields the number of contacts that lose none of them is not known.
+    cleared = plan["cleared"].values()
+    changed = plan["updated"] - sum(cleared) if len(cleared) <= 1 else 0
+    others = {"add": plan["inserted"], "change": changed}
+    if any(others.values()):
+        what = " and ".join(f"{verb} {number:,}" for verb, number in others.items() if number)
+        show_text(console, f"It would also {what}, which needs no approval.")
+    if plan["rekeyed"]:
+        recognised = f"Of the changed ones, {plan['rekeyed']:,} are recognised under a new identity and keep their ids."
+        show_text(console, recognised)
+
+
+def _show_cleared(console: Console, plan: Plan, changes: Sequence[Mapping[str, Any]]) -> None:
+    show_text(console, f"An approval allows it to clear {', '.join(plan['cleared'])}:")
+    show_changes(console, changes, left_out=max(plan["cleared"].values()) - len(changes))
+
+
+def _show_deletions(console: Console, plan: Plan, deletions: Sequence[Mapping[str, Any]]) -> None:
     these = "this contact" if plan["deleted"] == 1 else "these contacts"
     show_text(console, f"An approval allows it to delete {these}:")
     for change in deletions:
@@ -95,10 +132,3 @@ def _show(console: Console, run_id: int, plan: Plan, deletions: Sequence[Mapping
         show_text(console, f"  - {change['display_name'] or '(no name)'}{f' <{emails[0]}>' if emails else ''}")
     if plan["deleted"] > len(deletions):
         show_text(console, f"  ... and {plan['deleted'] - len(deletions):,} more; --limit 0 shows all.")
-    others = {"add": plan["inserted"], "change": plan["updated"]}
-    if any(others.values()):
-        what = " and ".join(f"{verb} {number:,}" for verb, number in others.items() if number)
-        show_text(console, f"It would also {what}, which needs no approval.")
-    if plan["rekeyed"]:
-        recognised = f"Of the changed ones, {plan['rekeyed']:,} are recognised under a new identity and keep their ids."
-        show_text(console, recognised)

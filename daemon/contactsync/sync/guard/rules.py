@@ -1,23 +1,42 @@
-"""The guard: which plans need an administrator's approval.
+"""The rules of the guard.
 
 After an outage, a time limit or a mistyped filter, a search returns too few entries. A plan is therefore held if no
 contact of the folder would stay, unless its only one is replaced. It is also held if it would delete too many, or any
-after an edit of the query. A held run changes nothing and gives the reason. An approval allows exactly the deletions
-that were shown.
+after an edit of the query. If the right to read an attribute is lost, a search returns all entries without it. A plan
+is therefore held, too, if it would leave a field blank in too many of the contacts that have it. A held run changes
+nothing and gives the reason. An approval allows exactly the losses that were shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 
 from contactsync.model import Plan
 from contactsync.settings.schema import Guard
+from contactsync.text import counted
 
 HOURS = 24
 """The deletions of incremental runs are added up over this time."""
 
+_FIELDS_NAMED = 2
+"""Cleared fields that a reason names after the first."""
+
 _ALTERNATIVE = "If that is right, approve this run, or change the definition's"
+
+
+@dataclass(frozen=True, slots=True)
+class ClearedField:
+    """A field that a plan would leave blank in `contacts` of the `filled` contacts that have it."""
+
+    field: str
+    contacts: int
+    filled: int
+
+    def exceeds(self, limits: Guard) -> bool:
+        """Whether that needs an approval. The share counts as for deletions; a field has no absolute limit."""
+        return self.contacts > limits.always_allow and self.contacts > limits.delete_share * self.filled
 
 
 def reason_to_hold(
@@ -75,13 +94,35 @@ def enough_contacts(plan: Plan, limits: Guard, *, lately: int = 0) -> int | None
     return max(plan.deletes + 1, ceil((plan.deletes + lately) / limits.delete_share) + 2)
 
 
-def reason_beyond_approval(reason: str, *, run_id: int, beyond: int, names: Sequence[str]) -> str | None:
-    """Why a plan stays held although run `run_id` was approved; None if the approval covers every deletion.
+def reason_for_cleared(cleared: Sequence[ClearedField], limits: Guard) -> str:
+    """Why a plan with such fields is held and what to do about it, as sentences."""
+    first, *others = cleared
+    parts = [
+        f"{first.field} would be cleared in {first.contacts:,} of the {counted(first.filled, 'contact')} that have it",
+        *(f"{each.field} in {each.contacts:,} of {each.filled:,}" for each in others[:_FIELDS_NAMED]),
+    ]
+    if more := others[_FIELDS_NAMED:]:
+        parts.append(counted(len(more), "more field"))
+    return (
+        f"{', '.join(parts)}; the limit is {limits.delete_share:.0%} of them. The user may have lost the right to read "
+        "the attribute. If the values are really gone, approve this run, or change the definition's max_delete_share."
+    )
 
-    `beyond` is the number of deletions that the approval does not cover, and `names` are the first of those contacts.
+
+def enough_filled(contacts: int, limits: Guard) -> int | None:
+    """The number of contacts with a value above which a field is not held; None if all have to be counted."""
+    return ceil(contacts / limits.delete_share) + 2 if limits.delete_share > 0 else None
+
+
+def reason_beyond_approval(
+    reason: str, *, run_id: int, beyond: int, names: Sequence[str], what: str = "deletions"
+) -> str | None:
+    """Why a plan stays held although run `run_id` was approved; None if the approval covers everything.
+
+    `beyond` is the number of contacts that the approval does not cover, and `names` are the first of them.
     """
     if beyond == 0:
         return None
     more = ", ..." if beyond > len(names) else ""
-    deletions = f"{beyond:,} of the deletions ({', '.join(names)}{more})"
+    deletions = f"{beyond:,} of the {what} ({', '.join(names)}{more})"
     return f"{deletions} go beyond what was approved with run {run_id}. {reason}"
