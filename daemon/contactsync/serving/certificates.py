@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from errno import EFBIG, EINVAL
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from contactsync.settings.schema import Settings
 
 SOON = timedelta(days=30)
+_MOST_OCTETS = 8 << 20
+"""The authorities of a Debian take a quarter of a megabyte."""
 _OF_DAEMON = ("api.tls_certificate", "api.tls_client_ca", "metrics.tls_certificate", "metrics.tls_client_ca")
 _OF_CONSOLE = ("web.tls_certificate", "sign_in.ca_file", "sign_in.oidc_ca_file")
 _OWN = ("tls_certificate", "tls_client_cert")
@@ -55,7 +58,7 @@ def _of_settings(settings: Settings, names: tuple[str, ...]) -> Iterator[Certifi
 def read(used: CertificateInUse, text: str = "") -> CertificateInUse:
     """The same with what is in the file, or in the text if there is no file."""
     try:
-        octets = text.encode() if used.file is None else Path(used.file).read_bytes()
+        octets = text.encode() if used.file is None else _content(Path(used.file))
     except OSError as error:
         return _unusable(used, f"{used.file} cannot be read: {error.strerror}.")
     from cryptography import x509  # noqa: PLC0415 -- eight megabytes, which only this needs
@@ -69,6 +72,17 @@ def read(used: CertificateInUse, text: str = "") -> CertificateInUse:
     expires_at = chosen.not_valid_after_utc
     known = {"certificates": len(found), "subject": _subject(chosen), "expires_at": expires_at}
     return used.model_copy(update={**known, "attention": expires_at < datetime.now(UTC) + SOON})
+
+
+def _content(file: Path) -> bytes:
+    """The octets of a regular file. Raises OSError, also for a pipe or a device, which might never end."""
+    if file.exists() and not file.is_file():
+        raise OSError(EINVAL, "it is no regular file")
+    with file.open("rb") as stream:
+        octets = stream.read(_MOST_OCTETS + 1)
+    if len(octets) > _MOST_OCTETS:
+        raise OSError(EFBIG, "it is larger than 8 MB")
+    return octets
 
 
 def _unusable(used: CertificateInUse, problem: str) -> CertificateInUse:

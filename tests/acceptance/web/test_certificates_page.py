@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from os import mkfifo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ def made(pages: Console, tmp_path: Path) -> Iterator[dict[str, CertificateFiles]
     folders = [local.define(f"Trusting {number}", **own) for number in range(4)]
     folders.append(local.define("Trusting the past", tls_ca_pem=made["past"].certificate.read_text()))
     folders.append(local.define("Trusting nothing", tls_ca_file=str(tmp_path / "gone.crt")))
+    pipe = tmp_path / "pipe.crt"
+    mkfifo(pipe)
+    folders.append(local.define("Trusting a pipe", tls_ca_file=str(pipe)))
     yield made
     pages.door.settings.write_text("")
     local.post("/v1/reload")
@@ -56,10 +60,12 @@ def test_certificates_are_shown_with_their_end(
     assert [summary(each) for each in documents] == [
         ("api.tls_client_ca", 2, 0, 299, False),
         ("definition.tls_ca_file", 0, 1, None, True),
+        ("definition.tls_ca_file", 0, 1, None, True),
         ("definition.tls_ca_pem", 1, 1, -3, True),
         ("definition.tls_client_cert", 1, 4, 9, True),
     ]
-    assert documents[1]["problem"].endswith("cannot be read: No such file or directory.")
+    assert documents[1]["problem"].endswith("gone.crt cannot be read: No such file or directory.")
+    assert documents[2]["problem"].endswith("pipe.crt cannot be read: it is no regular file.")
     page = pages.page(browser, java_script_enabled=False)
     notice = re.sub(r"\s+", " ", page.locator(".notice", has_text="Certificates need attention").inner_text())
     assert "gone.crt: cannot be used" in notice
@@ -67,10 +73,10 @@ def test_certificates_are_shown_with_their_end(
     assert f"{made['soon'].certificate}: expires in 9 days" in notice
     page.get_by_role("link", name="Which settings and folders use them").click()
     rows = [re.sub(r"\s+", " ", row) for row in page.locator("#certificates tbody tr").all_inner_texts()]
-    assert len(rows) == 4
+    assert len(rows) == 5
     assert "api.tls_client_ca" in rows[0]
     assert "expires" not in rows[0]
-    assert "Trusting 0, Trusting 1, Trusting 2 and 1 more" in rows[3]
+    assert "Trusting 0, Trusting 1, Trusting 2 and 1 more" in rows[4]
     german = pages.administrator().get("/", headers={"Accept-Language": "de"}).text
     assert "läuft in 9 Tagen ab" in german
 
