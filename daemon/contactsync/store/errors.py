@@ -66,7 +66,10 @@ def translation(error: psycopg.Error) -> DatabaseError:
             " rest.",
         )
     if isinstance(error, pg.QueryCanceled):
-        return StatementEnded(f"PostgreSQL ended a statement before its answer: {_first_line(error)}.")
+        return StatementEnded(
+            f"PostgreSQL ended a statement before its answer: {_first_line(error)}.",
+            hint="Nothing was changed; try again. If it stays so, look at statement_timeout and at PostgreSQL's log.",
+        )
     return _refused(error, state)
 
 
