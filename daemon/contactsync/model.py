@@ -273,8 +273,8 @@ class Plan:
 
     `returned` counts the inserts with an earlier id. `contacts` counts the existing contacts; None if it is not needed,
     since counting may take longer than the rest of an incremental run. `recognised` counts the updates of contacts
-    whose entries have another identity than before, by the key of their recognition. `cleared` has the fields that
-    updates would leave blank, and in how many contacts.
+    whose entries have another identity than before, by the key of their recognition. `clears` counts the updates
+    that may leave a field blank.
     """
 
     inserts: int = 0
@@ -285,7 +285,7 @@ class Plan:
     returned: int = 0
     contacts: int | None = None
     recognised: tuple[tuple[str, int], ...] = ()
-    cleared: tuple[tuple[str, int], ...] = ()
+    clears: int = 0
     deleted_names: tuple[str, ...] = ()
     rejected_sample: tuple[tuple[str, str], ...] = ()
 

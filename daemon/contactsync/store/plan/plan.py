@@ -87,7 +87,7 @@ def make_plan(
 
 def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:
     """The numbers of `planned` and `rejected`, with up to `sample` names of each. Raises psycopg.Error."""
-    inserts, updates, refreshes, deletes, rejected, returned, cleared = _row(connection, "count_planned")
+    inserts, updates, refreshes, deletes, rejected, returned, clears = _row(connection, "count_planned")
     limit = {"limit": sample}
     names = connection.execute(statement("deleted_names"), limit) if deletes else ()
     rejections = connection.execute(statement("rejected_sample"), limit) if rejected else ()
@@ -98,7 +98,7 @@ def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:
         deletes,
         rejected,
         returned,
-        cleared=tuple((cleared or {}).items()),
+        clears=clears,
         deleted_names=tuple(name or "(no name)" for (name,) in names),
         rejected_sample=tuple((dn, reason) for dn, reason in rejections),
     )
@@ -107,6 +107,14 @@ def read_plan(connection: Connection[Any], *, sample: int = 5) -> Plan:
 def count_contacts(connection: Connection[Any], definition: Definition, *, most: int | None = None) -> int:
     """The number of contacts of the definition, counted up to `most`. Raises psycopg.Error."""
     return int(_row(connection, "count_contacts", {**definition.key, "most": most})[0])
+
+
+def read_cleared(connection: Connection[Any], *, above: int) -> dict[str, int]:
+    """The fields that more than `above` updates of the plan would leave blank, and in how many contacts; most first.
+
+    Raises psycopg.Error.
+    """
+    return dict(connection.execute(statement("cleared_fields"), {"above": above}).fetchall())
 
 
 def count_filled(connection: Connection[Any], definition: Definition, field: str, *, most: int | None = None) -> int:

@@ -27,7 +27,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS named (source_key text);
 CREATE TEMPORARY TABLE IF NOT EXISTS reported (source_key text);
 CREATE TEMPORARY TABLE IF NOT EXISTS unconfirmed (contact_id bigint, source_key text);
 CREATE TEMPORARY TABLE IF NOT EXISTS rejected (source_key text, source_dn text, reason text);
-CREATE TEMPORARY TABLE IF NOT EXISTS planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb, returned boolean, matched_by text)
+CREATE TEMPORARY TABLE IF NOT EXISTS planned (action text, contact_id bigint, source_key text, display_name text, changes jsonb, returned boolean, edited boolean, matched_by text)
 
 -- name: empty_run_tables
 -- TRUNCATE would write other files, which takes forty times as long.
@@ -132,7 +132,7 @@ DELETE FROM pg_temp.staged AS s USING pg_temp.rejected AS r WHERE r.source_key =
 -- before. A contact: an update if a field differs, otherwise a refresh of the fingerprint, or nothing. If an entry of another
 -- DN has matched the contact, the staged entry is its twin; with `everything` the matching entry is staged, too. Sorted by key:
 -- the index over keys then takes new contacts in half of the time and space.
-INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name, changes, returned)
+INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name, changes, returned, edited)
 SELECT CASE WHEN c.contact_id IS NULL THEN 'insert'
             WHEN l.contact_id IS NULL AND octet_length(c.fingerprint) = 16
                  AND NOT (%(everything)s AND c.fingerprint = s.fingerprint)
@@ -141,7 +141,7 @@ SELECT CASE WHEN c.contact_id IS NULL THEN 'insert'
             ELSE 'refresh' END,
        coalesce(c.contact_id, d.contact_id, nextval('contactsync.contact_ids')), s.source_key, {display_name},
        CASE WHEN c.contact_id IS NOT NULL AND ({before}) IS DISTINCT FROM ({after}) THEN {changed} END,
-       c.contact_id IS NULL AND d.contact_id IS NOT NULL
+       c.contact_id IS NULL AND d.contact_id IS NOT NULL, octet_length(c.fingerprint) <> 16
 FROM pg_temp.staged AS s
 LEFT JOIN contactsync.contacts AS c
   ON c.folder_id = %(folder_id)s AND c.definition_id = %(definition_id)s AND c.source_key = s.source_key
@@ -186,20 +186,28 @@ ORDER BY p.display_name, p.contact_id
 LIMIT %(limit)s
 
 -- name: count_planned
--- With the fields that updates would leave blank, and in how many contacts.
+-- The last number is of updates that may leave a field blank: to look at each field would take ten times as long.
 SELECT count(*) FILTER (WHERE action = 'insert'), count(*) FILTER (WHERE action = 'update'),
        count(*) FILTER (WHERE action = 'refresh'), count(*) FILTER (WHERE action = 'delete'),
        (SELECT count(*) FROM pg_temp.rejected), count(*) FILTER (WHERE returned),
-       (SELECT jsonb_object_agg(field, contacts)
-        FROM (SELECT f AS field, count(*) AS contacts
-              FROM pg_temp.planned AS p CROSS JOIN LATERAL contactsync.cleared_fields(p.changes) AS f
-              WHERE p.action = 'update' GROUP BY f) AS cleared)
+       count(*) FILTER (
+           WHERE action = 'update' AND NOT edited
+             AND (changes ? 'extra' OR changes @? 'strict $.*[1] ? (@ == null || @ == "" || @.size() == 0)'))
 FROM pg_temp.planned
 
 -- name: count_contacts
 SELECT count(*)
 FROM (SELECT FROM contactsync.contacts WHERE folder_id = %(folder_id)s AND definition_id = %(definition_id)s
       LIMIT %(most)s::bigint) AS counted
+
+-- name: cleared_fields
+-- The fields that more than `above` updates would leave blank, and in how many contacts. What a person has written into a
+-- contact since the last run does not count.
+SELECT f, count(*)
+FROM pg_temp.planned AS p CROSS JOIN LATERAL contactsync.cleared_fields(p.changes) AS f
+WHERE p.action = 'update' AND NOT p.edited
+GROUP BY f HAVING count(*) > %(above)s
+ORDER BY count(*) DESC, f
 
 -- name: count_filled
 SELECT count(*)

@@ -40,7 +40,7 @@ FROM (
     UNION ALL
     SELECT p.contact_id, p.contact_id || ' ' || f
     FROM pg_temp.planned AS p CROSS JOIN LATERAL contactsync.cleared_fields(p.changes) AS f
-    WHERE p.action = 'update' AND %(cleared)s ? f
+    WHERE p.action = 'update' AND NOT p.edited AND %(cleared)s ? f
 ) AS lost
 
 -- name: keep_changes
@@ -75,7 +75,7 @@ SELECT count(*), (array_agg(p.display_name ORDER BY p.display_name))[1:5]
 FROM (
     SELECT p.contact_id, p.display_name
     FROM pg_temp.planned AS p CROSS JOIN LATERAL contactsync.cleared_fields(p.changes) AS f
-    WHERE p.action = 'update' AND f = ANY (%(fields)s) AND (p.contact_id, f) NOT IN (
+    WHERE p.action = 'update' AND NOT p.edited AND f = ANY (%(fields)s) AND (p.contact_id, f) NOT IN (
         SELECT c.contact_id, g
         FROM contactsync.held_plans AS h
         JOIN contactsync.held_changes AS c USING (folder_id, run_id)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from contactsync.model import Mode, Plan
-from contactsync.store.plan.plan import count_contacts, count_filled, knows_source
+from contactsync.store.plan.plan import count_contacts, count_filled, knows_source, read_cleared
 from contactsync.store.record.holds import clears_beyond, deletions_beyond, read_approval
 from contactsync.store.record.runs import deleted_lately
 from contactsync.sync.guard.rules import (
@@ -39,7 +39,7 @@ def hold_of(context: RunContext, plan: Plan, digest: bytes) -> Hold | None:
 
     `digest` is that of the query. An approval covers the deletions and the cleared fields that it was given for.
     """
-    if not plan.deletes and not plan.cleared:
+    if not plan.deletes and not plan.clears:
         return None
     limits = _limits(context)
     deletions = _too_many_deletions(context, plan, limits, digest) if plan.deletes else None
@@ -94,12 +94,13 @@ def _too_many_deletions(context: RunContext, plan: Plan, limits: Guard, digest: 
 
 def _too_many_cleared(context: RunContext, plan: Plan, limits: Guard) -> list[ClearedField]:
     """The same for the contacts that have a value of the field."""
+    if plan.clears <= limits.always_allow:
+        return []
     connection, definition = context.connection, context.definition
     cleared = []
-    for name, contacts in plan.cleared:
-        if contacts > limits.always_allow:
-            enough = enough_filled(contacts, limits)
-            each = ClearedField(name, contacts, count_filled(connection, definition, name, most=enough))
-            if each.exceeds(limits):
-                cleared.append(replace(each, filled=count_filled(connection, definition, name)))
-    return sorted(cleared, key=lambda each: (-each.contacts, each.field))
+    for name, contacts in read_cleared(connection, above=limits.always_allow).items():
+        enough = enough_filled(contacts, limits)
+        each = ClearedField(name, contacts, count_filled(connection, definition, name, most=enough))
+        if each.exceeds(limits):
+            cleared.append(replace(each, filled=count_filled(connection, definition, name)))
+    return cleared
