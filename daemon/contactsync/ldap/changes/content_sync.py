@@ -56,6 +56,9 @@ _NOT_OPENLDAPS = {"nsuniqueid"}
 
 _OF_A_CONTEXT = (KEY_ATTRIBUTE, "contextCSN", _CSN_ATTRIBUTE, _HAS_SUBORDINATES)
 
+_ANY_CSNS = "00000000000000.000001Z#000000#000#000000", "00000000000000.000002Z#000000#000#000000"
+"""They stand for two others in an encoded filter; no server gives them."""
+
 _STARTED = "createTimestamp"
 """slapd creates the entry of its schema when it starts, and records the time in it, to the second."""
 _STARTED_AT = b" started "
@@ -212,12 +215,21 @@ class ContentSync(Changes):
 
     def _changed_since(self, parents: str, others: str) -> list[dict[str, list[bytes]]]:
         """The entries with subordinates that changed since the CSN `parents`, and all that changed since `others`."""
-        search_filter = f"(|(&({_HAS_SUBORDINATES}=TRUE)({_CSN_ATTRIBUTE}>={parents}))({_CSN_ATTRIBUTE}>={others}))"
-        op = search_op(self._context.name, Scope.SUB, search_filter, (_CSN_ATTRIBUTE, _HAS_SUBORDINATES))
-        entries, result = search_all(self._session.wire, op)
+        entries, result = search_all(self._session.wire, _search_since(self._context.name, parents, others))
         if result.code != SUCCESS:
             raise self._void(f"does not report what else has changed ({result})")
         return [decode_entry(entry).attributes for entry in entries]
+
+
+def _search_since(base: str, parents: str, others: str) -> bytes:
+    """The search of `_changed_since`. CSNs have one length, so that one encoding of the filter serves for all."""
+    given = parents, others
+    kept = _ANY_CSNS if all(len(csn) == len(any_csn) for csn, any_csn in zip(given, _ANY_CSNS, strict=True)) else given
+    search_filter = f"(|(&({_HAS_SUBORDINATES}=TRUE)({_CSN_ATTRIBUTE}>={kept[0]}))({_CSN_ATTRIBUTE}>={kept[1]}))"
+    op = search_op(base, Scope.SUB, search_filter, (_CSN_ATTRIBUTE, _HAS_SUBORDINATES))
+    for before, after in zip(kept, given, strict=True):
+        op = op.replace(before.encode(), after.encode())
+    return op
 
 
 def _changed(batch: EntryBatch) -> tuple[Changed, bytes | None]:
