@@ -101,8 +101,9 @@ WHERE folder_id = %(folder_id)s AND run_id = %(run_id)s AND finished_at IS NULL
 -- the connection broke after the commit and the run reports a failure. If the definition was edited during the run, its
 -- state stays.
 -- Then it releases the lock of the run, in the same round trip. A run that begins before this commit waits for it at the
--- rows that both write. After a run that found nothing changed the commit does not wait for the disk: if PostgreSQL
--- crashes before, the run counts as interrupted, and its definition is due again.
+-- rows that both write. After a run that succeeded the commit does not wait for the disk. If PostgreSQL crashes before, the
+-- changes of the run are safe with its outcome. A run that found nothing changed counts as interrupted then, and its
+-- definition is due again.
 WITH finished AS (
     UPDATE contactsync.sync_runs
     SET finished_at = clock_timestamp(), mode = %(mode)s, full_reason = %(full_reason)s, server = %(server)s,
@@ -140,7 +141,7 @@ WITH finished AS (
       AND d.folder_id = s.folder_id AND d.definition_id = s.definition_id
 )
 SELECT f.outcome, f.finished_at, f.inserted, f.updated, f.deleted, f.refreshed, f.rejected,
-       CASE WHEN %(outcome)s = 'unchanged' THEN set_config('synchronous_commit', 'off', true) END,
+       CASE WHEN %(outcome)s IN ('unchanged', 'changed') THEN set_config('synchronous_commit', 'off', true) END,
        pg_advisory_unlock_all(), pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, pg_backend_pid()
 FROM (SELECT) AS run LEFT JOIN finished AS f ON true
 
