@@ -20,7 +20,7 @@ from psycopg import Rollback
 
 from contactsync.errors import NoUsableEntries
 from contactsync.ldap.dn import comparison_key
-from contactsync.model import Change, Mode, Outcome, Plan
+from contactsync.model import Absence, Change, Mode, Outcome, Plan
 from contactsync.store.plan.plan import (
     apply_plan,
     applying,
@@ -165,6 +165,8 @@ class Run:
                 snapshot.columns,
                 absence=snapshot.absence,
                 everything=snapshot.remapped,
+                # If the directory lists unchanged entries, any number of others is gone.
+                analyze=snapshot.staging.analyzed or snapshot.absence is Absence.NOT_LISTED,
             )
             if plan.deletes and plan.inserts > plan.returned:
                 plan = recognise(self._connection, self._definition, snapshot.columns, comparison_key)

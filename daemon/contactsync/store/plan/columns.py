@@ -14,6 +14,7 @@ from psycopg import sql
 
 from contactsync.fields import EXTRA_PREFIX, PHOTO, Kind, kind_of
 from contactsync.model import Policy
+from contactsync.store.statements import composed
 
 PHOTO_DIGEST = "photo_digest"
 _JSONB = "jsonb"
@@ -52,9 +53,12 @@ class Column:
 _SOURCE_DN = Column("source_dn", "text", sql.Identifier("s", "source_dn"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """The columns that a mapping fills, and its fields in the order of a mapped entry's values."""
+    """The columns that a mapping fills, and its fields in the order of a mapped entry's values.
+
+    `columns_of` returns the same object for equal mappings, so that it can be a key.
+    """
 
     fields: tuple[str, ...]
     columns: tuple[Column, ...]
@@ -111,6 +115,26 @@ class Columns:
     def label(self) -> str:
         """The column that names a planned row: the display name if it is mapped, otherwise the DN."""
         return "display_name" if "display_name" in self.fields else "source_dn"
+
+
+@lru_cache(maxsize=512)
+def filled(name: str, columns: Columns) -> bytes:
+    """A statement whose names in braces are these properties of the columns.
+
+    It is kept: to compose the statements of a run takes longer than to execute them.
+    """
+    before, after = columns.compared
+    return composed(
+        name,
+        columns=columns.names,
+        staged=columns.staged,
+        staged_object=columns.staged_object,
+        after=columns.after,
+        compared_before=before,
+        compared_after=after,
+        changed=columns.changed,
+        label=sql.Identifier("s", columns.label),
+    ).as_bytes()
 
 
 def columns_of(fields: tuple[str, ...], policies: Mapping[str, Policy]) -> Columns:

@@ -6,16 +6,16 @@ It is a temporary table (`planned`), made from the staged rows. The guard, the a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from psycopg import Connection, sql
+from psycopg import Connection, Cursor
 
 from contactsync.errors import RunCancelled
 from contactsync.model import Absence, Definition, Plan, TrimmedValue
 from contactsync.store.errors import translated
-from contactsync.store.plan.columns import blank
+from contactsync.store.plan.columns import blank, filled
 from contactsync.store.session import require_usable
 from contactsync.store.statements import composed, statement
 
@@ -33,20 +33,30 @@ def applying(connection: Connection[Any], definition: Definition) -> Iterator[No
     Raises RunCancelled if the definition was edited or removed since the run read it, DatabaseConflict if another
     session wrote one of the planned contacts at the same time, DatabaseError.
     """
-    with translated(), connection.transaction():
-        with connection.pipeline():
+    with translated(), ExitStack() as stack:
+        with connection.pipeline():  # one round trip
+            stack.enter_context(connection.transaction())
             connection.execute(statement("repeatable_read"))
             connection.execute(statement("plan_memory"))
+            found = _lock(connection, definition)
             require_usable(connection, getattr(connection, "server_pid", None))
-            require_unedited(connection, definition)
+            _require_revision(definition, found)
         yield
 
 
 def require_unedited(connection: Connection[Any], definition: Definition) -> None:
     """Lock the definition against edits until the transaction ends. Raises RunCancelled, psycopg.Error."""
+    _require_revision(definition, _lock(connection, definition))
+
+
+def _lock(connection: Connection[Any], definition: Definition) -> Cursor[Any]:
+    return connection.execute(statement("definition_unchanged"), definition.key)
+
+
+def _require_revision(definition: Definition, found: Cursor[Any]) -> None:
     if definition.definition_id < 0:  # the preview of a definition that is not stored
         return
-    row = connection.execute(statement("definition_unchanged"), definition.key).fetchone()
+    row = found.fetchone()
     if row is None or row[0] != definition.revision:
         raise RunCancelled(
             f"{definition.label} was edited or removed while it was being synchronized.",
@@ -61,25 +71,22 @@ def make_plan(
     *,
     absence: Absence = Absence.UNMATCHED,
     everything: bool = False,
+    analyze: bool = True,
 ) -> Plan:
     """Fill `planned` from the staging tables, in the transaction that will apply it. Raises psycopg.Error.
 
     `absence` says how to find the contacts whose entries are changed or gone. `everything` says that all entries are
-    staged, and not only those without a matching fingerprint.
+    staged, and not only those without a matching fingerprint. `analyze` says that the contacts to be found may be many.
     """
     key = definition.key
-    before, after = columns.compared
-    display_name = sql.Identifier("s", columns.label)
-    plan_staged = composed(
-        "plan_staged", before=before, after=after, changed=columns.changed, display_name=display_name
-    )
     # One round trip, since small runs wait for it.
     with connection.pipeline():
         connection.execute(statement(f"find_unconfirmed_{absence}"), key)
-        connection.execute(statement("analyze_unconfirmed"))
+        if analyze:
+            connection.execute(statement("analyze_unconfirmed"))
         connection.execute(statement("reject_duplicates"))
         connection.execute(statement("drop_rejected"))
-        connection.execute(plan_staged, {**key, "everything": everything})
+        connection.execute(filled("plan_staged", columns), {**key, "everything": everything})
         connection.execute(statement("reject_twins"))
         connection.execute(statement("plan_deletes"), {**key, "internal": INTERNAL})
         return read_plan(connection)
@@ -181,9 +188,9 @@ def apply_plan(
     if plan.rekeyed:
         connection.execute(statement("apply_rekeys"), key)
     if plan.updates:
-        connection.execute(composed("apply_updates", columns=columns.names, after=columns.after), key)
+        connection.execute(filled("apply_updates", columns), key)
     if plan.inserts:
-        connection.execute(composed("apply_inserts", columns=columns.names, staged=columns.staged), key)
+        connection.execute(filled("apply_inserts", columns), key)
     if plan.returned:
         connection.execute(statement("forget_returned"), key)
     if columns.has_photo and photos and (plan.inserts or plan.updates):

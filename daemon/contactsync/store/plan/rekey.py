@@ -16,6 +16,7 @@ from psycopg import Connection, Error, ServerCursor, sql
 
 from contactsync.errors import QueryError
 from contactsync.store.plan import copy_format
+from contactsync.store.plan.columns import filled
 from contactsync.store.plan.plan import read_plan
 from contactsync.store.statements import composed, statement
 
@@ -46,7 +47,6 @@ def recognise(
     staged = {
         name: sql.Identifier("s", name) if name in columns.fields else sql.SQL(blank) for name, blank in _BLANKS.items()
     }
-    label = sql.Identifier("s", columns.label)
     connection.execute(statement("create_left_over"))
     connection.execute(composed("find_left_over", **staged), definition.key)
     _add_dns(connection, comparison_key)
@@ -58,7 +58,7 @@ def recognise(
     connection.execute(statement("nested_loops"))
     connection.execute(statement("drop_recognised_inserts"))
     connection.execute(statement("drop_recognised_deletes"))
-    connection.execute(composed("plan_recognised", display_name=label, changed=columns.changed), definition.key)
+    connection.execute(filled("plan_recognised", columns), definition.key)
     matches = connection.execute(statement("count_recognised")).fetchall()
     return replace(read_plan(connection), recognised=tuple(matches))
 

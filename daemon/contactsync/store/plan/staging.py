@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -15,7 +16,7 @@ from contactsync.fields import EXTRA_PREFIX, PHOTO, Kind, kind_of, photo_digest
 from contactsync.store.errors import translated
 from contactsync.store.plan import copy_format
 from contactsync.store.plan.columns import PHOTO_DIGEST
-from contactsync.store.plan.run_tables import make_run_tables
+from contactsync.store.plan.run_tables import make_run_tables, need_statistics
 from contactsync.store.statements import composed, statement
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Staging:
         self.names = 0
         self.photos = False
         """Whether a staged entry has a photo."""
+        self.analyzed = True
+        """Whether the tables have new statistics."""
 
     @contextmanager
     def beside(self, executor: Executor) -> Iterator[None]:
@@ -77,9 +80,8 @@ class Staging:
     def add(self, batch: MappedBatch, *, last: bool = False) -> None:
         """Stage a batch in a transaction of its own, the last one at once. Raises DatabaseError, also for others."""
         cells = _cells(batch, self._columns)
-        names = sql.SQL(", ").join(map(sql.Identifier, cells))
         copies = [
-            (composed("copy_staged", columns=names), copy_format.copy_block(list(cells.values()))),
+            (_copy_staged(tuple(cells)), copy_format.copy_block(list(cells.values()))),
             (statement("copy_rejected"), copy_format.copy_block(_rejected_cells(batch.rejected))),
         ]
         self.rows += len(batch.keys) + len(batch.rejected)
@@ -104,16 +106,19 @@ class Staging:
 
     def close(self, unmatched: Iterable[tuple[int, bytes]] = ()) -> None:
         """Stage id and fingerprint of the unmatched contacts, and prepare the tables for the plan. DatabaseError."""
-        rest = iter(unmatched)
+        rest, number = iter(unmatched), 0
         while rows := list(islice(rest, _UNMATCHED_ROWS)):
+            number += len(rows)
             ids, fingerprints = zip(*rows, strict=True)
             block = copy_format.copy_block([list(map(str, ids)), copy_format.octets(fingerprints)])
             self._copy([(statement("copy_unmatched"), block)])
         with translated():
             self._create()
-        with translated(), self._connection.pipeline(), self._connection.transaction():
-            self._connection.execute(statement("small_sample"))
-            self._connection.execute(statement("analyze_run_tables"))
+        self.analyzed = need_statistics(self._connection, rows=self.rows + self.names + number)
+        if self.analyzed:
+            with translated(), self._connection.pipeline(), self._connection.transaction():
+                self._connection.execute(statement("small_sample"))
+                self._connection.execute(statement("analyze_run_tables"))
 
     def _wait(self, most: int = 0) -> None:
         """Wait until at most `most` batches are queued."""
@@ -136,6 +141,11 @@ class Staging:
             return
         make_run_tables(self._connection)
         self._created = True
+
+
+@lru_cache(maxsize=64)
+def _copy_staged(names: tuple[str, ...]) -> bytes:
+    return composed("copy_staged", columns=sql.SQL(", ").join(map(sql.Identifier, names))).as_bytes()
 
 
 def _cells(batch: MappedBatch, columns: Columns) -> dict[str, list[str]]:

@@ -80,7 +80,7 @@ DELETE FROM pg_temp.planned AS p USING pg_temp.recognised AS r WHERE p.action = 
 -- name: plan_recognised
 -- The insert and the delete of each pair become an update.
 INSERT INTO pg_temp.planned (action, contact_id, source_key, display_name, changes, returned, edited, matched_by)
-SELECT 'update', r.contact_id, r.source_key, {display_name},
+SELECT 'update', r.contact_id, r.source_key, {label},
        {changed} || jsonb_build_object('source_key', jsonb_build_array(c.source_key, s.source_key)), false,
        octet_length(c.fingerprint) <> 16, r.matched_by
 FROM pg_temp.recognised AS r
