@@ -5,9 +5,10 @@ Between runs they are empty. Tables that a large run has filled are dropped.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, LiteralString
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from psycopg import Connection, sql
 from psycopg.pq import TransactionStatus
@@ -17,30 +18,38 @@ from contactsync.store.statements import statement, text_of
 
 _MOST_OCTETS = 1 << 20
 """The most that the emptied tables may occupy; deleted rows count too."""
-FEW_ROWS = 200
+_FEW_ROWS = 200
 """The statistics of up to so many rows lead to the same query plans."""
 _TYPES = {Kind.TEXT: sql.SQL("text"), Kind.LIST: sql.SQL("text[] DEFAULT '{}'"), Kind.PHOTO: sql.SQL("bytea")}
 
-_made: WeakSet[Connection[Any]] = WeakSet()
-"""The connections that have the tables."""
-_used: WeakSet[Connection[Any]] = WeakSet()
-"""The connections that may have rows in their tables."""
-_few: WeakSet[Connection[Any]] = WeakSet()
-"""The connections whose run has staged few rows."""
-_known_few: WeakSet[Connection[Any]] = WeakSet()
-"""The connections whose tables have statistics of few rows."""
+
+@dataclass(slots=True)
+class _Tables:
+    """What is known of the tables of one session."""
+
+    made: bool = False
+    filled: bool = False
+    """They may have rows."""
+    few: bool = False
+    """The run has staged few rows."""
+    known_few: bool = False
+    """Their statistics are of few rows."""
+
+
+_of_sessions: WeakKeyDictionary[Connection[Any], _Tables] = WeakKeyDictionary()
 
 
 def make_run_tables(connection: Connection[Any]) -> None:
     """Make the tables, or empty those of an attempt before. Raises psycopg.Error."""
-    if connection not in _made:
+    tables = _of_sessions.setdefault(connection, _Tables())
+    if not tables.made:
         connection.execute(_make())
-        _known_few.discard(connection)
+        tables.known_few = False
     if connection.info.transaction_status is TransactionStatus.IDLE:  # a rollback would take them away
-        _made.add(connection)
-    if connection in _used:
+        tables.made = True
+    if tables.filled:
         connection.execute(statement("empty_run_tables"))
-    _used.add(connection)
+    tables.filled = True
 
 
 def need_statistics(connection: Connection[Any], *, rows: int) -> bool:
@@ -48,34 +57,28 @@ def need_statistics(connection: Connection[Any], *, rows: int) -> bool:
 
     New statistics make PostgreSQL plan all prepared statements anew, which takes longer than a small run.
     """
-    if rows > FEW_ROWS:
-        _few.discard(connection)
-        _known_few.discard(connection)
-        return True
-    _few.add(connection)
-    is_known = connection in _known_few
-    if connection in _made and connection.info.transaction_status is TransactionStatus.IDLE:
-        _known_few.add(connection)
+    tables = _of_sessions.setdefault(connection, _Tables())
+    tables.few = rows <= _FEW_ROWS
+    is_known = tables.few and tables.known_few
+    tables.known_few = tables.few and tables.made
     return not is_known
 
 
 def clear_run_tables(connection: Connection[Any]) -> None:
     """Empty the tables after a run that may have used them, or drop them if they are large. Raises psycopg.Error."""
-    if connection not in _used:
+    tables = _of_sessions.get(connection)
+    if tables is None or not tables.filled:
         return
-    if connection in _few:  # one round trip; small runs wait for it
+    if tables.few:  # one round trip; small runs wait for it
         octets = _number(connection, "empty_run_tables")
     else:
         octets = _number(connection, "run_tables_octets")
         if octets is not None and octets <= _MOST_OCTETS:
             connection.execute(statement("empty_run_tables"))
-    is_small = octets is not None and octets <= _MOST_OCTETS
-    if octets is not None and not is_small:
+    if octets is not None and octets > _MOST_OCTETS:
         connection.execute(statement("drop_temporary_tables"))
-    if not is_small:
-        _made.discard(connection)
-    _used.discard(connection)
-    _few.discard(connection)
+    tables.made = tables.made and octets is not None and octets <= _MOST_OCTETS
+    tables.filled = tables.few = False
 
 
 def _number(connection: Connection[Any], name: str) -> int | None:
