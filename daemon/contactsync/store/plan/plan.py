@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from psycopg import Connection, Cursor
+from psycopg import Connection, Cursor, Transaction
 
 from contactsync.errors import RunCancelled
 from contactsync.model import Absence, Definition, Plan, TrimmedValue
@@ -35,7 +35,8 @@ def applying(connection: Connection[Any], definition: Definition) -> Iterator[No
     """
     with translated(), ExitStack() as stack:
         with connection.pipeline():  # one round trip
-            stack.enter_context(connection.transaction())
+            # Not `connection.transaction()`, which would keep the pipeline open until its end.
+            stack.enter_context(Transaction(connection))
             connection.execute(statement("repeatable_read"))
             connection.execute(statement("plan_memory"))
             found = _lock(connection, definition)
