@@ -110,6 +110,19 @@ def test_settings_that_cannot_be_met_are_refused(
     assert not place.exists()
 
 
+def test_a_group_of_others_is_refused_with_what_to_do(database: str, make_daemon: MakeDaemon, place: Path) -> None:
+    """The daemon's user may give its socket to its own groups only. Root may, unless a sandbox takes that right."""
+    other = next(group.gr_name for group in grp.getgrall() if group.gr_gid not in {os.getgid(), *os.getgroups()})
+    settings = {"CONTACTSYNC_CONTROL__SOCKET": str(place), "CONTACTSYNC_CONTROL__GROUP": other}
+    daemon = make_daemon(database, **settings)
+    as_others = ["setpriv", "--bounding-set", "-chown"] if os.geteuid() == 0 else []
+    daemon.launch(*as_others, str(CONTACTSYNC), "daemon")
+    assert daemon.wait() == 78
+    assert f"cannot be given to the group {other}" in daemon.text()
+    assert "Start systemd's socket unit before the daemon" in daemon.text()
+    assert not place.exists()
+
+
 def test_a_socket_of_the_service_manager_is_served_and_not_removed(
     database: str, make_daemon: MakeDaemon, place: Path
 ) -> None:

@@ -131,7 +131,15 @@ def _set_permissions(place: _Place) -> None:
                 f'There is no group "{place.group}", which [{place.section}] group in settings.toml names.',
                 hint=f"Create it (groupadd --system {place.group}) or name another.",
             ) from None
-        os.chown(place.path, -1, group)
+        try:
+            os.chown(place.path, -1, group)
+        except PermissionError:
+            place.path.unlink()
+            raise SettingsError(
+                f"The socket {place.path} cannot be given to the group {place.group}: this process is no member.",
+                hint="Start systemd's socket unit before the daemon, such as contactsync-web-daemon.socket."
+                f" Without systemd, add the daemon's user to the group, or set [{place.section}] group.",
+            ) from None
     place.path.chmod(place.mode)
 
 
