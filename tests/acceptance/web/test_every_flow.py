@@ -123,7 +123,7 @@ def test_held_runs_are_decided_and_one_is_undone(pages: Console, browser: Browse
     before = local.get(f"/v1/definitions/{definition_id}")["contacts"]
     page = pages.page(browser, **hands.options)
     page.goto(f"/folders/{definition_id}")
-    hands.press(page, "Review what would be deleted")
+    hands.press(page, "Review the plan")
     page.wait_for_url(f"**/runs/{run_id}")
     hands.press(page, "Keep them and discard this plan")
     page.locator(".mark", has_text="rejected").wait_for()
