@@ -5,6 +5,7 @@ Between runs they are empty. Tables that a large run has filled are dropped.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, LiteralString
@@ -20,6 +21,8 @@ _MOST_OCTETS = 1 << 20
 """The most that the emptied tables may occupy; deleted rows count too."""
 _FEW_ROWS = 200
 """The statistics of up to so many rows lead to the same query plans."""
+_KEPT_SECONDS = 60.0
+"""How long they are kept. Then plans are made anew, since the table of contacts may have grown from nothing."""
 _TYPES = {Kind.TEXT: sql.SQL("text"), Kind.LIST: sql.SQL("text[] DEFAULT '{}'"), Kind.PHOTO: sql.SQL("bytea")}
 
 
@@ -32,8 +35,8 @@ class _Tables:
     """They may have rows."""
     few: bool = False
     """The run has staged few rows."""
-    known_few: bool = False
-    """Their statistics are of few rows."""
+    known_few: float | None = None
+    """When they got statistics of few rows, in monotonic seconds; None if they have none."""
 
 
 _of_sessions: WeakKeyDictionary[Connection[Any], _Tables] = WeakKeyDictionary()
@@ -44,7 +47,7 @@ def make_run_tables(connection: Connection[Any]) -> None:
     tables = _of_sessions.setdefault(connection, _Tables())
     if not tables.made:
         connection.execute(_make())
-        tables.known_few = False
+        tables.known_few = None
     if connection.info.transaction_status is TransactionStatus.IDLE:  # a rollback would take them away
         tables.made = True
     if tables.filled:
@@ -59,9 +62,11 @@ def need_statistics(connection: Connection[Any], *, rows: int) -> bool:
     """
     tables = _of_sessions.setdefault(connection, _Tables())
     tables.few = rows <= _FEW_ROWS
-    is_known = tables.few and tables.known_few
-    tables.known_few = tables.few and tables.made
-    return not is_known
+    now = time.monotonic()
+    if tables.few and tables.known_few is not None and now < tables.known_few + _KEPT_SECONDS:
+        return False
+    tables.known_few = now if tables.few and tables.made else None
+    return True
 
 
 def clear_run_tables(connection: Connection[Any]) -> None:
