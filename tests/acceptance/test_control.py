@@ -246,7 +246,8 @@ def test_waiting_during_a_run_is_answered_by_the_run_after_it(client: DaemonClie
         ]
         for thread in threads:
             thread.start()
-        wait_until(lambda: client.get("/v1/status")["waiting"], "the requests to wait")
+        requests = "SELECT count(*) FROM contactsync.sync_requests WHERE definition_id = %s"
+        wait_until(lambda: client.person.execute(requests, [slow]).fetchone() == (4,), "all requests to arrive")
         assert client.post(f"/v1/runs/{first}/cancel")["cancelled"] == [first]
         wait_until(lambda: client.running(slow) != first, "the second run")
         second = client.running(slow)
