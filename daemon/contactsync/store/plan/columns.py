@@ -118,7 +118,7 @@ class Columns:
 
 
 @lru_cache(maxsize=512)
-def filled(name: str, columns: Columns) -> bytes:
+def statement_of(name: str, columns: Columns) -> bytes:
     """A statement whose names in braces are these properties of the columns.
 
     It is kept: to compose the statements of a run takes longer than to execute them.

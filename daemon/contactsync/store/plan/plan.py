@@ -15,7 +15,7 @@ from psycopg import Connection, Cursor, Transaction
 from contactsync.errors import RunCancelled
 from contactsync.model import Absence, Definition, Plan, TrimmedValue
 from contactsync.store.errors import translated
-from contactsync.store.plan.columns import blank, filled
+from contactsync.store.plan.columns import blank, statement_of
 from contactsync.store.session import require_usable
 from contactsync.store.statements import composed, statement
 
@@ -87,7 +87,7 @@ def make_plan(
             connection.execute(statement("analyze_unconfirmed"))
         connection.execute(statement("reject_duplicates"))
         connection.execute(statement("drop_rejected"))
-        connection.execute(filled("plan_staged", columns), {**key, "everything": everything})
+        connection.execute(statement_of("plan_staged", columns), {**key, "everything": everything})
         connection.execute(statement("reject_twins"))
         connection.execute(statement("plan_deletes"), {**key, "internal": INTERNAL})
         return read_plan(connection)
@@ -189,9 +189,9 @@ def apply_plan(
     if plan.rekeyed:
         connection.execute(statement("apply_rekeys"), key)
     if plan.updates:
-        connection.execute(filled("apply_updates", columns), key)
+        connection.execute(statement_of("apply_updates", columns), key)
     if plan.inserts:
-        connection.execute(filled("apply_inserts", columns), key)
+        connection.execute(statement_of("apply_inserts", columns), key)
     if plan.returned:
         connection.execute(statement("forget_returned"), key)
     if columns.has_photo and photos and (plan.inserts or plan.updates):

@@ -16,7 +16,7 @@ from psycopg import Connection, Error, ServerCursor, sql
 
 from contactsync.errors import QueryError
 from contactsync.store.plan import copy_format
-from contactsync.store.plan.columns import filled
+from contactsync.store.plan.columns import statement_of
 from contactsync.store.plan.plan import read_plan
 from contactsync.store.statements import composed, statement
 
@@ -58,7 +58,7 @@ def recognise(
     connection.execute(statement("nested_loops"))
     connection.execute(statement("drop_recognised_inserts"))
     connection.execute(statement("drop_recognised_deletes"))
-    connection.execute(filled("plan_recognised", columns), definition.key)
+    connection.execute(statement_of("plan_recognised", columns), definition.key)
     matches = connection.execute(statement("count_recognised")).fetchall()
     return replace(read_plan(connection), recognised=tuple(matches))
 

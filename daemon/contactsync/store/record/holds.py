@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from contactsync.model import Change
 from contactsync.store.health import WATCH_NAME
-from contactsync.store.plan.columns import filled
+from contactsync.store.plan.columns import statement_of
 from contactsync.store.record.requests import CHECK_REQUESTS
 from contactsync.store.statements import execute, read_rows, statement
 
@@ -64,7 +64,7 @@ class Beyond:
 
 def planned_changes(connection: Connection[Any], columns: Columns, *, limit: int | None) -> tuple[Change, ...]:
     """The first changes of the plan (None: all), in the transaction of the plan. Raises psycopg.Error."""
-    query = filled("planned_changes", columns)
+    query = statement_of("planned_changes", columns)
     with connection.cursor(row_factory=class_row(Change)) as cursor:
         return tuple(cursor.execute(query, {"limit": limit}))
 
@@ -86,7 +86,7 @@ def keep_plan(
     values = {"revision": definition.revision, "days": days, "cleared": Jsonb(dict(cleared))}
     connection.execute(statement("overtake_plans"), key)
     connection.execute(statement("keep_plan"), {**key, **values})
-    connection.execute(filled("keep_changes", columns), key)
+    connection.execute(statement_of("keep_changes", columns), key)
 
 
 def settle_plans(connection: Connection[Any], definition: Definition, *, run_id: int) -> None:
