@@ -154,7 +154,7 @@ def sync_command(
     """Synchronize a folder with its directory now. The daemon does it; if none is running, this process does.
 
     If a definition is running already, one more run follows, because the directory may have changed meanwhile. A run
-    that would delete too many contacts is held: it changes nothing, and the exit code is 3. The name of a folder
+    that would delete or clear too much is held: it changes nothing, and the exit code is 3. The name of a folder
     selects all of its definitions.
 
     \b

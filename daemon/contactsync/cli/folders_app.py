@@ -77,7 +77,7 @@ def add_command(  # noqa: PLR0913 -- one for each option
 def list_command(context: typer.Context, *, as_json: Json = False) -> None:
     """List all folders: state, number of contacts, last run and next run.
 
-    States: ok; never run; held (a run would delete too many contacts and needs a decision); failing; invalid;
+    States: ok; never run; held (a run would delete or clear too much and needs a decision); failing; invalid;
     interrupted; paused; locked. If it is locked, the directory refused the user or the password, and only an edit or a
     run by hand tries again. The reason is printed below the table.
 
